@@ -1,0 +1,79 @@
+/**
+ * Text in attributes. The kernel's names are bytes, mostly UTF-8 by custom. A byte that is not valid UTF-8 becomes the
+ * lone surrogate U+DC00 + byte, as in Python's surrogateescape, so that every byte string has a text and comes back from it.
+ */
+
+const escapeBase = 0xdc00;
+const loneSurrogate = /\p{Surrogate}/u;
+
+/** Decodes UTF-8; each byte that is not valid UTF-8 becomes the lone surrogate U+DC00 + byte. Never fails. */
+export function decodeText(bytes: Uint8Array): string {
+  let text = '';
+  let at = 0;
+  while (at < bytes.length) {
+    const first = byteAt(bytes, at);
+    if (first < 0x80) {
+      text += String.fromCharCode(first);
+      at += 1;
+      continue;
+    }
+    const length = sequenceLength(bytes, at, first);
+    if (length === 0) {
+      text += String.fromCharCode(escapeBase + first);
+      at += 1;
+      continue;
+    }
+    let point = first & (0x7f >> length);
+    for (let next = at + 1; next < at + length; next++) point = (point << 6) | (byteAt(bytes, next) & 0x3f);
+    text += String.fromCodePoint(point);
+    at += length;
+  }
+  return text;
+}
+
+/**
+ * Encodes `text` as UTF-8; a lone surrogate U+DC80…U+DCFF becomes the one byte it stands for.
+ * @throws RangeError where `text` holds any other lone surrogate, which stands for no bytes.
+ */
+export function encodeText(text: string): Uint8Array {
+  if (!loneSurrogate.test(text)) return Buffer.from(text, 'utf8');
+  const parts: Uint8Array[] = [];
+  for (const character of text) {
+    const point = character.codePointAt(0) ?? 0;
+    if (point < 0xd800 || point > 0xdfff) {
+      parts.push(Buffer.from(character, 'utf8'));
+    } else if (point >= escapeBase + 0x80 && point <= escapeBase + 0xff) {
+      parts.push(Uint8Array.of(point - escapeBase));
+    } else {
+      throw new RangeError(`text holds the lone surrogate U+${point.toString(16).toUpperCase()}, which has no bytes`);
+    }
+  }
+  return Buffer.concat(parts);
+}
+
+/** The length of the valid multi-byte sequence at `at`, or 0. Unicode standard, table 3-7. */
+function sequenceLength(bytes: Uint8Array, at: number, first: number): 0 | 2 | 3 | 4 {
+  const second = byteAt(bytes, at + 1);
+  if (first >= 0xc2 && first <= 0xdf) return isContinuation(second) ? 2 : 0;
+  if (first >= 0xe0 && first <= 0xef) {
+    const low = first === 0xe0 ? 0xa0 : 0x80;
+    const high = first === 0xed ? 0x9f : 0xbf;
+    return second >= low && second <= high && isContinuation(byteAt(bytes, at + 2)) ? 3 : 0;
+  }
+  if (first >= 0xf0 && first <= 0xf4) {
+    const low = first === 0xf0 ? 0x90 : 0x80;
+    const high = first === 0xf4 ? 0x8f : 0xbf;
+    const inRange = second >= low && second <= high;
+    return inRange && isContinuation(byteAt(bytes, at + 2)) && isContinuation(byteAt(bytes, at + 3)) ? 4 : 0;
+  }
+  return 0;
+}
+
+function isContinuation(byte: number): boolean {
+  return byte >= 0x80 && byte <= 0xbf;
+}
+
+/** The byte at `at`; -1, which is part of no sequence, after the end. */
+function byteAt(bytes: Uint8Array, at: number): number {
+  return bytes[at] ?? -1;
+}

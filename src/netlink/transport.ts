@@ -1,0 +1,26 @@
+/**
+ * What a netlink socket needs of the thing below it: whole datagrams out and in.
+ *
+ * A binding to the machine's sockets implements it, and so does anything that answers like a kernel. Methods may answer
+ * at once or with a promise; a caller awaits either.
+ */
+export interface NetlinkTransport {
+  /** The socket's own port id (`nl_pid`), which the kernel writes into every answer. */
+  readonly port: number;
+
+  /**
+   * Sends one datagram to the kernel.
+   * @throws NetlinkError where the socket refuses it.
+   */
+  send(datagram: Uint8Array): void | Promise<void>;
+
+  /**
+   * Gives the next datagram from the kernel, whole, whatever its size. The bytes are the caller's to keep.
+   * @param timeoutMs how long to wait for one, in milliseconds.
+   * @throws NetlinkError `ETIMEDOUT` where none came in time; `ENOBUFS` where the kernel dropped some.
+   */
+  receive(timeoutMs: number): Uint8Array | Promise<Uint8Array>;
+
+  /** Gives the socket back. Calling it again does nothing. */
+  close(): void | Promise<void>;
+}
