@@ -1,0 +1,42 @@
+import { errnoName, strerror } from './errno.js';
+
+/** What a {@link SystemError} is made of. */
+export interface SystemErrorDetails {
+  /** What was being done, for people: `open /dev/vduse/control`. */
+  readonly operation: string;
+  /** The error number, positive. */
+  readonly errno: number;
+  /** What to do about it or what lies behind it, for people: one whole sentence. */
+  readonly hint?: string;
+  readonly cause?: unknown;
+}
+
+/** The system refused an operation with an error number. */
+export class SystemError extends Error {
+  override readonly name: string = 'SystemError';
+  /** What was being done, for people. */
+  readonly operation: string;
+  /** The error number, positive: 19 for ENODEV. */
+  readonly errno: number;
+  /** Its name: `ENODEV`. */
+  readonly code: string;
+  /** glibc's text for it: `No such device`. */
+  readonly reason: string;
+  declare readonly hint?: string;
+
+  /** @param message the whole text; made of the details where it is not given. */
+  constructor(details: SystemErrorDetails, message: string = describeSystemError(details)) {
+    super(message, details.cause === undefined ? undefined : { cause: details.cause });
+    this.operation = details.operation;
+    this.errno = details.errno;
+    this.code = errnoName(details.errno);
+    this.reason = strerror(details.errno);
+    if (details.hint !== undefined) this.hint = details.hint;
+  }
+}
+
+/** `open /dev/vduse/control: No such file or directory (ENOENT). Load the module vduse.` `middle` comes before the hint. */
+export function describeSystemError(details: SystemErrorDetails, middle = ''): string {
+  const text = `${details.operation}: ${strerror(details.errno)} (${errnoName(details.errno)})${middle}`;
+  return details.hint === undefined ? text : `${text}. ${details.hint}`;
+}
