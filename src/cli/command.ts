@@ -1,0 +1,38 @@
+import { Command } from '@oclif/core/command';
+import type { Config } from '@oclif/core';
+import { processIo } from './io.js';
+import { runLine } from './run-line.js';
+import type { Session } from './session.js';
+
+/** oclif reads its configuration in its own parser and error handler only, which are not used here. */
+const noConfig = Object.create(null) as Config;
+
+/**
+ * A command: it parses its words, calls the library and renders the answer. The grammar is iproute2's, so that oclif's
+ * own parser has no part in it; `usage` and `summary` are what help, completions and man pages are made of.
+ */
+export abstract class VdpaCommand extends Command {
+  static override strict = false;
+  /** The lines that show how it is written, without `vdpa`'s options. */
+  static override usage: string[] = [];
+
+  /** Called by oclif with both, by this program's own dispatcher with neither. */
+  constructor(argv: string[] = [], config?: Config) {
+    super(argv, config ?? noConfig);
+  }
+
+  /**
+   * Does the work.
+   * @param words what followed the command's name, without options
+   * @throws UsageError, NetlinkError, NetlinkProtocolError
+   */
+  abstract execute(session: Session, words: readonly string[]): Promise<void>;
+
+  /** Runs it on the process's own streams: the way in for oclif. */
+  override async run(): Promise<void> {
+    process.exitCode = await runLine(this.argv, processIo(), (session, words) => this.execute(session, words));
+  }
+}
+
+/** A command's class, as its module exports it by default. */
+export type CommandClass = (new () => VdpaCommand) & { readonly usage: readonly string[]; readonly summary?: string };

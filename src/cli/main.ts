@@ -1,0 +1,5 @@
+/** The executable: the process's line, streams and exit status. */
+import { processIo } from './io.js';
+import { run } from './run.js';
+
+process.exitCode = await run(process.argv.slice(2), processIo());

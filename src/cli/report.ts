@@ -1,0 +1,48 @@
+import {
+  GenlFamilyNotFoundError,
+  NetlinkError,
+  NetlinkProtocolError,
+  NetlinkUnavailableError,
+} from '../netlink/error.js';
+import { UsageError } from './error.js';
+import type { Io } from './io.js';
+
+/** Tells the user on stderr what went wrong, in iproute2's words where it has some. */
+export function reportError(error: unknown, io: Io): void {
+  io.stderr(`${describe(error).join('\n')}\n`);
+  if (io.env['VDPA_DEBUG'] === '1' && error instanceof Error) io.stderr(`${error.stack ?? error.message}\n`);
+}
+
+function describe(error: unknown): string[] {
+  if (error instanceof UsageError) return [error.message];
+  if (error instanceof GenlFamilyNotFoundError) {
+    return [
+      'Failed to connect to vdpa Netlink',
+      'The kernel has no vdpa family here: load it with "modprobe vdpa" and a driver that offers management devices,' +
+        ' in the initial network namespace.',
+    ];
+  }
+  if (error instanceof NetlinkUnavailableError) {
+    return ['Failed to connect to vdpa Netlink', `No generic netlink socket: ${error.message}`];
+  }
+  if (error instanceof NetlinkError) return describeNetlinkError(error);
+  if (error instanceof NetlinkProtocolError) return [`The kernel's answer cannot be read: ${error.message}`];
+  const message = error instanceof Error ? error.message : String(error);
+  return [`vdpa: ${message}`, 'This is a fault of vdpa itself. VDPA_DEBUG=1 shows where it happened.'];
+}
+
+function describeNetlinkError(error: NetlinkError): string[] {
+  const lines: string[] = [];
+  if (error.missingType !== undefined) lines.push(`Missing required attribute type ${error.missingType}`);
+  if (error.kernelMessage) {
+    lines.push(`Error: ${withFullStop(error.kernelMessage)}`);
+  }
+  lines.push(`kernel answers: ${error.reason}`);
+  if (error.hint !== undefined) lines.push(error.hint);
+  return lines;
+}
+
+/** The kernel's words as iproute2 ends them. */
+export function withFullStop(kernelMessage: string): string {
+  return kernelMessage.endsWith('.') ? kernelMessage : `${kernelMessage}.`;
+}

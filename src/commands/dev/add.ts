@@ -1,0 +1,72 @@
+import { VdpaCommand } from '../../cli/command.js';
+import { UsageError } from '../../cli/error.js';
+import { parseKeywords } from '../../cli/grammar.js';
+import type { Session } from '../../cli/session.js';
+import {
+  deviceTypeId,
+  featureWord,
+  readDeviceType,
+  readFeatures,
+  readHandle,
+  readMac,
+  readNumber,
+} from '../../cli/values.js';
+import { className, deviceClasses } from '../../virtio/classes.js';
+import { formatHandle, type ManagementDeviceHandle } from '../../vdpa/model.js';
+
+const keywords = {
+  // The order is iproute2's: of two keywords that a word may stand for, and of two that are missing, it takes the first.
+  mgmtdev: {
+    placeholder: 'MANAGEMENTDEV',
+    read: readHandle,
+    abbreviable: true,
+    missing: 'management device handle not set.',
+  },
+  name: { placeholder: 'NAME', read: (text: string) => text, abbreviable: true, missing: 'device name is not set.' },
+  mac: { placeholder: 'MACADDR', read: readMac },
+  mtu: { placeholder: 'MTU', read: readNumber('mtu', 0, 0xffff) },
+  max_vqp: { placeholder: 'MAX_VQ_PAIRS', read: readNumber('max_vqp', 0, 0xffff), abbreviable: true },
+  device_features: { placeholder: 'DEVICE_FEATURES', read: readFeatures },
+  type: { placeholder: 'TYPE', read: readDeviceType },
+};
+
+export default class DevAdd extends VdpaCommand {
+  static override summary = 'add a vdpa device';
+  static override usage = [
+    'vdpa dev add name NAME mgmtdev MANAGEMENTDEV [ type { net | block } ]',
+    '                                             [ device_features DEVICE_FEATURES ]',
+    '                                             [ mac MACADDR ] [ mtu MTU ]',
+    '                                             [ max_vqp MAX_VQ_PAIRS ]',
+  ];
+
+  async execute(session: Session, words: readonly string[]): Promise<void> {
+    const values = parseKeywords(keywords, words);
+    const { mgmtdev, type, device_features: features } = values;
+    const client = await session.client();
+    let deviceId: number | undefined;
+    if (type !== undefined || (features && 'names' in features)) {
+      const { supportedClasses = 0n } = await client.managementDevice(mgmtdev);
+      deviceId = chooseClass(mgmtdev, deviceClasses(supportedClasses), type && deviceTypeId(type));
+    }
+    await client.addDevice({
+      name: values.name,
+      managementDevice: mgmtdev,
+      ...(values.mac && { mac: values.mac }),
+      ...(values.mtu !== undefined && { mtu: values.mtu }),
+      ...(values.max_vqp !== undefined && { maxVirtqueuePairs: values.max_vqp }),
+      ...(features && { features: featureWord(features, deviceId) }),
+    });
+  }
+}
+
+/** Which class the device will be of: the one asked for, or the only one there is. @throws UsageError where it cannot be */
+function chooseClass(
+  handle: ManagementDeviceHandle,
+  classes: readonly number[],
+  wanted: number | undefined,
+): number | undefined {
+  if (wanted === undefined) return classes.length === 1 ? classes[0] : undefined;
+  if (classes.includes(wanted)) return wanted;
+  const made = classes.map((id) => className(id) ?? `class ${id}`).join(', ');
+  throw new UsageError(`${formatHandle(handle)} makes no ${className(wanted) ?? ''} devices, only: ${made || 'none'}`);
+}

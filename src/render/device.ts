@@ -1,0 +1,26 @@
+import { VIRTIO_ID_BLOCK, VIRTIO_ID_NET } from '../virtio/ids.js';
+import { formatHandle, type VdpaDevice } from '../vdpa/model.js';
+import type { Printer } from './printer.js';
+
+/** What iproute2 calls a virtio device id. */
+function typeName(deviceId: number): string {
+  switch (deviceId) {
+    case VIRTIO_ID_NET:
+      return 'network';
+    case VIRTIO_ID_BLOCK:
+      return 'block';
+    default:
+      return '<unknown type>';
+  }
+}
+
+/** Prints a device as `vdpa dev show` does. */
+export function renderDevice(printer: Printer, device: VdpaDevice): void {
+  printer.openRecord(device.name);
+  printer.string('type', typeName(device.deviceId), 'type ');
+  printer.string('mgmtdev', formatHandle(device.managementDevice), ' mgmtdev ');
+  if (device.vendorId !== undefined) printer.number('vendor_id', device.vendorId, ' vendor_id ');
+  if (device.maxVirtqueues !== undefined) printer.number('max_vqs', device.maxVirtqueues, ' max_vqs ');
+  if (device.maxVirtqueueSize !== undefined) printer.number('max_vq_size', device.maxVirtqueueSize, ' max_vq_size ');
+  printer.closeRecord();
+}

@@ -1,0 +1,159 @@
+import type { Output } from './output.js';
+import type { Printer } from './printer.js';
+
+/**
+ * All that JSON does not take as it is: quotes, backslashes, control characters, and the lone surrogates that stand for
+ * bytes that are not UTF-8.
+ */
+const unsafe = /[^ !#-[\]-~\u0080-\ud7ff\ue000-\u{10ffff}]/gu;
+
+const shortEscapes: Readonly<Partial<Record<string, string>>> = {
+  '\t': '\\t',
+  '\n': '\\n',
+  '\r': '\\r',
+  '\f': '\\f',
+  '\b': '\\b',
+  '\\': '\\\\',
+  '"': '\\"',
+};
+
+function quote(text: string): string {
+  return `"${text.replace(unsafe, (character) => shortEscapes[character] ?? `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`)}"`;
+}
+
+type Scope = '}' | ']';
+
+/** One JSON document, laid out as iproute2's lib/json_writer.c lays it out: plain, or pretty with four blanks a level. */
+export class JsonPrinter implements Printer {
+  readonly #output: Output;
+  readonly #pretty: boolean;
+  #scopes: Scope[] = [];
+  /** What goes before the next value: a comma, or nothing at the start of a scope and after a key. */
+  #separator: '' | ',' = '';
+  #finished = false;
+
+  constructor(output: Output, { pretty = false }: { pretty?: boolean } = {}) {
+    this.#output = output;
+    this.#pretty = pretty;
+  }
+
+  openSection(name: string): void {
+    this.#open('{', '}');
+    this.#key(name);
+    this.#open('{', '}');
+  }
+
+  closeSection(): void {
+    this.#close();
+    this.#close();
+  }
+
+  openRecord(name: string): void {
+    this.#key(name);
+    this.#open('{', '}');
+  }
+
+  closeRecord(): void {
+    this.#close();
+  }
+
+  string(key: string, value: string): void {
+    this.#key(key);
+    this.#value(quote(value));
+  }
+
+  number(key: string, value: number | bigint): void {
+    this.#key(key);
+    this.#value(value.toString());
+  }
+
+  boolean(key: string, value: boolean): void {
+    this.#key(key);
+    this.#value(value ? 'true' : 'false');
+  }
+
+  openList(key: string): void {
+    this.#key(key);
+    this.#open('[', ']');
+    if (this.#pretty) this.#output.put(' ');
+  }
+
+  item(value: string | number): void {
+    this.#value(typeof value === 'string' ? quote(value) : value.toString());
+  }
+
+  closeList(): void {
+    this.#close();
+  }
+
+  openRows(name: string): void {
+    this.openList(name);
+  }
+
+  openRow(): void {
+    this.#open('{', '}');
+  }
+
+  closeRow(): void {
+    this.#close();
+  }
+
+  closeRows(): void {
+    this.#close();
+  }
+
+  newline(): void {
+    // Only text has lines.
+  }
+
+  finish(): void {
+    if (this.#finished) return;
+    if (this.#output.length === 0) this.#open('{', '}');
+    while (this.#scopes.length > 0) this.#close();
+    this.#output.put('\n');
+    this.#output.flush();
+    this.#finished = true;
+  }
+
+  checkpoint(): () => boolean {
+    const { length } = this.#output;
+    const scopes = [...this.#scopes];
+    const separator = this.#separator;
+    return () => {
+      if (!this.#output.truncate(length)) return false;
+      this.#scopes = [...scopes];
+      this.#separator = separator;
+      return true;
+    };
+  }
+
+  #open(bracket: '{' | '[', scope: Scope): void {
+    this.#output.put(this.#separator + bracket);
+    this.#scopes.push(scope);
+    this.#separator = '';
+  }
+
+  #close(): void {
+    const scope = this.#scopes.pop();
+    if (scope === undefined) throw new Error('a JSON scope is closed that was not opened');
+    if (this.#pretty && this.#separator !== '') this.#output.put(scope === '}' ? this.#lineBreak() : ' ');
+    this.#output.put(scope);
+    this.#separator = ',';
+  }
+
+  #key(name: string): void {
+    this.#output.put(
+      `${this.#separator}${this.#pretty ? this.#lineBreak() : ''}${quote(name)}:${this.#pretty ? ' ' : ''}`,
+    );
+    this.#separator = '';
+  }
+
+  #value(literal: string): void {
+    this.#output.put(this.#separator + literal);
+    this.#separator = ',';
+  }
+
+  #lineBreak(): string {
+    return `\n${'    '.repeat(this.#scopes.length)}`;
+  }
+}

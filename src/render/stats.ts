@@ -1,0 +1,39 @@
+import { VIRTIO_ID_NET } from '../virtio/ids.js';
+import type { VendorStats } from '../vdpa/model.js';
+import type { Printer } from './printer.js';
+
+const VIRTIO_NET_F_CTRL_VQ = 17n;
+
+/** Prints the vendor statistics of one queue as `vdpa dev vstats show` does. */
+export function renderVendorStats(printer: Printer, stats: VendorStats): void {
+  printer.openRecord(stats.name);
+  if (stats.deviceId === VIRTIO_ID_NET) renderQueue(printer, stats);
+  printer.closeRecord();
+}
+
+/** Prints the vendor statistics of every queue of a device, a row a queue. */
+export function renderDeviceStats(printer: Printer, name: string, queues: readonly VendorStats[]): void {
+  printer.openRows(name);
+  for (const stats of queues) {
+    printer.openRow();
+    if (stats.queueIndex !== undefined) printer.number('qidx', stats.queueIndex, 'qidx ', ' ');
+    renderQueue(printer, stats);
+    printer.closeRow();
+  }
+  printer.closeRows();
+}
+
+function renderQueue(printer: Printer, stats: VendorStats): void {
+  if (stats.queueIndex !== undefined && stats.deviceId === VIRTIO_ID_NET) {
+    printer.string('queue_type', netQueueType(stats, stats.queueIndex), 'queue_type ', ' ');
+  }
+  for (const { name, value } of stats.counters) printer.number(name, value, `${name} `, ' ');
+}
+
+/** virtio specification, section "Network Device", "Virtqueues": pairs of rx and tx, the control queue behind them. */
+function netQueueType(stats: VendorStats, index: number): string {
+  const pairs = stats.maxVirtqueuePairs ?? 1;
+  const hasControl = (((stats.negotiatedFeatures ?? 0n) >> VIRTIO_NET_F_CTRL_VQ) & 1n) === 1n;
+  if (hasControl && index === 2 * pairs) return 'control_vq';
+  return index % 2 === 1 ? 'tx' : 'rx';
+}

@@ -1,0 +1,81 @@
+import type { Output } from './output.js';
+import type { Printer } from './printer.js';
+
+/** Lines for people and for scripts that read lines, spaced as iproute2 spaces them, trailing blanks included. */
+export class TextPrinter implements Printer {
+  readonly #output: Output;
+  #rowName = '';
+
+  constructor(output: Output) {
+    this.#output = output;
+  }
+
+  openSection(): void {
+    // Sections exist in JSON only.
+  }
+
+  closeSection(): void {
+    // Sections exist in JSON only.
+  }
+
+  openRecord(name: string): void {
+    this.#output.put(`${name}: `);
+  }
+
+  closeRecord(): void {
+    this.newline();
+  }
+
+  string(_key: string, value: string, lead: string, trail = ''): void {
+    this.#output.put(lead + value + trail);
+  }
+
+  number(_key: string, value: number | bigint, lead: string, trail = ''): void {
+    this.#output.put(lead + value.toString() + trail);
+  }
+
+  boolean(_key: string, value: boolean, lead: string, trail = ''): void {
+    this.#output.put(lead + (value ? 'true' : 'false') + trail);
+  }
+
+  openList(key: string): void {
+    this.#output.put(`\n  ${key}`);
+  }
+
+  item(value: string | number, text = value.toString()): void {
+    this.#output.put(` ${text}`);
+  }
+
+  closeList(): void {
+    // The line ends with the record, or with the next list.
+  }
+
+  openRows(name: string): void {
+    this.#rowName = name;
+  }
+
+  openRow(): void {
+    this.#output.put(`${this.#rowName}: `);
+  }
+
+  closeRow(): void {
+    this.newline();
+  }
+
+  closeRows(): void {
+    // The last row has ended its line.
+  }
+
+  newline(): void {
+    this.#output.put('\n');
+  }
+
+  finish(): void {
+    this.#output.flush();
+  }
+
+  checkpoint(): () => boolean {
+    const { length } = this.#output;
+    return () => this.#output.truncate(length);
+  }
+}

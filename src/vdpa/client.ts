@@ -1,0 +1,216 @@
+import { GenlSocket, type GenlMessage } from '../netlink/genl.js';
+import type { GenlFamily } from '../netlink/genl-family.js';
+import type { AttributeList } from '../netlink/attribute.js';
+import { NetlinkError, NetlinkProtocolError } from '../netlink/error.js';
+import type { NetlinkTransport } from '../netlink/transport.js';
+import { decodeDevice, decodeDeviceConfig, decodeManagementDevice, decodeVendorStats } from './decode.js';
+import { encodeRequest, type DeviceChange, type DeviceSpec, type VdpaRequest } from './encode.js';
+import type { DeviceConfig, ManagementDevice, ManagementDeviceHandle, VdpaDevice, VendorStats } from './model.js';
+import { VDPA_GENL_NAME } from './uapi.js';
+
+/** How a client reaches the kernel. */
+export interface VdpaClientOptions {
+  /** The way to a kernel, or to something that answers like one. A socket of this machine's where absent. */
+  readonly transport?: NetlinkTransport;
+  /** How long the kernel may take for an answer, in milliseconds. */
+  readonly timeoutMs?: number;
+  /** Called with the kernel's words where it does what was asked and still has something to say. */
+  readonly onWarning?: (kernelMessage: string) => void;
+}
+
+/**
+ * The vdpa generic netlink family of a kernel.
+ *
+ * Every method throws NetlinkError where the kernel refuses (with its error number and its words), and
+ * NetlinkProtocolError where its answer cannot be understood.
+ */
+export class VdpaClient {
+  readonly #socket: GenlSocket;
+  readonly #family: GenlFamily;
+  readonly #options: VdpaClientOptions;
+
+  private constructor(socket: GenlSocket, family: GenlFamily, options: VdpaClientOptions) {
+    this.#socket = socket;
+    this.#family = family;
+    this.#options = options;
+  }
+
+  /**
+   * Opens a socket and looks the family up.
+   * @throws NetlinkUnavailableError where there is no generic netlink
+   * @throws GenlFamilyNotFoundError where the kernel has no vdpa, or this is not the initial network namespace
+   */
+  static async open(options: VdpaClientOptions = {}): Promise<VdpaClient> {
+    const { transport, timeoutMs } = options;
+    const socket = await GenlSocket.open(transport, timeoutMs === undefined ? {} : { timeoutMs });
+    try {
+      return new VdpaClient(socket, await socket.family(VDPA_GENL_NAME), options);
+    } catch (error) {
+      await socket.close();
+      throw error;
+    }
+  }
+
+  /** The family as the kernel describes it: its id, and the operations that it knows. */
+  get family(): GenlFamily {
+    return this.#family;
+  }
+
+  /** All management devices (VDPA_CMD_MGMTDEV_GET). */
+  managementDevices(): Promise<ManagementDevice[]> {
+    return gather((item, restart) => this.eachManagementDevice(undefined, item, restart));
+  }
+
+  /** One management device. */
+  managementDevice(handle: ManagementDeviceHandle): Promise<ManagementDevice> {
+    return only((item) => this.eachManagementDevice(handle, item));
+  }
+
+  /** All vDPA devices that were made on a management device (VDPA_CMD_DEV_GET). */
+  devices(): Promise<VdpaDevice[]> {
+    return gather((item, restart) => this.eachDevice(undefined, item, restart));
+  }
+
+  /** One vDPA device. */
+  device(name: string): Promise<VdpaDevice> {
+    return only((item) => this.eachDevice(name, item));
+  }
+
+  /** The configuration of all vDPA devices (VDPA_CMD_DEV_CONFIG_GET). */
+  deviceConfigs(): Promise<DeviceConfig[]> {
+    return gather((item, restart) => this.eachDeviceConfig(undefined, item, restart));
+  }
+
+  /** The configuration of one vDPA device. */
+  deviceConfig(name: string): Promise<DeviceConfig> {
+    return only((item) => this.eachDeviceConfig(name, item));
+  }
+
+  /** Vendor statistics of a virtqueue (VDPA_CMD_DEV_VSTATS_GET). The kernel refuses without a queue index. */
+  vendorStats(name: string, queueIndex?: number): Promise<VendorStats> {
+    const request: VdpaRequest = {
+      kind: 'dev.vstats.get',
+      name,
+      ...(queueIndex !== undefined && { queueIndex }),
+    };
+    return only((item) => this.#each(`show vendor statistics of ${name}`, request, decodeVendorStats, item));
+  }
+
+  /**
+   * Vendor statistics of every virtqueue that a device has in use. Drivers answer EINVAL for a queue that is not.
+   * @throws NetlinkError as {@link vendorStats} does, where not one queue has statistics
+   */
+  async deviceStats(device: VdpaDevice): Promise<VendorStats[]> {
+    const queues: VendorStats[] = [];
+    let refusal: NetlinkError | undefined;
+    for (let index = 0; index < (device.maxVirtqueues ?? 0); index++) {
+      try {
+        queues.push(await this.vendorStats(device.name, index));
+      } catch (error) {
+        if (!(error instanceof NetlinkError && error.code === 'EINVAL')) throw error;
+        refusal ??= error;
+      }
+    }
+    if (queues.length === 0 && refusal !== undefined) throw refusal;
+    return queues;
+  }
+
+  /** Makes a vDPA device (VDPA_CMD_DEV_NEW). */
+  addDevice(spec: DeviceSpec): Promise<void> {
+    return this.#execute(`add vdpa device ${spec.name}`, { kind: 'dev.new', spec });
+  }
+
+  /** Deletes a vDPA device (VDPA_CMD_DEV_DEL). */
+  deleteDevice(name: string): Promise<void> {
+    return this.#execute(`delete vdpa device ${name}`, { kind: 'dev.del', name });
+  }
+
+  /** Changes a vDPA device (VDPA_CMD_DEV_ATTR_SET). */
+  setDevice(name: string, change: DeviceChange): Promise<void> {
+    return this.#execute(`change vdpa device ${name}`, { kind: 'dev.attr.set', name, change });
+  }
+
+  /**
+   * Gives management devices one by one as the kernel sends them: all, or the one that is named.
+   * @param onRestart told to forget what was given: the list changed meanwhile and comes anew. Without it that is an error, EINTR
+   */
+  eachManagementDevice(
+    handle: ManagementDeviceHandle | undefined,
+    onItem: (device: ManagementDevice) => void,
+    onRestart?: () => void,
+  ): Promise<void> {
+    const request: VdpaRequest = { kind: 'mgmtdev.get', ...(handle && { handle }) };
+    return this.#each('show management devices', request, decodeManagementDevice, onItem, onRestart);
+  }
+
+  /** Gives vDPA devices one by one; see {@link eachManagementDevice}. */
+  eachDevice(name: string | undefined, onItem: (device: VdpaDevice) => void, onRestart?: () => void): Promise<void> {
+    const request: VdpaRequest = { kind: 'dev.get', ...(name !== undefined && { name }) };
+    return this.#each('show vdpa devices', request, decodeDevice, onItem, onRestart);
+  }
+
+  /** Gives configurations one by one; see {@link eachManagementDevice}. */
+  eachDeviceConfig(
+    name: string | undefined,
+    onItem: (config: DeviceConfig) => void,
+    onRestart?: () => void,
+  ): Promise<void> {
+    const request: VdpaRequest = { kind: 'dev.config.get', ...(name !== undefined && { name }) };
+    return this.#each('show vdpa device configuration', request, decodeDeviceConfig, onItem, onRestart);
+  }
+
+  /** Gives the socket back. */
+  async close(): Promise<void> {
+    await this.#socket.close();
+  }
+
+  #each<T>(
+    operation: string,
+    request: VdpaRequest,
+    decode: (attributes: AttributeList) => T,
+    onItem: (item: T) => void,
+    onRestart?: () => void,
+  ): Promise<void> {
+    const onMessage = ({ attributes }: GenlMessage): void => {
+      onItem(decode(attributes));
+    };
+    return this.#execute(operation, request, onMessage, onRestart);
+  }
+
+  #execute(
+    operation: string,
+    request: VdpaRequest,
+    onMessage: (message: GenlMessage) => void = () => undefined,
+    onRestart?: () => void,
+  ): Promise<void> {
+    const { onWarning } = this.#options;
+    return this.#socket.execute(this.#family, encodeRequest(request), onMessage, {
+      operation,
+      ...(onRestart && { onRestart }),
+      ...(onWarning && { onWarning }),
+    });
+  }
+}
+
+/** Gathers what is given one by one, and begins anew where it has to. */
+async function gather<T>(each: (onItem: (item: T) => void, onRestart: () => void) => Promise<void>): Promise<T[]> {
+  const items: T[] = [];
+  await each(
+    (item) => items.push(item),
+    () => {
+      items.length = 0;
+    },
+  );
+  return items;
+}
+
+/** The one thing that was asked for. */
+async function only<T>(each: (onItem: (item: T) => void) => Promise<void>): Promise<T> {
+  const items: T[] = [];
+  await each((item) => items.push(item));
+  const [item, second] = items;
+  if (item === undefined || second !== undefined) {
+    throw new NetlinkProtocolError(`the kernel sent ${items.length} answers where one was due`);
+  }
+  return item;
+}

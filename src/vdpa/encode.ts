@@ -1,0 +1,111 @@
+/** From typed requests to the family's attributes. */
+import { AttributeWriter } from '../netlink/attribute.js';
+import type { ManagementDeviceHandle } from './model.js';
+import {
+  VDPA_ATTR_DEV_FEATURES,
+  VDPA_ATTR_DEV_NAME,
+  VDPA_ATTR_DEV_NET_CFG_MACADDR,
+  VDPA_ATTR_DEV_NET_CFG_MAX_VQP,
+  VDPA_ATTR_DEV_NET_CFG_MTU,
+  VDPA_ATTR_DEV_QUEUE_INDEX,
+  VDPA_ATTR_MGMTDEV_BUS_NAME,
+  VDPA_ATTR_MGMTDEV_DEV_NAME,
+  VDPA_CMD_DEV_ATTR_SET,
+  VDPA_CMD_DEV_CONFIG_GET,
+  VDPA_CMD_DEV_DEL,
+  VDPA_CMD_DEV_GET,
+  VDPA_CMD_DEV_NEW,
+  VDPA_CMD_DEV_VSTATS_GET,
+  VDPA_CMD_MGMTDEV_GET,
+  type VdpaCommandNumber,
+} from './uapi.js';
+
+/** What a new device is made of. */
+export interface DeviceSpec {
+  readonly name: string;
+  readonly managementDevice: ManagementDeviceHandle;
+  /** Feature bits to provision; the management device's own choice where absent. */
+  readonly features?: bigint;
+  /** Six bytes. */
+  readonly mac?: Uint8Array;
+  /** 68 to 65535. */
+  readonly mtu?: number;
+  /** Virtqueue pairs, at least 1. */
+  readonly maxVirtqueuePairs?: number;
+}
+
+/** Attributes of a device that can be changed while it lives. */
+export interface DeviceChange {
+  /** Six bytes, not multicast and not all zero. */
+  readonly mac?: Uint8Array;
+}
+
+/** A request to the vdpa family. Without a name the `.get` of things that can dump asks for all of them. */
+export type VdpaRequest =
+  | { readonly kind: 'mgmtdev.get'; readonly handle?: ManagementDeviceHandle }
+  | { readonly kind: 'dev.get'; readonly name?: string }
+  | { readonly kind: 'dev.config.get'; readonly name?: string }
+  | { readonly kind: 'dev.vstats.get'; readonly name: string; readonly queueIndex?: number }
+  | { readonly kind: 'dev.new'; readonly spec: DeviceSpec }
+  | { readonly kind: 'dev.del'; readonly name: string }
+  | { readonly kind: 'dev.attr.set'; readonly name: string; readonly change: DeviceChange };
+
+/** A request as the generic netlink layer takes it. */
+export interface EncodedRequest {
+  readonly command: VdpaCommandNumber;
+  /** Asks for all objects, answered in parts. */
+  readonly dump: boolean;
+  readonly attributes: Uint8Array;
+}
+
+/**
+ * Encodes a request of the vdpa family.
+ * @throws NetlinkProtocolError if a name is longer than an attribute can be, or a number does not fit its attribute
+ */
+export function encodeRequest(request: VdpaRequest): EncodedRequest {
+  const writer = new AttributeWriter();
+  const encoded = (command: VdpaCommandNumber, dump = false): EncodedRequest => ({
+    command,
+    dump,
+    attributes: writer.finish(),
+  });
+  switch (request.kind) {
+    case 'mgmtdev.get':
+      if (request.handle) putHandle(writer, request.handle);
+      return encoded(VDPA_CMD_MGMTDEV_GET, request.handle === undefined);
+    case 'dev.get':
+      if (request.name !== undefined) writer.string(VDPA_ATTR_DEV_NAME, request.name);
+      return encoded(VDPA_CMD_DEV_GET, request.name === undefined);
+    case 'dev.config.get':
+      if (request.name !== undefined) writer.string(VDPA_ATTR_DEV_NAME, request.name);
+      return encoded(VDPA_CMD_DEV_CONFIG_GET, request.name === undefined);
+    case 'dev.vstats.get':
+      writer.string(VDPA_ATTR_DEV_NAME, request.name);
+      if (request.queueIndex !== undefined) writer.u32(VDPA_ATTR_DEV_QUEUE_INDEX, request.queueIndex);
+      return encoded(VDPA_CMD_DEV_VSTATS_GET);
+    case 'dev.new':
+      putDeviceSpec(writer, request.spec);
+      return encoded(VDPA_CMD_DEV_NEW);
+    case 'dev.del':
+      writer.string(VDPA_ATTR_DEV_NAME, request.name);
+      return encoded(VDPA_CMD_DEV_DEL);
+    case 'dev.attr.set':
+      writer.string(VDPA_ATTR_DEV_NAME, request.name);
+      if (request.change.mac) writer.bytes(VDPA_ATTR_DEV_NET_CFG_MACADDR, request.change.mac);
+      return encoded(VDPA_CMD_DEV_ATTR_SET);
+  }
+}
+
+function putHandle(writer: AttributeWriter, handle: ManagementDeviceHandle): void {
+  if (handle.bus !== undefined) writer.string(VDPA_ATTR_MGMTDEV_BUS_NAME, handle.bus);
+  writer.string(VDPA_ATTR_MGMTDEV_DEV_NAME, handle.name);
+}
+
+function putDeviceSpec(writer: AttributeWriter, spec: DeviceSpec): void {
+  putHandle(writer, spec.managementDevice);
+  writer.string(VDPA_ATTR_DEV_NAME, spec.name);
+  if (spec.mac) writer.bytes(VDPA_ATTR_DEV_NET_CFG_MACADDR, spec.mac);
+  if (spec.mtu !== undefined) writer.u16(VDPA_ATTR_DEV_NET_CFG_MTU, spec.mtu);
+  if (spec.maxVirtqueuePairs !== undefined) writer.u16(VDPA_ATTR_DEV_NET_CFG_MAX_VQP, spec.maxVirtqueuePairs);
+  if (spec.features !== undefined) writer.u64(VDPA_ATTR_DEV_FEATURES, spec.features);
+}

@@ -1,0 +1,17 @@
+import { featureBits } from './features.js';
+import { VIRTIO_ID_BLOCK, VIRTIO_ID_NET } from './ids.js';
+
+const names: Readonly<Partial<Record<number, string>>> = {
+  [VIRTIO_ID_NET]: 'net',
+  [VIRTIO_ID_BLOCK]: 'block',
+};
+
+/** What iproute2 calls the class of a virtio device id: `net` or `block`; undefined for the others. */
+export function className(deviceId: number): string | undefined {
+  return names[deviceId];
+}
+
+/** The virtio device ids in a word of classes, ascending. Id 0 is reserved and never one. */
+export function deviceClasses(supportedClasses: bigint): number[] {
+  return featureBits(supportedClasses & ~1n);
+}

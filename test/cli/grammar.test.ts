@@ -1,0 +1,49 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { expectNoMore, parseKeywords } from '../../src/cli/grammar.js';
+
+const keywords = {
+  mgmtdev: { placeholder: 'DEV', read: (text: string) => text, abbreviable: true, missing: 'no mgmtdev' },
+  name: { placeholder: 'NAME', read: (text: string) => text, abbreviable: true, missing: 'no name' },
+  mtu: { placeholder: 'MTU', read: Number },
+  force: { read: () => true },
+};
+
+test('keywords come in any order, the last of a kind counts, and some may be shortened', () => {
+  assert.deepEqual(parseKeywords(keywords, ['n', 'a', 'mgmt', 'b', 'mtu', '9000', 'force', 'name', 'c']), {
+    name: 'c',
+    mgmtdev: 'b',
+    mtu: 9000,
+    force: true,
+  });
+});
+
+test('a keyword that may not be shortened is not', () => {
+  assert.throws(() => parseKeywords(keywords, ['mt', '1', 'name', 'a']), { message: 'Unknown option "mt"' });
+});
+
+test('the empty word matches nothing', () => {
+  assert.throws(() => parseKeywords(keywords, ['', 'x']), { message: 'Unknown option ""' });
+});
+
+test('what is missing is said before the last word is refused, as iproute2 has it', () => {
+  assert.throws(() => parseKeywords(keywords, ['name', 'a', 'mgmtdev']), { message: 'no mgmtdev' });
+  assert.throws(() => parseKeywords(keywords, ['mgmtdev', 'a', 'junk']), { message: 'no name' });
+});
+
+test('a last word without a partner is refused', () => {
+  const whole = ['name', 'a', 'mgmtdev', 'b'];
+  assert.throws(() => parseKeywords(keywords, [...whole, 'junk']), { message: 'Unknown option "junk"' });
+  assert.throws(() => parseKeywords(keywords, [...whole, 'mtu']), { message: 'Option "mtu" needs a value' });
+  assert.throws(
+    () => {
+      expectNoMore(['junk']);
+    },
+    { message: 'Unknown option "junk"' },
+  );
+});
+
+test('names of the object prototype are no keywords', () => {
+  assert.throws(() => parseKeywords(keywords, ['constructor', 'x']), { message: 'Unknown option "constructor"' });
+  assert.throws(() => parseKeywords({ constructor: { ...keywords.name } }, []), { message: 'no name' });
+});

@@ -1,0 +1,76 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { UsageError } from '../../src/cli/error.js';
+import { parseOptions, type Options } from '../../src/cli/options.js';
+
+const none: Options = { json: false, pretty: false, sim: false };
+
+function command(argv: string[], env: NodeJS.ProcessEnv = {}): { options: Options; words: readonly string[] } {
+  const line = parseOptions(argv, env);
+  assert.ok(line.kind === 'command');
+  return { options: line.options, words: line.words };
+}
+
+test('options stand anywhere, joined or apart, short or long, and long ones may be shortened', () => {
+  const expected = { options: { ...none, json: true, pretty: true }, words: ['dev', 'show', 'foo0'] };
+  for (const line of [
+    '-jp dev show foo0',
+    'dev show foo0 -jp',
+    'dev -j show -p foo0',
+    '--json dev show --pretty foo0',
+    'dev show foo0 --js --pre',
+    'dev show foo0 -json -pretty',
+    '-pj dev show foo0 -j',
+    '-n dev show foo0 -jp',
+    'dev show foo0 -no-nice-names -jp',
+  ]) {
+    assert.deepEqual(command(line.split(' ')), expected, line);
+  }
+});
+
+test('what follows -- is not looked at', () => {
+  assert.deepEqual(command(['-j', '--', '-p', '--json']), {
+    options: { ...none, json: true },
+    words: ['-p', '--json'],
+  });
+});
+
+test('a single dash is a word', () => {
+  assert.deepEqual(command(['dev', 'show', '-']), { options: none, words: ['dev', 'show', '-'] });
+});
+
+test('POSIXLY_CORRECT ends options at the first word', () => {
+  assert.deepEqual(command(['-j', 'dev', '-p'], { POSIXLY_CORRECT: '' }), {
+    options: { ...none, json: true },
+    words: ['dev', '-p'],
+  });
+});
+
+test('the simulation is asked for by option or environment, and never by itself', () => {
+  assert.equal(command(['dev']).options.sim, false);
+  assert.equal(command(['dev', '--sim']).options.sim, true);
+  assert.equal(command(['dev'], { VDPA_SIM: '1' }).options.sim, true);
+  assert.equal(command(['dev'], { VDPA_SIM: '0' }).options.sim, false);
+  assert.equal(command(['dev'], { VDPA_SIM: '' }).options.sim, false);
+});
+
+test('version and help take effect in the order of the line', () => {
+  assert.equal(parseOptions(['dev', '-V', '-x'], {}).kind, 'version');
+  assert.equal(parseOptions(['-jh', '-V'], {}).kind, 'help');
+  assert.equal(parseOptions(['--Ver'], {}).kind, 'version');
+  assert.throws(() => parseOptions(['-x', '-V'], {}), UsageError);
+});
+
+test('an unknown option is named as getopt names it', () => {
+  const first = (argv: string[]): string | undefined => {
+    try {
+      parseOptions(argv, {});
+    } catch (error) {
+      if (error instanceof UsageError) return error.message.split('\n')[0];
+    }
+    return undefined;
+  };
+  assert.equal(first(['-jx']), "vdpa: invalid option -- 'x'");
+  assert.equal(first(['--nothing']), "vdpa: unrecognized option '--nothing'");
+  assert.equal(first(['--json=1']), "vdpa: option '--json' doesn't allow an argument");
+});

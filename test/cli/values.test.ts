@@ -1,0 +1,83 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import {
+  deviceTypeId,
+  featureWord,
+  readDeviceType,
+  readFeatures,
+  readHandle,
+  readMac,
+  readNumber,
+} from '../../src/cli/values.js';
+
+test('a management device is a name, or a bus and a name', () => {
+  assert.deepEqual(readHandle('vduse'), { name: 'vduse' });
+  assert.deepEqual(readHandle('pci/0000:03:00.2'), { bus: 'pci', name: '0000:03:00.2' });
+  assert.throws(() => readHandle('a/b/c'), {
+    message:
+      'Wrong vdpa mgmtdev identification string format\nExpected "mgmtdev_bus_name/mgmtdev_name"\nExpected "mgmtdev_name"',
+  });
+});
+
+test('a MAC address is six groups of one or two hexadecimal digits', () => {
+  assert.deepEqual(readMac('00:11:22:aa:BB:f'), Uint8Array.of(0, 0x11, 0x22, 0xaa, 0xbb, 0xf));
+});
+
+for (const [text, named] of [
+  ['', ''],
+  ['zz', 'zz'],
+  ['zz:11:22:33:44:55', 'zz'],
+  ['00:11:22', '00:11:22'],
+  ['00:11:22:33:44:55:66', '00:11:22:33:44:55:66'],
+  ['00:11:22:33:44:', ''],
+  ['00:11:22:33:44:100', '100'],
+  ['1.2.3.4', '1.2.3.4'],
+  ['00:11:22:33:44:0x5', '0x5'],
+] as const) {
+  test(`"${text}" is no MAC address`, () => {
+    assert.throws(() => readMac(text), { message: `"${named}" is invalid lladdr.` });
+  });
+}
+
+test('a number is decimal digits within its range', () => {
+  const read = readNumber('mtu', 68, 65535);
+  assert.equal(read('68'), 68);
+  assert.equal(read('65535'), 65535);
+  for (const text of ['', ' 68', '67', '65536', '-1', '+70', '0x50', '1e3', '70.0', '99999999999999999999']) {
+    assert.throws(() => read(text), { message: `"${text}" is invalid mtu: a number from 68 to 65535 expected` });
+  }
+});
+
+test('features are up to 64 bits in hexadecimal, or names', () => {
+  assert.deepEqual(readFeatures('0x300020000'), { bits: 0x300020000n });
+  assert.deepEqual(readFeatures('300020000'), { bits: 0x300020000n });
+  assert.deepEqual(readFeatures('FFFFFFFFFFFFFFFF'), { bits: 0xffff_ffff_ffff_ffffn });
+  assert.deepEqual(readFeatures('MAC,mtu,bit_40'), { names: ['MAC', 'mtu', 'bit_40'] });
+  for (const text of ['', '0x', '-1', '10000000000000000', '1_0', 'MAC,', ',MAC', 'MAC MTU']) {
+    assert.throws(() => readFeatures(text), { name: 'UsageError' }, text);
+  }
+});
+
+test('feature names become bits by the type of the device', () => {
+  assert.equal(
+    featureWord({ names: ['MAC', 'mtu', 'VERSION_1', 'bit_40'] }, 1),
+    (1n << 5n) | 8n | (1n << 32n) | (1n << 40n),
+  );
+  assert.equal(featureWord({ names: ['FLUSH'] }, 2), 1n << 9n);
+  for (const [name, id] of [
+    ['FLUSH', 1],
+    ['MAC', undefined],
+    ['bit_64', 1],
+    ['toString', 1],
+  ] as const) {
+    assert.throws(() => featureWord({ names: [name] }, id), {
+      message: `"${name}" is no feature that this kind of device has`,
+    });
+  }
+});
+
+test('a device type is net or block', () => {
+  assert.equal(deviceTypeId(readDeviceType('net')), 1);
+  assert.equal(deviceTypeId(readDeviceType('block')), 2);
+  assert.throws(() => readDeviceType('fs'), { message: '"fs" is invalid type: net or block expected' });
+});

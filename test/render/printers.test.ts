@@ -1,0 +1,135 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { JsonPrinter } from '../../src/render/json.js';
+import { Output } from '../../src/render/output.js';
+import type { Printer } from '../../src/render/printer.js';
+import { TextPrinter } from '../../src/render/text.js';
+
+type Draw = (printer: Printer) => void;
+
+function gather(make: (output: Output) => Printer, draw: Draw): string {
+  let text = '';
+  const printer = make(
+    new Output((part) => {
+      text += part;
+    }),
+  );
+  draw(printer);
+  printer.finish();
+  return text;
+}
+
+const asText = (draw: Draw): string => gather((output) => new TextPrinter(output), draw);
+const asJson = (draw: Draw): string => gather((output) => new JsonPrinter(output), draw);
+const asPrettyJson = (draw: Draw): string => gather((output) => new JsonPrinter(output, { pretty: true }), draw);
+
+const drawDevice: Draw = (printer) => {
+  printer.openSection('dev');
+  printer.openRecord('foo0');
+  printer.string('type', 'network', 'type ');
+  printer.number('max_vqs', 3, ' max_vqs ');
+  printer.boolean('up', true, ' up ', ' ');
+  printer.openList('features');
+  printer.item('MAC');
+  printer.item(40, 'bit_40');
+  printer.closeList();
+  printer.openList('none');
+  printer.closeList();
+  printer.closeRecord();
+  printer.closeSection();
+};
+
+test('text', () => {
+  assert.equal(asText(drawDevice), 'foo0: type network max_vqs 3 up true \n  features MAC bit_40\n  none\n');
+});
+
+test('JSON on a line', () => {
+  assert.equal(
+    asJson(drawDevice),
+    '{"dev":{"foo0":{"type":"network","max_vqs":3,"up":true,"features":["MAC",40],"none":[]}}}\n',
+  );
+});
+
+test('pretty JSON', () => {
+  assert.equal(
+    asPrettyJson(drawDevice),
+    `{
+    "dev": {
+        "foo0": {
+            "type": "network",
+            "max_vqs": 3,
+            "up": true,
+            "features": [ "MAC",40 ],
+            "none": [ ]
+        }
+    }
+}
+`,
+  );
+});
+
+test('a document is valid whatever was drawn of it', () => {
+  assert.equal(
+    asJson(() => undefined),
+    '{}\n',
+  );
+  assert.equal(
+    asJson((printer) => {
+      printer.openSection('dev');
+    }),
+    '{"dev":{}}\n',
+  );
+  assert.equal(
+    asJson((printer) => {
+      printer.openSection('dev');
+      printer.openRecord('foo0');
+      printer.openList('features');
+      printer.item('MAC');
+    }),
+    '{"dev":{"foo0":{"features":["MAC"]}}}\n',
+  );
+});
+
+test('a closed scope cannot be closed again', () => {
+  assert.throws(() =>
+    asJson((printer) => {
+      printer.closeSection();
+    }),
+  );
+});
+
+test('JSON escapes quotes, backslashes, controls and bytes that are not UTF-8; text and other languages stay', () => {
+  const name = '"\\\t\n\r\f\b\u0001\u001f\u007f\u0080é漢😀\udcff';
+  const json = asJson((printer) => {
+    printer.openSection('dev');
+    printer.string(name, name, '');
+  });
+  const escaped = '"\\"\\\\\\t\\n\\r\\f\\b\\u0001\\u001f\\u007f\u0080é漢😀\\udcff"';
+  assert.equal(json, `{"dev":{${escaped}:${escaped}}}\n`);
+  assert.deepEqual(JSON.parse(json), { dev: { [name]: name } });
+});
+
+test('a checkpoint takes back what has not been written, and says when it cannot', () => {
+  const draw =
+    (filler: string): Draw =>
+    (printer) => {
+      printer.openSection('dev');
+      const back = printer.checkpoint();
+      printer.openRecord('gone');
+      printer.string('type', filler, '');
+      const done = back();
+      printer.openRecord(done ? 'back' : 'late');
+      printer.closeRecord();
+    };
+  assert.equal(asJson(draw('')), '{"dev":{"back":{}}}\n');
+  assert.match(asJson(draw('x'.repeat(100_000))), /"late":\{\}/);
+});
+
+test('much text is written in large parts, in order', () => {
+  const parts: string[] = [];
+  const output = new Output((part) => parts.push(part));
+  for (let index = 0; index < 50_000; index++) output.put(`${index}\n`);
+  output.flush();
+  assert.equal(parts.join(''), Array.from({ length: 50_000 }, (_, index) => `${index}\n`).join(''));
+  assert.ok(parts.length > 1 && parts.every((part) => part.length < 70_000));
+});
