@@ -1,13 +1,14 @@
 // Builds everything that is made from src/:
-//   bin/vdpa.js   the bundled executable
+//   bin/          the bundled executable
 //   dist/         the library, a module a file, with its type declarations
 //   build/        src, test, lab and bench as plain modules, for the tests (only with --dev; no declarations)
 import { spawnSync } from 'node:child_process';
-import { chmodSync, readFileSync, rmSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
+import { bundle } from './bundle.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const dev = process.argv.includes('--dev');
@@ -23,25 +24,9 @@ const common = {
   define: { VDPA_VERSION: JSON.stringify(version) },
 };
 
-for (const folder of ['bin/chunks', 'bin/vdpa.js', dev ? 'build' : 'dist']) {
-  rmSync(join(root, folder), { recursive: true, force: true });
-}
+rmSync(join(root, dev ? 'build' : 'dist'), { recursive: true, force: true });
 
-await build({
-  ...common,
-  entryPoints: ['src/cli/main.ts'],
-  outdir: 'bin',
-  entryNames: 'vdpa',
-  chunkNames: 'chunks/[name]-[hash]',
-  bundle: true,
-  splitting: true,
-  minifySyntax: true,
-  external: ['koffi', 'node-netlink'],
-  // The commands are oclif commands for whoever loads them with oclif; the executable needs only their shape.
-  alias: { '@oclif/core/command': './src/cli/bare-command.ts' },
-  banner: { js: '#!/usr/bin/env node' },
-});
-chmodSync(join(root, 'bin/vdpa.js'), 0o755);
+await bundle(root, common);
 
 if (dev) {
   await build({
