@@ -1,7 +1,5 @@
-import { endianness } from 'node:os';
-
 /** Netlink's numbers are in the machine's own byte order: this is DataView's `littleEndian` argument for them. */
-export const littleEndian = endianness() === 'LE';
+export const littleEndian = new Uint8Array(Uint32Array.of(1).buffer)[0] === 1;
 
 /** NLMSG_ALIGNTO and NLA_ALIGNTO. */
 const alignment = 4;

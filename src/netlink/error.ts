@@ -59,6 +59,11 @@ export class NetlinkProtocolError extends Error {
   override readonly name = 'NetlinkProtocolError';
 }
 
+/** A way to reach the machine's netlink (a binding) is unknown, not installed, or cannot do what is asked of it. */
+export class NetlinkBindingError extends Error {
+  override readonly name = 'NetlinkBindingError';
+}
+
 function describe(details: NetlinkErrorDetails): string {
   let middle = details.kernelMessage === undefined ? '' : `: ${details.kernelMessage}`;
   if (details.missingType !== undefined) middle += ` (attribute ${details.missingType} is missing in the request)`;

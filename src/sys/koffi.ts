@@ -1,6 +1,4 @@
 import { existsSync, readdirSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { constants } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { default as KoffiModule } from 'koffi';
 
@@ -18,7 +16,7 @@ function openDirectly(): Koffi | undefined {
   if (file === undefined) return undefined;
   const module: { exports: Partial<Koffi> } = { exports: {} };
   try {
-    process.dlopen(module, file, constants.dlopen.RTLD_LAZY);
+    process.dlopen(module, file);
   } catch {
     return undefined; // Koffi's own loader tries others, and says it better where none fits.
   }
@@ -49,6 +47,8 @@ function isKoffi3(candidate: Partial<Koffi>): candidate is Koffi {
 }
 
 function loadPackage(): Koffi {
+  // Asked for here, not imported: it is not free, and seldom needed.
+  const { createRequire } = process.getBuiltinModule('node:module');
   const load: (name: string) => unknown = createRequire(import.meta.url);
   return load('koffi') as Koffi;
 }

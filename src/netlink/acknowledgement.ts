@@ -1,0 +1,82 @@
+import { align, littleEndian, viewOf } from './bytes.js';
+import { AttributeList } from './attribute.js';
+import {
+  NLMSGERR_ATTR_MISS_NEST,
+  NLMSGERR_ATTR_MISS_TYPE,
+  NLMSGERR_ATTR_MSG,
+  NLMSGERR_ATTR_OFFS,
+  NLMSGERR_ATTR_POLICY,
+  NLM_F_ACK_TLVS,
+  NLM_F_CAPPED,
+} from './constants.js';
+import { NetlinkProtocolError } from './error.js';
+import type { ExtendedAck } from './error.js';
+import { messageHeaderLength } from './message.js';
+import type { NetlinkMessage } from './message.js';
+
+/** How a request ended: what an NLMSG_ERROR or NLMSG_DONE message says. */
+export interface Acknowledgement {
+  /** The error number, positive; 0 is success. */
+  readonly errno: number;
+  /** What the kernel said beside it. A text that comes with success is a warning. */
+  readonly extended: ExtendedAck;
+}
+
+const errorNumberLength = 4;
+
+/**
+ * Decodes NLMSG_ERROR: `struct nlmsgerr`, the request where the kernel did not cap it, and the extended acknowledgement.
+ * @throws NetlinkProtocolError where the message is too short for what it says it holds.
+ */
+export function decodeError(message: NetlinkMessage): Acknowledgement {
+  const { payload, flags } = message;
+  let length = errorNumberLength + messageHeaderLength;
+  if (payload.length < length) {
+    throw new NetlinkProtocolError(`netlink error message has ${payload.length} bytes, less than its ${length}`);
+  }
+  const view = viewOf(payload);
+  if ((flags & NLM_F_CAPPED) === 0) {
+    const requestLength = view.getUint32(errorNumberLength, littleEndian);
+    if (requestLength < messageHeaderLength || requestLength > payload.length - errorNumberLength) {
+      throw new NetlinkProtocolError(
+        `netlink error message of ${payload.length} bytes says it quotes a request of ${requestLength} bytes`,
+      );
+    }
+    length = errorNumberLength + align(requestLength);
+  }
+  // The kernel writes a negative number, as it does inside; some old families wrote a positive one.
+  const errno = Math.abs(view.getInt32(0, littleEndian));
+  return { errno, extended: decodeExtendedAck(payload.subarray(length), flags) };
+}
+
+/**
+ * Decodes NLMSG_DONE, which ends a dump: an error number and the extended acknowledgement. Some families leave both out.
+ * @throws NetlinkProtocolError where the message is too short for an error number.
+ */
+export function decodeDone(message: NetlinkMessage): Acknowledgement {
+  const { payload, flags } = message;
+  if (payload.length === 0) return { errno: 0, extended: {} };
+  if (payload.length < errorNumberLength) {
+    throw new NetlinkProtocolError(`netlink done message has ${payload.length} bytes, too few for an error number`);
+  }
+  // A positive number here is no error: it is what the family's dump function counted.
+  const errno = Math.max(0, -viewOf(payload).getInt32(0, littleEndian));
+  return { errno, extended: decodeExtendedAck(payload.subarray(errorNumberLength), flags) };
+}
+
+function decodeExtendedAck(bytes: Uint8Array, flags: number): ExtendedAck {
+  if ((flags & NLM_F_ACK_TLVS) === 0) return {};
+  const attributes = AttributeList.parse(bytes);
+  const kernelMessage = attributes.string(NLMSGERR_ATTR_MSG);
+  const offset = attributes.u32(NLMSGERR_ATTR_OFFS);
+  const policy = attributes.bytes(NLMSGERR_ATTR_POLICY);
+  const missingType = attributes.u32(NLMSGERR_ATTR_MISS_TYPE);
+  const missingNest = attributes.u32(NLMSGERR_ATTR_MISS_NEST);
+  return {
+    ...(kernelMessage === undefined ? {} : { kernelMessage }),
+    ...(offset === undefined ? {} : { offset }),
+    ...(policy === undefined ? {} : { policy }),
+    ...(missingType === undefined ? {} : { missingType }),
+    ...(missingNest === undefined ? {} : { missingNest }),
+  };
+}

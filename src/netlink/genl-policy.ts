@@ -1,0 +1,182 @@
+import { AttributeList } from './attribute.js';
+import {
+  NL_ATTR_TYPE_BINARY,
+  NL_ATTR_TYPE_BITFIELD32,
+  NL_ATTR_TYPE_FLAG,
+  NL_ATTR_TYPE_NESTED,
+  NL_ATTR_TYPE_NESTED_ARRAY,
+  NL_ATTR_TYPE_NUL_STRING,
+  NL_ATTR_TYPE_S16,
+  NL_ATTR_TYPE_S32,
+  NL_ATTR_TYPE_S64,
+  NL_ATTR_TYPE_S8,
+  NL_ATTR_TYPE_SINT,
+  NL_ATTR_TYPE_STRING,
+  NL_ATTR_TYPE_U16,
+  NL_ATTR_TYPE_U32,
+  NL_ATTR_TYPE_U64,
+  NL_ATTR_TYPE_U8,
+  NL_ATTR_TYPE_UINT,
+  NL_POLICY_TYPE_ATTR_BITFIELD32_MASK,
+  NL_POLICY_TYPE_ATTR_MASK,
+  NL_POLICY_TYPE_ATTR_MAX_LENGTH,
+  NL_POLICY_TYPE_ATTR_MAX_VALUE_S,
+  NL_POLICY_TYPE_ATTR_MAX_VALUE_U,
+  NL_POLICY_TYPE_ATTR_MIN_LENGTH,
+  NL_POLICY_TYPE_ATTR_MIN_VALUE_S,
+  NL_POLICY_TYPE_ATTR_MIN_VALUE_U,
+  NL_POLICY_TYPE_ATTR_POLICY_IDX,
+  NL_POLICY_TYPE_ATTR_POLICY_MAXTYPE,
+  NL_POLICY_TYPE_ATTR_TYPE,
+} from './constants.js';
+import { NetlinkProtocolError } from './error.js';
+import { CTRL_ATTR_OP_POLICY, CTRL_ATTR_POLICY, CTRL_ATTR_POLICY_DO, CTRL_ATTR_POLICY_DUMP } from './genl-constants.js';
+
+/** What the kernel accepts from a family's users, as CTRL_CMD_GETPOLICY tells it (net/netlink/policy.c). */
+export interface GenlPolicy {
+  /** Which policy an operation has, by command: numbers into `policies`. */
+  readonly operations: ReadonlyMap<number, OperationPolicy>;
+  /** Policies by number, each by attribute type. An attribute that is not in one is refused. */
+  readonly policies: ReadonlyMap<number, ReadonlyMap<number, AttributePolicy>>;
+}
+
+/** The numbers of an operation's policies; absent where the operation cannot be called so, or takes anything. */
+export interface OperationPolicy {
+  readonly do?: number;
+  readonly dump?: number;
+}
+
+const unsignedKinds = new Map<number, 'u8' | 'u16' | 'u32' | 'u64' | 'uint'>([
+  [NL_ATTR_TYPE_U8, 'u8'],
+  [NL_ATTR_TYPE_U16, 'u16'],
+  [NL_ATTR_TYPE_U32, 'u32'],
+  [NL_ATTR_TYPE_U64, 'u64'],
+  [NL_ATTR_TYPE_UINT, 'uint'],
+]);
+
+const signedKinds = new Map<number, 's8' | 's16' | 's32' | 's64' | 'sint'>([
+  [NL_ATTR_TYPE_S8, 's8'],
+  [NL_ATTR_TYPE_S16, 's16'],
+  [NL_ATTR_TYPE_S32, 's32'],
+  [NL_ATTR_TYPE_S64, 's64'],
+  [NL_ATTR_TYPE_SINT, 'sint'],
+]);
+
+const bytesKinds = new Map<number, 'binary' | 'string' | 'nul-string'>([
+  [NL_ATTR_TYPE_BINARY, 'binary'],
+  [NL_ATTR_TYPE_STRING, 'string'],
+  [NL_ATTR_TYPE_NUL_STRING, 'nul-string'],
+]);
+
+type ValueOf<Kinds> = Kinds extends Map<number, infer Kind> ? Kind : never;
+
+/** What the kernel accepts as one attribute. Limits that it does not tell are absent. */
+export type AttributePolicy =
+  | { readonly kind: 'flag' }
+  | {
+      readonly kind: ValueOf<typeof unsignedKinds>;
+      readonly min?: bigint;
+      readonly max?: bigint;
+      /** The bits that may be set. */
+      readonly mask?: bigint;
+    }
+  | { readonly kind: ValueOf<typeof signedKinds>; readonly min?: bigint; readonly max?: bigint }
+  | {
+      readonly kind: ValueOf<typeof bytesKinds>;
+      /** In bytes; of a NUL-terminated string without its NUL. */
+      readonly minLength?: number;
+      readonly maxLength?: number;
+    }
+  | {
+      readonly kind: 'nested' | 'nested-array';
+      /** Number of the policy of what is inside. */
+      readonly policy?: number;
+      readonly maxType?: number;
+    }
+  | { readonly kind: 'bitfield32'; readonly mask?: number }
+  /** A kind that is newer than this code: NL_ATTR_TYPE_* `type`. */
+  | { readonly kind: 'unknown'; readonly type: number };
+
+/**
+ * Puts together the messages of a CTRL_CMD_GETPOLICY dump: each tells of one operation or of one attribute.
+ * @throws NetlinkProtocolError where a value has a wrong length or an attribute has no kind.
+ */
+export function decodePolicy(messages: Iterable<AttributeList>): GenlPolicy {
+  const operations = new Map<number, OperationPolicy>();
+  const policies = new Map<number, Map<number, AttributePolicy>>();
+  for (const attributes of messages) {
+    for (const { type: command, payload } of attributes.nested(CTRL_ATTR_OP_POLICY) ?? []) {
+      operations.set(command, decodeOperationPolicy(AttributeList.parse(payload)));
+    }
+    for (const { type: index, payload } of attributes.nested(CTRL_ATTR_POLICY) ?? []) {
+      const policy = policies.get(index) ?? new Map<number, AttributePolicy>();
+      policies.set(index, policy);
+      for (const attribute of AttributeList.parse(payload)) {
+        policy.set(attribute.type, decodeAttributePolicy(AttributeList.parse(attribute.payload)));
+      }
+    }
+  }
+  return { operations, policies };
+}
+
+/**
+ * Decodes one attribute's policy: a part of a dump, or what an extended acknowledgement gives as NLMSGERR_ATTR_POLICY.
+ * @throws NetlinkProtocolError where a value has a wrong length or the kind is missing.
+ */
+export function decodeAttributePolicy(attributes: AttributeList): AttributePolicy {
+  const type = attributes.u32(NL_POLICY_TYPE_ATTR_TYPE);
+  if (type === undefined) throw new NetlinkProtocolError('the kernel described an attribute without saying its kind');
+
+  const unsigned = unsignedKinds.get(type);
+  if (unsigned !== undefined) {
+    return {
+      kind: unsigned,
+      ...given('min', attributes.u64(NL_POLICY_TYPE_ATTR_MIN_VALUE_U)),
+      ...given('max', attributes.u64(NL_POLICY_TYPE_ATTR_MAX_VALUE_U)),
+      ...given('mask', attributes.u64(NL_POLICY_TYPE_ATTR_MASK)),
+    };
+  }
+  const signed = signedKinds.get(type);
+  if (signed !== undefined) {
+    return {
+      kind: signed,
+      ...given('min', attributes.s64(NL_POLICY_TYPE_ATTR_MIN_VALUE_S)),
+      ...given('max', attributes.s64(NL_POLICY_TYPE_ATTR_MAX_VALUE_S)),
+    };
+  }
+  const bytes = bytesKinds.get(type);
+  if (bytes !== undefined) {
+    return {
+      kind: bytes,
+      ...given('minLength', attributes.u32(NL_POLICY_TYPE_ATTR_MIN_LENGTH)),
+      ...given('maxLength', attributes.u32(NL_POLICY_TYPE_ATTR_MAX_LENGTH)),
+    };
+  }
+  switch (type) {
+    case NL_ATTR_TYPE_FLAG:
+      return { kind: 'flag' };
+    case NL_ATTR_TYPE_NESTED:
+    case NL_ATTR_TYPE_NESTED_ARRAY:
+      return {
+        kind: type === NL_ATTR_TYPE_NESTED ? 'nested' : 'nested-array',
+        ...given('policy', attributes.u32(NL_POLICY_TYPE_ATTR_POLICY_IDX)),
+        ...given('maxType', attributes.u32(NL_POLICY_TYPE_ATTR_POLICY_MAXTYPE)),
+      };
+    case NL_ATTR_TYPE_BITFIELD32:
+      return { kind: 'bitfield32', ...given('mask', attributes.u32(NL_POLICY_TYPE_ATTR_BITFIELD32_MASK)) };
+    default:
+      return { kind: 'unknown', type };
+  }
+}
+
+function decodeOperationPolicy(attributes: AttributeList): OperationPolicy {
+  return {
+    ...given('do', attributes.u32(CTRL_ATTR_POLICY_DO)),
+    ...given('dump', attributes.u32(CTRL_ATTR_POLICY_DUMP)),
+  };
+}
+
+/** A property where there is a value for it, and nothing where there is none. */
+function given<Key extends string, Value>(key: Key, value: Value | undefined): Partial<Record<Key, Value>> {
+  return value === undefined ? {} : ({ [key]: value } as Record<Key, Value>);
+}

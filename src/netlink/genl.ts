@@ -1,0 +1,181 @@
+import { Errno } from '../sys/errno.js';
+import { AttributeList, AttributeWriter } from './attribute.js';
+import { align } from './bytes.js';
+import { NETLINK_GENERIC, NLM_F_DUMP } from './constants.js';
+import { GenlFamilyNotFoundError, NetlinkError, NetlinkProtocolError } from './error.js';
+import {
+  CTRL_ATTR_FAMILY_ID,
+  CTRL_ATTR_FAMILY_NAME,
+  CTRL_CMD_GETFAMILY,
+  CTRL_CMD_GETPOLICY,
+} from './genl-constants.js';
+import { controlFamily, decodeFamily } from './genl-family.js';
+import type { GenlFamily } from './genl-family.js';
+import { decodePolicy } from './genl-policy.js';
+import type { GenlPolicy } from './genl-policy.js';
+import type { NetlinkMessage } from './message.js';
+import { NetlinkSocket } from './socket.js';
+import type { NetlinkSocketOptions, RequestOptions } from './socket.js';
+import type { NetlinkTransport } from './transport.js';
+
+/** Length of `struct genlmsghdr`, in bytes. */
+export const genlHeaderLength = 4;
+
+/** A message of a generic netlink family: `struct genlmsghdr` of linux/genetlink.h and what follows it. */
+export interface GenlMessage {
+  readonly command: number;
+  readonly version: number;
+  readonly attributes: AttributeList;
+}
+
+/** A request to a generic netlink family. */
+export interface GenlRequest {
+  readonly command: number;
+  /** Its attributes, as {@link AttributeWriter.finish} gives them; none where not given. */
+  readonly attributes?: Uint8Array;
+  /** Asks for everything there is (NLM_F_DUMP). */
+  readonly dump?: boolean;
+}
+
+/** Encodes a generic netlink message, to be the payload of a netlink message. The family's own header is left zero. */
+export function encodeGenl(family: GenlFamily, request: GenlRequest): Uint8Array {
+  const attributes = request.attributes ?? new Uint8Array(0);
+  const start = genlHeaderLength + align(family.headerSize);
+  const bytes = new Uint8Array(start + attributes.length);
+  bytes[0] = request.command;
+  bytes[1] = family.version;
+  bytes.set(attributes, start);
+  return bytes;
+}
+
+/**
+ * Decodes a netlink message of a generic netlink family.
+ * @param headerSize length of the family's own header, which is skipped.
+ * @throws NetlinkProtocolError where it is too short or its attributes are broken.
+ */
+export function decodeGenl(message: NetlinkMessage, headerSize = 0): GenlMessage {
+  const { payload } = message;
+  const start = genlHeaderLength + align(headerSize);
+  if (payload.length < start) {
+    throw new NetlinkProtocolError(
+      `generic netlink message has ${payload.length} bytes, too few for its header of ${start}`,
+    );
+  }
+  const command = payload[0] ?? 0;
+  const version = payload[1] ?? 0;
+  return { command, version, attributes: AttributeList.parse(payload.subarray(start)) };
+}
+
+/** A netlink socket for generic netlink: finds families and makes requests to them. */
+export class GenlSocket {
+  readonly #socket: NetlinkSocket;
+
+  private constructor(socket: NetlinkSocket) {
+    this.#socket = socket;
+  }
+
+  /**
+   * Opens a socket for generic netlink.
+   * @param transport what to speak through; the machine's kernel where not given.
+   * @throws NetlinkUnavailableError where the machine has no generic netlink.
+   */
+  static async open(transport?: NetlinkTransport, options: NetlinkSocketOptions = {}): Promise<GenlSocket> {
+    if (transport === undefined) {
+      const { openTransport } = await import('./bindings/index.js');
+      transport = await openTransport({ protocol: NETLINK_GENERIC });
+    }
+    return new GenlSocket(new NetlinkSocket(transport, options));
+  }
+
+  /**
+   * Finds a family by name. The kernel tries to load its module where the family is not there.
+   * @throws GenlFamilyNotFoundError where there is no such family.
+   */
+  async family(name: string): Promise<GenlFamily> {
+    const attributes = new AttributeWriter().string(CTRL_ATTR_FAMILY_NAME, name).finish();
+    const operation = `find generic netlink family ${name}`;
+    const found: GenlFamily[] = [];
+    try {
+      const onMessage = (message: GenlMessage): void => void found.push(decodeFamily(message.attributes));
+      await this.execute(controlFamily, { command: CTRL_CMD_GETFAMILY, attributes }, onMessage, { operation });
+    } catch (cause) {
+      if (!(cause instanceof NetlinkError && cause.errno === Errno.ENOENT)) throw cause;
+      const hint = 'The kernel does not have it: is its module loaded, or built?';
+      throw new GenlFamilyNotFoundError(name, { operation, errno: cause.errno, hint, cause });
+    }
+    const [family] = found;
+    if (family === undefined) throw new NetlinkProtocolError(`${operation}: the kernel said yes and gave no family`);
+    return family;
+  }
+
+  /** All families there are. */
+  async families(): Promise<GenlFamily[]> {
+    const operation = 'list generic netlink families';
+    const messages = await this.gather(controlFamily, { command: CTRL_CMD_GETFAMILY, dump: true }, { operation });
+    return messages.map(({ attributes }) => decodeFamily(attributes));
+  }
+
+  /**
+   * What the kernel accepts from users of a family. Empty where it checks nothing.
+   * @throws NetlinkError with `EOPNOTSUPP` on kernels that do not tell (before 5.7).
+   */
+  async policy(family: GenlFamily): Promise<GenlPolicy> {
+    const attributes = new AttributeWriter().u16(CTRL_ATTR_FAMILY_ID, family.id).finish();
+    const operation = `get the policy of generic netlink family ${family.name}`;
+    try {
+      const request = { command: CTRL_CMD_GETPOLICY, attributes, dump: true };
+      const messages = await this.gather(controlFamily, request, { operation });
+      return decodePolicy(messages.map((message) => message.attributes));
+    } catch (error) {
+      if (error instanceof NetlinkError && error.errno === Errno.ENODATA) return decodePolicy([]);
+      throw error;
+    }
+  }
+
+  /**
+   * Makes a request to a family and reads its answers to the end. See {@link NetlinkSocket.request}.
+   * @param onMessage called with each answer, in order.
+   * @throws NetlinkError where the kernel refuses it; NetlinkProtocolError where its bytes make no sense.
+   */
+  execute(
+    family: GenlFamily,
+    request: GenlRequest,
+    onMessage: (message: GenlMessage) => void,
+    options: RequestOptions = {},
+  ): Promise<void> {
+    const flags = request.dump === true ? NLM_F_DUMP : 0;
+    return this.#socket.request(
+      family.id,
+      flags,
+      encodeGenl(family, request),
+      (message) => {
+        if (message.type !== family.id) {
+          throw new NetlinkProtocolError(
+            `the kernel answered with message type ${message.type}, not ${family.id} (${family.name})`,
+          );
+        }
+        onMessage(decodeGenl(message, family.headerSize));
+      },
+      options,
+    );
+  }
+
+  /** As {@link execute}, but gives all answers at once; a disturbed dump is made again. */
+  async gather(
+    family: GenlFamily,
+    request: GenlRequest,
+    options: Omit<RequestOptions, 'onRestart'> = {},
+  ): Promise<GenlMessage[]> {
+    let messages: GenlMessage[] = [];
+    const onRestart = (): void => {
+      messages = [];
+    };
+    await this.execute(family, request, (message) => messages.push(message), { ...options, onRestart });
+    return messages;
+  }
+
+  /** Waits for running requests and gives the socket back. */
+  close(): Promise<void> {
+    return this.#socket.close();
+  }
+}

@@ -1,0 +1,36 @@
+/**
+ * Netlink for Node: messages, attributes, sockets, generic netlink. Knows no family but the generic netlink controller.
+ *
+ * @example
+ * const socket = await GenlSocket.open();
+ * const family = await socket.family('nlctrl');
+ * const messages = await socket.gather(family, { command: CTRL_CMD_GETFAMILY, dump: true });
+ * await socket.close();
+ */
+export * from './constants.js';
+export * from './genl-constants.js';
+export { Errno, errnoName, strerror } from './errno.js';
+export type { ErrnoName } from './errno.js';
+export {
+  GenlFamilyNotFoundError,
+  NetlinkBindingError,
+  NetlinkError,
+  NetlinkProtocolError,
+  NetlinkUnavailableError,
+} from './error.js';
+export type { ExtendedAck, NetlinkErrorDetails } from './error.js';
+export { decodeText, encodeText } from './text.js';
+export { AttributeList, AttributeWriter } from './attribute.js';
+export type { Attribute } from './attribute.js';
+export { decodeMessages, encodeMessage } from './message.js';
+export type { NetlinkMessage } from './message.js';
+export type { NetlinkTransport } from './transport.js';
+export { NetlinkSocket } from './socket.js';
+export type { NetlinkSocketOptions, RequestOptions } from './socket.js';
+export { GenlSocket, decodeGenl, encodeGenl } from './genl.js';
+export type { GenlMessage, GenlRequest } from './genl.js';
+export type { GenlFamily, GenlMulticastGroup, GenlOperation } from './genl-family.js';
+export { decodeAttributePolicy } from './genl-policy.js';
+export type { AttributePolicy, GenlPolicy, OperationPolicy } from './genl-policy.js';
+export { bindingNames, chosenBinding, openTransport } from './bindings/index.js';
+export type { BindingName, TransportOptions } from './bindings/index.js';

@@ -1,0 +1,254 @@
+import { Errno } from '../sys/errno.js';
+import { decodeDone, decodeError } from './acknowledgement.js';
+import type { Acknowledgement } from './acknowledgement.js';
+import {
+  NLMSG_DONE,
+  NLMSG_ERROR,
+  NLMSG_NOOP,
+  NLMSG_OVERRUN,
+  NLM_F_ACK,
+  NLM_F_DUMP,
+  NLM_F_DUMP_INTR,
+  NLM_F_REQUEST,
+} from './constants.js';
+import { NetlinkError } from './error.js';
+import { decodeMessages, encodeMessage } from './message.js';
+import type { NetlinkMessage } from './message.js';
+import type { NetlinkTransport } from './transport.js';
+
+/** Settings of a {@link NetlinkSocket}. */
+export interface NetlinkSocketOptions {
+  /** How long the kernel may take for its next answer, in milliseconds; 10 000 where not given. */
+  readonly timeoutMs?: number;
+}
+
+/** What may go with a request. */
+export interface RequestOptions {
+  /** What the request does, for errors: `add vdpa device foo0`. */
+  readonly operation?: string;
+  /**
+   * Called where a dump has to start over because what it lists changed meanwhile (NLM_F_DUMP_INTR) or answers were lost
+   * (ENOBUFS): forget every message so far. Without it such a dump fails, with EINTR or ENOBUFS.
+   */
+  readonly onRestart?: () => void;
+  /** Called with the kernel's words where it does what was asked and still has something to say. */
+  readonly onWarning?: (kernelMessage: string) => void;
+}
+
+/** How often a dump is made before its list is held to be never at rest. */
+const maxDumpAttempts = 10;
+
+/**
+ * Asks the kernel and reads its answers, whatever the netlink protocol is.
+ *
+ * Requests are made one at a time: one that is made while another runs waits for it.
+ */
+export class NetlinkSocket {
+  readonly #transport: NetlinkTransport;
+  readonly #timeoutMs: number;
+  #sequence = 0;
+  /** Settles when all requests so far have ended; never rejects. */
+  #idle: Promise<unknown> = Promise.resolve();
+
+  constructor(transport: NetlinkTransport, { timeoutMs = 10_000 }: NetlinkSocketOptions = {}) {
+    this.#transport = transport;
+    this.#timeoutMs = timeoutMs;
+  }
+
+  /** The socket's own port id. */
+  get port(): number {
+    return this.#transport.port;
+  }
+
+  /**
+   * Sends a request and reads its answers to the end: the acknowledgement or, for a dump, NLMSG_DONE.
+   *
+   * @param type the message type: the family's number.
+   * @param flags NLM_F_*; with NLM_F_DUMP it is a dump. NLM_F_REQUEST, and NLM_F_ACK where it is no dump, are added.
+   * @param payload what follows the header.
+   * @param onMessage called with each answer, in order. Where it throws, the remaining answers are read and dropped and
+   *   the request rejects with what it threw.
+   * @throws NetlinkError where the kernel refuses the request; with `ETIMEDOUT` where it does not answer; with `EINTR` or
+   *   `ENOBUFS` where a dump was disturbed and could not be made again. NetlinkProtocolError where its bytes make no sense.
+   */
+  request(
+    type: number,
+    flags: number,
+    payload: Uint8Array,
+    onMessage: (message: NetlinkMessage) => void,
+    options: RequestOptions = {},
+  ): Promise<void> {
+    const isDump = (flags & NLM_F_DUMP) === NLM_F_DUMP;
+    const request: Request = {
+      type,
+      flags: flags | NLM_F_REQUEST | (isDump ? 0 : NLM_F_ACK),
+      payload,
+      isDump,
+      operation: options.operation ?? (isDump ? 'netlink dump' : 'netlink request'),
+      onMessage,
+      ...(options.onWarning === undefined ? {} : { onWarning: options.onWarning }),
+    };
+    const { onRestart } = options;
+    return this.#queue(async () => {
+      for (let attempt = 1; ; attempt++) {
+        const disturbance = await this.#exchange(request);
+        if (disturbance === undefined) return;
+        if (onRestart === undefined || attempt === maxDumpAttempts) throw disturbance;
+        onRestart();
+      }
+    });
+  }
+
+  /** As {@link request}, but gives all answers at once; a disturbed dump is made again. */
+  async gather(
+    type: number,
+    flags: number,
+    payload: Uint8Array,
+    options: Omit<RequestOptions, 'onRestart'> = {},
+  ): Promise<NetlinkMessage[]> {
+    let messages: NetlinkMessage[] = [];
+    const onRestart = (): void => {
+      messages = [];
+    };
+    await this.request(type, flags, payload, (message) => messages.push(message), { ...options, onRestart });
+    return messages;
+  }
+
+  /** Waits for running requests and gives the socket back. */
+  close(): Promise<void> {
+    return this.#queue(async () => {
+      await this.#transport.close();
+    });
+  }
+
+  #queue<Result>(task: () => Promise<Result>): Promise<Result> {
+    const result = this.#idle.then(task);
+    this.#idle = result.catch(() => undefined);
+    return result;
+  }
+
+  /** Makes one request and reads its answers. Gives the error that disturbed a dump, once the dump is over. */
+  async #exchange(request: Request): Promise<NetlinkError | undefined> {
+    const sequence = this.#nextSequence();
+    const { type, flags, payload } = request;
+    await this.#transport.send(encodeMessage({ type, flags, seq: sequence, port: this.port, payload }));
+
+    const answers = new Answers(request);
+    let deadline = performance.now() + this.#timeoutMs;
+    for (;;) {
+      const datagram = await this.#receive(request, answers, deadline);
+      if (datagram === undefined) continue;
+      for (const message of decodeMessages(datagram)) {
+        // A late answer to a request that was given up, or a message that was not for us.
+        if (message.seq !== sequence || message.port !== this.port) continue;
+        deadline = performance.now() + this.#timeoutMs;
+        if (answers.take(message)) return answers.result();
+      }
+    }
+  }
+
+  /** The next datagram, or undefined where the kernel dropped some and the rest of the dump is still to come. */
+  async #receive(request: Request, answers: Answers, deadline: number): Promise<Uint8Array | undefined> {
+    const remaining = deadline - performance.now();
+    try {
+      if (remaining <= 0) throw new NetlinkError({ operation: 'receive from netlink', errno: Errno.ETIMEDOUT });
+      return await this.#transport.receive(remaining);
+    } catch (cause) {
+      if (!(cause instanceof NetlinkError)) throw cause;
+      const { operation } = request;
+      if (cause.errno === Errno.ENOBUFS) {
+        const hint = request.isDump
+          ? 'The kernel had no room for its answers'
+          : 'The kernel had no room for its answer; it may have done what was asked';
+        const lost = new NetlinkError({ operation, errno: Errno.ENOBUFS, hint, cause });
+        if (!request.isDump) throw lost;
+        answers.disturb(lost);
+        return undefined;
+      }
+      if (cause.errno !== Errno.ETIMEDOUT) throw cause;
+      const hint = `The kernel did not answer within ${this.#timeoutMs / 1000} s`;
+      throw answers.disturbance ?? new NetlinkError({ operation, errno: Errno.ETIMEDOUT, hint, cause });
+    }
+  }
+
+  /** Never 0, which is what the kernel's own notifications carry. */
+  #nextSequence(): number {
+    this.#sequence = this.#sequence === 0xffff_ffff ? 1 : this.#sequence + 1;
+    return this.#sequence;
+  }
+}
+
+interface Request {
+  readonly type: number;
+  readonly flags: number;
+  readonly payload: Uint8Array;
+  readonly isDump: boolean;
+  readonly operation: string;
+  readonly onMessage: (message: NetlinkMessage) => void;
+  readonly onWarning?: (kernelMessage: string) => void;
+}
+
+/** The answers to one request, up to the one that ends it. */
+class Answers {
+  /** What made the rest of a dump worthless. It is still read to its end: the kernel runs one dump a socket. */
+  disturbance: NetlinkError | undefined;
+  readonly #request: Request;
+  /** What onMessage threw. */
+  #failure: { readonly thrown: unknown } | undefined;
+
+  constructor(request: Request) {
+    this.#request = request;
+  }
+
+  disturb(error: NetlinkError): void {
+    this.disturbance ??= error;
+  }
+
+  /** @returns whether this was the last message. */
+  take(message: NetlinkMessage): boolean {
+    const { isDump, operation } = this.#request;
+    if (isDump && (message.flags & NLM_F_DUMP_INTR) !== 0) {
+      const hint = 'What was being listed changed meanwhile; try again';
+      this.disturb(new NetlinkError({ operation, errno: Errno.EINTR, hint }));
+    }
+    switch (message.type) {
+      case NLMSG_NOOP:
+        return false;
+      case NLMSG_OVERRUN:
+        this.disturb(
+          new NetlinkError({ operation, errno: Errno.ENOBUFS, hint: 'The kernel says that it lost answers' }),
+        );
+        return false;
+      case NLMSG_ERROR:
+        this.#check(decodeError(message));
+        return true;
+      case NLMSG_DONE:
+        this.#check(decodeDone(message));
+        return isDump; // Where it is no dump, the acknowledgement is still to come.
+      default:
+        this.#deliver(message);
+        return false;
+    }
+  }
+
+  /** How it all ended. @throws what onMessage threw. */
+  result(): NetlinkError | undefined {
+    if (this.#failure !== undefined) throw this.#failure.thrown;
+    return this.disturbance;
+  }
+
+  #check({ errno, extended }: Acknowledgement): void {
+    const { operation, onWarning } = this.#request;
+    if (errno !== 0) throw new NetlinkError({ operation, errno, ...extended });
+    if (extended.kernelMessage !== undefined) onWarning?.(extended.kernelMessage);
+  }
+
+  #deliver(message: NetlinkMessage): void {
+    if (this.#failure !== undefined || this.disturbance !== undefined) return;
+    try {
+      this.#request.onMessage(message);
+    } catch (thrown) {
+      this.#failure = { thrown };
+    }
+  }
+}

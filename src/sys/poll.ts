@@ -1,0 +1,25 @@
+import { libc } from './libc.js';
+
+/** Events of poll(2), from asm-generic/poll.h. */
+export const POLLIN = 0x1;
+export const POLLOUT = 0x4;
+
+const pollMany: (entries: Uint8Array, count: number, timeoutMs: number) => number = libc.func(
+  'int poll(void *fds, unsigned long nfds, int timeout)',
+);
+
+/** The longest time poll(2) takes, in milliseconds. */
+const maxTimeoutMs = 0x7fff_ffff;
+
+/**
+ * Waits, blocking the thread, until `events` or an error come to `fd`.
+ * @param timeoutMs milliseconds, rounded up.
+ * @returns what poll(2) returns: 1 for an event, 0 for none in time, -1 for an error (EINTR too).
+ */
+export function poll(fd: number, events: number, timeoutMs: number): number {
+  // struct pollfd: int fd; short events; short revents; in the machine's byte order, as typed arrays write.
+  const entry = new Uint8Array(8);
+  new Int32Array(entry.buffer, 0, 1)[0] = fd;
+  new Int16Array(entry.buffer, 4, 1)[0] = events;
+  return pollMany(entry, 1, Math.min(Math.ceil(timeoutMs), maxTimeoutMs));
+}
