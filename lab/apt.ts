@@ -1,0 +1,93 @@
+import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { LabError, findCommand, isRoot, runProgram } from './host.js';
+
+const KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg';
+
+export interface Offer {
+  readonly name: string;
+  readonly version: string;
+}
+
+/**
+ * One suite of Debian's archive, read through a private source list in `folder`: the machine's own lists, cache and
+ * settings stay as they are, and root is not needed. Signatures are checked with Debian's archive keys.
+ */
+export class Suite {
+  private readonly options: readonly string[];
+
+  private constructor(options: readonly string[]) {
+    this.options = options;
+  }
+
+  /** @throws {LabError} when the suite cannot be fetched or its signature does not hold */
+  static async open(name: string, folder: string): Promise<Suite> {
+    for (const part of ['lists/partial', 'cache/archives/partial']) {
+      mkdirSync(join(folder, part), { recursive: true });
+    }
+    const list = join(folder, 'sources.list');
+    const signed = existsSync(KEYRING) ? `[signed-by=${KEYRING}] ` : '';
+    writeFileSync(list, `deb ${signed}${await mirror(name.endsWith('-security'))} ${name} main\n`);
+    const settings = {
+      'Dir::Etc::SourceList': list,
+      'Dir::Etc::SourceParts': '/dev/null',
+      'Dir::Etc::Preferences': '/dev/null',
+      'Dir::Etc::PreferencesParts': '/dev/null',
+      'Dir::State::Lists': join(folder, 'lists'),
+      'Dir::Cache': join(folder, 'cache'),
+      'Acquire::Languages': 'none',
+      'Acquire::Retries': '3',
+      'APT::Update::Error-Mode': 'any',
+      ...(isRoot() ? { 'APT::Sandbox::User': 'root' } : {}),
+    };
+    const options = Object.entries(settings).flatMap(([key, value]) => ['-o', `${key}=${value}`]);
+    await runProgram('apt-get', [...options, '-q', 'update']);
+    return new Suite(options);
+  }
+
+  /** The packages whose name starts with `prefix`, in no order. */
+  async namesFrom(prefix: string): Promise<string[]> {
+    const output = await runProgram('apt-cache', [...this.options, 'pkgnames', prefix]);
+    return output.split('\n').filter((name) => name !== '');
+  }
+
+  /** What the suite offers under this very name; undefined where it offers none. */
+  async offer(name: string): Promise<Offer | undefined> {
+    const output = await runProgram('apt-cache', [...this.options, 'madison', name]);
+    const version = output.split('\n')[0]?.split('|')[1]?.trim();
+    return version === undefined ? undefined : { name, version };
+  }
+
+  /** Downloads and unpacks a package into `folder`, without installing it. */
+  async unpack(offer: Offer, folder: string): Promise<void> {
+    const packages = join(folder, 'package');
+    mkdirSync(packages, { recursive: true });
+    const spec = `${offer.name}=${offer.version}`;
+    await runProgram('apt-get', [...this.options, '-q', 'download', spec], { cwd: packages });
+    const [file] = readdirSync(packages);
+    if (file === undefined) throw new LabError(`apt-get download ${spec} left no file in ${packages}`);
+    await runProgram('dpkg', ['-x', join(packages, file), folder]);
+  }
+}
+
+/** Whether a package of Debian's archive can be fetched and unpacked on this machine. */
+export const canUseArchive = (): boolean => ['apt-get', 'apt-cache', 'dpkg'].every((name) => findCommand(name));
+
+/** The mirror that the machine itself uses, so that a lab works where only that one can be reached. */
+async function mirror(security: boolean): Promise<string> {
+  const wanted = security ? 'debian-security' : 'debian';
+  const format = ['--format', '$(REPO_URI)', 'Created-By: Packages', 'Origin: Debian'];
+  const output = await runProgram('apt-get', ['indextargets', ...format]).catch(() => '');
+  const own = output.split('\n').find((uri) => new RegExp(`^https?:.*/${wanted}/?$`).test(uri));
+  return own ?? `http://deb.debian.org/${wanted}/`;
+}
+
+/** Compares versions of the form N.M by their numbers. */
+export function compareVersions(a: string, b: string): number {
+  const [left, right] = [a, b].map((version) => version.split('.').map(Number)) as [number[], number[]];
+  for (let i = 0; i < Math.max(left.length, right.length); i++) {
+    const difference = (left[i] ?? 0) - (right[i] ?? 0);
+    if (difference !== 0) return difference;
+  }
+  return 0;
+}

@@ -1,0 +1,103 @@
+import { createHash } from 'node:crypto';
+import { chmodSync, mkdirSync, readFileSync, readdirSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import type { Offer } from './apt.js';
+import { Suite, compareVersions } from './apt.js';
+import { addToCache, cacheFolder, checkoutRoot } from './cache.js';
+import { LabError, runProgram } from './host.js';
+import { Progress, say } from './progress.js';
+
+/** Where the newest kernel sources are; the second list is tried where none of the first can be read. */
+const SUITES = [['trixie-backports', 'sid'], ['bookworm-security']] as const;
+
+const optionList = join(checkoutRoot, 'lab/kernel.config');
+
+const optionsOf = (file: string): string[] =>
+  readFileSync(file, 'utf8')
+    .split('\n')
+    .filter((line) => line.startsWith('CONFIG_'));
+
+/** A short name of the option list's content; comments do not count. */
+const optionKey = (): string =>
+  createHash('sha256').update(optionsOf(optionList).join('\n')).digest('hex').slice(0, 12);
+
+/** The newest kernel in the cache that was built from today's option list; undefined where there is none. */
+export function builtKernel(): string | undefined {
+  const ending = `-${optionKey()}`;
+  const versions = readdirSync(cacheFolder())
+    .filter((name) => name.startsWith('linux-') && name.endsWith(ending))
+    .sort((a, b) => compareVersions(numbers(a), numbers(b)));
+  const newest = versions.at(-1);
+  return newest === undefined ? undefined : join(cacheFolder(), newest);
+}
+
+/** linux-7.3.4-1~bpo13+1-0123456789ab → 7.3.4 */
+const numbers = (entry: string): string => /\d+(\.\d+)+/.exec(entry)?.[0] ?? '0';
+
+/**
+ * Builds the User-Mode Linux kernel from Debian's newest linux-source package into the cache: some minutes, and 3 GB in
+ * the cache's folder meanwhile.
+ *
+ * @returns the kernel's path
+ * @throws {LabError} when no source can be fetched, or the build fails
+ */
+export async function buildKernel(): Promise<string> {
+  return addToCache(async (work) => {
+    const { suite, offer } = await newestSource(work);
+    const fetching = new Progress(`fetching and unpacking ${offer.name} ${offer.version}`);
+    fetching.update('started');
+    await suite.unpack(offer, work);
+    const source = join(work, offer.name);
+    await runProgram('tar', ['-C', work, '-xf', join(work, 'usr/src', `${offer.name}.tar.xz`)]);
+    fetching.done();
+    const path = await compile(source, join(work, 'build'), `building the kernel ${offer.version}`);
+    return { path, name: `linux-${offer.version}-${optionKey()}` };
+  });
+}
+
+async function compile(source: string, output: string, label: string): Promise<string> {
+  mkdirSync(output);
+  const make = ['-C', source, 'ARCH=um', `O=${output}`];
+  const progress = new Progress(label);
+  await runProgram('make', [...make, `KCONFIG_ALLCONFIG=${optionList}`, 'allnoconfig']);
+  const got = new Set(optionsOf(join(output, '.config')));
+  const lost = optionsOf(optionList).filter((option) => !got.has(option));
+  if (lost.length > 0) say(`this kernel cannot have ${lost.join(' ')}: what needs it does not work in the lab`);
+  let objects = 0;
+  await runProgram('make', [...make, `-j${availableParallelism()}`, 'linux'], {
+    onLine: (line) => {
+      if (/^ {2}(CC|AS|AR|LD)\s/.test(line)) progress.update(`${++objects} files`);
+    },
+  });
+  progress.done();
+  const kernel = join(output, 'linux');
+  await runProgram('strip', [kernel]);
+  chmodSync(kernel, 0o755);
+  return kernel;
+}
+
+async function newestSource(work: string): Promise<{ suite: Suite; offer: Offer }> {
+  const problems: string[] = [];
+  for (const names of SUITES) {
+    const found: { suite: Suite; offer: Offer }[] = [];
+    for (const name of names) {
+      try {
+        const suite = await Suite.open(name, join(work, name));
+        for (const offer of await kernelSources(suite)) found.push({ suite, offer });
+      } catch (error) {
+        if (!(error instanceof LabError)) throw error;
+        problems.push(error.message);
+      }
+    }
+    const newest = found.sort((a, b) => compareVersions(numbers(a.offer.version), numbers(b.offer.version))).at(-1);
+    if (newest === undefined) continue;
+    return newest;
+  }
+  throw new LabError(`no linux-source package can be fetched:\n${problems.join('\n')}`);
+}
+
+async function kernelSources(suite: Suite): Promise<Offer[]> {
+  const names = (await suite.namesFrom('linux-source-')).filter((name) => /^linux-source-\d+\.\d+$/.test(name));
+  return (await Promise.all(names.map((name) => suite.offer(name)))).filter((offer) => offer !== undefined);
+}

@@ -1,0 +1,51 @@
+import { mkdirSync, mkdtempSync, renameSync, rmSync, statSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+/** The folder of this checkout: this module lies in build/lab. */
+export const checkoutRoot = fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/, '');
+
+/**
+ * The folder outside the tree where kernels and tools for the lab are kept; made where it is not there yet.
+ *
+ * It is /var/cache/vdpa-lab for root, so that an unprivileged guest can read it, otherwise
+ * `$XDG_CACHE_HOME/vdpa-lab` or `~/.cache/vdpa-lab`.
+ */
+export function cacheFolder(): string {
+  const xdg = process.env['XDG_CACHE_HOME'];
+  const base = process.getuid?.() === 0 ? '/var/cache' : xdg?.startsWith('/') ? xdg : join(homedir(), '.cache');
+  const folder = join(base, 'vdpa-lab');
+  mkdirSync(folder, { recursive: true, mode: 0o755 });
+  return folder;
+}
+
+/** What is to become an entry of the cache: a file or folder inside the work folder, and the entry's name. */
+export interface Made {
+  readonly path: string;
+  readonly name: string;
+}
+
+/**
+ * Adds an entry to the cache, whole or not at all: `make` gets an empty folder to work in, which is removed at the end.
+ * Where two runs make the same entry at once, both work, and the last one stays.
+ *
+ * @returns the entry's path
+ */
+export async function addToCache(make: (work: string) => Promise<Made> | Made): Promise<string> {
+  const work = mkdtempSync(join(cacheFolder(), 'work-'));
+  const remove = () => {
+    rmSync(work, { recursive: true, force: true });
+  };
+  process.on('exit', remove);
+  try {
+    const { path, name } = await make(work);
+    const entry = join(cacheFolder(), name);
+    if (statSync(path).isDirectory()) rmSync(entry, { recursive: true, force: true });
+    renameSync(path, entry);
+    return entry;
+  } finally {
+    process.off('exit', remove);
+    remove();
+  }
+}

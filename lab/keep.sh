@@ -1,0 +1,27 @@
+#!/bin/sh
+# keep.sh FOLDER COMMAND...
+#
+# Runs a guest, and sees to it that nothing of it stays: when the guest has ended, or when this script gets a signal
+# (its parent's death sends one), the guest is killed and its folder removed.
+folder=$1
+shift
+guest=
+
+end() {
+  if [ -n "$guest" ]; then
+    kill -KILL "$guest" 2>/dev/null
+    wait "$guest"
+  fi
+  rm -rf -- "$folder"
+  exit "$1"
+}
+trap 'end 143' TERM
+trap 'end 129' HUP
+trap 'end 130' INT
+
+"$@" <&0 &
+guest=$!
+wait "$guest"
+status=$?
+guest=
+end "$status"
