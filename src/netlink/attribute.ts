@@ -203,20 +203,23 @@ export class AttributeWriter {
   #length = 0;
 
   u8(type: number, value: number): this {
+    checkRange(type, value, 8);
     const at = this.#start(type, 1);
-    this.#view.setUint8(at, checkRange(type, value, 8));
+    this.#view.setUint8(at, value);
     return this;
   }
 
   u16(type: number, value: number): this {
+    checkRange(type, value, 16);
     const at = this.#start(type, 2);
-    this.#view.setUint16(at, checkRange(type, value, 16), littleEndian);
+    this.#view.setUint16(at, value, littleEndian);
     return this;
   }
 
   u32(type: number, value: number): this {
+    checkRange(type, value, 32);
     const at = this.#start(type, 4);
-    this.#view.setUint32(at, checkRange(type, value, 32), littleEndian);
+    this.#view.setUint32(at, value, littleEndian);
     return this;
   }
 
@@ -286,9 +289,8 @@ export class AttributeWriter {
   }
 }
 
-function checkRange(type: number, value: number, bits: 8 | 16 | 32): number {
+function checkRange(type: number, value: number, bits: 8 | 16 | 32): void {
   if (!Number.isInteger(value) || value < 0 || value >= 2 ** bits) {
     throw new RangeError(`attribute ${type & NLA_TYPE_MASK}: ${value} does not fit ${bits} bits`);
   }
-  return value;
 }
