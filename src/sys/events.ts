@@ -1,0 +1,118 @@
+/**
+ * eventfd(2) and epoll(7), as linux/eventfd.h and linux/eventpoll.h have them.
+ */
+import { Errno } from './errno.js';
+import { SystemError } from './error.js';
+import { checked, close, lastErrno, libc } from './libc.js';
+import { NativeBuffer } from './memory.js';
+
+const NONBLOCK = 0o4000;
+const CLOEXEC = 0o2000000;
+
+export const EPOLLIN = 0x001;
+export const EPOLLERR = 0x008;
+/** Report each new event once, whether or not the last one was read. */
+export const EPOLLET = 0x8000_0000;
+
+const EPOLL_CTL_ADD = 1;
+const EPOLL_CTL_DEL = 2;
+
+/** struct epoll_event is packed on x86-64 and nowhere else. */
+const EVENT_WORDS = process.arch === 'x64' ? 3 : 4;
+const DATA_WORD = EVENT_WORDS - 2;
+const MAX_EVENTS = 64;
+
+const eventfdCall: (value: number, flags: number) => number = libc.func('int eventfd(unsigned int value, int flags)');
+const eventfdWrite: (fd: number, value: number) => number = libc.func('int eventfd_write(int fd, uint64_t value)');
+const epollCreate: (flags: number) => number = libc.func('int epoll_create1(int flags)');
+const epollCtl: (epoll: number, operation: number, fd: number, event: number) => number = libc.func(
+  'int epoll_ctl(int epoll, int operation, int fd, uintptr_t event)',
+);
+const epollWait: ((epoll: number, events: number, count: number, timeout: number) => number) & {
+  readonly async: (
+    epoll: number,
+    events: number,
+    count: number,
+    timeout: number,
+    done: (error: Error | null, result: number) => void,
+  ) => void;
+} = libc.func('int epoll_wait(int epoll, uintptr_t events, int count, int timeout)');
+
+/** An eventfd that does not block. @throws SystemError */
+export function openEventfd(): number {
+  return checked('make an eventfd', eventfdCall(0, NONBLOCK | CLOEXEC));
+}
+
+/** Wakes whoever waits for an eventfd. @throws SystemError */
+export function signalEventfd(fd: number): void {
+  checked('signal an eventfd', eventfdWrite(fd, 1));
+}
+
+/** A set of descriptors to wait for. Each has a tag, a small number of the caller's, by which its events are told. */
+export class EventPoll {
+  readonly #fd: number;
+  readonly #event = new NativeBuffer(16);
+  readonly #events = new NativeBuffer(MAX_EVENTS * 16);
+  /** How many events the last wait gave. */
+  count = 0;
+
+  /** @throws SystemError */
+  constructor() {
+    this.#fd = checked('make an epoll instance', epollCreate(CLOEXEC));
+  }
+
+  /** @param events EPOLLIN and so on. @throws SystemError */
+  add(fd: number, events: number, tag: number): void {
+    this.#event.u32[0] = events;
+    this.#event.u32[DATA_WORD] = tag;
+    this.#event.u32[DATA_WORD + 1] = 0;
+    checked('watch a descriptor', epollCtl(this.#fd, EPOLL_CTL_ADD, fd, this.#event.address));
+  }
+
+  /** @throws SystemError */
+  remove(fd: number): void {
+    checked('watch a descriptor no more', epollCtl(this.#fd, EPOLL_CTL_DEL, fd, this.#event.address));
+  }
+
+  /**
+   * Blocks the thread until something happens, a signal comes or the time is up; see {@link count}.
+   * @param timeoutMs -1 for no limit
+   * @throws SystemError
+   */
+  wait(timeoutMs: number): void {
+    const result = epollWait(this.#fd, this.#events.address, MAX_EVENTS, timeoutMs);
+    this.count = Math.max(result, 0);
+    if (result !== -1) return;
+    const errno = lastErrno();
+    if (errno !== Errno.EINTR) throw new SystemError({ operation: 'wait for events', errno });
+  }
+
+  /** The same on a thread of the pool; this one goes on meanwhile. @throws SystemError */
+  async waitAsync(timeoutMs: number): Promise<void> {
+    const result = await new Promise<number>((resolve, reject) => {
+      epollWait.async(this.#fd, this.#events.address, MAX_EVENTS, timeoutMs, (error, value) => {
+        if (error) reject(error);
+        else resolve(value);
+      });
+    });
+    this.count = Math.max(result, 0);
+    // The error number stayed on the pool's thread: ask again here, where it can be read.
+    if (result === -1) this.wait(0);
+  }
+
+  /** The tag of the event `index` of the last wait. */
+  tag(index: number): number {
+    return this.#events.u32[index * EVENT_WORDS + DATA_WORD] ?? 0;
+  }
+
+  /** What happened in the event `index` of the last wait: EPOLLIN and so on. */
+  events(index: number): number {
+    return this.#events.u32[index * EVENT_WORDS] ?? 0;
+  }
+
+  close(): void {
+    close(this.#fd);
+    this.#event.free();
+    this.#events.free();
+  }
+}

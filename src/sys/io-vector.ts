@@ -1,0 +1,48 @@
+import { NativeBuffer } from './memory.js';
+
+/** Bytes of a struct iovec on a 64-bit machine: an address and a length. */
+const IOVEC_SIZE = 16;
+
+/** An array of struct iovec in native memory, filled again and again: what preadv(2) and its like take. */
+export class IoVector {
+  readonly capacity: number;
+  /** How many entries are filled. */
+  count = 0;
+  readonly #memory: NativeBuffer;
+  readonly #words: Uint32Array;
+
+  constructor(capacity: number) {
+    this.capacity = capacity;
+    this.#memory = new NativeBuffer(capacity * IOVEC_SIZE);
+    this.#words = this.#memory.u32;
+  }
+
+  /** Adds an entry. The caller sees to it that `count` is below `capacity`. */
+  push(address: number, length: number): void {
+    const word = this.count * 4;
+    this.#words[word] = address >>> 0;
+    this.#words[word + 1] = (address / 0x1_0000_0000) >>> 0;
+    this.#words[word + 2] = length;
+    this.#words[word + 3] = 0;
+    this.count++;
+  }
+
+  /** The address of entry `index`, for a system call. */
+  at(index: number): number {
+    return this.#memory.address + index * IOVEC_SIZE;
+  }
+
+  /** The length of the memory that entry `index` names. */
+  length(index: number): number {
+    return this.#words[index * 4 + 2] ?? 0;
+  }
+
+  /** The address of the memory that entry `index` names. */
+  base(index: number): number {
+    return (this.#words[index * 4 + 1] ?? 0) * 0x1_0000_0000 + (this.#words[index * 4] ?? 0);
+  }
+
+  free(): void {
+    this.#memory.free();
+  }
+}

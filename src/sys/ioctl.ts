@@ -1,0 +1,42 @@
+/**
+ * ioctl(2): request numbers, as include/uapi/asm-generic/ioctl.h makes them, and the call.
+ */
+import { checked, libc, uninterrupted } from './libc.js';
+
+const WRITE = 1;
+const READ = 2;
+
+/** 2 bits direction, 14 bits size of the argument, 8 bits type, 8 bits number. */
+function request(direction: number, type: number, number: number, size: number): number {
+  return ((direction << 30) | (size << 16) | (type << 8) | number) >>> 0;
+}
+
+/** _IO: without an argument. */
+export const io = (type: number, number: number): number => request(0, type, number, 0);
+/** _IOR: the kernel fills an argument of `size` bytes. */
+export const ior = (type: number, number: number, size: number): number => request(READ, type, number, size);
+/** _IOW: the kernel reads an argument of `size` bytes. */
+export const iow = (type: number, number: number, size: number): number => request(WRITE, type, number, size);
+/** _IOWR: the kernel reads an argument of `size` bytes and fills it. */
+export const iowr = (type: number, number: number, size: number): number => request(READ | WRITE, type, number, size);
+
+const ioctlBytes: (fd: number, request: number, argument: Uint8Array) => number = libc.func(
+  'int ioctl(int fd, unsigned long request, void *argument)',
+);
+
+/**
+ * ioctl(2) with an argument of bytes, which it may fill; it is made again where a signal interrupts it.
+ * @returns what the call returned: 0 for most requests
+ * @throws SystemError
+ */
+export function ioctl(operation: string, fd: number, request: number, argument: Uint8Array): number {
+  return checked(
+    operation,
+    uninterrupted(() => ioctlBytes(fd, request, argument)),
+  );
+}
+
+/** ioctl(2) as it is, with a number or an address as its argument: what it returned, or -1. */
+export const ioctlNumber: (fd: number, request: number, argument: number) => number = libc.func(
+  'int ioctl(int fd, unsigned long request, intptr_t argument)',
+);

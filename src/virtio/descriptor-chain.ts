@@ -1,0 +1,149 @@
+import type { MemoryRegion } from './guest-memory.js';
+
+/** Where pieces of a chain go as address and length, for a system call. */
+export interface SegmentSink {
+  readonly count: number;
+  readonly capacity: number;
+  push(address: number, length: number): void;
+}
+
+/**
+ * One request of a driver: pieces of memory that the device reads, then pieces that it writes. The object is filled again
+ * for each request, so that none is made on the way; what it says is checked, what the memory holds is not.
+ */
+export class DescriptorChain {
+  /** The chain's name: the index of its first descriptor, which goes back in the used ring. */
+  head = 0;
+  /** How many segments there are; the first `readableCount` are for reading, the rest for writing. */
+  count = 0;
+  readableCount = 0;
+  /** Bytes in each part. */
+  readableBytes = 0;
+  writableBytes = 0;
+  /** Why its buffers cannot be used as a whole, or undefined. The segments are then those that can. */
+  fault: string | undefined;
+  /** Whether the last byte of the writable part is there to be written, even where there is a fault. */
+  endWritable = false;
+
+  readonly capacity: number;
+  readonly #regions: MemoryRegion[] = [];
+  /** From the region's first byte. A region has less than 2^32 bytes. */
+  readonly #offsets: Uint32Array;
+  readonly #lengths: Uint32Array;
+
+  /** @param capacity the most segments: a buffer makes two where it lies across two regions */
+  constructor(capacity: number) {
+    this.capacity = capacity;
+    this.#offsets = new Uint32Array(capacity);
+    this.#lengths = new Uint32Array(capacity);
+  }
+
+  /** Begins a chain. */
+  reset(head: number): void {
+    this.head = head;
+    this.count = 0;
+    this.readableCount = 0;
+    this.readableBytes = 0;
+    this.writableBytes = 0;
+    this.fault = undefined;
+    this.endWritable = false;
+  }
+
+  /** Adds a segment; false where there is no room for it. Readable ones come first. */
+  push(region: MemoryRegion, offset: number, length: number, writable: boolean): boolean {
+    const index = this.count;
+    if (index === this.capacity) return false;
+    this.#regions[index] = region;
+    this.#offsets[index] = offset;
+    this.#lengths[index] = length;
+    this.count = index + 1;
+    if (writable) {
+      this.writableBytes += length;
+    } else {
+      this.readableCount = index + 1;
+      this.readableBytes += length;
+    }
+    return true;
+  }
+
+  region(index: number): MemoryRegion {
+    const region = this.#regions[index];
+    if (region === undefined) throw new RangeError(`a chain of ${this.count} segments has no segment ${index}`);
+    return region;
+  }
+
+  offset(index: number): number {
+    return this.#offsets[index] ?? 0;
+  }
+
+  length(index: number): number {
+    return this.#lengths[index] ?? 0;
+  }
+
+  /** Copies out of the readable part, from byte `from` on; how many bytes there were. */
+  read(target: Uint8Array, from = 0): number {
+    let skip = from;
+    let done = 0;
+    for (let index = 0; index < this.readableCount && done < target.length; index++) {
+      const length = this.length(index);
+      if (skip >= length) {
+        skip -= length;
+        continue;
+      }
+      const offset = this.offset(index) + skip;
+      const take = Math.min(length - skip, target.length - done);
+      target.set(this.region(index).u8.subarray(offset, offset + take), done);
+      done += take;
+      skip = 0;
+    }
+    return done;
+  }
+
+  /** Copies into the writable part, from byte `from` on; how many bytes there was room for. */
+  write(source: Uint8Array, from = 0): number {
+    let skip = from;
+    let done = 0;
+    for (let index = this.readableCount; index < this.count && done < source.length; index++) {
+      const length = this.length(index);
+      if (skip >= length) {
+        skip -= length;
+        continue;
+      }
+      const take = Math.min(length - skip, source.length - done);
+      this.region(index).u8.set(source.subarray(done, done + take), this.offset(index) + skip);
+      done += take;
+      skip = 0;
+    }
+    return done;
+  }
+
+  /** Writes the last byte of the writable part, where {@link endWritable} says that it is there. */
+  writeLastByte(byte: number): void {
+    if (!this.endWritable) return;
+    const last = this.count - 1;
+    this.region(last).u8[this.offset(last) + this.length(last) - 1] = byte;
+  }
+
+  /**
+   * Gives `length` bytes of the readable or the writable part, from byte `from` on, to a sink.
+   * @returns false where the sink has no room for all of it; it has been given some then
+   */
+  gather(sink: SegmentSink, writable: boolean, from: number, length: number): boolean {
+    const end = writable ? this.count : this.readableCount;
+    let skip = from;
+    let left = length;
+    for (let index = writable ? this.readableCount : 0; index < end && left > 0; index++) {
+      const size = this.length(index);
+      if (skip >= size) {
+        skip -= size;
+        continue;
+      }
+      if (sink.count === sink.capacity) return false;
+      const take = Math.min(size - skip, left);
+      sink.push(this.region(index).address + this.offset(index) + skip, take);
+      left -= take;
+      skip = 0;
+    }
+    return true;
+  }
+}

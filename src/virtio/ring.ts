@@ -1,0 +1,29 @@
+/**
+ * The split virtqueue in memory. Mirrors include/uapi/linux/virtio_ring.h; virtio specification, "Split Virtqueues".
+ *
+ *     descriptor table   num x { u64 address, u32 length, u16 flags, u16 next }
+ *     available ring     u16 flags, u16 idx, num x u16 head, u16 used_event       the driver writes it
+ *     used ring          u16 flags, u16 idx, num x { u32 head, u32 length }, u16 avail_event     the device writes it
+ */
+
+export const VRING_DESC_F_NEXT = 1;
+export const VRING_DESC_F_WRITE = 2;
+export const VRING_DESC_F_INDIRECT = 4;
+
+export const VRING_AVAIL_F_NO_INTERRUPT = 1;
+export const VRING_USED_F_NO_NOTIFY = 1;
+
+export const DESCRIPTOR_SIZE = 16;
+
+/** The most descriptors that a queue has. */
+export const MAX_QUEUE_SIZE = 32768;
+
+/** Bytes of each part of a queue of `size` descriptors, its event index included. */
+export const descriptorTableBytes = (size: number): number => size * DESCRIPTOR_SIZE;
+export const availableRingBytes = (size: number): number => 4 + size * 2 + 2;
+export const usedRingBytes = (size: number): number => 4 + size * 8 + 2;
+
+/** What each part's address must be a multiple of. */
+export const DESCRIPTOR_TABLE_ALIGNMENT = 16;
+export const AVAILABLE_RING_ALIGNMENT = 2;
+export const USED_RING_ALIGNMENT = 4;

@@ -1,0 +1,283 @@
+import type { DescriptorChain } from './descriptor-chain.js';
+import type { GuestMemory, RingMemory } from './guest-memory.js';
+import * as ring from './ring.js';
+
+/** The driver has broken the rules of a ring, so that nothing in it can be relied on until the device is reset. */
+export class BrokenRingError extends Error {
+  override readonly name = 'BrokenRingError';
+}
+
+/** Where the driver put a queue, and what it negotiated. */
+export interface QueueLayout {
+  /** How many descriptors: a power of two, at most {@link ring.MAX_QUEUE_SIZE}. */
+  readonly size: number;
+  /** IOVAs. */
+  readonly descriptorTable: number;
+  readonly availableRing: number;
+  readonly usedRing: number;
+  /** VIRTIO_RING_F_EVENT_IDX and VIRTIO_RING_F_INDIRECT_DESC. */
+  readonly eventIndex: boolean;
+  readonly indirect: boolean;
+  /** The longest chain: what the device offers, which a driver may go by where it made the queue shorter. */
+  readonly maxChain: number;
+}
+
+/** Addresses whose upper half is above this are not told apart by a number any more. */
+const MAX_HIGH_WORD = 0x1f_fffe;
+
+/**
+ * The device's side of a split virtqueue. It knows rings and nothing of devices: chains come out, used entries go in.
+ *
+ * The driver is not trusted. Each index, flag and length is read once and checked before it is used; what breaks the ring
+ * throws {@link BrokenRingError}, what is wrong with one chain's buffers is noted in the chain.
+ *
+ * Chains must be completed in the order in which they were taken. So the used index alone says where a device that was
+ * stopped at any moment goes on.
+ */
+export class SplitQueue {
+  readonly layout: QueueLayout;
+  /** The available entry that is taken next, and the used entry that is filled next; both run from 0 to 65535. */
+  nextAvailable: number;
+  nextUsed: number;
+
+  readonly #memory: GuestMemory;
+  readonly #size: number;
+  readonly #mask: number;
+  readonly #eventIndex: boolean;
+  readonly #descriptors: DataView;
+  readonly #descriptorsAt: number;
+  readonly #available: Uint16Array;
+  /** Indices into #available and the views of the used ring. */
+  readonly #availableAt: number;
+  readonly #usedWords: Uint16Array;
+  readonly #usedWordsAt: number;
+  readonly #usedEntries: Uint32Array;
+  readonly #usedEntriesAt: number;
+  /** The driver's index as last read. */
+  #availableIndex: number;
+  /** The used index that the driver has been told of in memory, and the one it was last interrupted for. */
+  #publishedUsed: number;
+  #interruptedUsed: number;
+  #indirectAt = 0;
+
+  /**
+   * @param nextAvailable the available entry to begin with; undefined to go on where the used ring ends
+   * @returns undefined where the rings are not mapped; they may be, later
+   */
+  static map(memory: GuestMemory, layout: QueueLayout, nextAvailable: number | undefined): SplitQueue | undefined {
+    const { size, descriptorTable, availableRing, usedRing } = layout;
+    const table = memory.ring(descriptorTable, ring.descriptorTableBytes(size), ring.DESCRIPTOR_TABLE_ALIGNMENT, false);
+    const available = memory.ring(availableRing, ring.availableRingBytes(size), ring.AVAILABLE_RING_ALIGNMENT, false);
+    const used = memory.ring(usedRing, ring.usedRingBytes(size), ring.USED_RING_ALIGNMENT, true);
+    if (!table || !available || !used) return undefined;
+    return new SplitQueue(memory, layout, table, available, used, nextAvailable);
+  }
+
+  private constructor(
+    memory: GuestMemory,
+    layout: QueueLayout,
+    table: RingMemory,
+    available: RingMemory,
+    used: RingMemory,
+    nextAvailable: number | undefined,
+  ) {
+    this.layout = layout;
+    this.#memory = memory;
+    this.#size = layout.size;
+    this.#mask = layout.size - 1;
+    this.#eventIndex = layout.eventIndex;
+    this.#descriptors = new DataView(table.u32.buffer, table.u32.byteOffset);
+    this.#descriptorsAt = table.byteOffset;
+    this.#available = available.u16;
+    this.#availableAt = available.byteOffset >>> 1;
+    this.#usedWords = used.u16;
+    this.#usedWordsAt = used.byteOffset >>> 1;
+    this.#usedEntries = used.u32;
+    this.#usedEntriesAt = (used.byteOffset >>> 2) + 1;
+    this.nextUsed = Atomics.load(this.#usedWords, this.#usedWordsAt + 1);
+    this.#publishedUsed = this.nextUsed;
+    this.#interruptedUsed = this.nextUsed;
+    this.nextAvailable = nextAvailable ?? this.nextUsed;
+    this.#availableIndex = this.nextAvailable;
+  }
+
+  /**
+   * How many chains wait to be taken.
+   * @throws BrokenRingError
+   */
+  pending(): number {
+    const index = Atomics.load(this.#available, this.#availableAt + 1);
+    const count = (index - this.nextAvailable) & 0xffff;
+    if (count > this.#size) {
+      throw new BrokenRingError(`the available index is ${count} ahead in a queue of ${this.#size}`);
+    }
+    this.#availableIndex = index;
+    return count;
+  }
+
+  /**
+   * Takes the next chain.
+   * @returns false where there is none
+   * @throws BrokenRingError
+   */
+  take(chain: DescriptorChain): boolean {
+    if (this.nextAvailable === this.#availableIndex && this.pending() === 0) return false;
+    const head = this.#available[this.#availableAt + 2 + (this.nextAvailable & this.#mask)] ?? 0;
+    if (head >= this.#size) throw new BrokenRingError(`descriptor ${head} in a queue of ${this.#size}`);
+    chain.reset(head);
+    this.#walk(head, chain);
+    this.nextAvailable = (this.nextAvailable + 1) & 0xffff;
+    return true;
+  }
+
+  /** Puts back the last `count` chains that were taken and not completed. */
+  putBack(count: number): void {
+    this.nextAvailable = (this.nextAvailable - count) & 0xffff;
+  }
+
+  #walk(head: number, chain: DescriptorChain): void {
+    let table = this.#descriptors;
+    let tableAt = this.#descriptorsAt;
+    let entries = this.#size;
+    let inIndirect = false;
+    let writing = false;
+    let index = head;
+    for (let steps = 0; ; steps++) {
+      if (steps > this.layout.maxChain) {
+        throw new BrokenRingError(`a chain of more than ${this.layout.maxChain} descriptors, or one that loops`);
+      }
+      const at = tableAt + index * ring.DESCRIPTOR_SIZE;
+      const low = table.getUint32(at, true);
+      const high = table.getUint32(at + 4, true);
+      const length = table.getUint32(at + 8, true);
+      const word = table.getUint32(at + 12, true);
+      const flags = word & 0xffff;
+      if ((flags & ring.VRING_DESC_F_INDIRECT) !== 0) {
+        if (inIndirect) throw new BrokenRingError('an indirect descriptor in an indirect table');
+        table = this.#indirectTable(low, high, length, flags);
+        tableAt = this.#indirectAt;
+        entries = length / ring.DESCRIPTOR_SIZE;
+        inIndirect = true;
+        index = 0;
+        continue;
+      }
+      const writable = (flags & ring.VRING_DESC_F_WRITE) !== 0;
+      if (writing && !writable) throw new BrokenRingError('a buffer to read after a buffer to write');
+      writing = writable;
+      this.#addBuffer(chain, low, high, length, writable);
+      if ((flags & ring.VRING_DESC_F_NEXT) === 0) return;
+      index = word >>> 16;
+      if (index >= entries) throw new BrokenRingError(`descriptor ${index} in a table of ${entries}`);
+    }
+  }
+
+  /** The view that an indirect table lies in, at byte #indirectAt. */
+  #indirectTable(low: number, high: number, length: number, flags: number): DataView {
+    if (!this.layout.indirect) throw new BrokenRingError('an indirect descriptor, which was not negotiated');
+    if ((flags & ring.VRING_DESC_F_NEXT) !== 0) throw new BrokenRingError('an indirect descriptor with a next one');
+    const entries = length / ring.DESCRIPTOR_SIZE;
+    if (entries === 0 || !Number.isInteger(entries) || entries > this.layout.maxChain) {
+      throw new BrokenRingError(`an indirect table of ${length} bytes`);
+    }
+    const iova = high * 0x1_0000_0000 + low;
+    const region = high <= MAX_HIGH_WORD ? this.#memory.find(iova) : undefined;
+    if (!region?.readable || iova + length > region.end) return this.#copyTable(high, iova, length);
+    this.#indirectAt = iova - region.start;
+    return region.data;
+  }
+
+  /** A table that lies across regions, put together. */
+  #copyTable(high: number, iova: number, length: number): DataView {
+    const copy = new Uint8Array(length);
+    for (let done = 0; done < length;) {
+      const region = high <= MAX_HIGH_WORD ? this.#memory.find(iova + done) : undefined;
+      if (!region?.readable) throw new BrokenRingError('an indirect table where no memory is mapped for reading');
+      const offset = iova + done - region.start;
+      const take = Math.min(length - done, region.end - (iova + done));
+      copy.set(region.u8.subarray(offset, offset + take), done);
+      done += take;
+    }
+    this.#indirectAt = 0;
+    return new DataView(copy.buffer);
+  }
+
+  #addBuffer(chain: DescriptorChain, low: number, high: number, length: number, writable: boolean): void {
+    chain.endWritable = false;
+    if (length === 0) {
+      chain.fault = 'a buffer without a byte';
+      return;
+    }
+    if (high > MAX_HIGH_WORD) {
+      chain.fault = 'a buffer where no memory is mapped';
+      return;
+    }
+    let iova = high * 0x1_0000_0000 + low;
+    for (let left = length; left > 0;) {
+      const region = this.#memory.find(iova);
+      if (region === undefined || !(writable ? region.writable : region.readable)) {
+        chain.fault = region ? 'a buffer in memory without that permission' : 'a buffer where no memory is mapped';
+        return;
+      }
+      const take = Math.min(left, region.end - iova);
+      if (!chain.push(region, iova - region.start, take, writable)) {
+        chain.fault = `more than ${chain.capacity} pieces of memory`;
+        return;
+      }
+      iova += take;
+      left -= take;
+    }
+    chain.endWritable = writable;
+  }
+
+  /**
+   * Fills the next used entry. The driver sees it after {@link publish}.
+   * @param head the chain's
+   * @param written how many bytes of its writable part were written, from the first on
+   */
+  complete(head: number, written: number): void {
+    const at = this.#usedEntriesAt + (this.nextUsed & this.#mask) * 2;
+    this.#usedEntries[at] = head;
+    this.#usedEntries[at + 1] = written;
+    this.nextUsed = (this.nextUsed + 1) & 0xffff;
+  }
+
+  /** Lets the driver see what was completed. */
+  publish(): void {
+    if (this.nextUsed === this.#publishedUsed) return;
+    this.#publishedUsed = this.nextUsed;
+    Atomics.store(this.#usedWords, this.#usedWordsAt + 1, this.nextUsed);
+  }
+
+  /** Whether the driver wants an interrupt for what was published since the last one. To be asked after each publish(). */
+  needsInterrupt(): boolean {
+    const before = this.#interruptedUsed;
+    const now = this.#publishedUsed;
+    if (before === now) return false;
+    this.#interruptedUsed = now;
+    if (!this.#eventIndex) {
+      return (Atomics.load(this.#available, this.#availableAt) & ring.VRING_AVAIL_F_NO_INTERRUPT) === 0;
+    }
+    const event = Atomics.load(this.#available, this.#availableAt + 2 + this.#size);
+    return ((now - event - 1) & 0xffff) < ((now - before) & 0xffff);
+  }
+
+  /** Tells the driver that it need not kick. It may all the same. */
+  disableKicks(): void {
+    // With an event index the driver kicks only when it passes the index that was last asked for.
+    if (!this.#eventIndex) Atomics.store(this.#usedWords, this.#usedWordsAt, ring.VRING_USED_F_NO_NOTIFY);
+  }
+
+  /**
+   * Asks the driver to kick for the next chain.
+   * @returns true where one has come meanwhile, for which there may be no kick
+   * @throws BrokenRingError
+   */
+  enableKicks(): boolean {
+    if (this.#eventIndex) {
+      Atomics.store(this.#usedWords, this.#usedWordsAt + 2 + this.#size * 4, this.nextAvailable);
+    } else {
+      Atomics.store(this.#usedWords, this.#usedWordsAt, 0);
+    }
+    return this.pending() > 0;
+  }
+}
