@@ -1,0 +1,69 @@
+/** The kernel's simulated network device: drivers/vdpa/vdpa_sim/vdpa_sim_net.c */
+import { littleEndian, viewOf } from '../../netlink/bytes.js';
+import { Errno } from '../../sys/errno.js';
+import { VDPA_ATTR_DEV_FEATURES, VDPA_ATTR_DEV_NET_CFG_MACADDR, VDPA_ATTR_DEV_NET_CFG_MTU } from '../../vdpa/uapi.js';
+import { netConfigLength, netConfigOffset } from '../../virtio/config-space.js';
+import { VIRTIO_ID_NET } from '../../virtio/ids.js';
+import { formatMac, parseMac } from '../mac-address.js';
+import { Refusal } from '../refusal.js';
+import { handleOf, hex64 } from '../state.js';
+import type { SoftwareManagementDevice } from '../state.js';
+import { writeCounters } from './counters.js';
+import type { ManagementDriver } from './driver.js';
+import { attributeBit, chosenFeatures, maxVirtqueueSize, rootNames } from './vdpasim.js';
+
+const linkUp = 1;
+const defaultMtu = 1500;
+const configAttributes =
+  attributeBit(VDPA_ATTR_DEV_NET_CFG_MACADDR) |
+  attributeBit(VDPA_ATTR_DEV_NET_CFG_MTU) |
+  attributeBit(VDPA_ATTR_DEV_FEATURES);
+
+export const vdpasimNet: ManagementDriver<SoftwareManagementDevice> = {
+  configAttributes: () => configAttributes,
+
+  add: (_state, management, name, config) => {
+    const features = chosenFeatures(config, BigInt(management.features));
+    return {
+      name,
+      mgmtdev: handleOf(management),
+      ...(config.mac === undefined ? {} : { mac: formatMac(config.mac) }),
+      ...(config.mtu === undefined ? {} : { mtu: config.mtu }),
+      ...(features === undefined ? {} : { features: hex64(features) }),
+    };
+  },
+
+  setMac: (_state, device, mac) => ({ ...device, mac: formatMac(mac) }),
+
+  open: (_state, management, device) => {
+    const config = new Uint8Array(netConfigLength);
+    if (device.mac !== undefined) config.set(parseMac(device.mac), netConfigOffset.mac);
+    const view = viewOf(config);
+    view.setUint16(netConfigOffset.status, linkUp, littleEndian);
+    view.setUint16(netConfigOffset.mtu, device.mtu ?? defaultMtu, littleEndian);
+    return {
+      deviceId: VIRTIO_ID_NET,
+      vendorId: 0,
+      virtqueues: 3,
+      maxVirtqueueSize,
+      minVirtqueueSize: 1,
+      features: BigInt(device.features ?? management.features),
+      config,
+      // No packet ever reaches a simulated device's queues.
+      writeVendorStats: (_request, buffer, queue, { controlCommands }) => {
+        if (queue === 0) {
+          writeCounters(buffer, { 'rx packets': 0, 'rx bytes': 0, 'rx errors': 0, 'rx overruns': 0, 'rx drops': 0 });
+        } else if (queue === 1) {
+          writeCounters(buffer, { 'tx packets': 0, 'tx bytes': 0, 'tx errors': 0, 'tx drops': 0 });
+        } else if (queue === 2) {
+          const counters = { 'cvq requests': controlCommands, 'cvq successes': controlCommands, 'cvq errors': 0 };
+          writeCounters(buffer, counters);
+        } else {
+          throw new Refusal(Errno.EINVAL);
+        }
+      },
+    };
+  },
+
+  takenNames: (state) => rootNames(state.machine.mgmtdev),
+};

@@ -1,0 +1,11 @@
+/** The simulated kernel's way to say no inside itself: becomes an NLMSG_ERROR, or the end of a dump, with this errno. */
+export class Refusal extends Error {
+  override readonly name = 'Refusal';
+  /** The error number, positive. */
+  readonly errno: number;
+
+  constructor(errno: number) {
+    super(`errno ${errno}`);
+    this.errno = errno;
+  }
+}
