@@ -2,12 +2,28 @@
 import { UsageError } from './error.js';
 import { mainHelp } from './help.js';
 
+/** When colours are used: `forced` is what `-c=always` says outright, which NO_COLOR does not overrule. */
+export type ColorChoice = 'never' | 'auto' | 'always' | 'forced';
+
 /** What the options of a line say. */
 export interface Options {
   readonly json: boolean;
   readonly pretty: boolean;
   /** Talk to the simulated kernel. */
   readonly sim: boolean;
+  /** Show what the machine's file systems tell, too. */
+  readonly details: boolean;
+  /** Put the time before each event. */
+  readonly timestamp: boolean;
+  /** Show again and again. */
+  readonly watch: boolean;
+  /** Show lists as tables. */
+  readonly table: boolean;
+  /** Tell every netlink message on stderr. */
+  readonly trace: boolean;
+  readonly color: ColorChoice;
+  /** Another form of output than text and JSON, by name. */
+  readonly output?: string;
 }
 
 /** A line after its options were taken out. */
@@ -16,17 +32,48 @@ export type ParsedLine =
   | { readonly kind: 'version' }
   | { readonly kind: 'help' };
 
-type OptionName = 'Version' | 'json' | 'pretty' | 'help' | 'no-nice-names' | 'sim';
+type OptionName =
+  | 'Version'
+  | 'json'
+  | 'pretty'
+  | 'help'
+  | 'no-nice-names'
+  | 'sim'
+  | 'details'
+  | 'timestamp'
+  | 'watch'
+  | 'table'
+  | 'trace'
+  | 'color'
+  | 'output';
 
-/** Every option by its long name, with its short one where it has one. */
-const optionNames: readonly (readonly [name: OptionName, short: string | undefined])[] = [
-  ['Version', 'V'],
-  ['json', 'j'],
-  ['pretty', 'p'],
-  ['help', 'h'],
-  ['no-nice-names', 'n'],
-  ['sim', undefined],
+interface OptionSpec {
+  readonly name: OptionName;
+  readonly short?: string;
+  /** Whether a value goes with it: in the next argument too where it is required, only behind `=` where it is optional. */
+  readonly value?: 'optional' | 'required';
+}
+
+const optionSpecs: readonly OptionSpec[] = [
+  { name: 'Version', short: 'V' },
+  { name: 'json', short: 'j' },
+  { name: 'pretty', short: 'p' },
+  { name: 'help', short: 'h' },
+  { name: 'no-nice-names', short: 'n' },
+  { name: 'sim' },
+  { name: 'details', short: 'd' },
+  { name: 'timestamp', short: 't' },
+  { name: 'watch', short: 'w' },
+  { name: 'table' },
+  { name: 'trace' },
+  { name: 'color', short: 'c', value: 'optional' },
+  { name: 'output', short: 'o', value: 'required' },
 ];
+
+interface FoundOption {
+  readonly name: OptionName;
+  readonly value?: string | undefined;
+}
 
 /**
  * Takes the options out of a line, in order, wherever they stand; what follows `--` is not looked at.
@@ -36,22 +83,33 @@ const optionNames: readonly (readonly [name: OptionName, short: string | undefin
  */
 export function parseOptions(argv: readonly string[], env: NodeJS.ProcessEnv): ParsedLine {
   const words: string[] = [];
-  const options = { json: false, pretty: false, sim: isSet(env['VDPA_SIM']) };
-  for (const [index, argument] of argv.entries()) {
+  const options: { -readonly [Name in keyof Options]: Options[Name] } = {
+    json: false,
+    pretty: false,
+    sim: isSet(env['VDPA_SIM']),
+    details: false,
+    timestamp: false,
+    watch: false,
+    table: false,
+    trace: isSet(env['VDPA_TRACE']),
+    color: 'never',
+  };
+  const left = [...argv];
+  for (let argument = left.shift(); argument !== undefined; argument = left.shift()) {
     if (argument === '--') {
-      words.push(...argv.slice(index + 1));
+      words.push(...left);
       break;
     }
     if (!argument.startsWith('-') || argument === '-') {
       // POSIX: options end at the first word that is none.
       if (env['POSIXLY_CORRECT'] !== undefined) {
-        words.push(...argv.slice(index));
+        words.push(argument, ...left);
         break;
       }
       words.push(argument);
       continue;
     }
-    for (const name of readOption(argument)) {
+    for (const { name, value } of readOption(argument, left)) {
       switch (name) {
         case 'Version':
           return { kind: 'version' };
@@ -59,6 +117,12 @@ export function parseOptions(argv: readonly string[], env: NodeJS.ProcessEnv): P
           return { kind: 'help' };
         case 'no-nice-names':
           // Advertised by iproute2, and without a meaning: vdpa has no names that are not nice.
+          break;
+        case 'color':
+          options.color = readColor(value);
+          break;
+        case 'output':
+          options.output = value ?? '';
           break;
         default:
           options[name] = true;
@@ -68,36 +132,72 @@ export function parseOptions(argv: readonly string[], env: NodeJS.ProcessEnv): P
   return { kind: 'command', options, words };
 }
 
-/** The options that one argument names. */
-function* readOption(argument: string): Generator<OptionName> {
+/** The options that one argument names; a required value may be the first of those that are `left`, and is taken. */
+function* readOption(argument: string, left: string[]): Generator<FoundOption> {
   if (argument.startsWith('--')) {
-    yield findLong(argument.slice(2), argument);
+    yield findLong(argument.slice(2), argument, left);
     return;
   }
-  const single = argument.length > 2 ? optionNames.find(([name]) => name.startsWith(argument.slice(1))) : undefined;
-  if (single) {
-    yield single[0];
+  const [word, value] = splitOnce(argument.slice(1), '=');
+  const single =
+    word.length > 1 || value !== undefined ? optionSpecs.find(({ name }) => name.startsWith(word)) : undefined;
+  if (single && (value === undefined || single.value !== undefined)) {
+    yield withValue(single, value, left, `option '${argument}'`);
     return;
   }
-  for (const letter of argument.slice(1)) {
-    const found = optionNames.find(([, short]) => short === letter);
+  for (let at = 1; at < argument.length; at++) {
+    const letter = argument.charAt(at);
+    const found = optionSpecs.find(({ short }) => short === letter);
     if (!found) throw unknownOption(`vdpa: invalid option -- '${letter}'`);
-    yield found[0];
+    const joined = argument.slice(at + 1);
+    if (found.value === 'required') {
+      yield withValue(found, joined === '' ? undefined : joined, left, `option -- '${letter}'`);
+      return;
+    }
+    yield { name: found.name };
   }
 }
 
-function findLong(text: string, argument: string): OptionName {
+function findLong(text: string, argument: string, left: string[]): FoundOption {
   const [name, value] = splitOnce(text, '=');
-  const exact = optionNames.find(([known]) => known === name);
-  const candidates = exact ? [exact] : optionNames.filter(([known]) => known.startsWith(name));
+  const exact = optionSpecs.find((known) => known.name === name);
+  const candidates = exact ? [exact] : optionSpecs.filter((known) => known.name.startsWith(name));
   const [found] = candidates;
   if (!found) throw unknownOption(`vdpa: unrecognized option '${argument}'`);
   if (candidates.length > 1) {
-    const possibilities = candidates.map(([known]) => ` '--${known}'`).join('');
+    const possibilities = candidates.map((known) => ` '--${known.name}'`).join('');
     throw unknownOption(`vdpa: option '${argument}' is ambiguous; possibilities:${possibilities}`);
   }
-  if (value !== undefined) throw unknownOption(`vdpa: option '--${found[0]}' doesn't allow an argument`);
-  return found[0];
+  if (value !== undefined && found.value === undefined)
+    throw unknownOption(`vdpa: option '--${found.name}' doesn't allow an argument`);
+  return withValue(found, value, left, `option '--${found.name}'`);
+}
+
+function withValue(
+  { name, value: needs }: OptionSpec,
+  value: string | undefined,
+  left: string[],
+  said: string,
+): FoundOption {
+  if (needs !== 'required' || value !== undefined) return { name, value };
+  const next = left.shift();
+  if (next === undefined) throw unknownOption(`vdpa: ${said} requires an argument`);
+  return { name, value: next };
+}
+
+/** `-c` alone means always, as `ip` has it. */
+function readColor(value: string | undefined): ColorChoice {
+  switch (value) {
+    case undefined:
+      return 'always';
+    case 'always':
+      return 'forced';
+    case 'auto':
+    case 'never':
+      return value;
+    default:
+      throw new UsageError(`"${value}" is invalid color: always, auto or never expected`);
+  }
 }
 
 function splitOnce(text: string, separator: string): [string, string?] {

@@ -3,7 +3,17 @@ import { test } from 'node:test';
 import { UsageError } from '../../src/cli/error.js';
 import { parseOptions, type Options } from '../../src/cli/options.js';
 
-const none: Options = { json: false, pretty: false, sim: false };
+const none: Options = {
+  json: false,
+  pretty: false,
+  sim: false,
+  details: false,
+  timestamp: false,
+  watch: false,
+  table: false,
+  trace: false,
+  color: 'never',
+};
 
 function command(argv: string[], env: NodeJS.ProcessEnv = {}): { options: Options; words: readonly string[] } {
   const line = parseOptions(argv, env);
@@ -25,6 +35,25 @@ test('options stand anywhere, joined or apart, short or long, and long ones may 
     'dev show foo0 -no-nice-names -jp',
   ]) {
     assert.deepEqual(command(line.split(' ')), expected, line);
+  }
+});
+
+test('options beyond iproute2, and those with a value', () => {
+  const say = (line: string): Options => command(line.split(' ')).options;
+  assert.deepEqual(say('-d dev show'), { ...none, details: true });
+  assert.deepEqual(say('dev show -details -t'), { ...none, details: true, timestamp: true });
+  assert.deepEqual(say('-dj dev show --tab'), { ...none, details: true, json: true, table: true });
+  for (const line of ['-o dot tree', 'tree -odot', 'tree --output=dot', 'tree --out dot', 'tree -output dot']) {
+    assert.deepEqual(command(line.split(' ')), { options: { ...none, output: 'dot' }, words: ['tree'] }, line);
+  }
+  assert.equal(say('-jodot tree').json, true);
+  assert.equal(say('-c dev').color, 'always');
+  assert.equal(say('-c=auto dev').color, 'auto');
+  assert.equal(say('-color=always dev').color, 'forced');
+  assert.equal(say('--color=never dev').color, 'never');
+  assert.equal(command(['dev'], { VDPA_TRACE: '1' }).options.trace, true);
+  for (const line of ['-c=pink dev', '-o', '--output', '-d=1 dev', '--details=1', '--t']) {
+    assert.throws(() => say(line), UsageError, line);
   }
 });
 
