@@ -53,14 +53,23 @@ export function answer(request: NetlinkMessage, parts: Partial<NetlinkMessage>):
 }
 
 /** NLMSG_ERROR as the kernel makes it: capped, with `attributes` (NLMSGERR_ATTR_*) after the request's header. 0 is success. */
-export function acknowledgement(request: NetlinkMessage, errno = 0, attributes = new Uint8Array(0)): Uint8Array {
+export function acknowledgement(
+  request: NetlinkMessage,
+  errno = 0,
+  attributes: Uint8Array = new Uint8Array(0),
+): Uint8Array {
   const flags = NLM_F_CAPPED | (attributes.length === 0 ? 0 : NLM_F_ACK_TLVS);
   const header = encodeMessage({ ...request, payload: new Uint8Array(0) });
   return answer(request, { type: NLMSG_ERROR, flags, payload: concat(int32(-errno), header, attributes) });
 }
 
 /** NLMSG_DONE as the kernel makes it. */
-export function done(request: NetlinkMessage, errno = 0, attributes = new Uint8Array(0), flags = 0): Uint8Array {
+export function done(
+  request: NetlinkMessage,
+  errno = 0,
+  attributes: Uint8Array = new Uint8Array(0),
+  flags = 0,
+): Uint8Array {
   const tlvs = attributes.length === 0 ? 0 : NLM_F_ACK_TLVS;
   const payload = concat(int32(-errno), attributes);
   return answer(request, { type: NLMSG_DONE, flags: NLM_F_MULTI | tlvs | flags, payload });
