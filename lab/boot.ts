@@ -212,10 +212,10 @@ function sessionScript(lab: Lab, session: Session): string {
     USER: 'root',
     LOGNAME: 'root',
     SHELL: '/bin/sh',
+    LAB_CHECKOUT: checkoutRoot,
     ...session.environment,
   };
   const variables = {
-    LAB_CHECKOUT: checkoutRoot,
     LAB_NODE: process.execPath,
     LAB_REFERENCE: lab.reference ?? '',
     LAB_TERMINAL: session.input === 'terminal' ? '1' : '',

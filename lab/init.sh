@@ -14,6 +14,8 @@ unset LAB_BUSYBOX LAB_RUN
 "$box" mkdir /run/lab /run/bin /run/lock /dev/pts /dev/shm
 # Synchronous: the host sees each write at once, and nothing is lost when the guest dies.
 "$box" mount -t hostfs -o sync none /run/lab -o "$shared"
+# A guest that reboots starts here a second time: its session is over.
+if ! "$box" mkdir /run/lab/started; then "$box" poweroff -f; fi
 # shellcheck source=/dev/null
 . /run/lab/session
 

@@ -10,7 +10,7 @@ guest=
 end() {
   if [ -n "$guest" ]; then
     kill -KILL "$guest" 2>/dev/null
-    wait "$guest"
+    wait "$guest" 2>/dev/null # The shell would say "Killed".
   fi
   rm -rf -- "$folder"
   exit "$1"
@@ -21,7 +21,7 @@ trap 'end 130' INT
 
 "$@" <&0 &
 guest=$!
-wait "$guest"
+wait "$guest" 2>/dev/null # Nor "Aborted", when the kernel panics.
 status=$?
 guest=
 end "$status"

@@ -2,7 +2,7 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { Suite, compareVersions } from './apt.js';
 import { addToCache, cacheFolder } from './cache.js';
-import { LabError, runProgram } from './host.js';
+import { LabError, findCommand, runProgram } from './host.js';
 import { say } from './progress.js';
 
 /** The tool has not changed since this version; older ones lack commands. */
@@ -47,4 +47,13 @@ export async function fetchReference(): Promise<string> {
     }
   }
   throw new LabError(`iproute2's vdpa cannot be fetched:\n${problems.join('\n')}`);
+}
+
+/** The machine's own `vdpa` of iproute2, where it is new enough. */
+export async function systemReference(): Promise<string | undefined> {
+  const path = findCommand('vdpa');
+  if (path === undefined) return undefined;
+  const output = await runProgram(path, ['-V']).catch(() => '');
+  const version = /iproute2-(\d+\.\d+)/.exec(output)?.[1];
+  return version !== undefined && compareVersions(version, WANTED) >= 0 ? path : undefined;
 }

@@ -52,7 +52,8 @@ export async function bundle(root, common) {
     });
     stale.delete(relative(folder, path));
     const isProgram = relative(folder, path) === 'vdpa.js';
-    const lead = (isProgram ? '#!/usr/bin/env node\n' : '') + (code.includes('bundledModuleUrl') ? declareModuleUrl : '');
+    const lead =
+      (isProgram ? '#!/usr/bin/env node\n' : '') + (code.includes('bundledModuleUrl') ? declareModuleUrl : '');
     writeFileSync(path, lead + code);
   }
   chmodSync(join(folder, 'vdpa.js'), 0o755);

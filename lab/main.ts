@@ -1,0 +1,138 @@
+import { spawnSync } from 'node:child_process';
+import { join } from 'node:path';
+import type { Ending, Lab, Session } from './boot.js';
+import { boot } from './boot.js';
+import { checkoutRoot } from './cache.js';
+import { LabError, findCommand } from './host.js';
+import { say } from './progress.js';
+import { prepareLab } from './setup.js';
+
+const HELP = `Usage: npm run lab -- [OPTION…] [COMMAND [ARGUMENT…]]
+
+Runs a command in the lab: a real Linux kernel with vDPA, which sees this machine's files and cannot change them.
+A single word is a command line for sh. Without a command: a shell, which ends with "exit" or ^D.
+There, vdpa is this checkout's, and vdpa-iproute2 is iproute2's.
+
+  -i, --stdin        pass standard input on to the command (read to its end first)
+  -m, --memory MIB   memory of the guest, 2048 MiB by default
+  -t, --timeout SEC  end the guest after so many seconds; 0 for no limit. 600 for a command, none for a shell
+  -h, --help         print this
+
+The exit status is the command's; 124 when the time was up, 125 when the lab itself failed.
+With "npm run -s lab -- …" standard output holds the command's output alone.
+`;
+
+const STATUS_TIMED_OUT = 124;
+const STATUS_LAB_FAILED = 125;
+
+interface Line {
+  command: string[];
+  stdin: boolean;
+  memoryMiB: number | undefined;
+  timeoutSeconds: number | undefined;
+}
+
+/** `npm run lab`: sets the lab up, runs what the arguments say in it, and gives the exit status. */
+export async function main(argv: readonly string[]): Promise<number> {
+  try {
+    const line = parse(argv);
+    if (line === 'help') {
+      process.stdout.write(HELP);
+      return 0;
+    }
+    const lab = await prepareLab();
+    if ('missing' in lab) throw new LabError(lab.missing);
+    return await run(lab, line);
+  } catch (error) {
+    if (!(error instanceof LabError)) throw error;
+    say(error.message);
+    return STATUS_LAB_FAILED;
+  }
+}
+
+function parse(argv: readonly string[]): Line | 'help' {
+  const line: Line = { command: [], stdin: false, memoryMiB: undefined, timeoutSeconds: undefined };
+  for (let i = 0; i < argv.length; i++) {
+    const word = argv[i] ?? '';
+    if (word === '-h' || word === '--help') return 'help';
+    else if (word === '-i' || word === '--stdin') line.stdin = true;
+    else if (word === '-m' || word === '--memory') line.memoryMiB = number(word, argv[++i], 64);
+    else if (word === '-t' || word === '--timeout') line.timeoutSeconds = number(word, argv[++i], 0);
+    else if (word.startsWith('-') && word !== '--')
+      throw new LabError(`unknown option ${word}; --help tells which there are`);
+    else {
+      line.command = argv.slice(word === '--' ? i + 1 : i);
+      break;
+    }
+  }
+  return line;
+}
+
+function number(option: string, word: string | undefined, least: number): number {
+  const value = /^\d{1,6}$/.test(word ?? '') ? Number(word) : -1;
+  if (value < least) throw new LabError(`${option} takes a number, ${least} or more`);
+  return value;
+}
+
+async function run(lab: Lab, line: Line): Promise<number> {
+  const terminal = process.stdin.isTTY && process.stdout.isTTY;
+  const isShell = line.command.length === 0;
+  const session: Session = {
+    command: isShell ? shell(terminal) : line.command.length === 1 ? ['sh', '-c', ...line.command] : line.command,
+    cwd: process.env['INIT_CWD'] ?? process.cwd(),
+    timeLimitMs: timeLimit(line, isShell),
+    ...(line.memoryMiB === undefined ? {} : { memoryMiB: line.memoryMiB }),
+    ...(terminal ? { input: 'terminal' } : line.stdin || isShell ? { input: await readAll(process.stdin) } : {}),
+  };
+  const ending = terminal ? await withTerminal(() => boot(lab, session)) : await boot(lab, session, outputs);
+  return status(ending);
+}
+
+const outputs = {
+  stdout: (bytes: Uint8Array) => process.stdout.write(bytes),
+  stderr: (bytes: Uint8Array) => process.stderr.write(bytes),
+};
+
+function shell(terminal: boolean): string[] {
+  if (findCommand('bash') === undefined) return ['sh'];
+  return terminal ? ['bash', '--rcfile', join(checkoutRoot, 'lab/bashrc')] : ['bash'];
+}
+
+function timeLimit({ timeoutSeconds }: Line, isShell: boolean): number | undefined {
+  if (timeoutSeconds === undefined) return isShell ? undefined : 600_000;
+  return timeoutSeconds === 0 ? undefined : timeoutSeconds * 1000;
+}
+
+async function readAll(stream: NodeJS.ReadStream): Promise<Uint8Array> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of stream) chunks.push(chunk as Buffer);
+  return Buffer.concat(chunks);
+}
+
+/** The kernel sets the terminal to raw mode, and may die before it sets it back. */
+async function withTerminal<T>(work: () => Promise<T>): Promise<T> {
+  const saved = spawnSync('stty', ['-g'], { stdio: ['inherit', 'pipe', 'ignore'], encoding: 'utf8' }).stdout.trim();
+  const restore = () => {
+    if (saved !== '') spawnSync('stty', [saved], { stdio: 'inherit' });
+  };
+  process.on('exit', restore);
+  try {
+    return await work();
+  } finally {
+    process.off('exit', restore);
+    restore();
+  }
+}
+
+function status(ending: Ending): number {
+  switch (ending.kind) {
+    case 'exited':
+      return ending.status;
+    case 'timed out':
+      say(`ended by force: still running after ${ending.afterMs / 1000} s`);
+      return STATUS_TIMED_OUT;
+    case 'died':
+      say(`the kernel stopped before the command had ended${ending.console === '' ? '' : `:\n${ending.console}`}`);
+      return STATUS_LAB_FAILED;
+  }
+}

@@ -1,0 +1,94 @@
+// What the scripts share. They run on a fresh clone, so this file uses nothing but Node.
+import { spawn, spawnSync } from 'node:child_process';
+import { existsSync, readFileSync, readdirSync, statSync } from 'node:fs';
+import { constants } from 'node:os';
+import { join } from 'node:path';
+import { setInterval } from 'node:timers';
+import { fileURLToPath } from 'node:url';
+
+export const root = fileURLToPath(new URL('..', import.meta.url)).replace(/\/$/, '');
+
+/** Says what happens on standard error, which leaves standard output to results. */
+export const say = (line) => console.error(line);
+
+/** The program file of an installed npm package: tool('eslint', 'bin/eslint.js'). */
+export const tool = (packageName, file) => join(root, 'node_modules', packageName, file);
+
+/** Runs a program with this process's streams, except that it reads nothing and prints to standard error. */
+function runStep(file, args) {
+  const { status, error } = spawnSync(file, args, { cwd: root, stdio: ['ignore', 2, 2] });
+  if (status === 0) return;
+  say(`${[file, ...args].join(' ')} failed${error ? `: ${error.message}` : ''}`);
+  process.exit(1);
+}
+
+/** Installs the npm packages, unless those of the lock file are there. */
+export function ensureModules() {
+  if (modulesFit()) return;
+  say('Installing the npm packages');
+  runStep('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error']);
+}
+
+function modulesFit() {
+  const installedList = join(root, 'node_modules/.package-lock.json');
+  if (!existsSync(installedList)) return false;
+  const read = (file) => Object.entries(JSON.parse(readFileSync(file, 'utf8')).packages);
+  const installed = new Map(read(installedList).map(([path, { version }]) => [path, version]));
+  return read(join(root, 'package-lock.json')).every(
+    ([path, { version, optional }]) =>
+      path === '' || installed.get(path) === version || (optional === true && !installed.has(path)),
+  );
+}
+
+/** Builds bin/ and build/. */
+export function build() {
+  runStep(process.execPath, [join(root, 'scripts/build.mjs'), '--dev']);
+}
+
+/** Builds bin/ and build/, unless they are newer than all that they are made from. */
+export function ensureBuilt() {
+  const newest = (folder) =>
+    readdirSync(join(root, folder), { recursive: true }).reduce(
+      (time, name) => Math.max(time, statSync(join(root, folder, name), { throwIfNoEntry: false })?.mtimeMs ?? 0),
+      0,
+    );
+  const outputs = ['build/lab/main.js', 'bin/vdpa.js'].map((file) => join(root, file));
+  const oldestOutput = outputs.every(existsSync) ? Math.min(...outputs.map((file) => statSync(file).mtimeMs)) : 0;
+  if (['src', 'test', 'lab', 'scripts', 'node_modules/esbuild'].some((folder) => newest(folder) > oldestOutput))
+    build();
+}
+
+/** Ends this process in good order on a signal, and when npm, which started it, is killed. */
+export function endOnSignals() {
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
+    process.on(signal, () => process.exit(128 + constants.signals[signal]));
+  }
+  if (process.env.npm_lifecycle_event === undefined) return;
+  const parent = process.ppid;
+  const watch = setInterval(() => {
+    if (process.ppid !== parent) process.exit(128 + constants.signals.SIGTERM);
+  }, 500);
+  watch.unref();
+}
+
+/**
+ * Runs Node on a program beside this process; it does not outlive this process.
+ * @returns {Promise<{status: number, output: string}>} output is empty unless it is taken
+ */
+export function runNode(args, { env = process.env, take = false } = {}) {
+  const child = spawn(process.execPath, args, {
+    cwd: root,
+    env,
+    stdio: ['ignore', take ? 'pipe' : 'inherit', take ? 'pipe' : 'inherit'],
+  });
+  const kill = () => child.kill('SIGTERM');
+  process.on('exit', kill);
+  let output = '';
+  for (const stream of [child.stdout, child.stderr]) stream?.setEncoding('utf8').on('data', (text) => (output += text));
+  return new Promise((resolve) => {
+    child.on('close', (status) => {
+      process.off('exit', kill);
+      resolve({ status: status ?? 1, output });
+    });
+  });
+}
