@@ -3,7 +3,7 @@
 //   dist/         the library, a module a file, with its type declarations
 //   build/        src, test, lab and bench as plain modules, for the tests (only with --dev; no declarations)
 import { spawnSync } from 'node:child_process';
-import { readFileSync, rmSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -31,7 +31,9 @@ await bundle(root, common);
 if (dev) {
   await build({
     ...common,
-    entryPoints: ['src/**/*.ts', 'test/**/*.ts', 'lab/**/*.ts', 'bench/**/*.ts'],
+    entryPoints: ['src', 'test', 'lab', 'bench']
+      .filter((folder) => existsSync(join(root, folder)))
+      .map((folder) => `${folder}/**/*.ts`),
     outdir: 'build',
     outbase: '.',
     sourcemap: true,
