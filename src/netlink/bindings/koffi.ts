@@ -31,14 +31,20 @@ import type { NetlinkTransport } from '../transport.js';
 import type { TransportOptions } from './index.js';
 
 /**
+ * The kernel makes the datagrams of a dump as large as the buffers it has seen, up to this: larger ones are rare.
+ */
+const dumpDatagramLength = 32768;
+
+/**
  * Opens a netlink socket.
+ * @param bufferLength length of the receive buffer until a longer datagram comes, in bytes.
  * @throws NetlinkUnavailableError where the machine has no netlink or not this protocol; NetlinkError where it refuses otherwise.
  */
-export function openKoffiTransport(options: TransportOptions): NetlinkTransport {
+export function openKoffiTransport(options: TransportOptions, bufferLength = dumpDatagramLength): NetlinkTransport {
   const fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, options.protocol);
   if (fd === -1) throw openError('open netlink socket', options.protocol);
   try {
-    return new KoffiTransport(fd, options);
+    return new KoffiTransport(fd, options, bufferLength);
   } catch (error) {
     close(fd);
     throw error;
@@ -48,20 +54,18 @@ export function openKoffiTransport(options: TransportOptions): NetlinkTransport 
 /** Length of `struct sockaddr_nl` of linux/netlink.h. */
 const addressLength = 12;
 
-/** The kernel makes a dump's datagrams as large as the buffers it has seen, up to this. */
-const dumpDatagramLength = 32768;
-
 class KoffiTransport implements NetlinkTransport {
   readonly port: number;
   /** -1 once closed. */
   #fd: number;
-  #buffer = new Uint8Array(dumpDatagramLength);
+  #buffer: Uint8Array;
   readonly #sender = new Uint8Array(addressLength);
   readonly #senderView = viewOf(this.#sender);
   readonly #senderLength = new Uint32Array(1);
 
-  constructor(fd: number, { protocol, groups = [], receiveBufferSize }: TransportOptions) {
+  constructor(fd: number, { protocol, groups = [], receiveBufferSize }: TransportOptions, bufferLength: number) {
     this.#fd = fd;
+    this.#buffer = new Uint8Array(bufferLength);
     // Kernels before 4.12 and 4.3 do not know these; they answer without what was asked for.
     this.#tryOption(NETLINK_EXT_ACK, 1);
     this.#tryOption(NETLINK_CAP_ACK, 1);
