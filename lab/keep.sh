@@ -19,7 +19,9 @@ trap 'end 143' TERM
 trap 'end 129' HUP
 trap 'end 130' INT
 
-"$@" <&0 &
+# A command in the background reads /dev/null, unless told otherwise.
+exec 3<&0
+"$@" <&3 3<&- &
 guest=$!
 wait "$guest" 2>/dev/null # Nor "Aborted", when the kernel panics.
 status=$?
