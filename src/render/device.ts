@@ -1,5 +1,7 @@
 import { VIRTIO_ID_BLOCK, VIRTIO_ID_NET } from '../virtio/ids.js';
 import { formatHandle, type VdpaDevice } from '../vdpa/model.js';
+import type { BusDevice } from '../sysfs/bus.js';
+import { renderDetails } from './details.js';
 import type { Printer } from './printer.js';
 
 /** What iproute2 calls a virtio device id. */
@@ -14,13 +16,14 @@ function typeName(deviceId: number): string {
   }
 }
 
-/** Prints a device as `vdpa dev show` does. */
-export function renderDevice(printer: Printer, device: VdpaDevice): void {
+/** Prints a device as `vdpa dev show` does, and what the machine's file systems tell of it where that is given. */
+export function renderDevice(printer: Printer, device: VdpaDevice, details?: BusDevice): void {
   printer.openRecord(device.name);
   printer.string('type', typeName(device.deviceId), 'type ');
   printer.string('mgmtdev', formatHandle(device.managementDevice), ' mgmtdev ');
   if (device.vendorId !== undefined) printer.number('vendor_id', device.vendorId, ' vendor_id ');
   if (device.maxVirtqueues !== undefined) printer.number('max_vqs', device.maxVirtqueues, ' max_vqs ');
   if (device.maxVirtqueueSize !== undefined) printer.number('max_vq_size', device.maxVirtqueueSize, ' max_vq_size ');
+  if (details) renderDetails(printer, details);
   printer.closeRecord();
 }

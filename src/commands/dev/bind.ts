@@ -1,0 +1,24 @@
+import { VdpaCommand } from '../../cli/command.js';
+import { UsageError } from '../../cli/error.js';
+import { parseKeywords } from '../../cli/grammar.js';
+import { usageOf } from '../../cli/help.js';
+import { bindOptions, machineBus } from '../../cli/machine.js';
+import type { Session } from '../../cli/session.js';
+
+const keywords = {
+  driver: { placeholder: 'DRIVER', read: (text: string) => text, missing: 'driver is not set.' },
+  force: { read: () => true },
+};
+
+export default class DevBind extends VdpaCommand {
+  static override summary = 'give a vdpa device to a driver of the vdpa bus';
+  static override usage = ['vdpa dev bind DEV driver { vhost | virtio | NAME } [ force ]'];
+
+  async execute(session: Session, [name, ...rest]: readonly string[]): Promise<void> {
+    if (name === undefined) throw new UsageError(...usageOf([DevBind]));
+    const { driver, force = false } = parseKeywords(keywords, rest);
+    const bus = await machineBus(session);
+    const { bindDriver } = await import('../../sysfs/binding.js');
+    await bindDriver(bus, name, driver, await bindOptions(session, force));
+  }
+}

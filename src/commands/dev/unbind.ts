@@ -1,0 +1,19 @@
+import { VdpaCommand } from '../../cli/command.js';
+import { UsageError } from '../../cli/error.js';
+import { parseKeywords } from '../../cli/grammar.js';
+import { usageOf } from '../../cli/help.js';
+import { bindOptions, machineBus } from '../../cli/machine.js';
+import type { Session } from '../../cli/session.js';
+
+export default class DevUnbind extends VdpaCommand {
+  static override summary = 'take a vdpa device away from its driver';
+  static override usage = ['vdpa dev unbind DEV [ force ]'];
+
+  async execute(session: Session, [name, ...rest]: readonly string[]): Promise<void> {
+    if (name === undefined) throw new UsageError(...usageOf([DevUnbind]));
+    const { force = false } = parseKeywords({ force: { read: () => true } }, rest);
+    const bus = await machineBus(session);
+    const { unbindDriver } = await import('../../sysfs/binding.js');
+    unbindDriver(bus, name, await bindOptions(session, force));
+  }
+}

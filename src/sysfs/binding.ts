@@ -1,0 +1,158 @@
+/** Binding drivers to devices of the vdpa bus: driver_override, unbind and bind, whole or not at all. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Errno } from '../sys/errno.js';
+import { SystemError } from '../sys/error.js';
+import { VHOST_VDPA, deviceFolder, driverFolder, driverName, isFileName } from './bus.js';
+import type { BusDevice, VdpaBus } from './bus.js';
+import { describeUser, findUsers } from './users.js';
+import type { DeviceUser } from './users.js';
+
+/** How drivers are changed. */
+export interface BindOptions {
+  /** Take the device away from whoever uses it. The kernel waits until /dev/vhost-vdpa-N is closed all the same. */
+  readonly force?: boolean;
+  /** Called with those from whom the device is taken by force. */
+  readonly onForced?: (users: readonly DeviceUser[]) => void;
+  /** How long the device's node may take to come, in milliseconds. */
+  readonly timeoutMs?: number;
+}
+
+const nodeTimeoutMs = 5000;
+const pollMs = 5;
+
+/** What binding or unbinding did. */
+export interface BindResult {
+  readonly device: BusDevice;
+  /** False where everything was so already. */
+  readonly changed: boolean;
+}
+
+/**
+ * Gives a device to a driver, and to no other: sets driver_override, unbinds the driver that has it, binds the new one,
+ * and with vhost_vdpa waits for /dev/vhost-vdpa-N. A failure on the way undoes what was done.
+ * @param driver `vhost`, `virtio` or the driver's name in sysfs
+ * @throws SystemError ENODEV where there is no such device, ENOENT where there is no such driver, EBUSY where the device
+ *   is in use, ETIMEDOUT where its node does not come; and what the kernel answers
+ */
+export async function bindDriver(
+  bus: VdpaBus,
+  name: string,
+  driver: string,
+  options: BindOptions = {},
+): Promise<BindResult> {
+  const wanted = driverName(driver);
+  const operation = `bind ${name} to ${wanted}`;
+  requireDriver(bus, wanted, operation);
+  const before = requireDevice(bus, name, operation);
+  if (before.driver === wanted && before.driverOverride === wanted) return { device: before, changed: false };
+  if (before.driver !== wanted) refuseUsed(bus, before, operation, options);
+  try {
+    moveTo(bus, before, wanted, operation);
+    return { device: await nodeOf(bus, name, wanted, operation, options.timeoutMs ?? nodeTimeoutMs), changed: true };
+  } catch (error) {
+    undo(bus, before, error);
+    throw error;
+  }
+}
+
+/**
+ * Takes a device away from its driver. It stays without one until a driver is bound to it.
+ * @throws SystemError as {@link bindDriver} does
+ */
+export function unbindDriver(bus: VdpaBus, name: string, options: BindOptions = {}): BindResult {
+  const operation = `unbind ${name}`;
+  const before = requireDevice(bus, name, operation);
+  if (before.driver === undefined) return { device: before, changed: false };
+  refuseUsed(bus, before, operation, options);
+  unbind(bus, name, before.driver, operation);
+  return { device: requireDevice(bus, name, operation), changed: true };
+}
+
+/** Says whether a driver can be bound at all. @throws SystemError ENOENT with what to do where it cannot */
+export function requireDriver(bus: VdpaBus, driver: string, operation: string): void {
+  const known = bus.drivers();
+  if (isFileName(driver) && known.includes(driver)) return;
+  const there = known.length === 0 ? 'none' : known.join(', ');
+  const hint = `The vdpa bus has no driver ${driver} (it has: ${there}); if it is a module, load it: modprobe ${driver}`;
+  throw new SystemError({ operation, errno: Errno.ENOENT, hint });
+}
+
+function requireDevice(bus: VdpaBus, name: string, operation: string): BusDevice {
+  const device = bus.device(name);
+  if (device) return device;
+  const hint = bus.present ? 'The vdpa bus has no such device' : 'The kernel has no vdpa bus: modprobe vdpa';
+  throw new SystemError({ operation, errno: Errno.ENODEV, hint });
+}
+
+function refuseUsed(bus: VdpaBus, device: BusDevice, operation: string, options: BindOptions): void {
+  const users = findUsers(bus.files, device);
+  if (users.length === 0) return;
+  if (options.force === true) {
+    options.onForced?.(users);
+    return;
+  }
+  const hint = `It is in use: ${users.map(describeUser).join('; ')}. End that first, or say force`;
+  throw new SystemError({ operation, errno: Errno.EBUSY, hint });
+}
+
+/** Puts a device where it is wanted: under the one driver that may have it. */
+function moveTo(bus: VdpaBus, { name, driver }: BusDevice, wanted: string, operation: string): void {
+  setOverride(bus, name, wanted, operation);
+  if (driver === wanted) return;
+  if (driver !== undefined) unbind(bus, name, driver, operation);
+  bus.files.write(operation, `${driverFolder(wanted)}/bind`, name);
+}
+
+function unbind(bus: VdpaBus, name: string, driver: string, operation: string): void {
+  bus.files.write(operation, `${driverFolder(driver)}/unbind`, name);
+}
+
+/** An empty line takes the restriction away. */
+function setOverride(bus: VdpaBus, name: string, driver: string | undefined, operation: string): void {
+  bus.files.write(operation, `${deviceFolder(name)}/driver_override`, `${driver ?? ''}\n`);
+}
+
+/** The device once its driver has made of it what others can open. */
+async function nodeOf(
+  bus: VdpaBus,
+  name: string,
+  wanted: string,
+  operation: string,
+  timeoutMs: number,
+): Promise<BusDevice> {
+  const deadline = performance.now() + timeoutMs;
+  for (;;) {
+    const device = requireDevice(bus, name, operation);
+    if (wanted !== VHOST_VDPA || hasNode(bus, device)) return device;
+    if (performance.now() > deadline) {
+      const node = device.vhost === undefined ? 'Its character device' : `/dev/${device.vhost}`;
+      const hint = `${node} did not come within ${timeoutMs} ms: does devtmpfs or udev run here?`;
+      throw new SystemError({ operation, errno: Errno.ETIMEDOUT, hint });
+    }
+    await sleep(pollMs);
+  }
+}
+
+/** Whether /dev/vhost-vdpa-N is there, and is the one that sysfs speaks of, not the left-over of another. */
+function hasNode({ files }: VdpaBus, { name, vhost }: BusDevice): boolean {
+  if (vhost === undefined) return false;
+  const node = files.deviceNumber(`/dev/${vhost}`);
+  return node !== undefined && files.text(`${deviceFolder(name)}/${vhost}/dev`) === `${node.major}:${node.minor}`;
+}
+
+/** Puts a device back to what it was. What does not go back is said in the hint of `failure`'s own error. */
+function undo(bus: VdpaBus, before: BusDevice, failure: unknown): void {
+  const { name, driver, driverOverride } = before;
+  const operation = `put ${name} back to ${driver ?? 'no driver'}`;
+  try {
+    const now = bus.device(name);
+    if (now === undefined) return; // It has gone meanwhile, and there is nothing to put back.
+    if (now.driver !== undefined && now.driver !== driver) unbind(bus, name, now.driver, operation);
+    setOverride(bus, name, driverOverride, operation);
+    if (driver !== undefined && now.driver !== driver) bus.files.write(operation, `${driverFolder(driver)}/bind`, name);
+  } catch (cause) {
+    if (!(cause instanceof SystemError && failure instanceof SystemError)) throw cause;
+    const hint = [failure.hint, `And then it could not be undone: ${cause.message}`].filter(Boolean).join('. ');
+    throw new SystemError({ operation: failure.operation, errno: failure.errno, hint, cause: failure });
+  }
+}

@@ -1,0 +1,153 @@
+/**
+ * The vdpa bus as sysfs shows it: what each device is bound to, and under what names the machine knows it.
+ * The layout is that of drivers/vdpa/vdpa.c, drivers/vhost/vdpa.c and drivers/virtio/virtio_vdpa.c.
+ */
+import { dirname } from 'node:path';
+import { MachineFiles } from './machine-files.js';
+
+const busFolder = '/sys/bus/vdpa';
+
+/** The driver that gives /dev/vhost-vdpa-N. */
+export const VHOST_VDPA = 'vhost_vdpa';
+/** The driver that gives a virtio device of this machine. */
+export const VIRTIO_VDPA = 'virtio_vdpa';
+
+/** A device that another hangs on: `pci/0000:03:00.2`, `auxiliary/mlx5_core.vnet.2`, `vduse/foo0`. */
+export interface ParentDevice {
+  /** The bus or class it is of. */
+  readonly subsystem: string;
+  readonly name: string;
+}
+
+/** What the machine knows of a device on the vdpa bus. */
+export interface BusDevice {
+  readonly name: string;
+  /** The driver bound to it, as sysfs spells it; absent where it has none. */
+  readonly driver?: string;
+  /** The only driver that may bind to it; absent where any may. */
+  readonly driverOverride?: string;
+  /** With vhost_vdpa: the name of its character device, `vhost-vdpa-0`. */
+  readonly vhost?: string;
+  /** With virtio_vdpa: the name of its virtio device, `virtio0`. */
+  readonly virtio?: string;
+  /** The driver bound to the virtio device: `virtio_net`. */
+  readonly virtioDriver?: string;
+  /** Its network interface, where that is in this network namespace. */
+  readonly netdev?: string;
+  /** Its disk: `vda`. */
+  readonly block?: string;
+  /** What it hangs on; absent for the simulators' devices, which hang on nothing. */
+  readonly parent?: ParentDevice;
+  /** The PCI function that it belongs to, however far up: `0000:03:00.2`. */
+  readonly pci?: string;
+  /** The NUMA node that it is near; absent where the machine does not say. */
+  readonly numaNode?: number;
+}
+
+/** The vdpa bus of a machine. Every method throws SystemError where a file cannot be read. */
+export class VdpaBus {
+  readonly files: MachineFiles;
+
+  constructor(files: MachineFiles = new MachineFiles()) {
+    this.files = files;
+  }
+
+  /** Whether the kernel has a vdpa bus. */
+  get present(): boolean {
+    return this.files.exists(busFolder);
+  }
+
+  /** The names of all devices, in order. */
+  names(): string[] {
+    return this.files.list(`${busFolder}/devices`);
+  }
+
+  /** All devices. */
+  devices(): BusDevice[] {
+    return this.names().flatMap((name) => this.device(name) ?? []);
+  }
+
+  /** The drivers that are there to be bound. */
+  drivers(): string[] {
+    return this.files.list(`${busFolder}/drivers`);
+  }
+
+  /** A device by name; undefined where there is none. */
+  device(name: string): BusDevice | undefined {
+    const real = isFileName(name) ? this.files.real(deviceFolder(name)) : undefined;
+    if (real === undefined) return undefined;
+    const driver = this.files.linkName(`${real}/driver`);
+    const driverOverride = this.driverOverride(name);
+    const parts = this.files.list(real);
+    const vhost = parts.find((part) => /^vhost-vdpa-[0-9]+$/.test(part));
+    const virtio = parts.find((part) => /^virtio[0-9]+$/.test(part));
+    return {
+      name,
+      ...(driver !== undefined && { driver }),
+      ...(driverOverride !== undefined && { driverOverride }),
+      ...(vhost !== undefined && { vhost }),
+      ...(virtio !== undefined && this.#virtioDevice(`${real}/${virtio}`, virtio)),
+      ...this.#ancestry(dirname(real)),
+    };
+  }
+
+  /** The only driver that may bind to a device. */
+  driverOverride(name: string): string | undefined {
+    const text = this.files.text(`${deviceFolder(name)}/driver_override`);
+    // How the kernel prints that there is none.
+    return text === '(null)' || text === '' ? undefined : text;
+  }
+
+  #virtioDevice(folder: string, virtio: string): Pick<BusDevice, 'virtio' | 'virtioDriver' | 'netdev' | 'block'> {
+    const virtioDriver = this.files.linkName(`${folder}/driver`);
+    const [netdev] = this.files.list(`${folder}/net`);
+    const [block] = this.files.list(`${folder}/block`);
+    return {
+      virtio,
+      ...(virtioDriver !== undefined && { virtioDriver }),
+      ...(netdev !== undefined && { netdev }),
+      ...(block !== undefined && { block }),
+    };
+  }
+
+  /** What lies above a device on the way to the root of all devices. */
+  #ancestry(folder: string): Pick<BusDevice, 'parent' | 'pci' | 'numaNode'> {
+    let parent: ParentDevice | undefined;
+    let pci: string | undefined;
+    let numaNode: number | undefined;
+    for (let at = folder; at.startsWith('/sys/devices/'); at = dirname(at)) {
+      const subsystem = this.files.linkName(`${at}/subsystem`);
+      if (subsystem === undefined) continue; // A folder that only groups devices.
+      const name = at.slice(at.lastIndexOf('/') + 1);
+      parent ??= { subsystem, name };
+      if (subsystem === 'pci') pci ??= name;
+      const node = Number(this.files.text(`${at}/numa_node`) ?? -1);
+      if (node >= 0) numaNode ??= node;
+    }
+    return {
+      ...(parent && { parent }),
+      ...(pci !== undefined && { pci }),
+      ...(numaNode !== undefined && { numaNode }),
+    };
+  }
+}
+
+/** The folder of a device. The name must be one that {@link isFileName} accepts. */
+export function deviceFolder(name: string): string {
+  return `${busFolder}/devices/${name}`;
+}
+
+/** The folder of a driver. The name must be one that {@link isFileName} accepts. */
+export function driverFolder(driver: string): string {
+  return `${busFolder}/drivers/${driver}`;
+}
+
+/** Whether a name that came from outside can be one part of a path, and no way out of its folder. */
+export function isFileName(name: string): boolean {
+  return name !== '' && name !== '.' && name !== '..' && !name.includes('/') && !name.includes('\0');
+}
+
+/** The whole name of a driver that may be written short: `vhost` and `virtio`. */
+export function driverName(name: string): string {
+  return name === 'vhost' || name === 'virtio' ? `${name}_vdpa` : name;
+}

@@ -1,0 +1,76 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, test } from 'node:test';
+import { bindDriver, unbindDriver } from '../../src/sysfs/binding.js';
+import { VdpaBus } from '../../src/sysfs/bus.js';
+import { describeUser, findUsers } from '../../src/sysfs/users.js';
+import { FakeMachine } from './fake-machine.js';
+
+let machine: FakeMachine;
+let bus: VdpaBus;
+
+beforeEach(() => {
+  machine = new FakeMachine();
+  bus = new VdpaBus(machine.files);
+});
+
+afterEach(() => {
+  machine.remove();
+});
+
+const written = (path: string): string => readFileSync(join(machine.root, path), 'utf8');
+
+test('a device or driver that is not there is refused before anything is written', async () => {
+  await assert.rejects(bindDriver(bus, 'foo0', 'vhost'), { code: 'ENOENT' });
+  machine.driver('vhost_vdpa');
+  await assert.rejects(bindDriver(bus, 'foo0', 'vhost'), { code: 'ENODEV' });
+  await assert.rejects(bindDriver(bus, '../drivers', 'vhost'), { code: 'ENODEV' });
+  machine.vdpaDevice('foo0');
+  await assert.rejects(bindDriver(bus, 'foo0', '../devices/foo0'), { code: 'ENOENT' });
+  assert.equal(written('/sys/devices/foo0/driver_override'), '(null)\n');
+  assert.throws(() => unbindDriver(bus, 'nothing'), { code: 'ENODEV' });
+});
+
+test('a node that does not come in time undoes the binding', async () => {
+  machine.vdpaDevice('foo0', { driver: 'virtio_vdpa' }).driver('vhost_vdpa');
+  await assert.rejects(bindDriver(bus, 'foo0', 'vhost', { timeoutMs: 20 }), { code: 'ETIMEDOUT' });
+  assert.equal(written('/sys/bus/vdpa/drivers/virtio_vdpa/unbind'), 'foo0');
+  assert.equal(written('/sys/bus/vdpa/drivers/vhost_vdpa/bind'), 'foo0');
+  // The override was not set before, so it is taken away again. The write is shorter than what was there.
+  assert.match(written('/sys/devices/foo0/driver_override'), /^\n/);
+});
+
+test('what is so already is left alone', async () => {
+  machine.vdpaDevice('foo0', { driver: 'virtio_vdpa' }).file('/sys/devices/foo0/driver_override', 'virtio_vdpa\n');
+  assert.equal((await bindDriver(bus, 'foo0', 'virtio')).changed, false);
+  assert.equal(written('/sys/bus/vdpa/drivers/virtio_vdpa/bind'), '');
+  machine.vdpaDevice('bar0');
+  assert.equal(unbindDriver(bus, 'bar0').changed, false);
+});
+
+test('a mounted disk and what is built on it keep a device where it is, unless it is forced', () => {
+  machine
+    .vdpaDevice('blk0', { driver: 'virtio_vdpa' })
+    .folder('/sys/devices/blk0/virtio1/block/vda')
+    .file('/sys/class/block/vda/dev', '254:0\n')
+    .file('/sys/class/block/vda1/dev', '254:1\n')
+    .folder('/sys/class/block/vda/vda1')
+    .folder('/sys/class/block/vda1/holders/dm-0')
+    .file(
+      '/proc/self/mountinfo',
+      '30 1 254:1 / /mnt/a\\040b rw - ext4 /dev/vda1 rw\n31 1 254:16 / /x rw - ext4 /dev/vdb rw\n',
+    );
+  const device = bus.device('blk0');
+  assert.ok(device);
+  assert.deepEqual(findUsers(machine.files, device).map(describeUser), [
+    '/dev/vda1 is mounted on /mnt/a b',
+    '/dev/dm-0 is built on /dev/vda1',
+  ]);
+  assert.throws(() => unbindDriver(bus, 'blk0'), { code: 'EBUSY', message: /mounted on \/mnt\/a b/ });
+  assert.equal(written('/sys/bus/vdpa/drivers/virtio_vdpa/unbind'), '');
+  const forced: string[] = [];
+  unbindDriver(bus, 'blk0', { force: true, onForced: (users) => forced.push(...users.map(describeUser)) });
+  assert.equal(forced.length, 2);
+  assert.equal(written('/sys/bus/vdpa/drivers/virtio_vdpa/unbind'), 'blk0');
+});
