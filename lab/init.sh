@@ -44,4 +44,5 @@ else
   "$box" setsid /bin/sh /run/lab/command </run/lab/stdin >/run/lab/stdout 2>/run/lab/stderr
 fi
 echo $? >/run/lab/status
+echo 0 >/proc/sys/kernel/printk # no "Power down" on a person's terminal
 "$box" poweroff -f

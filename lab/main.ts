@@ -1,5 +1,7 @@
 import { spawnSync } from 'node:child_process';
+import { constants } from 'node:os';
 import { join } from 'node:path';
+import { isatty } from 'node:tty';
 import type { Ending, Lab, Session } from './boot.js';
 import { boot } from './boot.js';
 import { checkoutRoot } from './cache.js';
@@ -116,9 +118,14 @@ async function withTerminal<T>(work: () => Promise<T>): Promise<T> {
     if (saved !== '') spawnSync('stty', [saved], { stdio: 'inherit' });
   };
   process.on('exit', restore);
+  // This process is not in the foreground, so nothing tells it when the terminal is closed.
+  const watch = setInterval(() => {
+    if (!isatty(0)) process.exit(128 + constants.signals.SIGHUP);
+  }, 500);
   try {
     return await work();
   } finally {
+    clearInterval(watch);
     process.off('exit', restore);
     restore();
   }
