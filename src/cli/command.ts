@@ -1,5 +1,6 @@
 import { Command } from '@oclif/core/command';
 import type { Config } from '@oclif/core';
+import type { Keywords, WordKind } from './grammar.js';
 import { processIo } from './io.js';
 import { runLine } from './run-line.js';
 import type { Session } from './session.js';
@@ -9,12 +10,17 @@ const noConfig = Object.create(null) as Config;
 
 /**
  * A command: it parses its words, calls the library and renders the answer. The grammar is iproute2's, so that oclif's
- * own parser has no part in it; `usage` and `summary` are what help, completions and man pages are made of.
+ * own parser has no part in it. What is said of a command is said in its statics, and read by the help, the completions
+ * and the tests of the man pages.
  */
 export abstract class VdpaCommand extends Command {
   static override strict = false;
   /** The lines that show how it is written, without `vdpa`'s options. */
   static override usage: string[] = [];
+  /** What its first word names, where it is no keyword. */
+  static operand?: WordKind;
+  /** The keywords that may follow. */
+  static keywords: Keywords = {};
 
   /** Called by oclif with both, by this program's own dispatcher with neither. */
   constructor(argv: string[] = [], config?: Config) {
@@ -35,4 +41,5 @@ export abstract class VdpaCommand extends Command {
 }
 
 /** A command's class, as its module exports it by default. */
-export type CommandClass = (new () => VdpaCommand) & { readonly usage: readonly string[]; readonly summary?: string };
+export type CommandClass = (new () => VdpaCommand) &
+  Pick<typeof VdpaCommand, 'usage' | 'operand' | 'keywords'> & { readonly summary?: string };

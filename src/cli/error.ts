@@ -1,9 +1,17 @@
 /** What a user is told of a command that was refused before anything was sent, line by line, and nothing else. */
 export class UsageError extends Error {
-  override readonly name = 'UsageError';
+  override readonly name: string = 'UsageError';
 
   /** @param lines what goes to stderr, as it is */
   constructor(...lines: string[]) {
     super(lines.join('\n'));
   }
+}
+
+/**
+ * A refusal of something that iproute2 takes. It waits until all that iproute2 refuses in the same words has been looked
+ * for, so that a line which iproute2 refuses is refused as it does.
+ */
+export class StricterError extends UsageError {
+  override readonly name = 'StricterError';
 }

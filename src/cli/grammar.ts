@@ -1,16 +1,21 @@
 /** The grammar of what follows a command's name: at most one operand, then keywords with their values in any order. */
-import { UsageError } from './error.js';
+import { StricterError, UsageError } from './error.js';
+
+/** What a word can be, as far as a shell can complete it: something of the machine, or one of these words. */
+export type WordKind = 'device' | 'management device' | readonly string[];
 
 /** A word that names an argument, and how to read the word behind it. */
 export interface Keyword<T> {
   /** How usage lines write the value: `NAME`. Absent for a word that stands alone. */
   readonly placeholder?: string;
-  /** Reads the value. @throws UsageError if it cannot be one */
+  /** Reads the value. @throws UsageError if it cannot be one, StricterError if iproute2 would take it */
   readonly read: (text: string) => T;
   /** Any beginning of the word stands for it, as iproute2's matches() has it. */
   readonly abbreviable?: boolean;
   /** What is said where the keyword is missing; makes it required. */
   readonly missing?: string;
+  /** What the value can be, for completions. */
+  readonly completes?: WordKind;
 }
 
 export type Keywords = Readonly<Record<string, Keyword<unknown>>>;
@@ -30,37 +35,55 @@ export function isPrefix(word: string, full: string): boolean {
 /**
  * Reads keywords and their values; where one is given twice the last counts.
  *
- * iproute2 tests for required keywords before it would notice a last word without a partner, and never notices it;
- * here it is refused, but after that same test, so that what iproute2 refuses is refused in the same words.
+ * What iproute2 refuses is refused in its order and its words. It never notices a last word without a partner, and takes
+ * some values that cannot be meant: those are refused when all else is well.
  * @throws UsageError for a word that is no keyword, a required keyword that is missing, a value that cannot be read or is missing
  */
 export function parseKeywords<K extends Keywords>(keywords: K, words: readonly string[]): Values<K> {
   const values: Record<string, unknown> = {};
-  let unpaired: { word: string; known: boolean } | undefined;
+  let stricter: StricterError | undefined;
   for (let at = 0; at < words.length;) {
     const word = words[at] ?? '';
-    const last = at === words.length - 1;
-    const found = Object.entries(keywords).find(([full, { abbreviable }]) =>
-      abbreviable ? isPrefix(word, full) : word === full,
-    );
-    if (!found && !last) throw new UsageError(`Unknown option "${word}"`);
+    const isLast = at === words.length - 1;
+    const found = findKeyword(keywords, word);
+    if (!found && !isLast) throw new UsageError(`Unknown option "${word}"`);
     const takesValue = found?.[1].placeholder !== undefined;
-    if (!found || (takesValue && last)) {
-      unpaired = { word, known: found !== undefined };
+    if (!found || (takesValue && isLast)) {
+      stricter ??= new StricterError(found ? `Option "${word}" needs a value` : `Unknown option "${word}"`);
       break;
     }
     const [full, keyword] = found;
-    values[full] = keyword.read(takesValue ? (words[at + 1] ?? '') : word);
+    try {
+      values[full] = keyword.read(takesValue ? (words[at + 1] ?? '') : word);
+    } catch (error) {
+      if (!(error instanceof StricterError)) throw error;
+      stricter ??= error;
+      values[full] = undefined;
+    }
     at += takesValue ? 2 : 1;
   }
   for (const [full, { missing }] of Object.entries(keywords)) {
     if (missing !== undefined && !Object.hasOwn(values, full)) throw new UsageError(missing);
   }
-  if (unpaired) {
-    const { word, known } = unpaired;
-    throw new UsageError(known ? `Option "${word}" needs a value` : `Unknown option "${word}"`);
-  }
+  if (stricter) throw stricter;
   return values as Values<K>;
+}
+
+/** The keyword that a word stands for: the first that matches, as iproute2 tries one after the other. */
+export function findKeyword<K extends Keywords>(keywords: K, word: string): [string, K[keyof K]] | undefined {
+  return (Object.entries(keywords) as [string, K[keyof K]][]).find(([full, { abbreviable }]) =>
+    abbreviable ? isPrefix(word, full) : word === full,
+  );
+}
+
+/**
+ * Reads the one word that may follow a command.
+ * @throws UsageError where there are more, or it cannot be read
+ */
+export function parseOperand<T>(read: (text: string) => T, [word, ...more]: readonly string[]): T | undefined {
+  const value = word === undefined ? undefined : read(word);
+  expectNoMore(more);
+  return value;
 }
 
 /** Refuses words where there is nothing left to say. @throws UsageError */

@@ -1,11 +1,19 @@
 /** Usage texts. Like iproute2's they go to stderr. */
+import { optionTable } from './option-table.js';
+import { tree } from './tree.js';
 
 /** What `vdpa help` says. */
-export const mainHelp: readonly string[] = [
-  'Usage: vdpa [ OPTIONS ] OBJECT { COMMAND | help }',
-  'where  OBJECT := { mgmtdev | dev }',
-  '       OPTIONS := { -V[ersion] | -n[o-nice-names] | -j[son] | -p[retty] }',
-];
+export function mainHelp(): string[] {
+  const objects = tree.children.map(({ words: [word] }) => word);
+  const options = optionTable.map(({ name, short }) =>
+    short === undefined ? `--${name}` : `-${short}[${name.slice(1)}]`,
+  );
+  return [
+    'Usage: vdpa [ OPTIONS ] OBJECT { COMMAND | help }',
+    `where  OBJECT := { ${objects.join(' | ')} }`,
+    `       OPTIONS := { ${options.join(' | ')} }`,
+  ];
+}
 
 /** The usage of several commands, one below the other. */
 export function usageOf(commands: Iterable<{ readonly usage: readonly string[] }>): string[] {

@@ -1,13 +1,23 @@
-import { writeSync } from 'node:fs';
-import { encodeText } from '../netlink/text.js';
+import { readFileSync, writeSync } from 'node:fs';
+import type { NetlinkTransport } from '../netlink/transport.js';
+import { decodeText, encodeText } from '../netlink/text.js';
+import { Errno } from '../sys/errno.js';
+import { SystemError } from '../sys/error.js';
+
+/** Standard output took no more. */
+export class OutputError extends SystemError {
+  override readonly name = 'OutputError';
+}
 
 /** What a command line touches of its surroundings, so that a test can give it others. */
 export interface Io {
   readonly env: NodeJS.ProcessEnv;
-  /** Writes text to standard output. */
+  /** Writes text to standard output. @throws OutputError where it cannot be written */
   stdout(text: string): void;
   /** Writes text to standard error. */
   stderr(text: string): void;
+  /** What to speak to in the kernel's place. */
+  readonly openTransport?: () => NetlinkTransport;
 }
 
 /** The surroundings of this process. */
@@ -15,12 +25,36 @@ export function processIo(): Io {
   return {
     env: process.env,
     stdout: (text) => {
-      writeAll(1, text);
+      try {
+        writeAll(1, text);
+      } catch (cause) {
+        throw new OutputError({ operation: 'write to standard output', errno: errnoOf(cause), cause });
+      }
     },
     stderr: (text) => {
-      writeAll(2, text);
+      try {
+        writeAll(2, text);
+      } catch {
+        // There is no one left to tell.
+      }
     },
   };
+}
+
+/**
+ * The words behind the program's name. Node reads them as UTF-8 and puts U+FFFD where that fails: then they are taken
+ * from /proc, so that a name of any bytes can be said.
+ */
+export function processArguments(): string[] {
+  const words = process.argv.slice(2);
+  if (!words.some((word) => word.includes('\ufffd'))) return words;
+  const raw = decodeText(readFileSync('/proc/self/cmdline')).split('\0').slice(0, -1);
+  return raw.length > words.length ? raw.slice(-words.length) : words;
+}
+
+/** The error number of node:fs's error, which is negative there. */
+function errnoOf(error: unknown): number {
+  return error instanceof Error && 'errno' in error && typeof error.errno === 'number' ? -error.errno : Errno.EIO;
 }
 
 /** Writes all of a text, also where the other end is a pipe that takes a part at a time or is not ready. */

@@ -1,6 +1,7 @@
 /** Options: what may stand anywhere on the line, read as glibc's getopt_long reads it for iproute2. */
 import { UsageError } from './error.js';
 import { mainHelp } from './help.js';
+import { optionTable, type OptionName, type OptionSpec } from './option-table.js';
 
 /** When colours are used: `forced` is what `-c=always` says outright, which NO_COLOR does not overrule. */
 export type ColorChoice = 'never' | 'auto' | 'always' | 'forced';
@@ -32,44 +33,6 @@ export type ParsedLine =
   | { readonly kind: 'version' }
   | { readonly kind: 'help' };
 
-type OptionName =
-  | 'Version'
-  | 'json'
-  | 'pretty'
-  | 'help'
-  | 'no-nice-names'
-  | 'sim'
-  | 'details'
-  | 'timestamp'
-  | 'watch'
-  | 'table'
-  | 'trace'
-  | 'color'
-  | 'output';
-
-interface OptionSpec {
-  readonly name: OptionName;
-  readonly short?: string;
-  /** Whether a value goes with it: in the next argument too where it is required, only behind `=` where it is optional. */
-  readonly value?: 'optional' | 'required';
-}
-
-const optionSpecs: readonly OptionSpec[] = [
-  { name: 'Version', short: 'V' },
-  { name: 'json', short: 'j' },
-  { name: 'pretty', short: 'p' },
-  { name: 'help', short: 'h' },
-  { name: 'no-nice-names', short: 'n' },
-  { name: 'sim' },
-  { name: 'details', short: 'd' },
-  { name: 'timestamp', short: 't' },
-  { name: 'watch', short: 'w' },
-  { name: 'table' },
-  { name: 'trace' },
-  { name: 'color', short: 'c', value: 'optional' },
-  { name: 'output', short: 'o', value: 'required' },
-];
-
 interface FoundOption {
   readonly name: OptionName;
   readonly value?: string | undefined;
@@ -100,7 +63,7 @@ export function parseOptions(argv: readonly string[], env: NodeJS.ProcessEnv): P
       words.push(...left);
       break;
     }
-    if (!argument.startsWith('-') || argument === '-') {
+    if (!isOption(argument)) {
       // POSIX: options end at the first word that is none.
       if (env['POSIXLY_CORRECT'] !== undefined) {
         words.push(argument, ...left);
@@ -132,6 +95,11 @@ export function parseOptions(argv: readonly string[], env: NodeJS.ProcessEnv): P
   return { kind: 'command', options, words };
 }
 
+/** Whether a word is an option, or several; a single dash is none. */
+export function isOption(word: string): boolean {
+  return word.startsWith('-') && word !== '-';
+}
+
 /** The options that one argument names; a required value may be the first of those that are `left`, and is taken. */
 function* readOption(argument: string, left: string[]): Generator<FoundOption> {
   if (argument.startsWith('--')) {
@@ -140,18 +108,19 @@ function* readOption(argument: string, left: string[]): Generator<FoundOption> {
   }
   const [word, value] = splitOnce(argument.slice(1), '=');
   const single =
-    word.length > 1 || value !== undefined ? optionSpecs.find(({ name }) => name.startsWith(word)) : undefined;
+    word.length > 1 || value !== undefined ? optionTable.find(({ name }) => name.startsWith(word)) : undefined;
   if (single && (value === undefined || single.value !== undefined)) {
-    yield withValue(single, value, left, `option '${argument}'`);
+    yield withValue(single, value, left, `option '${argument}' requires an argument`);
     return;
   }
-  for (let at = 1; at < argument.length; at++) {
-    const letter = argument.charAt(at);
-    const found = optionSpecs.find(({ short }) => short === letter);
-    if (!found) throw unknownOption(`vdpa: invalid option -- '${letter}'`);
-    const joined = argument.slice(at + 1);
+  let joined = argument.slice(1);
+  for (const letter of joined) {
+    joined = joined.slice(letter.length);
+    const found = optionTable.find(({ short }) => short === letter);
+    // iproute2 tells getopt of -s, which then has no complaint of its own, and does not know it itself.
+    if (!found) throw unknownOption(...(letter === 's' ? [] : [`vdpa: invalid option -- '${letter}'`]));
     if (found.value === 'required') {
-      yield withValue(found, joined === '' ? undefined : joined, left, `option -- '${letter}'`);
+      yield withValue(found, joined === '' ? undefined : joined, left, `option requires an argument -- '${letter}'`);
       return;
     }
     yield { name: found.name };
@@ -160,8 +129,8 @@ function* readOption(argument: string, left: string[]): Generator<FoundOption> {
 
 function findLong(text: string, argument: string, left: string[]): FoundOption {
   const [name, value] = splitOnce(text, '=');
-  const exact = optionSpecs.find((known) => known.name === name);
-  const candidates = exact ? [exact] : optionSpecs.filter((known) => known.name.startsWith(name));
+  const exact = optionTable.find((known) => known.name === name);
+  const candidates = exact ? [exact] : optionTable.filter((known) => known.name.startsWith(name));
   const [found] = candidates;
   if (!found) throw unknownOption(`vdpa: unrecognized option '${argument}'`);
   if (candidates.length > 1) {
@@ -170,18 +139,18 @@ function findLong(text: string, argument: string, left: string[]): FoundOption {
   }
   if (value !== undefined && found.value === undefined)
     throw unknownOption(`vdpa: option '--${found.name}' doesn't allow an argument`);
-  return withValue(found, value, left, `option '--${found.name}'`);
+  return withValue(found, value, left, `option '--${found.name}' requires an argument`);
 }
 
 function withValue(
   { name, value: needs }: OptionSpec,
   value: string | undefined,
   left: string[],
-  said: string,
+  complaint: string,
 ): FoundOption {
   if (needs !== 'required' || value !== undefined) return { name, value };
   const next = left.shift();
-  if (next === undefined) throw unknownOption(`vdpa: ${said} requires an argument`);
+  if (next === undefined) throw unknownOption(`vdpa: ${complaint}`);
   return { name, value: next };
 }
 
@@ -205,8 +174,8 @@ function splitOnce(text: string, separator: string): [string, string?] {
   return at === -1 ? [text] : [text.slice(0, at), text.slice(at + 1)];
 }
 
-function unknownOption(line: string): UsageError {
-  return new UsageError(line, 'Unknown option.', ...mainHelp);
+function unknownOption(...lines: string[]): UsageError {
+  return new UsageError(...lines, 'Unknown option.', ...mainHelp());
 }
 
 /** Whether an environment variable switches something on: set, and not to 0. */

@@ -4,11 +4,14 @@ import {
   NetlinkProtocolError,
   NetlinkUnavailableError,
 } from '../netlink/error.js';
+import { SystemError } from '../sys/error.js';
 import { UsageError } from './error.js';
-import type { Io } from './io.js';
+import { OutputError, type Io } from './io.js';
 
 /** Tells the user on stderr what went wrong, in iproute2's words where it has some. */
 export function reportError(error: unknown, io: Io): void {
+  // Whoever read the output has seen enough and gone.
+  if (error instanceof OutputError && error.code === 'EPIPE') return;
   io.stderr(`${describe(error).join('\n')}\n`);
   if (io.env['VDPA_DEBUG'] === '1' && error instanceof Error) io.stderr(`${error.stack ?? error.message}\n`);
 }
@@ -27,6 +30,7 @@ function describe(error: unknown): string[] {
   }
   if (error instanceof NetlinkError) return describeNetlinkError(error);
   if (error instanceof NetlinkProtocolError) return [`The kernel's answer cannot be read: ${error.message}`];
+  if (error instanceof SystemError) return [`vdpa: ${error.message}`];
   const message = error instanceof Error ? error.message : String(error);
   return [`vdpa: ${message}`, 'This is a fault of vdpa itself. VDPA_DEBUG=1 shows where it happened.'];
 }
@@ -34,9 +38,7 @@ function describe(error: unknown): string[] {
 function describeNetlinkError(error: NetlinkError): string[] {
   const lines: string[] = [];
   if (error.missingType !== undefined) lines.push(`Missing required attribute type ${error.missingType}`);
-  if (error.kernelMessage) {
-    lines.push(`Error: ${withFullStop(error.kernelMessage)}`);
-  }
+  if (error.kernelMessage) lines.push(`Error: ${withFullStop(error.kernelMessage)}`);
   lines.push(`kernel answers: ${error.reason}`);
   if (error.hint !== undefined) lines.push(error.hint);
   return lines;

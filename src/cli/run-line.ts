@@ -7,33 +7,35 @@ import { versionLine } from './version.js';
 
 /**
  * Runs one command line: options, then `execute` with the words that are left.
- * @returns the exit status: 0, or 1 where anything failed
+ * @returns the exit status: 0, or 1 where anything failed. Never rejects
  */
 export async function runLine(
   argv: readonly string[],
   io: Io,
   execute: (session: Session, words: readonly string[]) => Promise<void>,
 ): Promise<number> {
-  let session: Session | undefined;
   let status = 0;
-  try {
+  const attempt = async (task: () => Promise<void>): Promise<void> => {
+    try {
+      await task();
+    } catch (error) {
+      reportError(error, io);
+      status = 1;
+    }
+  };
+  await attempt(async () => {
     const line = parseOptions(argv, io.env);
     if (line.kind === 'version') {
       io.stdout(`${versionLine}\n`);
-      return 0;
+      return;
     }
     if (line.kind === 'help') {
-      io.stderr(`${mainHelp.join('\n')}\n`);
-      return 0;
+      io.stderr(`${mainHelp().join('\n')}\n`);
+      return;
     }
-    session = new Session(line.options, io);
-    await execute(session, line.words);
-  } catch (error) {
-    reportError(error, io);
-    status = 1;
-  } finally {
-    session?.printer.finish();
-    await session?.close();
-  }
+    const session = new Session(line.options, io);
+    await attempt(() => execute(session, line.words));
+    await attempt(() => session.end());
+  });
   return status;
 }

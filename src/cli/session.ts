@@ -2,8 +2,6 @@ import { JsonPrinter } from '../render/json.js';
 import { Output } from '../render/output.js';
 import type { Printer } from '../render/printer.js';
 import { TextPrinter } from '../render/text.js';
-import { NetlinkError } from '../netlink/error.js';
-import { Errno } from '../sys/errno.js';
 import { VdpaClient } from '../vdpa/client.js';
 import type { Io } from './io.js';
 import type { Options } from './options.js';
@@ -30,17 +28,13 @@ export class Session {
    * @throws GenlFamilyNotFoundError, NetlinkUnavailableError, NetlinkError
    */
   client(): Promise<VdpaClient> {
-    this.#client ??= VdpaClient.open({
-      onWarning: (message) => {
-        this.io.stderr(`Warning: ${withFullStop(message)}\n`);
-      },
-    });
+    this.#client ??= this.#open();
     return this.#client;
   }
 
   /**
    * Prints a section that `fill` fills with what the kernel answers.
-   * @param fill may be asked to begin anew: `restart` takes back what it has printed so far, if that can be
+   * @param fill may have to begin anew: `restart` takes back what it has printed so far
    */
   async show(
     section: string,
@@ -48,17 +42,27 @@ export class Session {
   ): Promise<void> {
     const client = await this.client();
     this.printer.openSection(section);
-    const back = this.printer.checkpoint();
-    await fill(client, this.printer, () => {
-      if (back()) return;
-      const hint = 'The list changed while it was read, and part of it is printed; try again';
-      throw new NetlinkError({ operation: `show ${section}`, errno: Errno.EINTR, hint });
-    });
+    await fill(client, this.printer, this.printer.checkpoint());
     this.printer.closeSection();
   }
 
-  async close(): Promise<void> {
-    const client = await this.#client?.catch(() => undefined);
-    await client?.close();
+  /** Ends the output and gives the socket back. @throws OutputError where the output cannot be written */
+  async end(): Promise<void> {
+    try {
+      this.printer.finish();
+    } finally {
+      const client = await this.#client?.catch(() => undefined);
+      await client?.close();
+    }
+  }
+
+  #open(): Promise<VdpaClient> {
+    const transport = this.io.openTransport?.();
+    return VdpaClient.open({
+      ...(transport && { transport }),
+      onWarning: (message) => {
+        this.io.stderr(`Warning: ${withFullStop(message)}\n`);
+      },
+    });
   }
 }

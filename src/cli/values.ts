@@ -1,8 +1,21 @@
 /** Readers of the values that stand on the command line. Each throws UsageError for what it cannot read. */
+import { encodeText } from '../netlink/text.js';
 import { featureBit } from '../virtio/features.js';
 import { VIRTIO_ID_BLOCK, VIRTIO_ID_NET } from '../virtio/ids.js';
 import type { ManagementDeviceHandle } from '../vdpa/model.js';
-import { UsageError } from './error.js';
+import { StricterError, UsageError } from './error.js';
+
+/** The longest text that a netlink attribute holds, in bytes: its length is 16 bits wide, and counts a header and a NUL. */
+const maxTextLength = 0xffff - 4 - 1;
+
+/** The name of a device. The kernel says which names it likes; here it only has to fit a message. */
+export function readName(text: string): string {
+  const { length } = encodeText(text);
+  if (length > maxTextLength) {
+    throw new UsageError(`A name of ${length} bytes is too long: a netlink message holds at most ${maxTextLength}`);
+  }
+  return text;
+}
 
 /** `bus/name` or `name`. */
 export function readHandle(text: string): ManagementDeviceHandle {
@@ -14,26 +27,34 @@ export function readHandle(text: string): ManagementDeviceHandle {
       'Expected "mgmtdev_name"',
     );
   }
-  return second === undefined ? { name: first } : { bus: first, name: second };
+  return second === undefined ? { name: readName(first) } : { bus: readName(first), name: readName(second) };
 }
 
 /** Six groups of one or two hexadecimal digits: `00:11:22:33:44:55`. */
 export function readMac(text: string): Uint8Array {
-  const groups = text.split(':');
-  const wrong = groups.find((group) => !/^[0-9a-f]{1,2}$/i.test(group));
-  if (wrong !== undefined) throw invalidMac(groups.length > 1 ? wrong : text);
-  if (groups.length !== 6) throw invalidMac(text);
-  return Uint8Array.from(groups, (group) => Number.parseInt(group, 16));
+  const refused = text.includes('.')
+    ? [text].filter((address) => !/^[0-9]{1,3}(\.[0-9]{1,3}){0,3}$/.test(address))
+    : text.split(':').slice(0, 6).filter(isNoByte);
+  if (refused[0] !== undefined) throw new UsageError(`"${refused[0]}" is invalid lladdr.`);
+  if (!/^[0-9a-f]{1,2}(:[0-9a-f]{1,2}){5}$/i.test(text)) {
+    throw new StricterError(
+      `"${text}" is invalid lladdr: six groups of one or two hexadecimal digits expected, as in 00:11:22:33:44:55`,
+    );
+  }
+  return Uint8Array.from(text.split(':'), (group) => Number.parseInt(group, 16));
 }
 
-function invalidMac(text: string): UsageError {
-  return new UsageError(`"${text}" is invalid lladdr.`);
+/** Whether scanf's `%x`, by which iproute2 reads a group of a MAC address, gives no byte. It skips blanks and ignores what follows. */
+function isNoByte(group: string): boolean {
+  const digits = /^[ \t\n\v\f\r]*\+?(?:0x)?([0-9a-f]+)/i.exec(group)?.[1];
+  return digits === undefined || Number.parseInt(digits, 16) > 0xff;
 }
 
-/** A reader of decimal numbers from `min` to `max`; `what` names the number in the error. */
+/** A reader of decimal numbers from `min` to `max`; `what` names the number in the error. As strtoul's, blanks and a plus may lead. */
 export function readNumber(what: string, min: number, max: number): (text: string) => number {
   return (text) => {
-    const value = /^[0-9]+$/.test(text) ? Number(text) : Number.NaN;
+    const digits = /^[ \t\n\v\f\r]*\+?([0-9]+)$/.exec(text)?.[1];
+    const value = Number(digits ?? Number.NaN);
     if (!(value >= min && value <= max)) {
       throw new UsageError(`"${text}" is invalid ${what}: a number from ${min} to ${max} expected`);
     }
@@ -46,8 +67,13 @@ export type FeatureWord = { readonly bits: bigint } | { readonly names: readonly
 
 /** 64 feature bits in hexadecimal, with or without `0x`; or names joined by commas: `MAC,MTU,VERSION_1,bit_40`. */
 export function readFeatures(text: string): FeatureWord {
-  if (/^(0x)?[0-9a-f]{1,16}$/i.test(text)) return { bits: BigInt(`0x${text.replace(/^0x/i, '')}`) };
-  if (/^[a-z][a-z0-9_]*(,[a-z][a-z0-9_]*)*$/i.test(text)) return { names: text.split(',') };
+  const digits = /^[ \t\n\v\f\r]*\+?(?:0x)?([0-9a-f]+)$/i.exec(text)?.[1];
+  if (digits !== undefined) {
+    const bits = BigInt(`0x${digits}`);
+    if (bits <= 0xffff_ffff_ffff_ffffn) return { bits };
+  } else if (/^[a-z][a-z0-9_]*(,[a-z][a-z0-9_]*)*$/i.test(text)) {
+    return { names: text.split(',') };
+  }
   throw new UsageError(
     `"${text}" is invalid device_features: a hexadecimal number of up to 64 bits, or feature names joined by commas, expected`,
   );
@@ -58,10 +84,14 @@ const deviceTypes = { net: VIRTIO_ID_NET, block: VIRTIO_ID_BLOCK } as const;
 /** A kind of device that can be asked for by name. */
 export type DeviceType = keyof typeof deviceTypes;
 
+/** The kinds of devices that can be asked for by name. */
+export const deviceTypeNames = Object.keys(deviceTypes) as readonly DeviceType[];
+
 /** `net` or `block`. */
 export function readDeviceType(text: string): DeviceType {
-  if (text === 'net' || text === 'block') return text;
-  throw new UsageError(`"${text}" is invalid type: net or block expected`);
+  const type = deviceTypeNames.find((name) => name === text);
+  if (type === undefined) throw new UsageError(`"${text}" is invalid type: ${deviceTypeNames.join(' or ')} expected`);
+  return type;
 }
 
 /** The virtio device id of a type. */
@@ -69,13 +99,22 @@ export function deviceTypeId(type: DeviceType): number {
   return deviceTypes[type];
 }
 
-/** The bits that feature names stand for on a device of this virtio id. @throws UsageError for a name without a bit */
+/**
+ * The bits that feature names stand for.
+ * @param deviceId the virtio id of the device's type; undefined where it may be one of several: then only names that every
+ *   type knows can be read
+ * @throws UsageError for a name without a bit
+ */
 export function featureWord(word: FeatureWord, deviceId: number | undefined): bigint {
   if ('bits' in word) return word.bits;
   let bits = 0n;
   for (const name of word.names) {
     const bit = featureBit(name, deviceId);
-    if (bit === undefined) throw new UsageError(`"${name}" is no feature that this kind of device has`);
+    if (bit === undefined) {
+      throw new UsageError(
+        `"${name}" is no feature that ${deviceId === undefined ? 'devices of every type have; "type" says which type is meant' : 'this type of device has'}`,
+      );
+    }
     bits |= 1n << BigInt(bit);
   }
   return bits;

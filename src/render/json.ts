@@ -30,6 +30,7 @@ export class JsonPrinter implements Printer {
   #scopes: Scope[] = [];
   /** What goes before the next value: a comma, or nothing at the start of a scope and after a key. */
   #separator: '' | ',' = '';
+  #started = false;
   #finished = false;
 
   constructor(output: Output, { pretty = false }: { pretty?: boolean } = {}) {
@@ -108,26 +109,26 @@ export class JsonPrinter implements Printer {
 
   finish(): void {
     if (this.#finished) return;
-    if (this.#output.length === 0) this.#open('{', '}');
+    this.#finished = true;
+    if (!this.#started) this.#open('{', '}');
     while (this.#scopes.length > 0) this.#close();
     this.#output.put('\n');
     this.#output.flush();
-    this.#finished = true;
   }
 
-  checkpoint(): () => boolean {
+  checkpoint(): () => void {
     const { length } = this.#output;
     const scopes = [...this.#scopes];
     const separator = this.#separator;
     return () => {
-      if (!this.#output.truncate(length)) return false;
+      this.#output.truncate(length);
       this.#scopes = [...scopes];
       this.#separator = separator;
-      return true;
     };
   }
 
   #open(bracket: '{' | '[', scope: Scope): void {
+    this.#started = true;
     this.#output.put(this.#separator + bracket);
     this.#scopes.push(scope);
     this.#separator = '';

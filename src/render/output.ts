@@ -1,39 +1,33 @@
-/** How many characters are gathered before they are written. */
-const chunkLength = 65_536;
-
-/** Text on its way out: gathered into large writes, and taken back while it has not been written. */
+/**
+ * Text on its way out: gathered until it is flushed, so that it goes out in one piece, and what a list that changed
+ * meanwhile has made untrue can be taken back.
+ */
 export class Output {
   readonly #write: (text: string) => void;
   #pending = '';
-  #written = 0;
 
-  /** @param write takes the text, in order; it may throw, and then no more is written */
+  /** @param write takes the text, in order; it may throw, and then that text is lost */
   constructor(write: (text: string) => void) {
     this.#write = write;
   }
 
-  /** How many characters have been put so far. */
+  /** How many characters wait to be flushed. */
   get length(): number {
-    return this.#written + this.#pending.length;
+    return this.#pending.length;
   }
 
   put(text: string): void {
     this.#pending += text;
-    if (this.#pending.length >= chunkLength) this.flush();
+  }
+
+  /** Forgets all but the first `length` characters of what waits to be flushed. */
+  truncate(length: number): void {
+    this.#pending = this.#pending.slice(0, length);
   }
 
   flush(): void {
-    if (this.#pending === '') return;
     const text = this.#pending;
     this.#pending = '';
-    this.#written += text.length;
-    this.#write(text);
-  }
-
-  /** Forgets what was put after {@link length} was `length`; false where some of that has been written. */
-  truncate(length: number): boolean {
-    if (length < this.#written) return false;
-    this.#pending = this.#pending.slice(0, length - this.#written);
-    return true;
+    if (text !== '') this.#write(text);
   }
 }

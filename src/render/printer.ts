@@ -28,6 +28,6 @@ export interface Printer {
   newline(): void;
   /** Closes whatever is open and ends the output. Further calls do nothing. */
   finish(): void;
-  /** Remembers this place; the function returned goes back to it, or gives false where what followed is out already. */
-  checkpoint(): () => boolean;
+  /** Remembers this place; the function returned takes back all that came after it. */
+  checkpoint(): () => void;
 }

@@ -74,8 +74,10 @@ export class TextPrinter implements Printer {
     this.#output.flush();
   }
 
-  checkpoint(): () => boolean {
+  checkpoint(): () => void {
     const { length } = this.#output;
-    return () => this.#output.truncate(length);
+    return () => {
+      this.#output.truncate(length);
+    };
   }
 }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { expectNoMore, parseKeywords } from '../../src/cli/grammar.js';
+import { StricterError } from '../../src/cli/error.js';
+import { expectNoMore, parseKeywords, parseOperand } from '../../src/cli/grammar.js';
 
 const keywords = {
   mgmtdev: { placeholder: 'DEV', read: (text: string) => text, abbreviable: true, missing: 'no mgmtdev' },
@@ -46,4 +47,28 @@ test('a last word without a partner is refused', () => {
 test('names of the object prototype are no keywords', () => {
   assert.throws(() => parseKeywords(keywords, ['constructor', 'x']), { message: 'Unknown option "constructor"' });
   assert.throws(() => parseKeywords({ constructor: { ...keywords.name } }, []), { message: 'no name' });
+});
+
+test('a value that only this program refuses is refused last', () => {
+  const strict = {
+    ...keywords,
+    mac: {
+      placeholder: 'MAC',
+      read: (text: string) => {
+        throw new StricterError(`bad ${text}`);
+      },
+    },
+  };
+  const whole = ['mac', '1', 'name', 'a', 'mgmtdev', 'b'];
+  assert.throws(() => parseKeywords(strict, [...whole, 'mac', '2']), { message: 'bad 1' });
+  assert.throws(() => parseKeywords(strict, [...whole, 'junk']), { message: 'bad 1' });
+  assert.throws(() => parseKeywords(strict, ['mac', '1', 'junk', 'x']), { message: 'Unknown option "junk"' });
+  assert.throws(() => parseKeywords(strict, ['mac', '1']), { message: 'no mgmtdev' });
+});
+
+test('an operand is one word or none', () => {
+  assert.equal(parseOperand(Number, []), undefined);
+  assert.equal(parseOperand(Number, ['7']), 7);
+  assert.throws(() => parseOperand(Number, ['7', 'x']), { message: 'Unknown option "x"' });
+  assert.throws(() => parseOperand(Number, ['7', 'x', 'y']), { message: 'Unknown option "x"' });
 });

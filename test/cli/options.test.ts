@@ -100,6 +100,11 @@ test('an unknown option is named as getopt names it', () => {
     return undefined;
   };
   assert.equal(first(['-jx']), "vdpa: invalid option -- 'x'");
+  assert.equal(first(['-j😀x']), "vdpa: invalid option -- '😀'");
+  assert.equal(first(['-jps']), 'Unknown option.');
+  assert.equal(first(['-s']), 'Unknown option.');
+  assert.equal(first(['-jo']), "vdpa: option requires an argument -- 'o'");
+  assert.equal(first(['--out']), "vdpa: option '--output' requires an argument");
   assert.equal(first(['--nothing']), "vdpa: unrecognized option '--nothing'");
   assert.equal(first(['--json=1']), "vdpa: option '--json' doesn't allow an argument");
 });

@@ -7,6 +7,7 @@ import {
   readFeatures,
   readHandle,
   readMac,
+  readName,
   readNumber,
 } from '../../src/cli/values.js';
 
@@ -27,30 +28,67 @@ for (const [text, named] of [
   ['', ''],
   ['zz', 'zz'],
   ['zz:11:22:33:44:55', 'zz'],
-  ['00:11:22', '00:11:22'],
-  ['00:11:22:33:44:55:66', '00:11:22:33:44:55:66'],
+  ['00:11:zz:yy', 'zz'],
   ['00:11:22:33:44:', ''],
   ['00:11:22:33:44:100', '100'],
-  ['1.2.3.4', '1.2.3.4'],
-  ['00:11:22:33:44:0x5', '0x5'],
+  ['1.2.3.400.5', '1.2.3.400.5'],
 ] as const) {
-  test(`"${text}" is no MAC address`, () => {
-    assert.throws(() => readMac(text), { message: `"${named}" is invalid lladdr.` });
+  test(`"${text}" is no MAC address, and iproute2 says so`, () => {
+    assert.throws(() => readMac(text), { name: 'UsageError', message: `"${named}" is invalid lladdr.` });
   });
 }
 
-test('a number is decimal digits within its range', () => {
+for (const text of [
+  '00:11:22',
+  '00:11:22:33:44:55:66',
+  '1.2.3.4',
+  '00:11:22:33:44:0x5',
+  ' 0:1:2:3:4:5',
+  '1x:1:2:3:4:5',
+]) {
+  test(`"${text}" is no MAC address, but iproute2 takes it`, () => {
+    assert.throws(() => readMac(text), {
+      name: 'StricterError',
+      message: `"${text}" is invalid lladdr: six groups of one or two hexadecimal digits expected, as in 00:11:22:33:44:55`,
+    });
+  });
+}
+
+test('a number is decimal digits within its range, read as strtoul reads it', () => {
   const read = readNumber('mtu', 68, 65535);
-  assert.equal(read('68'), 68);
+  for (const text of ['68', '00068', '+68', ' 68', '\t\n +68']) assert.equal(read(text), 68);
   assert.equal(read('65535'), 65535);
-  for (const text of ['', ' 68', '67', '65536', '-1', '+70', '0x50', '1e3', '70.0', '99999999999999999999']) {
+  for (const text of [
+    '',
+    ' ',
+    '68 ',
+    '67',
+    '65536',
+    '-1',
+    '- 70',
+    '+-70',
+    '0x50',
+    '1e3',
+    '70.0',
+    '\u00a070',
+    '9'.repeat(400),
+  ]) {
     assert.throws(() => read(text), { message: `"${text}" is invalid mtu: a number from 68 to 65535 expected` });
   }
+});
+
+test('a name is whatever fits an attribute, in bytes', () => {
+  for (const name of ['', 'é"\\', 'a'.repeat(65530), 'é'.repeat(32765)]) assert.equal(readName(name), name);
+  const message = 'A name of 65531 bytes is too long: a netlink message holds at most 65530';
+  assert.throws(() => readName('a'.repeat(65531)), { message });
+  assert.throws(() => readName('é'.repeat(32765) + '\udcff'), { message });
+  assert.throws(() => readHandle(`pci/${'a'.repeat(65531)}`), { message });
 });
 
 test('features are up to 64 bits in hexadecimal, or names', () => {
   assert.deepEqual(readFeatures('0x300020000'), { bits: 0x300020000n });
   assert.deepEqual(readFeatures('300020000'), { bits: 0x300020000n });
+  assert.deepEqual(readFeatures(' +0X000000000000000000ff'), { bits: 0xffn });
   assert.deepEqual(readFeatures('FFFFFFFFFFFFFFFF'), { bits: 0xffff_ffff_ffff_ffffn });
   assert.deepEqual(readFeatures('MAC,mtu,bit_40'), { names: ['MAC', 'mtu', 'bit_40'] });
   for (const text of ['', '0x', '-1', '10000000000000000', '1_0', 'MAC,', ',MAC', 'MAC MTU']) {
@@ -66,14 +104,16 @@ test('feature names become bits by the type of the device', () => {
   assert.equal(featureWord({ names: ['FLUSH'] }, 2), 1n << 9n);
   for (const [name, id] of [
     ['FLUSH', 1],
-    ['MAC', undefined],
     ['bit_64', 1],
     ['toString', 1],
   ] as const) {
     assert.throws(() => featureWord({ names: [name] }, id), {
-      message: `"${name}" is no feature that this kind of device has`,
+      message: `"${name}" is no feature that this type of device has`,
     });
   }
+  assert.throws(() => featureWord({ names: ['VERSION_1', 'MAC'] }, undefined), {
+    message: '"MAC" is no feature that devices of every type have; "type" says which type is meant',
+  });
 });
 
 test('a device type is net or block', () => {

@@ -109,27 +109,37 @@ test('JSON escapes quotes, backslashes, controls and bytes that are not UTF-8; t
   assert.deepEqual(JSON.parse(json), { dev: { [name]: name } });
 });
 
-test('a checkpoint takes back what has not been written, and says when it cannot', () => {
-  const draw =
-    (filler: string): Draw =>
-    (printer) => {
-      printer.openSection('dev');
-      const back = printer.checkpoint();
-      printer.openRecord('gone');
-      printer.string('type', filler, '');
-      const done = back();
-      printer.openRecord(done ? 'back' : 'late');
-      printer.closeRecord();
-    };
-  assert.equal(asJson(draw('')), '{"dev":{"back":{}}}\n');
-  assert.match(asJson(draw('x'.repeat(100_000))), /"late":\{\}/);
+test('a checkpoint takes back all that came after it', () => {
+  const draw: Draw = (printer) => {
+    printer.openSection('dev');
+    printer.openRecord('kept');
+    printer.closeRecord();
+    const back = printer.checkpoint();
+    for (const name of ['gone', 'gone too']) {
+      printer.openRecord(name);
+      printer.string('type', 'x'.repeat(100_000), '');
+      printer.openList('open');
+      back();
+    }
+    printer.openRecord('new');
+    printer.closeRecord();
+  };
+  assert.equal(asJson(draw), '{"dev":{"kept":{},"new":{}}}\n');
+  assert.equal(asText(draw), 'kept: \nnew: \n');
 });
 
-test('much text is written in large parts, in order', () => {
+test('output is written in one piece, and lost where it cannot be written', () => {
   const parts: string[] = [];
-  const output = new Output((part) => parts.push(part));
+  const output = new Output((part) => {
+    if (parts.push(part) === 2) throw new Error('full');
+  });
   for (let index = 0; index < 50_000; index++) output.put(`${index}\n`);
   output.flush();
-  assert.equal(parts.join(''), Array.from({ length: 50_000 }, (_, index) => `${index}\n`).join(''));
-  assert.ok(parts.length > 1 && parts.every((part) => part.length < 70_000));
+  assert.deepEqual(parts, [Array.from({ length: 50_000 }, (_, index) => `${index}\n`).join('')]);
+  output.put('more');
+  assert.throws(() => {
+    output.flush();
+  }, /full/);
+  output.flush();
+  assert.equal(parts.length, 2);
 });

@@ -1,14 +1,16 @@
 import { VdpaCommand } from '../../cli/command.js';
 import { UsageError } from '../../cli/error.js';
-import { parseKeywords } from '../../cli/grammar.js';
+import { parseKeywords, type Keywords } from '../../cli/grammar.js';
 import type { Session } from '../../cli/session.js';
 import {
   deviceTypeId,
+  deviceTypeNames,
   featureWord,
   readDeviceType,
   readFeatures,
   readHandle,
   readMac,
+  readName,
   readNumber,
 } from '../../cli/values.js';
 import { className, deviceClasses } from '../../virtio/classes.js';
@@ -21,14 +23,15 @@ const keywords = {
     read: readHandle,
     abbreviable: true,
     missing: 'management device handle not set.',
+    completes: 'management device',
   },
-  name: { placeholder: 'NAME', read: (text: string) => text, abbreviable: true, missing: 'device name is not set.' },
+  name: { placeholder: 'NAME', read: readName, abbreviable: true, missing: 'device name is not set.' },
   mac: { placeholder: 'MACADDR', read: readMac },
   mtu: { placeholder: 'MTU', read: readNumber('mtu', 0, 0xffff) },
   max_vqp: { placeholder: 'MAX_VQ_PAIRS', read: readNumber('max_vqp', 0, 0xffff), abbreviable: true },
   device_features: { placeholder: 'DEVICE_FEATURES', read: readFeatures },
-  type: { placeholder: 'TYPE', read: readDeviceType },
-};
+  type: { placeholder: 'TYPE', read: readDeviceType, completes: deviceTypeNames },
+} as const satisfies Keywords;
 
 export default class DevAdd extends VdpaCommand {
   static override summary = 'add a vdpa device';
@@ -38,6 +41,7 @@ export default class DevAdd extends VdpaCommand {
     '                                             [ mac MACADDR ] [ mtu MTU ]',
     '                                             [ max_vqp MAX_VQ_PAIRS ]',
   ];
+  static override keywords = keywords;
 
   async execute(session: Session, words: readonly string[]): Promise<void> {
     const values = parseKeywords(keywords, words);

@@ -1,16 +1,23 @@
 import { VdpaCommand } from '../../cli/command.js';
-import { parseKeywords } from '../../cli/grammar.js';
+import { parseKeywords, type Keywords } from '../../cli/grammar.js';
 import type { Session } from '../../cli/session.js';
-import { readMac } from '../../cli/values.js';
+import { readMac, readName } from '../../cli/values.js';
 
 const keywords = {
-  name: { placeholder: 'NAME', read: (text: string) => text, abbreviable: true, missing: 'device name is not set.' },
+  name: {
+    placeholder: 'NAME',
+    read: readName,
+    abbreviable: true,
+    missing: 'device name is not set.',
+    completes: 'device',
+  },
   mac: { placeholder: 'MACADDR', read: readMac },
-};
+} as const satisfies Keywords;
 
 export default class DevSet extends VdpaCommand {
   static override summary = 'change a vdpa device';
   static override usage = ['vdpa dev set name NAME [ mac MACADDR ]'];
+  static override keywords = keywords;
 
   async execute(session: Session, words: readonly string[]): Promise<void> {
     const { name, mac } = parseKeywords(keywords, words);

@@ -1,14 +1,16 @@
 import { VdpaCommand } from '../../../cli/command.js';
-import { expectNoMore } from '../../../cli/grammar.js';
+import { parseOperand } from '../../../cli/grammar.js';
 import type { Session } from '../../../cli/session.js';
+import { readName } from '../../../cli/values.js';
 import { renderDeviceConfig } from '../../../render/config.js';
 
 export default class DevConfigShow extends VdpaCommand {
   static override summary = 'show the configuration of vdpa devices';
   static override usage = ['vdpa dev config show [ DEV ]'];
+  static override operand = 'device' as const;
 
-  async execute(session: Session, [name, ...rest]: readonly string[]): Promise<void> {
-    expectNoMore(rest);
+  async execute(session: Session, words: readonly string[]): Promise<void> {
+    const name = parseOperand(readName, words);
     await session.show('config', (client, printer, restart) =>
       client.eachDeviceConfig(
         name,

@@ -1,14 +1,16 @@
 import { VdpaCommand } from '../../../cli/command.js';
-import { expectNoMore } from '../../../cli/grammar.js';
+import { parseOperand } from '../../../cli/grammar.js';
 import type { Session } from '../../../cli/session.js';
+import { readName } from '../../../cli/values.js';
 import { renderDeviceFeatures } from '../../../render/features.js';
 
 export default class DevFeaturesShow extends VdpaCommand {
   static override summary = 'show which features vdpa devices offer, and which their drivers accepted and left out';
   static override usage = ['vdpa dev features show [ DEV ]'];
+  static override operand = 'device' as const;
 
-  async execute(session: Session, [name, ...rest]: readonly string[]): Promise<void> {
-    expectNoMore(rest);
+  async execute(session: Session, words: readonly string[]): Promise<void> {
+    const name = parseOperand(readName, words);
     await session.show('features', (client, printer, restart) =>
       client.eachDeviceConfig(
         name,

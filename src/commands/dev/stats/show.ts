@@ -1,6 +1,7 @@
 import { VdpaCommand } from '../../../cli/command.js';
-import { expectNoMore } from '../../../cli/grammar.js';
+import { parseOperand } from '../../../cli/grammar.js';
 import type { Session } from '../../../cli/session.js';
+import { readName } from '../../../cli/values.js';
 import { NetlinkError } from '../../../netlink/error.js';
 import { renderDeviceStats } from '../../../render/stats.js';
 import { VIRTIO_ID_NET } from '../../../virtio/ids.js';
@@ -8,9 +9,10 @@ import { VIRTIO_ID_NET } from '../../../virtio/ids.js';
 export default class DevStatsShow extends VdpaCommand {
   static override summary = 'show the vendor statistics of every virtqueue of a vdpa device, or of all';
   static override usage = ['vdpa dev stats show [ DEV ]'];
+  static override operand = 'device' as const;
 
-  async execute(session: Session, [name, ...rest]: readonly string[]): Promise<void> {
-    expectNoMore(rest);
+  async execute(session: Session, words: readonly string[]): Promise<void> {
+    const name = parseOperand(readName, words);
     await session.show('stats', async (client, printer) => {
       if (name !== undefined) {
         renderDeviceStats(printer, name, await client.deviceStats(await client.device(name)));

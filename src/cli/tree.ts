@@ -1,0 +1,93 @@
+/** The commands as a tree of words: what the dispatcher, the help and the completions read. */
+import type { CommandClass } from './command.js';
+
+/** A word of the tree. */
+interface Word {
+  /** The word, and others that mean the same. */
+  readonly words: readonly [string, ...string[]];
+  /** Any beginning of a word stands for it. */
+  readonly abbreviable: boolean;
+}
+
+/** A word that names a command. */
+export interface Leaf extends Word {
+  readonly load: () => Promise<{ readonly default: CommandClass }>;
+}
+
+/** A word that others follow. */
+export interface Branch extends Word {
+  /** What it is about, for completions. */
+  readonly summary: string;
+  readonly children: readonly (Leaf | Branch)[];
+  /** What it does where no word follows: the child of that name, its help, or its help as a complaint. */
+  readonly bare: 'show' | 'help' | 'refuse';
+  /** Whether `help` may be shortened there. */
+  readonly shortHelp: boolean;
+}
+
+const mgmtdev: Branch = {
+  words: ['mgmtdev'],
+  summary: 'devices that vdpa devices are made on',
+  abbreviable: true,
+  bare: 'help',
+  shortHelp: true,
+  children: [{ words: ['show', 'list'], abbreviable: true, load: () => import('../commands/mgmtdev/show.js') }],
+};
+
+const dev: Branch = {
+  words: ['dev'],
+  summary: 'vdpa devices',
+  abbreviable: true,
+  bare: 'show',
+  shortHelp: true,
+  children: [
+    { words: ['show', 'list'], abbreviable: true, load: () => import('../commands/dev/show.js') },
+    { words: ['add'], abbreviable: true, load: () => import('../commands/dev/add.js') },
+    { words: ['del'], abbreviable: true, load: () => import('../commands/dev/del.js') },
+    { words: ['set'], abbreviable: false, load: () => import('../commands/dev/set.js') },
+    { words: ['bind'], abbreviable: false, load: () => import('../commands/dev/bind.js') },
+    { words: ['unbind'], abbreviable: false, load: () => import('../commands/dev/unbind.js') },
+    {
+      words: ['config'],
+      summary: 'configuration of vdpa devices',
+      abbreviable: true,
+      bare: 'show',
+      shortHelp: true,
+      children: [{ words: ['show'], abbreviable: true, load: () => import('../commands/dev/config/show.js') }],
+    },
+    {
+      words: ['vstats'],
+      summary: 'vendor statistics of a virtqueue',
+      abbreviable: false,
+      bare: 'refuse',
+      shortHelp: false,
+      children: [{ words: ['show'], abbreviable: false, load: () => import('../commands/dev/vstats/show.js') }],
+    },
+    {
+      words: ['features'],
+      summary: 'features of vdpa devices',
+      abbreviable: false,
+      bare: 'show',
+      shortHelp: false,
+      children: [{ words: ['show'], abbreviable: false, load: () => import('../commands/dev/features/show.js') }],
+    },
+    {
+      words: ['stats'],
+      summary: 'vendor statistics of every virtqueue',
+      abbreviable: false,
+      bare: 'show',
+      shortHelp: false,
+      children: [{ words: ['show'], abbreviable: false, load: () => import('../commands/dev/stats/show.js') }],
+    },
+  ],
+};
+
+/** All commands. The order is that in which iproute2 tries the words: the first that matches is taken. */
+export const tree: Branch = {
+  words: ['vdpa'],
+  summary: 'vdpa devices and what they are made on',
+  abbreviable: false,
+  bare: 'help',
+  shortHelp: true,
+  children: [mgmtdev, dev],
+};

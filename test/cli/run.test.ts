@@ -1,0 +1,102 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { mainHelp } from '../../src/cli/help.js';
+import { OutputError, type Io } from '../../src/cli/io.js';
+import { run } from '../../src/cli/run.js';
+import { Errno } from '../../src/netlink/errno.js';
+
+interface Outcome {
+  readonly status: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+async function vdpa(argv: readonly string[], more: Partial<Io> = {}): Promise<Outcome> {
+  let stdout = '';
+  let stderr = '';
+  const status = await run(argv, {
+    env: {},
+    stdout: (text) => (stdout += text),
+    stderr: (text) => (stderr += text),
+    openTransport: () => assert.fail('nothing should be sent'),
+    ...more,
+  });
+  return { status, stdout, stderr };
+}
+
+const lines = (...text: string[]): string => text.map((line) => `${line}\n`).join('');
+
+test('help at each level needs no kernel', async () => {
+  const main = lines(...mainHelp());
+  for (const argv of [[], ['help'], ['h'], ['-h'], ['--he'], ['dev', '-jh']]) {
+    assert.deepEqual(await vdpa(argv), { status: 0, stdout: '', stderr: main }, argv.join(' '));
+  }
+  const mgmtdev = lines('Usage: vdpa mgmtdev show [ DEV ]');
+  assert.deepEqual(await vdpa(['m']), { status: 0, stdout: '', stderr: mgmtdev });
+  assert.deepEqual(await vdpa(['mgmt', 'he']), { status: 0, stdout: '', stderr: mgmtdev });
+  const config = lines('Usage: vdpa dev config show [ DEV ]');
+  assert.deepEqual(await vdpa(['d', 'c', 'h']), { status: 0, stdout: '', stderr: config });
+  const vstats = lines('Usage: vdpa dev vstats show DEV [qidx QUEUE_INDEX]');
+  assert.deepEqual(await vdpa(['d', 'vstats', 'help']), { status: 0, stdout: '', stderr: vstats });
+  assert.deepEqual(await vdpa(['d', 'vstats']), { status: 1, stdout: '', stderr: vstats });
+});
+
+test('the help of dev tells each command under it', async () => {
+  const { stderr } = await vdpa(['dev', 'help']);
+  for (const words of ['show', 'add', 'del', 'set', 'config show', 'vstats show', 'features show', 'stats show']) {
+    assert.match(stderr, new RegExp(`^(Usage:|      ) vdpa dev ${words} `, 'm'));
+  }
+});
+
+test('with -j there is one JSON document, whatever else there is to say', async () => {
+  for (const argv of [
+    [],
+    ['help'],
+    ['dev', 'help'],
+    ['junk'],
+    ['dev', 'junk'],
+    ['dev', 'add'],
+    ['dev', 'show', 'a', 'b'],
+  ]) {
+    const { stdout, stderr } = await vdpa(['-j', ...argv]);
+    assert.deepEqual([stdout, stderr === ''], ['{}\n', false], argv.join(' '));
+  }
+});
+
+test('words that are no command', async () => {
+  assert.deepEqual(await vdpa(['junk']), { status: 1, stdout: '', stderr: 'Object "junk" not found\n' });
+  assert.deepEqual(await vdpa(['']), { status: 1, stdout: '', stderr: 'Object "" not found\n' });
+  for (const word of ['', 'se', 'v', 'f', 'st', 'toString']) {
+    assert.deepEqual(await vdpa(['dev', word]), { status: 1, stdout: '', stderr: `Command "${word}" not found\n` });
+  }
+  assert.deepEqual(await vdpa(['d', 'c', 'list']), { status: 1, stdout: '', stderr: 'Command "list" not found\n' });
+  assert.deepEqual(await vdpa(['d', 'vstats', 's']), { status: 1, stdout: '', stderr: 'Command "s" not found\n' });
+});
+
+test('output that cannot be written is an error, and says nothing where its reader has gone', async () => {
+  const failing = (errno: number): Partial<Io> => ({
+    stdout: () => {
+      throw new OutputError({ operation: 'write to standard output', errno });
+    },
+  });
+  for (const argv of [['-j', 'help'], ['-V']]) {
+    const full = await vdpa(argv, failing(Errno.ENOSPC));
+    assert.equal(full.status, 1);
+    assert.match(full.stderr, /vdpa: write to standard output: No space left on device \(ENOSPC\)\n$/);
+    const gone = await vdpa(argv, failing(Errno.EPIPE));
+    assert.equal(gone.status, 1);
+    assert.doesNotMatch(gone.stderr, /write/);
+  }
+});
+
+test('a fault of the program is told as one, with its stack only where that is asked for', async () => {
+  const broken: Partial<Io> = {
+    openTransport: () => {
+      throw new TypeError('broken');
+    },
+  };
+  const said = lines('vdpa: broken', 'This is a fault of vdpa itself. VDPA_DEBUG=1 shows where it happened.');
+  assert.deepEqual(await vdpa(['dev'], broken), { status: 1, stdout: '', stderr: said });
+  const { stderr } = await vdpa(['dev'], { ...broken, env: { VDPA_DEBUG: '1' } });
+  assert.ok(stderr.startsWith(said) && /TypeError: broken\n {4}at /.test(stderr));
+});
