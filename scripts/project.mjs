@@ -64,9 +64,14 @@ export function endOnSignals() {
     process.on(signal, () => process.exit(128 + constants.signals[signal]));
   }
   if (process.env.npm_lifecycle_event === undefined) return;
-  const parent = process.ppid;
+  // npm starts a shell that starts this process; where either is gone, npm has been killed.
+  const ancestors = () => {
+    const status = readFileSync(`/proc/${process.ppid}/status`, 'utf8');
+    return `${process.ppid} ${/^PPid:\s*(\d+)/m.exec(status)?.[1]}`;
+  };
+  const first = ancestors();
   const watch = setInterval(() => {
-    if (process.ppid !== parent) process.exit(128 + constants.signals.SIGTERM);
+    if (ancestors() !== first) process.exit(128 + constants.signals.SIGTERM);
   }, 500);
   watch.unref();
 }
