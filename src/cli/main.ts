@@ -1,7 +1,7 @@
 /** The executable: the process's line, streams and exit status. */
-import { processIo } from './io.js';
+import { processArguments, processIo } from './io.js';
 import { run } from './run.js';
 
-void run(process.argv.slice(2), processIo()).then((status) => {
+void run(processArguments(), processIo()).then((status) => {
   process.exitCode = status;
 });
