@@ -1,22 +1,75 @@
 import { VdpaCommand } from '../../cli/command.js';
-import { expectNoMore } from '../../cli/grammar.js';
+import { expectNoMore, parseOperand } from '../../cli/grammar.js';
+import { machineBus } from '../../cli/machine.js';
 import type { Session } from '../../cli/session.js';
+import { readHandle, readName } from '../../cli/values.js';
 import { renderDevice } from '../../render/device.js';
+import type { VdpaClient } from '../../vdpa/client.js';
+import { formatHandle, type VdpaDevice } from '../../vdpa/model.js';
 
 export default class DevShow extends VdpaCommand {
   static override summary = 'show vdpa devices';
-  static override usage = ['vdpa dev show [ DEV ]'];
+  static override usage = [
+    'vdpa dev show [ DEV ]',
+    'vdpa dev show { driver DRIVER | netdev NETDEV | block DISK | vhost NODE | mgmtdev MANAGEMENTDEV }',
+  ];
 
-  async execute(session: Session, [name, ...rest]: readonly string[]): Promise<void> {
-    expectNoMore(rest);
+  async execute(session: Session, words: readonly string[]): Promise<void> {
+    // Two words are a look-up: one word is always a device's name, were the device called "driver".
+    const [first, second, ...rest] = words;
+    if (second !== undefined && first !== undefined && isLookUp(first)) {
+      expectNoMore(rest);
+      await lookUp(session, first, second);
+      return;
+    }
+    const name = parseOperand(readName, words);
+    const bus = session.options.details ? await machineBus(session) : undefined;
     await session.show('dev', (client, printer, restart) =>
       client.eachDevice(
         name,
         (item) => {
-          renderDevice(printer, item);
+          renderDevice(printer, item, bus?.device(item.name));
         },
         restart,
       ),
     );
   }
+}
+
+const lookUpWords = ['driver', 'netdev', 'block', 'vhost', 'mgmtdev'] as const;
+
+type LookUpWord = (typeof lookUpWords)[number];
+
+function isLookUp(word: string): word is LookUpWord {
+  return lookUpWords.some((known) => known === word);
+}
+
+/** Shows the devices that something else leads to. */
+async function lookUp(session: Session, by: LookUpWord, value: string): Promise<void> {
+  const wants = await selector(session, by, value);
+  const bus = session.options.details ? await machineBus(session) : undefined;
+  await session.show('dev', async (client, printer) => {
+    for (const device of (await client.devices()).filter(await wants(client))) {
+      renderDevice(printer, device, bus?.device(device.name));
+    }
+  });
+}
+
+/** Which devices are meant. What can be refused without the kernel is refused at once. */
+async function selector(
+  session: Session,
+  by: LookUpWord,
+  value: string,
+): Promise<(client: VdpaClient) => Promise<(device: VdpaDevice) => boolean>> {
+  if (by === 'mgmtdev') {
+    const handle = readHandle(value);
+    return async (client) => {
+      await client.managementDevice(handle); // The kernel says it where there is none.
+      return (device) => formatHandle(device.managementDevice) === formatHandle(handle);
+    };
+  }
+  const bus = await machineBus(session);
+  const { findDevices } = await import('../../sysfs/look-up.js');
+  const names = new Set(findDevices(bus, { by, value }).map(({ name }) => name));
+  return () => Promise.resolve((device) => names.has(device.name));
 }
