@@ -1,6 +1,7 @@
 import { VdpaCommand } from '../../cli/command.js';
 import { UsageError } from '../../cli/error.js';
 import { parseKeywords, type Keywords } from '../../cli/grammar.js';
+import { machineBus } from '../../cli/machine.js';
 import type { Session } from '../../cli/session.js';
 import {
   deviceTypeId,
@@ -14,6 +15,7 @@ import {
   readNumber,
 } from '../../cli/values.js';
 import { className, deviceClasses } from '../../virtio/classes.js';
+import type { DeviceSpec } from '../../vdpa/encode.js';
 import { formatHandle, type ManagementDeviceHandle } from '../../vdpa/model.js';
 
 const keywords = {
@@ -31,6 +33,7 @@ const keywords = {
   max_vqp: { placeholder: 'MAX_VQ_PAIRS', read: readNumber('max_vqp', 0, 0xffff), abbreviable: true },
   device_features: { placeholder: 'DEVICE_FEATURES', read: readFeatures },
   type: { placeholder: 'TYPE', read: readDeviceType, completes: deviceTypeNames },
+  driver: { placeholder: 'DRIVER', read: readName, completes: ['vhost', 'virtio'] },
 } as const satisfies Keywords;
 
 export default class DevAdd extends VdpaCommand {
@@ -40,26 +43,33 @@ export default class DevAdd extends VdpaCommand {
     '                                             [ device_features DEVICE_FEATURES ]',
     '                                             [ mac MACADDR ] [ mtu MTU ]',
     '                                             [ max_vqp MAX_VQ_PAIRS ]',
+    '                                             [ driver { vhost | virtio | NAME } ]',
   ];
   static override keywords = keywords;
 
   async execute(session: Session, words: readonly string[]): Promise<void> {
     const values = parseKeywords(keywords, words);
-    const { mgmtdev, type, device_features: features } = values;
+    const { mgmtdev, type, device_features: features, driver } = values;
     const client = await session.client();
     let deviceId: number | undefined;
     if (type !== undefined || (features && 'names' in features)) {
       const { supportedClasses = 0n } = await client.managementDevice(mgmtdev);
       deviceId = chooseClass(mgmtdev, deviceClasses(supportedClasses), type && deviceTypeId(type));
     }
-    await client.addDevice({
+    const spec: DeviceSpec = {
       name: values.name,
       managementDevice: mgmtdev,
       ...(values.mac && { mac: values.mac }),
       ...(values.mtu !== undefined && { mtu: values.mtu }),
       ...(values.max_vqp !== undefined && { maxVirtqueuePairs: values.max_vqp }),
       ...(features && { features: featureWord(features, deviceId) }),
-    });
+    };
+    if (driver === undefined) {
+      await client.addDevice(spec);
+      return;
+    }
+    const { addBoundDevice } = await import('../../host/add-device.js');
+    await addBoundDevice(client, await machineBus(session), spec, driver);
   }
 }
 

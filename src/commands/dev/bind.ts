@@ -1,18 +1,26 @@
 import { VdpaCommand } from '../../cli/command.js';
 import { UsageError } from '../../cli/error.js';
-import { parseKeywords } from '../../cli/grammar.js';
+import { parseKeywords, type Keywords } from '../../cli/grammar.js';
 import { usageOf } from '../../cli/help.js';
 import { bindOptions, machineBus } from '../../cli/machine.js';
 import type { Session } from '../../cli/session.js';
+import { readName } from '../../cli/values.js';
 
 const keywords = {
-  driver: { placeholder: 'DRIVER', read: (text: string) => text, missing: 'driver is not set.' },
+  driver: {
+    placeholder: 'DRIVER',
+    read: readName,
+    missing: 'driver is not set.',
+    completes: ['vhost', 'virtio'],
+  },
   force: { read: () => true },
-};
+} as const satisfies Keywords;
 
 export default class DevBind extends VdpaCommand {
   static override summary = 'give a vdpa device to a driver of the vdpa bus';
   static override usage = ['vdpa dev bind DEV driver { vhost | virtio | NAME } [ force ]'];
+  static override operand = 'device' as const;
+  static override keywords = keywords;
 
   async execute(session: Session, [name, ...rest]: readonly string[]): Promise<void> {
     if (name === undefined) throw new UsageError(...usageOf([DevBind]));

@@ -1,0 +1,44 @@
+/** A device made and given to a driver in one go. */
+import { SystemError } from '../sys/error.js';
+import { bindDriver, requireDriver } from '../sysfs/binding.js';
+import { driverName } from '../sysfs/bus.js';
+import type { BusDevice, VdpaBus } from '../sysfs/bus.js';
+import type { VdpaClient } from '../vdpa/client.js';
+import type { DeviceSpec } from '../vdpa/encode.js';
+
+/**
+ * Makes a device and binds it to a driver. Where the binding fails the device is deleted again.
+ * @param driver `vhost`, `virtio` or the driver's name in sysfs
+ * @returns the device as it is then: with vhost_vdpa its node can be opened
+ * @throws SystemError ENOENT, before anything is made, where there is no such driver; what {@link bindDriver} throws;
+ *   NetlinkError where the kernel refuses the device
+ */
+export async function addBoundDevice(
+  client: VdpaClient,
+  bus: VdpaBus,
+  spec: DeviceSpec,
+  driver: string,
+): Promise<BusDevice> {
+  requireDriver(bus, driverName(driver), `add ${spec.name} with driver ${driver}`);
+  await client.addDevice(spec);
+  try {
+    // The kernel puts an exclamation mark where a name has a slash, which would cut its path in sysfs.
+    return (await bindDriver(bus, spec.name.replaceAll('/', '!'), driver)).device;
+  } catch (error) {
+    await remove(client, spec.name, error);
+    throw error;
+  }
+}
+
+/** Deletes the device that could not be bound. Where that fails too, both are told. */
+async function remove(client: VdpaClient, name: string, failure: unknown): Promise<void> {
+  try {
+    await client.deleteDevice(name);
+  } catch (cause) {
+    if (!(cause instanceof SystemError && failure instanceof SystemError)) throw cause;
+    const hint = [failure.hint, `And then ${name} could not be deleted again: ${cause.message}`]
+      .filter(Boolean)
+      .join('. ');
+    throw new SystemError({ operation: failure.operation, errno: failure.errno, hint, cause: failure });
+  }
+}
