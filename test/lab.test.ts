@@ -1,0 +1,64 @@
+import { readdirSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import { describe, test } from 'node:test';
+import type { Ending, Lab } from '../lab/boot.js';
+import { boot } from '../lab/boot.js';
+import { checkoutRoot } from '../lab/cache.js';
+import { findLab } from '../lab/setup.js';
+import { Replay } from './support/kernel/replay.js';
+
+const TIME_LIMIT_MS = 300_000;
+
+const folder = join(checkoutRoot, 'build/test/kernel');
+const pattern = process.env['VDPA_TEST_PATTERN'] ?? '';
+const files = readdirSync(folder)
+  .filter((name) => name.endsWith('.test.js'))
+  .filter((name) => 'test/lab.test.ts'.includes(pattern) || sourceOf(name).includes(pattern));
+const lab = await findLab();
+// `npm test` tells when the machine is one that cannot have a lab. Otherwise a missing lab is a failure.
+const leftOut = process.env['VDPA_LAB_LEFT_OUT'] ?? '';
+
+describe('in the lab', { concurrency: availableParallelism(), skip: leftOut === '' ? false : leftOut }, () => {
+  for (const file of files) {
+    test(sourceOf(file), async (context) => {
+      if ('missing' in lab) throw new Error(`no lab: ${lab.missing}`);
+      await runInside(lab, file, new Replay(context));
+    });
+  }
+});
+
+function sourceOf(file: string): string {
+  return `test/kernel/${file.replace(/js$/, 'ts')}`;
+}
+
+/** Runs one test file on a kernel of its own. */
+async function runInside(kernel: Lab, file: string, replay: Replay): Promise<void> {
+  const reporter = join(checkoutRoot, 'build/test/support/kernel/reporter.js');
+  const report = [`--test-reporter=${reporter}`, '--test-reporter-destination=/run/lab/results'];
+  const session = {
+    command: ['node', '--enable-source-maps', ...report, join(folder, file)],
+    cwd: checkoutRoot,
+    timeLimitMs: TIME_LIMIT_MS,
+  };
+  const ending = await boot(kernel, session, {
+    stdout: (bytes) => process.stdout.write(bytes),
+    stderr: (bytes) => process.stderr.write(bytes),
+    results: (bytes) => {
+      replay.take(bytes);
+    },
+  });
+  await replay.finish(problemOf(ending));
+}
+
+function problemOf(ending: Ending): string | undefined {
+  switch (ending.kind) {
+    case 'exited':
+      // Status 1 is node:test's own for failed tests, which are reported one by one.
+      return ending.status <= 1 ? undefined : `the test process ended with status ${ending.status}`;
+    case 'died':
+      return `the kernel stopped; its last words:\n${ending.console}`;
+    case 'timed out':
+      return `still running after ${ending.afterMs / 1000} s\n${ending.console}`;
+  }
+}
