@@ -4,7 +4,7 @@
  */
 
 const escapeBase = 0xdc00;
-const loneSurrogate = /\p{Surrogate}/u;
+const loneSurrogate = /[\ud800-\udfff]/u;
 
 /** Decodes UTF-8; each byte that is not valid UTF-8 becomes the lone surrogate U+DC00 + byte. Never fails. */
 export function decodeText(bytes: Uint8Array): string {

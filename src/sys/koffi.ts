@@ -49,6 +49,6 @@ function isKoffi3(candidate: Partial<Koffi>): candidate is Koffi {
 function loadPackage(): Koffi {
   // Asked for here, not imported: it is not free, and seldom needed.
   const { createRequire } = process.getBuiltinModule('node:module');
-  const load: (name: string) => unknown = createRequire(import.meta.url);
+  const load: (name: string) => unknown = createRequire(import.meta.filename);
   return load('koffi') as Koffi;
 }

@@ -3,6 +3,7 @@
  *
  * Calls block the thread, for as long as the kernel takes: it handles a request inside the call that sends it.
  */
+import { monotonicMs } from '../../sys/clock.js';
 import { Errno } from '../../sys/errno.js';
 import { close, lastErrno, uninterrupted } from '../../sys/libc.js';
 import { POLLIN, poll } from '../../sys/poll.js';
@@ -86,12 +87,12 @@ class KoffiTransport implements NetlinkTransport {
   }
 
   receive(timeoutMs: number): Uint8Array {
-    const deadline = performance.now() + timeoutMs;
+    const deadline = monotonicMs() + timeoutMs;
     for (;;) {
       const length = this.#receiveFrom(0, MSG_PEEK);
       if (length === -1) {
         const errno = lastErrno();
-        if (errno === Errno.EAGAIN) this.#wait(deadline - performance.now());
+        if (errno === Errno.EAGAIN) this.#wait(deadline - monotonicMs());
         else if (errno !== Errno.EINTR) throw new NetlinkError({ operation: 'receive from netlink', errno });
         continue;
       }
