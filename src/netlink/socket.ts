@@ -1,3 +1,4 @@
+import { monotonicMs } from '../sys/clock.js';
 import { Errno } from '../sys/errno.js';
 import { decodeDone, decodeError } from './acknowledgement.js';
 import type { Acknowledgement } from './acknowledgement.js';
@@ -64,7 +65,8 @@ export class NetlinkSocket {
    * Sends a request and reads its answers to the end: the acknowledgement or, for a dump, NLMSG_DONE.
    *
    * @param type the message type: the family's number.
-   * @param flags NLM_F_*; with NLM_F_DUMP it is a dump. NLM_F_REQUEST, and NLM_F_ACK where it is no dump, are added.
+   * @param flags NLM_F_*; with NLM_F_DUMP it is a dump. NLM_F_REQUEST and NLM_F_ACK are added; the kernel does not
+   *   acknowledge a dump, whose end is NLMSG_DONE.
    * @param payload what follows the header.
    * @param onMessage called with each answer, in order. Where it throws, the remaining answers are read and dropped and
    *   the request rejects with what it threw.
@@ -81,7 +83,7 @@ export class NetlinkSocket {
     const isDump = (flags & NLM_F_DUMP) === NLM_F_DUMP;
     const request: Request = {
       type,
-      flags: flags | NLM_F_REQUEST | (isDump ? 0 : NLM_F_ACK),
+      flags: flags | NLM_F_REQUEST | NLM_F_ACK,
       payload,
       isDump,
       operation: options.operation ?? (isDump ? 'netlink dump' : 'netlink request'),
@@ -134,14 +136,14 @@ export class NetlinkSocket {
     await this.#transport.send(encodeMessage({ type, flags, seq: sequence, port: this.port, payload }));
 
     const answers = new Answers(request);
-    let deadline = performance.now() + this.#timeoutMs;
+    let deadline = monotonicMs() + this.#timeoutMs;
     for (;;) {
       const datagram = await this.#receive(request, answers, deadline);
       if (datagram === undefined) continue;
       for (const message of decodeMessages(datagram)) {
         // A late answer to a request that was given up, or a message that was not for us.
         if (message.seq !== sequence || message.port !== this.port) continue;
-        deadline = performance.now() + this.#timeoutMs;
+        deadline = monotonicMs() + this.#timeoutMs;
         if (answers.take(message)) return answers.result();
       }
     }
@@ -149,7 +151,7 @@ export class NetlinkSocket {
 
   /** The next datagram, or undefined where the kernel dropped some and the rest of the dump is still to come. */
   async #receive(request: Request, answers: Answers, deadline: number): Promise<Uint8Array | undefined> {
-    const remaining = deadline - performance.now();
+    const remaining = deadline - monotonicMs();
     try {
       if (remaining <= 0) throw new NetlinkError({ operation: 'receive from netlink', errno: Errno.ETIMEDOUT });
       return await this.#transport.receive(remaining);

@@ -74,7 +74,7 @@ void test('a family is found by name, with its operations and groups', async () 
   const [request] = peer.requests;
   assert.equal(request?.type, 0x10);
   assert.equal(request.flags, NLM_F_REQUEST | NLM_F_ACK);
-  assert.deepEqual(request.payload, concat(hex('03 02 0000'), new AttributeWriter().string(2, 'vdpa').finish()));
+  assert.deepEqual(request.payload, concat(hex('03 01 0000'), new AttributeWriter().string(2, 'vdpa').finish()));
 });
 
 void test('a family that is not there has its own error', async () => {
@@ -114,7 +114,7 @@ void test('all families are listed', async () => {
     done(request),
   ]);
   assert.deepEqual(await socket.families(), [vdpa, other]);
-  assert.equal(peer.requests[0]?.flags, NLM_F_REQUEST | NLM_F_DUMP);
+  assert.equal(peer.requests[0]?.flags, NLM_F_REQUEST | NLM_F_ACK | NLM_F_DUMP);
 });
 
 /** One message of a policy dump. */

@@ -65,7 +65,7 @@ void test('a request is acknowledged after its answer', async () => {
   ]);
 });
 
-void test('a dump is read to its end, over many datagrams, and asks for no acknowledgement', async () => {
+void test('a dump is read to its end, over many datagrams', async () => {
   const { received, peer } = await ask(NLM_F_DUMP, (request) => [
     concat(text(request, 'foo0', NLM_F_MULTI), text(request, 'foo1', NLM_F_MULTI)),
     text(request, 'foo2', NLM_F_MULTI),
@@ -73,7 +73,7 @@ void test('a dump is read to its end, over many datagrams, and asks for no ackno
     text(request, 'after the end'),
   ]);
   assert.deepEqual(received, ['foo0', 'foo1', 'foo2', 'foo3']);
-  assert.equal(peer.requests[0]?.flags, NLM_F_REQUEST | NLM_F_DUMP);
+  assert.equal(peer.requests[0]?.flags, NLM_F_REQUEST | NLM_F_ACK | NLM_F_DUMP);
 });
 
 void test('a request with an answer of many parts ends with its acknowledgement', async () => {

@@ -74,7 +74,7 @@ class NodeNetlinkTransport implements NetlinkTransport {
     for (const { type, flags, seq, payload } of decodeMessages(datagram)) {
       this.#current = { ours: seq, theirs: this.#current.theirs + 1n };
       this.#failure = undefined;
-      // The package insists on NLM_F_ACK. The kernel does not heed it in a dump.
+      // The package insists on an acknowledgement. The kernel sends none for a dump.
       const header = { nlmsg_type: BigInt(type), nlmsg_flags: BigInt(flags | NLM_F_ACK) };
       this.#socket.tryTalk({ header, payload }).catch((cause: unknown) => {
         // The package's own time limit is of no interest: receive() has one.
