@@ -4,7 +4,8 @@ import type { Printer } from './printer.js';
 /** Adds to what is told of a device what the machine's file systems know of it: a line of its own in text. */
 export function renderDetails(printer: Printer, device: BusDevice): void {
   printer.newline();
-  printer.string('driver', device.driver ?? '', device.driver === undefined ? '  driver (none)' : '  driver ');
+  if (device.driver === undefined) printer.nothing('driver', '  driver (none)');
+  else printer.string('driver', device.driver, '  driver ');
   if (device.driverOverride !== undefined)
     printer.string('driver_override', device.driverOverride, ' driver_override ');
   if (device.vhost !== undefined) printer.string('vhost', `/dev/${device.vhost}`, ' vhost ');

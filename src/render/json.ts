@@ -73,6 +73,11 @@ export class JsonPrinter implements Printer {
     this.#value(value ? 'true' : 'false');
   }
 
+  nothing(key: string): void {
+    this.#key(key);
+    this.#value('null');
+  }
+
   openList(key: string): void {
     this.#key(key);
     this.#open('[', ']');

@@ -15,6 +15,8 @@ export interface Printer {
   string(key: string, value: string, lead: string, trail?: string): void;
   number(key: string, value: number | bigint, lead: string, trail?: string): void;
   boolean(key: string, value: boolean, lead: string, trail?: string): void;
+  /** That there is no value: null in JSON, `text` in text. */
+  nothing(key: string, text: string): void;
   /** Starts a list of words: on a line of its own in text. */
   openList(key: string): void;
   item(value: string | number, text?: string): void;

@@ -38,6 +38,10 @@ export class TextPrinter implements Printer {
     this.#output.put(lead + (value ? 'true' : 'false') + trail);
   }
 
+  nothing(_key: string, text: string): void {
+    this.#output.put(text);
+  }
+
   openList(key: string): void {
     this.#output.put(`\n  ${key}`);
   }
