@@ -2,7 +2,7 @@ import js from '@eslint/js';
 import tseslint from 'typescript-eslint';
 
 export default tseslint.config(
-  { ignores: ['bin/', 'dist/', 'build/', 'node_modules/'] },
+  { ignores: ['bin/', 'dist/', 'build/', 'src/generated/', 'node_modules/'] },
   {
     files: ['**/*.{js,mjs}'],
     extends: [js.configs.recommended],

@@ -9,6 +9,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 import { bundle } from './bundle.mjs';
+import { compileSchemas } from './schemas.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const dev = process.argv.includes('--dev');
@@ -26,6 +27,7 @@ const common = {
 
 rmSync(join(root, dev ? 'build' : 'dist'), { recursive: true, force: true });
 
+compileSchemas(root);
 await bundle(root, common);
 
 if (dev) {

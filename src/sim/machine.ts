@@ -12,6 +12,10 @@ export interface MachineStore {
   read(): SimState;
   /** Changes the state, all or nothing: where `change` throws, nothing is kept. Nobody else changes it meanwhile. */
   update<Result>(change: (state: SimState) => Result): Result;
+  /** To be called, and waited for, before {@link update}. */
+  prepare?(): void | Promise<void>;
+  /** Gives back what is held. */
+  close?(): void;
 }
 
 export function findManagementDevice(

@@ -41,9 +41,9 @@ export class SimulatedTransport implements NetlinkTransport {
     if (datagram.length > maxDatagramSize) {
       throw new NetlinkError({ operation: 'send to the kernel', errno: Errno.EMSGSIZE });
     }
-    const uid = this.#uid ?? this.#kernel.machine.read().machine.uid;
-    this.#end.deliver(datagram, uid === 0);
-    return this.#elapse();
+    const { machine } = this.#kernel;
+    const prepared = this.#kernel.mayChange(datagram) ? machine.prepare?.() : undefined;
+    return prepared === undefined ? this.#deliver(datagram) : prepared.then(() => this.#deliver(datagram));
   }
 
   receive(timeoutMs: number): Uint8Array | Promise<Uint8Array> {
@@ -54,7 +54,13 @@ export class SimulatedTransport implements NetlinkTransport {
   }
 
   close(): void {
-    // Nothing is held open.
+    this.#kernel.machine.close?.();
+  }
+
+  #deliver(datagram: Uint8Array): void | Promise<void> {
+    const uid = this.#uid ?? this.#kernel.machine.read().machine.uid;
+    this.#end.deliver(datagram, uid === 0);
+    return this.#elapse();
   }
 
   /** Lets pass the time that the kernel took. */

@@ -22,9 +22,6 @@ export interface VdpaContext {
   readonly faults: Faults;
 }
 
-/** The number that it had in the kernels looked at; families get theirs in the order of their registration. */
-const familyId = 0x13;
-
 /** virtio specification, section "Network Device": the smallest MTU. */
 const minMtu = 68n;
 
@@ -55,10 +52,10 @@ const operations: readonly { command: uapi.VdpaCommandNumber; privileged: boolea
   { command: uapi.VDPA_CMD_DEV_ATTR_SET, privileged: true, do: setDevice },
 ];
 
-/** The family on a machine. */
-export function vdpaFamily(context: VdpaContext): Family {
+/** The family on a machine. @param id its number */
+export function vdpaFamily(id: number, context: VdpaContext): Family {
   return {
-    id: familyId,
+    id,
     name: uapi.VDPA_GENL_NAME,
     version: uapi.VDPA_GENL_VERSION,
     maxAttribute: uapi.VDPA_ATTR_MAX,

@@ -1,0 +1,60 @@
+// Compiles JSON schemas to functions that check a value, so that no schema compiler is needed at run time.
+// schemas/NAME.schema.json becomes src/generated/NAME.ts, which is not kept in the repository.
+import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Ajv } from 'ajv';
+import { default as standaloneModule } from 'ajv/dist/standalone/index.js';
+
+/** The schemas that the program itself needs; the others are for whoever reads its output. */
+const compiled = ['sim-state', 'sim-machine'];
+
+/** Compiles all of them below `root`. Files that would not change are left alone. */
+export function compileSchemas(root) {
+  const schemas = readdirSync(join(root, 'schemas')).map((file) =>
+    JSON.parse(readFileSync(join(root, 'schemas', file), 'utf8'), withoutWords),
+  );
+  const folder = join(root, 'src/generated');
+  mkdirSync(folder, { recursive: true });
+  for (const name of compiled) {
+    // strict: a schema that says nothing, or says it at the wrong place, is a mistake.
+    const ajv = new Ajv({ schemas, strict: true, inlineRefs: false, code: { source: true, esm: true } });
+    const validate = ajv.getSchema(`${name}.schema.json`);
+    const code = standaloneModule.default(ajv, validate);
+    writeWhereChanged(join(folder, `${name}.ts`), toTypeScript(code, name));
+  }
+}
+
+/** A JSON.parse() reviver that leaves out what schemas say to people; a property of that name is kept. */
+function withoutWords(key, value) {
+  return (key === 'description' || key === 'title') && typeof value === 'string' ? undefined : value;
+}
+
+function toTypeScript(code, name) {
+  const functionName = /export const validate = (\w+);/.exec(code)?.[1];
+  if (functionName === undefined || /\brequire\(|\bimport\b/.test(code)) {
+    throw new Error(`the validator of ${name} needs parts of ajv at run time; keep its schema simpler`);
+  }
+  const body = code
+    .replace('"use strict";', '')
+    .replace('export const validate = ', 'const validate = ')
+    .replace(/export default \w+;/, '');
+  return `// @ts-nocheck
+// Made by scripts/schemas.mjs from schemas/${name}.schema.json.
+${body.trim()}
+
+/** Checks a value against the schema; says where and what is wrong with it, undefined where nothing is. */
+export function check(value: unknown): string | undefined {
+  if (validate(value)) return undefined;
+  const { instancePath, message, params } = validate.errors[0];
+  const named = params.additionalProperty ?? params.allowedValues?.join(', ');
+  return \`\${instancePath === '' ? 'it' : instancePath} \${message}\${named === undefined ? '' : ': ' + named}\`;
+}
+`;
+}
+
+function writeWhereChanged(path, text) {
+  if (!existsSync(path) || readFileSync(path, 'utf8') !== text) writeFileSync(path, text);
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) compileSchemas(fileURLToPath(new URL('..', import.meta.url)));

@@ -1,0 +1,52 @@
+/** The simulated machine that the environment names: the way in for the command line. */
+import { homedir } from 'node:os';
+import { isAbsolute, join, resolve } from 'node:path';
+import { SimulationError } from './error.js';
+import type { Fault } from './faults.js';
+import { SimulatedKernel } from './kernel.js';
+import { FileStore } from './state-file.js';
+import { SimulatedTransport } from './transport.js';
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** Where the state is kept: VDPA_SIM_STATE, otherwise `vdpa/sim.json` below XDG_STATE_HOME or ~/.local/state. */
+export function statePath(environment: Environment): string {
+  const chosen = environment['VDPA_SIM_STATE'];
+  if (chosen !== undefined && chosen !== '') return resolve(chosen);
+  const home = environment['XDG_STATE_HOME'];
+  // The specification of XDG_STATE_HOME wants a relative path to be ignored.
+  const folder = home !== undefined && isAbsolute(home) ? home : join(homedir(), '.local/state');
+  return join(folder, 'vdpa/sim.json');
+}
+
+/** A simulated machine whose state lasts in a file. */
+export class Simulation {
+  readonly store: FileStore;
+  readonly #environment: Environment;
+
+  /** @param environment VDPA_SIM_STATE, XDG_STATE_HOME, VDPA_SIM_UID and VDPA_SIM_FAULTS are looked at. */
+  constructor(environment: Environment) {
+    this.#environment = environment;
+    this.store = new FileStore(statePath(environment));
+  }
+
+  /** A netlink socket of the machine. @throws SimulationError where the environment or the state cannot be understood */
+  async open(): Promise<SimulatedTransport> {
+    const uid = readUid(this.#environment['VDPA_SIM_UID']);
+    const faults = await readFaults(this.#environment['VDPA_SIM_FAULTS']);
+    const kernel = new SimulatedKernel(this.store, faults);
+    return new SimulatedTransport(kernel, uid === undefined ? {} : { uid });
+  }
+}
+
+function readUid(text: string | undefined): number | undefined {
+  if (text === undefined || text === '') return undefined;
+  if (!/^[0-9]{1,9}$/.test(text))
+    throw new SimulationError(`VDPA_SIM_UID is "${text}", and a user's number was expected`);
+  return Number(text);
+}
+
+async function readFaults(text: string | undefined): Promise<Fault[]> {
+  if (text === undefined || text.trim() === '') return [];
+  return (await import('./fault-words.js')).parseFaults(text);
+}
