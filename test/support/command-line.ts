@@ -1,39 +1,40 @@
 import type { Io } from '../../src/cli/io.js';
 import { run } from '../../src/cli/run.js';
-import { SimulatedKernel } from '../../src/sim/kernel.js';
-import { MemoryStore } from '../../src/sim/machine.js';
-import { bootedState, defaultMachine } from '../../src/sim/state.js';
-import { SimulatedTransport } from '../../src/sim/transport.js';
 
-/** How a command line ended, and what it said. */
+/** What a command line gave. */
 export interface Outcome {
   readonly status: number;
   readonly stdout: string;
   readonly stderr: string;
 }
 
-/** Runs a command line in this process, with an empty environment and nothing but its own streams. */
-export async function vdpa(argv: readonly string[], io: Partial<Io> = {}): Promise<Outcome> {
+/** Runs a command line of `vdpa` in this process, on the machine's kernel. A line is cut at blanks; a list is taken as it is. */
+export async function vdpa(line: string | readonly string[], io: Partial<Io> = {}): Promise<Outcome> {
   let stdout = '';
   let stderr = '';
-  const status = await run(argv, {
+  const status = await run(typeof line === 'string' ? line.split(' ') : line, {
     env: {},
-    stdout: (text) => (stdout += text),
-    stderr: (text) => (stderr += text),
+    stdout: (text) => {
+      stdout += text;
+    },
+    stderr: (text) => {
+      stderr += text;
+    },
     ...io,
   });
   return { status, stdout, stderr };
 }
 
-/** A simulated machine of its own: what a command changes there, the next one sees. */
-export class TestMachine {
-  readonly store = new MemoryStore(bootedState(defaultMachine));
-  readonly #kernel = new SimulatedKernel(this.store);
+/** The same for a line that must succeed, without a word on stderr; gives its output. */
+export async function output(line: string | readonly string[]): Promise<string> {
+  const { status, stdout, stderr } = await vdpa(line);
+  if (status !== 0 || stderr !== '') throw new Error(`vdpa ${line.toString()}: status ${status}\n${stderr}`);
+  return stdout;
+}
 
-  /** Runs a command line on it. */
-  vdpa(argv: readonly string[], io: Partial<Io> = {}): Promise<Outcome> {
-    return vdpa(argv, { openTransport: () => new SimulatedTransport(this.#kernel), ...io });
-  }
+/** The JSON that a line which must succeed prints. */
+export async function json(line: string): Promise<unknown> {
+  return JSON.parse(await output(`-j ${line}`)) as unknown;
 }
 
 /** The same lines, each ended. */
