@@ -1,4 +1,6 @@
 import { readFileSync } from 'node:fs';
+import { beforeEach } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
 
 /** Whether this process runs inside the lab, on its User-Mode Linux. */
 export const isInsideLab = (): boolean => readFileSync('/proc/cpuinfo', 'utf8').includes('User Mode Linux');
@@ -7,3 +9,8 @@ export const isInsideLab = (): boolean => readFileSync('/proc/cpuinfo', 'utf8').
 if (!isInsideLab()) {
   throw new Error('Tests of test/kernel/ run inside the lab: npm test, or npm run lab -- node --test FILE');
 }
+
+// Tests that never wait for anything follow each other without a pause, in which the reporter could tell of them.
+beforeEach(async () => {
+  await setImmediate();
+});
