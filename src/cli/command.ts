@@ -19,6 +19,8 @@ export abstract class VdpaCommand extends Command {
   static override usage: string[] = [];
   /** What its first word names, where it is no keyword. */
   static operand?: WordKind;
+  /** Keywords that may stand in its place, each with its value and nothing behind. */
+  static alternatives: Keywords = {};
   /** The keywords that may follow. */
   static keywords: Keywords = {};
 
@@ -42,4 +44,4 @@ export abstract class VdpaCommand extends Command {
 
 /** A command's class, as its module exports it by default. */
 export type CommandClass = (new () => VdpaCommand) &
-  Pick<typeof VdpaCommand, 'usage' | 'operand' | 'keywords'> & { readonly summary?: string };
+  Pick<typeof VdpaCommand, 'usage' | 'operand' | 'alternatives' | 'keywords'> & { readonly summary?: string };

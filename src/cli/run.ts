@@ -5,8 +5,13 @@ import { runLine } from './run-line.js';
 /**
  * Runs a command line of `vdpa`.
  * @param argv the words behind the program's name
- * @returns the exit status: 0, or 1 where anything failed
+ * @returns the exit status: 0, or 1 where anything failed. Never rejects
  */
-export function run(argv: readonly string[], io: Io): Promise<number> {
+export async function run(argv: readonly string[], io: Io): Promise<number> {
+  // What the scripts in completions/ call.
+  if (argv[0] === '__complete') {
+    const { complete } = await import('./complete.js');
+    return complete(argv.slice(1), io);
+  }
   return runLine(argv, io, dispatch);
 }

@@ -51,9 +51,14 @@ export class Session {
     try {
       this.printer.finish();
     } finally {
-      const client = await this.#client?.catch(() => undefined);
-      await client?.close();
+      await this.close();
     }
+  }
+
+  /** Gives the socket back. */
+  async close(): Promise<void> {
+    const client = await this.#client?.catch(() => undefined);
+    await client?.close();
   }
 
   #open(): Promise<VdpaClient> {

@@ -2,29 +2,13 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { mainHelp } from '../../src/cli/help.js';
 import { OutputError, type Io } from '../../src/cli/io.js';
-import { run } from '../../src/cli/run.js';
 import { Errno } from '../../src/netlink/errno.js';
+import { lines, vdpa as runVdpa, type Outcome } from '../support/command-line.js';
 
-interface Outcome {
-  readonly status: number;
-  readonly stdout: string;
-  readonly stderr: string;
+/** Runs a line that must not come to the kernel. */
+function vdpa(argv: readonly string[], io: Partial<Io> = {}): Promise<Outcome> {
+  return runVdpa(argv, { openTransport: () => assert.fail('nothing should be sent'), ...io });
 }
-
-async function vdpa(argv: readonly string[], more: Partial<Io> = {}): Promise<Outcome> {
-  let stdout = '';
-  let stderr = '';
-  const status = await run(argv, {
-    env: {},
-    stdout: (text) => (stdout += text),
-    stderr: (text) => (stderr += text),
-    openTransport: () => assert.fail('nothing should be sent'),
-    ...more,
-  });
-  return { status, stdout, stderr };
-}
-
-const lines = (...text: string[]): string => text.map((line) => `${line}\n`).join('');
 
 test('help at each level needs no kernel', async () => {
   const main = lines(...mainHelp());

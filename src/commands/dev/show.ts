@@ -1,5 +1,5 @@
 import { VdpaCommand } from '../../cli/command.js';
-import { expectNoMore, parseOperand } from '../../cli/grammar.js';
+import { expectNoMore, parseOperand, type Keywords } from '../../cli/grammar.js';
 import { machineBus } from '../../cli/machine.js';
 import type { Session } from '../../cli/session.js';
 import { readHandle, readName } from '../../cli/values.js';
@@ -7,12 +7,22 @@ import { renderDevice } from '../../render/device.js';
 import type { VdpaClient } from '../../vdpa/client.js';
 import { formatHandle, type VdpaDevice } from '../../vdpa/model.js';
 
+const lookUps = {
+  driver: { placeholder: 'DRIVER', read: readName, completes: ['vhost', 'virtio'] },
+  netdev: { placeholder: 'NETDEV', read: readName },
+  block: { placeholder: 'DISK', read: readName },
+  vhost: { placeholder: 'NODE', read: readName },
+  mgmtdev: { placeholder: 'MANAGEMENTDEV', read: readHandle, completes: 'management device' },
+} as const satisfies Keywords;
+
 export default class DevShow extends VdpaCommand {
   static override summary = 'show vdpa devices';
   static override usage = [
     'vdpa dev show [ DEV ]',
     'vdpa dev show { driver DRIVER | netdev NETDEV | block DISK | vhost NODE | mgmtdev MANAGEMENTDEV }',
   ];
+  static override operand = 'device' as const;
+  static override alternatives = lookUps;
 
   async execute(session: Session, words: readonly string[]): Promise<void> {
     // Two words are a look-up: one word is always a device's name, were the device called "driver".
@@ -36,12 +46,10 @@ export default class DevShow extends VdpaCommand {
   }
 }
 
-const lookUpWords = ['driver', 'netdev', 'block', 'vhost', 'mgmtdev'] as const;
-
-type LookUpWord = (typeof lookUpWords)[number];
+type LookUpWord = keyof typeof lookUps;
 
 function isLookUp(word: string): word is LookUpWord {
-  return lookUpWords.some((known) => known === word);
+  return Object.hasOwn(lookUps, word);
 }
 
 /** Shows the devices that something else leads to. */

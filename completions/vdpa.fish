@@ -1,0 +1,8 @@
+# fish completion of vdpa: the program itself says what a word can be.
+
+function __vdpa_candidates
+    set -l words (commandline -opc) (commandline -ct)
+    $words[1] __complete $words[2..-1] 2>/dev/null
+end
+
+complete -c vdpa -f -a '(__vdpa_candidates)'

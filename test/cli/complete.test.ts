@@ -1,0 +1,84 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import DevAdd from '../../src/commands/dev/add.js';
+import { GenlFamilyNotFoundError } from '../../src/netlink/error.js';
+import { Errno } from '../../src/netlink/errno.js';
+import { vdpa } from '../support/command-line.js';
+import { TestMachine } from '../support/test-machine.js';
+
+const machine = new TestMachine();
+await machine.vdpa('dev add mgmtdev vdpasim_net name foo0');
+await machine.vdpa('dev add mgmtdev vdpasim_blk name blk0');
+await machine.vdpa(['dev', 'add', 'mgmtdev', 'vdpasim_net', 'name', 'a b"é']);
+await machine.vdpa(['dev', 'add', 'mgmtdev', 'vdpasim_net', 'name', 'new\nline']);
+
+/** The candidates for the last word of a line; a blank at its end starts a new one. */
+async function candidates(line: string): Promise<string[]> {
+  const { status, stdout, stderr } = await machine.vdpa(['__complete', ...line.split(' ')]);
+  assert.deepEqual([status, stderr], [0, '']);
+  return stdout
+    .split('\n')
+    .slice(0, -1)
+    .map((candidate) => candidate.split('\t')[0] ?? '');
+}
+
+for (const [line, ...expected] of [
+  ['m', 'mgmtdev'],
+  ['mgmtdev ', 'show', 'help'],
+  ['nothing '],
+  ['dev sh', 'show'],
+  ['d c ', 'show', 'help'],
+  ['-jp dev -d conf', 'config'],
+  ['dev show ', 'foo0', 'blk0', 'a b"é', 'driver', 'netdev', 'block', 'vhost', 'mgmtdev'],
+  ['dev show mgmtdev vdpasim_', 'vdpasim_net', 'vdpasim_blk'],
+  ['dev show foo0 '],
+  ['d l foo', 'foo0'],
+  ['dev del b', 'blk0'],
+  ['dev del blk0 '],
+  ['mgmtdev show ', 'vdpasim_net', 'vdpasim_blk', 'vduse'],
+  ['dev vstats show ', 'foo0', 'blk0', 'a b"é'],
+  ['dev vstats show foo0 ', 'qidx'],
+  ['dev vstats show foo0 qidx '],
+  ['dev vstats show foo0 qidx 0 '],
+  ['dev add ', ...Object.keys(DevAdd.keywords)],
+  ['dev add n foo1 m', 'mgmtdev', 'mac', 'mtu', 'max_vqp'],
+  ['dev add n foo1 m vdu', 'vduse'],
+  ['dev add name x type ', 'net', 'block'],
+  ['dev add junk x '],
+  ['dev set name ', 'foo0', 'blk0', 'a b"é'],
+  ['dev set name foo0 ', 'mac'],
+  ['dev show --pr', '--pretty'],
+  ['dev show -- --pr'],
+  ['--junk dev '],
+  ['-o '],
+] as const) {
+  test(`completions of "vdpa ${line}"`, async () => {
+    assert.deepEqual(await candidates(line), expected);
+  });
+}
+
+test('candidates say what they mean', async () => {
+  const { stdout } = await machine.vdpa(['__complete', 'dev', 'f']);
+  assert.equal(stdout, 'features\tfeatures of vdpa devices\n');
+  assert.match((await machine.vdpa(['__complete', 'dev', 'show', 'fo'])).stdout, /^foo0\ton vdpasim_net\n$/);
+});
+
+test('every word of the tree and every option says what it means', async () => {
+  for (const line of ['', 'dev ', 'dev stats ', '-']) {
+    const { stdout } = await machine.vdpa(['__complete', ...line.split(' ')]);
+    assert.match(stdout, /^(\S+\t\S.*\n)+$/);
+  }
+});
+
+test('without a kernel commands are completed still, and names are none', async () => {
+  const openTransport = (): never => {
+    throw new GenlFamilyNotFoundError('vdpa', { operation: 'look', errno: Errno.ENOENT });
+  };
+  assert.deepEqual(await vdpa(['__complete', 'dev', 'show', ''], { openTransport }), {
+    status: 0,
+    stdout: '',
+    stderr: '',
+  });
+  assert.equal((await vdpa(['__complete', 'dev', 'v'], { openTransport })).stdout.split('\t')[0], 'vstats');
+  assert.equal((await vdpa(['__complete'], { openTransport })).status, 0);
+});

@@ -1,0 +1,25 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { littleEndian } from '../../src/netlink/bytes.js';
+import { goldenNames, readGolden, replay, requestsOf } from '../golden/exchange.js';
+import { vdpa } from '../support/command-line.js';
+
+// Exchanges of iproute2's vdpa with a kernel: given the same answers, this tool asks and prints the same, to the byte.
+const skip = !littleEndian && 'the recordings are those of a little-endian machine';
+
+describe('recorded commands', { skip }, () => {
+  for (const name of goldenNames()) {
+    const golden = readGolden(name);
+    it(golden.command, async () => {
+      const peer = replay(golden);
+      const { status, stdout, stderr } = await vdpa(golden.command.split(' ').slice(1), { openTransport: () => peer });
+      const { status: theirStatus, stdout: theirStdout, stderr: theirStderr } = golden;
+      assert.deepEqual({ status, stdout, stderr }, { status: theirStatus, stdout: theirStdout, stderr: theirStderr });
+      assert.deepEqual(
+        peer.requests.map(({ type, flags, payload }) => ({ type, flags, payload })),
+        requestsOf(golden).map(({ type, flags, payload }) => ({ type, flags, payload })),
+      );
+      assert.equal(peer.closed, 1);
+    });
+  }
+});

@@ -1,0 +1,114 @@
+/** The scripts in completions/, in the shells that they are for. */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { delimiter, join } from 'node:path';
+import { after, test } from 'node:test';
+import { checkoutRoot } from '../../lab/cache.js';
+
+const folder = mkdtempSync(join(tmpdir(), 'vdpa-completions-'));
+after(() => {
+  rmSync(folder, { recursive: true });
+});
+
+// A `vdpa` that tells what it was asked, and gives candidates of every awkward kind.
+writeFileSync(
+  join(folder, 'vdpa'),
+  `#!/bin/sh
+printf '%s|' "$@" >${folder}/asked
+case $3 in
+  s*) printf 'show\\tshow them\\nset\\t\\n' ;;
+  pci*) printf 'pci/0000:03:00.2\\t\\npci/0000:03:00.3\\ton a bus\\n' ;;
+  *) printf 'a b\\twith "quotes"\\n' ;;
+esac
+`,
+  { mode: 0o755 },
+);
+
+/** Runs a script in a shell; what was asked of `vdpa`, and what the script printed. */
+function inShell(shell: string, args: readonly string[], script: string): { asked: string; lines: string[] } {
+  const { stdout, stderr, status } = spawnSync(shell, [...args, script], {
+    encoding: 'utf8',
+    env: { PATH: [folder, process.env['PATH']].join(delimiter), HOME: folder, TERM: 'dumb' },
+  });
+  assert.deepEqual([stderr, status], ['', 0]);
+  const asked = spawnSync('cat', [join(folder, 'asked')], { encoding: 'utf8' }).stdout;
+  return { asked, lines: stdout.split('\n').slice(0, -1) };
+}
+
+function without(shell: string): string | false {
+  return spawnSync(shell, ['--version']).status === 0 ? false : `${shell} is not installed`;
+}
+
+const bashScript = join(checkoutRoot, 'completions/vdpa.bash');
+
+/** Completes in bash as readline calls it: the words it has made, and the line. */
+function inBash(line: string, words: readonly string[]): { asked: string; lines: string[] } {
+  const quote = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`;
+  const { asked, lines } = inShell(
+    'bash',
+    ['--norc', '-c'],
+    `. ${quote(bashScript)}; COMP_WORDS=(${words.map(quote).join(' ')}) COMP_CWORD=${words.length - 1}` +
+      ` COMP_LINE=${quote(line)} COMP_POINT=${line.length} COMP_WORDBREAKS=$' \\t\\n"\\'><=;|&(:'` +
+      `; _vdpa vdpa; printf '%s\\n' "\${COMPREPLY[@]}"; complete -p vdpa`,
+  );
+  assert.equal(lines.pop(), 'complete -F _vdpa vdpa');
+  return { asked, lines };
+}
+
+test('bash completes words', { skip: without('bash') }, () => {
+  assert.deepEqual(inBash('vdpa  dev s', ['vdpa', 'dev', 's']), { asked: '__complete|dev|s|', lines: ['show', 'set'] });
+  assert.deepEqual(inBash('vdpa dev show ', ['vdpa', 'dev', 'show', '']).asked, '__complete|dev|show||');
+});
+
+test(
+  'bash puts together what readline took apart at colons, and completes what is behind the last',
+  { skip: without('bash') },
+  () => {
+    const words = ['vdpa', 'mgmtdev', 'show', 'pci/0000', ':', '03', ':'];
+    words.splice(2, 1);
+    assert.deepEqual(inBash('vdpa mgmtdev pci/0000:03:', words), {
+      asked: '__complete|mgmtdev|pci/0000:03:|',
+      lines: ['00.2', '00.3'],
+    });
+    const mac = ['vdpa', 'dev', 'add', 'mac', '00', ':', '11', ':', '22', 'mt'];
+    assert.equal(inBash('vdpa dev add mac 00:11:22 mt', mac).asked, '__complete|dev|add|mac|00:11:22|mt|');
+  },
+);
+
+test('bash quotes candidates and never runs what is typed', { skip: without('bash') }, () => {
+  const { asked, lines } = inBash('vdpa dev "$(touch x)" \'a', ['vdpa', 'dev', '"$(touch x)"', "'a"]);
+  assert.deepEqual({ asked, lines }, { asked: '__complete|dev|$(touch x)|a|', lines: ['a\\ b'] });
+});
+
+test('fish completes words', { skip: without('fish') }, () => {
+  const script = join(checkoutRoot, 'completions/vdpa.fish');
+  const complete = (line: string): { asked: string; lines: string[] } =>
+    inShell('fish', ['--no-config', '-c'], `source '${script}'; complete -C '${line}'`);
+  assert.deepEqual(complete('vdpa dev s'), { asked: '__complete|dev|s|', lines: ['set', 'show\tshow them'] });
+  assert.deepEqual(complete('vdpa dev '), { asked: '__complete|dev||', lines: ['a b\twith "quotes"'] });
+  assert.deepEqual(complete('vdpa mgmtdev pci/0000:').lines, ['pci/0000:03:00.2', 'pci/0000:03:00.3\ton a bus']);
+});
+
+test('zsh completes words', { skip: without('zsh') }, () => {
+  const script = join(checkoutRoot, 'completions/_vdpa');
+  // Completion functions run in the line editor only; this is what the script asks of it, written out.
+  const complete = (...words: string[]): { asked: string; lines: string[] } =>
+    inShell(
+      'zsh',
+      ['-f', '-c'],
+      `words=(${words.map((word) => `'${word}'`).join(' ')}); CURRENT=$#words
+      _describe() { print -rl -- "$@[3]" "\${(@P)4}" }
+      . '${script}'`,
+    );
+  assert.deepEqual(complete('vdpa', 'dev', 's'), {
+    asked: '__complete|dev|s|',
+    lines: ['vdpa', 'show:show them', 'set:'],
+  });
+  assert.deepEqual(complete('vdpa', 'dev', '').asked, '__complete|dev||');
+  assert.deepEqual(complete('vdpa', 'mgmtdev', 'pci/0').lines.slice(1), [
+    'pci/0000\\:03\\:00.2:',
+    'pci/0000\\:03\\:00.3:on a bus',
+  ]);
+});
