@@ -72,3 +72,8 @@ export const flock: (fd: number, operation: number) => number = libc.func('int f
 export const LOCK_SH = 1;
 export const LOCK_EX = 2;
 export const LOCK_NB = 4;
+
+/** fcntl(2) with a number. */
+export const fcntl: (fd: number, command: number, argument: number) => number = libc.func(
+  'int fcntl(int fd, int command, int argument)',
+);

@@ -1,0 +1,197 @@
+import { Errno } from '../../sys/errno.js';
+import * as file from '../../sys/file.js';
+import { IoVector } from '../../sys/io-vector.js';
+import { lastErrno, uninterrupted } from '../../sys/libc.js';
+import { NativeBuffer } from '../../sys/memory.js';
+import { DISCARD, FLUSH, READ, WRITE, WRITE_ZEROES, type BlockBackend, type Operation } from '../block-backend.js';
+
+/** The most bytes that one call moves (MAX_RW_COUNT). */
+const MAX_BYTES = 0x7fff_f000;
+
+const ZEROS = 64 * 1024;
+
+/** Of the words that the device's threads share: a flush has failed. */
+const FLUSH_FAILED = 0;
+
+/** A disk in a file or on a block device. Neighbouring requests of a batch go in one system call. */
+export class FileBackend implements BlockBackend {
+  readonly #fd: number;
+  readonly #shared: Int32Array;
+  /** How many bytes of the file are the disk, or are left of it: beyond there are only errors. */
+  #size: number;
+  #zeros: NativeBuffer | undefined;
+  readonly #rest = new IoVector(file.IOV_MAX);
+
+  /**
+   * @param fd stays open until the server closes it
+   * @param shared words that the device's data threads share
+   */
+  constructor(fd: number, size: number, shared: Int32Array) {
+    this.#fd = fd;
+    this.#size = size;
+    this.#shared = shared;
+  }
+
+  resize(size: number): void {
+    this.#size = size;
+  }
+
+  execute(operations: readonly Operation[], count: number, vector: IoVector): void {
+    for (let index = 0; index < count;) {
+      const operation = operations[index];
+      if (!operation) return;
+      if (operation.type === READ || operation.type === WRITE) {
+        index = this.#transferRun(operations, index, count, vector);
+      } else {
+        operation.error = this.#other(operation);
+        index++;
+      }
+    }
+  }
+
+  /** Carries out an operation together with those after it that go on where it ends. @returns the first not carried out */
+  #transferRun(operations: readonly Operation[], index: number, count: number, vector: IoVector): number {
+    const head = operations[index];
+    if (!head) return count;
+    let { length, count: entries } = head;
+    let after = index + 1;
+    for (; after < count; after++) {
+      const next = operations[after];
+      if (next?.type !== head.type || next.position !== head.position + length) break;
+      if (next.first !== head.first + entries || entries + next.count > file.IOV_MAX) break;
+      if (length + next.length > MAX_BYTES) break;
+      length += next.length;
+      entries += next.count;
+    }
+    const error = this.#transfer(head.type === WRITE, head.position, length, vector, head.first, entries);
+    for (let each = index; each < after; each++) {
+      const operation = operations[each];
+      if (!operation) break;
+      // An error is that of one of them only: do each by itself, to find which.
+      operation.error = error !== 0 && after > index + 1 ? this.#transferOne(operation, vector) : error;
+    }
+    return after;
+  }
+
+  #transferOne({ type, position, length, first, count }: Operation, vector: IoVector): number {
+    return this.#transfer(type === WRITE, position, length, vector, first, count);
+  }
+
+  /** Moves all of it, in as many calls as it takes. @returns 0, or an error number */
+  #transfer(
+    writing: boolean,
+    position: number,
+    length: number,
+    vector: IoVector,
+    first: number,
+    count: number,
+  ): number {
+    if (position + length > this.#size) return Errno.EIO;
+    const moved = this.#call(writing, position, vector, first, Math.min(count, file.IOV_MAX));
+    if (moved === length) return 0;
+    if (moved < 0) return lastErrno();
+    return this.#transferRest(writing, position, length, moved, vector, first, count);
+  }
+
+  #call(writing: boolean, position: number, vector: IoVector, first: number, count: number): number {
+    if (count === 1) {
+      const move = writing ? file.pwrite : file.pread;
+      const address = vector.base(first);
+      const length = vector.length(first);
+      const moved = move(this.#fd, address, length, position);
+      return moved === -1 && lastErrno() === Errno.EINTR
+        ? uninterrupted(() => move(this.#fd, address, length, position))
+        : moved;
+    }
+    const move = writing ? file.pwritev : file.preadv;
+    const address = vector.at(first);
+    const moved = move(this.#fd, address, count, position);
+    return moved === -1 && lastErrno() === Errno.EINTR
+      ? uninterrupted(() => move(this.#fd, address, count, position))
+      : moved;
+  }
+
+  /** What a call has left over: it was interrupted, had too many entries, or came to the end of the file. */
+  #transferRest(
+    writing: boolean,
+    position: number,
+    length: number,
+    already: number,
+    vector: IoVector,
+    first: number,
+    count: number,
+  ): number {
+    let moved = already;
+    for (let last = already; moved < length; moved += last) {
+      // Nothing more moves: reading, that is the end of the file; writing, the disk is full.
+      if (last === 0) return writing ? Errno.ENOSPC : Errno.EIO;
+      this.#rest.count = 0;
+      let skip = moved;
+      for (let entry = first; entry < first + count && this.#rest.count < this.#rest.capacity; entry++) {
+        const size = vector.length(entry);
+        if (skip < size) this.#rest.push(vector.base(entry) + skip, size - skip);
+        skip = Math.max(0, skip - size);
+      }
+      last = this.#call(writing, position + moved, this.#rest, 0, this.#rest.count);
+      if (last < 0) return lastErrno();
+    }
+    return 0;
+  }
+
+  #other(operation: Operation): number {
+    const { type, position, length, unmap } = operation;
+    switch (type) {
+      case FLUSH:
+        return this.#flush();
+      case DISCARD:
+        // What cannot be given back may stay: a discard is a hint.
+        return ignoring(Errno.EOPNOTSUPP, this.#allocate(file.FALLOC_FL_PUNCH_HOLE, position, length));
+      case WRITE_ZEROES: {
+        const mode = unmap ? file.FALLOC_FL_PUNCH_HOLE : file.FALLOC_FL_ZERO_RANGE;
+        const error = this.#allocate(mode, position, length);
+        return error === Errno.EOPNOTSUPP ? this.#writeZeros(position, length) : error;
+      }
+      case READ:
+      case WRITE:
+        return Errno.EINVAL;
+    }
+  }
+
+  /** A failed flush may have lost data for good, which the next one would not tell: so from then on every one fails. */
+  #flush(): number {
+    if (Atomics.load(this.#shared, FLUSH_FAILED) !== 0) return Errno.EIO;
+    if (uninterrupted(() => file.fdatasync(this.#fd)) === 0) return 0;
+    const error = lastErrno();
+    Atomics.store(this.#shared, FLUSH_FAILED, error);
+    return error;
+  }
+
+  #allocate(mode: number, position: number, length: number): number {
+    if (position + length > this.#size) return Errno.EIO;
+    const result = uninterrupted(() => file.fallocate(this.#fd, mode | file.FALLOC_FL_KEEP_SIZE, position, length));
+    return result === 0 ? 0 : lastErrno();
+  }
+
+  #writeZeros(position: number, length: number): number {
+    this.#zeros ??= new NativeBuffer(ZEROS);
+    const { address } = this.#zeros;
+    for (let done = 0; done < length;) {
+      const at = position + done;
+      const size = Math.min(ZEROS, length - done);
+      const written = uninterrupted(() => file.pwrite(this.#fd, address, size, at));
+      if (written <= 0) return written === 0 ? Errno.ENOSPC : lastErrno();
+      done += written;
+    }
+    return 0;
+  }
+
+  close(): void {
+    this.#flush();
+    this.#rest.free();
+    this.#zeros?.free();
+  }
+}
+
+function ignoring(ignored: number, error: number): number {
+  return error === ignored ? 0 : error;
+}

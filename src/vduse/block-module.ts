@@ -1,0 +1,46 @@
+/** The module that a block device's data threads load. */
+import { BlockPlane, type BlockLimits } from './block-plane.js';
+import type { BlockBackend } from './block-backend.js';
+import type { CreateDataPlane, DataPlaneContext } from './data-plane.js';
+
+/** Which backend a data thread makes. */
+export type BackendOptions =
+  | { readonly backend: 'ram' | 'file'; readonly fd: number; readonly size: number }
+  | { readonly backend: 'null' }
+  /** A module that exports `createBlockBackend`, a {@link CreateBlockBackend}. */
+  | { readonly backend: 'module'; readonly module: string; readonly options: unknown };
+
+export interface BlockModuleOptions {
+  readonly limits: BlockLimits;
+  readonly backend: BackendOptions;
+}
+
+/** How a module makes a backend; it exports it as `createBlockBackend`. */
+export type CreateBlockBackend<Options = unknown> = (
+  options: Options,
+  context: DataPlaneContext,
+) => BlockBackend | Promise<BlockBackend>;
+
+export const createDataPlane: CreateDataPlane<BlockModuleOptions> = async (options, context) =>
+  new BlockPlane(options.limits, await createBackend(options.backend, context), context);
+
+async function createBackend(options: BackendOptions, context: DataPlaneContext): Promise<BlockBackend> {
+  switch (options.backend) {
+    case 'ram': {
+      const { RamBackend } = await import('./backends/ram.js');
+      return new RamBackend(options.fd, options.size);
+    }
+    case 'file': {
+      const { FileBackend } = await import('./backends/file.js');
+      return new FileBackend(options.fd, options.size, context.shared);
+    }
+    case 'null': {
+      const { NullBackend } = await import('./backends/null.js');
+      return new NullBackend();
+    }
+    case 'module': {
+      const module = (await import(options.module)) as { createBlockBackend: CreateBlockBackend };
+      return module.createBlockBackend(options.options, context);
+    }
+  }
+}

@@ -1,0 +1,75 @@
+/** What is counted for each queue of a device. */
+export const counterNames = [
+  /** Chains that were taken and given back. */
+  'requests',
+  /** Bytes of data given to the driver: read from a disk, received from a network. */
+  'bytesIn',
+  /** Bytes of data taken from the driver. */
+  'bytesOut',
+  /** Requests that were answered with an error, packets that were dropped. */
+  'errors',
+  'interrupts',
+] as const;
+
+export type CounterName = (typeof counterNames)[number];
+
+export const REQUESTS = 0;
+export const BYTES_IN = 1;
+export const BYTES_OUT = 2;
+export const ERRORS = 3;
+export const INTERRUPTS = 4;
+/** Not a count: the used index, which is how far the device has come in the queue. */
+const USED_INDEX = 5;
+/** Not a count either: one of the states below. */
+const STATE = 6;
+
+const SLOTS = 8;
+
+/** The state of a queue; the number is its place in the list. */
+export const queueStates = ['stopped', 'running', 'unmapped', 'broken'] as const;
+export type QueueState = (typeof queueStates)[number];
+
+/** The counters of one queue, in memory that all threads share. One data thread writes them, the others read. */
+export class QueueCounters {
+  readonly #words: Float64Array;
+
+  private constructor(words: Float64Array) {
+    this.#words = words;
+  }
+
+  /** Memory for the counters of `queueCount` queues. */
+  static allocate(queueCount: number): SharedArrayBuffer {
+    return new SharedArrayBuffer(queueCount * SLOTS * 8);
+  }
+
+  static at(shared: SharedArrayBuffer, queue: number): QueueCounters {
+    return new QueueCounters(new Float64Array(shared, queue * SLOTS * 8, SLOTS));
+  }
+
+  add(counter: number, count: number): void {
+    this.#words[counter] = (this.#words[counter] ?? 0) + count;
+  }
+
+  get usedIndex(): number {
+    return this.#words[USED_INDEX] ?? 0;
+  }
+
+  set usedIndex(index: number) {
+    this.#words[USED_INDEX] = index;
+  }
+
+  get state(): QueueState {
+    return queueStates[this.#words[STATE] ?? 0] ?? 'stopped';
+  }
+
+  set state(state: QueueState) {
+    this.#words[STATE] = queueStates.indexOf(state);
+  }
+
+  read(): Record<CounterName, number> {
+    return Object.fromEntries(counterNames.map((name, slot) => [name, this.#words[slot] ?? 0])) as Record<
+      CounterName,
+      number
+    >;
+  }
+}

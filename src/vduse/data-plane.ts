@@ -1,0 +1,57 @@
+/**
+ * What a kind of device does with its queues. It runs in a data thread of its own, which may block; see data-thread.ts.
+ */
+import type { DeviceQueue } from './device-queue.js';
+
+/** There may be more to serve now. */
+export const MORE = 0;
+/** The queue is empty: it is served again when the driver kicks. */
+export const WAIT = 1;
+/** The queue has what it needs: the driver need not kick for it. It is served again when something else happens. */
+export const QUIET = 2;
+
+export type Served = typeof MORE | typeof WAIT | typeof QUIET;
+
+/** A device's work on the queues of one data thread. */
+export interface DataPlane {
+  /** The driver has set the device up. @param features what it negotiated */
+  start(features: bigint): void;
+
+  /**
+   * Serves a queue for a while: takes chains, completes them in the order in which it took them, and calls
+   * {@link DeviceQueue.flush}. Called when the driver kicks and when a watched descriptor has something to read.
+   * All that was taken must be completed or put back when it returns.
+   * @throws BrokenRingError: the queue is not served any more until the device is reset
+   */
+  serve(queue: DeviceQueue): Served;
+
+  /** Takes a change that the main thread has sent. */
+  change?(change: unknown): void;
+
+  /** The last call: everything that was written is made durable, everything that is open is closed. */
+  close(): void;
+}
+
+/** What a data plane is given when it is made. */
+export interface DataPlaneContext {
+  readonly queueCount: number;
+  /** How many descriptors a queue has at most. */
+  readonly queueSize: number;
+  /** The queues that this thread serves. */
+  readonly queues: readonly number[];
+  /** A few words that all threads of the device share; 0 at first. */
+  readonly shared: Int32Array;
+  /** Serves all queues when the descriptor, which must not block, has something new to read. */
+  watch(fd: number): void;
+}
+
+/** How a module makes its data plane; it exports it under this name. */
+export type CreateDataPlane<Options> = (options: Options, context: DataPlaneContext) => DataPlane | Promise<DataPlane>;
+
+/** Which module makes the data plane of a device, and what it is given. */
+export interface DataPlaneModule {
+  /** URL of a module that exports `createDataPlane`, a {@link CreateDataPlane}. */
+  readonly module: string;
+  /** Passed by structured clone. File descriptors are numbers: the threads are of one process. */
+  readonly options: unknown;
+}

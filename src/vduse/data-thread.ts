@@ -1,0 +1,200 @@
+import { receiveMessageOnPort, type MessagePort } from 'node:worker_threads';
+import { EPOLLET, EPOLLIN, EventPoll } from '../sys/events.js';
+import { NativeBuffer } from '../sys/memory.js';
+import { BrokenRingError } from '../virtio/split-queue.js';
+import { QueueCounters } from './counters.js';
+import { MORE, WAIT, type DataPlane } from './data-plane.js';
+import type { VduseDevice } from './device.js';
+import { DeviceQueue, MemoryRevokedError, type QueueSetup } from './device-queue.js';
+import { Iotlb } from './iotlb.js';
+import { MappingTable } from './mapping-table.js';
+
+/** What the main thread tells a data thread to do. Those with a ticket are answered when they are done. */
+export type Command =
+  | { readonly type: 'start'; readonly features: bigint; readonly queues: readonly QueueSetup[] }
+  | { readonly type: 'start-queue'; readonly queue: QueueSetup }
+  | { readonly type: 'stop'; readonly ticket: number }
+  | { readonly type: 'stop-queue'; readonly ticket: number; readonly queue: number }
+  | { readonly type: 'invalidate'; readonly ticket: number; readonly start: bigint; readonly last: bigint }
+  | { readonly type: 'change'; readonly change: unknown }
+  | { readonly type: 'exit'; readonly ticket: number };
+
+/** What a data thread tells the main thread. */
+export type Notice =
+  | { readonly type: 'ready' }
+  | { readonly type: 'done'; readonly ticket: number }
+  | { readonly type: 'broken'; readonly queue: number; readonly reason: string };
+
+/** Words that a data thread shares with the main thread. */
+export const threadWord = {
+  /** How many commands were sent. */
+  commands: 0,
+  /** How often guest memory was taken away by force. */
+  revocations: 1,
+  length: 2,
+} as const;
+
+/** While an interrupt waits to be injected. */
+const RETRY_MS = 1;
+
+const KICK = 0;
+const WATCHED = 1;
+
+/**
+ * The loop of a data thread: it serves its queues, sleeps where there is nothing to do, and obeys the main thread between
+ * two rounds. It alone touches guest memory; the main thread never does, and so can always answer the kernel.
+ */
+export class DataThread {
+  readonly #device: VduseDevice;
+  readonly #plane: DataPlane;
+  readonly #commands: MessagePort;
+  readonly #words: Int32Array;
+  readonly #counters: SharedArrayBuffer;
+  readonly #iotlb: Iotlb;
+  readonly #poll = new EventPoll();
+  readonly #argument = new NativeBuffer(4);
+  readonly #notify: (notice: Notice) => void;
+  #queues: DeviceQueue[] = [];
+  #seenCommands = 0;
+  #seenRevocations = 0;
+  #running = true;
+
+  constructor(parts: {
+    readonly device: VduseDevice;
+    readonly plane: DataPlane;
+    /** An eventfd, signalled by the driver's kicks and with every command. */
+    readonly kick: number;
+    readonly commands: MessagePort;
+    /** See {@link threadWord}. */
+    readonly words: SharedArrayBuffer;
+    readonly mappings: SharedArrayBuffer;
+    readonly counters: SharedArrayBuffer;
+    /** Descriptors that the data plane watches. */
+    readonly watched: readonly number[];
+    readonly notify: (notice: Notice) => void;
+  }) {
+    this.#device = parts.device;
+    this.#plane = parts.plane;
+    this.#commands = parts.commands;
+    this.#words = new Int32Array(parts.words);
+    this.#counters = parts.counters;
+    this.#iotlb = new Iotlb(parts.device, new MappingTable(parts.mappings));
+    this.#notify = parts.notify;
+    // Each new kick is reported once: it need not be read.
+    this.#poll.add(parts.kick, EPOLLIN | EPOLLET, KICK);
+    for (const fd of parts.watched) this.#poll.add(fd, EPOLLIN | EPOLLET, WATCHED);
+  }
+
+  /** Runs until it is told to exit. Blocks the thread. */
+  run(): void {
+    while (this.#running) {
+      if (Atomics.load(this.#words, threadWord.commands) !== this.#seenCommands) {
+        this.#obey();
+        continue;
+      }
+      try {
+        if (!this.#round()) this.#sleep();
+      } catch (error) {
+        if (!(error instanceof MemoryRevokedError)) throw error;
+        this.#forgetMemory();
+      }
+    }
+    this.#poll.close();
+  }
+
+  /** Serves each queue once. @returns true where there may be more to do */
+  #round(): boolean {
+    let more = false;
+    for (const queue of this.#queues) {
+      if (queue.broken || !queue.map()) continue;
+      try {
+        queue.ring.disableKicks();
+        const served = this.#plane.serve(queue);
+        if (served === MORE || (served === WAIT && queue.ring.enableKicks())) more = true;
+      } catch (error) {
+        if (!(error instanceof BrokenRingError)) throw error;
+        this.#break(queue, error);
+      }
+    }
+    return more;
+  }
+
+  #break(queue: DeviceQueue, error: BrokenRingError): void {
+    // What looks broken may be memory that was taken away.
+    if (this.#isRevoked()) throw new MemoryRevokedError();
+    queue.broken = true;
+    queue.stop('broken');
+    this.#notify({ type: 'broken', queue: queue.index, reason: error.message });
+  }
+
+  #sleep(): void {
+    let pending = false;
+    for (const queue of this.#queues) {
+      if (queue.interruptPending) queue.interrupt();
+      pending ||= queue.interruptPending;
+    }
+    this.#poll.wait(pending ? RETRY_MS : -1);
+  }
+
+  readonly #isRevoked = (): boolean => Atomics.load(this.#words, threadWord.revocations) !== this.#seenRevocations;
+
+  /** What was mapped is not the driver's memory any more. The rings, found anew, say how far the device has come. */
+  #forgetMemory(): void {
+    this.#seenRevocations = Atomics.load(this.#words, threadWord.revocations);
+    for (const queue of this.#queues) queue.unmap();
+    this.#iotlb.clear();
+  }
+
+  #obey(): void {
+    this.#seenCommands = Atomics.load(this.#words, threadWord.commands);
+    for (;;) {
+      const received = receiveMessageOnPort(this.#commands) as { readonly message: Command } | undefined;
+      if (!received) return;
+      const command = received.message;
+      this.#do(command);
+      if ('ticket' in command) this.#notify({ type: 'done', ticket: command.ticket });
+    }
+  }
+
+  #do(command: Command): void {
+    switch (command.type) {
+      case 'start':
+        this.#plane.start(command.features);
+        for (const queue of command.queues) this.#addQueue(queue);
+        break;
+      case 'start-queue':
+        this.#addQueue(command.queue);
+        break;
+      case 'stop':
+        for (const queue of this.#queues) queue.stop('stopped');
+        this.#queues = [];
+        this.#forgetMemory();
+        break;
+      case 'stop-queue':
+        for (const queue of this.#queues) if (queue.index === command.queue) queue.stop('stopped');
+        this.#queues = this.#queues.filter((queue) => queue.index !== command.queue);
+        break;
+      case 'invalidate':
+        if (this.#isRevoked()) this.#forgetMemory();
+        for (const queue of this.#queues) queue.unmap();
+        this.#iotlb.invalidate(command.start, command.last);
+        break;
+      case 'change':
+        this.#plane.change?.(command.change);
+        break;
+      case 'exit':
+        for (const queue of this.#queues) queue.stop('stopped');
+        this.#queues = [];
+        this.#iotlb.clear();
+        this.#plane.close();
+        this.#running = false;
+        break;
+    }
+  }
+
+  #addQueue(setup: QueueSetup): void {
+    const counters = QueueCounters.at(this.#counters, setup.index);
+    const queue = new DeviceQueue(setup, this.#iotlb, counters, this.#device.fd, this.#argument, this.#isRevoked);
+    this.#queues = [...this.#queues.filter((other) => other.index !== setup.index), queue];
+  }
+}

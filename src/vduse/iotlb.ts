@@ -1,0 +1,160 @@
+import { SystemError } from '../sys/error.js';
+import { close } from '../sys/libc.js';
+import { MAP_NORESERVE, MAP_SHARED, mapFile, pageSize, PROT_READ, PROT_WRITE, viewMemory } from '../sys/memory.js';
+import { MemoryRegion, type GuestMemory, type RingMemory } from '../virtio/guest-memory.js';
+import type { IotlbEntry, VduseDevice } from './device.js';
+import type { MappingTable } from './mapping-table.js';
+
+/** Views of at most this are made of a mapping; a buffer may lie across two. */
+const VIEW_BYTES = 2 ** 30;
+
+/** IOVAs up to here are numbers that can be added to. */
+const MAX_IOVA = 2 ** 52;
+
+/** A driver that maps more than this would use up the address space of the server. */
+const MAX_MAPPED_BYTES = 2 ** 42;
+
+/** One entry of the kernel's IOTLB, mapped. */
+interface Mapping {
+  readonly start: number;
+  readonly end: number;
+  /** Where `start` is. */
+  readonly address: number;
+  /** What was mapped: whole pages. */
+  readonly mappedAddress: number;
+  readonly mappedLength: number;
+  readonly readable: boolean;
+  readonly writable: boolean;
+  /** Made as they are asked for, VIEW_BYTES each. */
+  readonly views: (MemoryRegion | undefined)[];
+}
+
+/**
+ * The memory of a device's driver, mapped as it is asked for. What was found is kept until the kernel says that it has
+ * changed; then it must be dropped before that is acknowledged.
+ */
+export class Iotlb implements GuestMemory {
+  readonly #device: VduseDevice;
+  readonly #table: MappingTable;
+  readonly #asid: number;
+  #mappings: Mapping[] = [];
+  #mappedBytes = 0;
+  #last: MemoryRegion | undefined;
+
+  constructor(device: VduseDevice, table: MappingTable, asid = 0) {
+    this.#device = device;
+    this.#table = table;
+    this.#asid = asid;
+  }
+
+  find(iova: number): MemoryRegion | undefined {
+    const last = this.#last;
+    if (last !== undefined && iova >= last.start && iova < last.end) return last;
+    const mapping = this.#mapping(iova);
+    if (!mapping) return undefined;
+    this.#last = view(mapping, iova);
+    return this.#last;
+  }
+
+  ring(iova: number, length: number, alignment: number, writable: boolean): RingMemory | undefined {
+    const mapping = this.#mapping(iova);
+    if (!mapping || iova + length > mapping.end || iova % alignment !== 0) return undefined;
+    if (!(writable ? mapping.writable : mapping.readable)) return undefined;
+    const address = mapping.address + (iova - mapping.start);
+    const page = address - (address % pageSize);
+    const pages = Math.ceil((address + length - page) / pageSize) * pageSize;
+    const buffer = viewMemory(page, pages);
+    return { u16: new Uint16Array(buffer), u32: new Uint32Array(buffer), byteOffset: address - page };
+  }
+
+  /** Drops what overlaps [start, last]. Regions and views that came from it must not be used any more. */
+  invalidate(start: bigint, last: bigint): void {
+    this.#last = undefined;
+    const kept: Mapping[] = [];
+    for (const mapping of this.#mappings) {
+      if (BigInt(mapping.end) <= start || BigInt(mapping.start) > last) kept.push(mapping);
+      else this.#drop(mapping);
+    }
+    this.#mappings = kept;
+  }
+
+  /** Drops everything. */
+  clear(): void {
+    this.#last = undefined;
+    for (const mapping of this.#mappings) this.#drop(mapping);
+    this.#mappings = [];
+  }
+
+  #drop(mapping: Mapping): void {
+    this.#table.remove(mapping.mappedAddress);
+    this.#mappedBytes -= mapping.mappedLength;
+  }
+
+  #mapping(iova: number): Mapping | undefined {
+    for (const mapping of this.#mappings) if (iova >= mapping.start && iova < mapping.end) return mapping;
+    if (!(iova >= 0 && iova < MAX_IOVA)) return undefined;
+    const entry = this.#device.iotlbEntry(BigInt(iova), BigInt(iova), this.#asid);
+    if (!entry) return undefined;
+    try {
+      return this.#map(entry);
+    } finally {
+      close(entry.fd);
+    }
+  }
+
+  /** Maps an entry, unless it is one that cannot be: the driver's doing, and like one that is not there. */
+  #map(entry: IotlbEntry): Mapping | undefined {
+    const start = Number(entry.start);
+    const length = Number(entry.last - entry.start) + 1;
+    const offset = Number(entry.offset);
+    const intoPage = offset % pageSize;
+    const mappedLength = Math.ceil((intoPage + length) / pageSize) * pageSize;
+    if (start + length > MAX_IOVA || offset + length > MAX_IOVA) return undefined;
+    // The rings' views need the alignment that the driver gave their IOVAs.
+    if (start % pageSize !== intoPage || this.#mappedBytes + mappedLength > MAX_MAPPED_BYTES) return undefined;
+    const protection = (entry.readable ? PROT_READ : 0) | (entry.writable ? PROT_WRITE : 0);
+    let mappedAddress: number | undefined;
+    try {
+      mappedAddress = this.#table.add(mappedLength, () =>
+        mapFile('map guest memory', entry.fd, mappedLength, protection, MAP_SHARED | MAP_NORESERVE, offset - intoPage),
+      );
+    } catch (error) {
+      if (error instanceof SystemError) return undefined;
+      throw error;
+    }
+    if (mappedAddress === undefined) return undefined;
+    this.#mappedBytes += mappedLength;
+    const mapping: Mapping = {
+      start,
+      end: start + length,
+      address: mappedAddress + intoPage,
+      mappedAddress,
+      mappedLength,
+      readable: entry.readable,
+      writable: entry.writable,
+      views: [],
+    };
+    this.#mappings.push(mapping);
+    return mapping;
+  }
+}
+
+/** The view of a mapping that an IOVA lies in. */
+function view(mapping: Mapping, iova: number): MemoryRegion {
+  const index = Math.floor((iova - mapping.start) / VIEW_BYTES);
+  const made = mapping.views[index];
+  if (made) return made;
+  const start = mapping.start + index * VIEW_BYTES;
+  const length = Math.min(VIEW_BYTES, mapping.end - start);
+  const address = mapping.address + (start - mapping.start);
+  const region = new MemoryRegion({
+    start,
+    length,
+    address,
+    readable: mapping.readable,
+    writable: mapping.writable,
+    buffer: viewMemory(address, length),
+  });
+  mapping.views[index] = region;
+  return region;
+}

@@ -1,0 +1,33 @@
+import { VDUSE_NAME_MAX } from './uapi.js';
+
+/** A name that no VDUSE instance can have. */
+export class DeviceNameError extends Error {
+  override readonly name = 'DeviceNameError';
+}
+
+const CONTROL_CHARACTER = /\p{Cc}/u;
+
+/**
+ * Checks a name before it becomes part of a path: of the device's node, of sysfs, of the runtime directory.
+ * @returns the name
+ * @throws DeviceNameError
+ */
+export function checkDeviceName(name: string): string {
+  const length = Buffer.byteLength(name);
+  if (length === 0) throw new DeviceNameError('A VDUSE device needs a name');
+  if (length >= VDUSE_NAME_MAX) {
+    throw new DeviceNameError(`The name has ${length} bytes, a VDUSE device's at most ${VDUSE_NAME_MAX - 1}`);
+  }
+  if (name === '.' || name === '..' || name === 'control') {
+    throw new DeviceNameError(`"${name}" cannot be the name of a VDUSE device: /dev/vduse/${name} is something else`);
+  }
+  if (name.includes('/') || CONTROL_CHARACTER.test(name)) {
+    throw new DeviceNameError(`"${JSON.stringify(name).slice(1, -1)}" has a character that is not one of a file name`);
+  }
+  return name;
+}
+
+/** Where the server's file of a device is. @throws DeviceNameError */
+export function devicePath(name: string): string {
+  return `/dev/vduse/${checkDeviceName(name)}`;
+}

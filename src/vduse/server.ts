@@ -1,0 +1,396 @@
+import { EventEmitter } from 'node:events';
+import { existsSync } from 'node:fs';
+import { EPOLLERR, EPOLLIN, EventPoll, openEventfd, signalEventfd } from '../sys/events.js';
+import { close } from '../sys/libc.js';
+import { SystemError } from '../sys/error.js';
+import { Errno } from '../sys/errno.js';
+import { VIRTIO_CONFIG_S_DRIVER_OK, VIRTIO_CONFIG_S_FEATURES_OK } from '../virtio/status.js';
+import { VduseControl, type DeviceIdentity } from './control.js';
+import { QueueCounters, type CounterName, type QueueState } from './counters.js';
+import type { DataPlaneModule } from './data-plane.js';
+import { DataPlaneHost } from './data-plane-host.js';
+import { VduseDevice } from './device.js';
+import type { Answer, Request } from './messages.js';
+import { negotiated, queueSetup } from './negotiation.js';
+import { checkDeviceName } from './name.js';
+
+/** What a server is made of. */
+export interface ServerOptions {
+  readonly name: string;
+  readonly identity: DeviceIdentity;
+  readonly dataPlane: DataPlaneModule;
+  /** How many threads serve the queues; queue i is served by thread i modulo this. 1 by default. */
+  readonly threads?: number;
+  /** Serve the instance of that name that is there already, its server having ended. */
+  readonly takeOver?: boolean;
+}
+
+/** Where a device is in its life. */
+export type ServerState =
+  /** No driver uses it. */
+  | 'idle'
+  /** A driver uses it. */
+  | 'running'
+  /** A driver has suspended it, until it resets it. */
+  | 'suspended'
+  /** The kernel has given it up, because a request was not answered in time: it must be deleted and made anew. */
+  | 'broken'
+  /** It is not served any more. */
+  | 'stopped';
+
+/** What a server says of itself. */
+export interface ServerStatus {
+  readonly name: string;
+  readonly state: ServerState;
+  /** Whether the device is on the vdpa bus. */
+  readonly attached: boolean;
+  /** virtio's status bits, as the driver last set them. */
+  readonly driverStatus: number;
+  readonly deviceId: number;
+  /** What the driver negotiated; 0 before it did. */
+  readonly features: bigint;
+  readonly queueSize: number;
+  readonly queues: readonly QueueStatus[];
+}
+
+export interface QueueStatus extends Record<CounterName, number> {
+  readonly state: QueueState;
+}
+
+interface ServerEvents {
+  /** The state has changed. */
+  state: [ServerState];
+  /** A driver has broken a ring; the queue rests until the device is reset. */
+  broken: [queue: number, reason: string];
+  /** The server cannot go on. */
+  error: [Error];
+}
+
+const DEVICE = 0;
+const WAKE = 1;
+
+/** How long SET_VQ_READY may take until the kernel shows the queue as ready; it does so right after the answer. */
+const READY_WAIT_MS = 1000;
+
+/**
+ * The server of a VDUSE device. It makes the instance, answers what the kernel asks, and starts and stops the data
+ * threads as the driver says. It runs in the main thread and never touches guest memory, so that it can always answer.
+ */
+export class VduseServer extends EventEmitter<ServerEvents> {
+  readonly name: string;
+  readonly #identity: DeviceIdentity;
+  readonly #device: VduseDevice;
+  readonly #host: DataPlaneHost;
+  readonly #counters: SharedArrayBuffer;
+  readonly #poll = new EventPoll();
+  readonly #wake = openEventfd();
+  readonly #ownsInstance: boolean;
+  #state: ServerState = 'idle';
+  #driverStatus = 0;
+  #features = 0n;
+  #started = new Set<number>();
+  #loop: Promise<void> | undefined;
+  #ending = false;
+
+  /**
+   * Makes the instance and its data threads, and begins to answer. The device can be attached to the vdpa bus then.
+   * Where a step fails, those before it are undone.
+   * @throws DeviceNameError, SystemError, and what the data plane throws when it is made
+   */
+  static async start(options: ServerOptions): Promise<VduseServer> {
+    checkDeviceName(options.name);
+    const control = new VduseControl();
+    try {
+      if (options.takeOver !== true) control.create(options.name, options.identity);
+      try {
+        return await VduseServer.#open(options);
+      } catch (error) {
+        if (options.takeOver !== true) control.destroy(options.name);
+        throw error;
+      }
+    } finally {
+      control.close();
+    }
+  }
+
+  static async #open(options: ServerOptions): Promise<VduseServer> {
+    const { identity } = options;
+    const device = VduseDevice.open(options.name);
+    try {
+      const counters = QueueCounters.allocate(identity.queueCount);
+      if (options.takeOver !== true) {
+        for (let queue = 0; queue < identity.queueCount; queue++) device.setUpQueue(queue, identity.queueSize);
+      }
+      const host = await DataPlaneHost.start({
+        device,
+        counters,
+        module: options.dataPlane,
+        queueCount: identity.queueCount,
+        queueSize: identity.queueSize,
+        threads: Math.min(options.threads ?? 1, identity.queueCount),
+      });
+      const server = new VduseServer(options, device, host, counters);
+      if (options.takeOver === true) server.#resume();
+      server.#loop = server.#serve();
+      return server;
+    } catch (error) {
+      device.close();
+      throw error;
+    }
+  }
+
+  private constructor(options: ServerOptions, device: VduseDevice, host: DataPlaneHost, counters: SharedArrayBuffer) {
+    super();
+    this.name = options.name;
+    this.#identity = options.identity;
+    this.#device = device;
+    this.#host = host;
+    this.#counters = counters;
+    this.#ownsInstance = options.takeOver !== true;
+    host.on('broken', (queue, reason) => this.emit('broken', queue, reason));
+    host.on('error', (error) => {
+      this.#fail(error);
+    });
+    this.#poll.add(device.fd, EPOLLIN, DEVICE);
+    this.#poll.add(this.#wake, EPOLLIN, WAKE);
+  }
+
+  get state(): ServerState {
+    return this.#state;
+  }
+
+  /** What the server knows of the device now. */
+  status(): ServerStatus {
+    const { deviceId, queueCount, queueSize } = this.#identity;
+    return {
+      name: this.name,
+      state: this.#state,
+      attached: isAttached(this.name),
+      driverStatus: this.#driverStatus,
+      deviceId,
+      features: this.#features,
+      queueSize,
+      queues: Array.from({ length: queueCount }, (_, index) => {
+        const counters = QueueCounters.at(this.#counters, index);
+        return { state: counters.state, ...counters.read() };
+      }),
+    };
+  }
+
+  /** Writes to the configuration space and tells the driver that it has changed. @throws SystemError */
+  changeConfig(offset: number, bytes: Uint8Array): void {
+    this.#device.setConfig(offset, bytes);
+    try {
+      this.#device.interruptForConfig();
+    } catch (error) {
+      // A driver that does not run the device reads the configuration when it begins to.
+      if (!(error instanceof SystemError && error.errno === Errno.EINVAL)) throw error;
+    }
+  }
+
+  /** Gives every data plane a change of the module's own kind. */
+  change(change: unknown): void {
+    this.#host.change(change);
+  }
+
+  /**
+   * Ends the service: what was begun is completed, the data planes are closed, the instance is destroyed where this
+   * server has made it.
+   * @param keep leave the instance, for another server to take over
+   * @throws SystemError: EBUSY while the device is still on the vdpa bus; it is not served any more all the same
+   */
+  async stop({ keep = false } = {}): Promise<void> {
+    if (this.#state === 'stopped') return;
+    this.#ending = true;
+    signalEventfd(this.#wake);
+    await this.#loop;
+    await this.#host.exit();
+    this.#setState('stopped');
+    this.#poll.close();
+    close(this.#wake);
+    this.#device.close();
+    if (keep || !this.#ownsInstance) return;
+    const control = new VduseControl();
+    try {
+      control.destroy(this.name);
+    } finally {
+      control.close();
+    }
+  }
+
+  async #serve(): Promise<void> {
+    try {
+      while (!this.#ending) {
+        await this.#poll.waitAsync(-1);
+        for (let index = 0; index < this.#poll.count; index++) {
+          if (this.#poll.tag(index) !== DEVICE) continue;
+          if ((this.#poll.events(index) & EPOLLERR) !== 0) {
+            this.#poll.remove(this.#device.fd);
+            await this.#host.stop();
+            this.#setState('broken');
+          }
+        }
+        if (this.#state !== 'broken') await this.#answerAll();
+      }
+    } catch (error) {
+      this.#fail(error instanceof Error ? error : new Error(String(error)));
+    }
+  }
+
+  async #answerAll(): Promise<void> {
+    for (let request = this.#device.readRequest(); request; request = this.#device.readRequest()) {
+      const after = await this.#answer(request);
+      if (after) await after();
+    }
+  }
+
+  /** Answers a request. @returns what is to be done when the kernel has the answer */
+  async #answer(request: Request): Promise<(() => void | Promise<void>) | undefined> {
+    const respond = (answer: Answer): void => {
+      this.#device.respond(request.id, answer);
+    };
+    switch (request.type) {
+      case 'get-queue-state':
+        respond({ ok: true, queueState: { queue: request.queue, availableIndex: this.#position(request.queue) } });
+        return undefined;
+      case 'set-status':
+        return this.#setStatus(request.status, respond);
+      case 'update-iotlb':
+        await this.#host.invalidate(request.start, request.last);
+        respond({ ok: true });
+        return undefined;
+      case 'set-group-asid':
+        respond({ ok: request.group === 0 && request.asid === 0 });
+        return undefined;
+      case 'set-queue-ready':
+        return this.#setQueueReady(request.queue, request.ready, respond);
+      case 'suspend':
+        await this.#host.stop();
+        this.#started.clear();
+        if (this.#state === 'running') this.#setState('suspended');
+        respond({ ok: true });
+        return undefined;
+      case 'unknown':
+        respond({ ok: false });
+        return undefined;
+    }
+  }
+
+  async #setStatus(status: number, respond: (answer: Answer) => void): Promise<(() => void) | undefined> {
+    const added = status & ~this.#driverStatus;
+    if (status === 0) {
+      await this.#host.stop();
+      this.#started.clear();
+      this.#driverStatus = 0;
+      this.#features = 0n;
+      this.#setState('idle');
+      respond({ ok: true });
+      return undefined;
+    }
+    if ((added & (VIRTIO_CONFIG_S_FEATURES_OK | VIRTIO_CONFIG_S_DRIVER_OK)) !== 0) {
+      const features = negotiated(this.#device.driverFeatures(), this.#identity.features);
+      if (features === undefined) {
+        respond({ ok: false });
+        return undefined;
+      }
+      this.#features = features;
+    }
+    this.#driverStatus = status;
+    respond({ ok: true });
+    if ((added & VIRTIO_CONFIG_S_DRIVER_OK) === 0) return undefined;
+    return () => {
+      this.#run(false);
+    };
+  }
+
+  /** Lets the data threads serve the queues that the driver has made ready. */
+  #run(resume: boolean): void {
+    const queues = [];
+    for (let index = 0; index < this.#identity.queueCount; index++) {
+      const setup = queueSetup(index, this.#device.queueInfo(index), this.#features, this.#identity.queueSize, resume);
+      if (setup === 'not ready') continue;
+      if (setup === 'invalid') {
+        this.emit('broken', index, 'its size or its place in memory cannot be');
+        continue;
+      }
+      queues.push(setup);
+      this.#started.add(index);
+    }
+    this.#host.run(this.#features, queues);
+    this.#setState('running');
+  }
+
+  async #setQueueReady(
+    index: number,
+    ready: boolean,
+    respond: (answer: Answer) => void,
+  ): Promise<(() => Promise<void>) | undefined> {
+    if (this.#state !== 'running' || this.#started.has(index) === ready) {
+      respond({ ok: true });
+      return undefined;
+    }
+    if (!ready) {
+      await this.#host.stopQueue(index);
+      this.#started.delete(index);
+      respond({ ok: true });
+      return undefined;
+    }
+    respond({ ok: true });
+    return async () => {
+      for (let waited = 0; waited < READY_WAIT_MS; waited++) {
+        const setup = queueSetup(index, this.#device.queueInfo(index), this.#features, this.#identity.queueSize, false);
+        if (typeof setup === 'object') {
+          this.#host.runQueue(setup);
+          this.#started.add(index);
+          return;
+        }
+        await new Promise((resolve) => setTimeout(resolve, 1));
+      }
+      this.emit('broken', index, 'its size or its place in memory cannot be');
+    };
+  }
+
+  /** The available index at which the device goes on in a queue. */
+  #position(index: number): number {
+    if (index >= this.#identity.queueCount) return 0;
+    const { state, usedIndex } = QueueCounters.at(this.#counters, index);
+    return state === 'stopped' && usedIndex === 0 ? this.#device.queueInfo(index).availableIndex : usedIndex;
+  }
+
+  /** Goes on where another server has ended. */
+  #resume(): void {
+    const features = negotiated(this.#device.driverFeatures(), this.#identity.features);
+    if (features === undefined || !this.#driverRuns()) return;
+    this.#features = features;
+    this.#driverStatus = VIRTIO_CONFIG_S_FEATURES_OK | VIRTIO_CONFIG_S_DRIVER_OK;
+    this.#run(true);
+  }
+
+  /** Whether the driver has said DRIVER_OK: the kernel does not tell, but refuses interrupts before. */
+  #driverRuns(): boolean {
+    try {
+      this.#device.interruptForConfig();
+      return true;
+    } catch (error) {
+      if (error instanceof SystemError && error.errno === Errno.EINVAL) return false;
+      throw error;
+    }
+  }
+
+  #setState(state: ServerState): void {
+    if (this.#state === state) return;
+    this.#state = state;
+    this.emit('state', state);
+  }
+
+  #fail(error: Error): void {
+    this.#ending = true;
+    signalEventfd(this.#wake);
+    this.emit('error', error);
+  }
+}
+
+/** Whether a device of that name is on the vdpa bus. */
+function isAttached(name: string): boolean {
+  return existsSync(`/sys/bus/vdpa/devices/${name}`);
+}

@@ -1,0 +1,46 @@
+/** The entry of a data thread. */
+import { parentPort, workerData, type MessagePort } from 'node:worker_threads';
+import type { CreateDataPlane } from './data-plane.js';
+import { DataThread, type Notice } from './data-thread.js';
+import { VduseDevice } from './device.js';
+
+/** What a data thread is started with. */
+export interface DataThreadStart {
+  readonly module: string;
+  readonly options: unknown;
+  readonly deviceFd: number;
+  readonly apiVersion: bigint;
+  readonly queueCount: number;
+  readonly queueSize: number;
+  readonly queues: readonly number[];
+  readonly kick: number;
+  readonly commands: MessagePort;
+  readonly words: SharedArrayBuffer;
+  readonly mappings: SharedArrayBuffer;
+  readonly counters: SharedArrayBuffer;
+  readonly shared: SharedArrayBuffer;
+}
+
+const start = workerData as DataThreadStart;
+const notify = (notice: Notice): void => {
+  parentPort?.postMessage(notice);
+};
+
+const { createDataPlane } = (await import(start.module)) as { createDataPlane: CreateDataPlane<unknown> };
+const watched: number[] = [];
+const plane = await createDataPlane(start.options, {
+  queueCount: start.queueCount,
+  queueSize: start.queueSize,
+  queues: start.queues,
+  shared: new Int32Array(start.shared),
+  watch: (fd) => void watched.push(fd),
+});
+const thread = new DataThread({
+  ...start,
+  device: new VduseDevice(start.deviceFd, start.apiVersion),
+  plane,
+  watched,
+  notify,
+});
+notify({ type: 'ready' });
+thread.run();
