@@ -1,0 +1,224 @@
+import { Errno } from '../sys/errno.js';
+import { SystemError } from '../sys/error.js';
+import { ioctl } from '../sys/ioctl.js';
+import { NativeBuffer } from '../sys/memory.js';
+import { Structure } from './structure.js';
+import * as uapi from './uapi.js';
+
+/** The number of an I/O address space in its /dev/iommu file. */
+export type IoasId = number & { readonly brand: 'IoasId' };
+
+/** I/O virtual addresses from `start` to `last`, both included. */
+export interface IovaRange {
+  readonly start: bigint;
+  readonly last: bigint;
+}
+
+/** Where mappings may lie. */
+export interface IovaRanges {
+  /** Ascending. They narrow when devices are attached. */
+  readonly ranges: readonly IovaRange[];
+  /** What the start and the length of a mapping must be multiples of, in bytes: a power of two, at most a page. */
+  readonly alignment: bigint;
+}
+
+/** What devices may do with a mapping. */
+export type Access = 'read' | 'write' | 'read-write';
+
+/** What every mapping is made with. */
+export interface MapOptions {
+  /** In bytes. */
+  readonly length: bigint;
+  /** Where to put it; the kernel chooses a place where absent. */
+  readonly iova?: bigint;
+  readonly access: Access;
+}
+
+const endOfIovas = 0xffff_ffff_ffff_ffffn;
+const rangeSize = 16;
+
+/**
+ * An I/O address space: what devices see as memory. Made by {@link Iommufd.allocateIoas}.
+ *
+ * Every method throws SystemError; see {@link Iommufd}.
+ */
+export class Ioas {
+  readonly id: IoasId;
+  readonly #fd: number;
+
+  /** @param fd the /dev/iommu file that it is in */
+  constructor(fd: number, id: IoasId) {
+    this.#fd = fd;
+    this.id = id;
+  }
+
+  /** Where mappings may lie at this moment (IOMMU_IOAS_IOVA_RANGES). */
+  iovaRanges(): IovaRanges {
+    for (let room = 64; ;) {
+      const buffer = new NativeBuffer(room * rangeSize);
+      try {
+        const argument = new Structure(32).u32(4, this.id).u32(8, room).u64(16, BigInt(buffer.address));
+        const whole = this.#askRanges(argument);
+        const count = argument.readU32(8);
+        if (!whole) {
+          room = count; // How many there are; by the next call they may be more.
+          continue;
+        }
+        return { ranges: readRanges(buffer, count), alignment: argument.readU64(24) };
+      } finally {
+        buffer.free();
+      }
+    }
+  }
+
+  /**
+   * Keeps ranges open, whatever devices come: a device that would narrow them cannot be attached, and the kernel chooses
+   * places only in them (IOMMU_IOAS_ALLOW_IOVAS). The list replaces the one before; an empty one allows all.
+   * @throws SystemError EADDRINUSE where one is narrowed already; EINVAL where they overlap or are empty
+   */
+  allowIovas(ranges: readonly IovaRange[]): void {
+    const buffer = new NativeBuffer(Math.max(ranges.length, 1) * rangeSize);
+    try {
+      const words = new BigUint64Array(buffer.u8.buffer);
+      for (const [index, { start, last }] of ranges.entries()) words.set([start, last], index * 2);
+      const argument = new Structure(24).u32(4, this.id).u32(8, ranges.length).u64(16, BigInt(buffer.address));
+      this.#call('allow I/O virtual addresses', uapi.IOMMU_IOAS_ALLOW_IOVAS, argument);
+    } finally {
+      buffer.free();
+    }
+  }
+
+  /**
+   * Maps memory of this process (IOMMU_IOAS_MAP).
+   * @param options.address where it is, as mmap(2) gave it. Memory of JavaScript's own has no address that stays
+   * @returns the first I/O virtual address
+   * @throws SystemError EEXIST where something is mapped there; ENOSPC where no place is left in the allowed ranges; EINVAL
+   *   for what is not aligned; EOVERFLOW past the end of all addresses
+   */
+  map(options: MapOptions & { readonly address: bigint }): bigint {
+    const argument = new Structure(40)
+      .u32(4, mapFlags(options))
+      .u32(8, this.id)
+      .u64(16, options.address)
+      .u64(24, options.length)
+      .u64(32, options.iova ?? 0n);
+    this.#call('map memory for devices', uapi.IOMMU_IOAS_MAP, argument);
+    return argument.readU64(32);
+  }
+
+  /**
+   * Maps a file that lies in memory: a memfd, or a DMA buffer of VFIO (IOMMU_IOAS_MAP_FILE, Linux 6.13).
+   * @param options.start from which byte of the file on
+   * @returns the first I/O virtual address
+   * @throws SystemError as {@link map} does; EBADF. Another kind of file is refused when a device is to use it
+   */
+  mapFile(options: MapOptions & { readonly fd: number; readonly start: bigint }): bigint {
+    const argument = new Structure(40)
+      .u32(4, mapFlags(options))
+      .u32(8, this.id)
+      .s32(12, options.fd)
+      .u64(16, options.start)
+      .u64(24, options.length)
+      .u64(32, options.iova ?? 0n);
+    this.#call('map a file for devices', uapi.IOMMU_IOAS_MAP_FILE, argument);
+    return argument.readU64(32);
+  }
+
+  /**
+   * Maps what is mapped in another address space of the same file here as well; the memory is pinned once
+   * (IOMMU_IOAS_COPY). The source may be this one.
+   * @param options.sourceIova where it is there: within one mapping
+   * @returns the first I/O virtual address here
+   */
+  copyFrom(source: Ioas, options: MapOptions & { readonly sourceIova: bigint }): bigint {
+    const argument = new Structure(40)
+      .u32(4, mapFlags(options))
+      .u32(8, this.id)
+      .u32(12, source.id)
+      .u64(16, options.length)
+      .u64(24, options.iova ?? 0n)
+      .u64(32, options.sourceIova);
+    this.#call('copy a mapping for devices', uapi.IOMMU_IOAS_COPY, argument);
+    return argument.readU64(24);
+  }
+
+  /**
+   * Unmaps all mappings from `iova` on, for `length` bytes (IOMMU_IOAS_UNMAP). None may lie across a border.
+   * @returns how many bytes were mapped there
+   * @throws SystemError ENOENT where nothing is, or a mapping would be cut
+   */
+  unmap(iova: bigint, length: bigint): bigint {
+    const argument = new Structure(24).u32(4, this.id).u64(8, iova).u64(16, length);
+    this.#call('unmap memory from devices', uapi.IOMMU_IOAS_UNMAP, argument);
+    return argument.readU64(16);
+  }
+
+  /** Unmaps everything. @returns how many bytes were mapped */
+  unmapAll(): bigint {
+    try {
+      return this.unmap(0n, endOfIovas);
+    } catch (error) {
+      // Older kernels say so where there is nothing to unmap.
+      if (error instanceof SystemError && error.errno === Errno.ENOENT) return 0n;
+      throw error;
+    }
+  }
+
+  /** Whether pages that lie together are given to the IOMMU as large ones (IOMMU_OPTION_HUGE_PAGES); true at first. */
+  get hugePages(): boolean {
+    return this.#hugePagesOption(uapi.IOMMU_OPTION_OP_GET, 0n).readU64(16) === 1n;
+  }
+
+  /** @throws SystemError EINVAL where a mapping is not aligned to pages already */
+  set hugePages(on: boolean) {
+    this.#hugePagesOption(uapi.IOMMU_OPTION_OP_SET, on ? 1n : 0n);
+  }
+
+  /** Destroys it, with all its mappings (IOMMU_DESTROY). @throws SystemError EBUSY while a device uses it */
+  destroy(): void {
+    this.#call('destroy an I/O address space', uapi.IOMMU_DESTROY, new Structure(8).u32(4, this.id));
+  }
+
+  /** False where there was not room for all of them. */
+  #askRanges(argument: Structure): boolean {
+    try {
+      this.#call('read the ranges of I/O virtual addresses', uapi.IOMMU_IOAS_IOVA_RANGES, argument);
+      return true;
+    } catch (error) {
+      if (error instanceof SystemError && error.errno === Errno.EMSGSIZE) return false;
+      throw error;
+    }
+  }
+
+  #hugePagesOption(operation: number, value: bigint): Structure {
+    const argument = new Structure(24)
+      .u32(4, uapi.IOMMU_OPTION_HUGE_PAGES)
+      .u16(8, operation)
+      .u32(12, this.id)
+      .u64(16, value);
+    this.#call('huge pages of an I/O address space', uapi.IOMMU_OPTION, argument);
+    return argument;
+  }
+
+  #call(operation: string, request: number, argument: Structure): void {
+    ioctl(operation, this.#fd, request, argument.bytes);
+  }
+}
+
+function readRanges(buffer: NativeBuffer, count: number): IovaRange[] {
+  const words = new BigUint64Array(buffer.u8.buffer);
+  return Array.from({ length: count }, (_, index) => ({
+    start: words[index * 2] ?? 0n,
+    last: words[index * 2 + 1] ?? 0n,
+  }));
+}
+
+const accessFlags = {
+  read: uapi.IOMMU_IOAS_MAP_READABLE,
+  write: uapi.IOMMU_IOAS_MAP_WRITEABLE,
+  'read-write': uapi.IOMMU_IOAS_MAP_READABLE | uapi.IOMMU_IOAS_MAP_WRITEABLE,
+} as const;
+
+function mapFlags({ access, iova }: MapOptions): number {
+  return accessFlags[access] | (iova === undefined ? 0 : uapi.IOMMU_IOAS_MAP_FIXED_IOVA);
+}

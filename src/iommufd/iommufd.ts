@@ -1,0 +1,99 @@
+import { closeSync, openSync } from 'node:fs';
+import { Errno } from '../sys/errno.js';
+import { SystemError } from '../sys/error.js';
+import { ioctl } from '../sys/ioctl.js';
+import { Ioas, type IoasId } from './ioas.js';
+import { Structure } from './structure.js';
+import * as uapi from './uapi.js';
+
+/** Against whose RLIMIT_MEMLOCK pinned memory counts. */
+export type RlimitMode = 'user' | 'process';
+
+/**
+ * A file of /dev/iommu: I/O address spaces, and what is mapped in them, for devices that user space drives (VFIO, and
+ * VDUSE servers that hand memory on). Documentation/userspace-api/iommufd.rst describes it.
+ *
+ * Everything in it ends when it is closed. Every method throws SystemError: ENOENT for an object that is not there, EBUSY
+ * for one in use, EOPNOTSUPP for what this kernel does not know, ENOTTY for a request that is newer than it.
+ */
+export class Iommufd {
+  /** The file descriptor, to be given to VFIO (VFIO_DEVICE_BIND_IOMMUFD). */
+  readonly fd: number;
+  #open = true;
+
+  private constructor(fd: number) {
+    this.fd = fd;
+  }
+
+  /** Opens /dev/iommu. @throws SystemError ENOENT where the kernel has none; EACCES */
+  static open(path = '/dev/iommu'): Iommufd {
+    try {
+      return new Iommufd(openSync(path, 'r+'));
+    } catch (cause) {
+      if (!(cause instanceof Error && 'errno' in cause && typeof cause.errno === 'number')) throw cause;
+      const errno = -cause.errno;
+      const hint = openHints[errno];
+      throw new SystemError({ operation: `open ${path}`, errno, cause, ...(hint !== undefined && { hint }) });
+    }
+  }
+
+  /** Makes an empty I/O address space (IOMMU_IOAS_ALLOC). */
+  allocateIoas(): Ioas {
+    const argument = new Structure(12);
+    ioctl('allocate an I/O address space', this.fd, uapi.IOMMU_IOAS_ALLOC, argument.bytes);
+    return new Ioas(this.fd, argument.readU32(8) as IoasId);
+  }
+
+  /** Who pays for pinned memory: all processes of the user together, or each its own (IOMMU_OPTION_RLIMIT_MODE). */
+  get rlimitMode(): RlimitMode {
+    const argument = this.#rlimitOption(uapi.IOMMU_OPTION_OP_GET, 0n);
+    return argument.readU64(16) === 0n ? 'user' : 'process';
+  }
+
+  /**
+   * Takes CAP_SYS_RESOURCE.
+   * @throws SystemError EPERM without it; EBUSY once there is an object, and on kernels that count one from the start
+   */
+  set rlimitMode(mode: RlimitMode) {
+    this.#rlimitOption(uapi.IOMMU_OPTION_OP_SET, mode === 'process' ? 1n : 0n);
+  }
+
+  /** The address space that old VFIO programs use; undefined where there is none yet (IOMMU_VFIO_IOAS_GET). */
+  get vfioIoas(): Ioas | undefined {
+    const argument = new Structure(12).u16(8, uapi.IOMMU_VFIO_IOAS_GET);
+    try {
+      ioctl('get the VFIO compatibility address space', this.fd, uapi.IOMMU_VFIO_IOAS, argument.bytes);
+    } catch (error) {
+      if (error instanceof SystemError && error.errno === Errno.ENODEV) return undefined;
+      throw error;
+    }
+    return new Ioas(this.fd, argument.readU32(4) as IoasId);
+  }
+
+  /** Sets it (IOMMU_VFIO_IOAS_SET), or takes it away (IOMMU_VFIO_IOAS_CLEAR), which destroys nothing. */
+  set vfioIoas(ioas: Ioas | undefined) {
+    const argument = new Structure(12);
+    if (ioas === undefined) argument.u16(8, uapi.IOMMU_VFIO_IOAS_CLEAR);
+    else argument.u32(4, ioas.id).u16(8, uapi.IOMMU_VFIO_IOAS_SET);
+    ioctl('set the VFIO compatibility address space', this.fd, uapi.IOMMU_VFIO_IOAS, argument.bytes);
+  }
+
+  /** Closes the file, and with it all that was made through it. Calling it again does nothing. */
+  close(): void {
+    if (!this.#open) return;
+    this.#open = false;
+    closeSync(this.fd);
+  }
+
+  #rlimitOption(operation: number, value: bigint): Structure {
+    const argument = new Structure(24).u32(4, uapi.IOMMU_OPTION_RLIMIT_MODE).u16(8, operation).u64(16, value);
+    ioctl('the rlimit mode of iommufd', this.fd, uapi.IOMMU_OPTION, argument.bytes);
+    return argument;
+  }
+}
+
+const openHints: Readonly<Partial<Record<number, string>>> = {
+  [Errno.ENOENT]: 'The kernel has no iommufd: load its module (modprobe iommufd) or build it with CONFIG_IOMMUFD',
+  [Errno.EACCES]: 'Only root may, unless the node is given to others',
+  [Errno.EPERM]: 'Only root may, unless the node is given to others',
+};

@@ -1,0 +1,43 @@
+/** The bytes of an ioctl's argument, in the machine's own byte order. */
+
+const littleEndian = new Uint8Array(Uint32Array.of(1).buffer)[0] === 1;
+
+/** A `struct` of the kernel's: numbers at offsets. The first u32 is its own size, as every argument of iommufd has it. */
+export class Structure {
+  readonly bytes: Uint8Array;
+  readonly #view: DataView;
+
+  constructor(size: number) {
+    this.bytes = new Uint8Array(size);
+    this.#view = new DataView(this.bytes.buffer);
+    this.u32(0, size);
+  }
+
+  u16(offset: number, value: number): this {
+    this.#view.setUint16(offset, value, littleEndian);
+    return this;
+  }
+
+  u32(offset: number, value: number): this {
+    this.#view.setUint32(offset, value, littleEndian);
+    return this;
+  }
+
+  s32(offset: number, value: number): this {
+    this.#view.setInt32(offset, value, littleEndian);
+    return this;
+  }
+
+  u64(offset: number, value: bigint): this {
+    this.#view.setBigUint64(offset, value, littleEndian);
+    return this;
+  }
+
+  readU32(offset: number): number {
+    return this.#view.getUint32(offset, littleEndian);
+  }
+
+  readU64(offset: number): bigint {
+    return this.#view.getBigUint64(offset, littleEndian);
+  }
+}
