@@ -7,14 +7,20 @@ import { vdpa } from '../support/command-line.js';
 // Exchanges of iproute2's vdpa with a kernel: given the same answers, this tool asks and prints the same, to the byte.
 const skip = !littleEndian && 'the recordings are those of a little-endian machine';
 
+/** What is different on purpose: iproute2 takes the first queue of a device without MQ for its control queue. */
+function asThisToolSays(theirs: string): string {
+  return theirs.replace('queue_type control_vq rx packets', 'queue_type rx rx packets');
+}
+
 describe('recorded commands', { skip }, () => {
   for (const name of goldenNames()) {
     const golden = readGolden(name);
     it(golden.command, async () => {
       const peer = replay(golden);
       const { status, stdout, stderr } = await vdpa(golden.command.split(' ').slice(1), { openTransport: () => peer });
-      const { status: theirStatus, stdout: theirStdout, stderr: theirStderr } = golden;
-      assert.deepEqual({ status, stdout, stderr }, { status: theirStatus, stdout: theirStdout, stderr: theirStderr });
+      assert.equal(stdout, asThisToolSays(golden.stdout));
+      assert.equal(stderr, golden.stderr);
+      assert.equal(status, golden.status);
       assert.deepEqual(
         peer.requests.map(({ type, flags, payload }) => ({ type, flags, payload })),
         requestsOf(golden).map(({ type, flags, payload }) => ({ type, flags, payload })),
