@@ -82,6 +82,15 @@ const dev: Branch = {
   ],
 };
 
+const host: Branch = {
+  words: ['host'],
+  summary: 'whether this machine is ready for vdpa',
+  abbreviable: false,
+  bare: 'show',
+  shortHelp: false,
+  children: [{ words: ['show'], abbreviable: false, load: () => import('../commands/host/show.js') }],
+};
+
 /** All commands. The order is that in which iproute2 tries the words: the first that matches is taken. */
 export const tree: Branch = {
   words: ['vdpa'],
@@ -89,5 +98,5 @@ export const tree: Branch = {
   abbreviable: false,
   bare: 'help',
   shortHelp: true,
-  children: [mgmtdev, dev],
+  children: [mgmtdev, dev, host],
 };

@@ -1,0 +1,19 @@
+import { VdpaCommand } from '../../cli/command.js';
+import { expectNoMore } from '../../cli/grammar.js';
+import { machineBus } from '../../cli/machine.js';
+import type { Session } from '../../cli/session.js';
+import { reportHost } from '../../host/report.js';
+import { renderHost } from '../../render/host.js';
+
+export default class HostShow extends VdpaCommand {
+  static override summary = 'show whether this machine is ready for vdpa, and what to do';
+  static override usage = ['vdpa host show'];
+
+  async execute(session: Session, words: readonly string[]): Promise<void> {
+    expectNoMore(words);
+    const report = await reportHost(await machineBus(session), () => session.client());
+    session.printer.openSection('host');
+    renderHost(session.printer, report);
+    session.printer.closeSection();
+  }
+}

@@ -1,0 +1,75 @@
+import type { HostReport, Part } from '../host/report.js';
+import { vdpaCommandName } from '../vdpa/command-names.js';
+import { className, deviceClasses } from '../virtio/classes.js';
+import { formatHandle } from '../vdpa/model.js';
+import type { Printer } from './printer.js';
+
+/** Prints whether a machine is ready for vDPA: a subject a line, with what to do behind what is missing. */
+export function renderHost(printer: Printer, report: HostReport): void {
+  printer.openRecord('machine');
+  printer.string('kernel', report.kernel, 'kernel ');
+  printer.boolean('ready', report.advice.length === 0, ' ready ');
+  printer.closeRecord();
+  renderRows(printer, 'advice', report.advice, (advice) => {
+    printer.string('do', advice, '');
+  });
+  renderPart(printer, 'vdpa_family', report.family, ({ family }) => {
+    printer.number('id', family.id, ' id ');
+    printer.number('version', family.version, ' version ');
+    printer.openList('operations');
+    for (const { command } of family.operations) printer.item(vdpaCommandName(command));
+    printer.closeList();
+  });
+  renderRows(printer, 'module', report.modules, ({ name, state, purpose, advice }) => {
+    printer.string('name', name, '');
+    printer.string('state', state, ' ');
+    printer.string('purpose', purpose, ': ');
+    if (advice !== undefined) printer.string('advice', advice, '; ');
+  });
+  renderRows(printer, 'mgmtdev', report.managementDevices, (device) => {
+    printer.string('name', formatHandle(device), '');
+    const classes = deviceClasses(device.supportedClasses ?? 0n).map((id) => className(id) ?? `class ${id}`);
+    printer.string('classes', classes.join(','), ' classes ');
+  });
+  renderRows(printer, 'bus_driver', report.busDrivers, (driver) => {
+    printer.string('name', driver, '');
+  });
+  renderPart(printer, 'vduse', report.vduse, ({ apiVersion, features }) => {
+    printer.string('node', '/dev/vduse/control', ' ');
+    printer.number('api_version', apiVersion, ' api_version ');
+    printer.string('features', `0x${features.toString(16)}`, ' features ');
+  });
+  renderRows(printer, 'vhost', report.vhostNodes, ({ node, device }) => {
+    printer.string('node', node, '');
+    printer.string('device', device, ' device ');
+  });
+  renderPart(printer, 'iommu', report.iommu, ({ ranges, alignment }) => {
+    printer.string('node', '/dev/iommu', ' ');
+    printer.number('iova_alignment', alignment, ' iova_alignment ');
+    printer.openList('iova_ranges');
+    for (const { start, last } of ranges) printer.item(`0x${start.toString(16)}-0x${last.toString(16)}`);
+    printer.closeList();
+  });
+  printer.openRecord('capabilities');
+  printer.boolean('net_admin', report.capabilities.netAdmin, 'net_admin ');
+  printer.boolean('dac_override', report.capabilities.dacOverride, ' dac_override ');
+  printer.closeRecord();
+}
+
+function renderPart<T>(printer: Printer, name: string, part: Part<T>, tell: (part: T) => void): void {
+  printer.openRecord(name);
+  printer.boolean('present', part.present, 'present ');
+  if (part.present) tell(part);
+  else printer.string('advice', part.advice, '; ');
+  printer.closeRecord();
+}
+
+function renderRows<T>(printer: Printer, name: string, items: readonly T[], tell: (item: T) => void): void {
+  printer.openRows(name);
+  for (const item of items) {
+    printer.openRow();
+    tell(item);
+    printer.closeRow();
+  }
+  printer.closeRows();
+}
