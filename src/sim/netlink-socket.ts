@@ -108,16 +108,21 @@ export class NetlinkSocketEnd {
     }
   }
 
+  /** How long the next datagram is; undefined where there is none. */
+  get waiting(): number | undefined {
+    return this.#queue[0]?.length;
+  }
+
   /**
-   * Gives the next datagram, if there is one, to a reader with a buffer of `size` bytes; a dump under way then writes
-   * its next one.
+   * Gives the next datagram, if there is one, to a reader with a buffer of `size` bytes; what does not fit there is
+   * lost. A dump under way then writes its next datagram, up to the size of the largest buffer seen.
    */
   receive(size: number): Uint8Array | undefined {
     const datagram = this.#queue.shift();
     if (datagram === undefined) return undefined;
     this.#largestRead = Math.max(this.#largestRead, Math.min(size, largestDatagramSize));
     if (this.#running !== undefined) this.#continueDump(this.#running);
-    return datagram;
+    return datagram.length > size ? datagram.subarray(0, size) : datagram;
   }
 
   #take(request: NetlinkRequest): void {

@@ -47,7 +47,7 @@ export class SimulatedTransport implements NetlinkTransport {
   }
 
   receive(timeoutMs: number): Uint8Array | Promise<Uint8Array> {
-    const datagram = this.#end.receive(this.#receiveBufferSize);
+    const datagram = this.#end.receive(Math.max(this.#receiveBufferSize, this.#end.waiting ?? 0));
     if (datagram === undefined) return timeOut(timeoutMs);
     const elapsed = this.#elapse();
     return elapsed === undefined ? datagram : elapsed.then(() => datagram);

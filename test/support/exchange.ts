@@ -1,43 +1,68 @@
-/** The same exchange with two kernels, and where their answers part. */
-import { littleEndian, viewOf } from '../../src/netlink/bytes.js';
-import { decodeMessages } from '../../src/netlink/message.js';
+/** The same exchange with two kernels, and what they answered. */
+import { align, littleEndian, viewOf } from '../../src/netlink/bytes.js';
+import { CTRL_CMD_NEWFAMILY, GENL_ID_CTRL } from '../../src/netlink/genl-constants.js';
+import { AttributeList } from '../../src/netlink/attribute.js';
+import { messageHeaderLength } from '../../src/netlink/message.js';
+import { concat } from './peer.js';
 
-/** One end of an exchange: the machine's kernel or a simulated one. */
+/** The near end of a socket to the machine's kernel or to a simulated one. */
 export interface NetlinkEnd {
   send(datagram: Uint8Array): void;
+  /** The next datagram for a reader with a buffer of `size` bytes; undefined where none waits. */
   receive(size: number): Uint8Array | undefined;
   close(): void;
 }
 
-/** What is done to an end: a datagram to send, or the size of a buffer to read one with. */
-export type Step = { readonly send: Uint8Array } | { readonly read: number };
+/** What is done to an end: a datagram to send; one to read with a buffer of so many bytes; all that are there. */
+export type Step = { readonly send: Uint8Array } | { readonly read: number } | { readonly drain: number };
 
-/** The answers of one end, a datagram each; null where none was there to read. */
-export function play(end: NetlinkEnd, steps: readonly Step[]): (Uint8Array | null)[] {
-  const answers: (Uint8Array | null)[] = [];
+/** A request, and all that is answered to it. */
+export function ask(datagram: Uint8Array, size = 32_768): Step[] {
+  return [{ send: datagram }, { drain: size }];
+}
+
+/** What an end answers: hexadecimal digits of each datagram, `nothing` where one was to be read and none was there. */
+export function play(end: NetlinkEnd, steps: readonly Step[]): string[] {
+  const answers: string[] = [];
   for (const step of steps) {
-    if ('send' in step) end.send(step.send);
-    else answers.push(withoutPort(end.receive(step.read)));
+    if ('send' in step) {
+      end.send(step.send);
+    } else if ('read' in step) {
+      const datagram = end.receive(step.read);
+      answers.push(datagram === undefined ? 'nothing' : digits(datagram));
+    } else {
+      for (let datagram = end.receive(step.drain); datagram !== undefined; datagram = end.receive(step.drain)) {
+        answers.push(digits(datagram));
+      }
+    }
   }
   return answers;
 }
 
-/** A datagram with the port of its messages, which is the socket's own, set to 0. */
-function withoutPort(datagram: Uint8Array | undefined): Uint8Array | null {
-  if (datagram === undefined) return null;
+/**
+ * A datagram in hexadecimal digits, less what differs between two machines: the socket's port, and generic netlink
+ * families other than `nlctrl` and `vdpa`, of which every kernel has some of its own.
+ */
+function digits(datagram: Uint8Array): string {
   const view = viewOf(datagram);
-  for (let at = 0; at + 16 <= datagram.length; at += (view.getUint32(at, littleEndian) + 3) & ~3) {
+  const kept: Uint8Array[] = [];
+  let at = 0;
+  while (at + messageHeaderLength <= datagram.length) {
+    const length = view.getUint32(at, littleEndian);
+    if (length < messageHeaderLength) break;
     view.setUint32(at + 12, 0, littleEndian);
-    if (view.getUint32(at, littleEndian) < 16) break;
+    const message = datagram.subarray(at, at + align(length));
+    if (!isForeignFamily(message)) kept.push(message);
+    at += align(length);
   }
-  return datagram;
+  kept.push(datagram.subarray(at));
+  return Buffer.from(concat(...kept)).toString('hex');
 }
 
-/** A datagram for people: its messages, in hexadecimal digits. */
-export function describeDatagram(datagram: Uint8Array | null): string {
-  if (datagram === null) return 'nothing';
-  const messages = decodeMessages(datagram).map(
-    ({ type, flags, payload }) => `type ${type} flags ${flags.toString(16)} ${Buffer.from(payload).toString('hex')}`,
-  );
-  return messages.join('\n      ');
+function isForeignFamily(message: Uint8Array): boolean {
+  const view = viewOf(message);
+  if (view.getUint16(4, littleEndian) !== GENL_ID_CTRL || message[messageHeaderLength] !== CTRL_CMD_NEWFAMILY)
+    return false;
+  const name = AttributeList.parse(message.subarray(messageHeaderLength + 4)).string(2);
+  return name !== 'nlctrl' && name !== 'vdpa';
 }
