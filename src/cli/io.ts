@@ -52,20 +52,30 @@ export function processArguments(): string[] {
   return raw.length > words.length ? raw.slice(-words.length) : words;
 }
 
-/** The error number of node:fs's error, which is negative there. */
-function errnoOf(error: unknown): number {
+/** The error number of an error that node:fs threw, which is negative there. */
+export function errnoOf(error: unknown): number {
   return error instanceof Error && 'errno' in error && typeof error.errno === 'number' ? -error.errno : Errno.EIO;
 }
 
-/** Writes all of a text, also where the other end is a pipe that takes a part at a time or is not ready. */
+/** Makes a call of node:fs again for as long as the other end, of a pipe that does not block, is not ready. */
+export function whenReady<Result>(call: () => Result): Result {
+  for (;;) {
+    try {
+      return call();
+    } catch (error) {
+      if (errnoOf(error) !== Errno.EAGAIN) throw error;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, napMs);
+    }
+  }
+}
+
+const napMs = 1;
+
+/** Writes all of a text, also where the other end takes a part at a time. */
 function writeAll(fd: number, text: string): void {
   let bytes = encodeText(text);
   while (bytes.length > 0) {
-    try {
-      bytes = bytes.subarray(writeSync(fd, bytes));
-    } catch (error) {
-      if (!(error instanceof Error && 'code' in error && error.code === 'EAGAIN')) throw error;
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1);
-    }
+    const left = bytes;
+    bytes = left.subarray(whenReady(() => writeSync(fd, left)));
   }
 }

@@ -3,5 +3,6 @@ import { processArguments, processIo } from './io.js';
 import { run } from './run.js';
 
 void run(processArguments(), processIo()).then((status) => {
-  process.exitCode = status;
+  // All is written by now; to let Node run out of work would only take longer.
+  process.exit(status);
 });

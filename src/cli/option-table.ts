@@ -18,6 +18,8 @@ export type OptionName =
   | 'json'
   | 'pretty'
   | 'help'
+  | 'batch'
+  | 'force'
   | 'sim'
   | 'details'
   | 'timestamp'
@@ -33,6 +35,8 @@ export const optionTable: readonly OptionSpec[] = [
   { name: 'json', short: 'j', summary: 'write JSON' },
   { name: 'pretty', short: 'p', summary: 'lay JSON out in lines' },
   { name: 'help', short: 'h', summary: 'print a short help' },
+  { name: 'batch', short: 'b', value: 'required', summary: 'run the lines of a file, or of standard input for -' },
+  { name: 'force', short: 'f', summary: 'go on behind a line of a batch that fails' },
   { name: 'sim', summary: 'talk to the simulated kernel' },
   { name: 'details', short: 'd', summary: 'show what the file systems of the machine tell, too' },
   { name: 'timestamp', short: 't', summary: 'put the time before each event' },

@@ -30,6 +30,8 @@ export interface Options {
 /** A line after its options were taken out. */
 export type ParsedLine =
   | { readonly kind: 'command'; readonly options: Options; readonly words: readonly string[] }
+  /** The lines of a file; `force` goes on behind one that fails. */
+  | { readonly kind: 'batch'; readonly options: Options; readonly file: string; readonly force: boolean }
   | { readonly kind: 'version' }
   | { readonly kind: 'help' };
 
@@ -42,21 +44,18 @@ interface FoundOption {
  * Takes the options out of a line, in order, wherever they stand; what follows `--` is not looked at.
  * Short ones may be joined (`-jp`), long ones shortened (`--js`), and iproute2's usage also writes them with one dash
  * (`-json`).
+ * @param base what holds where the line says nothing
  * @throws UsageError for an option that there is not
  */
-export function parseOptions(argv: readonly string[], env: NodeJS.ProcessEnv): ParsedLine {
+export function parseOptions(
+  argv: readonly string[],
+  env: NodeJS.ProcessEnv,
+  base: Options = defaultOptions(env),
+): ParsedLine {
   const words: string[] = [];
-  const options: { -readonly [Name in keyof Options]: Options[Name] } = {
-    json: false,
-    pretty: false,
-    sim: isSet(env['VDPA_SIM']),
-    details: false,
-    timestamp: false,
-    watch: false,
-    table: false,
-    trace: isSet(env['VDPA_TRACE']),
-    color: 'never',
-  };
+  const options: { -readonly [Name in keyof Options]: Options[Name] } = { ...base };
+  let batch: string | undefined;
+  let force = false;
   const left = [...argv];
   for (let argument = left.shift(); argument !== undefined; argument = left.shift()) {
     if (argument === '--') {
@@ -87,12 +86,35 @@ export function parseOptions(argv: readonly string[], env: NodeJS.ProcessEnv): P
         case 'output':
           options.output = value ?? '';
           break;
+        case 'batch':
+          batch = value ?? '';
+          break;
+        case 'force':
+          force = true;
+          break;
         default:
           options[name] = true;
       }
     }
   }
-  return { kind: 'command', options, words };
+  if (batch === undefined) return { kind: 'command', options, words };
+  if (words.length > 0)
+    throw new UsageError(`A batch has its commands in its file, and "${words.join(' ')}" is too much`);
+  return { kind: 'batch', options, file: batch, force };
+}
+
+function defaultOptions(env: NodeJS.ProcessEnv): Options {
+  return {
+    json: false,
+    pretty: false,
+    sim: isSet(env['VDPA_SIM']),
+    details: false,
+    timestamp: false,
+    watch: false,
+    table: false,
+    trace: isSet(env['VDPA_TRACE']),
+    color: 'never',
+  };
 }
 
 /** Whether a word is an option, or several; a single dash is none. */

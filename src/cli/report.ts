@@ -4,20 +4,28 @@ import {
   NetlinkProtocolError,
   NetlinkUnavailableError,
 } from '../netlink/error.js';
+import { SimulationError } from '../sim/error.js';
 import { SystemError } from '../sys/error.js';
 import { UsageError } from './error.js';
 import { OutputError, type Io } from './io.js';
 
-/** Tells the user on stderr what went wrong, in iproute2's words where it has some. */
-export function reportError(error: unknown, io: Io): void {
-  // Whoever read the output has seen enough and gone.
-  if (error instanceof OutputError && error.code === 'EPIPE') return;
+/** What a shell says of a program that SIGPIPE has ended: 128 and the signal's number. */
+export const brokenPipeStatus = 141;
+
+/**
+ * Tells the user on stderr what went wrong, in iproute2's words where it has some.
+ * @returns the exit status that it makes: 1, or {@link brokenPipeStatus}
+ */
+export function reportError(error: unknown, io: Io): number {
+  // Whoever read the output has seen enough and gone. Other programs die of it, without a word.
+  if (error instanceof OutputError && error.code === 'EPIPE') return brokenPipeStatus;
   io.stderr(`${describe(error).join('\n')}\n`);
   if (io.env['VDPA_DEBUG'] === '1' && error instanceof Error) io.stderr(`${error.stack ?? error.message}\n`);
+  return 1;
 }
 
 function describe(error: unknown): string[] {
-  if (error instanceof UsageError) return [error.message];
+  if (error instanceof UsageError || error instanceof SimulationError) return [error.message];
   if (error instanceof GenlFamilyNotFoundError) {
     return [
       'Failed to connect to vdpa Netlink',

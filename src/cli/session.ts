@@ -2,34 +2,32 @@ import { JsonPrinter } from '../render/json.js';
 import { Output } from '../render/output.js';
 import type { Printer } from '../render/printer.js';
 import { TextPrinter } from '../render/text.js';
-import { VdpaClient } from '../vdpa/client.js';
+import type { VdpaClient } from '../vdpa/client.js';
+import { Connection } from './connection.js';
 import type { Io } from './io.js';
 import type { Options } from './options.js';
-import { withFullStop } from './report.js';
 
 /** What a command works with: the options of its line, the printer they ask for, and the way to the kernel. */
 export class Session {
   readonly options: Options;
   readonly io: Io;
   readonly printer: Printer;
-  #client: Promise<VdpaClient> | undefined;
+  readonly #connection: Connection;
 
-  constructor(options: Options, io: Io) {
+  /** @param connection the way to the kernel; the session's own where it is not given */
+  constructor(options: Options, io: Io, connection: Connection = new Connection(io, options)) {
     this.options = options;
     this.io = io;
+    this.#connection = connection;
     const output = new Output((text) => {
       io.stdout(text);
     });
     this.printer = options.json ? new JsonPrinter(output, { pretty: options.pretty }) : new TextPrinter(output);
   }
 
-  /**
-   * The kernel's vdpa family, looked up once.
-   * @throws GenlFamilyNotFoundError, NetlinkUnavailableError, NetlinkError
-   */
+  /** See {@link Connection.client}. */
   client(): Promise<VdpaClient> {
-    this.#client ??= this.#open();
-    return this.#client;
+    return this.#connection.client();
   }
 
   /**
@@ -46,28 +44,13 @@ export class Session {
     this.printer.closeSection();
   }
 
-  /** Ends the output and gives the socket back. @throws OutputError where the output cannot be written */
-  async end(): Promise<void> {
-    try {
-      this.printer.finish();
-    } finally {
-      await this.close();
-    }
+  /** Ends the output. @throws OutputError where it cannot be written */
+  end(): void {
+    this.printer.finish();
   }
 
   /** Gives the socket back. */
-  async close(): Promise<void> {
-    const client = await this.#client?.catch(() => undefined);
-    await client?.close();
-  }
-
-  #open(): Promise<VdpaClient> {
-    const transport = this.io.openTransport?.();
-    return VdpaClient.open({
-      ...(transport && { transport }),
-      onWarning: (message) => {
-        this.io.stderr(`Warning: ${withFullStop(message)}\n`);
-      },
-    });
+  close(): Promise<void> {
+    return this.#connection.close();
   }
 }

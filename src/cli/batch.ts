@@ -1,0 +1,63 @@
+/** Many command lines in one go, as `ip -batch` runs them: one process, one socket. */
+import { batchLines, splitWords } from './batch-lines.js';
+import { Connection } from './connection.js';
+import { dispatch } from './dispatch.js';
+import { UsageError } from './error.js';
+import { openInput } from './input.js';
+import type { Io } from './io.js';
+import { parseOptions, type ParsedLine } from './options.js';
+import { brokenPipeStatus } from './report.js';
+import { attempt, close, runCommand, tell } from './run-line.js';
+
+/** A batch, as the options of its line describe it. */
+type Batch = Extract<ParsedLine, { kind: 'batch' }>;
+
+/**
+ * Runs the lines of a file, each as it would stand behind `vdpa`. The options of the batch hold for every line, and a line
+ * may have its own. What a line prints is written before the next one runs. The first line that fails ends the batch,
+ * unless it is forced to go on.
+ * @returns the exit status: 0; 1 where a line failed, or the file; 141 where the reader of the output has gone
+ */
+export async function runBatch(batch: Batch, io: Io): Promise<number> {
+  const connection = new Connection(io, batch.options);
+  const status = await attempt(io, () => runLines(batch, io, connection));
+  return Math.max(status, await close(connection, io));
+}
+
+async function runLines(batch: Batch, io: Io, connection: Connection): Promise<number> {
+  const { file, force } = batch;
+  const input = openInput(file);
+  let worst = 0;
+  try {
+    for (const { number, text } of batchLines((buffer) => input.read(buffer))) {
+      const status = await attempt(io, () => runText(text, batch, io, connection));
+      if (status === 0) continue;
+      if (status === brokenPipeStatus) return status;
+      io.stderr(`Command failed ${file}:${number}\n`);
+      worst = status;
+      if (!force) break;
+    }
+  } finally {
+    input.close();
+  }
+  return worst;
+}
+
+/** Runs one line of a batch; one without a word does nothing. */
+async function runText(text: string, { options }: Batch, io: Io, connection: Connection): Promise<number> {
+  const words = splitWords(text);
+  if (words.length === 0) return 0;
+  const line = parseOptions(words, io.env, options);
+  switch (line.kind) {
+    case 'version':
+    case 'help':
+      return tell(line.kind, io);
+    case 'batch':
+      throw new UsageError('A batch cannot hold another one');
+    case 'command':
+      if (line.options.sim !== options.sim || line.options.trace !== options.trace) {
+        throw new UsageError('--sim and --trace are of the whole batch: they stand before it, not in it');
+      }
+      return await runCommand(line, io, connection, dispatch);
+  }
+}
