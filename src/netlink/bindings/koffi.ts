@@ -6,7 +6,7 @@
 import { monotonicMs } from '../../sys/clock.js';
 import { Errno } from '../../sys/errno.js';
 import { close, lastErrno, uninterrupted } from '../../sys/libc.js';
-import { POLLIN, poll } from '../../sys/poll.js';
+import { POLLIN, poll, pollAsync } from '../../sys/poll.js';
 import {
   AF_NETLINK,
   MSG_DONTWAIT,
@@ -52,6 +52,9 @@ export function openKoffiTransport(options: TransportOptions, bufferLength = dum
   }
 }
 
+/** The longest wait of one call on another thread, in milliseconds. */
+const longestWaitBesideMs = 200;
+
 /** Length of `struct sockaddr_nl` of linux/netlink.h. */
 const addressLength = 12;
 
@@ -60,12 +63,15 @@ class KoffiTransport implements NetlinkTransport {
   /** -1 once closed. */
   #fd: number;
   #buffer: Uint8Array;
+  readonly #waitBeside: boolean;
   readonly #sender = new Uint8Array(addressLength);
   readonly #senderView = viewOf(this.#sender);
   readonly #senderLength = new Uint32Array(1);
 
-  constructor(fd: number, { protocol, groups = [], receiveBufferSize }: TransportOptions, bufferLength: number) {
+  constructor(fd: number, options: TransportOptions, bufferLength: number) {
+    const { protocol, groups = [], receiveBufferSize } = options;
     this.#fd = fd;
+    this.#waitBeside = options.waitBeside ?? false;
     this.#buffer = new Uint8Array(bufferLength);
     // Kernels before 4.12 and 4.3 do not know these; they answer without what was asked for.
     this.#tryOption(NETLINK_EXT_ACK, 1);
@@ -86,14 +92,34 @@ class KoffiTransport implements NetlinkTransport {
     if (sent === -1) throw new NetlinkError({ operation: 'send to netlink', errno: lastErrno() });
   }
 
-  receive(timeoutMs: number): Uint8Array {
+  receive(timeoutMs: number): Uint8Array | Promise<Uint8Array> {
     const deadline = monotonicMs() + timeoutMs;
+    if (this.#waitBeside) return this.#receiveBeside(deadline);
+    for (;;) {
+      const datagram = this.#take();
+      if (datagram !== undefined) return datagram;
+      this.#wait(deadline - monotonicMs());
+    }
+  }
+
+  async #receiveBeside(deadline: number): Promise<Uint8Array> {
+    for (;;) {
+      const datagram = this.#take();
+      if (datagram !== undefined) return datagram;
+      const remaining = checkedRemaining(deadline - monotonicMs());
+      // The process cannot end while the other thread waits, and whoever closes the socket does not wake it.
+      await pollAsync(this.#fd, POLLIN, Math.min(remaining, longestWaitBesideMs));
+    }
+  }
+
+  /** The next datagram from the kernel; undefined where none is there yet. */
+  #take(): Uint8Array | undefined {
     for (;;) {
       const length = this.#receiveFrom(0, MSG_PEEK);
       if (length === -1) {
         const errno = lastErrno();
-        if (errno === Errno.EAGAIN) this.#wait(deadline - monotonicMs());
-        else if (errno !== Errno.EINTR) throw new NetlinkError({ operation: 'receive from netlink', errno });
+        if (errno === Errno.EAGAIN) return undefined;
+        if (errno !== Errno.EINTR) throw new NetlinkError({ operation: 'receive from netlink', errno });
         continue;
       }
       if (length > this.#buffer.length) this.#buffer = new Uint8Array(length);
@@ -122,8 +148,7 @@ class KoffiTransport implements NetlinkTransport {
 
   /** Waits until there is something to read or a signal comes. */
   #wait(remainingMs: number): void {
-    if (remainingMs <= 0) throw new NetlinkError({ operation: 'receive from netlink', errno: Errno.ETIMEDOUT });
-    if (poll(this.#fd, POLLIN, remainingMs) === -1 && lastErrno() !== Errno.EINTR) {
+    if (poll(this.#fd, POLLIN, checkedRemaining(remainingMs)) === -1 && lastErrno() !== Errno.EINTR) {
       throw new NetlinkError({ operation: 'wait for netlink', errno: lastErrno() });
     }
   }
@@ -131,6 +156,12 @@ class KoffiTransport implements NetlinkTransport {
   #tryOption(option: number, value: number): void {
     setSocketOption(this.#fd, SOL_NETLINK, option, value);
   }
+}
+
+/** The time that is left. @throws NetlinkError where there is none */
+function checkedRemaining(remainingMs: number): number {
+  if (remainingMs <= 0) throw new NetlinkError({ operation: 'receive from netlink', errno: Errno.ETIMEDOUT });
+  return remainingMs;
 }
 
 /** `struct sockaddr_nl`: the family, padding, port 0 and no groups. To bind, port 0 asks for any; to send, it is the kernel's. */
