@@ -1,4 +1,4 @@
-import { align, littleEndian, viewOf } from './bytes.js';
+import { align, littleEndian, readUint16, readUint32, readUint64, viewOf } from './bytes.js';
 import { NLA_F_NESTED, NLA_F_NET_BYTEORDER, NLA_TYPE_MASK } from './constants.js';
 import { NetlinkProtocolError } from './error.js';
 import { decodeText, encodeText } from './text.js';
@@ -23,95 +23,96 @@ export interface Attribute {
 /**
  * The attributes of a message or a nest, in the kernel's order, unknown ones kept.
  *
- * `parse` checks every length in one pass; values are decoded when asked for. Where a type occurs more than once the
- * readers by type give the last one, as the kernel's own parser does. A missing attribute reads as undefined.
+ * `parse` checks every length in one pass; values are decoded when asked for, without copies. Where a type occurs more
+ * than once the readers by type give the last one, as the kernel's own parser does. A missing attribute reads as undefined.
  */
 export class AttributeList implements Iterable<Attribute> {
-  readonly #view: DataView;
-  /** Where each attribute starts in the view. */
-  readonly #starts: readonly number[];
+  /** How many attributes there are. */
+  readonly length: number;
+  // TypeScript's privacy: a list is made for every message, and making #private members takes longer.
+  private readonly buffer: Uint8Array;
+  private readonly start: number;
+  private readonly end: number;
 
-  private constructor(view: DataView, starts: readonly number[]) {
-    this.#view = view;
-    this.#starts = starts;
+  private constructor(buffer: Uint8Array, start: number, end: number) {
+    this.length = countAttributes(buffer, start, end);
+    this.buffer = buffer;
+    this.start = start;
+    this.end = end;
   }
 
   /**
-   * Reads `bytes` as attributes, without copying them.
+   * Reads `bytes`, from `start` on, as attributes.
    * @throws NetlinkProtocolError where an attribute is shorter than its header, reaches past the end, or stray bytes follow.
    */
-  static parse(bytes: Uint8Array): AttributeList {
-    const view = viewOf(bytes);
-    return new AttributeList(view, indexAttributes(view, 0, bytes.length));
-  }
-
-  /** How many attributes there are. */
-  get length(): number {
-    return this.#starts.length;
+  static parse(bytes: Uint8Array, start = 0): AttributeList {
+    return new AttributeList(bytes, start, bytes.length);
   }
 
   *[Symbol.iterator](): IterableIterator<Attribute> {
-    for (const start of this.#starts) yield this.#attribute(start);
+    for (let at = this.start; at < this.end; at = next(this.buffer, at)) yield attributeAt(this.buffer, at);
   }
 
   /** The last attribute of this type. */
   get(type: number): Attribute | undefined {
-    const start = this.#find(type);
-    return start === undefined ? undefined : this.#attribute(start);
+    const at = this.find(type);
+    return at === absent ? undefined : attributeAt(this.buffer, at);
   }
 
   /** Every attribute of this type, in order. */
   all(type: number): Attribute[] {
-    return this.#starts.filter((start) => this.#typeAt(start) === type).map((start) => this.#attribute(start));
+    return Array.from(this).filter((attribute) => attribute.type === type);
   }
 
   /** Whether an attribute of this type is there: all there is to a flag (NLA_FLAG). */
   has(type: number): boolean {
-    return this.#find(type) !== undefined;
+    return this.find(type) !== absent;
   }
 
   /** @throws NetlinkProtocolError where the payload is not 1 byte long. */
   u8(type: number): number | undefined {
-    const at = this.#findNumber(type, 1);
-    return at === undefined ? undefined : this.#view.getUint8(at);
+    const at = this.findNumber(type, 1);
+    return at === absent ? undefined : this.buffer[at];
   }
 
   /** @throws NetlinkProtocolError where the payload is not 2 bytes long. */
   u16(type: number): number | undefined {
-    const at = this.#findNumber(type, 2);
-    return at === undefined ? undefined : this.#view.getUint16(at, littleEndian);
+    const at = this.findNumber(type, 2);
+    return at === absent ? undefined : readUint16(this.buffer, at);
   }
 
   /** @throws NetlinkProtocolError where the payload is not 4 bytes long. */
   u32(type: number): number | undefined {
-    const at = this.#findNumber(type, 4);
-    return at === undefined ? undefined : this.#view.getUint32(at, littleEndian);
+    const at = this.findNumber(type, 4);
+    return at === absent ? undefined : readUint32(this.buffer, at);
   }
 
   /** @throws NetlinkProtocolError where the payload is not 8 bytes long. */
   u64(type: number): bigint | undefined {
-    const at = this.#findNumber(type, 8);
-    return at === undefined ? undefined : this.#view.getBigUint64(at, littleEndian);
+    const at = this.findNumber(type, 8);
+    return at === absent ? undefined : readUint64(this.buffer, at);
   }
 
   /** Signed 64 bits. @throws NetlinkProtocolError where the payload is not 8 bytes long. */
   s64(type: number): bigint | undefined {
-    const at = this.#findNumber(type, 8);
-    return at === undefined ? undefined : this.#view.getBigInt64(at, littleEndian);
+    const value = this.u64(type);
+    return value === undefined ? undefined : BigInt.asIntN(64, value);
   }
 
-  /** Text up to its first NUL or, as some families send it without one (NLA_STRING), to its end. Decoded by {@link decodeText}. */
+  /** Text up to its first NUL or, as some families send it without one (NLA_STRING), to its end. See {@link decodeText}. */
   string(type: number): string | undefined {
-    const payload = this.bytes(type);
-    if (payload === undefined) return undefined;
-    const nul = payload.indexOf(0);
-    return decodeText(nul === -1 ? payload : payload.subarray(0, nul));
+    const at = this.find(type);
+    if (at === absent) return undefined;
+    const limit = payloadEnd(this.buffer, at);
+    let end = at + headerLength;
+    while (end < limit && this.buffer[end] !== 0) end++;
+    return decodeText(this.buffer, at + headerLength, end);
   }
 
-  /** The payload, without a copy. */
+  /** The payload. */
   bytes(type: number): Uint8Array | undefined {
-    const start = this.#find(type);
-    return start === undefined ? undefined : this.#payload(start);
+    const at = this.find(type);
+    return at === absent ? undefined : payloadAt(this.buffer, at);
   }
 
   /**
@@ -119,67 +120,46 @@ export class AttributeList implements Iterable<Attribute> {
    * @throws NetlinkProtocolError where the payload is not made of attributes.
    */
   nested(type: number): AttributeList | undefined {
-    const start = this.#find(type);
-    if (start === undefined) return undefined;
-    const end = start + this.#lengthAt(start);
-    return new AttributeList(this.#view, indexAttributes(this.#view, start + headerLength, end));
+    const at = this.find(type);
+    if (at === absent) return undefined;
+    return new AttributeList(this.buffer, at + headerLength, payloadEnd(this.buffer, at));
   }
 
-  #find(type: number): number | undefined {
-    for (let index = this.#starts.length - 1; index >= 0; index--) {
-      const start = this.#starts[index];
-      if (start !== undefined && this.#typeAt(start) === type) return start;
+  /** Where the last attribute of this type starts, or `absent`. */
+  private find(type: number): number {
+    let found = absent;
+    for (let at = this.start; at < this.end; at = next(this.buffer, at)) {
+      if ((readUint16(this.buffer, at + 2) & NLA_TYPE_MASK) === type) found = at;
     }
-    return undefined;
+    return found;
   }
 
-  /** Where the payload of a number of `width` bytes starts. */
-  #findNumber(type: number, width: number): number | undefined {
-    const start = this.#find(type);
-    if (start === undefined) return undefined;
-    const length = this.#lengthAt(start) - headerLength;
+  /** Where the payload of a number of `width` bytes starts, or `absent`. */
+  private findNumber(type: number, width: number): number {
+    const at = this.find(type);
+    if (at === absent) return absent;
+    const length = readUint16(this.buffer, at) - headerLength;
     if (length !== width) {
       throw new NetlinkProtocolError(`netlink attribute ${type} has ${length} bytes where a number of ${width} is due`);
     }
-    return start + headerLength;
-  }
-
-  #typeAt(start: number): number {
-    return this.#view.getUint16(start + 2, littleEndian) & NLA_TYPE_MASK;
-  }
-
-  #lengthAt(start: number): number {
-    return this.#view.getUint16(start, littleEndian);
-  }
-
-  #payload(start: number): Uint8Array {
-    const { buffer, byteOffset } = this.#view;
-    return new Uint8Array(buffer, byteOffset + start + headerLength, this.#lengthAt(start) - headerLength);
-  }
-
-  #attribute(start: number): Attribute {
-    const type = this.#view.getUint16(start + 2, littleEndian);
-    return {
-      type: type & NLA_TYPE_MASK,
-      nested: (type & NLA_F_NESTED) !== 0,
-      netByteOrder: (type & NLA_F_NET_BYTEORDER) !== 0,
-      payload: this.#payload(start),
-    };
+    return at + headerLength;
   }
 }
 
-/** Checks the attributes between `from` and `to` and says where each one starts. */
-function indexAttributes(view: DataView, from: number, to: number): number[] {
-  const starts: number[] = [];
-  let at = from;
-  while (at < to) {
-    const left = to - at;
+/** No place in a buffer. */
+const absent = -1;
+
+/** Checks the attributes between `start` and `end`, and says how many there are. */
+function countAttributes(buffer: Uint8Array, start: number, end: number): number {
+  let count = 0;
+  for (let at = start; at < end; at = next(buffer, at)) {
+    const left = end - at;
     if (left < headerLength) {
       throw new NetlinkProtocolError(
         `netlink attributes end with ${left} stray bytes, too few for an attribute header`,
       );
     }
-    const length = view.getUint16(at, littleEndian);
+    const length = readUint16(buffer, at);
     if (length < headerLength) {
       throw new NetlinkProtocolError(
         `netlink attribute at byte ${at} says its length is ${length}, less than its header`,
@@ -190,10 +170,32 @@ function indexAttributes(view: DataView, from: number, to: number): number[] {
         `netlink attribute at byte ${at} reaches past the end: its length is ${length}, but only ${left} bytes are there`,
       );
     }
-    starts.push(at);
-    at += align(length);
+    count++;
   }
-  return starts;
+  return count;
+}
+
+/** Where the attribute behind the one at `at` starts. */
+function next(buffer: Uint8Array, at: number): number {
+  return at + align(readUint16(buffer, at));
+}
+
+function payloadEnd(buffer: Uint8Array, at: number): number {
+  return at + readUint16(buffer, at);
+}
+
+function payloadAt(buffer: Uint8Array, at: number): Uint8Array {
+  return buffer.subarray(at + headerLength, payloadEnd(buffer, at));
+}
+
+function attributeAt(buffer: Uint8Array, at: number): Attribute {
+  const type = readUint16(buffer, at + 2);
+  return {
+    type: type & NLA_TYPE_MASK,
+    nested: (type & NLA_F_NESTED) !== 0,
+    netByteOrder: (type & NLA_F_NET_BYTEORDER) !== 0,
+    payload: payloadAt(buffer, at),
+  };
 }
 
 /** Writes attributes one after another, each padded to 4 bytes. Numbers out of their width's range throw RangeError. */

@@ -63,7 +63,7 @@ export function decodeGenl(message: NetlinkMessage, headerSize = 0): GenlMessage
   }
   const command = payload[0] ?? 0;
   const version = payload[1] ?? 0;
-  return { command, version, attributes: AttributeList.parse(payload.subarray(start)) };
+  return { command, version, attributes: AttributeList.parse(payload, start) };
 }
 
 /** A netlink socket for generic netlink: finds families and makes requests to them. */

@@ -140,12 +140,14 @@ export class NetlinkSocket {
     for (;;) {
       const datagram = await this.#receive(request, answers, deadline);
       if (datagram === undefined) continue;
+      let isAnswer = false;
       for (const message of decodeMessages(datagram)) {
         // A late answer to a request that was given up, or a message that was not for us.
         if (message.seq !== sequence || message.port !== this.port) continue;
-        deadline = monotonicMs() + this.#timeoutMs;
+        isAnswer = true;
         if (answers.take(message)) return answers.result();
       }
+      if (isAnswer) deadline = monotonicMs() + this.#timeoutMs;
     }
   }
 

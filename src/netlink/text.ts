@@ -6,24 +6,33 @@
 const escapeBase = 0xdc00;
 const loneSurrogate = /[\ud800-\udfff]/u;
 
-/** Decodes UTF-8; each byte that is not valid UTF-8 becomes the lone surrogate U+DC00 + byte. Never fails. */
-export function decodeText(bytes: Uint8Array): string {
+/**
+ * Decodes UTF-8; each byte that is not valid UTF-8 becomes the lone surrogate U+DC00 + byte. Never fails.
+ * @param start where the text starts in `bytes`.
+ * @param end where it ends.
+ */
+export function decodeText(bytes: Uint8Array, start = 0, end: number = bytes.length): string {
+  let text = '';
+  for (let at = start; at < end; at++) {
+    const byte = byteAt(bytes, at);
+    if (byte >= 0x80) return decodeBeyondAscii(bytes.subarray(start, end));
+    text += String.fromCharCode(byte);
+  }
+  return text;
+}
+
+function decodeBeyondAscii(bytes: Uint8Array): string {
   let text = '';
   let at = 0;
   while (at < bytes.length) {
     const first = byteAt(bytes, at);
-    if (first < 0x80) {
-      text += String.fromCharCode(first);
-      at += 1;
-      continue;
-    }
     const length = sequenceLength(bytes, at, first);
     if (length === 0) {
       text += String.fromCharCode(escapeBase + first);
       at += 1;
       continue;
     }
-    let point = first & (0x7f >> length);
+    let point = length === 1 ? first : first & (0x7f >> length);
     for (let next = at + 1; next < at + length; next++) point = (point << 6) | (byteAt(bytes, next) & 0x3f);
     text += String.fromCodePoint(point);
     at += length;
@@ -51,8 +60,9 @@ export function encodeText(text: string): Uint8Array {
   return Buffer.concat(parts);
 }
 
-/** The length of the valid multi-byte sequence at `at`, or 0. Unicode standard, table 3-7. */
-function sequenceLength(bytes: Uint8Array, at: number, first: number): 0 | 2 | 3 | 4 {
+/** The length of the valid sequence at `at`, or 0. Unicode standard, table 3-7. */
+function sequenceLength(bytes: Uint8Array, at: number, first: number): 0 | 1 | 2 | 3 | 4 {
+  if (first < 0x80) return 1;
   const second = byteAt(bytes, at + 1);
   if (first >= 0xc2 && first <= 0xdf) return isContinuation(second) ? 2 : 0;
   if (first >= 0xe0 && first <= 0xef) {
