@@ -4,7 +4,7 @@ import { checkoutRoot } from './cache.js';
 import { LabError, findCommand, isDebian, isRoot, runProgram } from './host.js';
 
 /** What a package is needed for; see lab/debian-packages.txt. */
-export type Need = 'guest' | 'kernel' | 'reference';
+export type Need = 'guest' | 'kernel' | 'reference' | 'vduse';
 
 interface Package {
   readonly names: readonly [string, ...string[]];
@@ -12,7 +12,7 @@ interface Package {
   readonly command: string | undefined;
 }
 
-const isNeed = (word: string): word is Need => ['guest', 'kernel', 'reference'].includes(word);
+const isNeed = (word: string): word is Need => ['guest', 'kernel', 'reference', 'vduse'].includes(word);
 
 function readList(): Package[] {
   const file = join(checkoutRoot, 'lab/debian-packages.txt');

@@ -25,7 +25,8 @@ export interface NoLab {
 export async function prepareLab(): Promise<Lab | NoLab> {
   if (process.arch !== 'x64') return { missing: 'User-Mode Linux runs on x86-64 machines only' };
   const ready = givenKernel() ?? builtKernel();
-  const missing = await provide(ready === undefined ? ['guest', 'reference', 'kernel'] : ['guest', 'reference']);
+  const needs: Need[] = ['guest', 'reference', 'vduse'];
+  const missing = await provide(ready === undefined ? [...needs, 'kernel'] : needs);
   const guestMissing = missing.get('guest') ?? [];
   if (guestMissing.length > 0) return { missing: `missing to boot it: ${guestMissing.join(' ')}` };
   if (ready === undefined) {
