@@ -328,7 +328,10 @@ describe('split virtqueue, any driver', () => {
           const { driver, queue, chain } = setUp({ size: 64, start, eventIndex });
           for (const requests of rounds) {
             const offered = requests.map((one, slot) => {
-              const buffers: Buffer[] = [...one.readable, ...one.writable.map((piece) => ({ ...piece, writable: true }))];
+              const buffers: Buffer[] = [
+                ...one.readable,
+                ...one.writable.map((piece) => ({ ...piece, writable: true })),
+              ];
               const head = one.indirect
                 ? driver.indirectChain(buffers, RINGS + 0x4000 + slot * 0x100)
                 : driver.chain(buffers);
