@@ -25,10 +25,16 @@ export function poll(fd: number, events: number, timeoutMs: number): number {
   return pollMany(pollEntry(fd, events), 1, pollTimeout(timeoutMs));
 }
 
+/** The memory that calls on other threads use: koffi does not keep it from being collected. */
+const entriesInUse = new Set<Uint8Array>();
+
 /** The same on a thread of the pool: this one goes on. Why it ended is for the next call on `fd` to tell. */
 export function pollAsync(fd: number, events: number, timeoutMs: number): Promise<void> {
+  const entry = pollEntry(fd, events);
+  entriesInUse.add(entry);
   return new Promise((resolve, reject) => {
-    pollMany.async(pollEntry(fd, events), 1, pollTimeout(timeoutMs), (error) => {
+    pollMany.async(entry, 1, pollTimeout(timeoutMs), (error) => {
+      entriesInUse.delete(entry);
       if (error) reject(error);
       else resolve();
     });
