@@ -6,7 +6,7 @@ import type { SimState, SoftwareManagementDevice, VduseInstance } from '../state
 import type { ManagementDriver } from './driver.js';
 
 /** What sysfs shows of an instance beside its virtqueues; its vDPA device lies among them. */
-const instanceAttributes = ['bounce_size', 'dev', 'msg_timeout', 'power', 'subsystem', 'uevent'];
+const instanceAttributes = ['bounce_size', 'dev', 'msg_timeout', 'subsystem', 'uevent'];
 
 export const vduse: ManagementDriver<SoftwareManagementDevice> = {
   configAttributes: () => 0n,
