@@ -1,5 +1,6 @@
 import {
   GenlFamilyNotFoundError,
+  NetlinkBindingError,
   NetlinkError,
   NetlinkProtocolError,
   NetlinkUnavailableError,
@@ -25,7 +26,9 @@ export function reportError(error: unknown, io: Io): number {
 }
 
 function describe(error: unknown): string[] {
-  if (error instanceof UsageError || error instanceof SimulationError) return [error.message];
+  if (error instanceof UsageError || error instanceof SimulationError || error instanceof NetlinkBindingError) {
+    return [error.message];
+  }
   if (error instanceof GenlFamilyNotFoundError) {
     return [
       'Failed to connect to vdpa Netlink',
