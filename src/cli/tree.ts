@@ -98,5 +98,10 @@ export const tree: Branch = {
   abbreviable: false,
   bare: 'help',
   shortHelp: true,
-  children: [mgmtdev, dev, host],
+  children: [
+    mgmtdev,
+    dev,
+    host,
+    { words: ['monitor'], abbreviable: false, load: () => import('../commands/monitor.js') },
+  ],
 };

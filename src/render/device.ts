@@ -5,7 +5,7 @@ import { renderDetails } from './details.js';
 import type { Printer } from './printer.js';
 
 /** What iproute2 calls a virtio device id. */
-function typeName(deviceId: number): string {
+export function typeName(deviceId: number): string {
   switch (deviceId) {
     case VIRTIO_ID_NET:
       return 'network';

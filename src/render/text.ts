@@ -59,7 +59,7 @@ export class TextPrinter implements Printer {
   }
 
   openRow(): void {
-    this.#output.put(`${this.#rowName}: `);
+    if (this.#rowName !== '') this.#output.put(`${this.#rowName}: `);
   }
 
   closeRow(): void {

@@ -62,6 +62,14 @@ export class VdpaBus {
     return this.files.list(`${busFolder}/devices`);
   }
 
+  /** Where sysfs keeps each device, without links: `/sys/devices/foo0`. */
+  folders(): { readonly name: string; readonly folder: string }[] {
+    return this.names().flatMap((name) => {
+      const folder = this.files.real(deviceFolder(name));
+      return folder === undefined ? [] : [{ name, folder }];
+    });
+  }
+
   /** All devices. */
   devices(): BusDevice[] {
     return this.names().flatMap((name) => this.device(name) ?? []);

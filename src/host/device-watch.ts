@@ -1,0 +1,93 @@
+/** From the kernel's events to what happened to devices of the vdpa bus. */
+import type { VdpaBus } from '../sysfs/bus.js';
+import type { Uevent } from '../uevent/uevent.js';
+import type { Happening } from './events.js';
+
+/** Knows which devices are on the vdpa bus, and reads events of them and of what is made of them. */
+export class DeviceWatch {
+  readonly #bus: VdpaBus;
+  /** The names of the devices by their folders below /sys. */
+  readonly #names = new Map<string, string>();
+
+  /** @param bus what is on it now is not told of */
+  constructor(bus: VdpaBus) {
+    this.#bus = bus;
+    for (const [folder, name] of this.#present()) this.#names.set(folder, name);
+  }
+
+  /** What an event means for the devices; undefined where nothing. */
+  read(uevent: Uevent): Happening | undefined {
+    switch (uevent.subsystem) {
+      case 'vdpa':
+        return this.#readDevice(uevent);
+      case 'net':
+      case 'block':
+        return this.#readPart(uevent, uevent.subsystem);
+      default:
+        return undefined;
+    }
+  }
+
+  /** What is different on the bus from what the events told so far. */
+  *catchUp(): Generator<Happening> {
+    const now = this.#present();
+    for (const [folder, name] of this.#names) {
+      if (now.has(folder)) continue;
+      this.#names.delete(folder);
+      yield { object: 'dev', event: 'removed', name };
+    }
+    for (const [folder, name] of now) {
+      if (this.#names.has(folder)) continue;
+      this.#names.set(folder, name);
+      yield { object: 'dev', event: 'added', name };
+    }
+  }
+
+  #present(): Map<string, string> {
+    return new Map(this.#bus.folders().map(({ folder, name }) => [folder.replace(/^\/sys/, ''), name]));
+  }
+
+  #readDevice({ action, devpath, words }: Uevent): Happening | undefined {
+    const name = devpath.slice(devpath.lastIndexOf('/') + 1);
+    const known = this.#names.has(devpath);
+    switch (action) {
+      // A device that was there when the watch began, or was caught up on, is not added a second time.
+      case 'add':
+        this.#names.set(devpath, name);
+        return known ? undefined : { object: 'dev', event: 'added', name };
+      case 'remove':
+        return this.#names.delete(devpath) ? { object: 'dev', event: 'removed', name } : undefined;
+      case 'bind': {
+        const driver = words.get('DRIVER') ?? '';
+        const device = driver === 'vhost_vdpa' ? this.#bus.device(name) : undefined;
+        const vhost = device?.driver === driver ? device.vhost : undefined;
+        return { object: 'dev', event: 'bound', name, driver, ...(vhost !== undefined && { vhost }) };
+      }
+      case 'unbind':
+        return { object: 'dev', event: 'unbound', name };
+      default:
+        return { object: 'dev', event: 'changed', name, part: 'device', change: action };
+    }
+  }
+
+  /** `/devices/foo0/virtio0/net/eth0`, `/devices/blk0/virtio1/block/vda/vda1`: the device's folder is before `virtioN`. */
+  #readPart({ action, devpath, words }: Uevent, subsystem: 'net' | 'block'): Happening | undefined {
+    const folder = /^(.+)\/virtio[0-9]+\/(?:net|block)\/[^/]+/.exec(devpath)?.[1] ?? '';
+    const name = this.#names.get(folder);
+    if (name === undefined) return undefined;
+    const partName =
+      words.get(subsystem === 'net' ? 'INTERFACE' : 'DEVNAME') ?? devpath.slice(devpath.lastIndexOf('/') + 1);
+    const oldPath = words.get('DEVPATH_OLD');
+    return {
+      object: 'dev',
+      event: 'changed',
+      name,
+      part: subsystem === 'net' ? 'netdev' : 'block',
+      partName,
+      change: words.has('RESIZE') ? 'resized' : (changeWords[action] ?? action),
+      ...(oldPath !== undefined && { oldName: oldPath.slice(oldPath.lastIndexOf('/') + 1) }),
+    };
+  }
+}
+
+const changeWords: Readonly<Partial<Record<string, string>>> = { add: 'added', remove: 'removed', move: 'renamed' };

@@ -1,0 +1,170 @@
+import assert from 'node:assert/strict';
+import { afterEach, beforeEach, test } from 'node:test';
+import type { VdpaEvent } from '../../src/host/events.js';
+import { VdpaMonitor, type MonitorOptions } from '../../src/host/monitor.js';
+import { NetlinkError } from '../../src/netlink/error.js';
+import type { NetlinkTransport } from '../../src/netlink/transport.js';
+import { formatTime } from '../../src/render/event.js';
+import { Errno } from '../../src/sys/errno.js';
+import { VdpaBus } from '../../src/sysfs/bus.js';
+import { parseUevent } from '../../src/uevent/uevent.js';
+import type { ManagementDevice } from '../../src/vdpa/model.js';
+import { FakeMachine } from '../sysfs/fake-machine.js';
+
+/** One datagram, or what the socket throws, or something that happens on the machine meanwhile. */
+type Step = string | Errno | (() => void);
+type Errno = (typeof Errno)[keyof typeof Errno];
+
+let machine: FakeMachine;
+let managementDevices: ManagementDevice[];
+
+beforeEach(() => {
+  machine = new FakeMachine();
+  managementDevices = [];
+});
+
+afterEach(() => {
+  machine.remove();
+});
+
+/** All events that these steps lead to; the time is left out. */
+async function watch(steps: Step[], object?: 'dev' | 'mgmtdev'): Promise<Partial<VdpaEvent>[]> {
+  let closed = false;
+  const transport: NetlinkTransport = {
+    port: 1,
+    send: () => undefined,
+    receive: () => {
+      for (let step = steps.shift(); step !== undefined; step = steps.shift()) {
+        if (typeof step === 'string') return new TextEncoder().encode(step.replaceAll(' ', '\0'));
+        if (typeof step === 'number') throw new NetlinkError({ operation: 'receive', errno: step });
+        step();
+      }
+      if (!closed) {
+        closed = true;
+        throw new NetlinkError({ operation: 'receive', errno: Errno.ETIMEDOUT });
+      }
+      void monitor.close();
+      throw new NetlinkError({ operation: 'receive', errno: Errno.EBADF });
+    },
+    close: () => undefined,
+  };
+  const client: MonitorOptions['client'] = {
+    device: (name) =>
+      name.startsWith('gone')
+        ? Promise.reject(new NetlinkError({ operation: 'show', errno: Errno.ENODEV }))
+        : Promise.resolve({ name, managementDevice: { name: 'm' }, deviceId: 1 }),
+    managementDevices: () => Promise.resolve(managementDevices),
+  };
+  const monitor = await VdpaMonitor.open({
+    client,
+    transport,
+    bus: new VdpaBus(machine.files),
+    ...(object && { object }),
+  });
+  const events: Partial<VdpaEvent>[] = [];
+  for await (const { time, ...event } of monitor) {
+    assert.ok(time > 1.6e15);
+    events.push(event);
+  }
+  return events;
+}
+
+const vdpa = (action: string, name: string, more = ''): string =>
+  `${action}@/devices/${name} ACTION=${action} DEVPATH=/devices/${name} SUBSYSTEM=vdpa SEQNUM=1${more} `;
+
+test('the life of a device', async () => {
+  const netdev = 'DEVPATH=/devices/a/virtio0/net/eth1 SUBSYSTEM=net INTERFACE=eth1';
+  const events = await watch(
+    [
+      vdpa('add', 'a'),
+      `add@x ACTION=add ${netdev} `,
+      vdpa('bind', 'a', ' DRIVER=virtio_vdpa'),
+      `move@x ACTION=move ${netdev} DEVPATH_OLD=/devices/a/virtio0/net/eth0 `,
+      vdpa('unbind', 'a'),
+      vdpa('remove', 'a'),
+      vdpa('add', 'gone'),
+    ],
+    'dev',
+  );
+  const dev = { object: 'dev', name: 'a' } as const;
+  assert.deepEqual(events, [
+    { ...dev, event: 'added', device: { name: 'a', managementDevice: { name: 'm' }, deviceId: 1 } },
+    { ...dev, event: 'changed', part: 'netdev', partName: 'eth1', change: 'added' },
+    { ...dev, event: 'bound', driver: 'virtio_vdpa' },
+    { ...dev, event: 'changed', part: 'netdev', partName: 'eth1', change: 'renamed', oldName: 'eth0' },
+    { ...dev, event: 'unbound' },
+    { ...dev, event: 'removed' },
+    { object: 'dev', name: 'gone', event: 'added' },
+  ]);
+});
+
+test('interfaces and disks of other devices are no concern, those of devices that were there are', async () => {
+  machine.vdpaDevice('old', { above: 'pci0000:00/' });
+  const events = await watch([
+    'add@x ACTION=add DEVPATH=/devices/pci0/virtio3/net/eth0 SUBSYSTEM=net INTERFACE=eth0 ',
+    'change@x ACTION=change DEVPATH=/devices/pci0000:00/old/virtio1/block/vda SUBSYSTEM=block DEVNAME=vda RESIZE=1 ',
+    'add@x ACTION=add DEVPATH=/devices/virtual/bdi/1 SUBSYSTEM=bdi ',
+  ]);
+  assert.deepEqual(events, [
+    { object: 'dev', name: 'old', event: 'changed', part: 'block', partName: 'vda', change: 'resized' },
+  ]);
+});
+
+test('where events are lost, what is different is told, and nothing twice', async () => {
+  machine.vdpaDevice('a').vdpaDevice('b');
+  const events = await watch(
+    [
+      () => {
+        machine.vdpaDevice('c');
+      },
+      Errno.ENOBUFS,
+      vdpa('add', 'c'),
+      vdpa('remove', 'a'),
+      vdpa('remove', 'a'),
+    ],
+    'dev',
+  );
+  assert.deepEqual(
+    events.map(({ object, event, ...rest }) => [object, event, 'name' in rest ? rest.name : '']),
+    [
+      ['monitor', 'lost', ''],
+      ['dev', 'added', 'c'],
+      ['dev', 'removed', 'a'],
+    ],
+  );
+});
+
+test('management devices are looked at again when a driver or its device came or went, once it is quiet', async () => {
+  managementDevices = [{ name: 'a', maxVirtqueues: 2 }, { name: 'b' }];
+  const pci = 'bind@x ACTION=bind DEVPATH=/devices/pci0/x SUBSYSTEM=pci DRIVER=mlx5_core ';
+  const events = await watch(
+    [
+      pci,
+      () => {
+        managementDevices = [
+          { name: 'a', maxVirtqueues: 4 },
+          { bus: 'pci', name: 'x' },
+        ];
+      },
+      pci,
+      vdpa('add', 'dev0'),
+    ],
+    'mgmtdev',
+  );
+  assert.deepEqual(events, [
+    { object: 'mgmtdev', event: 'removed', device: { name: 'b' } },
+    { object: 'mgmtdev', event: 'changed', device: { name: 'a', maxVirtqueues: 4 } },
+    { object: 'mgmtdev', event: 'added', device: { bus: 'pci', name: 'x' } },
+  ]);
+});
+
+test('a datagram that is no event is an error', () => {
+  for (const text of ['', 'add@/devices/a', 'ACTION=add\0DEVPATH=/devices/a\0', 'libudev\0']) {
+    assert.throws(() => parseUevent(new TextEncoder().encode(text)), { name: 'NetlinkProtocolError' });
+  }
+});
+
+test('times are written as ip writes them', () => {
+  const time = new Date(2026, 6, 4, 3, 2, 1).getTime() * 1000 + 42;
+  assert.equal(formatTime(time), 'Sat Jul  4 03:02:01 2026 42 usec');
+});

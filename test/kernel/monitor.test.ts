@@ -1,0 +1,98 @@
+import '../support/kernel/inside.js';
+import assert from 'node:assert/strict';
+import { spawn, type ChildProcessByStdio } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import type { Readable } from 'node:stream';
+import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { VdpaMonitor } from '../../src/host/monitor.js';
+import { VdpaClient } from '../../src/vdpa/client.js';
+import { output } from '../support/command-line.js';
+
+/** How many sockets of this machine listen to kernel events: proc(5), /proc/net/netlink, protocol 15, group 1. */
+const listeners = (): number =>
+  (readFileSync('/proc/net/netlink', 'utf8').match(/^\S+ 15 +\d+ +00000001 /gm) ?? []).length;
+
+/** Starts a monitor and waits until it listens. */
+async function start(
+  ...options: string[]
+): Promise<{ monitor: ChildProcessByStdio<null, Readable, null>; text: () => string }> {
+  const before = listeners();
+  const monitor = spawn('vdpa', [...options, 'monitor'], { stdio: ['ignore', 'pipe', 'inherit'] });
+  let text = '';
+  monitor.stdout.setEncoding('utf8').on('data', (part: string) => (text += part));
+  while (listeners() === before) await sleep(10);
+  await sleep(200); // From its socket to its first look at the bus.
+  return { monitor, text: () => text };
+}
+
+/** Ends a monitor when its output has come to rest. */
+async function finish({ monitor, text }: Awaited<ReturnType<typeof start>>): Promise<string> {
+  for (let length = -1; length !== text().length;) {
+    length = text().length;
+    await sleep(500);
+  }
+  monitor.kill();
+  await new Promise((resolve) => monitor.once('close', resolve));
+  return text();
+}
+
+test('a thousand devices made and deleted: not one event is missed', async () => {
+  const monitor = await start('-j');
+  const client = await VdpaClient.open();
+  for (let index = 0; index < 1000; index++) {
+    await client.addDevice({ name: `pair${index}`, managementDevice: { name: 'vdpasim_net' } });
+    await client.deleteDevice(`pair${index}`);
+  }
+  await client.close();
+  const lines = (await finish(monitor)).trimEnd().split('\n');
+  const events = lines.map((line) => JSON.parse(line) as { dev: string; event: string });
+  for (const kind of ['added', 'bound', 'unbound', 'removed']) {
+    assert.deepEqual(
+      events.filter(({ event }) => event === kind).map(({ dev }) => dev),
+      Array.from({ length: 1000 }, (_, index) => `pair${index}`),
+      kind,
+    );
+  }
+  assert.ok(!events.some(({ event }) => event === 'lost'));
+});
+
+test('text, with the time before each event', async () => {
+  const monitor = await start('-t');
+  await output('dev add mgmtdev vdpasim_blk name blk0');
+  await output('dev bind blk0 driver vhost');
+  await output('dev del blk0');
+  const time = /^Timestamp: \w{3} \w{3} [ \d]\d \d\d:\d\d:\d\d \d{4} \d+ usec$/;
+  const lines = (await finish(monitor)).trimEnd().split('\n');
+  assert.ok(lines.every((line, index) => index % 2 === 1 || time.test(line)));
+  assert.deepEqual(
+    lines.filter((_, index) => index % 2 === 1),
+    [
+      'dev blk0: added type block mgmtdev vdpasim_blk',
+      'dev blk0: changed block vda added',
+      'dev blk0: bound driver virtio_vdpa',
+      'dev blk0: changed block vda removed',
+      'dev blk0: unbound',
+      'dev blk0: bound driver vhost_vdpa vhost /dev/vhost-vdpa-0',
+      'dev blk0: unbound',
+      'dev blk0: removed',
+    ],
+  );
+});
+
+test('from the library, beside other work of the same thread', async () => {
+  const client = await VdpaClient.open();
+  const monitor = await VdpaMonitor.open({ client, object: 'dev' });
+  const events = (async () => {
+    const seen: string[] = [];
+    for await (const { event } of monitor) seen.push(event);
+    return seen;
+  })();
+  await sleep(300);
+  await client.addDevice({ name: 'lib0', managementDevice: { name: 'vdpasim_net' } });
+  await client.deleteDevice('lib0');
+  await sleep(500);
+  await monitor.close();
+  assert.deepEqual(await events, ['added', 'changed', 'bound', 'changed', 'unbound', 'removed']);
+  await client.close();
+});
