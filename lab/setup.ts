@@ -20,13 +20,14 @@ export interface NoLab {
  * Makes the lab ready: as root on Debian it installs the packages of lab/debian-packages.txt that are missing; it builds
  * the kernel and fetches iproute2's vdpa unless they are there. All of it is quick the next time.
  *
+ * @param extras what tests need beyond the lab itself; what of it is missing is told in one line
  * @throws {LabError} when something that should work fails
  */
-export async function prepareLab(): Promise<Lab | NoLab> {
+export async function prepareLab(extras: readonly Need[] = []): Promise<Lab | NoLab> {
   if (process.arch !== 'x64') return { missing: 'User-Mode Linux runs on x86-64 machines only' };
   const ready = givenKernel() ?? builtKernel();
-  const needs: Need[] = ['guest', 'reference', 'vduse'];
-  const missing = await provide(ready === undefined ? [...needs, 'kernel'] : needs);
+  const needs: Need[] = ready === undefined ? ['guest', 'reference', 'kernel'] : ['guest', 'reference'];
+  const missing = await provide([...needs, ...extras]);
   const guestMissing = missing.get('guest') ?? [];
   if (guestMissing.length > 0) return { missing: `missing to boot it: ${guestMissing.join(' ')}` };
   if (ready === undefined) {
@@ -43,6 +44,8 @@ export async function prepareLab(): Promise<Lab | NoLab> {
     if (isDebian() && canUseArchive()) await fetchReference();
     else say("missing: iproute2's vdpa, 6.15 or newer; the comparisons with it are left out");
   }
+  const extrasMissing = extras.flatMap((need) => missing.get(need) ?? []);
+  if (extrasMissing.length > 0) say(`missing: ${extrasMissing.join(' ')}; the tests that need it are left out`);
   return findLab();
 }
 
