@@ -5,6 +5,9 @@
  * a whole state. Writers take turns with flock(2) on the file itself, which the system gives back whatever ends the
  * process; a lock file with a process id would have to be taken over from the dead, and two could do that at once.
  * Whoever has the lock and finds another file at the path has the lock of an old state, and begins anew.
+ *
+ * A process that makes one change after another adds the later ones to the file that it wrote (state-changes.ts): a
+ * file that is renamed over another costs the file system a millisecond.
  */
 import {
   closeSync,
@@ -23,12 +26,14 @@ import {
 } from 'node:fs';
 import type { BigIntStats } from 'node:fs';
 import { dirname } from 'node:path';
+import { monotonicMs } from '../sys/clock.js';
 import { Errno, strerror } from '../sys/errno.js';
 import type * as fileCalls from '../sys/file.js';
 import type * as libcCalls from '../sys/libc.js';
 import { SimulationError } from './error.js';
 import { copyState } from './machine.js';
 import type { MachineStore } from './machine.js';
+import { describeChange } from './state-changes.js';
 import { bootedState, defaultMachine } from './state.js';
 import type { SimState } from './state.js';
 import { parseState } from './state-parser.js';
@@ -39,6 +44,8 @@ const lockPatience = 30_000;
 const shortNap = 1;
 /** Writes that follow one another within so many milliseconds are only brought to the disk by the last of them. */
 const syncInterval = 50;
+/** The most that changes may take behind a state, in bytes; then the whole state is written anew. */
+const maxChangesLength = 1 << 20;
 
 /** What a lock needs of the C library, which is loaded only where something is changed. */
 interface LockCalls {
@@ -53,6 +60,8 @@ export class FileStore implements MachineStore {
   #calls: LockCalls | undefined;
   #lastSync = 0;
   #unsynced = false;
+  /** How many bytes of changes this process has added to the file that it wrote; undefined where the file is another's. */
+  #changesLength: number | undefined;
 
   constructor(path: string) {
     this.path = path;
@@ -82,7 +91,8 @@ export class FileStore implements MachineStore {
       const before = this.#load(fd);
       const changed = copyState(before);
       const result = change(changed);
-      if (!isUnchanged(before, changed)) this.#replace(changed);
+      const line = describeChange(before, changed);
+      if (line !== undefined) this.#write(fd, changed, line);
       return result;
     } finally {
       closeSync(fd);
@@ -99,8 +109,16 @@ export class FileStore implements MachineStore {
     }
   }
 
-  /** Brings the last changes to the disk. */
+  /** Makes one state of what was written, and brings it to the disk. */
   close(): void {
+    if (this.#changesLength !== undefined && this.#changesLength > 0) {
+      const fd = this.#lock();
+      try {
+        this.#replace(this.#load(fd));
+      } finally {
+        closeSync(fd);
+      }
+    }
     if (!this.#unsynced) return;
     this.#unsynced = false;
     const fd = this.#guard(() => openFile(this.path, constants.O_RDONLY));
@@ -116,6 +134,7 @@ export class FileStore implements MachineStore {
   #load(fd: number): SimState {
     const stats = fstatSync(fd, { bigint: true });
     if (this.#known !== undefined && isSame(this.#known.identity, stats)) return this.#known.state;
+    this.#changesLength = undefined;
     const text = this.#guard(() => readFileSync(fd, 'utf8'));
     // An empty file is what mktemp(1) leaves.
     const state = text === '' ? bootedState(defaultMachine) : parseState(text, this.path);
@@ -125,7 +144,7 @@ export class FileStore implements MachineStore {
 
   /** The locked file, made where there is none. */
   #lock(): number {
-    const deadline = performance.now() + lockPatience;
+    const deadline = monotonicMs() + lockPatience;
     for (let nap = shortNap; ; nap = Math.min(nap * 2, shortNap * 4)) {
       const fd = this.#guard(() => openOrMake(this.path));
       if (this.#tryLock(fd)) {
@@ -135,7 +154,7 @@ export class FileStore implements MachineStore {
         continue;
       }
       closeSync(fd);
-      if (performance.now() > deadline)
+      if (monotonicMs() > deadline)
         throw this.#unusable(`another process has had its lock for ${lockPatience / 1000} s`);
       sleep(nap * Math.random());
     }
@@ -152,10 +171,28 @@ export class FileStore implements MachineStore {
     throw this.#unusable(`it cannot be locked: ${strerror(errno)}`);
   }
 
+  /** Writes a change, or the whole state with it. */
+  #write(fd: number, state: SimState, change: string): void {
+    const length = this.#changesLength;
+    if (length === undefined || this.#known === undefined || length + change.length > maxChangesLength) {
+      this.#replace(state);
+      return;
+    }
+    const { identity } = this.#known;
+    // Until it is all written the file is not to be added to.
+    this.#changesLength = undefined;
+    this.#guard(() => {
+      writeAll(fd, change, Number(identity.size));
+      this.#known = { identity: fstatSync(fd, { bigint: true }), state };
+    });
+    this.#changesLength = length + change.length;
+    this.#unsynced = true;
+  }
+
   /** Only whoever has the lock comes here: what lies at the temporary path is left from someone who was killed. */
   #replace(state: SimState): void {
     const temporary = `${this.path}.new`;
-    const now = performance.now();
+    const now = monotonicMs();
     this.#guard(() => {
       rmSync(temporary, { force: true });
       const fd = makeFile(temporary);
@@ -166,6 +203,7 @@ export class FileStore implements MachineStore {
         if (!this.#unsynced) this.#lastSync = now;
         renameSync(temporary, this.path);
         this.#known = { identity: fstatSync(fd, { bigint: true }), state };
+        this.#changesLength = 0;
       } finally {
         closeSync(fd);
       }
@@ -237,23 +275,11 @@ function makeFile(path: string): number {
   return openSync(path, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW, 0o600);
 }
 
-function writeAll(fd: number, text: string): void {
-  let bytes = Buffer.from(text, 'utf8');
-  while (bytes.length > 0) bytes = bytes.subarray(writeSync(fd, bytes));
-}
-
-/** Whether a change changed anything: entries are replaced, never changed in place. */
-function isUnchanged(before: SimState, after: SimState): boolean {
-  return (
-    before.machine === after.machine &&
-    isSameList(before.devices, after.devices) &&
-    isSameList(before.vduse, after.vduse) &&
-    isSameList(before.fault_hits, after.fault_hits)
-  );
-}
-
-function isSameList(before: readonly unknown[], after: readonly unknown[]): boolean {
-  return before.length === after.length && before.every((entry, at) => entry === after[at]);
+function writeAll(fd: number, text: string, position = 0): void {
+  const bytes = Buffer.from(text, 'utf8');
+  for (let done = 0; done < bytes.length;) {
+    done += writeSync(fd, bytes, done, bytes.length - done, position + done);
+  }
 }
 
 function sleep(milliseconds: number): void {

@@ -1,5 +1,6 @@
 import { check } from '../generated/sim-state.js';
 import { SimulationError } from './error.js';
+import { applyChange, splitChanges } from './state-changes.js';
 import { busName, handleOf, stateVersion } from './state.js';
 import type { SimState } from './state.js';
 
@@ -9,9 +10,11 @@ import type { SimState } from './state.js';
  * @throws SimulationError where it is no state, or not one of this version
  */
 export function parseState(text: string, path: string): SimState {
+  const { state: document, changes } = splitChanges(text);
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    value = JSON.parse(document);
+    for (const change of changes) applyChange(value, change);
   } catch (error) {
     throw damaged(path, `it is not JSON: ${error instanceof Error ? error.message : String(error)}`);
   }
