@@ -2,6 +2,9 @@
 import { optionTable } from './option-table.js';
 import { tree } from './tree.js';
 
+/** How wide a line of the main help may be, in characters. */
+const maxWidth = 80;
+
 /** What `vdpa help` says. */
 export function mainHelp(): string[] {
   const objects = tree.children.map(({ words: [word] }) => word);
@@ -10,9 +13,24 @@ export function mainHelp(): string[] {
   );
   return [
     'Usage: vdpa [ OPTIONS ] OBJECT { COMMAND | help }',
-    `where  OBJECT := { ${objects.join(' | ')} }`,
-    `       OPTIONS := { ${options.join(' | ')} }`,
+    ...choice('where  OBJECT := { ', objects),
+    ...choice('       OPTIONS := { ', options),
   ];
+}
+
+/** `lead a | b | c }`, on as many lines as it takes. */
+function choice(lead: string, words: readonly string[]): string[] {
+  const lines: string[] = [];
+  let line = lead;
+  for (const [index, word] of words.entries()) {
+    const next = word + (index === words.length - 1 ? ' }' : ' |');
+    if (line.length + next.length > maxWidth) {
+      lines.push(line.trimEnd());
+      line = ' '.repeat(lead.length);
+    }
+    line += `${next} `;
+  }
+  return [...lines, line.trimEnd()];
 }
 
 /** The usage of several commands, one below the other. */

@@ -33,7 +33,7 @@ export function readHandle(text: string): ManagementDeviceHandle {
 /** Six groups of one or two hexadecimal digits: `00:11:22:33:44:55`. */
 export function readMac(text: string): Uint8Array {
   const refused = text.includes('.')
-    ? [text].filter((address) => !/^[0-9]{1,3}(\.[0-9]{1,3}){0,3}$/.test(address))
+    ? [text].filter((address) => !/^[0-9]{1,3}(\.[0-9]{1,3}){1,3}$/.test(address) || address.split('.').some(isOver))
     : text.split(':').slice(0, 6).filter(isNoByte);
   if (refused[0] !== undefined) throw new UsageError(`"${refused[0]}" is invalid lladdr.`);
   if (!/^[0-9a-f]{1,2}(:[0-9a-f]{1,2}){5}$/i.test(text)) {
@@ -42,6 +42,10 @@ export function readMac(text: string): Uint8Array {
     );
   }
   return Uint8Array.from(text.split(':'), (group) => Number.parseInt(group, 16));
+}
+
+function isOver(octet: string): boolean {
+  return Number(octet) > 0xff;
 }
 
 /** Whether scanf's `%x`, by which iproute2 reads a group of a MAC address, gives no byte. It skips blanks and ignores what follows. */
