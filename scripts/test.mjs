@@ -25,7 +25,7 @@ if (chosen.length === 0) {
   say(`No test file's path contains "${pattern}"`);
   process.exit(1);
 }
-if (chosen.includes('lab.test.js')) env.VDPA_LAB_LEFT_OUT = await prepareLab();
+if (chosen.some((name) => name.startsWith('lab'))) env.VDPA_LAB_LEFT_OUT = await prepareLab();
 
 const { status } = await runNode(['--test', ...chosen.map((name) => join('build/test', name))], { env });
 process.exitCode = status;

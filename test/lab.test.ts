@@ -5,8 +5,8 @@ import { describe, test } from 'node:test';
 import type { Ending, Lab } from '../lab/boot.js';
 import { boot } from '../lab/boot.js';
 import { checkoutRoot } from '../lab/cache.js';
-import { findLab } from '../lab/setup.js';
 import { Replay } from './support/kernel/replay.js';
+import { needsLab, theLab } from './support/lab.js';
 
 const TIME_LIMIT_MS = 300_000;
 
@@ -15,15 +15,11 @@ const pattern = process.env['VDPA_TEST_PATTERN'] ?? '';
 const files = readdirSync(folder)
   .filter((name) => name.endsWith('.test.js'))
   .filter((name) => 'test/lab.test.ts'.includes(pattern) || sourceOf(name).includes(pattern));
-const lab = await findLab();
-// `npm test` tells when the machine is one that cannot have a lab. Otherwise a missing lab is a failure.
-const leftOut = process.env['VDPA_LAB_LEFT_OUT'] ?? '';
 
-describe('in the lab', { concurrency: availableParallelism(), skip: leftOut === '' ? false : leftOut }, () => {
+describe('in the lab', { concurrency: availableParallelism(), ...needsLab }, () => {
   for (const file of files) {
     test(sourceOf(file), async (context) => {
-      if ('missing' in lab) throw new Error(`no lab: ${lab.missing}`);
-      await runInside(lab, file, new Replay(context));
+      await runInside(theLab(), file, new Replay(context));
     });
   }
 });
@@ -33,7 +29,7 @@ function sourceOf(file: string): string {
 }
 
 /** Runs one test file on a kernel of its own. */
-async function runInside(kernel: Lab, file: string, replay: Replay): Promise<void> {
+async function runInside(lab: Lab, file: string, replay: Replay): Promise<void> {
   const reporter = join(checkoutRoot, 'build/test/support/kernel/reporter.js');
   const report = [`--test-reporter=${reporter}`, '--test-reporter-destination=/run/lab/results'];
   const session = {
@@ -41,7 +37,7 @@ async function runInside(kernel: Lab, file: string, replay: Replay): Promise<voi
     cwd: checkoutRoot,
     timeLimitMs: TIME_LIMIT_MS,
   };
-  const ending = await boot(kernel, session, {
+  const ending = await boot(lab, session, {
     stdout: (bytes) => process.stdout.write(bytes),
     stderr: (bytes) => process.stderr.write(bytes),
     results: (bytes) => {

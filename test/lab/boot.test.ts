@@ -1,0 +1,226 @@
+import assert from 'node:assert/strict';
+import { execFileSync, spawn } from 'node:child_process';
+import { createHash, randomBytes } from 'node:crypto';
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Ending, Session } from '../../lab/boot.js';
+import { boot } from '../../lab/boot.js';
+import { checkoutRoot } from '../../lab/cache.js';
+import { needsLab, theLab } from '../support/lab.js';
+
+interface Run {
+  readonly ending: Ending;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Boots a kernel and runs a line of shell on it. */
+async function run(line: string, session: Partial<Session> = {}): Promise<Run> {
+  const outputs = { stdout: '', stderr: '' };
+  const ending = await boot(
+    theLab(),
+    { command: ['sh', '-c', line], cwd: checkoutRoot, timeLimitMs: 60_000, ...session },
+    {
+      stdout: (bytes) => (outputs.stdout += Buffer.from(bytes).toString('latin1')),
+      stderr: (bytes) => (outputs.stderr += Buffer.from(bytes).toString('latin1')),
+    },
+  );
+  return { ending, ...outputs };
+}
+
+describe('a command in the lab', needsLab, () => {
+  test('gives back its status, and its two outputs apart', async () => {
+    assert.deepEqual(await run('echo out; echo err >&2; exit 7'), {
+      ending: { kind: 'exited', status: 7 },
+      stdout: 'out\n',
+      stderr: 'err\n',
+    });
+    assert.deepEqual((await run('kill -9 $$')).ending, { kind: 'exited', status: 137 });
+    assert.deepEqual((await run('', { command: ['nosuch-command'] })).ending, { kind: 'exited', status: 127 });
+  });
+
+  test('gets its words as they are', async () => {
+    const words = ["it's", 'a "word"', '$HOME `id` \\', 'two\nlines', ''];
+    const { stdout } = await run('', { command: ['printf', '<%s>', ...words] });
+    assert.equal(stdout, words.map((word) => `<${word}>`).join(''));
+  });
+
+  test('reads what it is given, or nothing', async () => {
+    const input = randomBytes(100_000);
+    const { stdout } = await run('md5sum', { input });
+    assert.equal(stdout.slice(0, 32), createHash('md5').update(input).digest('hex'));
+    assert.equal((await run('wc -c')).stdout.trim(), '0');
+  });
+
+  test('may print a lot', async () => {
+    const { stdout } = await run('head -c 20M /dev/zero | tr "\\0" x');
+    assert.equal(stdout.length, 20 * 2 ** 20);
+    assert.equal(stdout.replaceAll('x', ''), '');
+  });
+
+  test('finds the machine set up', async () => {
+    const lines = ['hostname', 'node -p process.version', 'id -u', 'cat /proc/sys/kernel/osrelease', 'pwd'];
+    const { stdout } = await run(lines.join('; '));
+    const [hostname, node, uid, , cwd] = stdout.split('\n');
+    assert.deepEqual(
+      { hostname, node, uid, cwd },
+      { hostname: 'lab', node: process.version, uid: '0', cwd: checkoutRoot },
+    );
+    const { stdout: environment } = await run('env');
+    assert.doesNotMatch(environment, /NODE_EXTRA_CA_CERTS|LAB_RUN|LAB_BUSYBOX/);
+    assert.deepEqual((await run('ls -d /dev/fd/0 /dev/vduse /sys/bus/vdpa /dev/pts/ptmx /dev/net/tun')).stderr, '');
+    assert.match((await run('cat /sys/class/net/lo/flags')).stdout, /^0x9$/m);
+  });
+
+  test('has folders of its own to write to, and cannot change the machine', async (context) => {
+    const folder = mkdtempSync(join(tmpdir(), 'vdpa-lab-test-'));
+    context.after(() => {
+      rmSync(folder, { recursive: true });
+    });
+    const file = join(folder, 'file');
+    writeFileSync(file, 'content', { mode: 0o600 });
+    const { stdout } = await run('for f in /tmp /run /var/tmp /dev/shm "$HOME"; do echo x >"$f/x" && echo "$f"; done');
+    assert.deepEqual(stdout.split('\n'), ['/tmp', '/run', '/var/tmp', '/dev/shm', '/tmp/home', '']);
+    const { stderr } = await run(
+      `echo x >${checkoutRoot}/written; rm -f ${checkoutRoot}/package.json; echo x >/etc/written`,
+    );
+    assert.match(stderr, /^(.*Read-only file system\n){3}$/);
+    if (theLab().user.id !== undefined) {
+      // Not even with a root file system made writable: the guest's user on the host may not.
+      await run(
+        `mount -o remount,rw /; echo x >/etc/written; echo x >${checkoutRoot}/written; umount /tmp; echo x >${file}`,
+      );
+    }
+    assert.equal(readFileSync(file, 'utf8'), 'content');
+    assert.equal(existsSync('/etc/written') || existsSync(join(checkoutRoot, 'written')), false);
+    assert.ok(statSync(join(checkoutRoot, 'package.json')).size > 0);
+  });
+
+  test('is ended when its time is up', async () => {
+    const { ending, stdout } = await run('echo begun; while :; do :; done', { timeLimitMs: 2000 });
+    assert.equal(ending.kind, 'timed out');
+    assert.equal(stdout, 'begun\n');
+  });
+
+  test('a panic is told, in the words of the kernel', async () => {
+    const { ending } = await run('echo 1 >/proc/sys/vm/panic_on_oom; tail /dev/zero', { memoryMiB: 128 });
+    assert.ok(ending.kind === 'died');
+    assert.match(ending.console, /Kernel panic - not syncing: Out of memory/);
+  });
+
+  test('a guest that powers off or reboots has not ended its command', async () => {
+    assert.equal((await run('busybox poweroff -f')).ending.kind, 'died');
+    assert.equal((await run('busybox reboot -f')).ending.kind, 'died');
+  });
+
+  test('nothing of it stays, not even when its parent is killed', async () => {
+    const script = `
+      const [{ boot }, { theLab }] = await Promise.all([import('./build/lab/boot.js'), import('./build/test/support/lab.js')]);
+      await boot(theLab(), { command: ['sh', '-c', 'echo begun; sleep 100'], cwd: '/' }, { stdout: (b) => process.stdout.write(b) });`;
+    const parent = spawn(process.execPath, ['--input-type=module', '-e', script], {
+      cwd: checkoutRoot,
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    await new Promise((resolve) => parent.stdout.once('data', resolve));
+    const folder = runFolders().find(({ ppid }) => ppid === parent.pid)?.folder ?? '';
+    assert.ok(existsSync(folder));
+    assert.notDeepEqual(processesOf(folder), []);
+    parent.kill('SIGKILL');
+    for (let i = 0; i < 100 && (existsSync(folder) || processesOf(folder).length > 0); i++) await sleep(50);
+    assert.deepEqual(processesOf(folder), []);
+    assert.equal(existsSync(folder), false);
+  });
+});
+
+interface Process {
+  readonly pid: number;
+  readonly ppid: number;
+  readonly words: readonly string[];
+}
+
+function processes(): Process[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .flatMap((pid) => {
+      try {
+        const words = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
+        const ppid = Number(/^PPid:\s*(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]);
+        return [{ pid: Number(pid), ppid, words }];
+      } catch {
+        return []; // It has ended meanwhile.
+      }
+    });
+}
+
+/** The keepers that run, and the folder that each looks after. */
+const runFolders = (): { ppid: number; folder: string }[] =>
+  processes().flatMap(({ ppid, words }) => {
+    const folder = words[words.findIndex((word) => word.endsWith('/keep.sh')) + 1];
+    return folder?.includes('/vdpa-lab-') ? [{ ppid, folder }] : [];
+  });
+
+const processesOf = (folder: string): Process[] =>
+  processes().filter(({ words }) => words.some((word) => word.includes(folder)));
+
+describe('npm run lab', needsLab, () => {
+  const lab = (...argv: string[]): { file: string; argv: string[] } => ({
+    file: process.execPath,
+    argv: [join(checkoutRoot, 'scripts/lab.mjs'), ...argv],
+  });
+
+  /** Runs it with pipes for streams; gives the status and both outputs. */
+  async function start(
+    argv: string[],
+    input = '',
+    env: NodeJS.ProcessEnv = {},
+  ): Promise<[number | null, string, string]> {
+    const { file, argv: words } = lab(...argv);
+    const child = spawn(file, words, { env: { ...process.env, ...env } });
+    let [stdout, stderr] = ['', ''];
+    child.stdout.on('data', (bytes: Buffer) => (stdout += bytes.toString()));
+    child.stderr.on('data', (bytes: Buffer) => (stderr += bytes.toString()));
+    child.stdin.end(input);
+    const status = await new Promise<number | null>((resolve) => child.on('close', resolve));
+    return [status, stdout, stderr];
+  }
+
+  test('runs a command, or a line', async () => {
+    assert.deepEqual(await start(['printf', '%s', 'a b']), [0, 'a b', '']);
+    assert.deepEqual(await start(['echo a | tr a b; exit 3']), [3, 'b\n', '']);
+  });
+
+  test('passes standard input on where that is asked for', async () => {
+    assert.deepEqual(await start(['-i', 'cat', '-'], 'input'), [0, 'input', '']);
+    assert.deepEqual(await start(['cat', '-'], 'input'), [0, '', '']);
+  });
+
+  test('is a shell for the lines on standard input', async () => {
+    assert.deepEqual(await start([], 'cd /tmp\npwd\nexit 4\n'), [4, '/tmp\n', '']);
+  });
+
+  test('says what failed', async () => {
+    assert.deepEqual(await start(['--nonsense']), [
+      125,
+      '',
+      'lab: unknown option --nonsense; --help tells which there are\n',
+    ]);
+    const [status, , stderr] = await start(['-t', '1', 'sleep', '60']);
+    assert.deepEqual([status, stderr], [124, 'lab: ended by force: still running after 1 s\n']);
+    const noKernel = await start(['true'], '', { VDPA_LAB_KERNEL: join(checkoutRoot, 'package.json') });
+    assert.equal(noKernel[0], 125);
+    assert.match(noKernel[2], /^lab: VDPA_LAB_KERNEL=.*package\.json is no kernel to use: /);
+  });
+
+  test('has the terminal on a terminal, and its size', () => {
+    const { file, argv } = lab('tty; stty size; exit 5');
+    const line = `stty rows 33 cols 77; '${file}' ${argv.map((word) => `'${word}'`).join(' ')}; echo status $?`;
+    const output = execFileSync('script', ['-qec', line, '/dev/null'], {
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    assert.equal(output, '/dev/tty0\r\n33 77\r\nstatus 5\r\n');
+  });
+});
