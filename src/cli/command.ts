@@ -23,6 +23,10 @@ export abstract class VdpaCommand extends Command {
   static alternatives: Keywords = {};
   /** The keywords that may follow. */
   static keywords: Keywords = {};
+  /** The forms of output that it has beside text and JSON, for -o. */
+  static outputs: readonly string[] = [];
+  /** Whether it goes on for as long as it is let, with -w. */
+  static watches = false;
 
   /** Called by oclif with both, by this program's own dispatcher with neither. */
   constructor(argv: string[] = [], config?: Config) {
@@ -44,4 +48,6 @@ export abstract class VdpaCommand extends Command {
 
 /** A command's class, as its module exports it by default. */
 export type CommandClass = (new () => VdpaCommand) &
-  Pick<typeof VdpaCommand, 'usage' | 'operand' | 'alternatives' | 'keywords'> & { readonly summary?: string };
+  Pick<typeof VdpaCommand, 'usage' | 'operand' | 'alternatives' | 'keywords' | 'outputs' | 'watches'> & {
+    readonly summary?: string;
+  };

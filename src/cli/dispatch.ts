@@ -2,6 +2,7 @@ import type { CommandClass } from './command.js';
 import { UsageError } from './error.js';
 import { isPrefix } from './grammar.js';
 import { mainHelp, usageOf } from './help.js';
+import type { Options } from './options.js';
 import type { Session } from './session.js';
 import { tree, type Branch, type Leaf } from './tree.js';
 
@@ -27,7 +28,20 @@ async function enter(branch: Branch, session: Session, words: readonly string[])
     return;
   }
   const { default: CommandType } = await child.load();
+  refuseStrayOptions(CommandType, session.options);
   await new CommandType().execute(session, rest);
+}
+
+/** Refuses options that would change nothing here: whoever gives them expects something else. @throws UsageError */
+function refuseStrayOptions({ outputs, watches }: CommandClass, { output, json, watch }: Options): void {
+  if (watch && !watches) throw new UsageError('This command cannot be watched: -w is of no use here');
+  if (output === undefined) return;
+  if (!outputs.includes(output)) {
+    const known = outputs.length === 0 ? 'it has none beside text and JSON' : `it has ${outputs.join(', ')}`;
+    throw new UsageError(`"${output}" is no form of output of this command: ${known}`);
+  }
+  if (json) throw new UsageError('-j and -o ask for two forms of output at once');
+  if (watch) throw new UsageError('-w and -o do not go together');
 }
 
 /** The child that a word stands for. */

@@ -16,6 +16,8 @@ export interface Io {
   stdout(text: string): void;
   /** Writes text to standard error. */
   stderr(text: string): void;
+  /** Whether standard output is a terminal; it is none where this is absent. */
+  readonly isTerminal?: () => boolean;
   /** What to speak to in the kernel's place. */
   readonly openTransport?: () => NetlinkTransport;
 }
@@ -38,6 +40,8 @@ export function processIo(): Io {
         // There is no one left to tell.
       }
     },
+    // Asked for here: Node's own module of terminals takes a millisecond, and few commands need it.
+    isTerminal: () => process.getBuiltinModule('node:tty').isatty(1),
   };
 }
 

@@ -24,14 +24,18 @@ export function renderDeviceStats(printer: Printer, name: string, queues: readon
 }
 
 function renderQueue(printer: Printer, stats: VendorStats): void {
-  if (stats.queueIndex !== undefined && stats.deviceId === VIRTIO_ID_NET) {
-    printer.string('queue_type', netQueueType(stats, stats.queueIndex), 'queue_type ', ' ');
-  }
+  const type = queueType(stats);
+  if (type !== undefined) printer.string('queue_type', type, 'queue_type ', ' ');
   for (const { name, value } of stats.counters) printer.number(name, value, `${name} `, ' ');
 }
 
-/** virtio specification, section "Network Device", "Virtqueues": pairs of rx and tx, the control queue behind them. */
-function netQueueType(stats: VendorStats, index: number): string {
+/**
+ * What the queue of a network device is for: `rx`, `tx` or `control_vq`. virtio specification, section "Network Device",
+ * "Virtqueues": pairs of rx and tx, the control queue behind them.
+ */
+export function queueType(stats: VendorStats): string | undefined {
+  const { queueIndex: index, deviceId } = stats;
+  if (index === undefined || deviceId !== VIRTIO_ID_NET) return undefined;
   const pairs = stats.maxVirtqueuePairs ?? 1;
   const hasControl = (((stats.negotiatedFeatures ?? 0n) >> VIRTIO_NET_F_CTRL_VQ) & 1n) === 1n;
   if (hasControl && index === 2 * pairs) return 'control_vq';

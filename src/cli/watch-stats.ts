@@ -1,0 +1,39 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { JsonPrinter } from '../render/json.js';
+import { Output } from '../render/output.js';
+import { formatRates, renderRates } from '../render/rates.js';
+import { monotonicMs } from '../sys/clock.js';
+import { StatsWatch, eachDeviceStats, type DeviceStats } from '../vdpa/stats.js';
+import type { Session } from './session.js';
+
+const intervalMs = 1000;
+
+/** Back to the first line, and nothing below: ECMA-48, CUP and ED. */
+const clearScreen = '\x1b[H\x1b[J';
+
+/**
+ * Shows statistics and their rates every second, until the process is ended or a device that was named goes: on a terminal
+ * in one place and with bars, elsewhere one after the other, in JSON a document a line.
+ */
+export async function watchStats(session: Session, name: string | undefined): Promise<never> {
+  const { io, options } = session;
+  const client = await session.client();
+  const inPlace = !options.json && io.isTerminal?.() === true;
+  const output = new Output((text) => {
+    io.stdout(text);
+  });
+  const watch = new StatsWatch();
+  for (let next = monotonicMs(); ; next += intervalMs) {
+    const devices: DeviceStats[] = [];
+    for await (const device of eachDeviceStats(client, name)) devices.push(device);
+    const sample = watch.compare(devices, monotonicMs());
+    if (options.json) {
+      const printer = new JsonPrinter(output, { pretty: options.pretty });
+      renderRates(printer, sample);
+      printer.finish();
+    } else {
+      io.stdout(`${inPlace ? clearScreen : ''}${formatRates(sample, inPlace)}`);
+    }
+    await sleep(Math.max(next + intervalMs - monotonicMs(), 0));
+  }
+}

@@ -1,0 +1,71 @@
+/**
+ * Statistics for Prometheus, as the textfile collector of node_exporter reads them: the text format 0.0.4, which ends as
+ * OpenMetrics ends. Counters are declared by the name of their samples (`…_total`), as promtool has it.
+ */
+import { className } from '../virtio/classes.js';
+import type { VdpaDevice } from '../vdpa/model.js';
+import type { DeviceStats } from '../vdpa/stats.js';
+import { formatHandle } from '../vdpa/model.js';
+import { queueType } from './stats.js';
+
+interface Family {
+  readonly type: 'counter' | 'gauge';
+  readonly help: string;
+  readonly samples: string[];
+}
+
+/** The statistics of all devices, and a line of information for each. */
+export function formatMetrics(devices: readonly VdpaDevice[], stats: readonly DeviceStats[]): string {
+  const families = new Map<string, Family>();
+  const put = (name: string, type: Family['type'], help: string, labels: Labels, value: bigint): void => {
+    let family = families.get(name);
+    if (!family) families.set(name, (family = { type, help, samples: [] }));
+    family.samples.push(`${name}${formatLabels(labels)} ${value}`);
+  };
+  for (const { name, deviceId, managementDevice } of devices) {
+    const labels = { dev: name, type: className(deviceId) ?? `${deviceId}`, mgmtdev: formatHandle(managementDevice) };
+    put('vdpa_device_info', 'gauge', 'A vDPA device, by what it is and where it was made.', labels, 1n);
+  }
+  for (const { name: dev, queues } of stats) {
+    for (const queue of queues) {
+      for (const { name, value } of queue.counters) {
+        const type = queueType(queue);
+        const labels = {
+          dev,
+          ...(queue.queueIndex !== undefined && { qidx: `${queue.queueIndex}` }),
+          ...(type !== undefined && { queue_type: type }),
+          counter: name,
+        };
+        const help = 'A counter of a virtqueue that the vendor of the device keeps.';
+        put(`vdpa_queue_${metricName(name)}_total`, 'counter', help, labels, value);
+      }
+    }
+  }
+  const lines = Array.from(families, ([name, { type, help, samples }]) => [
+    `# HELP ${name} ${help}`,
+    `# TYPE ${name} ${type}`,
+    ...samples,
+  ]);
+  return [...lines.flat(), '# EOF', ''].join('\n');
+}
+
+/** The vendor's name as far as a metric can bear it; the label `counter` has it whole. */
+function metricName(name: string): string {
+  return name
+    .toLowerCase()
+    .replace(/[^a-z0-9]+/g, '_')
+    .replace(/^_|_$/g, '')
+    .replace(/_total$/, '');
+}
+
+type Labels = Readonly<Record<string, string>>;
+
+function formatLabels(labels: Labels): string {
+  const escaped = (value: string): string =>
+    value
+      // Bytes that are no UTF-8, which the format demands.
+      .replace(/[\ud800-\udfff]/gu, '\ufffd')
+      .replace(/[\\"\n]/g, (character) => (character === '\n' ? '\\n' : `\\${character}`));
+  const words = Object.entries(labels).map(([name, value]) => `${name}="${escaped(value)}"`);
+  return `{${words.join(',')}}`;
+}

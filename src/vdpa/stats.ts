@@ -1,0 +1,85 @@
+/** Vendor statistics of devices, gathered. */
+import { NetlinkError } from '../netlink/error.js';
+import { VIRTIO_ID_NET } from '../virtio/ids.js';
+import type { VdpaClient } from './client.js';
+import type { VendorStats } from './model.js';
+
+/** The vendor statistics of the virtqueues of a device. */
+export interface DeviceStats {
+  readonly name: string;
+  readonly queues: readonly VendorStats[];
+}
+
+/**
+ * Gives the statistics of one device, or of every device that has some, one after the other.
+ * @throws NetlinkError where the one that is named has none
+ */
+export async function* eachDeviceStats(client: VdpaClient, name?: string): AsyncGenerator<DeviceStats> {
+  if (name !== undefined) {
+    yield { name, queues: await client.deviceStats(await client.device(name)) };
+    return;
+  }
+  for (const device of await client.devices()) {
+    // The kernel asks network devices only.
+    if (device.deviceId !== VIRTIO_ID_NET) continue;
+    let queues: readonly VendorStats[];
+    try {
+      queues = await client.deviceStats(device);
+    } catch (error) {
+      if (error instanceof NetlinkError && tellsNothing.has(error.code)) continue;
+      throw error;
+    }
+    yield { name: device.name, queues };
+  }
+}
+
+/**
+ * Why one device among all has no statistics to show: its driver keeps none, no virtio driver has taken it yet, or it has
+ * gone since the list was made.
+ */
+const tellsNothing: ReadonlySet<string> = new Set(['EOPNOTSUPP', 'EAGAIN', 'ENODEV']);
+
+/** Statistics at one moment, with how fast each counter grew since the moment before. */
+export interface StatsSample {
+  /** Since the sample before, in seconds; 0 in the first one. */
+  readonly seconds: number;
+  readonly counters: readonly CounterSample[];
+}
+
+/** A counter of a virtqueue at one moment. */
+export interface CounterSample {
+  readonly device: string;
+  /** The queue, as the kernel told of it. */
+  readonly queue: VendorStats;
+  readonly name: string;
+  readonly value: bigint;
+  /** Growth a second; undefined where there is nothing to compare with, or the counter began anew. */
+  readonly rate?: number;
+}
+
+/** Compares statistics with those taken before. */
+export class StatsWatch {
+  #before = new Map<string, bigint>();
+  #time: number | undefined;
+
+  /** @param time when the statistics were taken, in milliseconds from any fixed moment */
+  compare(devices: readonly DeviceStats[], time: number): StatsSample {
+    const seconds = this.#time === undefined ? 0 : (time - this.#time) / 1000;
+    const before = this.#before;
+    const now = new Map<string, bigint>();
+    const counters = devices.flatMap(({ name: device, queues }) =>
+      queues.flatMap((queue) =>
+        queue.counters.map(({ name, value }): CounterSample => {
+          const key = JSON.stringify([device, queue.queueIndex, name]);
+          now.set(key, value);
+          const last = before.get(key);
+          const rate = last === undefined || value < last || seconds <= 0 ? undefined : Number(value - last) / seconds;
+          return { device, queue, name, value, ...(rate !== undefined && { rate }) };
+        }),
+      ),
+    );
+    this.#before = now;
+    this.#time = time;
+    return { seconds, counters };
+  }
+}
