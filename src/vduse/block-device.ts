@@ -3,10 +3,11 @@ import { blockConfigLength, blockConfigOffset } from '../virtio/config-space.js'
 import { VIRTIO_ID_BLOCK } from '../virtio/ids.js';
 import type { BlockModuleOptions } from './block-module.js';
 import type { BlockLimits } from './block-plane.js';
-import { Storage, StorageError, type StorageOptions } from './block-storage.js';
+import { Storage, type StorageOptions } from './block-storage.js';
 import type { DeviceIdentity } from './control.js';
-import { RING_FEATURES } from './negotiation.js';
+import { DeviceOptionError } from './device-option-error.js';
 import { moduleUrl } from './module-url.js';
+import { checkQueueSize, RING_FEATURES } from './negotiation.js';
 import { VduseServer } from './server.js';
 
 /** A block device of VDUSE. */
@@ -42,11 +43,14 @@ const MEASURE_MS = 1000;
 
 /**
  * Serves a block device until its server is stopped. The device can be attached to the vdpa bus when this returns.
- * @throws DeviceNameError, StorageError, SystemError
+ * @throws DeviceNameError, DeviceOptionError, SystemError
  */
 export async function serveBlockDevice(options: BlockDeviceOptions): Promise<VduseServer> {
   const { queues = 1, queueSize = 256, blockSize = 512 } = options;
-  checkQueues(queues, queueSize);
+  if (!Number.isInteger(queues) || queues < 1 || queues > 256) {
+    throw new DeviceOptionError(`A block device has 1 to 256 queues, not ${queues}`);
+  }
+  checkQueueSize(queueSize);
   const serial = checkSerial(options.serial ?? options.name.slice(0, blk.VIRTIO_BLK_ID_BYTES));
   const storage = Storage.open(options.storage, blockSize, options.readonly === true);
   try {
@@ -72,18 +76,9 @@ export async function serveBlockDevice(options: BlockDeviceOptions): Promise<Vdu
   }
 }
 
-function checkQueues(queues: number, queueSize: number): void {
-  if (!Number.isInteger(queues) || queues < 1 || queues > 256) {
-    throw new StorageError(`A block device has 1 to 256 queues, not ${queues}`);
-  }
-  if (!Number.isInteger(Math.log2(queueSize)) || queueSize < 4 || queueSize > 1024) {
-    throw new StorageError(`A queue's size is a power of two from 4 to 1024, not ${queueSize}`);
-  }
-}
-
 function checkSerial(serial: string): string {
   if (Buffer.byteLength(serial) > blk.VIRTIO_BLK_ID_BYTES) {
-    throw new StorageError(`The serial number "${serial}" has more than ${blk.VIRTIO_BLK_ID_BYTES} bytes`);
+    throw new DeviceOptionError(`The serial number "${serial}" has more than ${blk.VIRTIO_BLK_ID_BYTES} bytes`);
   }
   return serial;
 }

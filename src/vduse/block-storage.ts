@@ -6,6 +6,7 @@ import { ior, ioctl } from '../sys/ioctl.js';
 import { checked, close } from '../sys/libc.js';
 import { SECTOR_SIZE } from '../virtio/block.js';
 import type { BackendOptions } from './block-module.js';
+import { DeviceOptionError } from './device-option-error.js';
 import { O_NONBLOCK, O_RDONLY, O_RDWR, openFile } from './open.js';
 
 /** Where the data of a block device is. */
@@ -18,11 +19,6 @@ export type StorageOptions =
   | { readonly backend: 'null'; readonly size?: number }
   /** Where a module says, see `CreateBlockBackend`. */
   | { readonly backend: 'module'; readonly module: string; readonly options?: unknown; readonly size: number };
-
-/** What a block device cannot be made of. */
-export class StorageError extends Error {
-  override readonly name = 'StorageError';
-}
 
 /** 64 MiB. */
 export const DEFAULT_SIZE = 64 * 1024 * 1024;
@@ -49,7 +45,7 @@ export class Storage {
   /**
    * Opens it.
    * @param blockSize what the size must be a multiple of
-   * @throws StorageError, SystemError
+   * @throws DeviceOptionError, SystemError
    */
   static open(options: StorageOptions, blockSize: number, readonly: boolean): Storage {
     if (options.size !== undefined) checkSize(options.size, blockSize);
@@ -103,9 +99,9 @@ export class Storage {
 }
 
 function checkSize(size: number, blockSize: number): void {
-  if (!Number.isSafeInteger(size) || size <= 0) throw new StorageError(`${size} bytes are no size of a disk`);
+  if (!Number.isSafeInteger(size) || size <= 0) throw new DeviceOptionError(`${size} bytes are no size of a disk`);
   if (size % blockSize !== 0) {
-    throw new StorageError(`The size, ${size} bytes, is not a multiple of the block size, ${blockSize}`);
+    throw new DeviceOptionError(`The size, ${size} bytes, is not a multiple of the block size, ${blockSize}`);
   }
 }
 
@@ -129,16 +125,17 @@ function openPath(path: string, wanted: number | undefined, blockSize: number, r
   try {
     const stats = fstatSync(fd, { bigint: true });
     if (!stats.isFile() && !stats.isBlockDevice()) {
-      throw new StorageError(`${path} is neither a file nor a block device`);
+      throw new DeviceOptionError(`${path} is neither a file nor a block device`);
     }
     const length = measureFile(fd, stats);
     if (wanted !== undefined && wanted > length) {
-      throw new StorageError(`${path} has ${length} bytes, fewer than the ${wanted} asked for`);
+      throw new DeviceOptionError(`${path} has ${length} bytes, fewer than the ${wanted} asked for`);
     }
     if (wanted === undefined && length % blockSize !== 0) {
-      throw new StorageError(`${path} has ${length} bytes, not a multiple of the block size, ${blockSize}`);
+      throw new DeviceOptionError(`${path} has ${length} bytes, not a multiple of the block size, ${blockSize}`);
     }
-    if (length < SECTOR_SIZE) throw new StorageError(`${path} is empty: give it a size first, as truncate(1) does`);
+    if (length < SECTOR_SIZE)
+      throw new DeviceOptionError(`${path} is empty: give it a size first, as truncate(1) does`);
     lock(path, fd, readonly);
     const size = wanted ?? length;
     return new Storage({

@@ -35,6 +35,8 @@ export interface HostOptions {
   readonly queueCount: number;
   readonly queueSize: number;
   readonly threads: number;
+  /** So many queues in a row are served by the same thread. */
+  readonly queueGroup: number;
 }
 
 /** A data thread as the main thread sees it. */
@@ -126,6 +128,7 @@ class ThreadHandle {
 /** The data threads of a device, for its server in the main thread. */
 export class DataPlaneHost extends EventEmitter<HostEvents> {
   readonly #device: VduseDevice;
+  readonly #queueGroup: number;
   readonly #threads: readonly ThreadHandle[];
   #ended = false;
 
@@ -138,11 +141,11 @@ export class DataPlaneHost extends EventEmitter<HostEvents> {
       (_, thread) =>
         new ThreadHandle(
           options,
-          indices.filter((index) => index % options.threads === thread),
+          indices.filter((index) => Math.floor(index / options.queueGroup) % options.threads === thread),
           shared,
         ),
     );
-    const host = new DataPlaneHost(options.device, threads);
+    const host = new DataPlaneHost(options.device, options.queueGroup, threads);
     try {
       await Promise.all(threads.map((thread) => host.#ready(thread)));
     } catch (error) {
@@ -153,8 +156,9 @@ export class DataPlaneHost extends EventEmitter<HostEvents> {
     return host;
   }
 
-  private constructor(device: VduseDevice, threads: readonly ThreadHandle[]) {
+  private constructor(device: VduseDevice, queueGroup: number, threads: readonly ThreadHandle[]) {
     super();
+    this.#queueGroup = queueGroup;
     this.#device = device;
     this.#threads = threads;
   }
@@ -178,7 +182,7 @@ export class DataPlaneHost extends EventEmitter<HostEvents> {
   }
 
   #threadOf(queue: number): ThreadHandle {
-    const thread = this.#threads[queue % this.#threads.length];
+    const thread = this.#threads[Math.floor(queue / this.#queueGroup) % this.#threads.length];
     if (!thread) throw new RangeError(`queue ${queue} has no thread`);
     return thread;
   }

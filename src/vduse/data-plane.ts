@@ -10,7 +10,10 @@ export const WAIT = 1;
 /** The queue has what it needs: the driver need not kick for it. It is served again when something else happens. */
 export const QUIET = 2;
 
-export type Served = typeof MORE | typeof WAIT | typeof QUIET;
+/** The queue has too little for what there is to do: it is served again when the driver brings more and kicks. */
+export const STARVED = 3;
+
+export type Served = typeof MORE | typeof WAIT | typeof QUIET | typeof STARVED;
 
 /** A device's work on the queues of one data thread. */
 export interface DataPlane {
@@ -41,8 +44,8 @@ export interface DataPlaneContext {
   readonly queues: readonly number[];
   /** A few words that all threads of the device share; 0 at first. */
   readonly shared: Int32Array;
-  /** Serves all queues when the descriptor, which must not block, has something new to read. */
-  watch(fd: number): void;
+  /** Calls `readable`, and then serves all queues, when the descriptor, which must not block, has something new to read. */
+  watch(fd: number, readable: () => void): void;
 }
 
 /** How a module makes its data plane; it exports it under this name. */

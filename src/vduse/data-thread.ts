@@ -3,7 +3,7 @@ import { EPOLLET, EPOLLIN, EventPoll } from '../sys/events.js';
 import { NativeBuffer } from '../sys/memory.js';
 import { BrokenRingError } from '../virtio/split-queue.js';
 import { QueueCounters } from './counters.js';
-import { MORE, WAIT, type DataPlane } from './data-plane.js';
+import { MORE, QUIET, STARVED, type DataPlane } from './data-plane.js';
 import type { VduseDevice } from './device.js';
 import { DeviceQueue, MemoryRevokedError, type QueueSetup } from './device-queue.js';
 import { Iotlb } from './iotlb.js';
@@ -37,8 +37,14 @@ export const threadWord = {
 /** While an interrupt waits to be injected. */
 const RETRY_MS = 1;
 
+/** The tag of the kick; those of watched descriptors follow it. */
 const KICK = 0;
-const WATCHED = 1;
+
+/** A descriptor that a data plane watches. */
+export interface Watched {
+  readonly fd: number;
+  readonly readable: () => void;
+}
 
 /**
  * The loop of a data thread: it serves its queues, sleeps where there is nothing to do, and obeys the main thread between
@@ -54,6 +60,7 @@ export class DataThread {
   readonly #poll = new EventPoll();
   readonly #argument = new NativeBuffer(4);
   readonly #notify: (notice: Notice) => void;
+  readonly #watched: readonly Watched[];
   #queues: DeviceQueue[] = [];
   #seenCommands = 0;
   #seenRevocations = 0;
@@ -69,8 +76,7 @@ export class DataThread {
     readonly words: SharedArrayBuffer;
     readonly mappings: SharedArrayBuffer;
     readonly counters: SharedArrayBuffer;
-    /** Descriptors that the data plane watches. */
-    readonly watched: readonly number[];
+    readonly watched: readonly Watched[];
     readonly notify: (notice: Notice) => void;
   }) {
     this.#device = parts.device;
@@ -82,7 +88,10 @@ export class DataThread {
     this.#notify = parts.notify;
     // Each new kick is reported once: it need not be read.
     this.#poll.add(parts.kick, EPOLLIN | EPOLLET, KICK);
-    for (const fd of parts.watched) this.#poll.add(fd, EPOLLIN | EPOLLET, WATCHED);
+    this.#watched = parts.watched;
+    this.#watched.forEach(({ fd }, index) => {
+      this.#poll.add(fd, EPOLLIN | EPOLLET, KICK + 1 + index);
+    });
   }
 
   /** Runs until it is told to exit. Blocks the thread. */
@@ -110,7 +119,8 @@ export class DataThread {
       try {
         queue.ring.disableKicks();
         const served = this.#plane.serve(queue);
-        if (served === MORE || (served === WAIT && queue.ring.enableKicks())) more = true;
+        if (served === MORE) more = true;
+        else if (served !== QUIET && queue.ring.enableKicks(served === STARVED)) more = true;
       } catch (error) {
         if (!(error instanceof BrokenRingError)) throw error;
         this.#break(queue, error);
@@ -134,6 +144,7 @@ export class DataThread {
       pending ||= queue.interruptPending;
     }
     this.#poll.wait(pending ? RETRY_MS : -1);
+    for (let index = 0; index < this.#poll.count; index++) this.#watched[this.#poll.tag(index) - KICK - 1]?.readable();
   }
 
   readonly #isRevoked = (): boolean => Atomics.load(this.#words, threadWord.revocations) !== this.#seenRevocations;

@@ -66,6 +66,11 @@ export class DeviceQueue {
     return this.#ring;
   }
 
+  /** Whether it can be served now. */
+  get usable(): boolean {
+    return !this.broken && this.#ring !== undefined;
+  }
+
   /** Maps the ring where it is not. @returns false while its memory is not there */
   map(): boolean {
     if (this.#ring !== undefined) return true;

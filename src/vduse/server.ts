@@ -19,8 +19,10 @@ export interface ServerOptions {
   readonly name: string;
   readonly identity: DeviceIdentity;
   readonly dataPlane: DataPlaneModule;
-  /** How many threads serve the queues; queue i is served by thread i modulo this. 1 by default. */
+  /** How many threads serve the queues, which they take in turn. 1 by default. */
   readonly threads?: number;
+  /** So many queues in a row are served by the same thread. 1 by default. */
+  readonly queueGroup?: number;
   /** Serve the instance of that name that is there already, its server having ended. */
   readonly takeOver?: boolean;
 }
@@ -127,7 +129,8 @@ export class VduseServer extends EventEmitter<ServerEvents> {
         module: options.dataPlane,
         queueCount: identity.queueCount,
         queueSize: identity.queueSize,
-        threads: Math.min(options.threads ?? 1, identity.queueCount),
+        threads: Math.min(options.threads ?? 1, identity.queueCount / (options.queueGroup ?? 1)),
+        queueGroup: options.queueGroup ?? 1,
       });
       const server = new VduseServer(options, device, host, counters);
       if (options.takeOver === true) server.#resume();

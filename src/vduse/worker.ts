@@ -1,7 +1,7 @@
 /** The entry of a data thread. */
 import { parentPort, workerData, type MessagePort } from 'node:worker_threads';
 import type { CreateDataPlane } from './data-plane.js';
-import { DataThread, type Notice } from './data-thread.js';
+import { DataThread, type Notice, type Watched } from './data-thread.js';
 import { VduseDevice } from './device.js';
 
 /** What a data thread is started with. */
@@ -27,13 +27,13 @@ const notify = (notice: Notice): void => {
 };
 
 const { createDataPlane } = (await import(start.module)) as { createDataPlane: CreateDataPlane<unknown> };
-const watched: number[] = [];
+const watched: Watched[] = [];
 const plane = await createDataPlane(start.options, {
   queueCount: start.queueCount,
   queueSize: start.queueSize,
   queues: start.queues,
   shared: new Int32Array(start.shared),
-  watch: (fd) => void watched.push(fd),
+  watch: (fd, readable) => void watched.push({ fd, readable }),
 });
 const thread = new DataThread({
   ...start,

@@ -269,15 +269,18 @@ export class SplitQueue {
 
   /**
    * Asks the driver to kick for the next chain.
+   * @param beyond the chains that are there do not count, only those that come after
    * @returns true where one has come meanwhile, for which there may be no kick
    * @throws BrokenRingError
    */
-  enableKicks(): boolean {
+  enableKicks(beyond = false): boolean {
+    const seen = beyond ? this.#availableIndex : this.nextAvailable;
     if (this.#eventIndex) {
-      Atomics.store(this.#usedWords, this.#usedWordsAt + 2 + this.#size * 4, this.nextAvailable);
+      Atomics.store(this.#usedWords, this.#usedWordsAt + 2 + this.#size * 4, seen);
     } else {
       Atomics.store(this.#usedWords, this.#usedWordsAt, 0);
     }
-    return this.pending() > 0;
+    this.pending();
+    return this.#availableIndex !== seen;
   }
 }

@@ -1,0 +1,153 @@
+import { Errno } from '../../sys/errno.js';
+import { IOV_MAX, writev } from '../../sys/file.js';
+import { ioctl, ioctlNumber, iow } from '../../sys/ioctl.js';
+import { IoVector } from '../../sys/io-vector.js';
+import { lastErrno } from '../../sys/libc.js';
+import { DescriptorChain } from '../../virtio/descriptor-chain.js';
+import * as net from '../../virtio/net.js';
+import { BYTES_IN, BYTES_OUT, ERRORS, REQUESTS } from '../counters.js';
+import { MORE, QUIET, STARVED, WAIT, type DataPlaneContext, type Served } from '../data-plane.js';
+import type { DeviceQueue } from '../device-queue.js';
+import { hasFeature } from '../negotiation.js';
+import type { NetBackend } from '../net-plane.js';
+import { ReceiveWindow } from '../receive-window.js';
+
+/** From linux/if_tun.h. */
+const TUNSETOFFLOAD = iow(0x54, 208, 4);
+const TUNSETQUEUE = iow(0x54, 217, 4);
+const IFF_ATTACH_QUEUE = 0x0200;
+const IFF_DETACH_QUEUE = 0x0400;
+/** struct ifreq: a name of 16 bytes, then here the flags. */
+const IFREQ_LENGTH = 40;
+const IFREQ_FLAGS = 16;
+
+const TUN_F_CSUM = 0x01;
+const TUN_F_TSO4 = 0x02;
+const TUN_F_TSO6 = 0x04;
+const TUN_F_TSO_ECN = 0x08;
+
+/** Packets before the driver is told of them, and before other queues get their turn. */
+const BATCH = 64;
+
+/** What a driver must be able to take for the tap to hand it such packets. */
+const OFFLOADS: readonly (readonly [bigint, number])[] = [
+  [net.VIRTIO_NET_F_GUEST_CSUM, TUN_F_CSUM],
+  [net.VIRTIO_NET_F_GUEST_TSO4, TUN_F_TSO4],
+  [net.VIRTIO_NET_F_GUEST_TSO6, TUN_F_TSO6],
+  [net.VIRTIO_NET_F_GUEST_ECN, TUN_F_TSO_ECN],
+];
+
+/** A tap interface of this machine. Packets go between it and guest memory in one system call each, headers and all. */
+export class TapBackend implements NetBackend {
+  /** One descriptor for each pair; they do not block. */
+  readonly #fds: readonly number[];
+  readonly #receiveQueues: readonly number[];
+  readonly #chain: DescriptorChain;
+  readonly #vector: IoVector;
+  readonly #window: ReceiveWindow;
+  #merge = false;
+  /** The receive queues whose tap may have packets. */
+  readonly #readable = new Set<number>();
+  /** The pairs that the driver uses. The tap spreads packets over all of its queues that are attached. */
+  readonly #attached = new Set<number>();
+
+  constructor(fds: readonly number[], context: DataPlaneContext) {
+    this.#fds = fds;
+    this.#chain = new DescriptorChain(context.queueSize * 2);
+    this.#vector = new IoVector(IOV_MAX);
+    this.#window = new ReceiveWindow(context.queueSize);
+    this.#receiveQueues = context.queues.filter(net.isReceiveQueue);
+    for (const queue of this.#receiveQueues) {
+      this.#attached.add(queue);
+      context.watch(this.#fd(queue), () => {
+        this.#readable.add(queue);
+      });
+    }
+  }
+
+  #fd(queue: number): number {
+    const fd = this.#fds[queue >>> 1];
+    if (fd === undefined) throw new RangeError(`queue ${queue} has no tap`);
+    return fd;
+  }
+
+  start(features: bigint): void {
+    this.#merge = hasFeature(features, net.VIRTIO_NET_F_MRG_RXBUF);
+    let offloads = 0;
+    for (const [bit, flag] of OFFLOADS) if (hasFeature(features, bit)) offloads |= flag;
+    // A tap of an old kernel that refuses keeps on handing out plain packets.
+    for (const fd of this.#fds) ioctlNumber(fd, TUNSETOFFLOAD, offloads);
+    for (const queue of this.#receiveQueues) if (queue > 0) this.#setQueue(queue, false);
+  }
+
+  /** Attaches the tap's queue for a receive queue, or detaches it. The first pair's always stays. */
+  #setQueue(queue: number, attach: boolean): void {
+    if (this.#attached.has(queue) === attach) return;
+    const request = new Uint8Array(IFREQ_LENGTH);
+    new DataView(request.buffer).setUint16(IFREQ_FLAGS, attach ? IFF_ATTACH_QUEUE : IFF_DETACH_QUEUE, true);
+    ioctl(`${attach ? 'attach' : 'detach'} a queue of the tap`, this.#fd(queue), TUNSETQUEUE, request);
+    if (attach) this.#attached.add(queue);
+    else this.#attached.delete(queue);
+  }
+
+  transmit(sending: DeviceQueue): Served {
+    const fd = this.#fd(sending.index);
+    let count = 0;
+    while (count < BATCH && sending.ring.take(this.#chain)) {
+      count++;
+      if (this.#send(fd)) sending.count(BYTES_OUT, this.#chain.readableBytes - net.HEADER_SIZE);
+      else sending.count(ERRORS, 1);
+      sending.ring.complete(this.#chain.head, 0);
+    }
+    if (count === 0) return WAIT;
+    sending.count(REQUESTS, count);
+    sending.flush();
+    return MORE;
+  }
+
+  /** Sends the packet of the chain. @returns false where it is none, or the tap does not take it: then it is lost */
+  #send(fd: number): boolean {
+    const chain = this.#chain;
+    const length = chain.readableBytes;
+    if (chain.fault !== undefined || length < net.HEADER_SIZE + net.ETH_HLEN || length > net.MAX_PACKET) return false;
+    this.#vector.count = 0;
+    if (!chain.gather(this.#vector, false, 0, length)) return false;
+    for (;;) {
+      if (writev(fd, this.#vector.at(0), this.#vector.count) === length) return true;
+      if (lastErrno() !== Errno.EINTR) return false;
+    }
+  }
+
+  receive(receiving: DeviceQueue): Served {
+    if (!this.#attached.has(receiving.index)) this.#setQueue(receiving.index, true);
+    if (!this.#readable.has(receiving.index)) return QUIET;
+    const window = this.#window;
+    window.open(receiving, this.#merge);
+    try {
+      for (let count = 0; count < BATCH; count++) {
+        if (!window.fill()) return STARVED;
+        const length = window.read(this.#fd(receiving.index));
+        if (length < 0) {
+          this.#readable.delete(receiving.index);
+          return QUIET;
+        }
+        if (length > window.bytes || length < net.HEADER_SIZE) {
+          receiving.count(ERRORS, 1);
+          continue;
+        }
+        window.deliver(length);
+        receiving.count(REQUESTS, 1);
+        receiving.count(BYTES_IN, length - net.HEADER_SIZE);
+      }
+      return MORE;
+    } finally {
+      window.putBack();
+      receiving.flush();
+    }
+  }
+
+  close(): void {
+    this.#vector.free();
+    this.#window.free();
+  }
+}

@@ -1,0 +1,77 @@
+import { Errno } from '../sys/errno.js';
+import { ioctl, iow } from '../sys/ioctl.js';
+import { close } from '../sys/libc.js';
+import { HEADER_SIZE } from '../virtio/net.js';
+import { O_NONBLOCK, O_RDWR, openFile } from './open.js';
+
+/** From linux/if_tun.h and linux/if.h. */
+const TUNSETIFF = iow(0x54, 202, 4);
+const TUNSETVNETHDRSZ = iow(0x54, 216, 4);
+const TUNSETVNETLE = iow(0x54, 220, 4);
+const IFF_TAP = 0x0002;
+const IFF_MULTI_QUEUE = 0x0100;
+const IFF_NO_PI = 0x1000;
+const IFF_VNET_HDR = 0x4000;
+/** struct ifreq: a name of 16 bytes, then here the flags. */
+const IFREQ_LENGTH = 40;
+const IFNAMSIZ = 16;
+
+/** A name that no interface can have. */
+export class InterfaceNameError extends Error {
+  override readonly name = 'InterfaceNameError';
+}
+
+/** A tap interface, opened. It is made where there is none of the name, and goes when it is closed; one that was there stays. */
+export interface TapInterface {
+  readonly name: string;
+  /** One for each queue. They do not block. */
+  readonly fds: readonly number[];
+}
+
+/**
+ * Opens a tap interface whose packets have virtio's header before them.
+ * @param wanted its name; undefined to let the kernel choose
+ * @throws InterfaceNameError, SystemError
+ */
+export function openTap(wanted: string | undefined, queues: number): TapInterface {
+  const fds: number[] = [];
+  let name = wanted === undefined ? '' : checkInterfaceName(wanted);
+  try {
+    for (let queue = 0; queue < queues; queue++) {
+      const fd = openFile('/dev/net/tun', O_RDWR | O_NONBLOCK, {
+        [Errno.ENOENT]: 'This kernel has no tap interfaces; load its module (modprobe tun)',
+      });
+      fds.push(fd);
+      name = attach(fd, name, queues > 1);
+      const word = new Int32Array(1);
+      const bytes = new Uint8Array(word.buffer);
+      word[0] = HEADER_SIZE;
+      ioctl(`set the header of ${name}`, fd, TUNSETVNETHDRSZ, bytes);
+      word[0] = 1;
+      ioctl(`set the byte order of ${name}`, fd, TUNSETVNETLE, bytes);
+    }
+  } catch (error) {
+    for (const fd of fds) close(fd);
+    throw error;
+  }
+  return { name, fds };
+}
+
+/** Makes or finds the interface and adds a queue to it. @returns its name */
+function attach(fd: number, name: string, multiple: boolean): string {
+  const request = new Uint8Array(IFREQ_LENGTH);
+  request.set(Buffer.from(name));
+  const flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | (multiple ? IFF_MULTI_QUEUE : 0);
+  new DataView(request.buffer).setUint16(IFNAMSIZ, flags, true);
+  ioctl(`make the tap interface ${name}`.trimEnd(), fd, TUNSETIFF, request);
+  return Buffer.from(request.subarray(0, request.indexOf(0))).toString();
+}
+
+/** As the kernel checks it (dev_valid_name), and without its templates. */
+function checkInterfaceName(name: string): string {
+  const length = Buffer.byteLength(name);
+  if (length === 0 || length >= IFNAMSIZ || name === '.' || name === '..' || /[/:%\s\p{Cc}]/u.test(name)) {
+    throw new InterfaceNameError(`"${name}" cannot be the name of an interface: at most 15 bytes, no blank, no / : %`);
+  }
+  return name;
+}

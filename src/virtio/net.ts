@@ -1,0 +1,35 @@
+/**
+ * The network device's protocol. Mirrors include/uapi/linux/virtio_net.h; virtio specification, "Network Device".
+ */
+
+/** Feature bits. */
+export const VIRTIO_NET_F_CSUM = 0n;
+export const VIRTIO_NET_F_GUEST_CSUM = 1n;
+export const VIRTIO_NET_F_MTU = 3n;
+export const VIRTIO_NET_F_MAC = 5n;
+export const VIRTIO_NET_F_GUEST_TSO4 = 7n;
+export const VIRTIO_NET_F_GUEST_TSO6 = 8n;
+export const VIRTIO_NET_F_GUEST_ECN = 9n;
+export const VIRTIO_NET_F_HOST_TSO4 = 11n;
+export const VIRTIO_NET_F_HOST_TSO6 = 12n;
+export const VIRTIO_NET_F_HOST_ECN = 13n;
+export const VIRTIO_NET_F_MRG_RXBUF = 15n;
+export const VIRTIO_NET_F_STATUS = 16n;
+
+/** A bit of the status field of the configuration space. */
+export const VIRTIO_NET_S_LINK_UP = 1;
+
+/** struct virtio_net_hdr_v1, before each packet. */
+export const HEADER_SIZE = 12;
+/** Where in it the number of buffers is that a received packet takes: u16. */
+export const HEADER_BUFFERS = 10;
+
+/** Bytes of an Ethernet address, and of the header of a frame. */
+export const ETH_ALEN = 6;
+export const ETH_HLEN = 14;
+
+/** The longest frame that can come, with its header: one that stands for many segments, and a VLAN tag. */
+export const MAX_PACKET = HEADER_SIZE + ETH_HLEN + 4 + 65535;
+
+/** Queue 2i receives for the driver, queue 2i + 1 sends. */
+export const isReceiveQueue = (index: number): boolean => index % 2 === 0;

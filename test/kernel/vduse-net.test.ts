@@ -1,0 +1,218 @@
+import '../support/kernel/inside.js';
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync, writeSync as write } from 'node:fs';
+import { describe, test, type TestContext } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { checked, close } from '../../src/sys/libc.js';
+import { bind, MSG_DONTWAIT, recvfrom, SOCK_CLOEXEC, SOCK_RAW, socket } from '../../src/sys/socket.js';
+import { serveNetDevice, type NetDevice, type NetDeviceOptions } from '../../src/vduse/net-device.js';
+import { VdpaBus } from '../../src/sysfs/bus.js';
+import { attach, bash, detach, sh, until } from '../support/kernel/vduse.js';
+
+interface Attached extends NetDevice {
+  /** The network interface that the device has become. */
+  readonly netdev: string;
+}
+
+async function netDevice(context: TestContext, options: NetDeviceOptions): Promise<Attached> {
+  const device = await serveNetDevice(options);
+  device.server.on('error', (error) => {
+    throw error;
+  });
+  context.after(async () => {
+    if (new VdpaBus().device(options.name)) await detach(options.name);
+    await device.server.stop();
+  });
+  await attach(options.name);
+  const netdev = await until('there is an interface', () => new VdpaBus().device(options.name)?.netdev);
+  return { ...device, netdev };
+}
+
+const attribute = (netdev: string, name: string): string =>
+  readFileSync(`/sys/class/net/${netdev}/${name}`, 'utf8').trim();
+
+/** Puts the device's interface into one network namespace and its tap into another, each with an address. */
+async function twoNamespaces(context: TestContext, { netdev, ifname = '' }: Attached, mtu = 1500): Promise<void> {
+  await sh('ip netns add guest');
+  await sh('ip netns add host');
+  context.after(() => bash('ip netns del guest; ip netns del host'));
+  await sh(`ip link set ${netdev} netns guest mtu ${mtu}`);
+  await sh(`ip link set ${ifname} netns host mtu ${mtu}`);
+  await sh(`ip -n guest address add 10.1.1.1/24 dev ${netdev}`);
+  await sh(`ip -n host address add 10.1.1.2/24 dev ${ifname}`);
+  await sh(`ip -n guest address add fd00::1/64 dev ${netdev} nodad`);
+  await sh(`ip -n host address add fd00::2/64 dev ${ifname} nodad`);
+  await sh(`ip -n guest link set ${netdev} up`);
+  await sh(`ip -n host link set ${ifname} up`);
+}
+
+const tcp = fileURLToPath(new URL('../support/kernel/tcp.js', import.meta.url));
+
+/** Sends a file over TCP from one namespace to the other. @returns the checksums of what was sent and what came */
+async function transfer(from: string, to: string, address: string, file: string): Promise<[string, string]> {
+  const came = sh(`ip netns exec ${to} node ${tcp} listen 5000`);
+  await until('someone listens', async () => (await sh(`ip netns exec ${to} ss -Hltn`)).includes(':5000'));
+  const sent = await sh(`ip netns exec ${from} node ${tcp} send ${address} 5000 ${file}`);
+  return [sent.trim(), (await came).trim()];
+}
+
+const PROTOCOL = 0x88b5;
+const AF_PACKET = 17;
+/** struct sockaddr_ll: u16 family, u16 protocol, i32 interface, u16 hardware type, u8 kind of packet … */
+const SOCKADDR_LL = 20;
+const PACKET_OUTGOING = 4;
+
+/** Frames on a network interface. */
+class PacketSocket {
+  readonly #fd: number;
+
+  constructor(netdev: string) {
+    this.#fd = checked('open a packet socket', socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0));
+    const address = new Uint8Array(SOCKADDR_LL);
+    const view = new DataView(address.buffer);
+    view.setUint16(0, AF_PACKET, true);
+    view.setUint16(2, PROTOCOL);
+    view.setInt32(4, Number(readFileSync(`/sys/class/net/${netdev}/ifindex`, 'utf8')), true);
+    checked('bind a packet socket', bind(this.#fd, address, SOCKADDR_LL));
+  }
+
+  send(frame: Uint8Array): void {
+    assert.equal(write(this.#fd, frame), frame.length);
+  }
+
+  /** The next frame that came in, or undefined where none does in time. */
+  async receive(limitMs: number): Promise<Uint8Array | undefined> {
+    const buffer = new Uint8Array(2048);
+    const address = new Uint8Array(SOCKADDR_LL);
+    for (const end = performance.now() + limitMs; performance.now() < end;) {
+      const length = recvfrom(this.#fd, buffer, buffer.length, MSG_DONTWAIT, address, Uint32Array.of(SOCKADDR_LL));
+      // What is sent is shown to a packet socket, too.
+      if (length > 0 && address[10] !== PACKET_OUTGOING) return buffer.subarray(0, length);
+      if (length < 0) await sleep(1);
+    }
+    return undefined;
+  }
+
+  close(): void {
+    close(this.#fd);
+  }
+}
+
+describe('a VDUSE network device', () => {
+  test('loopback: what is sent to its own address, or to all, comes back', async (context) => {
+    const { netdev, server, mac } = await netDevice(context, {
+      name: 'loop0',
+      backend: { type: 'loopback' },
+      mtu: 1400,
+    });
+    const address = Buffer.from(mac)
+      .toString('hex')
+      .replace(/..(?=.)/g, '$&:');
+    assert.equal(attribute(netdev, 'address'), address);
+    assert.equal(attribute(netdev, 'mtu'), '1400');
+    assert.equal(attribute(netdev, 'addr_assign_type'), '0');
+    await sh(`ip link set ${netdev} up`);
+    assert.equal(attribute(netdev, 'carrier'), '1');
+    const packets = new PacketSocket(netdev);
+    const frame = (to: Uint8Array, body: Uint8Array): Uint8Array =>
+      Buffer.concat([to, mac, Uint8Array.of(0x88, 0xb5), body]);
+    for (const to of [mac, new Uint8Array(6).fill(0xff)]) {
+      for (const size of [46, 60, 1000, 1400]) {
+        for (let number = 0; number < 100; number++) {
+          const sent = frame(to, new Uint8Array(size).fill(number));
+          packets.send(sent);
+          assert.deepEqual(await packets.receive(5000), new Uint8Array(sent));
+        }
+      }
+    }
+    packets.send(frame(Uint8Array.of(2, 0, 0, 0, 0, 0x99), new Uint8Array(60)));
+    assert.equal(await packets.receive(300), undefined);
+    packets.close();
+    const [receiving, sending] = server.status().queues;
+    assert.ok(receiving && receiving.requests >= 800, JSON.stringify(receiving));
+    assert.ok(sending && sending.requests > receiving.requests);
+    assert.equal(receiving.errors + sending.errors, 0);
+  });
+
+  test('tap: ping and TCP, checksummed, both ways', async (context) => {
+    await bash('head -c 100M /dev/urandom > /tmp/100M');
+    const device = await netDevice(context, { name: 'tap0', backend: { type: 'tap', ifname: 'vdpatap' } });
+    assert.equal(device.ifname, 'vdpatap');
+    await twoNamespaces(context, device);
+    const ping = await sh('ip netns exec guest ping -c 20 -i 0.05 -s 1000 10.1.1.2');
+    assert.match(ping, /20 received, 0% packet loss/);
+    assert.match(await sh('ip netns exec host ping -c 5 -i 0.05 -s 4000 10.1.1.1'), /5 received, 0% packet loss/);
+    for (const [from, to, address] of [
+      ['guest', 'host', '10.1.1.2'],
+      ['host', 'guest', '10.1.1.1'],
+      ['host', 'guest', 'fd00::1'],
+    ] as const) {
+      const [sent, came] = await transfer(from, to, address, '/tmp/100M');
+      assert.equal(came, sent, `${from} to ${address}`);
+    }
+    const [receiving, sending] = device.server.status().queues;
+    assert.ok(receiving && receiving.bytesIn > 200 * 1024 * 1024);
+    assert.ok(sending && sending.bytesOut > 100 * 1024 * 1024);
+    // Segmentation is left to the other side: packets are far longer than a frame.
+    assert.ok(receiving.bytesIn / receiving.requests > 4000, `${receiving.bytesIn} in ${receiving.requests}`);
+  });
+
+  test('tap: short queues and a large MTU', async (context) => {
+    await bash('head -c 20M /dev/urandom > /tmp/20M');
+    const device = await netDevice(context, {
+      name: 'tap1',
+      backend: { type: 'tap' },
+      queueSize: 64,
+      mtu: 9000,
+      mac: Uint8Array.of(2, 0, 0, 1, 2, 3),
+    });
+    assert.equal(attribute(device.netdev, 'address'), '02:00:00:01:02:03');
+    await twoNamespaces(context, device, 9000);
+    assert.match(await sh('ip netns exec guest ping -c 5 -i 0.05 -s 8900 10.1.1.2'), /5 received/);
+    for (const [from, to, address] of [
+      ['guest', 'host', '10.1.1.2'],
+      ['host', 'guest', '10.1.1.1'],
+    ] as const) {
+      const [sent, came] = await transfer(from, to, address, '/tmp/20M');
+      assert.equal(came, sent);
+    }
+  });
+
+  test('tap: several pairs of queues, each with a queue of the tap', async (context) => {
+    const device = await netDevice(context, {
+      name: 'tap2',
+      backend: { type: 'tap', ifname: 'multi' },
+      pairs: 4,
+      threads: 2,
+    });
+    assert.equal(device.server.status().queues.length, 8);
+    // The kernel lets no VDUSE device have a control queue, without which a driver uses one pair: the tap too, then.
+    assert.match(await sh('ip -d link show multi'), /multi_queue numqueues 1 numdisabled 3 /);
+    await twoNamespaces(context, device);
+    for (let port = 0; port < 8; port++) {
+      assert.match(await sh('ip netns exec host ping -c 2 -i 0.05 10.1.1.1'), /2 received, 0% packet loss/);
+    }
+  });
+
+  test('the tap is gone with the server', async () => {
+    const { server } = await serveNetDevice({ name: 'gone', backend: { type: 'tap', ifname: 'gonetap' } });
+    assert.ok(existsSync('/sys/class/net/gonetap'));
+    await server.stop();
+    assert.ok(!existsSync('/sys/class/net/gonetap'));
+    assert.ok(!existsSync('/dev/vduse/gone'));
+  });
+
+  for (const [what, options, message] of [
+    ['an MTU that is too small', { mtu: 10 }, /from 68 to 65535/],
+    ['the address of a group', { mac: Uint8Array.of(1, 0, 0, 0, 0, 1) }, /not that of a group/],
+    ['a name that no interface has', { backend: { type: 'tap', ifname: 'a/b' } }, /cannot be the name/],
+    ['an interface that is no tap', { backend: { type: 'tap', ifname: 'lo' } }, /make the tap interface lo: Invalid/],
+    ['no pair', { pairs: 0 }, /1 to 128 pairs/],
+  ] as const) {
+    test(`refused: ${what}`, async () => {
+      await assert.rejects(serveNetDevice({ name: 'never', backend: { type: 'loopback' }, ...options }), message);
+      assert.ok(!existsSync('/dev/vduse/never'));
+    });
+  }
+});
