@@ -41,7 +41,7 @@ export class Suite {
       ...(isRoot() ? { 'APT::Sandbox::User': 'root' } : {}),
     };
     const options = Object.entries(settings).flatMap(([key, value]) => ['-o', `${key}=${value}`]);
-    await runProgram('apt-get', [...options, '-q', 'update']);
+    await runProgram('apt-get', [...options, '-q', 'update'], { label: `apt-get update of ${name}` });
     return new Suite(options);
   }
 
@@ -63,7 +63,8 @@ export class Suite {
     const packages = join(folder, 'package');
     mkdirSync(packages, { recursive: true });
     const spec = `${offer.name}=${offer.version}`;
-    await runProgram('apt-get', [...this.options, '-q', 'download', spec], { cwd: packages });
+    const label = `apt-get download ${spec}`;
+    await runProgram('apt-get', [...this.options, '-q', 'download', spec], { cwd: packages, label });
     const [file] = readdirSync(packages);
     if (file === undefined) throw new LabError(`apt-get download ${spec} left no file in ${packages}`);
     await runProgram('dpkg', ['-x', join(packages, file), folder]);

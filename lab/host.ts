@@ -43,6 +43,8 @@ export function requireCommand(name: string, packageName: string): string {
 
 export interface ProgramOptions {
   readonly cwd?: string;
+  /** What an error calls the program, where its whole line would hide the matter. */
+  readonly label?: string;
   /** Gets each line of both outputs as it comes. */
   readonly onLine?: (line: string) => void;
 }
@@ -89,7 +91,9 @@ export async function runProgram(file: string, args: readonly string[], options:
       });
     });
     if (problem === undefined) return stdout;
-    throw new LabError(`${[file, ...args].join(' ')}: ${problem}${tail === '' ? '' : `\n${tail.trimEnd()}`}`);
+    throw new LabError(
+      `${options.label ?? [file, ...args].join(' ')}: ${problem}${tail === '' ? '' : `\n${tail.trimEnd()}`}`,
+    );
   } finally {
     process.off('exit', kill);
   }

@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
@@ -17,6 +18,9 @@ const files = readdirSync(folder)
   .filter((name) => 'test/lab.test.ts'.includes(pattern) || sourceOf(name).includes(pattern));
 
 describe('in the lab', { concurrency: availableParallelism(), ...needsLab }, () => {
+  test('all that npm test should set up is there', () => {
+    assert.equal(process.env['VDPA_LAB_PROBLEM'] ?? '', '');
+  });
   for (const file of files) {
     test(sourceOf(file), async (context) => {
       await runInside(theLab(), file, new Replay(context));
