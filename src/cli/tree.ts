@@ -91,6 +91,19 @@ const host: Branch = {
   children: [{ words: ['show'], abbreviable: false, load: () => import('../commands/host/show.js') }],
 };
 
+const sim: Branch = {
+  words: ['sim'],
+  summary: 'the simulated machine that --sim talks to',
+  abbreviable: false,
+  bare: 'show',
+  shortHelp: false,
+  children: [
+    { words: ['show'], abbreviable: false, load: () => import('../commands/sim/show.js') },
+    { words: ['init'], abbreviable: false, load: () => import('../commands/sim/init.js') },
+    { words: ['reset'], abbreviable: false, load: () => import('../commands/sim/reset.js') },
+  ],
+};
+
 /** All commands. The order is that in which iproute2 tries the words: the first that matches is taken. */
 export const tree: Branch = {
   words: ['vdpa'],
@@ -103,5 +116,6 @@ export const tree: Branch = {
     dev,
     host,
     { words: ['monitor'], abbreviable: false, load: () => import('../commands/monitor.js') },
+    sim,
   ],
 };

@@ -5,7 +5,11 @@ import { SimulationError } from './error.js';
 import type { Fault } from './faults.js';
 import { SimulatedKernel } from './kernel.js';
 import { FileStore } from './state-file.js';
+import { bootedState } from './state.js';
+import type { MachineState } from './state.js';
 import { SimulatedTransport } from './transport.js';
+import { createInstance, destroyInstance } from './vduse-instance.js';
+import type { VduseOffer } from './vduse-instance.js';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -28,6 +32,42 @@ export class Simulation {
   constructor(environment: Environment) {
     this.#environment = environment;
     this.store = new FileStore(statePath(environment));
+  }
+
+  /** Puts a machine that was just booted in the place of whatever there is. @throws SimulationError */
+  async boot(machine: MachineState): Promise<void> {
+    await this.store.prepare();
+    this.store.overwrite(bootedState(machine));
+    this.store.close();
+  }
+
+  /**
+   * Attaches a VDUSE device as if a server had been started for it: where there is no instance of the name, the one
+   * offered is made first, and destroyed where attaching it fails.
+   * @throws SystemError where the instance cannot be made; SimulationError; whatever `attach` throws
+   */
+  async attachServed(offer: VduseOffer, attach: () => Promise<void>): Promise<void> {
+    const uid = readUid(this.#environment['VDPA_SIM_UID']) ?? this.store.read().machine.uid;
+    const exists = this.store.read().vduse.some(({ name }) => name === offer.name);
+    // Only root may make instances; others are told so by the kernel.
+    if (exists || uid !== 0) {
+      await attach();
+      return;
+    }
+    await this.store.prepare();
+    this.store.update((state) => {
+      createInstance(state, offer);
+    });
+    try {
+      await attach();
+    } catch (error) {
+      this.store.update((state) => {
+        destroyInstance(state, offer.name);
+      });
+      throw error;
+    } finally {
+      this.store.close();
+    }
   }
 
   /** A netlink socket of the machine. @throws SimulationError where the environment or the state cannot be understood */

@@ -1,5 +1,6 @@
 /** VDUSE instances of a simulated machine: what a server makes with VDUSE_CREATE_DEV and VDUSE_VQ_SETUP. */
 import { littleEndian, viewOf } from '../netlink/bytes.js';
+import { encodeText } from '../netlink/text.js';
 import { Errno } from '../sys/errno.js';
 import { SystemError } from '../sys/error.js';
 import { blockConfigLength, blockConfigOffset, netConfigLength, netConfigOffset } from '../virtio/config-space.js';
@@ -41,7 +42,7 @@ export function createInstance(state: SimState, offer: VduseOffer): void {
   const refuse = (errno: number): never => {
     throw new SystemError({ operation: `create VDUSE device ${offer.name}`, errno });
   };
-  const length = Buffer.byteLength(offer.name);
+  const { length } = encodeText(offer.name);
   if (length === 0 || length > maxNameLength) refuse(Errno.EINVAL);
   if ((offer.features & featureMask(undefined, ['ACCESS_PLATFORM'])) === 0n) refuse(Errno.EINVAL);
   // The control device and all instances lie in one directory of sysfs.

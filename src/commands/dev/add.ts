@@ -64,6 +64,11 @@ export default class DevAdd extends VdpaCommand {
       ...(values.max_vqp !== undefined && { maxVirtqueuePairs: values.max_vqp }),
       ...(features && { features: featureWord(features, deviceId) }),
     };
+    if (session.options.sim && formatHandle(mgmtdev) === 'vduse') {
+      const { attachSimulatedServer } = await import('../../sim/served-device.js');
+      await attachSimulatedServer(session.io.env, values.name, deviceId, () => client.addDevice(spec));
+      return;
+    }
     if (driver === undefined) {
       await client.addDevice(spec);
       return;

@@ -1,0 +1,24 @@
+import { VdpaCommand } from '../../cli/command.js';
+import { expectNoMore } from '../../cli/grammar.js';
+import type { Session } from '../../cli/session.js';
+import { SimulationError } from '../../sim/error.js';
+import { Simulation } from '../../sim/simulation.js';
+import { defaultMachine } from '../../sim/state.js';
+
+export default class SimReset extends VdpaCommand {
+  static override summary = 'boot the simulated machine anew: without devices, its faults not yet met';
+  static override usage = ['vdpa sim reset'];
+
+  async execute(session: Session, words: readonly string[]): Promise<void> {
+    expectNoMore(words);
+    const simulation = new Simulation(session.io.env);
+    try {
+      await simulation.boot(simulation.store.read().machine);
+    } catch (error) {
+      if (!(error instanceof SimulationError)) throw error;
+      // What it was made of cannot be read.
+      await simulation.boot(defaultMachine);
+      session.io.stderr(`Warning: ${simulation.store.path} was damaged; the simulated machine is a usual one now.\n`);
+    }
+  }
+}
