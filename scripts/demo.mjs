@@ -1,7 +1,9 @@
-// npm run demo: installs what is missing, builds, and shows the main job, the commands of demo.txt, on the lab's real
-// kernel: each command before its output.
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
+// npm run demo: installs what is missing, builds, and shows the tour, the commands of demo.txt, each before its output.
+// On a simulated machine of its own; with the argument `kernel` (npm run demo:kernel) on the lab's real kernel.
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { delimiter, join } from 'node:path';
 import { endOnSignals, ensureBuilt, ensureModules, root } from './project.mjs';
 
 endOnSignals();
@@ -9,5 +11,27 @@ ensureModules();
 ensureBuilt();
 const commands = readFileSync(join(root, 'scripts/demo.txt'), 'utf8').trim().split('\n');
 const script = commands.map((command) => `echo '$ ${command}'\n${command} || exit\n`).join('');
-const { main } = await import('../build/lab/main.js');
-process.exitCode = await main([script]);
+process.exitCode = process.argv[2] === 'kernel' ? await runInLab() : runOnSimulation();
+
+async function runInLab() {
+  const { main } = await import('../build/lab/main.js');
+  return main([script]);
+}
+
+function runOnSimulation() {
+  const folder = mkdtempSync(join(tmpdir(), 'vdpa-demo-'));
+  try {
+    mkdirSync(join(folder, 'bin'));
+    symlinkSync(join(root, 'bin/vdpa.js'), join(folder, 'bin/vdpa'));
+    const env = {
+      ...process.env,
+      PATH: `${join(folder, 'bin')}${delimiter}${process.env.PATH}`,
+      VDPA_SIM: '1',
+      VDPA_SIM_STATE: join(folder, 'sim.json'),
+    };
+    const { status } = spawnSync('sh', ['-c', script], { env, stdio: ['ignore', 'inherit', 'inherit'] });
+    return status ?? 1;
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
