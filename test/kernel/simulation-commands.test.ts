@@ -1,0 +1,99 @@
+import '../support/kernel/inside.js';
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { vdpa } from '../support/command-line.js';
+import { startFrom } from '../support/kernel/compare.js';
+
+const MODES = ['', '-j ', '-p ', '-jp '];
+
+/** What can be asked of any machine. */
+const questions = [
+  'mgmtdev show',
+  'mgmtdev show vdpasim_net',
+  'mgmtdev show nosuch',
+  'mgmtdev show pci/0000:03:00.2',
+  'dev show',
+  'dev show foo0',
+  'dev show nosuch',
+  'dev config show',
+  'dev config show foo0',
+  'dev config show blk0',
+  'dev config show nosuch',
+  'dev vstats show foo0 qidx 0',
+  'dev vstats show foo0 qidx 2',
+  'dev vstats show foo0 qidx 3',
+  'dev vstats show foo0 qidx 40000',
+  'dev vstats show blk0 qidx 0',
+  'dev vstats show nosuch qidx 0',
+  'dev features show',
+  'dev features show foo0',
+  'dev stats show',
+  'dev stats show foo0',
+];
+
+/** A life, step by step; all questions are asked between. */
+const life = [
+  'dev add mgmtdev vdpasim_net name foo0',
+  'dev add mgmtdev vdpasim_net name foo0',
+  'dev add mgmtdev vdpasim_blk name blk0',
+  'dev add mgmtdev vdpasim_net name foo1 mac 00:11:22:33:44:55 mtu 9000',
+  'dev add mgmtdev vdpasim_net name foo2 device_features MAC,MTU,CTRL_MAC_ADDR,VERSION_1,ACCESS_PLATFORM',
+  'dev add mgmtdev vdpasim_net name foo3 device_features 0x300820000',
+  'dev add mgmtdev vdpasim_net name foo4 device_features 20',
+  'dev add mgmtdev vdpasim_net name a/b',
+  'dev add mgmtdev vdpasim_net name näme',
+  'dev add mgmtdev vdpasim_net name virtual',
+  'dev add mgmtdev vdpasim_net name foo5 max_vqp 2',
+  'dev add mgmtdev vdpasim_net name foo5 max_vqp 0',
+  'dev add mgmtdev vdpasim_net name foo5 mtu 67',
+  'dev add mgmtdev vdpasim_net name foo5 mac 00:11:22:33:44:55 device_features 0',
+  'dev add mgmtdev vdpasim_net name foo5 device_features 400000000',
+  'dev add mgmtdev vdpasim_net name foo5 type block',
+  'dev add mgmtdev vdpasim_blk name blk1 type block',
+  'dev add mgmtdev vdpasim_blk name blk2 mac 00:11:22:33:44:55',
+  'dev add mgmtdev nosuch name foo5',
+  'dev set name foo0 mac 00:11:22:33:44:66',
+  'dev set name foo0 mac 01:11:22:33:44:66',
+  'dev set name blk0 mac 00:11:22:33:44:66',
+  'dev set name nosuch mac 00:11:22:33:44:66',
+  'dev del nosuch',
+  'dev del a!b',
+  'dev del foo1',
+  'dev del foo0',
+];
+
+describe('the same lines print the same on the simulation and on this kernel', () => {
+  let folder: string;
+  let simulated: Record<string, string>;
+
+  before(async () => {
+    await startFrom([]);
+    folder = mkdtempSync(join(tmpdir(), 'vdpa-sim-'));
+    simulated = { VDPA_SIM: '1', VDPA_SIM_STATE: join(folder, 'sim.json') };
+  });
+
+  after(async () => {
+    await startFrom([]);
+    rmSync(folder, { recursive: true });
+  });
+
+  const same = async (line: string): Promise<void> => {
+    const expected = await vdpa(line);
+    assert.deepEqual(await vdpa(line, { env: simulated }), expected, `vdpa ${line}`);
+  };
+  const askAll = async (): Promise<void> => {
+    for (const question of questions) for (const mode of MODES) await same(mode + question);
+  };
+
+  test('of a machine without devices', askAll);
+
+  for (const step of life) {
+    test(step, async () => {
+      await same(step);
+      await askAll();
+    });
+  }
+});
