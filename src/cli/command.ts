@@ -25,6 +25,8 @@ export abstract class VdpaCommand extends Command {
   static keywords: Keywords = {};
   /** The forms of output that it has beside text and JSON, for -o. */
   static outputs: readonly string[] = [];
+  /** Whether what it shows makes a table, for --table. */
+  static tables = false;
   /** Whether it goes on for as long as it is let, with -w. */
   static watches = false;
 
@@ -48,6 +50,6 @@ export abstract class VdpaCommand extends Command {
 
 /** A command's class, as its module exports it by default. */
 export type CommandClass = (new () => VdpaCommand) &
-  Pick<typeof VdpaCommand, 'usage' | 'operand' | 'alternatives' | 'keywords' | 'outputs' | 'watches'> & {
+  Pick<typeof VdpaCommand, 'usage' | 'operand' | 'alternatives' | 'keywords' | 'outputs' | 'tables' | 'watches'> & {
     readonly summary?: string;
   };

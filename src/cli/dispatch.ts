@@ -33,7 +33,10 @@ async function enter(branch: Branch, session: Session, words: readonly string[])
 }
 
 /** Refuses options that would change nothing here: whoever gives them expects something else. @throws UsageError */
-function refuseStrayOptions({ outputs, watches }: CommandClass, { output, json, watch }: Options): void {
+function refuseStrayOptions({ outputs, tables, watches }: CommandClass, options: Options): void {
+  const { output, json, table, watch } = options;
+  if (table && !tables) throw new UsageError('What this command shows is no table: --table is of no use here');
+  if (table && watch) throw new UsageError('-w and --table do not go together');
   if (watch && !watches) throw new UsageError('This command cannot be watched: -w is of no use here');
   if (output === undefined) return;
   if (!outputs.includes(output)) {
@@ -41,7 +44,7 @@ function refuseStrayOptions({ outputs, watches }: CommandClass, { output, json, 
     throw new UsageError(`"${output}" is no form of output of this command: ${known}`);
   }
   if (json) throw new UsageError('-j and -o ask for two forms of output at once');
-  if (watch) throw new UsageError('-w and -o do not go together');
+  if (watch || table) throw new UsageError(`${watch ? '-w' : '--table'} and -o do not go together`);
 }
 
 /** The child that a word stands for. */

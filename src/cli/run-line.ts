@@ -2,8 +2,9 @@ import { Connection } from './connection.js';
 import { mainHelp } from './help.js';
 import type { Io } from './io.js';
 import { parseOptions, type ParsedLine } from './options.js';
+import { choosePrinter } from './printers.js';
 import { reportError } from './report.js';
-import { Session } from './session.js';
+import { Session, outputOf } from './session.js';
 import { versionLine } from './version.js';
 
 /** Does what the words of a line ask for, once its options were taken out. */
@@ -35,22 +36,24 @@ export function tell(what: 'version' | 'help', io: Io): number {
 }
 
 /** Runs a command and ends its output, whatever comes of it. @returns the exit status. Never rejects */
-export async function runCommand(
+export function runCommand(
   { options, words }: Extract<ParsedLine, { kind: 'command' }>,
   io: Io,
   connection: Connection,
   execute: Execute,
 ): Promise<number> {
-  const session = new Session(options, io, connection);
-  const status = await attempt(io, async () => {
-    await execute(session, words);
-    return 0;
+  return attempt(io, async () => {
+    const session = new Session(options, io, connection, await choosePrinter(options, io, outputOf(io)));
+    const status = await attempt(io, async () => {
+      await execute(session, words);
+      return 0;
+    });
+    const ended = await attempt(io, () => {
+      session.end();
+      return 0;
+    });
+    return Math.max(status, ended);
   });
-  const ended = await attempt(io, () => {
-    session.end();
-    return 0;
-  });
-  return Math.max(status, ended);
 }
 
 /** Gives the socket back. @returns the exit status. Never rejects */

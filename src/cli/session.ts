@@ -1,4 +1,3 @@
-import { JsonPrinter } from '../render/json.js';
 import { Output } from '../render/output.js';
 import type { Printer } from '../render/printer.js';
 import { TextPrinter } from '../render/text.js';
@@ -7,6 +6,13 @@ import { Connection } from './connection.js';
 import type { Io } from './io.js';
 import type { Options } from './options.js';
 
+/** Text on its way to standard output. */
+export function outputOf(io: Io): Output {
+  return new Output((text) => {
+    io.stdout(text);
+  });
+}
+
 /** What a command works with: the options of its line, the printer they ask for, and the way to the kernel. */
 export class Session {
   readonly options: Options;
@@ -14,15 +20,20 @@ export class Session {
   readonly printer: Printer;
   readonly #connection: Connection;
 
-  /** @param connection the way to the kernel; the session's own where it is not given */
-  constructor(options: Options, io: Io, connection: Connection = new Connection(io, options)) {
+  /**
+   * @param connection the way to the kernel; the session's own where it is not given
+   * @param printer text where it is not given
+   */
+  constructor(
+    options: Options,
+    io: Io,
+    connection: Connection = new Connection(io, options),
+    printer: Printer = new TextPrinter(outputOf(io)),
+  ) {
     this.options = options;
     this.io = io;
     this.#connection = connection;
-    const output = new Output((text) => {
-      io.stdout(text);
-    });
-    this.printer = options.json ? new JsonPrinter(output, { pretty: options.pretty }) : new TextPrinter(output);
+    this.printer = printer;
   }
 
   /** See {@link Connection.client}. */

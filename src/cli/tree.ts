@@ -116,6 +116,7 @@ export const tree: Branch = {
     dev,
     host,
     { words: ['monitor'], abbreviable: false, load: () => import('../commands/monitor.js') },
+    { words: ['tree'], abbreviable: false, load: () => import('../commands/tree.js') },
     sim,
   ],
 };

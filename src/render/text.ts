@@ -1,13 +1,17 @@
 import type { Output } from './output.js';
+import { roleOf, type Paint } from './paint.js';
 import type { Printer } from './printer.js';
 
 /** Lines for people and for scripts that read lines, spaced as iproute2 spaces them, trailing blanks included. */
 export class TextPrinter implements Printer {
   readonly #output: Output;
+  readonly #paint: Paint | undefined;
   #rowName = '';
 
-  constructor(output: Output) {
+  /** @param paint gives names and some values their colours; none have any without it */
+  constructor(output: Output, paint?: Paint) {
     this.#output = output;
+    this.#paint = paint;
   }
 
   openSection(): void {
@@ -19,15 +23,16 @@ export class TextPrinter implements Printer {
   }
 
   openRecord(name: string): void {
-    this.#output.put(`${name}: `);
+    this.#output.put(`${this.#named(name)}: `);
   }
 
   closeRecord(): void {
     this.newline();
   }
 
-  string(_key: string, value: string, lead: string, trail = ''): void {
-    this.#output.put(lead + value + trail);
+  string(key: string, value: string, lead: string, trail = ''): void {
+    const role = this.#paint && roleOf(key, value);
+    this.#output.put(lead + (this.#paint && role ? this.#paint(role, value) : value) + trail);
   }
 
   number(_key: string, value: number | bigint, lead: string, trail = ''): void {
@@ -59,7 +64,7 @@ export class TextPrinter implements Printer {
   }
 
   openRow(): void {
-    if (this.#rowName !== '') this.#output.put(`${this.#rowName}: `);
+    if (this.#rowName !== '') this.#output.put(`${this.#named(this.#rowName)}: `);
   }
 
   closeRow(): void {
@@ -83,5 +88,9 @@ export class TextPrinter implements Printer {
     return () => {
       this.#output.truncate(length);
     };
+  }
+
+  #named(name: string): string {
+    return this.#paint ? this.#paint('name', name) : name;
   }
 }

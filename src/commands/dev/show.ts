@@ -17,6 +17,7 @@ const lookUps = {
 
 export default class DevShow extends VdpaCommand {
   static override summary = 'show vdpa devices';
+  static override tables = true;
   static override usage = [
     'vdpa dev show [ DEV ]',
     'vdpa dev show { driver DRIVER | netdev NETDEV | block DISK | vhost NODE | mgmtdev MANAGEMENTDEV }',

@@ -6,6 +6,7 @@ import { renderManagementDevice } from '../../render/mgmtdev.js';
 
 export default class MgmtdevShow extends VdpaCommand {
   static override summary = 'show management devices';
+  static override tables = true;
   static override usage = ['vdpa mgmtdev show [ DEV ]'];
   static override operand = 'management device' as const;
 

@@ -6,6 +6,7 @@ import { renderDeviceFeatures } from '../../../render/features.js';
 
 export default class DevFeaturesShow extends VdpaCommand {
   static override summary = 'show which features vdpa devices offer, and which their drivers accepted and left out';
+  static override tables = true;
   static override usage = ['vdpa dev features show [ DEV ]'];
   static override operand = 'device' as const;
 

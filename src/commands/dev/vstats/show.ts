@@ -12,6 +12,7 @@ const keywords = {
 
 export default class DevVstatsShow extends VdpaCommand {
   static override summary = 'show the vendor statistics of a virtqueue';
+  static override tables = true;
   static override usage = ['vdpa dev vstats show DEV [qidx QUEUE_INDEX]'];
   static override operand = 'device' as const;
   static override keywords = keywords;

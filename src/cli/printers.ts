@@ -1,0 +1,33 @@
+import { JsonPrinter } from '../render/json.js';
+import type { Output } from '../render/output.js';
+import type { Paint } from '../render/paint.js';
+import type { Printer } from '../render/printer.js';
+import { TextPrinter } from '../render/text.js';
+import { UsageError } from './error.js';
+import type { Io } from './io.js';
+import type { Options } from './options.js';
+
+/** The printer that the options of a line ask for. @throws UsageError where they ask for two */
+export async function choosePrinter(options: Options, io: Io, output: Output): Promise<Printer> {
+  const { json, pretty, table } = options;
+  if (json) {
+    if (table) throw new UsageError('-j and --table ask for two forms of output at once');
+    return new JsonPrinter(output, { pretty });
+  }
+  const paint = await choosePaint(options, io);
+  if (!table) return new TextPrinter(output, paint);
+  const [{ TablePrinter }, { plain }] = await Promise.all([import('../render/table.js'), import('../render/paint.js')]);
+  return new TablePrinter(output, paint ?? plain);
+}
+
+/**
+ * What gives words their colours; undefined where they are to have none. As with ip there are none unless they are asked
+ * for. NO_COLOR overrules all but an outright `-c=always` (no-color.org).
+ */
+export async function choosePaint({ color }: Options, { env, isTerminal }: Io): Promise<Paint | undefined> {
+  if (color === 'never') return undefined;
+  if (color !== 'forced' && (env['NO_COLOR'] ?? '') !== '') return undefined;
+  if (color === 'auto' && isTerminal?.() !== true) return undefined;
+  const { loadPaint } = await import('../render/paint.js');
+  return loadPaint(env['COLORFGBG']);
+}

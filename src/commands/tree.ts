@@ -1,0 +1,41 @@
+import { VdpaCommand } from '../cli/command.js';
+import { expectNoMore } from '../cli/grammar.js';
+import { machineBus } from '../cli/machine.js';
+import { choosePaint } from '../cli/printers.js';
+import type { Session } from '../cli/session.js';
+import { readTree } from '../host/tree.js';
+import { plain } from '../render/paint.js';
+import { drawTree, formatDot, formatMermaid, renderTree } from '../render/tree.js';
+
+export default class Tree extends VdpaCommand {
+  static override summary = 'show what devices were made on and what has become of them';
+  static override usage = ['vdpa [ -o { json | mermaid | dot } ] tree'];
+  static override outputs = ['json', 'mermaid', 'dot'] as const;
+
+  async execute(session: Session, words: readonly string[]): Promise<void> {
+    expectNoMore(words);
+    const { sim, json, output } = session.options;
+    // The simulated machine has devices and no file systems that would tell more.
+    const bus = sim ? undefined : await machineBus(session);
+    const roots = await readTree(await session.client(), bus);
+    switch (output) {
+      case 'json':
+        session.io.stdout(`${JSON.stringify({ tree: roots })}\n`);
+        break;
+      case 'mermaid':
+        session.io.stdout(formatMermaid(roots));
+        break;
+      case 'dot':
+        session.io.stdout(formatDot(roots));
+        break;
+      default:
+        if (json) {
+          session.printer.openRow();
+          renderTree(session.printer, roots);
+          session.printer.closeRow();
+        } else {
+          session.io.stdout(drawTree(roots, (await choosePaint(session.options, session.io)) ?? plain));
+        }
+    }
+  }
+}

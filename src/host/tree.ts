@@ -1,0 +1,62 @@
+/** How devices hang together: what they were made on, what drives them, and what has become of them. */
+import type { BusDevice, VdpaBus } from '../sysfs/bus.js';
+import { className, deviceClasses } from '../virtio/classes.js';
+import type { VdpaClient } from '../vdpa/client.js';
+import { formatHandle } from '../vdpa/model.js';
+
+/** What a node stands for. `vhost` is a /dev/vhost-vdpa-N, `virtio` a virtio device that nothing became of. */
+export type TreeKind = 'mgmtdev' | 'dev' | 'driver' | 'netdev' | 'block' | 'vhost' | 'virtio';
+
+/** A node, and what hangs on it. */
+export interface TreeNode {
+  readonly kind: TreeKind;
+  readonly name: string;
+  /** A word more about it: the classes of a management device, the type of a device. */
+  readonly detail?: string;
+  readonly children: readonly TreeNode[];
+}
+
+/**
+ * All management devices, each with its devices, and these with what the machine made of them.
+ * @param bus what the machine knows; without it the trees end at the devices
+ * @throws NetlinkError, SystemError
+ */
+export async function readTree(client: VdpaClient, bus: VdpaBus | undefined): Promise<TreeNode[]> {
+  const managementDevices = await client.managementDevices();
+  const devices = await client.devices();
+  return managementDevices.map((management) => {
+    const handle = formatHandle(management);
+    const classes = deviceClasses(management.supportedClasses ?? 0n).map(nameClass);
+    return {
+      kind: 'mgmtdev',
+      name: handle,
+      detail: classes.join(' '),
+      children: devices
+        .filter(({ managementDevice }) => formatHandle(managementDevice) === handle)
+        .map(({ name, deviceId }) => ({
+          kind: 'dev',
+          name,
+          detail: nameClass(deviceId),
+          children: driverNodes(bus?.device(name)),
+        })),
+    };
+  });
+}
+
+function nameClass(deviceId: number): string {
+  return className(deviceId) ?? `class ${deviceId}`;
+}
+
+function driverNodes(device: BusDevice | undefined): TreeNode[] {
+  if (device?.driver === undefined) return [];
+  return [{ kind: 'driver', name: device.driver, children: endNodes(device) }];
+}
+
+/** What users of the device open or configure. */
+function endNodes({ vhost, netdev, block, virtio }: BusDevice): TreeNode[] {
+  if (vhost !== undefined) return [{ kind: 'vhost', name: `/dev/${vhost}`, children: [] }];
+  if (netdev !== undefined) return [{ kind: 'netdev', name: netdev, children: [] }];
+  if (block !== undefined) return [{ kind: 'block', name: `/dev/${block}`, children: [] }];
+  if (virtio !== undefined) return [{ kind: 'virtio', name: virtio, children: [] }];
+  return [];
+}

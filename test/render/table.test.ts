@@ -1,0 +1,62 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { stripVTControlCharacters } from 'node:util';
+import { renderDevice } from '../../src/render/device.js';
+import { Output } from '../../src/render/output.js';
+import { loadPaint, plain, type Paint } from '../../src/render/paint.js';
+import { TablePrinter } from '../../src/render/table.js';
+
+function table(paint: Paint, draw: (printer: TablePrinter) => void): string {
+  let text = '';
+  const printer = new TablePrinter(new Output((part) => (text += part)), paint);
+  printer.openSection('dev');
+  draw(printer);
+  printer.closeSection();
+  printer.finish();
+  printer.finish();
+  return text;
+}
+
+test('a row for each record, a column for each key, empty cells where a record has none', () => {
+  const text = table(plain, (printer) => {
+    renderDevice(printer, { name: 'a', managementDevice: { name: 'm' }, deviceId: 1, maxVirtqueues: 3 });
+    renderDevice(printer, { name: 'bb', managementDevice: { name: 'm' }, deviceId: 2 });
+  });
+  const cells = text.split('\n').map((line) => line.split('│').map((cell) => cell.trim()));
+  assert.deepEqual(cells[1], ['', 'dev', 'type', 'mgmtdev', 'max_vqs', '']);
+  assert.deepEqual(cells[3], ['', 'a', 'network', 'm', '3', '']);
+  assert.deepEqual(cells[5], ['', 'bb', 'block', 'm', '', '']);
+  assert.ok(!text.includes('\x1b'));
+});
+
+test('nothing at all is no table', () => {
+  assert.equal(
+    table(plain, () => undefined),
+    '',
+  );
+});
+
+test('colours do not shift the columns, and a name cannot send its own', async () => {
+  const draw = (printer: TablePrinter): void => {
+    printer.openRecord('a\x1b[31m\n\tb');
+    printer.string('mac', '00:11');
+    printer.closeRecord();
+  };
+  const painted = table(await loadPaint(undefined), draw);
+  assert.ok(painted.includes('\x1b[33m00:11\x1b[39m'));
+  assert.match(painted, /a\ufffd\[31m\ufffd\ufffdb/);
+  assert.equal(stripVTControlCharacters(painted), table(plain, draw));
+});
+
+test('what a dump said before it began anew is forgotten', () => {
+  const text = table(plain, (printer) => {
+    const back = printer.checkpoint();
+    printer.openRecord('old');
+    printer.closeRecord();
+    back();
+    printer.openRecord('new');
+    printer.closeRecord();
+  });
+  assert.match(text, /new/);
+  assert.doesNotMatch(text, /old/);
+});
