@@ -69,7 +69,11 @@ export async function startFrom(lines: readonly (string | readonly string[])[]):
 const devices = (): string => reference(['-jp', 'dev', 'show']).stdout;
 
 function start([file = '', ...argv]: readonly string[], options: SpawnSyncOptions = {}): Result {
-  const { status, stdout, stderr, error } = spawnSync(file, argv, { maxBuffer: 2 ** 26, ...options, encoding: 'buffer' });
+  const { status, stdout, stderr, error } = spawnSync(file, argv, {
+    maxBuffer: 2 ** 26,
+    ...options,
+    encoding: 'buffer',
+  });
   if (error) throw error;
   return { status, stdout: stdout.toString('latin1'), stderr: stderr.toString('latin1') };
 }

@@ -52,7 +52,9 @@ export async function compareChanging(all: Iterable<Line>, given: readonly strin
 
 function report(differences: readonly object[]): void {
   if (differences.length === 0) return;
-  assert.fail(`${differences.length} lines differ:\n${differences.map((one) => JSON.stringify(one, null, 1)).join('\n')}`);
+  assert.fail(
+    `${differences.length} lines differ:\n${differences.map((one) => JSON.stringify(one, null, 1)).join('\n')}`,
+  );
 }
 
 /** The devices and their configuration. */
