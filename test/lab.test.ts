@@ -9,7 +9,7 @@ import { checkoutRoot } from '../lab/cache.js';
 import { Replay } from './support/kernel/replay.js';
 import { needsLab, theLab } from './support/lab.js';
 
-const TIME_LIMIT_MS = 300_000;
+const TIME_LIMIT_MS = 600_000;
 
 const folder = join(checkoutRoot, 'build/test/kernel');
 const pattern = process.env['VDPA_TEST_PATTERN'] ?? '';
