@@ -3,16 +3,23 @@ import { VdpaClient } from '../vdpa/client.js';
 import type { Io } from './io.js';
 import { withFullStop } from './report.js';
 
+/** What the options of a line say of the way to the kernel. */
+export interface ConnectionOptions {
+  /** The simulated kernel, where the surroundings have none of their own. */
+  readonly sim: boolean;
+  /** Every message is told on standard error. */
+  readonly trace: boolean;
+}
+
 /** The way to the kernel, or to the simulated one: opened when it is first asked for, and shared by all that a line does. */
 export class Connection {
   readonly #io: Io;
-  readonly #sim: boolean;
+  readonly #options: ConnectionOptions;
   #client: Promise<VdpaClient> | undefined;
 
-  /** @param options sim: the simulated kernel, where `io` has none of its own */
-  constructor(io: Io, { sim }: { readonly sim: boolean }) {
+  constructor(io: Io, options: ConnectionOptions) {
     this.#io = io;
-    this.#sim = sim;
+    this.#options = options;
   }
 
   /**
@@ -37,7 +44,7 @@ export class Connection {
   }
 
   async #open(): Promise<VdpaClient> {
-    const transport = await this.#transport();
+    const transport = this.#options.trace ? await this.#tracedTransport() : await this.#transport();
     return VdpaClient.open({
       ...(transport && { transport }),
       onWarning: (message) => {
@@ -49,8 +56,24 @@ export class Connection {
   /** What to speak through; undefined for the machine's own kernel. */
   async #transport(): Promise<NetlinkTransport | undefined> {
     if (this.#io.openTransport !== undefined) return this.#io.openTransport();
-    if (!this.#sim) return undefined;
+    if (!this.#options.sim) return undefined;
     const { Simulation } = await import('../sim/simulation.js');
     return new Simulation(this.#io.env).open();
+  }
+
+  async #tracedTransport(): Promise<NetlinkTransport> {
+    const [{ traceTransport }, { vdpaNames }, { openTransport }, { NETLINK_GENERIC }] = await Promise.all([
+      import('../netlink/trace.js'),
+      import('../vdpa/names.js'),
+      import('../netlink/bindings/index.js'),
+      import('../netlink/constants.js'),
+    ]);
+    const transport = (await this.#transport()) ?? (await openTransport({ protocol: NETLINK_GENERIC }));
+    return traceTransport(transport, {
+      onLine: (line) => {
+        this.#io.stderr(`${line}\n`);
+      },
+      names: { vdpa: vdpaNames },
+    });
   }
 }

@@ -1,5 +1,5 @@
 import type { HostReport, Part } from '../host/report.js';
-import { vdpaCommandName } from '../vdpa/command-names.js';
+import { vdpaCommandName } from '../vdpa/names.js';
 import { className, deviceClasses } from '../virtio/classes.js';
 import { formatHandle } from '../vdpa/model.js';
 import type { Printer } from './printer.js';

@@ -1,0 +1,188 @@
+/** Netlink messages as text, by name and with their bytes. */
+import { decodeDone, decodeError } from './acknowledgement.js';
+import { AttributeList, type Attribute } from './attribute.js';
+import {
+  NLMSG_DONE,
+  NLMSG_ERROR,
+  NLMSG_MIN_TYPE,
+  NLMSG_NOOP,
+  NLMSG_OVERRUN,
+  NLM_F_ACK,
+  NLM_F_ACK_TLVS,
+  NLM_F_CAPPED,
+  NLM_F_DUMP,
+  NLM_F_DUMP_INTR,
+  NLM_F_MULTI,
+  NLM_F_REQUEST,
+} from './constants.js';
+import { errnoName } from './errno.js';
+import { NetlinkProtocolError } from './error.js';
+import { CTRL_ATTR_FAMILY_ID, CTRL_ATTR_FAMILY_NAME, GENL_ID_CTRL } from './genl-constants.js';
+import { decodeGenl } from './genl.js';
+import { decodeMessages, encodeMessage, type NetlinkMessage } from './message.js';
+import { controlNames, type AttributeKind, type AttributeNames, type FamilyNames } from './schema.js';
+
+const unnamed: FamilyNames = { commands: {}, attributes: {} };
+
+/**
+ * Describes the messages of a generic netlink socket. It learns which family has which number from what the controller
+ * answers, so it must see all messages of the socket.
+ */
+export class MessageDescriber {
+  readonly #names: Readonly<Record<string, FamilyNames>>;
+  /** The families' names by their numbers. */
+  readonly #families = new Map<number, string>([[GENL_ID_CTRL, 'nlctrl']]);
+
+  /** @param names the names of families' messages, by the name of the family */
+  constructor(names: Readonly<Record<string, FamilyNames>> = {}) {
+    this.#names = { nlctrl: controlNames, ...names };
+  }
+
+  /** Every message of a datagram: a line of its header, a line for each attribute, and its bytes. Never throws. */
+  describe(datagram: Uint8Array): string[] {
+    let messages: NetlinkMessage[];
+    try {
+      messages = decodeMessages(datagram);
+    } catch (error) {
+      return [`${datagram.length} bytes that are no netlink message: ${reasonOf(error)}`, ...dumpBytes(datagram)];
+    }
+    return messages.flatMap((message) => {
+      const bytes = encodeMessage(message);
+      const [first = '', ...rest] = this.#describeMessage(message);
+      const { seq, port, flags } = message;
+      const head = `${first} seq ${seq} port ${port} flags ${flagWords(message.type, flags)} length ${bytes.length}`;
+      return [head, ...rest.map((line) => `  ${line}`), ...dumpBytes(bytes)];
+    });
+  }
+
+  #describeMessage(message: NetlinkMessage): string[] {
+    try {
+      return message.type < NLMSG_MIN_TYPE ? describeControl(message) : this.#describeGenl(message);
+    } catch (error) {
+      return [`message of type ${message.type}`, `cannot be read: ${reasonOf(error)}`];
+    }
+  }
+
+  #describeGenl(message: NetlinkMessage): string[] {
+    const family = this.#families.get(message.type) ?? `family ${message.type}`;
+    const { commands, attributes: names } = this.#names[family] ?? unnamed;
+    const { command, version, attributes } = decodeGenl(message);
+    if (message.type === GENL_ID_CTRL) this.#learn(attributes);
+    const head = `${family} ${commands[command] ?? `command ${command}`} version ${version}`;
+    return [head, ...describeAttributes(attributes, names)];
+  }
+
+  #learn(attributes: AttributeList): void {
+    const id = attributes.u16(CTRL_ATTR_FAMILY_ID);
+    const name = attributes.string(CTRL_ATTR_FAMILY_NAME);
+    if (id !== undefined && name !== undefined) this.#families.set(id, name);
+  }
+}
+
+function describeControl(message: NetlinkMessage): string[] {
+  switch (message.type) {
+    case NLMSG_ERROR: {
+      const { errno, extended } = decodeError(message);
+      return [errno === 0 ? 'ACK' : `ERROR ${-errno} ${errnoName(errno)}`, ...describeExtended(extended)];
+    }
+    case NLMSG_DONE: {
+      const { errno, extended } = decodeDone(message);
+      return [errno === 0 ? 'DONE' : `DONE ${-errno} ${errnoName(errno)}`, ...describeExtended(extended)];
+    }
+    case NLMSG_NOOP:
+      return ['NOOP'];
+    case NLMSG_OVERRUN:
+      return ['OVERRUN'];
+    default:
+      return [`control message ${message.type}`];
+  }
+}
+
+function describeExtended(extended: ReturnType<typeof decodeError>['extended']): string[] {
+  const { kernelMessage, offset, missingType, missingNest } = extended;
+  return [
+    ...(kernelMessage === undefined ? [] : [`MSG ${JSON.stringify(kernelMessage)}`]),
+    ...(offset === undefined ? [] : [`OFFS ${offset}`]),
+    ...(missingType === undefined ? [] : [`MISS_TYPE ${missingType}`]),
+    ...(missingNest === undefined ? [] : [`MISS_NEST ${missingNest}`]),
+  ];
+}
+
+function describeAttributes(attributes: Iterable<Attribute>, names: AttributeNames): string[] {
+  return Array.from(attributes).flatMap((attribute) => {
+    const [name, kind] = names[attribute.type] ?? [`attribute ${attribute.type}`, 'bytes'];
+    try {
+      return describeValue(name, kind, attribute);
+    } catch (error) {
+      return [`${name} ${hex(attribute.payload)} (${reasonOf(error)})`];
+    }
+  });
+}
+
+function describeValue(name: string, kind: AttributeKind, { type, payload }: Attribute): string[] {
+  if (typeof kind === 'object') {
+    const inner = AttributeList.parse(payload);
+    const lines =
+      'nested' in kind
+        ? describeAttributes(inner, kind.nested)
+        : Array.from(inner).flatMap((item) => [
+            `${item.type}:`,
+            ...describeAttributes(AttributeList.parse(item.payload), kind.list).map((line) => `  ${line}`),
+          ]);
+    return [name, ...lines.map((line) => `  ${line}`)];
+  }
+  if (kind === 'bytes') return [`${name} ${hex(payload)}`];
+  const value = single(type, payload)[kind](type);
+  return [`${name} ${typeof value === 'string' ? JSON.stringify(value) : String(value)}`];
+}
+
+/** A list of one attribute, which checks its length as it reads it. */
+function single(type: number, payload: Uint8Array): AttributeList {
+  const bytes = new Uint8Array(4 + Math.ceil(payload.length / 4) * 4);
+  const header = new Uint16Array([4 + payload.length, type]);
+  bytes.set(new Uint8Array(header.buffer));
+  bytes.set(payload, 4);
+  return AttributeList.parse(bytes);
+}
+
+function flagWords(type: number, flags: number): string {
+  const isAnswer = type === NLMSG_ERROR || type === NLMSG_DONE;
+  const names: readonly (readonly [number, string])[] = [
+    [NLM_F_REQUEST, 'REQUEST'],
+    [NLM_F_MULTI, 'MULTI'],
+    [NLM_F_ACK, 'ACK'],
+    [NLM_F_DUMP_INTR, 'DUMP_INTR'],
+    ...(isAnswer
+      ? ([
+          [NLM_F_CAPPED, 'CAPPED'],
+          [NLM_F_ACK_TLVS, 'ACK_TLVS'],
+        ] as const)
+      : ([[NLM_F_DUMP, 'DUMP']] as const)),
+  ];
+  const words: string[] = [];
+  let left = flags;
+  for (const [bits, name] of names) {
+    if ((left & bits) !== bits) continue;
+    words.push(name);
+    left &= ~bits;
+  }
+  if (left !== 0 || words.length === 0) words.push(`0x${left.toString(16)}`);
+  return words.join('|');
+}
+
+/** Sixteen bytes a line, with where they are. */
+function dumpBytes(bytes: Uint8Array): string[] {
+  return Array.from({ length: Math.ceil(bytes.length / 16) }, (_, line) => {
+    const at = line * 16;
+    return `  ${at.toString(16).padStart(4, '0')}  ${hex(bytes.subarray(at, at + 16))}`;
+  });
+}
+
+function hex(bytes: Uint8Array): string {
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join(' ');
+}
+
+function reasonOf(error: unknown): string {
+  if (error instanceof NetlinkProtocolError) return error.message;
+  throw error;
+}

@@ -1,0 +1,25 @@
+import '../support/kernel/inside.js';
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { vdpa } from '../support/command-line.js';
+
+test('every message of a command is told on stderr, and nothing else changes', async () => {
+  const { status, stdout, stderr } = await vdpa('--trace dev del nothing');
+  assert.equal(status, 1);
+  assert.equal(stdout, '');
+  const lines = stderr.split('\n').filter((line) => !/^ +[0-9a-f]{4} {2}/.test(line));
+  assert.match(lines[0] ?? '', /^-> nlctrl GETFAMILY version 1 seq 1 port \d+ flags REQUEST\|ACK length 32$/);
+  assert.ok(lines.includes('     DEV_NAME "nothing"'));
+  assert.ok(lines.some((line) => line.startsWith('<- ERROR -19 ENODEV ')));
+  assert.deepEqual(lines.slice(-4), [
+    '     MSG "vdpa: device not found"',
+    'Error: vdpa: device not found.',
+    'kernel answers: No such device',
+    '',
+  ]);
+  const plain = await vdpa('mgmtdev show');
+  const traced = await vdpa('mgmtdev show', { env: { VDPA_TRACE: '1' } });
+  assert.equal(traced.stdout, plain.stdout);
+  assert.match(traced.stderr, /^<- vdpa MGMTDEV_NEW version 1 .*\n {5}MGMTDEV_DEV_NAME "vdpasim_net"$/m);
+  assert.equal(plain.stderr, '');
+});
