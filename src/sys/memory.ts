@@ -8,6 +8,7 @@ import { checked, libc } from './libc.js';
 
 export const PROT_READ = 1;
 export const PROT_WRITE = 2;
+export const PROT_EXEC = 4;
 
 export const MAP_SHARED = 0x01;
 export const MAP_PRIVATE = 0x02;
@@ -28,6 +29,10 @@ const mmapCall: (
 
 const munmapCall: (address: number, length: number) => number = libc.func(
   'int munmap(uintptr_t address, size_t length)',
+);
+
+const mprotectCall: (address: number, length: number, protection: number) => number = libc.func(
+  'int mprotect(uintptr_t address, size_t length, int protection)',
 );
 
 const getpagesize: () => number = libc.func('int getpagesize()');
@@ -59,6 +64,17 @@ export function mapFile(
  */
 export function mapAnonymous(operation: string, length: number): number {
   return checked(operation, mmapCall(0, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+}
+
+/** The same, without room in swap set aside: for much of which little will be used. @throws SystemError */
+export function mapReserve(operation: string, length: number): number {
+  const flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+  return checked(operation, mmapCall(0, length, PROT_READ | PROT_WRITE, flags, -1, 0));
+}
+
+/** mprotect(2). @throws SystemError */
+export function protect(operation: string, address: number, length: number, protection: number): void {
+  checked(operation, mprotectCall(address, length, protection));
 }
 
 /**

@@ -52,6 +52,8 @@ class RequestSlot {
   /** Bytes of the writable part before the status byte. */
   dataIn = 0;
   dataOut = 0;
+  /** Bytes that the device may write; 0 where that is not known. */
+  writable = 0;
   statusRegion: MemoryRegion | undefined;
   statusOffset = 0;
 }
@@ -137,6 +139,7 @@ export class BlockPlane implements DataPlane {
     request.error = 0;
     request.dataIn = 0;
     request.dataOut = 0;
+    request.writable = chain.fault === undefined ? chain.writableBytes : 0;
     this.#noteStatus(request);
     if (chain.fault !== undefined || request.statusRegion === undefined || chain.readableBytes < blk.HEADER_SIZE) {
       request.error = Errno.EIO;
@@ -303,9 +306,7 @@ export class BlockPlane implements DataPlane {
       }
       const { statusRegion } = request;
       if (statusRegion) statusRegion.u8[request.statusOffset] = statusByte(error);
-      // What counts as written is what lies together from the first byte on: without the data not the status either.
-      const wrote = statusRegion !== undefined && (error === 0 || request.dataIn === 0);
-      ring.complete(request.head, wrote ? request.dataIn + 1 : 0);
+      ring.complete(request.head, bytesWritten(request, error));
       if (error !== 0) {
         queue.count(ERRORS, 1);
       } else if (request.dataIn > 0) {
@@ -318,6 +319,12 @@ export class BlockPlane implements DataPlane {
     queue.count(REQUESTS, this.#requestCount);
     queue.flush();
   }
+}
+
+/** What counts as written is what lies together from the first byte on: the status byte only where nothing is left out. */
+function bytesWritten(request: RequestSlot, error: number): number {
+  const data = error === 0 ? request.dataIn : 0;
+  return data + 1 === request.writable ? data + 1 : data;
 }
 
 function statusByte(error: number): number {

@@ -2,6 +2,7 @@ import { EventEmitter } from 'node:events';
 import { MessageChannel, SHARE_ENV, Worker, type MessagePort } from 'node:worker_threads';
 import { openEventfd, signalEventfd } from '../sys/events.js';
 import { close } from '../sys/libc.js';
+import { guardMemory } from '../sys/memory-guard.js';
 import type { DataPlaneModule } from './data-plane.js';
 import { threadWord, type Command, type Notice } from './data-thread.js';
 import type { VduseDevice } from './device.js';
@@ -68,6 +69,7 @@ class ThreadHandle {
       mappings: this.#mappings.shared,
       counters: options.counters,
       shared,
+      guard: guardMemory(),
     };
     this.worker = new Worker(new URL(moduleUrl('worker')), {
       workerData: start,

@@ -1,6 +1,7 @@
 import { receiveMessageOnPort, type MessagePort } from 'node:worker_threads';
 import { EPOLLET, EPOLLIN, EventPoll } from '../sys/events.js';
 import { NativeBuffer } from '../sys/memory.js';
+import { LostMemory } from '../sys/memory-guard.js';
 import { BrokenRingError } from '../virtio/split-queue.js';
 import { QueueCounters } from './counters.js';
 import { MORE, QUIET, STARVED, type DataPlane } from './data-plane.js';
@@ -61,6 +62,7 @@ export class DataThread {
   readonly #argument = new NativeBuffer(4);
   readonly #notify: (notice: Notice) => void;
   readonly #watched: readonly Watched[];
+  readonly #lost: LostMemory;
   #queues: DeviceQueue[] = [];
   #seenCommands = 0;
   #seenRevocations = 0;
@@ -77,6 +79,8 @@ export class DataThread {
     readonly mappings: SharedArrayBuffer;
     readonly counters: SharedArrayBuffer;
     readonly watched: readonly Watched[];
+    /** See guardMemory. */
+    readonly guard: number;
     readonly notify: (notice: Notice) => void;
   }) {
     this.#device = parts.device;
@@ -86,6 +90,7 @@ export class DataThread {
     this.#counters = parts.counters;
     this.#iotlb = new Iotlb(parts.device, new MappingTable(parts.mappings));
     this.#notify = parts.notify;
+    this.#lost = new LostMemory(parts.guard);
     // Each new kick is reported once: it need not be read.
     this.#poll.add(parts.kick, EPOLLIN | EPOLLET, KICK);
     this.#watched = parts.watched;
@@ -115,26 +120,36 @@ export class DataThread {
   #round(): boolean {
     let more = false;
     for (const queue of this.#queues) {
-      if (queue.broken || !queue.map()) continue;
+      if (queue.broken) continue;
       try {
+        if (!queue.map()) continue;
         queue.ring.disableKicks();
         const served = this.#plane.serve(queue);
         if (served === MORE) more = true;
         else if (served !== QUIET && queue.ring.enableKicks(served === STARVED)) more = true;
+        if (this.#lost.check()) this.#loseMemory(queue);
       } catch (error) {
         if (!(error instanceof BrokenRingError)) throw error;
-        this.#break(queue, error);
+        // What looks broken may be memory that was taken away.
+        if (this.#isRevoked()) throw new MemoryRevokedError();
+        if (this.#lost.check()) this.#loseMemory(queue);
+        else this.#break(queue, error.message);
       }
     }
     return more;
   }
 
-  #break(queue: DeviceQueue, error: BrokenRingError): void {
-    // What looks broken may be memory that was taken away.
-    if (this.#isRevoked()) throw new MemoryRevokedError();
+  #break(queue: DeviceQueue, reason: string): void {
     queue.broken = true;
     queue.stop('broken');
-    this.#notify({ type: 'broken', queue: queue.index, reason: error.message });
+    this.#notify({ type: 'broken', queue: queue.index, reason });
+  }
+
+  /** The driver's memory ends before its mapping does: what was read there were zeros, what was written there is gone. */
+  #loseMemory(queue: DeviceQueue): void {
+    this.#break(queue, 'memory that its driver has mapped is gone');
+    for (const other of this.#queues) other.unmap();
+    this.#iotlb.clear();
   }
 
   #sleep(): void {

@@ -4,7 +4,11 @@ import { EPOLLERR, EPOLLIN, EventPoll, openEventfd, signalEventfd } from '../sys
 import { close } from '../sys/libc.js';
 import { SystemError } from '../sys/error.js';
 import { Errno } from '../sys/errno.js';
-import { VIRTIO_CONFIG_S_DRIVER_OK, VIRTIO_CONFIG_S_FEATURES_OK } from '../virtio/status.js';
+import {
+  VIRTIO_CONFIG_S_DRIVER_OK,
+  VIRTIO_CONFIG_S_FEATURES_OK,
+  VIRTIO_CONFIG_S_NEEDS_RESET,
+} from '../virtio/status.js';
 import { VduseControl, type DeviceIdentity } from './control.js';
 import { QueueCounters, type CounterName, type QueueState } from './counters.js';
 import type { DataPlaneModule } from './data-plane.js';
@@ -46,7 +50,7 @@ export interface ServerStatus {
   readonly state: ServerState;
   /** Whether the device is on the vdpa bus. */
   readonly attached: boolean;
-  /** virtio's status bits, as the driver last set them. */
+  /** virtio's status bits, as the driver last set them; and DEVICE_NEEDS_RESET where it has broken a ring. */
   readonly driverStatus: number;
   readonly deviceId: number;
   /** What the driver negotiated; 0 before it did. */
@@ -150,7 +154,9 @@ export class VduseServer extends EventEmitter<ServerEvents> {
     this.#host = host;
     this.#counters = counters;
     this.#ownsInstance = options.takeOver !== true;
-    host.on('broken', (queue, reason) => this.emit('broken', queue, reason));
+    host.on('broken', (queue, reason) => {
+      this.#needReset(queue, reason);
+    });
     host.on('error', (error) => {
       this.#fail(error);
     });
@@ -183,11 +189,25 @@ export class VduseServer extends EventEmitter<ServerEvents> {
   /** Writes to the configuration space and tells the driver that it has changed. @throws SystemError */
   changeConfig(offset: number, bytes: Uint8Array): void {
     this.#device.setConfig(offset, bytes);
+    this.#interruptForConfig();
+  }
+
+  /**
+   * The driver has broken a ring. The specification has the device say so by a bit of its status and an interrupt; VDUSE
+   * has no way to set the bit, so it shows in {@link status} only.
+   */
+  #needReset(queue: number, reason: string): void {
+    this.#driverStatus |= VIRTIO_CONFIG_S_NEEDS_RESET;
+    this.emit('broken', queue, reason);
+    this.#interruptForConfig();
+  }
+
+  #interruptForConfig(): void {
     try {
       this.#device.interruptForConfig();
     } catch (error) {
-      // A driver that does not run the device reads the configuration when it begins to.
-      if (!(error instanceof SystemError && error.errno === Errno.EINVAL)) throw error;
+      // A driver that does not run the device reads the configuration when it begins to; EPERM: there is none any more.
+      if (!(error instanceof SystemError && (error.errno === Errno.EINVAL || error.errno === Errno.EPERM))) throw error;
     }
   }
 
@@ -298,7 +318,7 @@ export class VduseServer extends EventEmitter<ServerEvents> {
       }
       this.#features = features;
     }
-    this.#driverStatus = status;
+    this.#driverStatus = status | (this.#driverStatus & VIRTIO_CONFIG_S_NEEDS_RESET);
     respond({ ok: true });
     if ((added & VIRTIO_CONFIG_S_DRIVER_OK) === 0) return undefined;
     return () => {
@@ -313,7 +333,7 @@ export class VduseServer extends EventEmitter<ServerEvents> {
       const setup = queueSetup(index, this.#device.queueInfo(index), this.#features, this.#identity.queueSize, resume);
       if (setup === 'not ready') continue;
       if (setup === 'invalid') {
-        this.emit('broken', index, 'its size or its place in memory cannot be');
+        this.#needReset(index, 'its size or its place in memory cannot be');
         continue;
       }
       queues.push(setup);
@@ -349,7 +369,7 @@ export class VduseServer extends EventEmitter<ServerEvents> {
         }
         await new Promise((resolve) => setTimeout(resolve, 1));
       }
-      this.emit('broken', index, 'its size or its place in memory cannot be');
+      this.#needReset(index, 'its size or its place in memory cannot be');
     };
   }
 

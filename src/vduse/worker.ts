@@ -19,6 +19,8 @@ export interface DataThreadStart {
   readonly mappings: SharedArrayBuffer;
   readonly counters: SharedArrayBuffer;
   readonly shared: SharedArrayBuffer;
+  /** See guardMemory. */
+  readonly guard: number;
 }
 
 const start = workerData as DataThreadStart;
