@@ -121,9 +121,18 @@ export function featureBit(name: string, deviceId: number | undefined): number |
   const numbered = /^bit_([0-9]{1,2})$/i.exec(name)?.[1];
   if (numbered !== undefined) return Number(numbered) < 64 ? Number(numbered) : undefined;
   const wanted = name.toUpperCase();
-  const tables = [TRANSPORT, deviceId === undefined ? undefined : BY_DEVICE_ID[deviceId]];
-  for (const table of tables) {
-    for (const [bit, known] of Object.entries(table ?? {})) if (known === wanted) return Number(bit);
+  const own = deviceId === undefined ? undefined : BY_DEVICE_ID[deviceId];
+  return bitsOf(TRANSPORT).get(wanted) ?? (own && bitsOf(own).get(wanted));
+}
+
+const bitsOfTables = new Map<NameTable, ReadonlyMap<string, number>>();
+
+/** The bits of a table by name; made where they are first asked for. */
+function bitsOf(table: NameTable): ReadonlyMap<string, number> {
+  let bits = bitsOfTables.get(table);
+  if (bits === undefined) {
+    bits = new Map(Object.entries(table).map(([bit, name]) => [name ?? '', Number(bit)]));
+    bitsOfTables.set(table, bits);
   }
-  return undefined;
+  return bits;
 }

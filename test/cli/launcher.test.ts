@@ -1,0 +1,117 @@
+// What the launcher keeps of a run for the next one: bin/cache/.
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import {
+  chmodSync,
+  cpSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, beforeEach, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+
+const folder = mkdtempSync(join(tmpdir(), 'vdpa-launcher-'));
+const bin = join(folder, 'bin');
+const cache = join(bin, 'cache');
+
+after(() => {
+  rmSync(folder, { recursive: true });
+});
+beforeEach(() => {
+  rmSync(bin, { recursive: true, force: true });
+  cpSync(fileURLToPath(new URL('../../../bin', import.meta.url)), bin, {
+    recursive: true,
+    filter: (source) => !source.endsWith('/cache'),
+  });
+});
+
+/** Runs a line of words on the simulation, with the copy of the program. */
+function vdpa(
+  line: string,
+  env: Record<string, string> = {},
+): { status: number | null; stdout: string; stderr: string } {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [join(bin, 'vdpa.js'), '--sim', ...line.split(' ')], {
+    env: { VDPA_SIM_STATE: join(folder, 'sim.json'), ...env },
+    encoding: 'utf8',
+  });
+  return { status, stdout, stderr };
+}
+
+const expected = { status: 0, stdout: '{"dev":{}}\n', stderr: '' };
+
+/** The cache file of the main part; there must be one. */
+function mainCache(): string {
+  const name = readdirSync(cache).find((file) => file.startsWith('main.js-'));
+  assert.ok(name);
+  return join(cache, name);
+}
+
+test('the first run that succeeds keeps the compiled code, which others only read', () => {
+  assert.deepEqual(vdpa('-j dev show'), expected);
+  const names = readdirSync(cache);
+  assert.equal(names.length, 2);
+  for (const name of names) {
+    assert.match(name, new RegExp(`^(main|sim)\\.js-[0-9a-f]{16}-${process.version}-${process.arch}$`));
+    assert.equal(statSync(join(cache, name)).mode & 0o777, 0o644);
+  }
+  const { ino } = statSync(mainCache());
+  assert.deepEqual(vdpa('-j dev show'), expected);
+  assert.equal(statSync(mainCache()).ino, ino);
+  assert.deepEqual(readdirSync(cache), names);
+});
+
+test('a run that fails, and one that is told not to, keeps nothing', () => {
+  assert.equal(vdpa('dev show none').status, 1);
+  assert.deepEqual(vdpa('-j dev show', { VDPA_CODE_CACHE: '0' }), expected);
+  assert.equal(readdirSync(bin).includes('cache'), false);
+});
+
+test('code that others could have written is not run, but replaced', () => {
+  assert.deepEqual(vdpa('-j dev show'), expected);
+  const path = mainCache();
+  for (const mode of [0o664, 0o646]) {
+    chmodSync(path, mode);
+    const { ino } = statSync(path);
+    assert.deepEqual(vdpa('-j dev show'), expected);
+    const { ino: newIno, mode: newMode } = statSync(path);
+    assert.deepEqual([newIno === ino, newMode & 0o777], [false, 0o644]);
+  }
+});
+
+test('a link in the place of a cache file is not followed', () => {
+  assert.deepEqual(vdpa('-j dev show'), expected);
+  const path = mainCache();
+  const target = join(folder, 'target');
+  writeFileSync(target, 'what it was');
+  rmSync(path);
+  symlinkSync(target, path);
+  assert.deepEqual(vdpa('-j dev show'), expected);
+  assert.equal(readFileSync(target, 'utf8'), 'what it was');
+  assert.ok(lstatSync(path).isFile());
+});
+
+test('code that this Node cannot use does no harm', () => {
+  assert.deepEqual(vdpa('-j dev show'), expected);
+  const path = mainCache();
+  const code = readFileSync(path);
+  for (const content of [Buffer.alloc(0), Buffer.from('rubbish'), code.subarray(0, 100), Buffer.alloc(code.length)]) {
+    writeFileSync(path, content);
+    assert.deepEqual(vdpa('-j dev show'), expected);
+  }
+});
+
+test('where nothing can be kept everything still works', () => {
+  mkdirSync(bin, { recursive: true });
+  writeFileSync(cache, 'not a folder');
+  assert.deepEqual(vdpa('-j dev show'), expected);
+  assert.equal(readFileSync(cache, 'utf8'), 'not a folder');
+});
