@@ -1,0 +1,47 @@
+import '../support/kernel/inside.js';
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { bash, blockDevice, start } from '../support/kernel/vduse.js';
+
+interface FioReport {
+  readonly jobs: readonly {
+    readonly error: number;
+    readonly read: { readonly total_ios: number };
+    readonly write: { readonly total_ios: number };
+  }[];
+}
+
+/** Random reads and writes of 4 KiB to 1 MiB, everything that was written read back and checked. */
+async function verify(disk: string, depth: number, jobs: number): Promise<FioReport['jobs']> {
+  const { status, stdout, stderr } = await start(
+    'fio',
+    ...['--name=verify', `--filename=${disk}`, '--rw=randrw', '--bsrange=4k-1m', '--bs_unaligned=0', '--blockalign=4k'],
+    ...['--verify=crc32c', '--verify_fatal=1', '--verify_backlog=64', '--do_verify=1', '--serialize_overlap=1'],
+    ...['--ioengine=libaio', '--direct=1', `--iodepth=${depth}`, `--numjobs=${jobs}`, '--offset_increment=16m'],
+    ...['--size=16m', '--loops=3', '--randrepeat=0', '--output-format=json'],
+  );
+  assert.equal(status, 0, stdout + stderr);
+  return (JSON.parse(stdout.slice(stdout.indexOf('{'))) as FioReport).jobs;
+}
+
+describe('fio --verify=crc32c on a VDUSE block device', () => {
+  for (const queues of [1, 4]) {
+    for (const depth of [1, 2, 8, 64]) {
+      for (const backend of ['ram', 'file'] as const) {
+        test(`${backend}, ${queues} queues, depth ${depth}: no error`, async (context) => {
+          const path = '/tmp/fio.img';
+          await bash(`truncate -s 64M ${path}`);
+          const storage = backend === 'ram' ? ({ backend, size: 2 ** 26 } as const) : ({ backend, path } as const);
+          const { disk, server } = await blockDevice(context, { name: 'fio0', storage, queues, threads: queues });
+          const jobs = await verify(disk, depth, 4);
+          assert.equal(jobs.length, 4);
+          for (const job of jobs) {
+            assert.equal(job.error, 0);
+            assert.ok(job.read.total_ios > 0 && job.write.total_ios > 0);
+          }
+          for (const queue of server.status().queues) assert.equal(queue.errors, 0);
+        });
+      }
+    }
+  }
+});
