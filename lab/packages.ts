@@ -4,7 +4,7 @@ import { checkoutRoot } from './cache.js';
 import { LabError, findCommand, isDebian, isRoot, runProgram } from './host.js';
 
 /** What a package is needed for; see lab/debian-packages.txt. */
-export type Need = 'guest' | 'kernel' | 'reference' | 'vduse';
+export type Need = 'guest' | 'kernel' | 'reference' | 'vduse' | 'shells';
 
 interface Package {
   readonly names: readonly [string, ...string[]];
@@ -12,7 +12,7 @@ interface Package {
   readonly command: string | undefined;
 }
 
-const isNeed = (word: string): word is Need => ['guest', 'kernel', 'reference', 'vduse'].includes(word);
+const isNeed = (word: string): word is Need => ['guest', 'kernel', 'reference', 'vduse', 'shells'].includes(word);
 
 function readList(): Package[] {
   const file = join(checkoutRoot, 'lab/debian-packages.txt');

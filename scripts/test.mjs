@@ -52,7 +52,7 @@ async function check() {
 async function prepareLab() {
   const lab = await import('../build/lab/setup.js');
   try {
-    const ready = await lab.prepareLab(['vduse']);
+    const ready = await lab.prepareLab(['vduse', 'shells']);
     if (!('missing' in ready)) return {};
     say(`lab: its tests are left out: ${ready.missing}`);
     return { VDPA_LAB_LEFT_OUT: ready.missing };

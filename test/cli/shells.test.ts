@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { after, test } from 'node:test';
 import { checkoutRoot } from '../../lab/cache.js';
+import { needs } from '../support/kernel/needs.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'vdpa-completions-'));
 after(() => {
@@ -37,10 +38,6 @@ function inShell(shell: string, args: readonly string[], script: string): { aske
   return { asked, lines: stdout.split('\n').slice(0, -1) };
 }
 
-function without(shell: string): string | false {
-  return spawnSync(shell, ['--version']).status === 0 ? false : `${shell} is not installed`;
-}
-
 const bashScript = join(checkoutRoot, 'completions/vdpa.bash');
 
 /** Completes in bash as readline calls it: the words it has made, and the line. */
@@ -57,14 +54,14 @@ function inBash(line: string, words: readonly string[]): { asked: string; lines:
   return { asked, lines };
 }
 
-test('bash completes words', { skip: without('bash') }, () => {
+test('bash completes words', needs('bash'), () => {
   assert.deepEqual(inBash('vdpa  dev s', ['vdpa', 'dev', 's']), { asked: '__complete|dev|s|', lines: ['show', 'set'] });
   assert.deepEqual(inBash('vdpa dev show ', ['vdpa', 'dev', 'show', '']).asked, '__complete|dev|show||');
 });
 
 test(
   'bash puts together what readline took apart at colons, and completes what is behind the last',
-  { skip: without('bash') },
+  needs('bash'),
   () => {
     const words = ['vdpa', 'mgmtdev', 'show', 'pci/0000', ':', '03', ':'];
     words.splice(2, 1);
@@ -77,12 +74,12 @@ test(
   },
 );
 
-test('bash quotes candidates and never runs what is typed', { skip: without('bash') }, () => {
+test('bash quotes candidates and never runs what is typed', needs('bash'), () => {
   const { asked, lines } = inBash('vdpa dev "$(touch x)" \'a', ['vdpa', 'dev', '"$(touch x)"', "'a"]);
   assert.deepEqual({ asked, lines }, { asked: '__complete|dev|$(touch x)|a|', lines: ['a\\ b'] });
 });
 
-test('fish completes words', { skip: without('fish') }, () => {
+test('fish completes words', needs('fish'), () => {
   const script = join(checkoutRoot, 'completions/vdpa.fish');
   const complete = (line: string): { asked: string; lines: string[] } =>
     inShell('fish', ['--no-config', '-c'], `source '${script}'; complete -C '${line}'`);
@@ -91,7 +88,7 @@ test('fish completes words', { skip: without('fish') }, () => {
   assert.deepEqual(complete('vdpa mgmtdev pci/0000:').lines, ['pci/0000:03:00.2', 'pci/0000:03:00.3\ton a bus']);
 });
 
-test('zsh completes words', { skip: without('zsh') }, () => {
+test('zsh completes words', needs('zsh'), () => {
   const script = join(checkoutRoot, 'completions/_vdpa');
   // Completion functions run in the line editor only; this is what the script asks of it, written out.
   const complete = (...words: string[]): { asked: string; lines: string[] } =>

@@ -1,0 +1,110 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { checkoutRoot } from '../../lab/cache.js';
+import { commandsUnder } from '../../src/cli/dispatch.js';
+import { optionTable } from '../../src/cli/option-table.js';
+import { tree } from '../../src/cli/tree.js';
+import DevAdd from '../../src/commands/dev/add.js';
+import { needs } from '../support/kernel/needs.js';
+
+const pages = readdirSync(join(checkoutRoot, 'man'));
+const read = (page: string): string => readFileSync(join(checkoutRoot, 'man', page), 'utf8');
+
+for (const page of pages) {
+  test(`mandoc finds nothing to say about ${page}`, needs('mandoc'), () => {
+    const { status, stdout } = spawnSync('mandoc', ['-T', 'lint', join(checkoutRoot, 'man', page)], {
+      encoding: 'utf8',
+    });
+    assert.deepEqual([stdout, status], ['', 0]);
+  });
+}
+
+test('npm installs every page', () => {
+  const { man } = JSON.parse(readFileSync(join(checkoutRoot, 'package.json'), 'utf8')) as { man: string[] };
+  assert.deepEqual([...man].sort(), pages.map((page) => `man/${page}`).sort());
+});
+
+/** The words of a usage line, brackets apart. */
+function words(usage: string): string {
+  return usage
+    .replaceAll(/[[\]{}|]/g, ' $& ')
+    .trim()
+    .replaceAll(/\s+/g, ' ');
+}
+
+/** What a command's usage says, a line for each way to write it. */
+function usages(lines: readonly string[]): string[] {
+  const whole: string[] = [];
+  for (const line of lines) {
+    if (line.startsWith('vdpa ')) whole.push(line);
+    else whole.push(`${whole.pop() ?? ''} ${line}`);
+  }
+  return whole.map(words);
+}
+
+/** The synopsis of a page, a line for each way, written as usages are. */
+function synopsis(page: string): string[] {
+  const section = /^\.Sh SYNOPSIS\n([^]*?)^\.Sh /m.exec(read(page))?.[1] ?? '';
+  const ways = section.split(/^\.Nm vdpa$/m).slice(1);
+  return ways.map((way) => words(`vdpa ${way.trim().split('\n').map(macroText).join(' ')}`));
+}
+
+/** The text that a line of mdoc macros stands for. */
+function macroText(line: string): string {
+  const [macro = '', ...rest] = line.replace(/^\./, '').split(' ');
+  const inner = (): string => (rest.length === 0 ? '' : macroText(rest.join(' ')));
+  switch (macro) {
+    case 'Op':
+      return `[ ${inner()} ]`;
+    case 'Brq':
+      return `{ ${inner()} }`;
+    case 'Bro':
+      return '{';
+    case 'Brc':
+      return '}';
+    case 'Fl':
+      return `-${inner()}`;
+    case 'Cm':
+    case 'Ar':
+      return inner();
+    default:
+      return [macro, inner()].join(' ').trim();
+  }
+}
+
+test('each page has the synopses of its commands, and no others', async () => {
+  for (const child of tree.children) {
+    const own = `vdpa-${child.words[0]}.8`;
+    const page = existsSync(join(checkoutRoot, 'man', own)) ? own : 'vdpa.8';
+    const commands = 'children' in child ? await commandsUnder(child) : [(await child.load()).default];
+    const expected = commands.flatMap(({ usage }) => usages(usage));
+    const pattern = new RegExp(`^vdpa (\\[ [^\\]]*\\] )?${child.words[0]} `);
+    assert.deepEqual(new Set(synopsis(page).filter((way) => pattern.test(`${way} `))), new Set(expected), page);
+    if (page === own) assert.equal(synopsis(page).length, expected.length, page);
+  }
+});
+
+test('vdpa.8 tells of every option and object', () => {
+  const page = read('vdpa.8');
+  for (const { name, short } of optionTable) {
+    const macros = short === undefined ? `Fl -${name}` : `Fl ${short} , Fl -${name}`;
+    assert.match(page, new RegExp(`^\\.It ${macros}( |$)`, 'm'));
+  }
+  for (const {
+    words: [object],
+  } of tree.children)
+    assert.match(page, new RegExp(`^\\.It Cm ${object}$`, 'm'));
+  for (const name of pages) {
+    if (name !== 'vdpa.8') assert.ok(page.includes(`.Xr ${name.replace('.8', ' 8')}`), name);
+  }
+});
+
+test('vdpa-dev.8 tells of every argument of dev add', () => {
+  const page = read('vdpa-dev.8');
+  for (const keyword of Object.keys(DevAdd.keywords)) {
+    assert.match(page, new RegExp(`^\\.(It |It Cm dev add )?Cm ${keyword} |^\\.It .*Cm ${keyword}( |$)`, 'm'), keyword);
+  }
+});
