@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Ajv } from 'ajv';
 import { default as standaloneModule } from 'ajv/dist/standalone/index.js';
+import { transformSync } from 'esbuild';
 
 /** The schemas that the program itself needs; the others are for whoever reads its output. */
 const compiled = ['sim-state', 'sim-machine'];
@@ -38,10 +39,14 @@ function toTypeScript(code, name) {
   const body = code
     .replace('"use strict";', '')
     .replace('export const validate = ', 'const validate = ')
-    .replace(/export default \w+;/, '');
+    .replace(/export default \w+;/, '')
+    // What an error says beside where and what is not told to anyone.
+    .replaceAll(/schemaPath:"[^"]*",keyword:"[^"]*",/g, '');
+  // What is generated is long, and is loaded whenever a state is read.
+  const { code: short } = transformSync(body, { minify: true });
   return `// @ts-nocheck
 // Made by scripts/schemas.mjs from schemas/${name}.schema.json.
-${body.trim()}
+${short.trim()}
 
 /** Checks a value against the schema; says where and what is wrong with it, undefined where nothing is. */
 export function check(value: unknown): string | undefined {

@@ -3,7 +3,7 @@ import { Errno } from '../sys/errno.js';
 import type { AddConfig, VdpaDevice } from './management/driver.js';
 import { bindDriver } from './management/drivers.js';
 import { Refusal } from './refusal.js';
-import { busName, handleOf } from './state.js';
+import { busName, isHandleOf } from './state.js';
 import type { DeviceState, ManagementDeviceState, SimState } from './state.js';
 
 /** Where a machine's state is kept. */
@@ -32,7 +32,7 @@ export function findDevice(state: SimState, name: string): DeviceState | undefin
 
 /** The management device of a device. */
 export function managementOf(state: SimState, device: DeviceState): ManagementDeviceState {
-  const management = state.machine.mgmtdev.find((candidate) => handleOf(candidate) === device.mgmtdev);
+  const management = state.machine.mgmtdev.find((candidate) => isHandleOf(device.mgmtdev, candidate));
   if (management === undefined) {
     throw new Error(`the simulated device ${device.name} lost its management device ${device.mgmtdev}`);
   }

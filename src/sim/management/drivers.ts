@@ -15,7 +15,16 @@ export interface BoundManagementDevice {
   takenNames(state: SimState, name: string): readonly string[];
 }
 
+/** A list of devices asks for the same ones again and again. */
+const bound = new WeakMap<ManagementDeviceState, BoundManagementDevice>();
+
 export function bindDriver(management: ManagementDeviceState): BoundManagementDevice {
+  let device = bound.get(management);
+  if (device === undefined) bound.set(management, (device = bindNew(management)));
+  return device;
+}
+
+function bindNew(management: ManagementDeviceState): BoundManagementDevice {
   switch (management.driver) {
     case 'vdpasim_net':
       return bind(vdpasimNet, management);
