@@ -8,13 +8,12 @@ import { default as standaloneModule } from 'ajv/dist/standalone/index.js';
 import { transformSync } from 'esbuild';
 
 /** The schemas that the program itself needs; the others are for whoever reads its output. */
-const compiled = ['sim-state', 'sim-machine'];
+const compiled = ['sim-state', 'sim-machine', 'state'];
 
 /** Compiles all of them below `root`. Files that would not change are left alone. */
 export function compileSchemas(root) {
-  const schemas = readdirSync(join(root, 'schemas')).map((file) =>
-    JSON.parse(readFileSync(join(root, 'schemas', file), 'utf8'), withoutWords),
-  );
+  const files = readdirSync(join(root, 'schemas')).filter((name) => name.endsWith('.schema.json'));
+  const schemas = files.map((file) => JSON.parse(readFileSync(join(root, 'schemas', file), 'utf8'), withoutWords));
   const folder = join(root, 'src/generated');
   mkdirSync(folder, { recursive: true });
   for (const name of compiled) {
