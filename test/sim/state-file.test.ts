@@ -19,6 +19,7 @@ import { check } from '../../src/generated/sim-state.js';
 import { SimulationError } from '../../src/sim/error.js';
 import { Simulation, statePath } from '../../src/sim/simulation.js';
 import { FileStore } from '../../src/sim/state-file.js';
+import { parseState } from '../../src/sim/state-parser.js';
 import { bootedState, defaultMachine } from '../../src/sim/state.js';
 import type { SimState } from '../../src/sim/state.js';
 import { VdpaClient } from '../../src/vdpa/client.js';
@@ -219,7 +220,8 @@ describe('the state file', () => {
         if (sign === '+') acknowledged.add(name ?? '');
         else acknowledged.delete(name ?? '');
       }
-      assert.equal(check(stored()), undefined);
+      // Whole, but for a last change that it was killed in.
+      parseState(readFileSync(path, 'utf8'), path);
       const there = new Set(await deviceNames());
       // What was being done when the process was killed may have been done.
       const lost = [...acknowledged].filter((name) => !there.has(name));
