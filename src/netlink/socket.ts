@@ -136,9 +136,11 @@ export class NetlinkSocket {
     await this.#transport.send(encodeMessage({ type, flags, seq: sequence, port: this.port, payload }));
 
     const answers = new Answers(request);
-    let deadline = monotonicMs() + this.#timeoutMs;
+    // Set only once something else than an answer has come: the clock is a system call.
+    let deadline: number | undefined;
     for (;;) {
-      const datagram = await this.#receive(request, answers, deadline);
+      const remaining = deadline === undefined ? this.#timeoutMs : deadline - monotonicMs();
+      const datagram = await this.#receive(request, answers, remaining);
       if (datagram === undefined) continue;
       let isAnswer = false;
       for (const message of decodeMessages(datagram)) {
@@ -147,13 +149,13 @@ export class NetlinkSocket {
         isAnswer = true;
         if (answers.take(message)) return answers.result();
       }
-      if (isAnswer) deadline = monotonicMs() + this.#timeoutMs;
+      if (isAnswer) deadline = undefined;
+      else deadline ??= monotonicMs() + this.#timeoutMs;
     }
   }
 
   /** The next datagram, or undefined where the kernel dropped some and the rest of the dump is still to come. */
-  async #receive(request: Request, answers: Answers, deadline: number): Promise<Uint8Array | undefined> {
-    const remaining = deadline - monotonicMs();
+  async #receive(request: Request, answers: Answers, remaining: number): Promise<Uint8Array | undefined> {
     try {
       if (remaining <= 0) throw new NetlinkError({ operation: 'receive from netlink', errno: Errno.ETIMEDOUT });
       return await this.#transport.receive(remaining);

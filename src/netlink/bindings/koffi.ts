@@ -93,22 +93,25 @@ class KoffiTransport implements NetlinkTransport {
   }
 
   receive(timeoutMs: number): Uint8Array | Promise<Uint8Array> {
+    // The kernel has mostly answered before it is asked: then the clock, a system call, is not looked at.
+    const first = this.#take();
+    if (first !== undefined) return first;
     const deadline = monotonicMs() + timeoutMs;
     if (this.#waitBeside) return this.#receiveBeside(deadline);
     for (;;) {
+      this.#wait(deadline - monotonicMs());
       const datagram = this.#take();
       if (datagram !== undefined) return datagram;
-      this.#wait(deadline - monotonicMs());
     }
   }
 
   async #receiveBeside(deadline: number): Promise<Uint8Array> {
     for (;;) {
-      const datagram = this.#take();
-      if (datagram !== undefined) return datagram;
       const remaining = checkedRemaining(deadline - monotonicMs());
       // The process cannot end while the other thread waits, and whoever closes the socket does not wake it.
       await pollAsync(this.#fd, POLLIN, Math.min(remaining, longestWaitBesideMs));
+      const datagram = this.#take();
+      if (datagram !== undefined) return datagram;
     }
   }
 
