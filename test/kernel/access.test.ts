@@ -1,14 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { needsReference, startBoth, startFrom } from '../support/kernel/compare.js';
+import { asNobody } from '../support/kernel/unprivileged.js';
 
 const ADD = 'dev add mgmtdev vdpasim_net name foo0';
-
-/** An ordinary user. The one right left is to read files: a checkout may be its owner's alone. */
-const asNobody = [
-  ...['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups'],
-  ...['--inh-caps=-all,+dac_read_search', '--ambient-caps=-all,+dac_read_search'],
-];
 
 describe('without the right to manage devices', needsReference, () => {
   for (const line of [ADD, 'dev del foo0', 'dev show', 'mgmtdev show', '-j dev show foo0']) {
