@@ -23,6 +23,8 @@ _vdpa() {
     printf -v word %q "${word#"$kept"}"
     COMPREPLY+=("$word")
   done < <("$1" __complete "${words[@]:1}" 2>/dev/null)
+  # A folder is not the end of a word.
+  if [[ ${COMPREPLY[0]-} == */ ]]; then compopt -o nospace 2>/dev/null; fi
 }
 
 complete -F _vdpa vdpa

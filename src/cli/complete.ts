@@ -2,6 +2,7 @@
  * Completions. The shells' scripts in completions/ ask the program itself, so that commands, keywords and the names on
  * the machine are told in one place only.
  */
+import { readdirSync } from 'node:fs';
 import { formatHandle } from '../vdpa/model.js';
 import type { CommandClass } from './command.js';
 import { findChild } from './dispatch.js';
@@ -49,7 +50,7 @@ async function candidatesAfter(before: readonly string[], current: string, io: I
       const kinds = nextKinds(command, line.words.slice(index + 1));
       const session = new Session(line.options, io);
       try {
-        return (await Promise.all(kinds.map((kind) => wordsOf(kind, session)))).flat();
+        return (await Promise.all(kinds.map((kind) => wordsOf(kind, session, current)))).flat();
       } finally {
         await session.close();
       }
@@ -88,8 +89,8 @@ function nextKinds({ operand, alternatives, keywords }: CommandClass, words: rea
   return [[...left]];
 }
 
-/** The words of a kind that there are on this machine. */
-async function wordsOf(kind: WordKind, session: Session): Promise<Candidate[]> {
+/** The words of a kind that there are on this machine, or those of them that may begin as the one being typed. */
+async function wordsOf(kind: WordKind, session: Session, current: string): Promise<Candidate[]> {
   switch (kind) {
     case 'device':
       return (await (await session.client()).devices()).map(({ name, managementDevice }) => ({
@@ -98,7 +99,17 @@ async function wordsOf(kind: WordKind, session: Session): Promise<Candidate[]> {
       }));
     case 'management device':
       return (await (await session.client()).managementDevices()).map((device) => ({ word: formatHandle(device) }));
+    case 'file':
+      return filesAt(current);
     default:
       return kind.map((word) => ({ word }));
   }
+}
+
+/** What lies in the folder that a path has come to. A folder ends with a slash, so that typing can go on in it. */
+function filesAt(path: string): Candidate[] {
+  const folder = path.slice(0, path.lastIndexOf('/') + 1);
+  return readdirSync(folder === '' ? '.' : folder, { withFileTypes: true }).map((entry) => ({
+    word: `${folder}${entry.name}${entry.isDirectory() ? '/' : ''}`,
+  }));
 }

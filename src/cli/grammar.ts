@@ -2,7 +2,7 @@
 import { StricterError, UsageError } from './error.js';
 
 /** What a word can be, as far as a shell can complete it: something of the machine, or one of these words. */
-export type WordKind = 'device' | 'management device' | readonly string[];
+export type WordKind = 'device' | 'management device' | 'file' | readonly string[];
 
 /** A word that names an argument, and how to read the word behind it. */
 export interface Keyword<T> {

@@ -1,4 +1,7 @@
 import assert from 'node:assert/strict';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import DevAdd from '../../src/commands/dev/add.js';
 import { GenlFamilyNotFoundError } from '../../src/netlink/error.js';
@@ -56,6 +59,19 @@ for (const [line, ...expected] of [
     assert.deepEqual(await candidates(line), expected);
   });
 }
+
+test('files and folders are completed', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'vdpa-files-'));
+  try {
+    writeFileSync(join(folder, 'machine.json'), '');
+    mkdirSync(join(folder, 'more'));
+    assert.deepEqual(await candidates(`sim init ${folder}/m`), [`${folder}/machine.json`, `${folder}/more/`]);
+    assert.deepEqual(await candidates(`sim init ${folder}/more/`), []);
+    assert.deepEqual(await candidates(`sim init ${folder}/none/`), []);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
 
 test('candidates say what they mean', async () => {
   const { stdout } = await machine.vdpa(['__complete', 'dev', 'f']);

@@ -10,6 +10,7 @@ import { defaultMachine, type MachineState } from '../../sim/state.js';
 export default class SimInit extends VdpaCommand {
   static override summary = 'make a new simulated machine, as a file describes it or as usual';
   static override usage = ['vdpa sim init [ FILE ]'];
+  static override operand = 'file' as const;
 
   async execute(session: Session, words: readonly string[]): Promise<void> {
     const file = parseOperand((word) => word, words);
