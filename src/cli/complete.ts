@@ -109,7 +109,7 @@ async function wordsOf(kind: WordKind, session: Session, current: string): Promi
 /** What lies in the folder that a path has come to. A folder ends with a slash, so that typing can go on in it. */
 function filesAt(path: string): Candidate[] {
   const folder = path.slice(0, path.lastIndexOf('/') + 1);
-  return readdirSync(folder === '' ? '.' : folder, { withFileTypes: true }).map((entry) => ({
-    word: `${folder}${entry.name}${entry.isDirectory() ? '/' : ''}`,
-  }));
+  const entries = readdirSync(folder === '' ? '.' : folder, { withFileTypes: true });
+  const names = entries.map((entry) => `${entry.name}${entry.isDirectory() ? '/' : ''}`);
+  return names.sort().map((name) => ({ word: folder + name }));
 }

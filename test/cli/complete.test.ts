@@ -26,7 +26,7 @@ async function candidates(line: string): Promise<string[]> {
 }
 
 for (const [line, ...expected] of [
-  ['m', 'mgmtdev'],
+  ['mg', 'mgmtdev'],
   ['mgmtdev ', 'show', 'help'],
   ['nothing '],
   ['dev sh', 'show'],
