@@ -133,6 +133,8 @@ export class DataPlaneHost extends EventEmitter<HostEvents> {
   readonly #queueGroup: number;
   readonly #threads: readonly ThreadHandle[];
   #ended = false;
+  /** Whether a thread has not ended when it was told to. */
+  stuck = false;
 
   /** Starts the threads and waits until their data planes are made. @throws what making one throws */
   static async start(options: HostOptions): Promise<DataPlaneHost> {
@@ -239,9 +241,13 @@ export class DataPlaneHost extends EventEmitter<HostEvents> {
     this.#ended = true;
     await Promise.all(
       this.#threads.map(async (thread) => {
-        await thread.call({ type: 'exit' }, EXIT_PATIENCE_MS);
-        await thread.worker.terminate();
-        thread.close();
+        if (await thread.call({ type: 'exit' }, EXIT_PATIENCE_MS)) {
+          await thread.worker.terminate();
+          thread.close();
+        } else {
+          thread.revoke();
+          this.stuck = true;
+        }
       }),
     );
   }

@@ -14,6 +14,7 @@ import { QueueCounters, type CounterName, type QueueState } from './counters.js'
 import type { DataPlaneModule } from './data-plane.js';
 import { DataPlaneHost } from './data-plane-host.js';
 import { VduseDevice } from './device.js';
+import { DeviceOptionError } from './device-option-error.js';
 import type { Answer, Request } from './messages.js';
 import { negotiated, queueSetup } from './negotiation.js';
 import { checkDeviceName } from './name.js';
@@ -85,16 +86,18 @@ const READY_WAIT_MS = 1000;
 export class VduseServer extends EventEmitter<ServerEvents> {
   readonly name: string;
   readonly #identity: DeviceIdentity;
+  readonly #config: Uint8Array;
   readonly #device: VduseDevice;
   readonly #host: DataPlaneHost;
   readonly #counters: SharedArrayBuffer;
   readonly #poll = new EventPoll();
   readonly #wake = openEventfd();
-  readonly #ownsInstance: boolean;
   #state: ServerState = 'idle';
   #driverStatus = 0;
   #features = 0n;
   #started = new Set<number>();
+  /** Another server may have served the queues since the driver set them up. */
+  #unknownPast: boolean;
   #loop: Promise<void> | undefined;
   #ending = false;
 
@@ -124,7 +127,8 @@ export class VduseServer extends EventEmitter<ServerEvents> {
     const device = VduseDevice.open(options.name);
     try {
       const counters = QueueCounters.allocate(identity.queueCount);
-      if (options.takeOver !== true) {
+      const resumed = options.takeOver === true ? lookAtInstance(device, options.name, identity) : undefined;
+      if (resumed === undefined) {
         for (let queue = 0; queue < identity.queueCount; queue++) device.setUpQueue(queue, identity.queueSize);
       }
       const host = await DataPlaneHost.start({
@@ -137,7 +141,9 @@ export class VduseServer extends EventEmitter<ServerEvents> {
         queueGroup: options.queueGroup ?? 1,
       });
       const server = new VduseServer(options, device, host, counters);
-      if (options.takeOver === true) server.#resume();
+      // What this server says of the device may be newer than what the last one said.
+      if (options.takeOver === true) server.changeConfig(0, identity.config);
+      if (resumed !== undefined) server.#resume(resumed);
       server.#loop = server.#serve();
       return server;
     } catch (error) {
@@ -150,10 +156,11 @@ export class VduseServer extends EventEmitter<ServerEvents> {
     super();
     this.name = options.name;
     this.#identity = options.identity;
+    this.#config = options.identity.config.slice();
     this.#device = device;
     this.#host = host;
     this.#counters = counters;
-    this.#ownsInstance = options.takeOver !== true;
+    this.#unknownPast = options.takeOver === true && device.driverFeatures() !== 0n;
     host.on('broken', (queue, reason) => {
       this.#needReset(queue, reason);
     });
@@ -166,6 +173,16 @@ export class VduseServer extends EventEmitter<ServerEvents> {
 
   get state(): ServerState {
     return this.#state;
+  }
+
+  /** The configuration space, as drivers read it. */
+  get config(): Uint8Array {
+    return this.#config.slice();
+  }
+
+  /** Whether a data thread has not ended, being stuck in a system call: the process must be ended without it. */
+  get stuck(): boolean {
+    return this.#host.stuck;
   }
 
   /** What the server knows of the device now. */
@@ -189,6 +206,7 @@ export class VduseServer extends EventEmitter<ServerEvents> {
   /** Writes to the configuration space and tells the driver that it has changed. @throws SystemError */
   changeConfig(offset: number, bytes: Uint8Array): void {
     this.#device.setConfig(offset, bytes);
+    this.#config.set(bytes, offset);
     this.#interruptForConfig();
   }
 
@@ -217,8 +235,7 @@ export class VduseServer extends EventEmitter<ServerEvents> {
   }
 
   /**
-   * Ends the service: what was begun is completed, the data planes are closed, the instance is destroyed where this
-   * server has made it.
+   * Ends the service: what was begun is completed, the data planes are closed, the instance is destroyed.
    * @param keep leave the instance, for another server to take over
    * @throws SystemError: EBUSY while the device is still on the vdpa bus; it is not served any more all the same
    */
@@ -232,7 +249,7 @@ export class VduseServer extends EventEmitter<ServerEvents> {
     this.#poll.close();
     close(this.#wake);
     this.#device.close();
-    if (keep || !this.#ownsInstance) return;
+    if (keep) return;
     const control = new VduseControl();
     try {
       control.destroy(this.name);
@@ -274,7 +291,7 @@ export class VduseServer extends EventEmitter<ServerEvents> {
     };
     switch (request.type) {
       case 'get-queue-state':
-        respond({ ok: true, queueState: { queue: request.queue, availableIndex: this.#position(request.queue) } });
+        respond(this.#queueState(request.queue));
         return undefined;
       case 'set-status':
         return this.#setStatus(request.status, respond);
@@ -305,6 +322,7 @@ export class VduseServer extends EventEmitter<ServerEvents> {
       await this.#host.stop();
       this.#started.clear();
       this.#driverStatus = 0;
+      this.#unknownPast = false;
       this.#features = 0n;
       this.#setState('idle');
       respond({ ok: true });
@@ -374,30 +392,21 @@ export class VduseServer extends EventEmitter<ServerEvents> {
   }
 
   /** The available index at which the device goes on in a queue. */
-  #position(index: number): number {
-    if (index >= this.#identity.queueCount) return 0;
-    const { state, usedIndex } = QueueCounters.at(this.#counters, index);
-    return state === 'stopped' && usedIndex === 0 ? this.#device.queueInfo(index).availableIndex : usedIndex;
+  #queueState(queue: number): Answer {
+    if (queue >= this.#identity.queueCount) return { ok: false };
+    const { state, usedIndex } = QueueCounters.at(this.#counters, queue);
+    const neverServed = state === 'stopped' && usedIndex === 0;
+    // The driver may have suspended the device when the last server had it: how far that came nobody knows any more.
+    if (neverServed && this.#unknownPast) return { ok: false };
+    const availableIndex = neverServed ? this.#device.queueInfo(queue).availableIndex : usedIndex;
+    return { ok: true, queueState: { queue, availableIndex } };
   }
 
-  /** Goes on where another server has ended. */
-  #resume(): void {
-    const features = negotiated(this.#device.driverFeatures(), this.#identity.features);
-    if (features === undefined || !this.#driverRuns()) return;
+  /** Goes on where another server has ended. @param features what the driver runs the device with */
+  #resume(features: bigint): void {
     this.#features = features;
     this.#driverStatus = VIRTIO_CONFIG_S_FEATURES_OK | VIRTIO_CONFIG_S_DRIVER_OK;
     this.#run(true);
-  }
-
-  /** Whether the driver has said DRIVER_OK: the kernel does not tell, but refuses interrupts before. */
-  #driverRuns(): boolean {
-    try {
-      this.#device.interruptForConfig();
-      return true;
-    } catch (error) {
-      if (error instanceof SystemError && error.errno === Errno.EINVAL) return false;
-      throw error;
-    }
   }
 
   #setState(state: ServerState): void {
@@ -410,6 +419,48 @@ export class VduseServer extends EventEmitter<ServerEvents> {
     this.#ending = true;
     signalEventfd(this.#wake);
     this.emit('error', error);
+  }
+}
+
+/**
+ * Sees whether an instance is such a device as this server serves.
+ * @returns the features that a driver runs it with, or undefined where none does
+ * @throws DeviceOptionError
+ */
+function lookAtInstance(device: VduseDevice, name: string, identity: DeviceIdentity): bigint | undefined {
+  if (!hasQueue(device, identity.queueCount - 1) || hasQueue(device, identity.queueCount)) {
+    throw new DeviceOptionError(
+      `The instance ${name} has not ${identity.queueCount} queues: say as many as it was made with`,
+    );
+  }
+  if (!isRunning(device)) return undefined;
+  const taken = device.driverFeatures();
+  const features = negotiated(taken, identity.features);
+  if (features !== undefined) return features;
+  const missing = (taken & ~identity.features).toString(16);
+  throw new DeviceOptionError(
+    `The driver of ${name} uses features that are not offered now (0x${missing}): serve it with the options it was made with`,
+  );
+}
+
+function hasQueue(device: VduseDevice, index: number): boolean {
+  try {
+    device.queueInfo(index);
+    return true;
+  } catch (error) {
+    if (error instanceof SystemError && error.errno === Errno.EINVAL) return false;
+    throw error;
+  }
+}
+
+/** Whether the driver has said DRIVER_OK: the kernel does not tell, but refuses interrupts before. */
+function isRunning(device: VduseDevice): boolean {
+  try {
+    device.interruptForConfig();
+    return true;
+  } catch (error) {
+    if (error instanceof SystemError && error.errno === Errno.EINVAL) return false;
+    throw error;
   }
 }
 

@@ -1,6 +1,6 @@
 import '../support/kernel/inside.js';
 import assert from 'node:assert/strict';
-import { setImmediate } from 'node:timers/promises';
+import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
 import { test } from 'node:test';
 import { Random } from '../support/random.js';
 import { BlockServerProcess } from '../support/kernel/block-server-process.js';
@@ -48,10 +48,16 @@ test('fuzzed driver: the server lives, serves after a reset, and does not grow; 
     return (await server.status()).rss;
   };
   const fuzz = async (): Promise<number> => {
-    for (let round = 0; round < ROUNDS; round++) for (const fuzzer of fuzzers) fuzzer.round();
-    await setImmediate();
-    assert.equal(server.ended, undefined, `seed ${SEED}, life ${total('lives')}`);
-    return check();
+    try {
+      for (let round = 0; round < ROUNDS; round++) for (const fuzzer of fuzzers) fuzzer.round();
+      await setImmediate();
+      assert.equal(server.ended, undefined);
+      return await check();
+    } catch (error) {
+      await sleep(1000);
+      const how = server.ended ?? `it lives; its threads:\n${await server.threads()}`;
+      throw new Error(`seed ${SEED}, life ${total('lives')}; the server: ${how}`, { cause: error });
+    }
   };
 
   // The first rounds warm the server up: its code gets compiled, its heaps get their size.

@@ -2,7 +2,9 @@ import './inside.js';
 import assert from 'node:assert/strict';
 import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { inspect } from 'node:util';
 import type { BlockDeviceOptions } from '../../../src/vduse/block-device.js';
 import type { ServerStatus } from '../../../src/vduse/server.js';
 
@@ -28,11 +30,12 @@ export class BlockServerProcess {
   /** Starts it, and waits until all devices are served. */
   static async start(...devices: readonly BlockDeviceOptions[]): Promise<BlockServerProcess> {
     const server = new BlockServerProcess(devices);
-    await server.#next('ready');
+    await server.ready();
     return server;
   }
 
-  private constructor(devices: readonly BlockDeviceOptions[]) {
+  /** Starts it; it serves when it is {@link ready}. */
+  constructor(devices: readonly BlockDeviceOptions[]) {
     const script = fileURLToPath(new URL('block-server.js', import.meta.url));
     this.child = fork(script, [JSON.stringify(devices)], {
       serialization: 'advanced',
@@ -75,6 +78,10 @@ export class BlockServerProcess {
     });
   }
 
+  async ready(): Promise<void> {
+    await this.#next('ready');
+  }
+
   /** What it says of its devices and its memory. */
   async status(): Promise<Extract<FromServer, { type: 'status' }>> {
     const answer = this.#next('status');
@@ -87,6 +94,24 @@ export class BlockServerProcess {
     const device = (await this.status()).devices.find((each) => each.name === name);
     assert.ok(device, `the server has no ${name}`);
     return device;
+  }
+
+  /** What its threads are doing: for a server that does not answer. */
+  async threads(): Promise<string> {
+    const status = await this.status().catch((error: unknown) => String(error));
+    const folder = `/proc/${this.pid}/task`;
+    const threads = readdirSync(folder).map((thread) => {
+      const read = (file: string): string => {
+        try {
+          return readFileSync(`${folder}/${thread}/${file}`, 'utf8').trim();
+        } catch {
+          return '?';
+        }
+      };
+      const [, , state] = read('stat').split(' ');
+      return `${thread} ${read('comm')} ${state ?? ''} in ${read('wchan')}, ${read('syscall')}`;
+    });
+    return [inspect(status, { depth: 6 }), ...threads].join('\n');
   }
 
   #send(message: ToServer): void {
