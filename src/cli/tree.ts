@@ -91,6 +91,19 @@ const host: Branch = {
   children: [{ words: ['show'], abbreviable: false, load: () => import('../commands/host/show.js') }],
 };
 
+const vduse: Branch = {
+  words: ['vduse'],
+  summary: 'VDUSE devices that are served here',
+  abbreviable: false,
+  bare: 'show',
+  shortHelp: false,
+  children: [
+    { words: ['show', 'list'], abbreviable: true, load: () => import('../commands/vduse/show.js') },
+    { words: ['serve'], abbreviable: false, load: () => import('../commands/vduse/serve.js') },
+    { words: ['del'], abbreviable: false, load: () => import('../commands/vduse/del.js') },
+  ],
+};
+
 const sim: Branch = {
   words: ['sim'],
   summary: 'the simulated machine that --sim talks to',
@@ -115,8 +128,12 @@ export const tree: Branch = {
     mgmtdev,
     dev,
     host,
+    vduse,
     { words: ['monitor'], abbreviable: false, load: () => import('../commands/monitor.js') },
     { words: ['tree'], abbreviable: false, load: () => import('../commands/tree.js') },
+    { words: ['save'], abbreviable: false, load: () => import('../commands/save.js') },
+    { words: ['restore'], abbreviable: false, load: () => import('../commands/restore.js') },
+    { words: ['apply'], abbreviable: false, load: () => import('../commands/apply.js') },
     sim,
   ],
 };

@@ -1,0 +1,162 @@
+/** JSON that knows where it stands: for files that people write, whose mistakes they want to find. */
+
+/** A value of JSON. Objects have no prototype, so that no key means something else. */
+export type JsonValue = null | boolean | number | string | JsonValue[] | { [key: string]: JsonValue };
+
+/** A parsed file, and the line on which each of its values begins. */
+export interface JsonSource {
+  readonly value: JsonValue;
+  /** The line of a value by its path, a JSON pointer (RFC 6901): `/devices/3/mac`. That of what it is in where it is not there. */
+  lineOf(path: string): number;
+}
+
+/** A text is no JSON. */
+export class JsonSyntaxError extends Error {
+  override readonly name = 'JsonSyntaxError';
+  /** From 1. */
+  readonly line: number;
+  /** In UTF-16 units, from 1. */
+  readonly column: number;
+
+  constructor(reason: string, line: number, column: number) {
+    super(`line ${line}, column ${column}: ${reason}`);
+    this.line = line;
+    this.column = column;
+  }
+}
+
+/** How deep values may be in one another. */
+const maxDepth = 100;
+
+/**
+ * Parses JSON (RFC 8259). A key that is there twice is an error: one of the two would be lost.
+ * @throws JsonSyntaxError
+ */
+export function parseJson(text: string): JsonSource {
+  const reader = new Reader(text);
+  const value = reader.document();
+  const { lines } = reader;
+  return {
+    value,
+    lineOf: (path) => {
+      for (let at = path; ; at = at.slice(0, at.lastIndexOf('/'))) {
+        const line = lines.get(at);
+        if (line !== undefined) return line;
+        if (at === '') return 1;
+      }
+    },
+  };
+}
+
+class Reader {
+  readonly lines = new Map<string, number>();
+  readonly #text: string;
+  #at = 0;
+  #line = 1;
+  #lineStart = 0;
+
+  constructor(text: string) {
+    this.#text = text;
+  }
+
+  document(): JsonValue {
+    const value = this.#value('', 0);
+    this.#skipBlanks();
+    if (this.#at < this.#text.length) throw this.#error('something follows the end of the document');
+    return value;
+  }
+
+  #value(path: string, depth: number): JsonValue {
+    if (depth > maxDepth) throw this.#error(`values are more than ${maxDepth} deep in one another`);
+    this.#skipBlanks();
+    this.lines.set(path, this.#line);
+    switch (this.#text[this.#at]) {
+      case '{':
+        return this.#object(path, depth);
+      case '[':
+        return this.#array(path, depth);
+      case '"':
+        return this.#string();
+      case undefined:
+        throw this.#error('the document ends too early');
+      default:
+        return this.#literal();
+    }
+  }
+
+  #object(path: string, depth: number): JsonValue {
+    const object = Object.create(null) as Record<string, JsonValue>;
+    this.#at++;
+    if (this.#take('}')) return object;
+    do {
+      this.#skipBlanks();
+      if (this.#text[this.#at] !== '"') throw this.#error('a key in double quotes expected');
+      const key = this.#string();
+      if (Object.hasOwn(object, key)) throw this.#error(`the key ${JSON.stringify(key)} is there a second time`);
+      if (!this.#take(':')) throw this.#error('":" expected');
+      object[key] = this.#value(`${path}/${key.replaceAll('~', '~0').replaceAll('/', '~1')}`, depth + 1);
+    } while (this.#take(','));
+    if (!this.#take('}')) throw this.#error('"," or "}" expected');
+    return object;
+  }
+
+  #array(path: string, depth: number): JsonValue {
+    const array: JsonValue[] = [];
+    this.#at++;
+    if (this.#take(']')) return array;
+    do array.push(this.#value(`${path}/${array.length}`, depth + 1));
+    while (this.#take(','));
+    if (!this.#take(']')) throw this.#error('"," or "]" expected');
+    return array;
+  }
+
+  #string(): string {
+    const token = this.#match(/"(?:[^"\\\n]|\\.)*"/y);
+    if (token === undefined) throw this.#error('the string does not end on its line');
+    return this.#native(token, 'this is no string of JSON') as string;
+  }
+
+  #literal(): JsonValue {
+    const token = this.#match(/[-+.\w]+/y);
+    if (token === undefined) throw this.#error(`unexpected ${JSON.stringify(this.#text[this.#at])}`);
+    return this.#native(token, `${JSON.stringify(token)} is no value of JSON`) as JsonValue;
+  }
+
+  /** A token as JavaScript's own parser reads it; `#at` is behind it already. */
+  #native(token: string, reason: string): unknown {
+    try {
+      return JSON.parse(token) as unknown;
+    } catch {
+      this.#at -= token.length;
+      throw this.#error(reason);
+    }
+  }
+
+  #match(pattern: RegExp): string | undefined {
+    pattern.lastIndex = this.#at;
+    const token = pattern.exec(this.#text)?.[0];
+    this.#at += token?.length ?? 0;
+    return token;
+  }
+
+  #take(character: string): boolean {
+    this.#skipBlanks();
+    if (this.#text[this.#at] !== character) return false;
+    this.#at++;
+    return true;
+  }
+
+  #skipBlanks(): void {
+    for (; ; this.#at++) {
+      const character = this.#text[this.#at];
+      if (character === '\n') {
+        this.#line++;
+        this.#lineStart = this.#at + 1;
+      } else if (character !== ' ' && character !== '\t' && character !== '\r') return;
+    }
+  }
+
+  #error(reason: string): JsonSyntaxError {
+    return new JsonSyntaxError(reason, this.#line, this.#at - this.#lineStart + 1);
+  }
+}

@@ -1,0 +1,109 @@
+/** The wanted state of a machine's devices: from a file's text to devices, with what is wrong in it told by line and path. */
+import { check } from '../../generated/state.js';
+import { driverName } from '../../sysfs/bus.js';
+import type { ManagementDeviceHandle } from '../../vdpa/model.js';
+import { JsonSyntaxError, parseJson, type JsonSource } from './json-source.js';
+
+/** A device as a file wants it. What is absent may be as it likes. */
+export interface WantedDevice {
+  readonly name: string;
+  readonly managementDevice: ManagementDeviceHandle;
+  readonly type?: 'net' | 'block';
+  /** Six bytes. */
+  readonly mac?: Uint8Array;
+  readonly mtu?: number;
+  readonly maxVirtqueuePairs?: number;
+  /** Names of features; which bits they are depends on the device's class. */
+  readonly features?: readonly string[];
+  /** The driver's name in sysfs; null where it is to have none. */
+  readonly driver?: string | null;
+}
+
+/** The content of a file. */
+export interface WantedState {
+  readonly devices: readonly WantedDevice[];
+  /** Where a device stands in the file, for errors: `FILE: line 3 (/devices/0)`. */
+  place(device: WantedDevice, key?: string): string;
+}
+
+/** A file does not say what it should. The message names the file, the line and the path in it. */
+export class StateFileError extends Error {
+  override readonly name = 'StateFileError';
+}
+
+/** A device as schemas/state.schema.json has it. */
+export interface DeviceEntry {
+  readonly name: string;
+  readonly mgmtdev: string;
+  readonly type?: 'net' | 'block';
+  readonly mac?: string;
+  readonly mtu?: number;
+  readonly max_vqp?: number;
+  readonly device_features?: readonly string[];
+  readonly driver?: string | null;
+}
+
+/** A whole file as schemas/state.schema.json has it. */
+export interface StateFile {
+  readonly version: 1;
+  readonly devices: readonly DeviceEntry[];
+}
+
+/**
+ * Reads a file's text.
+ * @param file what the file is called in errors
+ * @throws StateFileError
+ */
+export function readWantedState(text: string, file: string): WantedState {
+  const source = parse(text, file);
+  const place = (path: string): string => `${file}: line ${source.lineOf(path)} (${path === '' ? '/' : path})`;
+  const problem = check(source.value);
+  if (problem !== undefined) {
+    // The checker leads with the path, or with "it" for the whole.
+    const [, at = '', reason = ''] = /^(\S+) ([^]*)$/.exec(problem) ?? [];
+    const stranger = /^must NOT have additional properties: (.*)$/.exec(reason)?.[1];
+    const path = `${at === 'it' ? '' : at}${stranger === undefined ? '' : `/${stranger}`}`;
+    throw new StateFileError(`${place(path)} ${stranger === undefined ? reason : 'means nothing here'}`);
+  }
+  const { devices: entries } = source.value as unknown as StateFile;
+  const paths = new Map<WantedDevice, string>();
+  const names = new Map<string, string>();
+  const devices = entries.map((entry, index) => {
+    const path = `/devices/${index}`;
+    const first = names.get(entry.name);
+    if (first !== undefined) {
+      throw new StateFileError(
+        `${place(`${path}/name`)} the device ${entry.name} is there already, at ${place(first)}`,
+      );
+    }
+    names.set(entry.name, path);
+    const device = toWanted(entry);
+    paths.set(device, path);
+    return device;
+  });
+  return { devices, place: (device, key) => place([paths.get(device) ?? '', key].filter(Boolean).join('/')) };
+}
+
+function parse(text: string, file: string): JsonSource {
+  try {
+    return parseJson(text);
+  } catch (error) {
+    if (error instanceof JsonSyntaxError) throw new StateFileError(`${file}: ${error.message}`, { cause: error });
+    throw error;
+  }
+}
+
+function toWanted(entry: DeviceEntry): WantedDevice {
+  const [first = '', second] = entry.mgmtdev.split('/');
+  const { name, type, mac, mtu, max_vqp: maxVirtqueuePairs, device_features: features, driver } = entry;
+  return {
+    name,
+    managementDevice: second === undefined ? { name: first } : { bus: first, name: second },
+    ...(type && { type }),
+    ...(mac !== undefined && { mac: Uint8Array.from(mac.split(':'), (group) => Number.parseInt(group, 16)) }),
+    ...(mtu !== undefined && { mtu }),
+    ...(maxVirtqueuePairs !== undefined && { maxVirtqueuePairs }),
+    ...(features && { features }),
+    ...(driver !== undefined && { driver: driver === null ? null : driverName(driver) }),
+  };
+}
