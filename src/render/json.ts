@@ -5,7 +5,7 @@ import type { Printer } from './printer.js';
  * All that JSON does not take as it is: quotes, backslashes, control characters, and the lone surrogates that stand for
  * bytes that are not UTF-8.
  */
-const unsafe = /[^ !#-[\]-~\u0080-\ud7ff\ue000-\u{10ffff}]/gu;
+const unsafe = /[^ !#-[\]-~\u0080-\ud7ff\ue000-\u{10ffff}]/u;
 
 const shortEscapes: Readonly<Partial<Record<string, string>>> = {
   '\t': '\\t',
@@ -18,7 +18,11 @@ const shortEscapes: Readonly<Partial<Record<string, string>>> = {
 };
 
 function quote(text: string): string {
-  return `"${text.replace(unsafe, (character) => shortEscapes[character] ?? `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`)}"`;
+  return unsafe.test(text) ? `"${text.replace(new RegExp(unsafe, 'gu'), escapeOf)}"` : `"${text}"`;
+}
+
+function escapeOf(character: string): string {
+  return shortEscapes[character] ?? `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
 }
 
 type Scope = '}' | ']';

@@ -10,15 +10,18 @@ import type {
   ManagementDevice,
   ManagementDeviceHandle,
   NetConfig,
+  OtherConfig,
   VdpaDevice,
   VendorCounter,
   VendorStats,
 } from './model.js';
 import * as uapi from './uapi.js';
 
-/** A value under its key, or nothing where the kernel did not send it. */
-function optional<K extends string, V>(key: K, value: V | undefined): Partial<Record<K, V>> {
-  return value === undefined ? {} : ({ [key]: value } as Record<K, V>);
+type Mutable<T> = { -readonly [Key in keyof T]: T[Key] };
+
+/** Puts a value under its key, where the kernel sent one. */
+function put<Key extends string, Value>(target: Partial<Record<Key, Value>>, key: Key, value: Value | undefined): void {
+  if (value !== undefined) target[key] = value;
 }
 
 function required<T>(value: T | undefined, name: string): T {
@@ -37,12 +40,11 @@ function decodeHandle(attributes: AttributeList): ManagementDeviceHandle {
  * @throws NetlinkProtocolError if the name is missing or an attribute has a wrong length
  */
 export function decodeManagementDevice(attributes: AttributeList): ManagementDevice {
-  return {
-    ...decodeHandle(attributes),
-    ...optional('supportedClasses', attributes.u64(uapi.VDPA_ATTR_MGMTDEV_SUPPORTED_CLASSES)),
-    ...optional('maxVirtqueues', attributes.u32(uapi.VDPA_ATTR_DEV_MGMTDEV_MAX_VQS)),
-    ...optional('supportedFeatures', attributes.u64(uapi.VDPA_ATTR_DEV_SUPPORTED_FEATURES)),
-  };
+  const device: Mutable<ManagementDevice> = decodeHandle(attributes);
+  put(device, 'supportedClasses', attributes.u64(uapi.VDPA_ATTR_MGMTDEV_SUPPORTED_CLASSES));
+  put(device, 'maxVirtqueues', attributes.u32(uapi.VDPA_ATTR_DEV_MGMTDEV_MAX_VQS));
+  put(device, 'supportedFeatures', attributes.u64(uapi.VDPA_ATTR_DEV_SUPPORTED_FEATURES));
+  return device;
 }
 
 /**
@@ -50,15 +52,16 @@ export function decodeManagementDevice(attributes: AttributeList): ManagementDev
  * @throws NetlinkProtocolError if the device's name or id, or its management device, is missing, or an attribute has a wrong length
  */
 export function decodeDevice(attributes: AttributeList): VdpaDevice {
-  return {
+  const device: Mutable<VdpaDevice> = {
     name: decodeName(attributes),
     managementDevice: decodeHandle(attributes),
     deviceId: decodeDeviceId(attributes),
-    ...optional('vendorId', attributes.u32(uapi.VDPA_ATTR_DEV_VENDOR_ID)),
-    ...optional('maxVirtqueues', attributes.u32(uapi.VDPA_ATTR_DEV_MAX_VQS)),
-    ...optional('maxVirtqueueSize', attributes.u16(uapi.VDPA_ATTR_DEV_MAX_VQ_SIZE)),
-    ...optional('minVirtqueueSize', attributes.u16(uapi.VDPA_ATTR_DEV_MIN_VQ_SIZE)),
   };
+  put(device, 'vendorId', attributes.u32(uapi.VDPA_ATTR_DEV_VENDOR_ID));
+  put(device, 'maxVirtqueues', attributes.u32(uapi.VDPA_ATTR_DEV_MAX_VQS));
+  put(device, 'maxVirtqueueSize', attributes.u16(uapi.VDPA_ATTR_DEV_MAX_VQ_SIZE));
+  put(device, 'minVirtqueueSize', attributes.u16(uapi.VDPA_ATTR_DEV_MIN_VQ_SIZE));
+  return device;
 }
 
 /**
@@ -66,20 +69,22 @@ export function decodeDevice(attributes: AttributeList): VdpaDevice {
  * @throws NetlinkProtocolError if the device's name or id is missing or an attribute has a wrong length
  */
 export function decodeDeviceConfig(attributes: AttributeList): DeviceConfig {
-  const deviceId = decodeDeviceId(attributes);
-  const base = {
-    name: decodeName(attributes),
-    deviceId,
-    ...optional('deviceFeatures', attributes.u64(uapi.VDPA_ATTR_DEV_FEATURES)),
-    ...optional('negotiatedFeatures', attributes.u64(uapi.VDPA_ATTR_DEV_NEGOTIATED_FEATURES)),
-  };
+  const config = emptyConfig(decodeName(attributes), decodeDeviceId(attributes));
+  put(config, 'deviceFeatures', attributes.u64(uapi.VDPA_ATTR_DEV_FEATURES));
+  put(config, 'negotiatedFeatures', attributes.u64(uapi.VDPA_ATTR_DEV_NEGOTIATED_FEATURES));
+  if (config.kind === 'net') decodeNetFields(attributes, config);
+  else if (config.kind === 'block') decodeBlockFields(attributes, config);
+  return config;
+}
+
+function emptyConfig(name: string, deviceId: number): Mutable<NetConfig> | Mutable<BlockConfig> | Mutable<OtherConfig> {
   switch (deviceId) {
     case VIRTIO_ID_NET:
-      return { ...base, kind: 'net', ...decodeNetFields(attributes) };
+      return { name, deviceId, kind: 'net' };
     case VIRTIO_ID_BLOCK:
-      return { ...base, kind: 'block', ...decodeBlockFields(attributes) };
+      return { name, deviceId, kind: 'block' };
     default:
-      return { ...base, kind: 'other' };
+      return { name, deviceId, kind: 'other' };
   }
 }
 
@@ -88,14 +93,15 @@ export function decodeDeviceConfig(attributes: AttributeList): DeviceConfig {
  * @throws NetlinkProtocolError if the device's name or id is missing, a counter has no value, or an attribute has a wrong length
  */
 export function decodeVendorStats(attributes: AttributeList): VendorStats {
-  return {
+  const stats: Mutable<VendorStats> = {
     name: decodeName(attributes),
     deviceId: decodeDeviceId(attributes),
-    ...optional('negotiatedFeatures', attributes.u64(uapi.VDPA_ATTR_DEV_NEGOTIATED_FEATURES)),
-    ...optional('maxVirtqueuePairs', attributes.u16(uapi.VDPA_ATTR_DEV_NET_CFG_MAX_VQP)),
-    ...optional('queueIndex', attributes.u32(uapi.VDPA_ATTR_DEV_QUEUE_INDEX)),
     counters: decodeCounters(attributes),
   };
+  put(stats, 'negotiatedFeatures', attributes.u64(uapi.VDPA_ATTR_DEV_NEGOTIATED_FEATURES));
+  put(stats, 'maxVirtqueuePairs', attributes.u16(uapi.VDPA_ATTR_DEV_NET_CFG_MAX_VQP));
+  put(stats, 'queueIndex', attributes.u32(uapi.VDPA_ATTR_DEV_QUEUE_INDEX));
+  return stats;
 }
 
 function decodeName(attributes: AttributeList): string {
@@ -106,28 +112,24 @@ function decodeDeviceId(attributes: AttributeList): number {
   return required(attributes.u32(uapi.VDPA_ATTR_DEV_ID), 'VDPA_ATTR_DEV_ID');
 }
 
-function decodeNetFields(attributes: AttributeList): Partial<NetConfig> {
-  return {
-    ...optional('mac', attributes.bytes(uapi.VDPA_ATTR_DEV_NET_CFG_MACADDR)),
-    ...optional('status', attributes.u16(uapi.VDPA_ATTR_DEV_NET_STATUS)),
-    ...optional('maxVirtqueuePairs', attributes.u16(uapi.VDPA_ATTR_DEV_NET_CFG_MAX_VQP)),
-    ...optional('mtu', attributes.u16(uapi.VDPA_ATTR_DEV_NET_CFG_MTU)),
-  };
+function decodeNetFields(attributes: AttributeList, config: Mutable<NetConfig>): void {
+  put(config, 'mac', attributes.bytes(uapi.VDPA_ATTR_DEV_NET_CFG_MACADDR));
+  put(config, 'status', attributes.u16(uapi.VDPA_ATTR_DEV_NET_STATUS));
+  put(config, 'maxVirtqueuePairs', attributes.u16(uapi.VDPA_ATTR_DEV_NET_CFG_MAX_VQP));
+  put(config, 'mtu', attributes.u16(uapi.VDPA_ATTR_DEV_NET_CFG_MTU));
 }
 
-function decodeBlockFields(attributes: AttributeList): Partial<BlockConfig> {
-  return {
-    ...optional('capacity', attributes.u64(uapi.VDPA_ATTR_DEV_BLK_CFG_CAPACITY)),
-    ...optional('blockSize', attributes.u32(uapi.VDPA_ATTR_DEV_BLK_CFG_BLK_SIZE)),
-    ...optional('maxSegmentSize', attributes.u32(uapi.VDPA_ATTR_DEV_BLK_CFG_SIZE_MAX)),
-    ...optional('maxSegments', attributes.u32(uapi.VDPA_ATTR_DEV_BLK_CFG_SEG_MAX)),
-    ...optional('queues', attributes.u16(uapi.VDPA_ATTR_DEV_BLK_CFG_NUM_QUEUES)),
-    ...optional('topology', decodeTopology(attributes)),
-    ...optional('discard', decodeDiscard(attributes)),
-    ...optional('writeZeroes', decodeWriteZeroes(attributes)),
-    ...optional('readOnly', decodeBoolean(attributes, uapi.VDPA_ATTR_DEV_BLK_READ_ONLY)),
-    ...optional('flush', decodeBoolean(attributes, uapi.VDPA_ATTR_DEV_BLK_FLUSH)),
-  };
+function decodeBlockFields(attributes: AttributeList, config: Mutable<BlockConfig>): void {
+  put(config, 'capacity', attributes.u64(uapi.VDPA_ATTR_DEV_BLK_CFG_CAPACITY));
+  put(config, 'blockSize', attributes.u32(uapi.VDPA_ATTR_DEV_BLK_CFG_BLK_SIZE));
+  put(config, 'maxSegmentSize', attributes.u32(uapi.VDPA_ATTR_DEV_BLK_CFG_SIZE_MAX));
+  put(config, 'maxSegments', attributes.u32(uapi.VDPA_ATTR_DEV_BLK_CFG_SEG_MAX));
+  put(config, 'queues', attributes.u16(uapi.VDPA_ATTR_DEV_BLK_CFG_NUM_QUEUES));
+  put(config, 'topology', decodeTopology(attributes));
+  put(config, 'discard', decodeDiscard(attributes));
+  put(config, 'writeZeroes', decodeWriteZeroes(attributes));
+  put(config, 'readOnly', decodeBoolean(attributes, uapi.VDPA_ATTR_DEV_BLK_READ_ONLY));
+  put(config, 'flush', decodeBoolean(attributes, uapi.VDPA_ATTR_DEV_BLK_FLUSH));
 }
 
 function decodeBoolean(attributes: AttributeList, type: number): boolean | undefined {

@@ -133,13 +133,35 @@ test('output is written in one piece, and lost where it cannot be written', () =
   const output = new Output((part) => {
     if (parts.push(part) === 2) throw new Error('full');
   });
-  for (let index = 0; index < 50_000; index++) output.put(`${index}\n`);
+  for (let index = 0; index < 40_000; index++) output.put(`${index}\n`);
   output.flush();
-  assert.deepEqual(parts, [Array.from({ length: 50_000 }, (_, index) => `${index}\n`).join('')]);
+  assert.deepEqual(parts, [Array.from({ length: 40_000 }, (_, index) => `${index}\n`).join('')]);
   output.put('more');
   assert.throws(() => {
     output.flush();
   }, /full/);
   output.flush();
   assert.equal(parts.length, 2);
+});
+
+test('long output goes out piece by piece, and what is out cannot be taken back', () => {
+  const parts: string[] = [];
+  const output = new Output((part) => parts.push(part));
+  const start = output.length;
+  let longest = 0;
+  for (let index = 0; index < 200_000; index++) {
+    output.put('12345');
+    longest = Math.max(longest, output.length - parts.join('').length);
+    if (index === 10) output.truncate(start);
+    if (parts.length === 2) break;
+  }
+  assert.ok(parts.length === 2 && longest < 300_000, `${longest} characters waited`);
+  assert.throws(() => {
+    output.truncate(start);
+  }, /^SystemError: print a list anew: .* \(EINTR\)\. What was listed changed meanwhile/);
+  const { length } = output;
+  output.put('more');
+  output.truncate(length);
+  output.flush();
+  assert.equal(parts.join('').length, length);
 });
