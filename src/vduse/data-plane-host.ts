@@ -50,6 +50,8 @@ class ThreadHandle {
   readonly #waiting = new Map<number, () => void>();
   #ticket = 0;
   #exited = false;
+  /** It has not obeyed in time, nor since. */
+  #overdue = false;
 
   constructor(options: HostOptions, queues: readonly number[], shared: SharedArrayBuffer) {
     const { port1, port2 } = new MessageChannel();
@@ -85,6 +87,7 @@ class ThreadHandle {
 
   /** Settles what waits for a command to be done. */
   done(ticket: number): void {
+    this.#overdue = false;
     this.#waiting.get(ticket)?.();
   }
 
@@ -101,10 +104,16 @@ class ThreadHandle {
   async call(command: WithoutTicket<Ticketed>, patienceMs = PATIENCE_MS): Promise<boolean> {
     if (this.#exited) return true;
     const ticket = ++this.#ticket;
+    if (this.#overdue) {
+      // Whoever asks has waited for it once already.
+      this.send({ ...command, ticket });
+      return false;
+    }
     return new Promise<boolean>((resolve) => {
       const settle = (obeyed: boolean): void => {
         clearTimeout(timer);
         this.#waiting.delete(ticket);
+        this.#overdue ||= !obeyed;
         resolve(obeyed);
       };
       const timer = setTimeout(settle, patienceMs, false);

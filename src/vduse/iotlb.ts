@@ -112,7 +112,9 @@ export class Iotlb implements GuestMemory {
     if (start + length > MAX_IOVA || offset + length > MAX_IOVA) return undefined;
     // The rings' views need the alignment that the driver gave their IOVAs.
     if (start % pageSize !== intoPage || this.#mappedBytes + mappedLength > MAX_MAPPED_BYTES) return undefined;
-    const protection = (entry.readable ? PROT_READ : 0) | (entry.writable ? PROT_WRITE : 0);
+    // A device reads its own used ring, in memory that it need only be let write to. No processor has write-only memory,
+    // and some kernels end a process that reads what was mapped so.
+    const protection = PROT_READ | (entry.writable ? PROT_WRITE : 0);
     let mappedAddress: number | undefined;
     try {
       mappedAddress = this.#table.add(mappedLength, () =>

@@ -55,8 +55,9 @@ test('fuzzed driver: the server lives, serves after a reset, and does not grow; 
       return await check();
     } catch (error) {
       await sleep(1000);
+      const log = await bash('dmesg | tail -n 8');
       const how = server.ended ?? `it lives; its threads:\n${await server.threads()}`;
-      throw new Error(`seed ${SEED}, life ${total('lives')}; the server: ${how}`, { cause: error });
+      throw new Error(`seed ${SEED}, life ${total('lives')}; the server: ${how}\n${log}`, { cause: error });
     }
   };
 

@@ -456,6 +456,19 @@ describe('a driver that changes things in use', () => {
     assert.ok(driver.used());
   });
 
+  test('used ring in write-only memory: served', () => {
+    const memory = borrow(MIB);
+    driver.prepare();
+    driver.vhost.map(ELSEWHERE, MIB, memory.address, VHOST_ACCESS_WO);
+    const { descriptorTable, availableRing } = driver.ring();
+    driver.vhost.setQueueAddress(0, descriptorTable, availableRing, ELSEWHERE);
+    driver.vhost.status = DRIVER_OK;
+    driver.offer(driver.ring().chain([driver.header(HEADER, IN, 0), driver.statusByte(STATUS)]));
+    const words = new Uint16Array(memory.buffer);
+    const end = performance.now() + 5000;
+    while (Atomics.load(words, 1) !== 1) assert.ok(performance.now() < end, 'the request did not come back');
+  });
+
   test('rings that lie where they must not: not served', () => {
     for (const [descriptors, available, used] of [
       [BASE + 8, BASE + 0x1000, BASE + 0x2000],

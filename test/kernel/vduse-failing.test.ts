@@ -1,0 +1,106 @@
+import '../support/kernel/inside.js';
+import assert from 'node:assert/strict';
+import { statSync, truncateSync } from 'node:fs';
+import { test, type TestContext } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { VduseServer } from '../../src/vduse/server.js';
+import { BlockServerProcess } from '../support/kernel/block-server-process.js';
+import { attach, bash, blockDevice, detach, diskOf, mountPoint, sh, start } from '../support/kernel/vduse.js';
+
+const MIB = 1024 * 1024;
+
+const errorsOf = (server: VduseServer): number => server.status().queues.reduce((sum, { errors }) => sum + errors, 0);
+
+/** dd with direct I/O; whether it succeeded. */
+async function dd(...words: readonly string[]): Promise<boolean> {
+  const { status, stderr } = await start('dd', 'bs=4k', 'status=none', ...words);
+  if (status !== 0) assert.match(stderr, /Input\/output error|No space left|No such device/);
+  return status === 0;
+}
+
+/** A block device that another server serves from a file: what stands for a real disk that fails. */
+async function lowerDisk(context: TestContext): Promise<{ readonly path: string; readonly disk: string }> {
+  const path = '/tmp/lower';
+  await bash(`rm -f ${path}; truncate -s 16M ${path}`);
+  const lower = await BlockServerProcess.start({ name: 'lower', storage: { backend: 'file', path } });
+  await attach('lower');
+  let attached = true;
+  context.after(async () => {
+    if (attached) await start('/run/bin/vdpa-iproute2', 'dev', 'del', 'lower');
+    attached = false;
+    await lower.stop();
+  });
+  return { path, disk: await diskOf('lower') };
+}
+
+test('EIO of the backend: an I/O error to the driver, counted, and service goes on', async (context) => {
+  const { path, disk: lower } = await lowerDisk(context);
+  const { disk, server } = await blockDevice(context, { name: 'upper', storage: { backend: 'file', path: lower } });
+  assert.ok(await dd(`if=${disk}`, 'of=/dev/null', 'count=16', 'iflag=direct'));
+  assert.equal(errorsOf(server), 0);
+  truncateSync(path, 4 * MIB);
+  assert.equal(await dd(`if=${disk}`, 'of=/dev/null', 'skip=2048', 'count=1', 'iflag=direct'), false);
+  const counted = errorsOf(server);
+  assert.ok(counted > 0);
+  assert.ok(await dd(`if=${disk}`, 'of=/dev/null', 'count=16', 'iflag=direct'));
+  truncateSync(path, 16 * MIB);
+  assert.ok(await dd(`if=${disk}`, 'of=/dev/null', 'skip=2048', 'count=1', 'iflag=direct'));
+  assert.equal(errorsOf(server), counted);
+});
+
+test('ENOSPC of the backend: an I/O error to the driver, counted, and service goes on', async (context) => {
+  const folder = mountPoint('small');
+  await sh(`mount -t tmpfs -o size=8m tmpfs ${folder}`);
+  context.after(() => sh(`umount -l ${folder}`));
+  await bash(`truncate -s 64M ${folder}/disk`);
+  const storage = { backend: 'file', path: `${folder}/disk` } as const;
+  const { disk, server } = await blockDevice(context, { name: 'full', storage });
+  assert.equal(await dd('if=/dev/zero', `of=${disk}`, 'count=4096', 'oflag=direct'), false);
+  assert.ok(errorsOf(server) > 0);
+  assert.ok(await dd(`if=${disk}`, 'of=/dev/null', 'count=4096', 'iflag=direct'));
+  await sh(`blkdiscard ${disk}`);
+  assert.equal(statSync(`${folder}/disk`).blocks, 0);
+  assert.ok(await dd('if=/dev/zero', `of=${disk}`, 'count=1024', 'oflag=direct'));
+});
+
+test('file truncated underneath: an I/O error for what is gone, counted, and service of the rest', async (context) => {
+  const path = '/tmp/truncated';
+  await bash(`rm -f ${path}; truncate -s 16M ${path}`);
+  const { disk, server } = await blockDevice(context, { name: 'cut', storage: { backend: 'file', path } });
+  truncateSync(path, 8 * MIB);
+  assert.equal(await dd(`if=${disk}`, 'of=/dev/null', 'skip=3000', 'count=1', 'iflag=direct'), false);
+  assert.ok(errorsOf(server) > 0);
+  await sleep(1200); // The server measures the file once a second.
+  assert.equal(await dd('if=/dev/zero', `of=${disk}`, 'seek=3000', 'count=1', 'oflag=direct'), false);
+  assert.equal(statSync(path).size, 8 * MIB);
+  assert.ok(await dd('if=/dev/zero', `of=${disk}`, 'seek=1000', 'count=1', 'oflag=direct', 'conv=fsync'));
+});
+
+test('block device that goes away: I/O errors to the driver, counted, and the server lives', async (context) => {
+  const { disk: lower } = await lowerDisk(context);
+  const { disk, server } = await blockDevice(context, { name: 'upper', storage: { backend: 'file', path: lower } });
+  assert.ok(await dd('if=/dev/zero', `of=${disk}`, 'count=16', 'oflag=direct', 'conv=fsync'));
+  await detach('lower');
+  assert.equal(await dd('if=/dev/zero', `of=${disk}`, 'count=16', 'oflag=direct', 'conv=fsync'), false);
+  assert.equal(await dd(`if=${disk}`, 'of=/dev/null', 'skip=2048', 'count=1', 'iflag=direct'), false);
+  assert.ok(errorsOf(server) > 0);
+  assert.equal(server.state, 'running');
+});
+
+test('FLUSH that failed: reported, and every one after it too', async (context) => {
+  const { path, disk: lower } = await lowerDisk(context);
+  const { disk, server } = await blockDevice(context, { name: 'upper', storage: { backend: 'file', path: lower } });
+  const write = (): Promise<boolean> =>
+    dd('if=/dev/zero', `of=${disk}`, 'seek=2048', 'count=4', 'oflag=direct', 'conv=fsync,notrunc');
+  assert.ok(await write());
+  truncateSync(path, 4 * MIB);
+  await sleep(1200);
+  assert.equal(await write(), false);
+  assert.ok(errorsOf(server) > 0);
+  // The disk below is whole again. What was lost is not: whoever flushes must not hear that all is well.
+  truncateSync(path, 16 * MIB);
+  await sleep(1200);
+  assert.ok(await dd('if=/dev/zero', `of=${lower}`, 'seek=2048', 'count=4', 'oflag=direct', 'conv=fsync,notrunc'));
+  assert.equal(await write(), false);
+  assert.ok(await dd(`if=${disk}`, 'of=/dev/null', 'count=16', 'iflag=direct'));
+});
