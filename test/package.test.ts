@@ -12,7 +12,10 @@ interface Pack {
   readonly files: readonly { readonly path: string; readonly mode: number }[];
 }
 
-const { version } = JSON.parse(readFileSync(join(checkoutRoot, 'package.json'), 'utf8')) as { version: string };
+const { version, man } = JSON.parse(readFileSync(join(checkoutRoot, 'package.json'), 'utf8')) as {
+  version: string;
+  man: string[];
+};
 
 describe('the package that npm pack makes', () => {
   const folder = mkdtempSync(join(tmpdir(), 'vdpa-package-'));
@@ -32,17 +35,22 @@ describe('the package that npm pack makes', () => {
 
   test('holds what is needed, and nothing of the workshop', () => {
     const paths = pack.files.map(({ path }) => path);
-    for (const path of ['bin/vdpa.js', 'dist/index.js', 'dist/index.d.ts', 'LICENSE', 'README.md', 'package.json']) {
+    for (const path of ['bin/vdpa.js', 'dist/index.js', 'dist/index.d.ts', 'LICENSE', 'README.md', ...man]) {
       assert.ok(paths.includes(path), `${path} is not in the package`);
     }
-    const strangers = paths.filter((path) => !/^(bin|dist|man|schemas)\/|^[A-Z]+(\.md)?$|^package\.json$/.test(path));
-    assert.deepEqual(strangers, []);
+    const workshop = /^(src|test|lab|bench|scripts|build|node_modules)\//;
+    assert.deepEqual(
+      paths.filter((path) => workshop.test(path)),
+      [],
+    );
   });
 
   test('installs into an empty folder and works there', () => {
     mkdirSync(user);
     run('npm', ['install', '--prefer-offline', '--no-audit', '--no-fund', join(folder, pack.filename)], user);
     assert.match(run('node_modules/.bin/vdpa', ['-V'], user), new RegExp(`\\b${version.replaceAll('.', '\\.')}\\b`));
+    const env = { ...process.env, VDPA_SIM_STATE: join(folder, 'state.json') };
+    assert.match(run('node_modules/.bin/vdpa', ['--sim', 'mgmtdev', 'show'], user, env), /^vdpasim_net: $/m);
   });
 
   test('is a library too', () => {
@@ -52,6 +60,6 @@ describe('the package that npm pack makes', () => {
 });
 
 /** Runs a program that must succeed; gives its standard output. */
-function run(file: string, argv: readonly string[], cwd: string): string {
-  return execFileSync(file, argv, { cwd, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+function run(file: string, argv: readonly string[], cwd: string, env = process.env): string {
+  return execFileSync(file, argv, { cwd, env, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
 }
