@@ -1,0 +1,68 @@
+import '../support/kernel/inside.js';
+import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { test } from 'node:test';
+import * as blk from '../../src/virtio/block.js';
+import { BlockServerProcess } from '../support/kernel/block-server-process.js';
+import { STUCK_SECTOR } from '../support/kernel/stuck-backend.js';
+import { BASE, DATA, MEMORY_BYTES, VhostBlock } from '../support/kernel/vhost-block.js';
+import { attach, bash, detach, giveToVhost } from '../support/kernel/vduse.js';
+
+const MIB = 1024 * 1024;
+/** The kernel gives a device up when a message is not answered for so long. */
+const KERNEL_PATIENCE_MS = 30_000;
+
+test('a backend stuck in I/O holds up no control message, and touches no memory that was taken away', async () => {
+  const pipe = '/tmp/stuck';
+  await bash(`mkfifo ${pipe}`);
+  const module = new URL('../support/kernel/stuck-backend.js', import.meta.url).href;
+  const server = await BlockServerProcess.start({
+    name: 'stuck',
+    storage: { backend: 'module', module, options: pipe, size: MIB },
+  });
+  await attach('stuck');
+  const driver = new VhostBlock(await giveToVhost('stuck'));
+  driver.start();
+  assert.equal(driver.request(blk.VIRTIO_BLK_T_IN, 8, 512), blk.VIRTIO_BLK_S_OK);
+
+  const getStuck = (): void => {
+    const buffer = { iova: DATA + 0x1000, length: 512, writable: true };
+    const buffers = [driver.header(DATA, blk.VIRTIO_BLK_T_IN, STUCK_SECTOR), buffer, driver.statusByte(DATA + 0x100)];
+    driver.offer(driver.ring().chain(buffers));
+    assert.equal(driver.used(0, 100), undefined);
+  };
+  const took = (work: () => void): number => {
+    const start = performance.now();
+    work();
+    return performance.now() - start;
+  };
+
+  getStuck();
+  assert.equal((await server.device('stuck')).state, 'running', 'the server tells of itself all the while');
+  // Memory taken away, a reset, and the device brought up: all while the thread hangs.
+  const first = took(() => {
+    driver.vhost.unmap(BASE, MEMORY_BYTES);
+  });
+  const second = took(() => {
+    driver.vhost.map(BASE, MEMORY_BYTES, driver.memory.address);
+    driver.start();
+  });
+  assert.ok(first < KERNEL_PATIENCE_MS / 2, `the first message took ${first} ms`);
+  assert.ok(second < 2000, `those after it took ${second} ms`);
+
+  // The disk answers at last. What was asked for before the reset must not come to the driver now.
+  const before = driver.memory.u8.slice();
+  writeFileSync(pipe, 'x');
+  assert.equal(driver.used(0, 300), undefined);
+  assert.deepEqual(driver.memory.u8, before);
+  assert.equal(driver.request(blk.VIRTIO_BLK_T_IN, 8, 512), blk.VIRTIO_BLK_S_OK);
+
+  // The device is deleted while it is stuck again.
+  getStuck();
+  driver.close();
+  const deleting = performance.now();
+  await detach('stuck');
+  assert.ok(performance.now() - deleting < KERNEL_PATIENCE_MS / 2);
+  writeFileSync(pipe, 'x');
+  await server.stop();
+});
