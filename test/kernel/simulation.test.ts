@@ -1,7 +1,7 @@
 import '../support/kernel/inside.js';
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import { after, before, describe, test } from 'node:test';
+import { after, before, describe, test, type TestContext } from 'node:test';
 import * as uapi from '../../src/vdpa/uapi.js';
 import { summarize } from '../support/answers.js';
 import { ask } from '../support/exchange.js';
@@ -54,7 +54,16 @@ describe('the simulated kernel answers as this one, byte for byte', () => {
     }
   };
 
-  test('scenarios, which are also what the simulation alone is tested with', () => {
+  /** A test that tells how much it compared. */
+  const compare = (name: string, work: (context: TestContext) => void): void => {
+    test(name, (context) => {
+      const { sent, answered } = twins;
+      work(context);
+      context.diagnostic(`${twins.sent - sent} datagrams to each, ${twins.answered - answered} answers compared`);
+    });
+  };
+
+  compare('scenarios, which are also what the simulation alone is tested with', () => {
     const recorded = JSON.parse(readFileSync('test/sim/exchanges.json', 'utf8')) as Record<string, string[]>;
     for (const { name, steps, ...options } of scenarios(twins.familyId)) {
       withPair(options, (pair) => {
@@ -64,38 +73,40 @@ describe('the simulated kernel answers as this one, byte for byte', () => {
     }
   });
 
-  test('every command with every attribute: right, absent, of every length, out of its range, flagged, twice', (context) => {
-    const variants = attributeVariants();
-    for (const options of [{}, { extendedAck: false }, { cappedAck: false }]) {
-      withPair(options, (pair) => {
-        pair.exchange(ask(vdpa.add('foo0', 'vdpasim_net')), 'a device to ask about');
-        for (const command of commands) {
-          const base = baseAttributes(command);
-          for (const [type, payloads] of variants) {
-            const others = base.filter((known) => known.type !== type).map((known) => known.bytes);
-            pair.exchange(ask(vdpa.request(command, others)), `command ${command} without attribute ${type}`);
-            for (const payload of payloads) {
-              const odd = concat(payload, new Uint8Array(4));
-              pair.exchange(ask(vdpa.request(command, [...others, odd])), `command ${command}, attribute ${type}`);
-              pair.exchange(
-                ask(vdpa.request(command, [odd, ...others])),
-                `command ${command}, attribute ${type} first`,
-              );
-              if (command === uapi.VDPA_CMD_DEV_NEW) removeNew(pair);
+  compare(
+    'every command with every attribute: right, absent, of every length, out of its range, flagged, twice',
+    () => {
+      const variants = attributeVariants();
+      for (const options of [{}, { extendedAck: false }, { cappedAck: false }]) {
+        withPair(options, (pair) => {
+          pair.exchange(ask(vdpa.add('foo0', 'vdpasim_net')), 'a device to ask about');
+          for (const command of commands) {
+            const base = baseAttributes(command);
+            for (const [type, payloads] of variants) {
+              const others = base.filter((known) => known.type !== type).map((known) => known.bytes);
+              pair.exchange(ask(vdpa.request(command, others)), `command ${command} without attribute ${type}`);
+              for (const payload of payloads) {
+                const odd = concat(payload, new Uint8Array(4));
+                pair.exchange(ask(vdpa.request(command, [...others, odd])), `command ${command}, attribute ${type}`);
+                pair.exchange(
+                  ask(vdpa.request(command, [odd, ...others])),
+                  `command ${command}, attribute ${type} first`,
+                );
+                if (command === uapi.VDPA_CMD_DEV_NEW) removeNew(pair);
+              }
             }
           }
-        }
-      });
-    }
-    context.diagnostic(`${twins.sent} requests`);
-  });
+        });
+      }
+    },
+  );
 
   /** Takes away what `dev add` made of a request that was right after all. */
   function removeNew(pair: Pair): void {
     for (const name of twins.devices) if (name !== 'foo0') pair.exchange(ask(vdpa.remove(name)), `delete ${name}`);
   }
 
-  test('every flag with every command', () => {
+  compare('every flag with every command', () => {
     withPair({}, (pair) => {
       pair.exchange(ask(vdpa.add('foo0', 'vdpasim_net')), 'a device to ask about');
       for (const command of commands) {
@@ -110,7 +121,7 @@ describe('the simulated kernel answers as this one, byte for byte', () => {
     });
   });
 
-  test('network devices with every set of the features that they can have', () => {
+  compare('network devices with every set of the features that they can have', () => {
     const bits = [3n, 5n, 16n, 17n, 23n, 27n, 32n, 33n];
     withPair({}, (pair) => {
       for (let chosen = 0; chosen < 2 ** bits.length; chosen++) {
@@ -127,7 +138,7 @@ describe('the simulated kernel answers as this one, byte for byte', () => {
     });
   });
 
-  test('lists of 0 to 200 devices, for readers with buffers of several sizes', () => {
+  compare('lists of 0 to 200 devices, for readers with buffers of several sizes', () => {
     const lists = [uapi.VDPA_CMD_DEV_GET, uapi.VDPA_CMD_DEV_CONFIG_GET, uapi.VDPA_CMD_MGMTDEV_GET];
     withPair({}, (pair) => {
       for (let count = 0; count <= 200; count++) {
@@ -150,7 +161,7 @@ describe('the simulated kernel answers as this one, byte for byte', () => {
     fresh.close();
   }
 
-  test('devices that come and go while they are listed', () => {
+  compare('devices that come and go while they are listed', () => {
     withPair({}, (pair) => {
       for (let count = 0; count < 120; count++) pair.exchange(ask(vdpa.add(`d${count}`, 'vdpasim_net')), 'add');
       for (const gone of [0, 10, 60, 119]) {
@@ -166,7 +177,7 @@ describe('the simulated kernel answers as this one, byte for byte', () => {
     });
   });
 
-  test('users without the right to change anything', () => {
+  compare('users without the right to change anything', () => {
     withPair({}, (pair) => {
       pair.exchange(ask(vdpa.add('foo0', 'vdpasim_net')), 'a device to ask about');
     });
@@ -189,9 +200,8 @@ describe('the simulated kernel answers as this one, byte for byte', () => {
     pair.close();
   }
 
-  test(`${generatedSequences} generated sequences`, (context) => {
+  compare(`${generatedSequences} generated sequences`, (context) => {
     const tally = new Map<string, number>();
-    const sent = twins.sent;
     for (let seed = 0; seed < generatedSequences; seed++) {
       const random = new Random(seed);
       const generator = new RequestGenerator(random, twins.familyId);
@@ -204,9 +214,6 @@ describe('the simulated kernel answers as this one, byte for byte', () => {
         }
       });
     }
-    context.diagnostic(
-      `${twins.sent - sent} datagrams, ${[...tally.values()].reduce((sum, times) => sum + times, 0)} answers`,
-    );
     for (const [answer, times] of [...tally].sort()) context.diagnostic(`${String(times).padStart(7)} × ${answer}`);
     assert.deepEqual(
       expectedAnswers.filter((answer) => !tally.has(answer)),
