@@ -1,4 +1,7 @@
-/** The library: vDPA devices over generic netlink. */
+/**
+ * The library: vDPA devices over generic netlink, and what the machine makes of them. `vdpa/netlink` has netlink itself,
+ * `vdpa/iommufd` has /dev/iommu.
+ */
 export { VdpaClient, type VdpaClientOptions } from './vdpa/client.js';
 export type { DeviceChange, DeviceSpec, VdpaRequest } from './vdpa/encode.js';
 export {
@@ -19,5 +22,40 @@ export {
   NetlinkProtocolError,
   NetlinkUnavailableError,
 } from './netlink/error.js';
+export { SystemError, type SystemErrorDetails } from './sys/error.js';
+export { StatsWatch, eachDeviceStats, type CounterSample, type DeviceStats, type StatsSample } from './vdpa/stats.js';
+export { MachineFiles, type DeviceNumber } from './sysfs/machine-files.js';
+export { VHOST_VDPA, VIRTIO_VDPA, VdpaBus, driverName, type BusDevice, type ParentDevice } from './sysfs/bus.js';
+export { bindDriver, unbindDriver, type BindOptions, type BindResult } from './sysfs/binding.js';
+export { findDevices, type LookUp } from './sysfs/look-up.js';
+export { describeUser, findUsers, type DeviceUser } from './sysfs/users.js';
+export { addBoundDevice } from './host/add-device.js';
+export { VdpaMonitor, type MonitorOptions } from './host/monitor.js';
+export type {
+  DeviceAdded,
+  DeviceBound,
+  DeviceChanged,
+  DeviceRemoved,
+  DeviceUnbound,
+  EventBase,
+  EventsLost,
+  ManagementDeviceRemoved,
+  ManagementDeviceSeen,
+  VdpaEvent,
+} from './host/events.js';
+export { reportHost, type HostReport, type Part } from './host/report.js';
+export type { ModuleReport, ModuleState } from './host/modules.js';
+export { readTree, type TreeKind, type TreeNode } from './host/tree.js';
+export { readActualDevices, toStateFile, type ActualDevice } from './host/state/actual.js';
+export {
+  StateFileError,
+  readWantedState,
+  type DeviceEntry,
+  type StateFile,
+  type WantedDevice,
+  type WantedState,
+} from './host/state/wanted.js';
+export { planChanges, type Change, type Difference, type NewDevice, type Surroundings } from './host/state/plan.js';
+export { applyChanges, type ApplyOptions, type ApplyResult } from './host/state/apply.js';
 export { featureBit, featureBits, featureName } from './virtio/features.js';
 export { VIRTIO_ID_BLOCK, VIRTIO_ID_NET } from './virtio/ids.js';

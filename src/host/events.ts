@@ -1,7 +1,8 @@
 /** What can happen to management devices and vDPA devices. */
 import type { ManagementDevice, ManagementDeviceHandle, VdpaDevice } from '../vdpa/model.js';
 
-interface EventBase {
+/** What every event has. */
+export interface EventBase {
   /** When this program heard of it, in microseconds since 1970. */
   readonly time: number;
 }

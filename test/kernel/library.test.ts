@@ -1,0 +1,34 @@
+import '../support/kernel/inside.js';
+import assert from 'node:assert/strict';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { json } from '../support/command-line.js';
+
+/** This file is in build/test/kernel, or in a folder beside the sources that is built in the same way. */
+const sources = new URL('../../src/', import.meta.url);
+const page = fileURLToPath(new URL('../../../docs/library.md', import.meta.url));
+
+/** The examples by their headings. None has a type in it, so that each is JavaScript as it stands. */
+const examples = Array.from(
+  readFileSync(page, 'utf8').matchAll(/\n## ([^\n]+)\n[^#]*?```ts\n([^]*?)```/g),
+  ([, heading = '', code = '']) => ({ heading, code }),
+);
+
+test('there are examples', () => {
+  assert.equal(examples.length, 5);
+});
+
+for (const [index, { heading, code }] of examples.entries()) {
+  test(`the example of "${heading}" runs, and leaves nothing behind`, async () => {
+    const file = `/tmp/example-${index}.mjs`;
+    const runnable = code.replace(
+      /from 'vdpa(\/\w+)?'/,
+      (_, part = '') => `from '${sources.href}${String(part).slice(1)}${part === '' ? '' : '/'}index.js'`,
+    );
+    assert.notEqual(runnable, code);
+    writeFileSync(file, runnable);
+    await import(file);
+    assert.deepEqual(await json('dev show'), { dev: {} });
+  });
+}
