@@ -1,0 +1,38 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { checkoutRoot } from '../lab/cache.js';
+import { cleanEnvironment, medianTimes } from './measure.js';
+import { milliseconds, type Row } from './report.js';
+
+const rounds = 5;
+
+/** Lines that add so many devices, show each, and delete each. */
+export function batchOfDevices(count: number): string {
+  const each = (line: (name: string) => string): string =>
+    Array.from({ length: count }, (_, index) => `${line(`d${index}`)}\n`).join('');
+  return [
+    each((name) => `dev add name ${name} mgmtdev vdpasim_net`),
+    each((name) => `dev show ${name}`),
+    each((name) => `dev del ${name}`),
+  ].join('');
+}
+
+/** A batch on the simulation, whose state is a file. */
+export function measureBatch(folder: string): Row[] {
+  const count = 1000;
+  const file = join(folder, 'batch');
+  writeFileSync(file, batchOfDevices(count));
+  const env = cleanEnvironment({ VDPA_SIM_STATE: join(folder, 'batch.json') });
+  const program = join(checkoutRoot, 'bin/vdpa.js');
+  const commands = [['-b'], ['-j', '-b']].map((options) => [process.execPath, program, '--sim', ...options, file]);
+  const [text = 0, json = 0] = medianTimes(commands, rounds, env);
+  const row = (what: string, time: number): Row => ({
+    what: `${count} adds, ${count} shows, ${count} deletes in a batch${what}, simulation`,
+    ours: milliseconds(time),
+    against: '',
+    figure: time / 1000,
+    goal: { atMost: 1 },
+    unit: 's',
+  });
+  return [row('', text), row(', JSON', json)];
+}

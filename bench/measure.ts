@@ -1,0 +1,72 @@
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+/** A program and its arguments. */
+export type Command = readonly string[];
+
+/** What commands are run with: nothing of this process's environment that could slow Node down. */
+export function cleanEnvironment(more: Readonly<Record<string, string>> = {}): NodeJS.ProcessEnv {
+  const { PATH, HOME } = process.env;
+  return { PATH, HOME, ...more };
+}
+
+/**
+ * Runs commands by turns, once without counting and then so many rounds, and gives the median time of each, in
+ * milliseconds. By turns, so that what else the machine does falls on all of them.
+ * @throws Error where one fails
+ */
+export function medianTimes(commands: readonly Command[], rounds: number, env: NodeJS.ProcessEnv): number[] {
+  const times = commands.map((): number[] => []);
+  for (let round = -1; round < rounds; round++) {
+    for (const [index, command] of commands.entries()) {
+      const time = timeOf(command, env);
+      if (round >= 0) times[index]?.push(time);
+    }
+  }
+  return times.map(median);
+}
+
+/** Runs a command without output; how long it took, in milliseconds. @throws Error where it fails */
+export function timeOf([file = '', ...args]: Command, env: NodeJS.ProcessEnv): number {
+  const start = process.hrtime.bigint();
+  const { status, stderr, error } = spawnSync(file, args, { env, stdio: ['ignore', 'ignore', 'pipe'] });
+  const time = Number(process.hrtime.bigint() - start) / 1e6;
+  if (status !== 0) throw new Error(`${[file, ...args].join(' ')}: ${error?.message ?? stderr.toString()}`);
+  return time;
+}
+
+/** Writes the largest size that the process has had, in KiB; it is what /proc calls VmHWM. */
+const tellMemory = `
+process.once('exit', () => {
+  const [, size] = /^VmHWM:\\s+(\\d+) kB$/m.exec(require('fs').readFileSync('/proc/self/status', 'latin1'));
+  require('fs').writeFileSync(process.env.BENCH_MEMORY_FILE, size);
+});
+`;
+
+/** The median of the most memory that each of these runs of Node takes, in KiB. */
+export function peakMemory(commands: readonly Command[], rounds: number, env: NodeJS.ProcessEnv): number[] {
+  const folder = mkdtempSync(join(tmpdir(), 'vdpa-bench-'));
+  try {
+    const probe = join(folder, 'probe.cjs');
+    const file = join(folder, 'size');
+    writeFileSync(probe, tellMemory);
+    return commands.map(([node = '', ...args]) => {
+      const sizes = Array.from({ length: rounds }, () => {
+        timeOf([node, '--require', probe, ...args], { ...env, BENCH_MEMORY_FILE: file });
+        return Number(readFileSync(file, 'latin1'));
+      });
+      return median(sizes);
+    });
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((one, other) => one - other);
+  const middle = sorted.length >> 1;
+  const [low = Number.NaN, high = low] = sorted.slice(middle - 1 + (sorted.length % 2), middle + 1);
+  return (low + high) / 2;
+}

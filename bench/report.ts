@@ -1,0 +1,44 @@
+/** One line of the table that a bench prints. */
+export interface Row {
+  readonly what: string;
+  readonly ours: string;
+  /** What it is compared with, and how that did. */
+  readonly against: string;
+  /** Ours over the other's, or whatever the goal is about. */
+  readonly figure: number;
+  readonly goal: { readonly atMost: number } | { readonly atLeast: number };
+  /** What the figure and the goal are in: `times`, `s` …; a ratio where it is not given. */
+  readonly unit?: string;
+}
+
+/** Prints rows as a table in Markdown. */
+export function printTable(title: string, rows: readonly Row[]): void {
+  if (rows.length === 0) return;
+  console.log(`\n## ${title}\n`);
+  console.log('| | vdpa | against | | goal | |');
+  console.log('| --- | --- | --- | --- | --- | --- |');
+  for (const { what, ours, against, figure, goal, unit = '' } of rows) {
+    const met = 'atMost' in goal ? figure <= goal.atMost : figure >= goal.atLeast;
+    const wanted = 'atMost' in goal ? `≤ ${number(goal.atMost)}` : `≥ ${number(goal.atLeast)}`;
+    console.log(
+      `| ${what} | ${ours} | ${against} | ${number(figure)} ${unit} | ${wanted} ${unit} | ${met ? 'met' : 'missed'} |`,
+    );
+  }
+}
+
+/** A part that cannot be measured here is said so in one line. */
+export function leaveOut(what: string, why: string): void {
+  console.log(`\nLeft out: ${what}: ${why.trim().split('\n')[0] ?? ''}`);
+}
+
+export function milliseconds(value: number): string {
+  return value < 1000 ? `${value.toFixed(1)} ms` : `${(value / 1000).toFixed(2)} s`;
+}
+
+export function mebibytes(kibibytes: number): string {
+  return `${(kibibytes / 1024).toFixed(1)} MiB`;
+}
+
+function number(value: number): string {
+  return value >= 1000 ? Math.round(value).toLocaleString('en') : value.toFixed(2).replace(/\.?0+$/, '');
+}

@@ -1,0 +1,53 @@
+import { rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { checkoutRoot } from '../lab/cache.js';
+import { cleanEnvironment, medianTimes, peakMemory, timeOf } from './measure.js';
+import { nodeVersions, type NodeVersion } from './node-versions.js';
+import { mebibytes, milliseconds, type Row } from './report.js';
+
+const program = join(checkoutRoot, 'bin/vdpa.js');
+const rounds = 30;
+const memoryRounds = 5;
+
+const lines = ['-V', '--sim mgmtdev show', '--sim dev show -j', '--sim dev config show -jp'];
+
+/** One command, against `node -e 0` of the same Node. */
+export async function measureStart(folder: string): Promise<Row[]> {
+  const env = cleanEnvironment({ VDPA_SIM_STATE: join(folder, 'start.json') });
+  const devices = join(folder, 'devices');
+  writeFileSync(devices, ['a', 'b', 'c'].map((name) => `dev add name ${name} mgmtdev vdpasim_net\n`).join(''));
+  timeOf([process.execPath, program, '--sim', '-b', devices], env);
+  const rows: Row[] = [];
+  for (const node of await nodeVersions()) rows.push(...measureNode(node, env));
+  return rows;
+}
+
+function measureNode({ file, version }: NodeVersion, env: NodeJS.ProcessEnv): Row[] {
+  const bare = [file, '-e', '0'];
+  const commands = [bare, ...lines.map((line) => [file, program, ...line.split(' ')])];
+  // What is kept of a run is that of the first one: let it be one that uses much.
+  rmSync(join(checkoutRoot, 'bin/cache'), { recursive: true, force: true });
+  timeOf(commands[3] ?? bare, env);
+  const [bareTime = 0, ...times] = medianTimes(commands, rounds, env);
+  const [bareMemory = 0, ...memories] = peakMemory(commands, memoryRounds, env);
+  return lines.flatMap((line, index) => {
+    const time = times[index] ?? 0;
+    const memory = memories[index] ?? 0;
+    return [
+      {
+        what: `\`vdpa ${line}\`, Node ${version}`,
+        ours: milliseconds(time),
+        against: `\`node -e 0\` ${milliseconds(bareTime)}`,
+        figure: time / bareTime,
+        goal: { atMost: 1.35 },
+      },
+      {
+        what: 'its peak memory',
+        ours: mebibytes(memory),
+        against: mebibytes(bareMemory),
+        figure: memory / bareMemory,
+        goal: { atMost: 1.25 },
+      },
+    ];
+  });
+}
