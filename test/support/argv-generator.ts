@@ -140,7 +140,7 @@ export class ArgvGenerator {
       line.push(...this.#argument(command.alternatives));
     }
     for (const [word, { missing }] of shuffled(Object.entries(command.keywords), random)) {
-      if (random.chance(missing === undefined ? 10 : 98)) line.push(...this.#argument(command.keywords, word));
+      if (random.chance(missing === undefined ? 5 : 98)) line.push(...this.#argument(command.keywords, word));
     }
     return line;
   }
@@ -166,6 +166,14 @@ export class ArgvGenerator {
         return random.pick(['68', '1500', '9000']);
       case 'device_features':
         return random.pick(['300020020', 'MAC,VERSION_1,ACCESS_PLATFORM', '0x300000000', 'MAC']);
+      case 'size':
+        return random.pick(['64M', '1G', '1048576']);
+      case 'queue_size':
+        return random.pick(['4', '256', '1024']);
+      case 'block_size':
+        return random.pick(['512', '4096']);
+      case 'backend':
+        return random.pick(['ram', 'null', 'loopback']);
       case 'type':
         return random.pick(['net', 'block']);
       default:
