@@ -1,5 +1,5 @@
 /** Numbers of the user API of /dev/iommu. Mirrors include/uapi/linux/iommufd.h. */
-import { io } from '../sys/ioctl.js';
+import { io } from '../sys/ioctl-request.js';
 
 const IOMMUFD_TYPE = 0x3b;
 

@@ -1,7 +1,7 @@
 /**
  * VDUSE's interface to user space. Mirrors include/uapi/linux/vduse.h, API versions 0 and 1.
  */
-import { io, ior, iow, iowr } from '../sys/ioctl.js';
+import { io, ior, iow, iowr } from '../sys/ioctl-request.js';
 
 const VDUSE_BASE = 0x81;
 
