@@ -88,7 +88,6 @@ export async function boot(lab: Lab, session: Session, sinks: Sinks = {}): Promi
       clearInterval(poll);
     });
     shared.poll();
-    // A panic says so at the end, and with its words more than the last lines would hide the test's own.
     const console = guest.console().slice(-3000).trimEnd();
     if (/^\d+\n$/.test(status)) return { kind: 'exited', status: Number(status) };
     return timedOut ? { kind: 'timed out', afterMs: session.timeLimitMs ?? 0, console } : { kind: 'died', console };

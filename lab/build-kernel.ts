@@ -36,7 +36,7 @@ export function builtKernel(): string | undefined {
 const numbers = (entry: string): string => /\d+(\.\d+)+/.exec(entry)?.[0] ?? '0';
 
 /**
- * Builds the User-Mode Linux kernel from Debian's newest linux-source package into the cache: some minutes, and 3 GB in
+ * Builds the User-Mode Linux kernel from Debian's newest linux-source package into the cache: some minutes, and 2 GB in
  * the cache's folder meanwhile.
  *
  * @returns the kernel's path

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, renameSync, rmSync, statSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -33,6 +33,7 @@ export interface Made {
  * @returns the entry's path
  */
 export async function addToCache(make: (work: string) => Promise<Made> | Made): Promise<string> {
+  removeStaleWork();
   const work = mkdtempSync(join(cacheFolder(), 'work-'));
   const remove = () => {
     rmSync(work, { recursive: true, force: true });
@@ -47,5 +48,15 @@ export async function addToCache(make: (work: string) => Promise<Made> | Made): 
   } finally {
     process.off('exit', remove);
     remove();
+  }
+}
+
+/** Removes what runs that were killed have left: a build takes minutes, and 2 GB. */
+function removeStaleWork(): void {
+  const yesterday = Date.now() - 24 * 60 * 60 * 1000;
+  for (const name of readdirSync(cacheFolder()).filter((entry) => entry.startsWith('work-'))) {
+    const folder = join(cacheFolder(), name);
+    const madeAt = statSync(folder, { throwIfNoEntry: false })?.birthtimeMs ?? Infinity;
+    if (madeAt < yesterday) rmSync(folder, { recursive: true, force: true });
   }
 }
