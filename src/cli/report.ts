@@ -7,6 +7,7 @@ import {
 } from '../netlink/error.js';
 import { SimulationError } from '../sim/error.js';
 import { SystemError } from '../sys/error.js';
+import { LaunchError, VduseError } from '../vduse/error.js';
 import { UsageError } from './error.js';
 import { OutputError, type Io } from './io.js';
 
@@ -20,12 +21,13 @@ export const brokenPipeStatus = 141;
 export function reportError(error: unknown, io: Io): number {
   // Whoever read the output has seen enough and gone. Other programs die of it, without a word.
   if (error instanceof OutputError && error.code === 'EPIPE') return brokenPipeStatus;
-  io.stderr(`${describe(error).join('\n')}\n`);
+  io.stderr(`${describeError(error).join('\n')}\n`);
   if (io.env['VDPA_DEBUG'] === '1' && error instanceof Error) io.stderr(`${error.stack ?? error.message}\n`);
   return 1;
 }
 
-function describe(error: unknown): string[] {
+/** What a user is told of an error, line by line. */
+export function describeError(error: unknown): string[] {
   if (error instanceof UsageError || error instanceof SimulationError || error instanceof NetlinkBindingError) {
     return [error.message];
   }
@@ -41,7 +43,8 @@ function describe(error: unknown): string[] {
   }
   if (error instanceof NetlinkError) return describeNetlinkError(error);
   if (error instanceof NetlinkProtocolError) return [`The kernel's answer cannot be read: ${error.message}`];
-  if (error instanceof SystemError) return [`vdpa: ${error.message}`];
+  if (error instanceof LaunchError) return [...error.lines];
+  if (error instanceof SystemError || error instanceof VduseError) return [`vdpa: ${error.message}`];
   const message = error instanceof Error ? error.message : String(error);
   return [`vdpa: ${message}`, 'This is a fault of vdpa itself. VDPA_DEBUG=1 shows where it happened.'];
 }

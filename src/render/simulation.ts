@@ -1,7 +1,8 @@
 import { formatHandle } from '../vdpa/model.js';
 import { className } from '../virtio/classes.js';
 import type { Fault } from '../sim/faults.js';
-import { busName, type SimState } from '../sim/state.js';
+import type { SimState } from '../sim/state.js';
+import { isAttached } from '../sim/vduse-instance.js';
 import type { Printer } from './printer.js';
 
 /** Prints what a simulated machine is made of, and how often its faults were met. @param path of its state file */
@@ -23,8 +24,7 @@ export function renderSimulation(printer: Printer, path: string, state: SimState
     printer.string('name', instance.name, '');
     printer.string('type', className(instance.device_id) ?? `class ${instance.device_id}`, ' type ');
     printer.string('server', instance.embedded ? 'embedded' : 'external', ' server ');
-    const attached = devices.some(({ name, mgmtdev }) => mgmtdev === 'vduse' && name === busName(instance.name));
-    printer.boolean('attached', attached, ' attached ');
+    printer.boolean('attached', isAttached(state, instance.name), ' attached ');
   });
   renderRows(
     printer,
@@ -40,7 +40,7 @@ export function renderSimulation(printer: Printer, path: string, state: SimState
 function renderFault(printer: Printer, { command, ...effects }: Fault): void {
   printer.string('command', command, '');
   for (const [key, value] of Object.entries(effects)) {
-    if (typeof value === 'string') printer.string(key, value, ` ${key} `);
+    if (typeof value === 'string') printer.string(key, value, ` ${key} "`, '"');
     else if (typeof value === 'number') printer.number(key, value, ` ${key} `);
     else printer.boolean(key, value, ` ${key} `);
   }

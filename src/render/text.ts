@@ -7,6 +7,9 @@ export class TextPrinter implements Printer {
   readonly #output: Output;
   readonly #paint: Paint | undefined;
   #rowName = '';
+  #inRecord = false;
+  /** Rows inside of a record have ended its line. */
+  #rowsEndedLine = false;
 
   /** @param paint gives names and some values their colours; none have any without it */
   constructor(output: Output, paint?: Paint) {
@@ -23,11 +26,14 @@ export class TextPrinter implements Printer {
   }
 
   openRecord(name: string): void {
+    this.#inRecord = true;
+    this.#rowsEndedLine = false;
     this.#output.put(`${this.#named(name)}: `);
   }
 
   closeRecord(): void {
-    this.newline();
+    this.#inRecord = false;
+    if (!this.#rowsEndedLine) this.newline();
   }
 
   string(key: string, value: string, lead: string, trail = ''): void {
@@ -60,7 +66,10 @@ export class TextPrinter implements Printer {
   }
 
   openRows(name: string): void {
-    this.#rowName = name;
+    this.#rowName = this.#inRecord ? `  ${name}` : name;
+    if (!this.#inRecord || this.#rowsEndedLine) return;
+    this.newline();
+    this.#rowsEndedLine = true;
   }
 
   openRow(): void {

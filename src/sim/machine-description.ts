@@ -1,6 +1,7 @@
 /** Descriptions of simulated machines, as people write them: schemas/sim-machine.schema.json. */
 import { check } from '../generated/sim-machine.js';
 import { Errno } from '../sys/errno.js';
+import { SECTOR_SIZE } from '../virtio/block.js';
 import { featureBit } from '../virtio/features.js';
 import { VIRTIO_ID_BLOCK, VIRTIO_ID_NET } from '../virtio/ids.js';
 import { SimulationError } from './error.js';
@@ -16,7 +17,8 @@ import type {
   SoftwareManagementDevice,
   VduseInstance,
 } from './state.js';
-import { blockOffer, defaultCapacity, netOffer, toInstance } from './vduse-instance.js';
+import { identityOfBlock, identityOfNet, usualSize } from './served-device.js';
+import { toInstance } from './vduse-instance.js';
 
 interface ManagementDescription {
   readonly driver?: ManagementDeviceState['driver'];
@@ -41,7 +43,7 @@ interface VduseDescription {
   readonly vendor_id?: number;
   readonly features?: readonly (string | number)[];
   readonly capacity?: number;
-  readonly block_size?: number;
+  readonly block_size?: 512 | 4096;
   readonly readonly?: boolean;
   readonly mac?: string;
   readonly mtu?: number;
@@ -136,7 +138,7 @@ function hardwarePart(
     max_devices: description.max_devices ?? 1,
     mac: (description.mac ?? '00:00:00:00:00:00').toLowerCase(),
     mtu: description.mtu ?? 1500,
-    capacity: description.capacity ?? Number(defaultCapacity),
+    capacity: description.capacity ?? usualSize / SECTOR_SIZE,
     ...(vstats && { vstats }),
   };
 }
@@ -169,22 +171,27 @@ function featureWord(owner: string, names: readonly (string | number)[], deviceI
 }
 
 function toVduseInstance(name: string, description: VduseDescription): VduseInstance {
-  const { queues, queue_size, vendor_id, capacity, block_size, readonly, mac, mtu } = description;
-  const features = featureWord(name, description.features ?? [], classIds[description.type]);
+  const { type, queues, queue_size, vendor_id = 0, capacity, block_size, readonly, mac, mtu } = description;
   const common = {
-    features,
+    name,
     ...(queues !== undefined && { queues }),
     ...(queue_size !== undefined && { queueSize: queue_size }),
-    ...(vendor_id !== undefined && { vendorId: vendor_id }),
   };
-  if (description.type === 'net') {
-    const net = { ...(mac !== undefined && { mac: parseMac(mac) }), ...(mtu !== undefined && { mtu }) };
-    return toInstance(netOffer(name, { ...common, ...net }, false));
-  }
-  const block = {
-    ...(capacity !== undefined && { capacity: BigInt(capacity) }),
-    ...(block_size !== undefined && { blockSize: block_size }),
-    ...(readonly !== undefined && { readOnly: readonly }),
-  };
-  return toInstance(blockOffer(name, { ...common, ...block }, false));
+  const identity =
+    type === 'net'
+      ? identityOfNet({
+          ...common,
+          type,
+          ...(mac !== undefined && { mac: parseMac(mac) }),
+          ...(mtu !== undefined && { mtu }),
+        })
+      : identityOfBlock({
+          ...common,
+          type,
+          ...(capacity !== undefined && { size: capacity * SECTOR_SIZE }),
+          ...(block_size !== undefined && { blockSize: block_size }),
+          ...(readonly !== undefined && { readonly }),
+        });
+  const features = identity.features | featureWord(name, description.features ?? [], classIds[type]);
+  return toInstance(name, { ...identity, vendorId: vendor_id, features }, false);
 }

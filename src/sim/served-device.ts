@@ -1,21 +1,43 @@
-import { VIRTIO_ID_NET } from '../virtio/ids.js';
+import type { BlockServed, NetServed, ServedDevice } from '../vduse/service/served-device.js';
+import { blockIdentity, blockLimits } from '../vduse/block-identity.js';
+import type { DeviceIdentity } from '../vduse/control.js';
+import { macFor, netIdentity } from '../vduse/net-identity.js';
+import { checkQueueSize } from '../vduse/negotiation.js';
+import { SECTOR_SIZE } from '../virtio/block.js';
 import { Simulation } from './simulation.js';
-import { blockOffer, netOffer } from './vduse-instance.js';
+
+/** A block device has 64 MiB where nothing else is said. */
+export const usualSize = 64 * 1024 * 1024;
 
 /**
  * Attaches a VDUSE device to a simulated machine as `dev add` does on a real one: with a server of the tool's own behind
- * it, unless there is one already.
+ * it, unless there is one already. Nothing of this machine is touched: no file is opened, no interface made.
  * @param environment names the machine
- * @param deviceId virtio device id; a block device where not given
- * @param attach sends the request to the kernel
- * @throws SystemError where the instance cannot be made; SimulationError; whatever `attach` throws
+ * @param attach sends the request to the kernel; is told whether a server was made for it
+ * @throws DeviceNameError, DeviceOptionError; SystemError where the instance cannot be made; SimulationError; whatever
+ *   `attach` throws
  */
 export async function attachSimulatedServer(
   environment: Readonly<Record<string, string | undefined>>,
-  name: string,
-  deviceId: number | undefined,
-  attach: () => Promise<void>,
+  device: ServedDevice,
+  attach: (isNew: boolean) => Promise<void>,
 ): Promise<void> {
-  const offer = deviceId === VIRTIO_ID_NET ? netOffer(name, {}, true) : blockOffer(name, {}, true);
-  await new Simulation(environment).attachServed(offer, attach);
+  const identity = device.type === 'block' ? identityOfBlock(device) : identityOfNet(device);
+  await new Simulation(environment).attachServed(device.name, identity, attach);
+}
+
+/** What a driver sees of a block device that is served. */
+export function identityOfBlock(device: BlockServed): DeviceIdentity {
+  const { size = usualSize, readonly = false, blockSize = 512, queues = 1, queueSize = 256, serial = '' } = device;
+  checkQueueSize(queueSize);
+  const wholeSectors = size - (size % SECTOR_SIZE);
+  return blockIdentity({ limits: blockLimits({ size: wholeSectors, readonly }, serial), blockSize, queues, queueSize });
+}
+
+/** What a driver sees of a network device that is served. */
+export function identityOfNet(device: NetServed): DeviceIdentity {
+  const { name, mac = macFor(name), mtu, queues = 1, queueSize = 256, backend, ifname } = device;
+  checkQueueSize(queueSize);
+  const offloads = (backend ?? (ifname === undefined ? 'loopback' : 'tap')) === 'tap';
+  return netIdentity({ mac, mtu, pairs: queues, queueSize, offloads });
 }

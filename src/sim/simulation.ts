@@ -1,6 +1,7 @@
 /** The simulated machine that the environment names: the way in for the command line. */
 import { homedir } from 'node:os';
 import { isAbsolute, join, resolve } from 'node:path';
+import type { DeviceIdentity } from '../vduse/control.js';
 import { SimulationError } from './error.js';
 import type { Fault } from './faults.js';
 import { SimulatedKernel } from './kernel.js';
@@ -8,8 +9,7 @@ import { FileStore } from './state-file.js';
 import { bootedState } from './state.js';
 import type { MachineState } from './state.js';
 import { SimulatedTransport } from './transport.js';
-import { createInstance, destroyInstance } from './vduse-instance.js';
-import type { VduseOffer } from './vduse-instance.js';
+import { createInstance, destroyInstance, isAttached } from './vduse-instance.js';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -42,27 +42,28 @@ export class Simulation {
   }
 
   /**
-   * Attaches a VDUSE device as if a server had been started for it: where there is no instance of the name, the one
-   * offered is made first, and destroyed where attaching it fails.
-   * @throws SystemError where the instance cannot be made; SimulationError; whatever `attach` throws
+   * Attaches a VDUSE device as if a server had been started for it: where there is no instance of the name, one is
+   * made first, and destroyed where attaching it fails.
+   * @throws DeviceNameError; SystemError where the instance cannot be made; SimulationError; whatever `attach` throws
    */
-  async attachServed(offer: VduseOffer, attach: () => Promise<void>): Promise<void> {
+  async attachServed(name: string, identity: DeviceIdentity, attach: (isNew: boolean) => Promise<void>): Promise<void> {
     const uid = readUid(this.#environment['VDPA_SIM_UID']) ?? this.store.read().machine.uid;
-    const exists = this.store.read().vduse.some(({ name }) => name === offer.name);
+    const exists = this.store.read().vduse.some((instance) => instance.name === name);
     // Only root may make instances; others are told so by the kernel.
     if (exists || uid !== 0) {
-      await attach();
+      await attach(false);
       return;
     }
     await this.store.prepare();
     this.store.update((state) => {
-      createInstance(state, offer);
+      createInstance(state, name, identity, true);
     });
     try {
-      await attach();
+      await attach(true);
     } catch (error) {
       this.store.update((state) => {
-        destroyInstance(state, offer.name);
+        // The kernel may have answered too late, and yet have attached it.
+        if (!isAttached(state, name)) destroyInstance(state, name);
       });
       throw error;
     } finally {

@@ -1,11 +1,14 @@
+import { VduseError } from './error.js';
 import { VDUSE_NAME_MAX } from './uapi.js';
 
 /** A name that no VDUSE instance can have. */
-export class DeviceNameError extends Error {
+export class DeviceNameError extends VduseError {
   override readonly name = 'DeviceNameError';
 }
 
 const CONTROL_CHARACTER = /\p{Cc}/u;
+/** How a byte that is not UTF-8 reaches a string here. */
+const LONE_SURROGATE = /\p{Surrogate}/u;
 
 /**
  * Checks a name before it becomes part of a path: of the device's node, of sysfs, of the runtime directory.
@@ -21,7 +24,7 @@ export function checkDeviceName(name: string): string {
   if (name === '.' || name === '..' || name === 'control') {
     throw new DeviceNameError(`"${name}" cannot be the name of a VDUSE device: /dev/vduse/${name} is something else`);
   }
-  if (name.includes('/') || CONTROL_CHARACTER.test(name)) {
+  if (name.includes('/') || CONTROL_CHARACTER.test(name) || LONE_SURROGATE.test(name)) {
     throw new DeviceNameError(`"${JSON.stringify(name).slice(1, -1)}" has a character that is not one of a file name`);
   }
   return name;

@@ -2,6 +2,7 @@ import { Errno } from '../sys/errno.js';
 import { ioctl, iow } from '../sys/ioctl.js';
 import { close } from '../sys/libc.js';
 import { HEADER_SIZE } from '../virtio/net.js';
+import { VduseError } from './error.js';
 import { O_NONBLOCK, O_RDWR, openFile } from './open.js';
 
 /** From linux/if_tun.h and linux/if.h. */
@@ -17,7 +18,7 @@ const IFREQ_LENGTH = 40;
 const IFNAMSIZ = 16;
 
 /** A name that no interface can have. */
-export class InterfaceNameError extends Error {
+export class InterfaceNameError extends VduseError {
   override readonly name = 'InterfaceNameError';
 }
 

@@ -6,11 +6,13 @@ import { once } from 'node:events';
 import type { Readable, Writable } from 'node:stream';
 import { after, before, describe, test } from 'node:test';
 import { featureMask } from '../../src/sim/feature-mask.js';
-import { defaultMachine } from '../../src/sim/state.js';
-import { blockOffer, netOffer, toInstance } from '../../src/sim/vduse-instance.js';
-import type { VduseOffer } from '../../src/sim/vduse-instance.js';
+import { identityOfBlock, identityOfNet } from '../../src/sim/served-device.js';
+import { defaultMachine, hex64 } from '../../src/sim/state.js';
+import type { VduseInstance } from '../../src/sim/state.js';
+import { toInstance } from '../../src/sim/vduse-instance.js';
 import * as uapi from '../../src/vdpa/uapi.js';
 import { VIRTIO_ID_BLOCK, VIRTIO_ID_NET } from '../../src/virtio/ids.js';
+import type { BlockServed, NetServed } from '../../src/vduse/service/served-device.js';
 import { ask } from '../support/exchange.js';
 import { Twins } from '../support/kernel/twins.js';
 import type { RespondingInstance } from '../support/kernel/vduse-responder.js';
@@ -24,40 +26,48 @@ const allOfBlock = featureMask(VIRTIO_ID_BLOCK, ['SIZE_MAX', 'RO', 'DISCARD', 'W
 /** virtio's file system device. */
 const VIRTIO_ID_FS = 26;
 
-/** Disks without sectors, so that nobody reads from them. */
-const emptyBlock = (name: string, options: Parameters<typeof blockOffer>[1] = {}): VduseOffer =>
-  blockOffer(name, { capacity: 0n, ...options }, false);
+/** What differs from what a server of ours would offer. */
+type Twist = Partial<Omit<VduseInstance, 'name'>>;
 
-const offers: readonly VduseOffer[] = [
-  emptyBlock('plain-block'),
-  emptyBlock('wide-block', {
-    queues: 4,
-    queueSize: 128,
-    blockSize: 4096,
-    vendorId: 0x1af4,
-    features: allOfBlock | transport,
-  }),
-  { ...emptyBlock('legacy-block'), features: accessPlatform | allOfBlock },
-  { ...emptyBlock('short-config'), config: Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0) },
-  { ...emptyBlock('uneven-queues'), queueSizes: [64, 1024, 8] },
-  { ...emptyBlock('half-set-up'), queueSizes: [64, 0] },
-  { ...emptyBlock('no-queues'), queueSizes: [] },
-  { ...emptyBlock('file-system'), deviceId: VIRTIO_ID_FS, features: accessPlatform | versionOne },
-  emptyBlock('foo0'),
-  ...['power', 'uevent', 'subsystem', 'msg_timeout', 'bounce_size', 'vq0', 'vq1', 'driver', 'x'.repeat(255)].map(
-    (name) => emptyBlock(name),
+const word = (deviceId: number, ...names: string[]): bigint => featureMask(deviceId, names);
+const withFeatures = (instance: VduseInstance, more: bigint): VduseInstance => ({
+  ...instance,
+  features: hex64(BigInt(instance.features) | more),
+});
+
+/** Disks without sectors, so that nobody reads from them. */
+const block = (name: string, options: Partial<BlockServed> = {}, twist: Twist = {}): VduseInstance => ({
+  ...toInstance(name, identityOfBlock({ name, type: 'block', size: 0, ...options }), false),
+  ...twist,
+});
+const net = (name: string, options: Partial<NetServed> = {}, twist: Twist = {}): VduseInstance => ({
+  ...toInstance(name, identityOfNet({ name, type: 'net', ...options }), false),
+  ...twist,
+});
+
+const instances: readonly VduseInstance[] = [
+  block('plain-block'),
+  withFeatures(
+    block('wide-block', { queues: 4, queueSize: 128, blockSize: 4096, readonly: true }),
+    allOfBlock | transport,
   ),
-  netOffer('plain-net', {}, false),
-  netOffer('full-net', { mac: Uint8Array.of(2, 0, 0, 0, 0, 1), mtu: 9000, features: transport }, false),
-  netOffer('tiny-mtu', { mtu: 40 }, false),
-  netOffer('one-queue', { queues: 1 }, false),
-  netOffer('multi-queue', { queues: 4, features: featureMask(VIRTIO_ID_NET, ['MQ']) }, false),
-  netOffer('standby', { features: featureMask(VIRTIO_ID_NET, ['STANDBY', 'CSUM', 'GUEST_ANNOUNCE']) }, false),
-  netOffer(
-    'offloads',
-    { features: featureMask(VIRTIO_ID_NET, ['CSUM', 'GUEST_TSO4', 'MRG_RXBUF', 'GSO', 'RSC_EXT']) },
-    false,
+  block('legacy-block', {}, { features: hex64(accessPlatform | allOfBlock), vendor_id: 0x1af4 }),
+  block('uneven-queues', {}, { vq_sizes: [64, 1024, 8] }),
+  block('half-set-up', {}, { vq_sizes: [64, 0] }),
+  block('no-queues', {}, { vq_sizes: [] }),
+  block('file-system', {}, { device_id: VIRTIO_ID_FS, features: hex64(accessPlatform | versionOne) }),
+  block('foo0'),
+  ...['uevent', 'subsystem', 'dev', 'msg_timeout', 'bounce_size', 'vq0', 'vq1', 'driver', 'x'.repeat(255)].map((name) =>
+    block(name),
   ),
+  net('plain-net'),
+  withFeatures(net('full-net', { mac: Uint8Array.of(2, 0, 0, 0, 0, 1), mtu: 9000, backend: 'tap' }), transport),
+  net('tiny-mtu', { mtu: 40 }),
+  net('one-queue', {}, { vq_sizes: [256] }),
+  withFeatures(net('multi-queue', { queues: 4 }), word(VIRTIO_ID_NET, 'MQ')),
+  net('no-address', {}, { features: hex64(accessPlatform | versionOne | word(VIRTIO_ID_NET, 'STANDBY', 'CSUM')) }),
+  withFeatures(net('announcing'), word(VIRTIO_ID_NET, 'GUEST_ANNOUNCE')),
+  withFeatures(net('offloads'), word(VIRTIO_ID_NET, 'CSUM', 'GUEST_TSO4', 'MRG_RXBUF', 'GSO', 'RSC_EXT', 'STANDBY')),
 ];
 
 describe('the simulated VDUSE answers as this one, byte for byte', () => {
@@ -67,10 +77,10 @@ describe('the simulated VDUSE answers as this one, byte for byte', () => {
 
   before(async () => {
     const responder = new URL('../support/kernel/vduse-responder.js', import.meta.url).pathname;
-    const list = JSON.stringify(offers.map(toResponding));
+    const list = JSON.stringify(instances.map(toResponding));
     server = spawn(process.execPath, [responder, list], { stdio: ['pipe', 'pipe', 'inherit'] });
     await once(server.stdout, 'data');
-    twins = await Twins.start({ ...defaultMachine, vduse: offers.map(toInstance) });
+    twins = await Twins.start({ ...defaultMachine, vduse: instances });
     vdpa = new VdpaRequests(twins.familyId);
   });
 
@@ -80,7 +90,7 @@ describe('the simulated VDUSE answers as this one, byte for byte', () => {
     assert.equal(status, 0);
   });
 
-  for (const { name } of offers) {
+  for (const { name } of instances) {
     test(`a device ${name.slice(0, 20)}`, () => {
       const pair = twins.open();
       const answers = pair.exchange(
@@ -132,14 +142,7 @@ describe('the simulated VDUSE answers as this one, byte for byte', () => {
   });
 });
 
-function toResponding(offer: VduseOffer): RespondingInstance {
-  const { name, deviceId, vendorId, features, queueSizes, config } = offer;
-  return {
-    name,
-    deviceId,
-    vendorId,
-    features: String(features),
-    queueSizes,
-    config: Buffer.from(config).toString('hex'),
-  };
+function toResponding(instance: VduseInstance): RespondingInstance {
+  const { name, device_id: deviceId, vendor_id: vendorId, features, vq_sizes: queueSizes, config } = instance;
+  return { name, deviceId, vendorId, features, queueSizes, config };
 }

@@ -1,7 +1,9 @@
+import { resolve } from 'node:path';
 import { VdpaCommand } from '../../cli/command.js';
 import { UsageError } from '../../cli/error.js';
-import { parseKeywords, type Keywords } from '../../cli/grammar.js';
+import { parseKeywords, type Keywords, type Values } from '../../cli/grammar.js';
 import { machineBus } from '../../cli/machine.js';
+import { readServedDevice, serverKeywords, serverWord, wordsOfDevice } from '../../cli/served-device.js';
 import type { Session } from '../../cli/session.js';
 import {
   deviceTypeId,
@@ -15,6 +17,7 @@ import {
   readNumber,
 } from '../../cli/values.js';
 import { className, deviceClasses } from '../../virtio/classes.js';
+import type { VdpaClient } from '../../vdpa/client.js';
 import type { DeviceSpec } from '../../vdpa/encode.js';
 import { formatHandle, type ManagementDeviceHandle } from '../../vdpa/model.js';
 
@@ -34,6 +37,7 @@ const keywords = {
   device_features: { placeholder: 'DEVICE_FEATURES', read: readFeatures },
   type: { placeholder: 'TYPE', read: readDeviceType, completes: deviceTypeNames },
   driver: { placeholder: 'DRIVER', read: readName, completes: ['vhost', 'virtio'] },
+  ...serverKeywords,
 } as const satisfies Keywords;
 
 export default class DevAdd extends VdpaCommand {
@@ -44,12 +48,20 @@ export default class DevAdd extends VdpaCommand {
     '                                             [ mac MACADDR ] [ mtu MTU ]',
     '                                             [ max_vqp MAX_VQ_PAIRS ]',
     '                                             [ driver { vhost | virtio | NAME } ]',
+    'vdpa dev add name NAME mgmtdev vduse [ type { net | block } ] [ queues N ] [ queue_size N ]',
+    '                                     [ backend { ram | file | null } ] [ path FILE ] [ size SIZE ]',
+    '                                     [ block_size { 512 | 4096 } ] [ readonly ] [ serial STRING ]',
+    '                                     [ backend { loopback | tap } ] [ ifname TAP ]',
+    '                                     [ mac MACADDR ] [ mtu MTU ]',
   ];
   static override keywords = keywords;
 
   async execute(session: Session, words: readonly string[]): Promise<void> {
     const values = parseKeywords(keywords, words);
     const { mgmtdev, type, device_features: features, driver } = values;
+    const isVduse = formatHandle(mgmtdev) === 'vduse';
+    const word = serverWord(values);
+    if (word !== undefined && !isVduse) throw new UsageError(`"${word}" is for devices of mgmtdev vduse`);
     const client = await session.client();
     let deviceId: number | undefined;
     if (type !== undefined || (features && 'names' in features)) {
@@ -64,18 +76,63 @@ export default class DevAdd extends VdpaCommand {
       ...(values.max_vqp !== undefined && { maxVirtqueuePairs: values.max_vqp }),
       ...(features && { features: featureWord(features, deviceId) }),
     };
-    if (session.options.sim && formatHandle(mgmtdev) === 'vduse') {
-      const { attachSimulatedServer } = await import('../../sim/served-device.js');
-      await attachSimulatedServer(session.io.env, values.name, deviceId, () => client.addDevice(spec));
-      return;
+    if (isVduse) {
+      await addVduse(session, client, spec, values);
+    } else {
+      await add(session, client, spec, driver);
     }
-    if (driver === undefined) {
-      await client.addDevice(spec);
-      return;
-    }
-    const { addBoundDevice } = await import('../../host/add-device.js');
-    await addBoundDevice(client, await machineBus(session), spec, driver);
   }
+}
+
+/** Makes a device, and gives it to a driver where one is named. */
+async function add(session: Session, client: VdpaClient, spec: DeviceSpec, driver: string | undefined): Promise<void> {
+  if (driver === undefined) {
+    await client.addDevice(spec);
+    return;
+  }
+  const { addBoundDevice } = await import('../../host/add-device.js');
+  await addBoundDevice(client, await machineBus(session), spec, driver);
+}
+
+/** Makes a device of VDUSE: of the instance of that name where there is one, otherwise with a server of ours behind it. */
+async function addVduse(
+  session: Session,
+  client: VdpaClient,
+  spec: DeviceSpec,
+  values: Values<typeof keywords>,
+): Promise<void> {
+  const { name, path, driver } = values;
+  if (session.options.sim) {
+    const { attachSimulatedServer } = await import('../../sim/served-device.js');
+    const device = readServedDevice(name, values);
+    await attachSimulatedServer(session.io.env, device, (isNew) =>
+      client.addDevice(isNew ? withoutServersWords(spec) : spec),
+    );
+    return;
+  }
+  const { addServedDevice, instanceExists } = await import('../../vduse/service/add-device.js');
+  if (instanceExists(name)) {
+    const word = serverWord(values);
+    if (word !== undefined) {
+      throw new UsageError(`${name} has a server already, which decides what the device is: "${word}" is of no use`);
+    }
+    await add(session, client, spec, driver);
+    return;
+  }
+  // The server runs in another folder.
+  const device = readServedDevice(name, path === undefined ? values : { ...values, path: resolve(path) });
+  // What the server makes of itself is not for the kernel, which would refuse to change it.
+  const attachment = withoutServersWords(spec);
+  await addServedDevice(name, wordsOfDevice(device), () => add(session, client, attachment, driver));
+}
+
+function withoutServersWords({ name, managementDevice, maxVirtqueuePairs, features }: DeviceSpec): DeviceSpec {
+  return {
+    name,
+    managementDevice,
+    ...(maxVirtqueuePairs !== undefined && { maxVirtqueuePairs }),
+    ...(features !== undefined && { features }),
+  };
 }
 
 /** Which class the device will be of: the one asked for, or the only one there is. @throws UsageError where it cannot be */

@@ -3,6 +3,7 @@ import { UsageError } from '../../cli/error.js';
 import { parseOperand } from '../../cli/grammar.js';
 import type { Session } from '../../cli/session.js';
 import { readName } from '../../cli/values.js';
+import { mayHaveServer } from '../../vduse/service/runtime-path.js';
 
 export default class DevDel extends VdpaCommand {
   static override summary = 'delete a vdpa device';
@@ -14,5 +15,9 @@ export default class DevDel extends VdpaCommand {
     if (name === undefined) throw new UsageError('String parameter expected');
     const client = await session.client();
     await client.deleteDevice(name);
+    // A server of ours has nothing more to do.
+    if (session.options.sim || !mayHaveServer(name)) return;
+    const { endServer } = await import('../../vduse/service/catalogue.js');
+    await endServer(name);
   }
 }

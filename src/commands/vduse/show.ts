@@ -1,0 +1,22 @@
+import { VdpaCommand } from '../../cli/command.js';
+import { UsageError } from '../../cli/error.js';
+import { parseOperand } from '../../cli/grammar.js';
+import type { Session } from '../../cli/session.js';
+import { readName } from '../../cli/values.js';
+import { renderVduseInstance } from '../../render/vduse.js';
+import { listInstances } from '../../vduse/service/catalogue.js';
+
+export default class VduseShow extends VdpaCommand {
+  static override summary = 'show VDUSE devices and who serves them';
+  static override usage = ['vdpa vduse show [ DEV ]'];
+  static override operand = 'device' as const;
+
+  async execute(session: Session, words: readonly string[]): Promise<void> {
+    const name = parseOperand(readName, words);
+    const instances = await listInstances(name);
+    if (name !== undefined && instances.length === 0) throw new UsageError(`There is no VDUSE instance ${name}`);
+    session.printer.openSection('vduse');
+    for (const instance of instances) renderVduseInstance(session.printer, instance);
+    session.printer.closeSection();
+  }
+}

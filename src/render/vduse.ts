@@ -1,0 +1,54 @@
+import type { VduseInstance } from '../vduse/service/catalogue.js';
+import type { ServiceStatus } from '../vduse/service/socket.js';
+import type { Printer } from './printer.js';
+
+/** Prints a VDUSE device: who serves it, what it is, and what its queues have done, each on a line of its own. */
+export function renderVduseInstance(printer: Printer, instance: VduseInstance): void {
+  printer.openRecord(instance.name);
+  if (instance.served === 'here') {
+    renderStatus(printer, instance.status);
+  } else {
+    const server = instance.served === 'elsewhere' ? 'another program' : 'none';
+    printer.string('server', server, 'server ');
+    printer.boolean('attached', instance.attached, ' attached ');
+  }
+  printer.closeRecord();
+}
+
+function renderStatus(printer: Printer, status: ServiceStatus): void {
+  printer.string('server', 'vdpa', 'server ');
+  printer.number('pid', status.pid, ' pid ');
+  printer.string('type', status.type, ' type ');
+  printer.string('backend', status.backend, ' backend ');
+  for (const key of ['path', 'ifname', 'mac'] as const) {
+    const value = status[key];
+    if (value !== undefined) printer.string(key, value, ` ${key} `);
+  }
+  for (const [key, value] of [
+    ['size', status.size],
+    ['block_size', status.blockSize],
+    ['mtu', status.mtu],
+  ] as const) {
+    if (value !== undefined) printer.number(key, value, ` ${key} `);
+  }
+  if (status.readonly !== undefined) printer.boolean('readonly', status.readonly, ' readonly ');
+  printer.string('state', status.state, ' state ');
+  printer.boolean('attached', status.attached, ' attached ');
+  printer.boolean('deleted', status.deleted, ' deleted ');
+  printer.string('features', status.features, ' features ');
+  printer.number('queue_size', status.queueSize, ' queue_size ');
+  if (status.trouble !== undefined) printer.string('trouble', status.trouble, ' trouble ');
+  printer.openRows('queue');
+  for (const [index, queue] of status.queues.entries()) {
+    printer.openRow();
+    printer.number('index', index, '');
+    printer.string('state', queue.state, ' state ');
+    printer.number('requests', queue.requests, ' requests ');
+    printer.number('bytes_in', queue.bytesIn, ' bytes_in ');
+    printer.number('bytes_out', queue.bytesOut, ' bytes_out ');
+    printer.number('errors', queue.errors, ' errors ');
+    printer.number('interrupts', queue.interrupts, ' interrupts ');
+    printer.closeRow();
+  }
+  printer.closeRows();
+}

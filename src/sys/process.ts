@@ -1,0 +1,4 @@
+import { libc } from './libc.js';
+
+/** _exit(2): ends the process at once, whatever its other threads do. */
+export const exitNow: (status: number) => void = libc.func('void _exit(int status)');

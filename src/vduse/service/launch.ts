@@ -1,0 +1,90 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { LaunchError } from '../error.js';
+import { endServer } from './catalogue.js';
+
+declare const VDUSE_MODULES: string | undefined;
+
+/** The descriptor by which a server tells its launcher how it went; the variable says that there is one. */
+export const READY_FD = 3;
+export const READY_VARIABLE = 'VDPA_READY_FD';
+
+/** What a server says once it knows. */
+export type Readiness = { readonly ready: true } | { readonly failed: readonly string[] };
+
+/** This program, for Node to run. */
+function program(): string {
+  const place = typeof VDUSE_MODULES === 'string' ? '../vdpa.js' : '../../cli/main.js';
+  return fileURLToPath(new URL(place, import.meta.url));
+}
+
+/** The variables that a server inherits: it serves for a long time, and should not depend on who started it. */
+const INHERITED = ['PATH', 'LANG', 'XDG_RUNTIME_DIR', 'VDPA_DEBUG'];
+
+/**
+ * Starts a server in a process of its own, apart from the terminal, and waits until the device can be attached.
+ * @param words behind `vdpa vduse serve`
+ * @returns what ends it again
+ * @throws LaunchError
+ */
+export async function launchServer(name: string, words: readonly string[]): Promise<() => Promise<void>> {
+  const child = startServer(words, {}, true);
+  try {
+    await readiness(child);
+  } finally {
+    // From now on it writes nothing to us, and we do not wait for it.
+    child.stderr?.destroy();
+    child.unref();
+  }
+  return () => endServer(name).then(() => undefined);
+}
+
+/**
+ * Starts a server in a process of its own.
+ * @param words behind `vdpa vduse serve`
+ * @param variables of its environment, besides those that it inherits
+ * @param apart in a session of its own, apart from the terminal
+ */
+export function startServer(
+  words: readonly string[],
+  variables: Readonly<Record<string, string>>,
+  apart = false,
+): ChildProcess {
+  const environment = INHERITED.flatMap((variable) => {
+    const value = process.env[variable];
+    return value === undefined ? [] : [[variable, value] as const];
+  });
+  return spawn(process.execPath, [program(), 'vduse', 'serve', ...words], {
+    cwd: '/',
+    detached: apart,
+    env: { ...Object.fromEntries(environment), ...variables, [READY_VARIABLE]: String(READY_FD) },
+    stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
+  });
+}
+
+/** Waits until a server that was started says that the device can be attached. @throws LaunchError */
+export async function readiness(child: ChildProcess): Promise<void> {
+  const said = await new Promise<string>((resolve, reject) => {
+    let text = '';
+    let errors = '';
+    child.once('error', (error) => {
+      reject(new LaunchError([`vdpa: the server cannot be started: ${error.message}`]));
+    });
+    child.stderr?.setEncoding('utf8').on('data', (chunk: string) => {
+      errors = (errors + chunk).slice(-4000);
+    });
+    const pipe = child.stdio[READY_FD];
+    if (!pipe || !('setEncoding' in pipe)) throw new Error('the server has no way to say that it is ready');
+    pipe.setEncoding('utf8').on('data', (chunk: string) => {
+      text += chunk;
+      if (text.includes('\n')) resolve(text);
+    });
+    child.once('close', (status, signal) => {
+      const how = signal === null ? `with status ${status ?? 1}` : `by ${signal}`;
+      const said = errors.trimEnd();
+      reject(new LaunchError([`vdpa: the server ended ${how} before it was ready`, ...(said === '' ? [] : [said])]));
+    });
+  });
+  const answer = JSON.parse(said) as Readiness;
+  if ('failed' in answer) throw new LaunchError(answer.failed);
+}

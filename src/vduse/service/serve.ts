@@ -1,0 +1,168 @@
+import { existsSync } from 'node:fs';
+import type { Server } from 'node:net';
+import { exitNow } from '../../sys/process.js';
+import { becomeUser, endWithParent } from '../../sys/rights.js';
+import { SECTOR_SIZE } from '../../virtio/block.js';
+import { blockConfigOffset } from '../../virtio/config-space.js';
+import { VduseError } from '../error.js';
+import { devicePath } from '../name.js';
+import type { VduseServer } from '../server.js';
+import { RuntimeFolder } from './runtime-folder.js';
+import { beginToServe, type ServedDevice, type ServedServer } from './served-device.js';
+import { listen, type ServerAnswer, type ServerRequest, type ServiceStatus } from './socket.js';
+
+/** What a server program tells whoever has started it. */
+export interface ServiceReports {
+  /** The device can be attached to the vdpa bus. */
+  ready(): void;
+  /** It has been told to end. */
+  ending(): void;
+  /** Something is wrong, which does not end the service; for people. */
+  trouble(text: string): void;
+}
+
+/**
+ * Serves a device until the process gets SIGTERM or SIGINT, or is told to end by its socket. An instance that has lost its
+ * server is taken over.
+ *
+ * When it ends a device that is on the vdpa bus stays there, for another server to take over; otherwise the instance is
+ * destroyed.
+ * @throws VduseError, SystemError where it cannot begin; and where it cannot go on
+ */
+export async function serveUntilTold(device: ServedDevice, reports: ServiceReports): Promise<void> {
+  const { folder, release } = RuntimeFolder.claim(device.name);
+  try {
+    const served = await beginToServe(device, existsSync(devicePath(device.name)));
+    await new Service(served, reports, false).run(folder);
+  } finally {
+    release();
+  }
+}
+
+/**
+ * The same below a supervisor, which has claimed the runtime folder and destroys the instance in the end. Once the device
+ * is open this process gives its rights up where it is told to.
+ * @param supervisor its process id
+ * @throws RightsError as well
+ */
+export async function serveSupervised(
+  device: ServedDevice,
+  supervisor: number,
+  reports: ServiceReports,
+): Promise<void> {
+  const folder = RuntimeFolder.find(device.name);
+  if (!folder) throw new VduseError(`${device.name} has no runtime folder: a supervisor makes it`);
+  try {
+    const served = await beginToServe(device, existsSync(devicePath(device.name)));
+    await new Service(served, reports, true).run(folder, () => {
+      if (device.user !== undefined) becomeUser(device.user);
+      // After that: a change of user takes it back.
+      endWithParent();
+      if (process.ppid !== supervisor) throw new VduseError('The supervisor has ended');
+    });
+  } finally {
+    folder.close();
+  }
+}
+
+class Service {
+  readonly #server: VduseServer;
+  readonly #facts: ServedServer['facts'];
+  readonly #reports: ServiceReports;
+  readonly #keep: boolean;
+  #wasAttached = false;
+  #trouble: string | undefined;
+  #end: () => void = () => undefined;
+  #fail: (error: Error) => void = () => undefined;
+  /** Those who wait for the end. */
+  readonly #told: ((answer: ServerAnswer) => void)[] = [];
+
+  /** @param keep leave the instance in the end, wherever the device is */
+  constructor({ server, facts }: ServedServer, reports: ServiceReports, keep: boolean) {
+    this.#keep = keep;
+    this.#server = server;
+    this.#facts = facts;
+    this.#reports = reports;
+  }
+
+  /** @param prepared called when everything is open and nothing is served yet */
+  async run(folder: RuntimeFolder, prepared: () => void = () => undefined): Promise<void> {
+    const over = new Promise<void>((resolve, reject) => {
+      this.#end = resolve;
+      this.#fail = reject;
+    });
+    this.#server.on('error', this.#fail);
+    this.#server.on('broken', (queue, reason) => {
+      this.#note(`the driver has broken queue ${queue}: ${reason}; the device needs a reset`);
+    });
+    this.#server.on('state', (state) => {
+      if (state === 'broken') this.#note('the kernel has given the device up: delete it and make it anew');
+      this.#look();
+    });
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, this.#end);
+    let socket: Server | undefined;
+    try {
+      socket = await listen(folder, (request) => this.#answer(request));
+      prepared();
+      this.#reports.ready();
+      await over;
+    } finally {
+      await this.#stop(socket);
+      for (const signal of ['SIGTERM', 'SIGINT'] as const) process.off(signal, this.#end);
+    }
+  }
+
+  #note(text: string): void {
+    this.#trouble = text;
+    this.#reports.trouble(text);
+  }
+
+  /** Whether the device is on the bus now. */
+  #look(): boolean {
+    const { attached } = this.#server.status();
+    this.#wasAttached ||= attached;
+    return attached;
+  }
+
+  #answer(request: ServerRequest): Promise<ServerAnswer> {
+    if (request.do === 'status') return Promise.resolve({ status: this.#status() });
+    this.#end();
+    return new Promise((resolve) => this.#told.push(resolve));
+  }
+
+  #status(): ServiceStatus {
+    const attached = this.#look();
+    const { features, ...status } = this.#server.status();
+    return {
+      ...status,
+      ...this.#facts,
+      ...(this.#facts.type === 'block' && { size: blockSize(this.#server.config) }),
+      pid: process.pid,
+      features: `0x${features.toString(16)}`,
+      deleted: this.#wasAttached && !attached,
+      ...(this.#trouble !== undefined && { trouble: this.#trouble }),
+    };
+  }
+
+  async #stop(socket: Server | undefined): Promise<void> {
+    this.#reports.ending();
+    let answer: ServerAnswer = { ended: true };
+    try {
+      await this.#server.stop({ keep: this.#look() || this.#keep });
+    } catch (error) {
+      answer = { error: String(error) };
+      throw error;
+    } finally {
+      for (const tell of this.#told) tell(answer);
+      socket?.close();
+      // A thread that is stuck in a system call would keep the process from ending.
+      if (this.#server.stuck) setImmediate(exitNow, 1);
+    }
+  }
+}
+
+/** How many bytes a block device has, as its driver reads it. */
+function blockSize(config: Uint8Array): number {
+  const view = new DataView(config.buffer, config.byteOffset);
+  return Number(view.getBigUint64(blockConfigOffset.capacity, true)) * SECTOR_SIZE;
+}

@@ -1,0 +1,124 @@
+/**
+ * The socket of a server: one line of JSON asks, one line of JSON answers. Only its user reaches it, by the mode of its
+ * folder.
+ */
+import { chmodSync } from 'node:fs';
+import { connect, createServer, type Server, type Socket } from 'node:net';
+import { VduseError } from '../error.js';
+import type { ServerStatus } from '../server.js';
+import type { RuntimeFolder } from './runtime-folder.js';
+import type { ServedFacts } from './served-device.js';
+
+export type ServerRequest = { readonly do: 'status' } | { readonly do: 'end' };
+
+/** What a server tells of itself. */
+export interface ServiceStatus extends Omit<ServerStatus, 'features'>, ServedFacts {
+  readonly pid: number;
+  /** Hexadecimal, since JSON has no numbers of 64 bits. */
+  readonly features: string;
+  /** The device was on the vdpa bus and is no more, which is not the server's doing. */
+  readonly deleted: boolean;
+  /** What went wrong last, for people. */
+  readonly trouble?: string;
+}
+
+export type ServerAnswer = { readonly status: ServiceStatus } | { readonly ended: true } | { readonly error: string };
+
+/** No request and no answer is longer. */
+const MAX_LENGTH = 1024 * 1024;
+const PATIENCE_MS = 5000;
+
+/** Answers whoever connects. @param answer what to say; it may take its time */
+export async function listen(
+  folder: RuntimeFolder,
+  answer: (request: ServerRequest) => Promise<ServerAnswer>,
+): Promise<Server> {
+  const server = createServer((socket) => {
+    socket.on('error', () => socket.destroy());
+    readLine(socket, PATIENCE_MS)
+      .then((line) => answer(JSON.parse(line) as ServerRequest))
+      .catch((error: unknown): ServerAnswer => ({ error: String(error) }))
+      .then((reply) => {
+        // Whoever has told the server to end waits for the end of the process, which closes the socket.
+        if ('ended' in reply) socket.write(`${JSON.stringify(reply)}\n`);
+        else socket.end(`${JSON.stringify(reply)}\n`);
+      })
+      .catch(() => socket.destroy());
+  });
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen({ path: folder.socketPath }, resolve);
+  });
+  chmodSync(folder.socketPath, 0o600);
+  return server;
+}
+
+/**
+ * Asks a server.
+ * @returns undefined where none listens
+ * @throws VduseError where it does not answer in time, or with an error
+ */
+export async function ask(
+  folder: RuntimeFolder,
+  request: ServerRequest,
+  patienceMs = PATIENCE_MS,
+): Promise<ServerAnswer | undefined> {
+  const socket = connect({ path: folder.socketPath });
+  try {
+    await new Promise<void>((resolve, reject) => {
+      socket.once('connect', resolve);
+      socket.once('error', reject);
+    });
+  } catch (error) {
+    const { code = '' } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT' || code === 'ECONNREFUSED') return undefined;
+    throw error;
+  }
+  try {
+    socket.write(`${JSON.stringify(request)}\n`);
+    const answer = JSON.parse(await readLine(socket, patienceMs)) as ServerAnswer;
+    if ('error' in answer) throw new VduseError(`The server of ${folder.name}: ${answer.error}`);
+    if ('ended' in answer) await closed(socket);
+    return answer;
+  } finally {
+    socket.destroy();
+  }
+}
+
+/** Waits until the other end is gone. */
+async function closed(socket: Socket): Promise<void> {
+  if (socket.closed) return;
+  const timer = setTimeout(() => socket.destroy(), PATIENCE_MS);
+  await new Promise((resolve) => socket.once('close', resolve));
+  clearTimeout(timer);
+}
+
+function readLine(socket: Socket, patienceMs: number): Promise<string> {
+  return new Promise((resolve, reject) => {
+    let text = '';
+    const timer = setTimeout(() => {
+      fail('it does not answer');
+    }, patienceMs);
+    const fail = (why: string): void => {
+      clearTimeout(timer);
+      reject(new VduseError(why));
+    };
+    socket.setEncoding('utf8');
+    socket.on('data', (chunk: string) => {
+      text += chunk;
+      const end = text.indexOf('\n');
+      if (end >= 0) {
+        clearTimeout(timer);
+        resolve(text.slice(0, end));
+      } else if (text.length > MAX_LENGTH) {
+        fail('the line is too long');
+      }
+    });
+    socket.once('error', (error) => {
+      fail(error.message);
+    });
+    socket.once('close', () => {
+      fail('it ended without an answer');
+    });
+  });
+}

@@ -1,0 +1,337 @@
+import '../support/kernel/inside.js';
+import assert from 'node:assert/strict';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { afterEach, describe, test } from 'node:test';
+import { checked, close } from '../../src/sys/libc.js';
+import { bind, MSG_DONTWAIT, recvfrom, socket } from '../../src/sys/socket.js';
+import { bash, detach, diskOf, mountPoint, sh, start, until } from '../support/kernel/vduse.js';
+
+const VDPA = '/run/bin/vdpa';
+const ADD = 'dev add mgmtdev vduse name';
+
+const vdpa = (line: string): Promise<{ status: number | null; stdout: string; stderr: string }> =>
+  start(VDPA, ...line.split(' '));
+
+/** Runs a line that must succeed without a word. */
+async function done(line: string): Promise<void> {
+  assert.deepEqual(await vdpa(line), { status: 0, stdout: '', stderr: '' }, line);
+}
+
+interface Shown {
+  readonly server: string;
+  readonly pid?: number;
+  readonly state?: string;
+  readonly attached: boolean;
+  readonly deleted?: boolean;
+  readonly [key: string]: unknown;
+}
+
+async function show(name: string): Promise<Shown> {
+  const { status, stdout, stderr } = await vdpa(`-j vduse show ${name}`);
+  assert.equal(status, 0, stderr);
+  const shown = (JSON.parse(stdout) as { vduse: Record<string, Shown> }).vduse[name];
+  assert.ok(shown);
+  return shown;
+}
+
+/** What systemd listens at. */
+class NotifySocket {
+  readonly #fd: number;
+
+  constructor(path: string) {
+    this.#fd = checked('open a socket', socket(1, 2, 0));
+    const address = Buffer.concat([Uint8Array.of(1, 0), Buffer.from(path)]);
+    checked('bind it', bind(this.#fd, address, address.length));
+  }
+
+  /** The datagrams that have come. */
+  received(): string[] {
+    const datagrams: string[] = [];
+    const buffer = new Uint8Array(4096);
+    for (;;) {
+      const length = recvfrom(this.#fd, buffer, buffer.length, MSG_DONTWAIT, new Uint8Array(2), Uint32Array.of(2));
+      if (length < 0) return datagrams;
+      datagrams.push(Buffer.from(buffer.subarray(0, length)).toString());
+    }
+  }
+
+  close(): void {
+    close(this.#fd);
+  }
+}
+
+/** The processes that serve: none may stay. */
+const servers = (): string[] =>
+  readdirSync('/proc').filter((pid) => {
+    if (!/^[0-9]+$/.test(pid)) return false;
+    try {
+      return readFileSync(`/proc/${pid}/cmdline`, 'latin1').includes('\0vduse\0serve\0');
+    } catch {
+      return false;
+    }
+  });
+
+function nothingLeft(): void {
+  assert.deepEqual(servers(), []);
+  assert.deepEqual(readdirSync('/dev/vduse'), ['control']);
+  assert.deepEqual(readdirSync('/sys/bus/vdpa/devices'), []);
+  if (existsSync('/run/vdpa/vduse')) assert.deepEqual(readdirSync('/run/vdpa/vduse'), []);
+}
+
+afterEach(nothingLeft);
+
+describe('vdpa dev add mgmtdev vduse', () => {
+  test('one command makes a disk of 64 MiB that keeps a file system; dev del leaves nothing, twenty times', async () => {
+    for (let round = 0; round < 20; round++) {
+      await done(`${ADD} foo0`);
+      const disk = await diskOf('foo0');
+      assert.equal(await sh(`blockdev --getsize64 ${disk}`), `${64 * 1024 * 1024}\n`);
+      await sh(`mkfs.ext4 -q ${disk}`);
+      const folder = mountPoint('foo0');
+      await sh(`mount ${disk} ${folder}`);
+      const files = round === 0 ? 400 : 20;
+      await bash(`find /usr/share/zoneinfo -type f | awk 'NR <= ${files}' | xargs cp --parents -t ${folder}`);
+      await sh(`umount ${folder}`);
+      await sh(`fsck.ext4 -fn ${disk}`);
+      await done('dev del foo0');
+      nothingLeft();
+    }
+  });
+
+  test('in a file, by a path from here; show tells of it', async () => {
+    await bash('truncate -s 8M /tmp/disk.img');
+    const { status, stderr } = await start(
+      'env',
+      '-C',
+      '/tmp',
+      VDPA,
+      ...`${ADD} file0 path disk.img queues 2 queue_size 128 block_size 4096 serial S1`.split(' '),
+    );
+    assert.deepEqual([status, stderr], [0, '']);
+    const disk = await diskOf('file0');
+    await bash(`dd if=/dev/urandom of=${disk} bs=1M count=8 oflag=direct status=none; cmp ${disk} /tmp/disk.img`);
+    const shown = await show('file0');
+    assert.deepEqual(
+      { ...shown, pid: 0, features: '', queue: [] },
+      {
+        server: 'vdpa',
+        pid: 0,
+        type: 'block',
+        backend: 'file',
+        path: '/tmp/disk.img',
+        size: 8 * 1024 * 1024,
+        block_size: 4096,
+        readonly: false,
+        state: 'running',
+        attached: true,
+        deleted: false,
+        features: '',
+        queue_size: 128,
+        queue: [],
+      },
+    );
+    assert.deepEqual(servers(), [String(shown.pid)]);
+    const queues = shown['queue'] as { index: number; state: string; requests: number; bytes_out: number }[];
+    assert.equal(queues.length, 2);
+    assert.ok((queues[0]?.bytes_out ?? 0) >= 8 * 1024 * 1024);
+    const { stdout } = await vdpa('vduse show');
+    assert.match(
+      stdout,
+      /^file0: server vdpa pid [0-9]+ type block backend file path \/tmp\/disk\.img .* state running /,
+    );
+    assert.match(stdout, /\n {2}queue: 0 state running requests [1-9]/);
+    await done('dev del file0');
+  });
+
+  test('a network device on a tap', async () => {
+    await done(`${ADD} net0 type net ifname vtap0 mac 02:00:00:00:00:01 mtu 1400`);
+    const shown = await show('net0');
+    assert.deepEqual([shown['ifname'], shown['mac'], shown['mtu']], ['vtap0', '02:00:00:00:00:01', 1400]);
+    const config = await vdpa('-j dev config show net0');
+    assert.match(config.stdout, /"mac":"02:00:00:00:00:01".*"mtu":1400/);
+    await done('vduse del net0');
+    assert.ok(!existsSync('/sys/class/net/vtap0'));
+  });
+
+  test('given to vhost at once', async () => {
+    await done(`${ADD} vh0 driver vhost`);
+    assert.ok(existsSync('/sys/bus/vdpa/drivers/vhost_vdpa/vh0'));
+    await done('dev del vh0');
+  });
+
+  test('an instance of another server is only attached, and deleted by its own tool', async () => {
+    await bash('truncate -s 16M /tmp/qsd.img');
+    const qsd = start(
+      'qemu-storage-daemon',
+      ...['--blockdev', 'driver=file,node-name=f,filename=/tmp/qsd.img', '--pidfile', '/tmp/qsd.pid'],
+      ...['--export', 'type=vduse-blk,id=e,node-name=f,name=qsd0,writable=on'],
+    );
+    await until('qemu serves', () => existsSync('/dev/vduse/qsd0'));
+    await until('it has its queues', async () => (await vdpa(`${ADD} qsd0`)).status === 0);
+    await done(`${ADD} ours0 size 16M`);
+    const [theirs, ours] = [await diskOf('qsd0'), await diskOf('ours0')];
+    await bash(`dd if=/dev/urandom of=${ours} bs=1M count=16 oflag=direct status=none`);
+    await bash(`dd if=${ours} of=${theirs} bs=64k iflag=direct oflag=direct status=none`);
+    await bash(`cmp ${ours} ${theirs}`);
+    assert.deepEqual(await show('qsd0'), { server: 'another program', attached: true });
+    const refused = await vdpa(`${ADD} qsd0 size 32M`);
+    assert.equal(refused.status, 1);
+    assert.match(refused.stderr, /"size" is of no use/);
+    // Each deleted by the other tool.
+    await detach('ours0');
+    await done('dev del qsd0');
+    const left = await show('ours0');
+    assert.deepEqual([left.attached, left.deleted, left.state], [false, true, 'idle']);
+    assert.deepEqual(await show('qsd0'), { server: 'another program', attached: false });
+    const busy = await vdpa('vduse del qsd0');
+    assert.equal(busy.status, 1);
+    assert.match(busy.stderr, /Device or resource busy/);
+    await done('vduse del ours0');
+    process.kill(Number(readFileSync('/tmp/qsd.pid', 'utf8')));
+    await qsd;
+    await until('its instance is gone', () => !existsSync('/dev/vduse/qsd0'));
+  });
+
+  test('deleted by another tool and added again', async () => {
+    await done(`${ADD} again0 size 16M`);
+    await sh(`mkfs.ext4 -q ${await diskOf('again0')}`);
+    await detach('again0');
+    await done(`${ADD} again0`);
+    await sh(`fsck.ext4 -fn ${await diskOf('again0')}`);
+    const { deleted, attached } = await show('again0');
+    assert.deepEqual({ deleted, attached }, { deleted: false, attached: true });
+    await done('dev del again0');
+  });
+
+  test('a server that was killed: its device waits, and goes on with another', async () => {
+    await bash('truncate -s 16M /tmp/killed.img');
+    await done(`${ADD} killed0 path /tmp/killed.img`);
+    const disk = await diskOf('killed0');
+    const { pid } = await show('killed0');
+    const writing = sh(`dd if=/dev/urandom of=${disk} bs=64k count=256 oflag=direct`);
+    assert.ok(pid);
+    process.kill(pid, 'SIGKILL');
+    await until('it is dead', () => servers().length === 0);
+    assert.deepEqual(await show('killed0'), { server: 'none', attached: true });
+    const again = start(VDPA, 'vduse', 'serve', 'name', 'killed0', 'path', '/tmp/killed.img');
+    await writing;
+    await bash(`cmp ${disk} /tmp/killed.img`);
+    await done('dev del killed0');
+    assert.equal((await again).status, 0);
+  });
+});
+
+describe('vdpa vduse serve', () => {
+  test('serves in the foreground, tells systemd, and ends in good order', async () => {
+    await bash('truncate -s 16M /tmp/fore.img');
+    const systemd = new NotifySocket('/tmp/notify');
+    const serving = start(
+      'env',
+      `NOTIFY_SOCKET=/tmp/notify`,
+      VDPA,
+      'vduse',
+      'serve',
+      'name',
+      'fore0',
+      'path',
+      '/tmp/fore.img',
+    );
+    const { pid, attached } = await until('it serves', async () => {
+      const shown = await show('fore0').catch(() => undefined);
+      return shown?.pid !== undefined && shown;
+    });
+    assert.equal(attached, false);
+    await done(`${ADD} fore0`);
+    const disk = await diskOf('fore0');
+    await bash(`dd if=/dev/urandom of=${disk} bs=1M count=16 oflag=direct status=none`);
+    await detach('fore0');
+    assert.ok(pid);
+    process.kill(pid, 'SIGTERM');
+    assert.deepEqual(await serving, { status: 0, stdout: '', stderr: '' });
+    assert.deepEqual(systemd.received(), ['READY=1\nSTATUS=Serving fore0', 'STOPPING=1']);
+    systemd.close();
+  });
+});
+
+describe('refused, with nothing left', () => {
+  for (const [what, line, message] of [
+    ['a file that is missing', `${ADD} e0 path /tmp/nosuch`, /^vdpa: open \/tmp\/nosuch: No such file or directory/],
+    ['a file that cannot be written', `${ADD} e0 path /tmp`, /^vdpa: open \/tmp: Is a directory/],
+    ['a size that is not whole blocks', `${ADD} e0 size 1000`, /^vdpa: The size, 1000 bytes, is not a multiple/],
+    ['a size that is none', `${ADD} e0 size 1X`, /"1X" is invalid size/],
+    ['a name that is too long', `${ADD} ${'n'.repeat(256)}`, /^vdpa: The name has 256 bytes/],
+    ['a name that is a path', `${ADD} ../e0`, /^vdpa: "\.\.\/e0" has a character/],
+    ['words of the other type', `${ADD} e0 ifname tap0`, /"ifname" is for devices of type net/],
+    ['a backend of the other type', `${ADD} e0 type net backend ram`, /has no backend "ram"/],
+    ['a path without a file', `${ADD} e0 backend file`, /needs the path/],
+    [
+      'words for a server elsewhere',
+      'dev add mgmtdev vdpasim_blk name e0 size 1M',
+      /"size" is for devices of mgmtdev vduse/,
+    ],
+    ['a driver that is not there', `${ADD} e0 driver nosuch`, /nosuch/],
+    ['a device that is not there', 'vduse del nosuch', /no VDUSE instance nosuch/],
+    ['showing what is not there', 'vduse show nosuch', /no VDUSE instance nosuch/],
+  ] as const) {
+    test(what, async () => {
+      const { status, stdout, stderr } = await vdpa(line);
+      assert.deepEqual([status, stdout], [1, '']);
+      assert.match(stderr, message);
+    });
+  }
+
+  test('a name of 255 bytes is taken', async () => {
+    const name = 'n'.repeat(255);
+    await done(`${ADD} ${name}`);
+    await diskOf(name);
+    await done(`dev del ${name}`);
+  });
+
+  test('a name that is taken', async () => {
+    await done(`${ADD} taken0`);
+    const { status, stderr } = await vdpa(`${ADD} taken0`);
+    assert.equal(status, 1);
+    assert.match(stderr, /kernel answers: File exists/);
+    const second = await vdpa('vduse serve name taken0');
+    assert.equal(second.status, 1);
+    assert.match(second.stderr, /has a server already/);
+    await done('dev del taken0');
+  });
+
+  test('no /dev/vduse/control', async () => {
+    const { status, stderr } = await start(
+      'unshare',
+      '-m',
+      'sh',
+      '-c',
+      `mount -t tmpfs none /dev/vduse && ${VDPA} ${ADD} e0`,
+    );
+    assert.equal(status, 1);
+    assert.match(stderr, /^vdpa: open \/dev\/vduse\/control: No such file or directory.*modprobe vduse/);
+  });
+
+  test('no permission', async () => {
+    const { status, stderr } = await start(
+      ...(['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups'] as const),
+      ...['--inh-caps=-all,+dac_read_search,+net_admin', '--ambient-caps=-all,+dac_read_search,+net_admin'],
+      ...['env', 'XDG_RUNTIME_DIR=/tmp', VDPA, ...`${ADD} e0`.split(' ')],
+    );
+    assert.equal(status, 1);
+    assert.match(stderr, /not this user's alone|Permission denied/);
+  });
+
+  test('a server that is killed before it is ready', async () => {
+    const adding = vdpa(`${ADD} killed1`);
+    await until('there is a server', () => {
+      const [pid] = servers();
+      if (pid === undefined) return false;
+      process.kill(Number(pid), 'SIGKILL');
+      return true;
+    });
+    const { status, stderr } = await adding;
+    assert.equal(status, 1);
+    assert.match(stderr, /^vdpa: the server ended by SIGKILL before it was ready/);
+    // What it has left is taken away as after any crash.
+    if (existsSync('/dev/vduse/killed1') || readdirSync('/run/vdpa/vduse').length > 0) await vdpa('vduse del killed1');
+  });
+});

@@ -1,0 +1,201 @@
+import '../support/kernel/inside.js';
+import assert from 'node:assert/strict';
+import { describe, test, type TestContext } from 'node:test';
+import * as blk from '../../src/virtio/block.js';
+import { blockConfigOffset } from '../../src/virtio/config-space.js';
+import type { BlockDeviceOptions } from '../../src/vduse/block-device.js';
+import { BlockServerProcess } from '../support/kernel/block-server-process.js';
+import { attach, bash, detach, giveToVhost } from '../support/kernel/vduse.js';
+import { BASE, MEMORY_BYTES, VhostBlock, type DriverOptions } from '../support/kernel/vhost-block.js';
+import { DriverMemory } from '../support/kernel/vhost-vdpa.js';
+
+const MIB = 1024 * 1024;
+const { VIRTIO_BLK_T_IN: IN, VIRTIO_BLK_T_OUT: OUT, VIRTIO_BLK_T_GET_ID: GET_ID, VIRTIO_BLK_S_OK: OK } = blk;
+/** VERSION_1 and ACCESS_PLATFORM: without these no device of VDUSE works. */
+const NEEDED = (1n << 32n) | (1n << 33n);
+
+/** What a test works with, and how it is taken away again. */
+interface Attached {
+  readonly server: BlockServerProcess;
+  readonly node: string;
+  /** Opens the node; it is closed when the test ends. */
+  readonly open: (options?: DriverOptions) => VhostBlock;
+}
+
+/** Serves a device in a process of its own, and gives it to vhost-vdpa. */
+async function attached(context: TestContext, options: Partial<BlockDeviceOptions> = {}): Promise<Attached> {
+  const server = await BlockServerProcess.start({ name: 'vhost0', storage: { backend: 'ram' }, ...options });
+  const drivers: VhostBlock[] = [];
+  context.after(async () => {
+    for (const driver of drivers) driver.close();
+    await detach('vhost0');
+    await server.stop();
+  });
+  await attach('vhost0');
+  const node = await giveToVhost('vhost0');
+  const open = (driverOptions?: DriverOptions): VhostBlock => {
+    const driver = new VhostBlock(node, driverOptions);
+    drivers.push(driver);
+    return driver;
+  };
+  return { server, node, open };
+}
+
+describe('a VDUSE device through vhost-vdpa', () => {
+  test('opens, negotiates, reads and writes on every queue', async (context) => {
+    const { server, open } = await attached(context, { queues: 4, threads: 2, serial: 'number 5' });
+    const driver = open({ queues: 4, features: (offered) => offered });
+    driver.start();
+    // A disk's first user is this machine, which looks for partitions.
+    const before = (await server.device('vhost0')).queues[0];
+    assert.ok(before);
+    const capacity = driver.vhost.config(blockConfigOffset.capacity, 8);
+    assert.equal(new DataView(capacity.buffer, capacity.byteOffset).getBigUint64(0, true), BigInt((64 * MIB) / 512));
+    for (let queue = 0; queue < 4; queue++) {
+      const data = new Uint8Array(8192).fill(queue + 1);
+      assert.equal(driver.request(OUT, queue * 16, data, queue), OK);
+      assert.equal(driver.request(IN, queue * 16, 8192, queue), OK);
+      assert.deepEqual(driver.data(8192), data);
+    }
+    assert.equal(driver.request(blk.VIRTIO_BLK_T_FLUSH, 0), OK);
+    assert.equal(driver.request(GET_ID, 0, 20), OK);
+    assert.equal(Buffer.from(driver.data(20)).toString(), 'number 5'.padEnd(20, '\0'));
+    const { queues, state } = await server.device('vhost0');
+    assert.equal(state, 'running');
+    assert.deepEqual(
+      queues.map(({ requests, bytesIn, bytesOut, errors }) => [requests, bytesIn, bytesOut, errors]),
+      [
+        [before.requests + 4, before.bytesIn + 8192 + 20, 8192, 0],
+        [2, 8192, 8192, 0],
+        [2, 8192, 8192, 0],
+        [2, 8192, 8192, 0],
+      ],
+    );
+  });
+
+  test('opened, reset and closed twenty times', async (context) => {
+    const { node } = await attached(context);
+    for (let round = 0; round < 20; round++) {
+      const driver = new VhostBlock(node);
+      driver.start();
+      assert.equal(driver.request(IN, 0, 4096), OK);
+      driver.start();
+      assert.equal(driver.request(IN, 0, 4096), OK);
+      driver.close();
+    }
+  });
+
+  test('refuses features that it did not offer, and a driver without those that it needs', async (context) => {
+    const { open } = await attached(context);
+    const { vhost } = open();
+    const agrees = (features: bigint): boolean => {
+      vhost.status = 0;
+      vhost.status = 3;
+      vhost.setFeatures(features);
+      vhost.status = 11;
+      return vhost.status === 11;
+    };
+    const offered = vhost.features();
+    assert.equal(agrees(offered), true);
+    assert.equal(agrees(offered | (1n << blk.VIRTIO_BLK_F_RO)), false);
+    assert.equal(agrees(offered & ~(1n << 32n)), false);
+    assert.equal(agrees(offered & ~(1n << 33n)), false);
+    assert.equal(agrees(NEEDED), true);
+  });
+
+  test('without event index, indirect tables and flush', async (context) => {
+    await bash('truncate -s 1M /tmp/through');
+    const { open } = await attached(context, { storage: { backend: 'file', path: '/tmp/through' } });
+    const driver = open({ features: () => NEEDED });
+    driver.start();
+    assert.equal(driver.request(OUT, 3, new Uint8Array(512).fill(0x61)), OK);
+    assert.equal(await bash('dd if=/tmp/through bs=512 skip=3 count=1 status=none | tr -d a | wc -c'), '0\n');
+  });
+
+  test('memory that moves while the device runs: what was mapped is not used any more', async (context) => {
+    const { open } = await attached(context);
+    const driver = open();
+    driver.start();
+    // The same rings and buffers at the same IOVAs, with other memory behind them.
+    const away = new DriverMemory(MEMORY_BYTES);
+    context.after(() => {
+      away.free();
+    });
+    for (let round = 0; round < 10; round++) {
+      assert.equal(driver.request(OUT, round, new Uint8Array(512).fill(round)), OK);
+      driver.vhost.unmap(BASE, MEMORY_BYTES);
+      away.u8.set(driver.memory.u8);
+      driver.memory.u8.fill(0xee);
+      driver.vhost.map(BASE, MEMORY_BYTES, away.address);
+      // What the device does now must be seen in the other memory, and nothing of it here.
+      const view = new DataView(away.buffer);
+      const { availableRing, usedRing, size, availableIndex } = driver.ring();
+      view.setUint16(driver.at(availableRing) + 4 + (availableIndex % size) * 2, 0, true);
+      const used = view.getUint16(driver.at(usedRing) + 2, true);
+      view.setUint16(driver.at(availableRing) + 2, (availableIndex + 1) & 0xffff, true);
+      driver.kick();
+      for (const end = performance.now() + 5000; view.getUint16(driver.at(usedRing) + 2, true) === used;) {
+        assert.ok(performance.now() < end, 'nothing comes back in the new memory');
+        driver.clearCall(0, 10);
+      }
+      assert.ok(driver.memory.u8.every((byte) => byte === 0xee));
+      // And back again.
+      driver.vhost.unmap(BASE, MEMORY_BYTES);
+      driver.memory.u8.set(away.u8);
+      driver.vhost.map(BASE, MEMORY_BYTES, driver.memory.address);
+      driver.ring().availableIndex = (availableIndex + 1) & 0xffff;
+      assert.ok(driver.used());
+      assert.equal(driver.request(IN, round, 512), OK);
+      assert.deepEqual(driver.data(512), new Uint8Array(512).fill(round));
+    }
+  });
+
+  test('suspends, and tells how far it has come', async (context) => {
+    const { server, open } = await attached(context);
+    const driver = open();
+    driver.start();
+    for (let count = 0; count < 5; count++) driver.request(IN, 0, 512);
+    driver.vhost.suspend();
+    assert.equal(driver.vhost.queueBase(0), 5);
+    assert.equal((await server.device('vhost0')).state, 'suspended');
+    driver.offer(0);
+    assert.equal(driver.used(0, 200), undefined);
+    driver.start();
+    assert.equal(driver.request(IN, 0, 512), OK);
+  });
+
+  test('a queue that is made ready late, and one that is taken away', async (context) => {
+    const { open } = await attached(context, { queues: 2 });
+    const driver = open({ queues: 2 });
+    driver.prepare();
+    driver.vhost.enable(1, false);
+    driver.vhost.status = 15;
+    assert.equal(driver.request(IN, 0, 512, 0), OK);
+    driver.vhost.enable(1, true);
+    assert.equal(driver.request(IN, 0, 512, 1), OK);
+    driver.vhost.enable(1, false);
+    driver.offer(0, 1);
+    assert.equal(driver.used(1, 200), undefined);
+    assert.equal(driver.request(IN, 0, 512, 0), OK);
+    driver.vhost.enable(1, true);
+    assert.ok(driver.used(1), 'what was offered meanwhile is not lost');
+  });
+
+  test('a driver that goes on where another one was', async (context) => {
+    const { open } = await attached(context);
+    const driver = open();
+    driver.start();
+    for (let count = 0; count < 5; count++) driver.request(IN, 0, 512);
+    driver.vhost.suspend();
+    const position = driver.vhost.queueBase(0);
+    const [ring] = driver.rings;
+    driver.prepare();
+    assert.ok(ring);
+    ring.setAvailableIndex(position);
+    ring.usedIndex = position;
+    driver.rings = [ring];
+    driver.vhost.setQueueBase(0, position);
+    driver.vhost.status = 15;
+    assert.equal(driver.request(IN, 0, 512), OK);
+  });
+});
