@@ -296,7 +296,6 @@ describe("each line gives what iproute2's gives", needsReference, () => {
         `${NET} foo0 mtu 67`,
       ]),
       `${BLOCK} foo0`,
-      'dev add mgmtdev vduse name foo0',
       `${NET} foo0 name foo1 mgmtdev vdpasim_blk`,
       `${NET} foo0 mac 02:00:00:00:00:01 mac 02:00:00:00:00:02`,
       'dev add mgmtdev /vdpasim_net name foo0',
