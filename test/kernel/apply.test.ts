@@ -9,6 +9,7 @@ import { readActualDevices } from '../../src/host/state/actual.js';
 import { planChanges } from '../../src/host/state/plan.js';
 import { readWantedState } from '../../src/host/state/wanted.js';
 import { json, output, vdpa } from '../support/command-line.js';
+import { checkDocument, checkOutput } from '../support/output-schemas.js';
 
 const file = '/tmp/state.json';
 
@@ -53,6 +54,9 @@ test('what is saved comes again after all is gone, drivers and block devices too
   writeFileSync(file, saved);
   assert.match(await output(`restore ${file}`), /\n3 changes made\.\n$/);
   assert.equal(await output('save'), saved);
+  const compact = await output('-j save');
+  checkOutput('save', compact);
+  assert.deepEqual(JSON.parse(compact), JSON.parse(saved));
   assert.equal(await output('-d dev config show'), before);
   assert.equal(await output(`restore ${file}`), 'Nothing to change.\n');
 });
@@ -62,6 +66,7 @@ test('a dry run shows the plan and does nothing of it', async () => {
   write([{ name: 'new0', mgmtdev: 'vdpasim_net' }]);
   assert.equal(await output(`apply ${file} dry_run prune`), '- old0\n+ new0 mgmtdev vdpasim_net\n2 changes to make.\n');
   assert.deepEqual(await names(), ['old0']);
+  checkDocument('apply', await json(`apply ${file} dry_run prune`));
   assert.deepEqual(await json(`apply ${file} dry_run`), {
     changed: true,
     dry_run: true,
@@ -82,6 +87,7 @@ test('a failure half-way tells what was done, and saying it again goes on', asyn
   // This process is the holder, whom it does not name; the kernel says it all the same.
   assert.match(stderr, /^vdpa: delete used0: Device or resource busy/);
   assert.equal(status, 1);
+  checkOutput('apply', stdout);
   const told = JSON.parse(stdout) as { changed: boolean; changes: { name: string; outcome: string }[]; error: string };
   assert.equal(told.changed, true);
   assert.deepEqual(
