@@ -77,10 +77,11 @@ export const canUseArchive = (): boolean => ['apt-get', 'apt-cache', 'dpkg'].eve
 /** The mirror that the machine itself uses, so that a lab works where only that one can be reached. */
 async function mirror(security: boolean): Promise<string> {
   const wanted = security ? 'debian-security' : 'debian';
-  const format = ['--format', '$(REPO_URI)', 'Created-By: Packages', 'Origin: Debian'];
-  const output = await runProgram('apt-get', ['indextargets', ...format]).catch(() => '');
+  const format = ['--format', '$(REPO_URI)', 'Created-By: Packages'];
+  const output = await runProgram('apt-get', ['indextargets', ...format]);
   const own = output.split('\n').find((uri) => new RegExp(`^https?:.*/${wanted}/?$`).test(uri));
-  return own ?? `http://deb.debian.org/${wanted}/`;
+  if (own === undefined) throw new LabError(`this machine's apt sources name no mirror of ${wanted}`);
+  return own;
 }
 
 /** Compares versions of the form N.M by their numbers. */
