@@ -77,11 +77,21 @@ export const canUseArchive = (): boolean => ['apt-get', 'apt-cache', 'dpkg'].eve
 /** The mirror that the machine itself uses, so that a lab works where only that one can be reached. */
 async function mirror(security: boolean): Promise<string> {
   const wanted = security ? 'debian-security' : 'debian';
-  const format = ['--format', '$(REPO_URI)', 'Created-By: Packages'];
-  const output = await runProgram('apt-get', ['indextargets', ...format]);
-  const own = output.split('\n').find((uri) => new RegExp(`^https?:.*/${wanted}/?$`).test(uri));
+  const isWanted = new RegExp(`^https?:.*/${wanted}/?$`);
+  const find = async (): Promise<string | undefined> => (await sources()).find((uri) => isWanted.test(uri));
+  let own = await find();
+  if (own === undefined && isRoot()) {
+    // apt knows its sources only once it has read them, which a fresh machine has not.
+    await runProgram('apt-get', ['-q', 'update'], { label: 'apt-get update' });
+    own = await find();
+  }
   if (own === undefined) throw new LabError(`this machine's apt sources name no mirror of ${wanted}`);
   return own;
+}
+
+async function sources(): Promise<string[]> {
+  const format = ['--format', '$(REPO_URI)', 'Created-By: Packages'];
+  return (await runProgram('apt-get', ['indextargets', ...format])).split('\n');
 }
 
 /** Compares versions of the form N.M by their numbers. */
