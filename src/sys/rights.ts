@@ -1,0 +1,84 @@
+/**
+ * Giving rights up for good: another user, without capabilities and without a way to get any. See credentials(7),
+ * capabilities(7), prctl(2).
+ */
+import { readdirSync, readFileSync } from 'node:fs';
+import { checked, libc } from './libc.js';
+import { viewMemory } from './memory.js';
+
+const PR_SET_PDEATHSIG = 1;
+const PR_SET_NO_NEW_PRIVS = 38;
+const SIGTERM = 15;
+
+const prctl: (option: number, a: number, b: number, c: number, d: number) => number = libc.func(
+  'int prctl(int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d)',
+);
+/** The C library does it for all threads. */
+const initgroups: (user: string, group: number) => number = libc.func(
+  'int initgroups(const char *user, unsigned int group)',
+);
+const getpwnam: (name: string) => number = libc.func('uintptr_t getpwnam(const char *name)');
+
+/** struct passwd: two pointers, then these two. */
+const PASSWD_IDS = 16;
+
+/** Rights cannot be given up as they were asked to be. */
+export class RightsError extends Error {
+  override readonly name = 'RightsError';
+}
+
+/**
+ * no_new_privs for the calling thread and for what it starts from now on: no program gives more rights any more.
+ * @throws SystemError
+ */
+export function forbidNewPrivileges(): void {
+  checked('forbid new privileges', prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
+}
+
+/** Lets the calling process be told to end when the one that has started it is gone. @throws SystemError */
+export function endWithParent(): void {
+  checked('end with the process that has started this one', prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0));
+}
+
+/**
+ * Looks a user up.
+ * @throws RightsError where there is none of that name, or where it is root again
+ */
+export function findUser(name: string): { readonly uid: number; readonly gid: number } {
+  const entry = name.includes('\0') ? 0 : getpwnam(name);
+  if (entry === 0) throw new RightsError(`There is no user ${JSON.stringify(name)}`);
+  const [uid = 0, gid = 0] = new Uint32Array(viewMemory(entry + PASSWD_IDS, 8));
+  if (uid === 0) throw new RightsError(`The user ${name} is root: there is nothing to give up`);
+  return { uid, gid };
+}
+
+/**
+ * Becomes a user, with its groups and nothing of what this process may do otherwise: all of its threads. Only root can.
+ * @throws RightsError, Error
+ */
+export function becomeUser(name: string): void {
+  const { uid, gid } = findUser(name);
+  checked(`take the groups of ${name}`, initgroups(name, gid));
+  process.setgid?.(gid);
+  // The kernel takes the capabilities away with it.
+  process.setuid?.(uid);
+  checkThreads(uid, gid);
+}
+
+/** Sees that no thread has kept anything. */
+function checkThreads(uid: number, gid: number): void {
+  for (const thread of readdirSync('/proc/self/task')) {
+    const status = readFileSync(`/proc/self/task/${thread}/status`, 'utf8');
+    const field = (key: string): string => new RegExp(`^${key}:\\s*(.*)$`, 'm').exec(status)?.[1] ?? '';
+    const isAll = (key: string, id: number): boolean =>
+      field(key)
+        .split(/\s+/)
+        .every((word) => Number(word) === id);
+    const kept = ['CapInh', 'CapPrm', 'CapEff', 'CapAmb'].filter((key) => !/^0+$/.test(field(key)));
+    if (!isAll('Uid', uid) || !isAll('Gid', gid) || kept.length > 0 || field('NoNewPrivs') !== '1') {
+      throw new RightsError(
+        `A thread has kept rights: ${['Uid', 'Gid', ...kept, 'NoNewPrivs'].map((key) => `${key} ${field(key)}`).join(', ')}`,
+      );
+    }
+  }
+}
