@@ -15,10 +15,14 @@ const read = (page: string): string => readFileSync(join(checkoutRoot, 'man', pa
 
 for (const page of pages) {
   test(`mandoc finds nothing to say about ${page}`, needs('mandoc'), () => {
-    const { status, stdout } = spawnSync('mandoc', ['-T', 'lint', join(checkoutRoot, 'man', page)], {
-      encoding: 'utf8',
-    });
-    assert.deepEqual([stdout, status], ['', 0]);
+    const { stdout } = spawnSync('mandoc', ['-T', 'lint', join(checkoutRoot, 'man', page)], { encoding: 'utf8' });
+    // It looks for the other pages where they are installed.
+    const complaints = stdout.split('\n').filter((line) => !line.includes('referenced manual not found: Xr vdpa'));
+    assert.equal(complaints.join('\n'), '');
+  });
+
+  test(`${page} refers to pages that there are`, () => {
+    for (const [, name] of read(page).matchAll(/^\.Xr (\S+) 8/gm)) assert.ok(pages.includes(`${name ?? ''}.8`), name);
   });
 }
 
@@ -102,9 +106,11 @@ test('vdpa.8 tells of every option and object', () => {
   }
 });
 
-test('vdpa-dev.8 tells of every argument of dev add', () => {
-  const page = read('vdpa-dev.8');
+test('vdpa-dev.8 tells of every argument of dev add, and vdpa-vduse.8 of those for servers', () => {
+  const text = ['vdpa-dev.8', 'vdpa-vduse.8']
+    .map((page) => read(page).replace(/^[^]*^\.Sh DESCRIPTION$/m, ''))
+    .join('');
   for (const keyword of Object.keys(DevAdd.keywords)) {
-    assert.match(page, new RegExp(`^\\.(It |It Cm dev add )?Cm ${keyword} |^\\.It .*Cm ${keyword}( |$)`, 'm'), keyword);
+    assert.match(text, new RegExp(`^\\.(It )?Cm (dev add )?${keyword}( |$)`, 'm'), keyword);
   }
 });
