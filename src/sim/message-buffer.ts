@@ -110,12 +110,11 @@ export class MessageBuffer {
     return start + attributeHeaderLength;
   }
 
-  /** Makes `length` bytes, padded to 4, part of the buffer, zeroed, and says where they start. */
+  /** Makes `length` bytes, padded to 4, part of the buffer, and says where they start. They are zero. */
   #grow(length: number): number {
     const start = this.#length;
     if (align(length) > this.room) throw new NoRoomError('no room in the datagram');
     this.#length += align(length);
-    this.#bytes.fill(0, start, this.#length);
     return start;
   }
 
@@ -123,6 +122,8 @@ export class MessageBuffer {
     try {
       write();
     } catch (error) {
+      // What is not written yet is zero, padding among it.
+      this.#bytes.fill(0, start, this.#length);
       this.#length = start;
       throw error;
     }

@@ -5,15 +5,17 @@ import { macFor, netIdentity } from '../vduse/net-identity.js';
 import { checkQueueSize } from '../vduse/negotiation.js';
 import { SECTOR_SIZE } from '../virtio/block.js';
 import { Simulation } from './simulation.js';
+import { createInstance, destroyInstance, isAttached } from './vduse-instance.js';
 
 /** A block device has 64 MiB where nothing else is said. */
 export const usualSize = 64 * 1024 * 1024;
 
 /**
- * Attaches a VDUSE device to a simulated machine as `dev add` does on a real one: with a server of the tool's own behind
- * it, unless there is one already. Nothing of this machine is touched: no file is opened, no interface made.
+ * Attaches a VDUSE device to a simulated machine as `dev add` does on a real one: where there is no instance of its name,
+ * as if a server of the tool's own had been started, one is made first, and destroyed where attaching it fails. Nothing of
+ * this machine is touched: no file is opened, no interface made.
  * @param environment names the machine
- * @param attach sends the request to the kernel; is told whether a server was made for it
+ * @param attach sends the request to the kernel; is told whether an instance was made for it
  * @throws DeviceNameError, DeviceOptionError; SystemError where the instance cannot be made; SimulationError; whatever
  *   `attach` throws
  */
@@ -22,8 +24,30 @@ export async function attachSimulatedServer(
   device: ServedDevice,
   attach: (isNew: boolean) => Promise<void>,
 ): Promise<void> {
+  const simulation = new Simulation(environment);
+  const { store } = simulation;
+  const { name } = device;
+  // Only root may make instances; others are told so by the kernel.
+  if (!simulation.isRoot || store.read().vduse.some((instance) => instance.name === name)) {
+    await attach(false);
+    return;
+  }
   const identity = device.type === 'block' ? identityOfBlock(device) : identityOfNet(device);
-  await new Simulation(environment).attachServed(device.name, identity, attach);
+  await store.prepare();
+  store.update((state) => {
+    createInstance(state, name, identity, true);
+  });
+  try {
+    await attach(true);
+  } catch (error) {
+    store.update((state) => {
+      // The kernel may have answered too late, and yet have attached it.
+      if (!isAttached(state, name)) destroyInstance(state, name);
+    });
+    throw error;
+  } finally {
+    store.close();
+  }
 }
 
 /** What a driver sees of a block device that is served. */

@@ -1,7 +1,6 @@
 /** The simulated machine that the environment names: the way in for the command line. */
 import { homedir } from 'node:os';
 import { isAbsolute, join, resolve } from 'node:path';
-import type { DeviceIdentity } from '../vduse/control.js';
 import { SimulationError } from './error.js';
 import type { Fault } from './faults.js';
 import { SimulatedKernel } from './kernel.js';
@@ -9,7 +8,6 @@ import { FileStore } from './state-file.js';
 import { bootedState } from './state.js';
 import type { MachineState } from './state.js';
 import { SimulatedTransport } from './transport.js';
-import { createInstance, destroyInstance, isAttached } from './vduse-instance.js';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -41,34 +39,9 @@ export class Simulation {
     this.store.close();
   }
 
-  /**
-   * Attaches a VDUSE device as if a server had been started for it: where there is no instance of the name, one is
-   * made first, and destroyed where attaching it fails.
-   * @throws DeviceNameError; SystemError where the instance cannot be made; SimulationError; whatever `attach` throws
-   */
-  async attachServed(name: string, identity: DeviceIdentity, attach: (isNew: boolean) => Promise<void>): Promise<void> {
-    const uid = readUid(this.#environment['VDPA_SIM_UID']) ?? this.store.read().machine.uid;
-    const exists = this.store.read().vduse.some((instance) => instance.name === name);
-    // Only root may make instances; others are told so by the kernel.
-    if (exists || uid !== 0) {
-      await attach(false);
-      return;
-    }
-    await this.store.prepare();
-    this.store.update((state) => {
-      createInstance(state, name, identity, true);
-    });
-    try {
-      await attach(true);
-    } catch (error) {
-      this.store.update((state) => {
-        // The kernel may have answered too late, and yet have attached it.
-        if (!isAttached(state, name)) destroyInstance(state, name);
-      });
-      throw error;
-    } finally {
-      this.store.close();
-    }
+  /** Whether the tool runs there as root. @throws SimulationError */
+  get isRoot(): boolean {
+    return (readUid(this.#environment['VDPA_SIM_UID']) ?? this.store.read().machine.uid) === 0;
   }
 
   /** A netlink socket of the machine. @throws SimulationError where the environment or the state cannot be understood */
