@@ -4,6 +4,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { afterEach, describe, test } from 'node:test';
 import { checked, close } from '../../src/sys/libc.js';
 import { bind, MSG_DONTWAIT, recvfrom, socket } from '../../src/sys/socket.js';
+import { checkOutput } from '../support/output-schemas.js';
 import { bash, detach, diskOf, mountPoint, sh, start, until } from '../support/kernel/vduse.js';
 
 const VDPA = '/run/bin/vdpa';
@@ -29,6 +30,7 @@ interface Shown {
 async function show(name: string): Promise<Shown> {
   const { status, stdout, stderr } = await vdpa(`-j vduse show ${name}`);
   assert.equal(status, 0, stderr);
+  checkOutput('vduse-show', stdout);
   const shown = (JSON.parse(stdout) as { vduse: Record<string, Shown> }).vduse[name];
   assert.ok(shown);
   return shown;

@@ -40,7 +40,17 @@ export function commandWords(branch: Branch = tree, words: readonly string[] = [
 }
 
 /** Commands that print `{}`. */
-const silent = ['dev add', 'dev del', 'dev set', 'dev bind', 'dev unbind', 'sim init', 'sim reset'];
+const silent = [
+  'dev add',
+  'dev del',
+  'dev set',
+  'dev bind',
+  'dev unbind',
+  'sim init',
+  'sim reset',
+  'vduse serve',
+  'vduse del',
+];
 
 /** The schema of what a command prints. */
 export function schemaOf(command: string): string {

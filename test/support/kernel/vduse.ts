@@ -50,7 +50,7 @@ type Pending<Result> = Result | undefined | false;
 export async function until<Result>(
   what: string,
   check: () => Pending<Result> | Promise<Pending<Result>>,
-  limitMs = 10_000,
+  limitMs = 60_000,
 ): Promise<Result> {
   const end = performance.now() + limitMs;
   for (;;) {
