@@ -1,9 +1,9 @@
 import '../support/kernel/inside.js';
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { closeSync, existsSync, mkdirSync, openSync, rmSync, writeFileSync } from 'node:fs';
 import { afterEach, test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { json, output, vdpa } from '../support/command-line.js';
 
 afterEach(async () => {
@@ -63,8 +63,8 @@ test('a node that is open keeps its device, unless it is forced', async () => {
     assert.match(stderr, new RegExp(`process ${holder.pid} \\(sleep\\) has /dev/vhost-vdpa-0 open`));
   }
   assert.match(await output('-d dev show foo0'), /driver vhost_vdpa/);
-  setTimeout(() => holder.kill(), 0);
-  await sleep(100);
+  holder.kill();
+  await once(holder, 'close');
   await output('dev bind foo0 driver virtio');
 });
 

@@ -8,6 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { VdpaMonitor } from '../../src/host/monitor.js';
 import { VdpaClient } from '../../src/vdpa/client.js';
 import { output } from '../support/command-line.js';
+import { until } from '../support/kernel/vduse.js';
 
 /** How many sockets of this machine listen to kernel events: proc(5), /proc/net/netlink, protocol 15, group 1. */
 const listeners = (): number =>
@@ -22,16 +23,13 @@ async function start(
   let text = '';
   monitor.stdout.setEncoding('utf8').on('data', (part: string) => (text += part));
   while (listeners() === before) await sleep(10);
-  await sleep(200); // From its socket to its first look at the bus.
+  await sleep(1000); // From its socket to its first look at the bus, of which nothing tells.
   return { monitor, text: () => text };
 }
 
-/** Ends a monitor when its output has come to rest. */
-async function finish({ monitor, text }: Awaited<ReturnType<typeof start>>): Promise<string> {
-  for (let length = -1; length !== text().length;) {
-    length = text().length;
-    await sleep(500);
-  }
+/** Ends a monitor when it has told what comes last, and gives all that it told. */
+async function finish({ monitor, text }: Awaited<ReturnType<typeof start>>, last: RegExp): Promise<string> {
+  await until('the last event is told', () => last.test(text()));
   monitor.kill();
   await new Promise((resolve) => monitor.once('close', resolve));
   return text();
@@ -45,7 +43,7 @@ test('a thousand devices made and deleted: not one event is missed', async () =>
     await client.deleteDevice(`pair${index}`);
   }
   await client.close();
-  const lines = (await finish(monitor)).trimEnd().split('\n');
+  const lines = (await finish(monitor, /"pair999".*"removed"|"removed".*"pair999"/)).trimEnd().split('\n');
   const events = lines.map((line) => JSON.parse(line) as { dev: string; event: string });
   for (const kind of ['added', 'bound', 'unbound', 'removed']) {
     assert.deepEqual(
@@ -63,7 +61,7 @@ test('text, with the time before each event', async () => {
   await output('dev bind blk0 driver vhost');
   await output('dev del blk0');
   const time = /^Timestamp: \w{3} \w{3} [ \d]\d \d\d:\d\d:\d\d \d{4} \d+ usec$/;
-  const lines = (await finish(monitor)).trimEnd().split('\n');
+  const lines = (await finish(monitor, /dev blk0: removed\n/)).trimEnd().split('\n');
   assert.ok(lines.every((line, index) => index % 2 === 1 || time.test(line)));
   assert.deepEqual(
     lines.filter((_, index) => index % 2 === 1),
@@ -83,16 +81,16 @@ test('text, with the time before each event', async () => {
 test('from the library, beside other work of the same thread', async () => {
   const client = await VdpaClient.open();
   const monitor = await VdpaMonitor.open({ client, object: 'dev' });
+  const seen: string[] = [];
   const events = (async () => {
-    const seen: string[] = [];
     for await (const { event } of monitor) seen.push(event);
-    return seen;
   })();
-  await sleep(300);
+  await sleep(1000);
   await client.addDevice({ name: 'lib0', managementDevice: { name: 'vdpasim_net' } });
   await client.deleteDevice('lib0');
-  await sleep(500);
+  await until('the last event is told', () => seen.includes('removed'));
   await monitor.close();
-  assert.deepEqual(await events, ['added', 'changed', 'bound', 'changed', 'unbound', 'removed']);
+  await events;
+  assert.deepEqual(seen, ['added', 'changed', 'bound', 'changed', 'unbound', 'removed']);
   await client.close();
 });

@@ -33,6 +33,9 @@ async function lowerDisk(context: TestContext): Promise<{ readonly path: string;
   return { path, disk: await diskOf('lower') };
 }
 
+/** Long enough for a server, which measures its file once a second, to have done so. Nothing tells when it has. */
+const MEASURED_MS = 4000;
+
 test('EIO of the backend: an I/O error to the driver, counted, and service goes on', async (context) => {
   const { path, disk: lower } = await lowerDisk(context);
   const { disk, server } = await blockDevice(context, { name: 'upper', storage: { backend: 'file', path: lower } });
@@ -70,7 +73,7 @@ test('file truncated underneath: an I/O error for what is gone, counted, and ser
   truncateSync(path, 8 * MIB);
   assert.equal(await dd(`if=${disk}`, 'of=/dev/null', 'skip=3000', 'count=1', 'iflag=direct'), false);
   assert.ok(errorsOf(server) > 0);
-  await sleep(1200); // The server measures the file once a second.
+  await sleep(MEASURED_MS);
   assert.equal(await dd('if=/dev/zero', `of=${disk}`, 'seek=3000', 'count=1', 'oflag=direct'), false);
   assert.equal(statSync(path).size, 8 * MIB);
   assert.ok(await dd('if=/dev/zero', `of=${disk}`, 'seek=1000', 'count=1', 'oflag=direct', 'conv=fsync'));
@@ -94,12 +97,12 @@ test('FLUSH that failed: reported, and every one after it too', async (context) 
     dd('if=/dev/zero', `of=${disk}`, 'seek=2048', 'count=4', 'oflag=direct', 'conv=fsync,notrunc');
   assert.ok(await write());
   truncateSync(path, 4 * MIB);
-  await sleep(1200);
+  await sleep(MEASURED_MS);
   assert.equal(await write(), false);
   assert.ok(errorsOf(server) > 0);
   // The disk below is whole again. What was lost is not: whoever flushes must not hear that all is well.
   truncateSync(path, 16 * MIB);
-  await sleep(1200);
+  await sleep(MEASURED_MS);
   assert.ok(await dd('if=/dev/zero', `of=${lower}`, 'seek=2048', 'count=4', 'oflag=direct', 'conv=fsync,notrunc'));
   assert.equal(await write(), false);
   assert.ok(await dd(`if=${disk}`, 'of=/dev/null', 'count=16', 'iflag=direct'));
