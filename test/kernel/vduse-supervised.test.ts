@@ -22,9 +22,7 @@ async function serverOf(name: string): Promise<{ readonly pid: number; readonly 
 }
 
 /** What /proc says of each thread of a process. */
-function threads(
-  pid: number,
-): {
+function threads(pid: number): {
   readonly uid: string;
   readonly gid: string;
   readonly groups: string;
