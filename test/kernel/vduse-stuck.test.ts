@@ -48,7 +48,7 @@ test('a backend stuck in I/O holds up no control message, and touches no memory 
     driver.start();
   });
   assert.ok(first < KERNEL_PATIENCE_MS / 2, `the first message took ${first} ms`);
-  assert.ok(second < 2000, `those after it took ${second} ms`);
+  assert.ok(second < 8000, `those after it took ${second} ms`);
 
   // The disk answers at last. What was asked for before the reset must not come to the driver now.
   const before = driver.memory.u8.slice();

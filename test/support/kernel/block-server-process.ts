@@ -15,7 +15,7 @@ export type FromServer =
   | { readonly type: 'broken'; readonly name: string; readonly queue: number; readonly reason: string }
   | { readonly type: 'status'; readonly rss: number; readonly devices: readonly ServerStatus[] };
 
-const PATIENCE_MS = 20_000;
+const PATIENCE_MS = 60_000;
 
 /** A process that serves block devices, for tests that block or end it; see block-server.ts. */
 export class BlockServerProcess {

@@ -128,7 +128,7 @@ export class VhostBlock {
   }
 
   /** The next chain that is given back; undefined where none is within the time. Blocks the thread. */
-  used(queue = 0, timeoutMs = 5000): { head: number; written: number } | undefined {
+  used(queue = 0, timeoutMs = 20_000): { head: number; written: number } | undefined {
     const end = performance.now() + timeoutMs;
     const ring = this.ring(queue);
     for (;;) {
