@@ -310,6 +310,13 @@ describe('what iproute2 has not', () => {
     await startFrom(['dev add mgmtdev vdpasim_net name foo1 device_features MAC,version_1,bit_33']);
     assert.match(await output('dev features show foo1'), /^ {2}device_features MAC VERSION_1 ACCESS_PLATFORM$/m);
   });
+  rowWith('A VDUSE device that no server has made', async (told) => {
+    await startFrom([]);
+    expectCell(told.theirs, reference(argvOf(told)));
+    assert.deepEqual(await ours(argvOf(told)), { status: statusIn(told.ours), stdout: '', stderr: '' });
+    assert.match(await output('dev show foo1'), /^foo1: type block mgmtdev vduse /);
+    await startFrom([]);
+  });
   rowWith('More commands', async (told) => {
     expectCell(told.theirs, reference(argvOf(told)));
     assert.notEqual((await ours(argvOf(told))).stdout, '');
