@@ -55,7 +55,9 @@ export function ensureBuilt() {
   const outputs = ['build/lab/main.js', 'bin/vdpa.js'].map((file) => join(root, file));
   const oldestOutput = outputs.every(existsSync) ? Math.min(...outputs.map((file) => statSync(file).mtimeMs)) : 0;
   if (
-    ['src', 'test', 'lab', 'bench', 'schemas', 'scripts', 'node_modules/esbuild'].some((folder) => newest(folder) > oldestOutput)
+    ['src', 'test', 'lab', 'bench', 'schemas', 'scripts', 'node_modules/esbuild'].some(
+      (folder) => newest(folder) > oldestOutput,
+    )
   )
     build();
 }
