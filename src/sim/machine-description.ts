@@ -17,7 +17,8 @@ import type {
   SoftwareManagementDevice,
   VduseInstance,
 } from './state.js';
-import { identityOfBlock, identityOfNet, usualSize } from './served-device.js';
+import { DEFAULT_SIZE } from '../vduse/device-options.js';
+import { identityOfBlock, identityOfNet } from './served-device.js';
 import { toInstance } from './vduse-instance.js';
 
 interface ManagementDescription {
@@ -138,7 +139,7 @@ function hardwarePart(
     max_devices: description.max_devices ?? 1,
     mac: (description.mac ?? '00:00:00:00:00:00').toLowerCase(),
     mtu: description.mtu ?? 1500,
-    capacity: description.capacity ?? usualSize / SECTOR_SIZE,
+    capacity: description.capacity ?? DEFAULT_SIZE / SECTOR_SIZE,
     ...(vstats && { vstats }),
   };
 }

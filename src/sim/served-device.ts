@@ -2,13 +2,10 @@ import type { BlockServed, NetServed, ServedDevice } from '../vduse/service/serv
 import { blockIdentity, blockLimits } from '../vduse/block-identity.js';
 import type { DeviceIdentity } from '../vduse/control.js';
 import { macFor, netIdentity } from '../vduse/net-identity.js';
-import { checkQueueSize } from '../vduse/negotiation.js';
-import { SECTOR_SIZE } from '../virtio/block.js';
+import { checkBlockOptions, checkNetOptions, checkSize, DEFAULT_SIZE } from '../vduse/device-options.js';
+import { netBackendOf, storageOf } from '../vduse/service/backend-choice.js';
 import { Simulation } from './simulation.js';
 import { createInstance, destroyInstance, isAttached } from './vduse-instance.js';
-
-/** A block device has 64 MiB where nothing else is said. */
-export const usualSize = 64 * 1024 * 1024;
 
 /**
  * Attaches a VDUSE device to a simulated machine as `dev add` does on a real one: where there is no instance of its name,
@@ -50,18 +47,19 @@ export async function attachSimulatedServer(
   }
 }
 
-/** What a driver sees of a block device that is served. */
+/** What a driver sees of a block device that is served. @throws DeviceOptionError */
 export function identityOfBlock(device: BlockServed): DeviceIdentity {
-  const { size = usualSize, readonly = false, blockSize = 512, queues = 1, queueSize = 256, serial = '' } = device;
-  checkQueueSize(queueSize);
-  const wholeSectors = size - (size % SECTOR_SIZE);
-  return blockIdentity({ limits: blockLimits({ size: wholeSectors, readonly }, serial), blockSize, queues, queueSize });
+  const { readonly = false, blockSize = 512, queues = 1, queueSize = 256, serial = '' } = device;
+  checkBlockOptions({ queues, queueSize, serial });
+  const { size = DEFAULT_SIZE } = storageOf(device, device.restart === true);
+  checkSize(size, blockSize);
+  return blockIdentity({ limits: blockLimits({ size, readonly }, serial), blockSize, queues, queueSize });
 }
 
-/** What a driver sees of a network device that is served. */
+/** What a driver sees of a network device that is served. @throws DeviceOptionError */
 export function identityOfNet(device: NetServed): DeviceIdentity {
-  const { name, mac = macFor(name), mtu, queues = 1, queueSize = 256, backend, ifname } = device;
-  checkQueueSize(queueSize);
-  const offloads = (backend ?? (ifname === undefined ? 'loopback' : 'tap')) === 'tap';
-  return netIdentity({ mac, mtu, pairs: queues, queueSize, offloads });
+  const { name, mac = macFor(name), mtu, queues: pairs = 1, queueSize = 256 } = device;
+  const backend = netBackendOf(device);
+  checkNetOptions({ pairs, queueSize, mac, mtu });
+  return netIdentity({ mac, mtu, pairs, queueSize, offloads: backend.type === 'tap' });
 }

@@ -3,9 +3,8 @@ import { blockConfigOffset } from '../virtio/config-space.js';
 import { blockIdentity, blockLimits, capacityField } from './block-identity.js';
 import type { BlockModuleOptions } from './block-module.js';
 import { Storage, type StorageOptions } from './block-storage.js';
-import { DeviceOptionError } from './device-option-error.js';
+import { checkBlockOptions } from './device-options.js';
 import { moduleUrl } from './module-url.js';
-import { checkQueueSize } from './negotiation.js';
 import { VduseServer } from './server.js';
 
 /** A block device of VDUSE. */
@@ -36,11 +35,8 @@ const MEASURE_MS = 1000;
  */
 export async function serveBlockDevice(options: BlockDeviceOptions): Promise<VduseServer> {
   const { queues = 1, queueSize = 256, blockSize = 512 } = options;
-  if (!Number.isInteger(queues) || queues < 1 || queues > 256) {
-    throw new DeviceOptionError(`A block device has 1 to 256 queues, not ${queues}`);
-  }
-  checkQueueSize(queueSize);
-  const serial = checkSerial(options.serial ?? options.name.slice(0, blk.VIRTIO_BLK_ID_BYTES));
+  const serial = options.serial ?? options.name.slice(0, blk.VIRTIO_BLK_ID_BYTES);
+  checkBlockOptions({ queues, queueSize, serial });
   const storage = Storage.open(options.storage, blockSize, options.readonly === true);
   try {
     const limits = blockLimits(storage, serial);
@@ -63,13 +59,6 @@ export async function serveBlockDevice(options: BlockDeviceOptions): Promise<Vdu
     storage.close();
     throw error;
   }
-}
-
-function checkSerial(serial: string): string {
-  if (Buffer.byteLength(serial) > blk.VIRTIO_BLK_ID_BYTES) {
-    throw new DeviceOptionError(`The serial number "${serial}" has more than ${blk.VIRTIO_BLK_ID_BYTES} bytes`);
-  }
-  return serial;
 }
 
 /** Tells the driver when the file has grown, and the data threads when there is less of it. */

@@ -7,6 +7,7 @@ import { checked, close } from '../sys/libc.js';
 import { SECTOR_SIZE } from '../virtio/block.js';
 import type { BackendOptions } from './block-module.js';
 import { DeviceOptionError } from './device-option-error.js';
+import { checkSize, DEFAULT_SIZE } from './device-options.js';
 import { O_NONBLOCK, O_RDONLY, O_RDWR, openFile } from './open.js';
 
 /** Where the data of a block device is. */
@@ -19,9 +20,6 @@ export type StorageOptions =
   | { readonly backend: 'null'; readonly size?: number }
   /** Where a module says, see `CreateBlockBackend`. */
   | { readonly backend: 'module'; readonly module: string; readonly options?: unknown; readonly size: number };
-
-/** 64 MiB. */
-export const DEFAULT_SIZE = 64 * 1024 * 1024;
 
 /** _IOR(0x12, 114, size_t), from linux/fs.h: the size of a block device in bytes. */
 const BLKGETSIZE64 = ior(0x12, 114, 8);
@@ -95,13 +93,6 @@ export class Storage {
 
   close(): void {
     if (this.#fd !== undefined) close(this.#fd);
-  }
-}
-
-function checkSize(size: number, blockSize: number): void {
-  if (!Number.isSafeInteger(size) || size <= 0) throw new DeviceOptionError(`${size} bytes are no size of a disk`);
-  if (size % blockSize !== 0) {
-    throw new DeviceOptionError(`The size, ${size} bytes, is not a multiple of the block size, ${blockSize}`);
   }
 }
 

@@ -1,8 +1,6 @@
 import { close } from '../sys/libc.js';
-import * as net from '../virtio/net.js';
-import { DeviceOptionError } from './device-option-error.js';
+import { checkNetOptions } from './device-options.js';
 import { moduleUrl } from './module-url.js';
-import { checkQueueSize } from './negotiation.js';
 import { macFor, netIdentity } from './net-identity.js';
 import type { NetModuleOptions } from './net-module.js';
 import { VduseServer } from './server.js';
@@ -25,10 +23,6 @@ export interface NetDeviceOptions {
   readonly takeOver?: boolean;
 }
 
-/** The kernel's limits of an Ethernet device (ETH_MIN_MTU, ETH_MAX_MTU). */
-const MIN_MTU = 68;
-const MAX_MTU = 65535;
-
 /** A network device that is served, and what it is on this machine. */
 export interface NetDevice {
   readonly server: VduseServer;
@@ -43,14 +37,7 @@ export interface NetDevice {
  */
 export async function serveNetDevice(options: NetDeviceOptions): Promise<NetDevice> {
   const { backend, pairs = 1, queueSize = 256, mtu, mac = macFor(options.name) } = options;
-  if (!Number.isInteger(pairs) || pairs < 1 || pairs > 128) {
-    throw new DeviceOptionError(`A network device has 1 to 128 pairs of queues, not ${pairs}`);
-  }
-  checkQueueSize(queueSize);
-  checkAddress(mac);
-  if (mtu !== undefined && !(mtu >= MIN_MTU && mtu <= MAX_MTU)) {
-    throw new DeviceOptionError(`The MTU is from ${MIN_MTU} to ${MAX_MTU}, not ${mtu}`);
-  }
+  checkNetOptions({ pairs, queueSize, mac, mtu });
   const tap = backend.type === 'tap' ? openTap(backend.ifname, pairs) : undefined;
   const closeTap = (): void => {
     for (const fd of tap?.fds ?? []) close(fd);
@@ -77,10 +64,4 @@ export async function serveNetDevice(options: NetDeviceOptions): Promise<NetDevi
 
 function moduleOptions(mac: Uint8Array, tap: TapInterface | undefined): NetModuleOptions {
   return tap ? { backend: 'tap', fds: tap.fds } : { backend: 'loopback', mac };
-}
-
-function checkAddress(mac: Uint8Array): void {
-  if (mac.length !== net.ETH_ALEN || ((mac[0] ?? 1) & 1) === 1 || mac.every((byte) => byte === 0)) {
-    throw new DeviceOptionError('The address of a network device has six bytes, is not that of a group and not zero');
-  }
 }

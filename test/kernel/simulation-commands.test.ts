@@ -1,9 +1,10 @@
 import '../support/kernel/inside.js';
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { checkoutRoot } from '../../lab/cache.js';
 import { vdpa } from '../support/command-line.js';
 import { startFrom } from '../support/kernel/compare.js';
 
@@ -65,6 +66,25 @@ const life = [
   'dev del foo0',
 ];
 
+/** Devices that this tool serves itself. */
+const served = [
+  'dev add mgmtdev vduse name vd0',
+  'dev add mgmtdev vduse name vd0',
+  'dev add mgmtdev vduse name vd1 size 1M queues 2 queue_size 128 block_size 4096 readonly',
+  'dev add mgmtdev vduse name vd2 size 1000',
+  'dev add mgmtdev vduse name vd2 device_features 300000000',
+  'dev add mgmtdev vduse name control',
+  'dev add mgmtdev vduse name net0 type net',
+  'dev add mgmtdev vduse name net1 type net mac 00:11:22:33:44:55 mtu 9000 queues 2',
+  'dev del vd0',
+  'dev del vd0',
+  'dev add mgmtdev vduse name vd0',
+  'dev del vd0',
+  'dev del vd1',
+  'dev del net0',
+  'dev del net1',
+];
+
 describe('the same lines print the same on the simulation and on this kernel', () => {
   let folder: string;
   let simulated: Record<string, string>;
@@ -96,4 +116,23 @@ describe('the same lines print the same on the simulation and on this kernel', (
       await askAll();
     });
   }
+
+  test('VDUSE devices with a server behind them, as they are asked for', async () => {
+    await startFrom([]);
+    await vdpa('sim reset', { env: simulated });
+    for (const step of served) {
+      await same(step);
+      for (const question of ['dev show', 'dev config show', 'dev features show', '-jp dev config show']) {
+        await same(question);
+      }
+    }
+  });
+
+  test("the demo's tour", async () => {
+    await startFrom([]);
+    await vdpa('sim reset', { env: simulated });
+    const tour = readFileSync(join(checkoutRoot, 'scripts/demo.txt'), 'utf8').trim().split('\n');
+    assert.ok(tour.length > 5);
+    for (const line of tour) await same(line.replace(/^vdpa /, ''));
+  });
 });

@@ -1,8 +1,7 @@
 import { serveBlockDevice } from '../block-device.js';
-import { DEFAULT_SIZE, type StorageOptions } from '../block-storage.js';
-import { DeviceOptionError } from '../device-option-error.js';
 import { serveNetDevice } from '../net-device.js';
 import type { VduseServer } from '../server.js';
+import { netBackendOf, storageOf } from './backend-choice.js';
 
 /** A device that a server program of ours serves, as it is asked for on the command line. */
 export type ServedDevice = BlockServed | NetServed;
@@ -65,12 +64,7 @@ export function beginToServe(device: ServedDevice, takeOver: boolean): Promise<S
 
 async function beginBlock(device: BlockServed, takeOver: boolean): Promise<ServedServer> {
   const { name, queues, queueSize, blockSize = 512, readonly = false, serial } = device;
-  const storage = storageOf(device);
-  if (storage.backend === 'ram' && (takeOver || device.restart === true)) {
-    throw new DeviceOptionError(
-      `${name} is in memory, which ends with its server: such a device cannot get another one; it can be in a file`,
-    );
-  }
+  const storage = storageOf(device, takeOver || device.restart === true);
   const server = await serveBlockDevice({
     name,
     storage,
@@ -85,25 +79,12 @@ async function beginBlock(device: BlockServed, takeOver: boolean): Promise<Serve
   return { server, facts: { type: 'block', backend: storage.backend, ...path, blockSize, readonly } };
 }
 
-function storageOf({ backend, path, size }: BlockServed): StorageOptions {
-  const chosen = backend ?? (path === undefined ? 'ram' : 'file');
-  if (chosen === 'file') {
-    if (path === undefined) throw new DeviceOptionError('A device in a file needs the path of the file');
-    return { backend: 'file', path, ...(size !== undefined && { size }) };
-  }
-  if (path !== undefined) throw new DeviceOptionError(`A path is of no use to a device whose backend is ${chosen}`);
-  return { backend: chosen, size: size ?? DEFAULT_SIZE };
-}
-
 async function beginNet(device: NetServed, takeOver: boolean): Promise<ServedServer> {
-  const { name, queues, queueSize, mac, mtu, ifname } = device;
-  const type = device.backend ?? (ifname === undefined ? 'loopback' : 'tap');
-  if (type === 'loopback' && ifname !== undefined) {
-    throw new DeviceOptionError('The name of an interface is of no use to a device whose backend is loopback');
-  }
+  const { name, queues, queueSize, mac, mtu } = device;
+  const backend = netBackendOf(device);
   const net = await serveNetDevice({
     name,
-    backend: type === 'tap' ? { type, ...(ifname !== undefined && { ifname }) } : { type },
+    backend,
     takeOver,
     ...(queues !== undefined && { pairs: queues }),
     ...(queueSize !== undefined && { queueSize }),
@@ -114,7 +95,7 @@ async function beginNet(device: NetServed, takeOver: boolean): Promise<ServedSer
     server: net.server,
     facts: {
       type: 'net',
-      backend: type,
+      backend: backend.type,
       mac: Buffer.from(net.mac)
         .toString('hex')
         .replace(/..(?=.)/g, '$&:'),
