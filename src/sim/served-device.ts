@@ -2,6 +2,7 @@ import type { BlockServed, NetServed, ServedDevice } from '../vduse/service/serv
 import { blockIdentity, blockLimits } from '../vduse/block-identity.js';
 import type { DeviceIdentity } from '../vduse/control.js';
 import { macFor, netIdentity } from '../vduse/net-identity.js';
+import { checkQueueSize } from '../vduse/negotiation.js';
 import { checkBlockOptions, checkNetOptions, checkSize, DEFAULT_SIZE } from '../vduse/device-options.js';
 import { netBackendOf, storageOf } from '../vduse/service/backend-choice.js';
 import { Simulation } from './simulation.js';
@@ -29,6 +30,7 @@ export async function attachSimulatedServer(
     await attach(false);
     return;
   }
+  checkServed(device);
   const identity = device.type === 'block' ? identityOfBlock(device) : identityOfNet(device);
   await store.prepare();
   store.update((state) => {
@@ -47,19 +49,29 @@ export async function attachSimulatedServer(
   }
 }
 
-/** What a driver sees of a block device that is served. @throws DeviceOptionError */
+/** Whether a real server would take it. @throws DeviceOptionError */
+function checkServed(device: ServedDevice): void {
+  const { queues = 1, queueSize = 256 } = device;
+  if (device.type === 'block') {
+    checkBlockOptions({ queues, queueSize, serial: device.serial ?? '' });
+    checkSize(storageOf(device, device.restart === true).size ?? DEFAULT_SIZE, device.blockSize ?? 512);
+  } else {
+    netBackendOf(device);
+    checkNetOptions({ pairs: queues, queueSize, mac: device.mac ?? macFor(device.name), mtu: device.mtu });
+  }
+}
+
+/** What a driver sees of a block device that is served. */
 export function identityOfBlock(device: BlockServed): DeviceIdentity {
-  const { readonly = false, blockSize = 512, queues = 1, queueSize = 256, serial = '' } = device;
-  checkBlockOptions({ queues, queueSize, serial });
-  const { size = DEFAULT_SIZE } = storageOf(device, device.restart === true);
-  checkSize(size, blockSize);
+  const { size = DEFAULT_SIZE, readonly = false, blockSize = 512, queues = 1, queueSize = 256, serial = '' } = device;
+  checkQueueSize(queueSize);
   return blockIdentity({ limits: blockLimits({ size, readonly }, serial), blockSize, queues, queueSize });
 }
 
-/** What a driver sees of a network device that is served. @throws DeviceOptionError */
+/** What a driver sees of a network device that is served. */
 export function identityOfNet(device: NetServed): DeviceIdentity {
-  const { name, mac = macFor(name), mtu, queues: pairs = 1, queueSize = 256 } = device;
-  const backend = netBackendOf(device);
-  checkNetOptions({ pairs, queueSize, mac, mtu });
-  return netIdentity({ mac, mtu, pairs, queueSize, offloads: backend.type === 'tap' });
+  const { name, mac = macFor(name), mtu, queues = 1, queueSize = 256 } = device;
+  checkQueueSize(queueSize);
+  const offloads = netBackendOf(device).type === 'tap';
+  return netIdentity({ mac, mtu, pairs: queues, queueSize, offloads });
 }
