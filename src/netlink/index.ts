@@ -24,7 +24,7 @@ export { AttributeList, AttributeWriter } from './attribute.js';
 export type { Attribute } from './attribute.js';
 export { decodeMessages, encodeMessage } from './message.js';
 export type { NetlinkMessage } from './message.js';
-export type { NetlinkTransport } from './transport.js';
+export type { NetlinkTransport, TransportOptions } from './transport.js';
 export { traceTransport, type TraceOptions } from './trace.js';
 export { MessageDescriber } from './describe.js';
 export { controlNames, type AttributeKind, type AttributeNames, type FamilyNames } from './schema.js';
@@ -36,4 +36,4 @@ export type { GenlFamily, GenlMulticastGroup, GenlOperation } from './genl-famil
 export { decodeAttributePolicy } from './genl-policy.js';
 export type { AttributePolicy, GenlPolicy, OperationPolicy } from './genl-policy.js';
 export { bindingNames, chosenBinding, openTransport } from './bindings/index.js';
-export type { BindingName, TransportOptions } from './bindings/index.js';
+export type { BindingName } from './bindings/index.js';

@@ -1,6 +1,6 @@
 import { formatHandle } from '../vdpa/model.js';
 import { className } from '../virtio/classes.js';
-import type { Fault } from '../sim/faults.js';
+import type { Fault } from '../sim/fault.js';
 import type { SimState } from '../sim/state.js';
 import { isAttached } from '../sim/vduse-instance.js';
 import type { Printer } from './printer.js';

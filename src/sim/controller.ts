@@ -30,8 +30,9 @@ import { Errno } from '../sys/errno.js';
 import type { Family, GenlRequest, Operation } from './genetlink.js';
 import type { MessageBuffer } from './message-buffer.js';
 import type { Dump } from './netlink-socket.js';
-import type { AttributePolicy, Policy } from './policy.js';
-import { writeAttributePolicy } from './policy-dump.js';
+import { writeAttributePolicy } from './attribute-policy.js';
+import type { AttributePolicy } from './attribute-policy.js';
+import type { Policy } from './policy.js';
 import { Refusal } from './refusal.js';
 
 const familyAttributes = {

@@ -1,8 +1,8 @@
 import { NLMSGERR_ATTR_MSG, NLMSGERR_ATTR_OFFS, NLMSGERR_ATTR_POLICY } from '../netlink/constants.js';
 import { encodeText, decodeText } from '../netlink/text.js';
 import type { MessageBuffer } from './message-buffer.js';
-import type { AttributePolicy } from './policy.js';
-import { writeAttributePolicy } from './policy-dump.js';
+import { writeAttributePolicy } from './attribute-policy.js';
+import type { AttributePolicy } from './attribute-policy.js';
 
 /** NETLINK_MAX_FMTMSG_LEN: room for a message that the kernel formats, its NUL included. */
 const formattedLength = 80;

@@ -2,8 +2,8 @@
 import { Errno } from '../sys/errno.js';
 import type { ErrnoName } from '../sys/errno.js';
 import { SimulationError } from './error.js';
-import { faultCommands } from './faults.js';
-import type { Fault, FaultCommand } from './faults.js';
+import { faultCommands } from './fault.js';
+import type { Fault, FaultCommand } from './fault.js';
 
 const commands = Object.keys(faultCommands) as FaultCommand[];
 const numbers = ['skip', 'times', 'delay', 'after'] as const;

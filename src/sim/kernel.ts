@@ -3,7 +3,7 @@ import { messageHeaderLength } from '../netlink/message.js';
 import { VDPA_CMD_DEV_ATTR_SET, VDPA_CMD_DEV_DEL, VDPA_CMD_DEV_NEW } from '../vdpa/uapi.js';
 import { withController } from './controller.js';
 import { Faults } from './faults.js';
-import type { Fault } from './faults.js';
+import type { Fault } from './fault.js';
 import { handleGenericMessage } from './genetlink.js';
 import type { MachineStore } from './machine.js';
 import { NetlinkSocketEnd } from './netlink-socket.js';

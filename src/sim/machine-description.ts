@@ -5,7 +5,7 @@ import { SECTOR_SIZE } from '../virtio/block.js';
 import { featureBit } from '../virtio/features.js';
 import { VIRTIO_ID_BLOCK, VIRTIO_ID_NET } from '../virtio/ids.js';
 import { SimulationError } from './error.js';
-import type { Fault } from './faults.js';
+import type { Fault } from './fault.js';
 import { parseMac } from './mac-address.js';
 import { defaultMachine, hex64 } from './state.js';
 import type {

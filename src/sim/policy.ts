@@ -7,13 +7,8 @@ import { NLA_F_NESTED, NLA_TYPE_MASK } from '../netlink/constants.js';
 import { decodeText } from '../netlink/text.js';
 import { Errno } from '../sys/errno.js';
 import { Refusal } from './refusal.js';
+import type { AttributePolicy } from './attribute-policy.js';
 import type { Extack } from './extack.js';
-
-/** What a family says of one attribute: `struct nla_policy`. Lengths in bytes. */
-export type AttributePolicy =
-  | { readonly kind: 'u16' | 'u32' | 'u64'; readonly min?: bigint }
-  | { readonly kind: 'string' | 'nul-string'; readonly maxLength?: number }
-  | { readonly kind: 'binary'; readonly minLength: number; readonly maxLength: number };
 
 /** The policy of an operation. Attributes up to `maxType` that are not described count as unspecified. */
 export interface Policy {

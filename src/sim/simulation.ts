@@ -2,7 +2,7 @@
 import { homedir } from 'node:os';
 import { isAbsolute, join, resolve } from 'node:path';
 import { SimulationError } from './error.js';
-import type { Fault } from './faults.js';
+import type { Fault } from './fault.js';
 import { SimulatedKernel } from './kernel.js';
 import { FileStore } from './state-file.js';
 import { bootedState } from './state.js';

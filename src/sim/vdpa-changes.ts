@@ -10,7 +10,7 @@ import type { AddConfig } from './management/driver.js';
 import { bindDriver } from './management/drivers.js';
 import { attributeBit } from './management/vdpasim.js';
 import type { ManagementDeviceState, SimState } from './state.js';
-import type { VdpaContext } from './vdpa-family.js';
+import type { VdpaContext } from './vdpa-context.js';
 import { namedDevice, namedManagementDevice } from './vdpa-queries.js';
 
 const mac = featureMask(VIRTIO_ID_NET, ['MAC']);

@@ -1,11 +1,10 @@
 /** The vdpa generic netlink family as the kernel offers it: its operations and its policy. drivers/vdpa/vdpa.c */
 import * as uapi from '../vdpa/uapi.js';
-import type { Faults } from './faults.js';
 import type { Family, GenlRequest } from './genetlink.js';
-import type { MachineStore } from './machine.js';
 import type { Dump } from './netlink-socket.js';
 import type { Policy } from './policy.js';
 import { addDevice, deleteDevice, setDevice } from './vdpa-changes.js';
+import type { VdpaContext } from './vdpa-context.js';
 import {
   dumpConfigs,
   dumpDevices,
@@ -15,12 +14,6 @@ import {
   getManagementDevice,
   getVendorStats,
 } from './vdpa-queries.js';
-
-/** What the handlers of the family work on. */
-export interface VdpaContext {
-  readonly machine: MachineStore;
-  readonly faults: Faults;
-}
 
 /** virtio specification, section "Network Device": the smallest MTU. */
 const minMtu = 68n;

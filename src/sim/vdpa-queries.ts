@@ -10,7 +10,7 @@ import type { Dump } from './netlink-socket.js';
 import { Refusal } from './refusal.js';
 import { handleOf } from './state.js';
 import type { DeviceState, ManagementDeviceState, SimState } from './state.js';
-import type { VdpaContext } from './vdpa-family.js';
+import type { VdpaContext } from './vdpa-context.js';
 import { writeConfig, writeQueuePairs } from './vdpa-messages.js';
 import { negotiate } from './virtio-driver.js';
 

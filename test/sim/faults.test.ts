@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { SimulationError } from '../../src/sim/error.js';
 import { parseFaults } from '../../src/sim/fault-words.js';
-import type { Fault } from '../../src/sim/faults.js';
+import type { Fault } from '../../src/sim/fault.js';
 import type { VdpaClient } from '../../src/vdpa/client.js';
 import { SimulatedMachine } from '../support/sim-client.js';
 

@@ -1,4 +1,4 @@
-import type { Fault } from '../../src/sim/faults.js';
+import type { Fault } from '../../src/sim/fault.js';
 import { SimulatedKernel } from '../../src/sim/kernel.js';
 import { MemoryStore } from '../../src/sim/machine.js';
 import { bootedState, defaultMachine } from '../../src/sim/state.js';

@@ -1,20 +1,5 @@
 import { NetlinkBindingError } from '../error.js';
-import type { NetlinkTransport } from '../transport.js';
-
-/** What a netlink socket is opened with. */
-export interface TransportOptions {
-  /** NETLINK_GENERIC, NETLINK_KOBJECT_UEVENT … */
-  readonly protocol: number;
-  /** Multicast groups to join, by number. */
-  readonly groups?: readonly number[];
-  /** Room for messages that wait to be received, in bytes. Worth setting where groups are joined; the kernel's default otherwise. */
-  readonly receiveBufferSize?: number;
-  /**
-   * Waits for datagrams beside this thread, so that it goes on meanwhile: for sockets that wait long. Answers to requests
-   * come at once and are waited for on the spot, which takes less time.
-   */
-  readonly waitBeside?: boolean;
-}
+import type { NetlinkTransport, TransportOptions } from '../transport.js';
 
 /** The ways to reach the machine's netlink sockets. Each is loaded when it is first used. */
 const bindings = {

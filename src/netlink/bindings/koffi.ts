@@ -28,8 +28,7 @@ import {
 import { littleEndian, viewOf } from '../bytes.js';
 import { NETLINK_ADD_MEMBERSHIP, NETLINK_CAP_ACK, NETLINK_EXT_ACK } from '../constants.js';
 import { NetlinkError, NetlinkUnavailableError } from '../error.js';
-import type { NetlinkTransport } from '../transport.js';
-import type { TransportOptions } from './index.js';
+import type { NetlinkTransport, TransportOptions } from '../transport.js';
 
 /**
  * The kernel makes the datagrams of a dump as large as the buffers it has seen, up to this: larger ones are rare.

@@ -12,8 +12,7 @@ import { Errno, strerror } from '../../sys/errno.js';
 import { NLM_F_ACK } from '../constants.js';
 import { NetlinkBindingError, NetlinkError, NetlinkProtocolError, NetlinkUnavailableError } from '../error.js';
 import { decodeMessages, encodeMessage } from '../message.js';
-import type { NetlinkTransport } from '../transport.js';
-import type { TransportOptions } from './index.js';
+import type { NetlinkTransport, TransportOptions } from '../transport.js';
 
 /** The package receives into a buffer of this length: a datagram that fills it was cut, or may have been. */
 const receiveBufferLength = 32768;

@@ -1,4 +1,4 @@
-/** How the kernel describes a policy in attributes, in CTRL_CMD_GETPOLICY and beside an error: net/netlink/policy.c. */
+/** The policy of one attribute, and how the kernel describes it in CTRL_CMD_GETPOLICY and beside an error: net/netlink/policy.c. */
 import {
   NL_ATTR_TYPE_BINARY,
   NL_ATTR_TYPE_NUL_STRING,
@@ -13,7 +13,12 @@ import {
   NL_POLICY_TYPE_ATTR_TYPE,
 } from '../netlink/constants.js';
 import type { MessageBuffer } from './message-buffer.js';
-import type { AttributePolicy } from './policy.js';
+
+/** What a family says of one attribute: `struct nla_policy`. Lengths in bytes. */
+export type AttributePolicy =
+  | { readonly kind: 'u16' | 'u32' | 'u64'; readonly min?: bigint }
+  | { readonly kind: 'string' | 'nul-string'; readonly maxLength?: number }
+  | { readonly kind: 'binary'; readonly minLength: number; readonly maxLength: number };
 
 /** enum netlink_attribute_type of each kind. */
 const attributeType = {
