@@ -1,4 +1,5 @@
 import type { BlockConfig, DeviceConfig, NetConfig } from '../vdpa/model.js';
+import { formatMac } from '../virtio/mac-address.js';
 import { renderFeatures } from './features.js';
 import type { Printer } from './printer.js';
 
@@ -61,9 +62,4 @@ function renderBlockConfig(printer: Printer, config: BlockConfig): void {
   number('max_write_zeroes_segments', config.writeZeroes?.maxSegments);
   boolean('read_only', config.readOnly);
   boolean('flush', config.flush);
-}
-
-/** `00:11:22:33:44:55` */
-export function formatMac(mac: Uint8Array): string {
-  return Array.from(mac, (byte) => byte.toString(16).padStart(2, '0')).join(':');
 }

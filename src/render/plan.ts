@@ -1,7 +1,7 @@
 import type { ApplyResult } from '../host/state/apply.js';
 import type { Change } from '../host/state/plan.js';
 import { formatHandle } from '../vdpa/model.js';
-import { formatMac } from './config.js';
+import { formatMac } from '../virtio/mac-address.js';
 import type { Printer } from './printer.js';
 
 const signs = { add: '+', delete: '-', replace: '!', set: '~', bind: '~' } as const;

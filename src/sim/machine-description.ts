@@ -4,9 +4,9 @@ import { Errno } from '../sys/errno.js';
 import { SECTOR_SIZE } from '../virtio/block.js';
 import { featureBit } from '../virtio/features.js';
 import { VIRTIO_ID_BLOCK, VIRTIO_ID_NET } from '../virtio/ids.js';
+import { parseMac } from '../virtio/mac-address.js';
 import { SimulationError } from './error.js';
 import type { Fault } from './fault.js';
-import { parseMac } from './mac-address.js';
 import { defaultMachine, hex64 } from './state.js';
 import type {
   BusDriver,

@@ -2,9 +2,9 @@
 import { Errno } from '../sys/errno.js';
 import * as uapi from '../vdpa/uapi.js';
 import { VIRTIO_ID_NET } from '../virtio/ids.js';
+import { isUnicastMac } from '../virtio/mac-address.js';
 import { featureMask } from './feature-mask.js';
 import type { GenlRequest } from './genetlink.js';
-import { isUnicastMac } from './mac-address.js';
 import { managementOf, plugDevice, replaceDevice, unplugDevice } from './machine.js';
 import type { AddConfig } from './management/driver.js';
 import { bindDriver } from './management/drivers.js';

@@ -2,9 +2,9 @@
 import type { BusDevice, VdpaBus } from '../../sysfs/bus.js';
 import { className } from '../../virtio/classes.js';
 import { featureBits, featureName } from '../../virtio/features.js';
+import { formatMac } from '../../virtio/mac-address.js';
 import type { VdpaClient } from '../../vdpa/client.js';
 import { formatHandle, type DeviceConfig, type VdpaDevice } from '../../vdpa/model.js';
-import { formatMac } from '../../render/config.js';
 import type { DeviceEntry, StateFile } from './wanted.js';
 
 /** A device, by what netlink and sysfs tell of it. */

@@ -2,7 +2,7 @@
 import { className, deviceClasses } from '../../virtio/classes.js';
 import { featureBit } from '../../virtio/features.js';
 import { VIRTIO_ID_BLOCK, VIRTIO_ID_NET } from '../../virtio/ids.js';
-import { formatMac } from '../../render/config.js';
+import { formatMac } from '../../virtio/mac-address.js';
 import type { DeviceSpec } from '../../vdpa/encode.js';
 import { formatHandle, type DeviceConfig, type ManagementDevice, type VdpaDevice } from '../../vdpa/model.js';
 import { nameFeatures, type ActualDevice } from './actual.js';

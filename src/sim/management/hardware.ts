@@ -12,8 +12,8 @@ import {
 } from '../../vdpa/uapi.js';
 import { blockConfigLength, blockConfigOffset, netConfigLength, netConfigOffset } from '../../virtio/config-space.js';
 import { VIRTIO_ID_BLOCK, VIRTIO_ID_NET } from '../../virtio/ids.js';
+import { formatMac, parseMac } from '../../virtio/mac-address.js';
 import { featureMask } from '../feature-mask.js';
-import { formatMac, parseMac } from '../mac-address.js';
 import { Refusal } from '../refusal.js';
 import { handleOf, hex64 } from '../state.js';
 import type { ConfigAttribute, DeviceState, HardwareManagementDevice } from '../state.js';

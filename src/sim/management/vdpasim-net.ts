@@ -4,7 +4,7 @@ import { Errno } from '../../sys/errno.js';
 import { VDPA_ATTR_DEV_FEATURES, VDPA_ATTR_DEV_NET_CFG_MACADDR, VDPA_ATTR_DEV_NET_CFG_MTU } from '../../vdpa/uapi.js';
 import { netConfigLength, netConfigOffset } from '../../virtio/config-space.js';
 import { VIRTIO_ID_NET } from '../../virtio/ids.js';
-import { formatMac, parseMac } from '../mac-address.js';
+import { formatMac, parseMac } from '../../virtio/mac-address.js';
 import { Refusal } from '../refusal.js';
 import { handleOf, hex64 } from '../state.js';
 import type { SoftwareManagementDevice } from '../state.js';

@@ -1,3 +1,4 @@
+import { formatMac } from '../../virtio/mac-address.js';
 import { serveBlockDevice } from '../block-device.js';
 import { serveNetDevice } from '../net-device.js';
 import type { VduseServer } from '../server.js';
@@ -96,9 +97,7 @@ async function beginNet(device: NetServed, takeOver: boolean): Promise<ServedSer
     facts: {
       type: 'net',
       backend: backend.type,
-      mac: Buffer.from(net.mac)
-        .toString('hex')
-        .replace(/..(?=.)/g, '$&:'),
+      mac: formatMac(net.mac),
       ...(net.ifname !== undefined && { ifname: net.ifname }),
       ...(mtu !== undefined && { mtu }),
     },
