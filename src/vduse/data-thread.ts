@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import { receiveMessageOnPort, type MessagePort } from 'node:worker_threads';
 import { EPOLLET, EPOLLIN, EventPoll } from '../sys/events.js';
 import { NativeBuffer } from '../sys/memory.js';
@@ -99,11 +100,13 @@ export class DataThread {
     });
   }
 
-  /** Runs until it is told to exit. Blocks the thread. */
-  run(): void {
+  /** Runs until it is told to exit. Blocks the thread, but for a turn of its event loop after commands. */
+  async run(): Promise<void> {
     while (this.#running) {
       if (Atomics.load(this.#words, threadWord.commands) !== this.#seenCommands) {
         this.#obey();
+        // Views of memory that commands have made useless are given back by the event loop, and by nothing else.
+        await setImmediate();
         continue;
       }
       try {

@@ -5,8 +5,11 @@ import { MemoryRegion, type GuestMemory, type RingMemory } from '../virtio/guest
 import type { IotlbEntry, VduseDevice } from './device.js';
 import type { MappingTable } from './mapping-table.js';
 
-/** Views of at most this are made of a mapping; a buffer may lie across two. */
-const VIEW_BYTES = 2 ** 30;
+/** A mapping is seen in pieces that begin so far apart; a buffer may lie across two. */
+const PIECE_BYTES = 2 ** 30;
+
+/** And they go so far into the next one that each ring lies in one: the largest table has 512 KiB. */
+const OVERLAP_BYTES = 2 ** 20;
 
 /** IOVAs up to here are numbers that can be added to. */
 const MAX_IOVA = 2 ** 52;
@@ -18,15 +21,22 @@ const MAX_MAPPED_BYTES = 2 ** 42;
 interface Mapping {
   readonly start: number;
   readonly end: number;
-  /** Where `start` is. */
-  readonly address: number;
-  /** What was mapped: whole pages. */
+  /** What was mapped: the whole pages that [start, end) lies in. */
+  readonly page: number;
   readonly mappedAddress: number;
   readonly mappedLength: number;
   readonly readable: boolean;
   readonly writable: boolean;
-  /** Made as they are asked for, VIEW_BYTES each. */
-  readonly views: (MemoryRegion | undefined)[];
+  /** Made as they are asked for. */
+  readonly pieces: (Piece | undefined)[];
+}
+
+/** What is seen of a mapping at once. */
+interface Piece {
+  /** The IOVA of the first byte of the buffer, whose rest may be of others. */
+  readonly start: number;
+  readonly buffer: ArrayBuffer;
+  readonly region: MemoryRegion;
 }
 
 /**
@@ -52,7 +62,7 @@ export class Iotlb implements GuestMemory {
     if (last !== undefined && iova >= last.start && iova < last.end) return last;
     const mapping = this.#mapping(iova);
     if (!mapping) return undefined;
-    this.#last = view(mapping, iova);
+    this.#last = pieceAt(mapping, iova).region;
     return this.#last;
   }
 
@@ -60,11 +70,15 @@ export class Iotlb implements GuestMemory {
     const mapping = this.#mapping(iova);
     if (!mapping || iova + length > mapping.end || iova % alignment !== 0) return undefined;
     if (!(writable ? mapping.writable : mapping.readable)) return undefined;
-    const address = mapping.address + (iova - mapping.start);
-    const page = address - (address % pageSize);
-    const pages = Math.ceil((address + length - page) / pageSize) * pageSize;
-    const buffer = viewMemory(page, pages);
-    return { u16: new Uint16Array(buffer), u32: new Uint32Array(buffer), byteOffset: address - page };
+    const piece = pieceAt(mapping, iova);
+    const into = iova - piece.start;
+    const page = into - (into % pageSize);
+    const pages = Math.ceil((into + length - page) / pageSize) * pageSize;
+    return {
+      u16: new Uint16Array(piece.buffer, page, pages / 2),
+      u32: new Uint32Array(piece.buffer, page, pages / 4),
+      byteOffset: into - page,
+    };
   }
 
   /** Drops what overlaps [start, last]. Regions and views that came from it must not be used any more. */
@@ -129,34 +143,37 @@ export class Iotlb implements GuestMemory {
     const mapping: Mapping = {
       start,
       end: start + length,
-      address: mappedAddress + intoPage,
+      page: start - intoPage,
       mappedAddress,
       mappedLength,
       readable: entry.readable,
       writable: entry.writable,
-      views: [],
+      pieces: [],
     };
     this.#mappings.push(mapping);
     return mapping;
   }
 }
 
-/** The view of a mapping that an IOVA lies in. */
-function view(mapping: Mapping, iova: number): MemoryRegion {
-  const index = Math.floor((iova - mapping.start) / VIEW_BYTES);
-  const made = mapping.views[index];
+/** The piece of a mapping that an IOVA lies in. */
+function pieceAt(mapping: Mapping, iova: number): Piece {
+  const { page, mappedAddress, mappedLength, pieces } = mapping;
+  const index = Math.floor((iova - page) / PIECE_BYTES);
+  const made = pieces[index];
   if (made) return made;
-  const start = mapping.start + index * VIEW_BYTES;
-  const length = Math.min(VIEW_BYTES, mapping.end - start);
-  const address = mapping.address + (start - mapping.start);
+  const from = index * PIECE_BYTES;
+  const buffer = viewMemory(mappedAddress + from, Math.min(PIECE_BYTES + OVERLAP_BYTES, mappedLength - from));
+  const start = Math.max(mapping.start, page + from);
   const region = new MemoryRegion({
     start,
-    length,
-    address,
+    length: Math.min(page + from + PIECE_BYTES, mapping.end) - start,
+    address: mappedAddress + (start - page),
     readable: mapping.readable,
     writable: mapping.writable,
-    buffer: viewMemory(address, length),
+    buffer,
+    byteOffset: start - page - from,
   });
-  mapping.views[index] = region;
-  return region;
+  const piece = { start: page + from, buffer, region };
+  pieces[index] = piece;
+  return piece;
 }

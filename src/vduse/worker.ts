@@ -45,4 +45,4 @@ const thread = new DataThread({
   notify,
 });
 notify({ type: 'ready' });
-thread.run();
+await thread.run();
