@@ -1,0 +1,108 @@
+/** The tables of disks. */
+import { median } from '../measure.js';
+import { mebibytes, type Row } from '../report.js';
+import { diskNames, type DiskName } from './disks.js';
+import { workloadNames, workloads, type WorkloadName } from './fio.js';
+import type { DiskResults, Turn } from './results.js';
+
+/** What is to be reached: times what the other does. */
+const goals: readonly { readonly ours: DiskName; readonly theirs: DiskName; readonly atLeast: Goal }[] = [
+  { ours: 'vdpa file', theirs: 'qemu io_uring', atLeast: { depth1: 1.3, depth32: 3, sequential: 1.5 } },
+  { ours: 'vdpa ram', theirs: 'qemu null-co', atLeast: { depth1: 1, depth32: 1.5, sequential: 1 } },
+  { ours: 'vdpa null', theirs: 'qemu null-co', atLeast: { depth1: 1, depth32: 1.5, sequential: 1 } },
+];
+
+interface Goal {
+  readonly depth1: number;
+  readonly depth32: number;
+  readonly sequential: number;
+}
+
+const maxResidentMiB = 90;
+
+function goalOf(goal: Goal, workload: WorkloadName): number {
+  const { depth } = workloads[workload];
+  if (depth === 1) return goal.depth1;
+  return depth === 32 ? goal.depth32 : goal.sequential;
+}
+
+function isLarge(workload: WorkloadName): boolean {
+  return workloads[workload].bs === '1m';
+}
+
+function rate(turns: readonly Turn[], workload: WorkloadName): number {
+  return median(turns.map((turn) => (isLarge(workload) ? turn.bytesPerSecond : turn.requestsPerSecond)));
+}
+
+function rateText(rate: number, workload: WorkloadName): string {
+  return isLarge(workload) ? `${(rate / 1e9).toFixed(2)} GB/s` : `${Math.round(rate).toLocaleString('en')}/s`;
+}
+
+/** Seconds of processor time for a million 4 KiB reads. */
+function cpuPerMillion(turns: readonly Turn[]): number {
+  const sum = (numbers: readonly number[]): number => numbers.reduce((a, b) => a + b, 0);
+  return (sum(turns.map((turn) => turn.cpuSeconds)) / sum(turns.map((turn) => turn.requests))) * 1e6;
+}
+
+/** Prints what each disk did. */
+export function diskTable({ turns, resident }: DiskResults): void {
+  console.log('\n## Disks\n');
+  console.log(`| | ${diskNames.join(' | ')} |`);
+  console.log(`| --- |${' --- |'.repeat(diskNames.length)}`);
+  const line = (what: string, cell: (disk: DiskName) => string): void => {
+    console.log(`| ${what} | ${diskNames.map(cell).join(' | ')} |`);
+  };
+  for (const workload of workloadNames) {
+    line(workload, (disk) => rateText(rate(turns[disk][workload], workload), workload));
+  }
+  const served = (disk: DiskName, text: string): string => (disk === 'vdpasim' ? '' : text);
+  for (const workload of ['random read, depth 1', 'random read, depth 32'] as const) {
+    line(`processor time of a million: ${workload}`, (disk) =>
+      served(disk, `${cpuPerMillion(turns[disk][workload]).toFixed(1)} s`),
+    );
+  }
+  line('resident memory', (disk) => served(disk, mebibytes(resident[disk].total)));
+  line('of it its own', (disk) => served(disk, mebibytes(resident[disk].own)));
+}
+
+/** What is held against what, with the goals. */
+export function diskRows({ turns, resident }: DiskResults): Row[] {
+  const rows: Row[] = [];
+  for (const { ours, theirs, atLeast } of goals) {
+    for (const workload of workloadNames) {
+      const mine = rate(turns[ours][workload], workload);
+      const other = rate(turns[theirs][workload], workload);
+      rows.push({
+        what: `${ours}: ${workload}`,
+        ours: rateText(mine, workload),
+        against: `${theirs} ${rateText(other, workload)}`,
+        figure: mine / other,
+        goal: { atLeast: goalOf(atLeast, workload) },
+      });
+    }
+  }
+  for (const { ours, theirs } of goals) {
+    for (const workload of ['random read, depth 1', 'random read, depth 32'] as const) {
+      const mine = cpuPerMillion(turns[ours][workload]);
+      const other = cpuPerMillion(turns[theirs][workload]);
+      rows.push({
+        what: `${ours}: processor time of a million, ${workload}`,
+        ours: `${mine.toFixed(1)} s`,
+        against: `${theirs} ${other.toFixed(1)} s`,
+        figure: mine / other,
+        goal: { atMost: 1 },
+      });
+    }
+  }
+  for (const disk of ['vdpa file', 'vdpa null'] as const) {
+    rows.push({
+      what: `${disk}: resident memory`,
+      ours: mebibytes(resident[disk].total),
+      against: `qemu io_uring ${mebibytes(resident['qemu io_uring'].total)}`,
+      figure: resident[disk].total / 1024,
+      goal: { atMost: maxResidentMiB },
+      unit: 'MiB',
+    });
+  }
+  return rows;
+}

@@ -1,0 +1,52 @@
+import { spawnSync } from 'node:child_process';
+import { statSync } from 'node:fs';
+
+export const workloads = {
+  'random read, depth 1': { rw: 'randread', bs: '4k', depth: 1 },
+  'random write, depth 1': { rw: 'randwrite', bs: '4k', depth: 1 },
+  'random read, depth 32': { rw: 'randread', bs: '4k', depth: 32 },
+  'random write, depth 32': { rw: 'randwrite', bs: '4k', depth: 32 },
+  'sequential read, 1 MiB, depth 4': { rw: 'read', bs: '1m', depth: 4 },
+  'sequential write, 1 MiB, depth 4': { rw: 'write', bs: '1m', depth: 4 },
+} as const;
+
+export type WorkloadName = keyof typeof workloads;
+export const workloadNames = Object.keys(workloads) as WorkloadName[];
+
+interface Direction {
+  readonly iops: number;
+  readonly bw_bytes: number;
+  readonly total_ios: number;
+}
+
+interface FioReport {
+  readonly jobs: readonly { readonly error: number; readonly read: Direction; readonly write: Direction }[];
+}
+
+/** Runs fio on a disk: libaio, direct. @param more options beside. @throws Error where it is no block device, or fio fails */
+export function fio(disk: string, workload: WorkloadName, seconds: number, more: readonly string[] = []): Direction {
+  // What is no block device fio would make a plain file of.
+  if (!statSync(disk).isBlockDevice()) throw new Error(`${disk} is no block device`);
+  const { rw, bs, depth } = workloads[workload];
+  const { status, stdout, stderr } = spawnSync(
+    'fio',
+    [
+      ...[
+        '--name=bench',
+        `--filename=${disk}`,
+        `--rw=${rw}`,
+        `--bs=${bs}`,
+        `--iodepth=${depth}`,
+        '--allow_file_create=0',
+      ],
+      ...['--ioengine=libaio', '--direct=1', `--runtime=${seconds}`, '--time_based', '--output-format=json', ...more],
+    ],
+    { encoding: 'utf8', maxBuffer: 2 ** 24 },
+  );
+  if (status !== 0) throw new Error(`fio on ${disk}: ${stdout}${stderr}`);
+  const [job] = (JSON.parse(stdout.slice(stdout.indexOf('{'))) as FioReport).jobs;
+  if (job?.error !== 0) throw new Error(`fio on ${disk}: error ${job?.error ?? 0}`);
+  const direction = job.read.total_ios > 0 ? job.read : job.write;
+  if (direction.total_ios === 0) throw new Error(`fio on ${disk} did nothing`);
+  return direction;
+}

@@ -1,0 +1,11 @@
+/** Runs inside the lab: measures what the plan says and writes it to the lab's results, as JSON. */
+import { writeFileSync } from 'node:fs';
+import { measureDisks } from './disks.js';
+import { includes, type Plan } from './plan.js';
+import type { Results } from './results.js';
+
+const plan = JSON.parse(process.argv[2] ?? '{}') as Plan;
+const results: Results = {
+  ...(includes(plan, 'disks') && { disks: await measureDisks(plan) }),
+};
+writeFileSync('/run/lab/results', JSON.stringify(results));
