@@ -39,7 +39,14 @@ export function fio(disk: string, workload: WorkloadName, seconds: number, more:
         `--iodepth=${depth}`,
         '--allow_file_create=0',
       ],
-      ...['--ioengine=libaio', '--direct=1', `--runtime=${seconds}`, '--time_based', '--output-format=json', ...more],
+      ...[
+        '--ioengine=libaio',
+        '--direct=1',
+        `--runtime=${Math.round(seconds * 1000)}ms`,
+        '--time_based',
+        '--output-format=json',
+        ...more,
+      ],
     ],
     { encoding: 'utf8', maxBuffer: 2 ** 24 },
   );
