@@ -23,12 +23,10 @@ const parts = {
     'src/cli/main.ts',
     'src/commands/mgmtdev/show.ts',
     'src/commands/dev/show.ts',
-    'src/commands/dev/add.ts',
-    'src/commands/dev/del.ts',
-    'src/commands/dev/set.ts',
     'src/commands/dev/config/show.ts',
     'src/commands/dev/vstats/show.ts',
   ],
+  'changes.js': ['src/commands/dev/add.ts', 'src/commands/dev/del.ts', 'src/commands/dev/set.ts'],
   'socket.js': ['src/netlink/bindings/index.ts', 'src/netlink/bindings/koffi.ts'],
   'sim.js': ['src/sim/simulation.ts'],
   'batch.js': ['src/cli/batch.ts'],
@@ -68,9 +66,11 @@ export async function bundle(root, common) {
 
 /**
  * Splits the program at every import().
- * @typedef {{ code: string, source: string | undefined, uses: string[], imports: string[], file: string }} Piece
- *   the module that it was split off for, the pieces that it uses, those of them that it imports at its start, and the
- *   part that it goes to
+ * @typedef {{
+ *   code: string, source: string | undefined, exports: string[], uses: string[], imports: string[], file: string
+ * }} Piece
+ *   the module that it was split off for, what it exports, the pieces that it uses, those of them that it imports at its
+ *   start, and the part that it goes to
  * @returns {Promise<Map<string, Piece>>} the pieces by name
  */
 async function split(common) {
@@ -91,12 +91,13 @@ async function split(common) {
   });
   const texts = new Map(outputFiles.map(({ path, text }) => [basename(path), text]));
   const pieces = new Map(
-    Object.entries(metafile.outputs).map(([path, { entryPoint, imports }]) => {
+    Object.entries(metafile.outputs).map(([path, { entryPoint, imports, exports }]) => {
       const inside = imports.filter(({ external }) => !external);
       const statements = inside.filter(({ kind }) => kind === 'import-statement');
       const names = (imported) => imported.map((found) => basename(found.path));
       const name = basename(path);
-      return [name, { code: texts.get(name), source: entryPoint, uses: names(inside), imports: names(statements) }];
+      const code = texts.get(name);
+      return [name, { code, source: entryPoint, exports, uses: names(inside), imports: names(statements) }];
     }),
   );
   const assign = (name, file) => {
@@ -117,20 +118,17 @@ async function split(common) {
 }
 
 /**
- * Makes a part of all its pieces: the text of a function of the launcher's. It exports the pieces that other parts use,
- * each as an object.
+ * Makes a part of all its pieces: the text of a function of the launcher's. It shares what other parts import of them.
  * @param {string} file
  * @param {Map<string, Piece>} pieces
  */
 async function joinPieces(file, pieces, common) {
   const wanted = new Set([...pieces.values()].filter((piece) => piece.file !== file).flatMap(({ uses }) => uses));
-  const lines = [...wanted]
-    .filter((name) => pieces.get(name).file === file)
-    .map((name) => `export * as ${exportName(name)} from './${name}';`);
-  if (file === 'main.js') lines.push("import './start.js';");
+  const shared = [...wanted].filter((name) => pieces.get(name).file === file);
+  const start = file === 'main.js' ? "import './start.js';" : '';
   const { outputFiles } = await build({
     ...common,
-    stdin: { contents: lines.join('\n') },
+    stdin: { contents: `import 'shared';${start}` },
     bundle: true,
     format: 'cjs',
     charset: 'ascii',
@@ -140,32 +138,66 @@ async function joinPieces(file, pieces, common) {
     external: packages,
     // import() would start Node's loader of ES modules.
     supported: { 'dynamic-import': false },
-    plugins: [piecesPlugin(file, pieces)],
+    plugins: [piecesPlugin(file, shared, pieces)],
   });
   const [{ text }] = outputFiles;
   const lead = text.includes('bundledModuleUrl') ? declareModuleUrl : '';
-  return `(function (exports, require, module, __filename, __dirname) {${lead}${text}\n})\n`;
+  return `(function (share, require, __filename, __dirname) {${lead}${text}\n})\n`;
 }
 
-/** Finds pieces: in this part, or behind a require() of the part that has them. */
-function piecesPlugin(file, pieces) {
+/**
+ * Finds pieces: in this part, or in the part that has them. What goes from part to part is taken out of its piece once,
+ * when the part that imports it begins, and is a variable there: by then it has its value, since what parts import of
+ * each other goes one way.
+ */
+function piecesPlugin(file, shared, pieces) {
   return {
     name: 'pieces',
     setup(builder) {
-      builder.onResolve({ filter: /^\.\// }, ({ path }) => ({ path: basename(path), namespace: 'piece' }));
+      builder.onResolve({ filter: /^shared$/ }, () => ({ path: 'shared', namespace: 'shared' }));
+      builder.onLoad({ filter: /./, namespace: 'shared' }, () => ({ contents: sharing(shared, pieces) }));
+      builder.onResolve({ filter: /^\.\// }, ({ path, kind }) => {
+        const name = basename(path);
+        const isElsewhere = pieces.get(name).file !== file;
+        if (isElsewhere && kind === 'dynamic-import') return { path: requested(name, pieces), external: true };
+        return { path: name, namespace: 'piece' };
+      });
       builder.onLoad({ filter: /./, namespace: 'piece' }, ({ path }) => {
         const piece = pieces.get(path);
-        if (piece.file === file) return { contents: piece.code };
-        const exported = `require('part:${piece.file}').${exportName(path)}`;
-        return { contents: `module.exports = Object.defineProperty(${exported}, '__esModule', { value: true })` };
+        return { contents: piece.file === file ? piece.code : importing(path, pieces) };
       });
-      builder.onResolve({ filter: /^part:/ }, ({ path }) => ({ path: path.replace('part:', './'), external: true }));
+      builder.onResolve({ filter: /#/ }, ({ path }) => ({ path, external: true }));
     },
   };
 }
 
-function exportName(piece) {
-  return piece.replace(/\.js$/, '').replace(/[^a-zA-Z0-9]/g, '_');
+/** A module that gives the launcher, for other parts, what these pieces export. */
+function sharing(names, pieces) {
+  const imports = [];
+  const entries = names.map((name, index) => {
+    const { exports } = pieces.get(name);
+    const local = (at) => `shared${index}_${at}`;
+    imports.push(`import { ${exports.map((exported, at) => `${exported} as ${local(at)}`)} } from './${name}';`);
+    const members = exports.map((exported, at) => `${exported}: ${local(at)}`);
+    // What import() gives of it has a default export only if it says that it is an ES module.
+    return `'${name}': () => ({ __esModule: true, ${members} })`;
+  });
+  return `${imports.join('\n')}\nshare({ ${entries.join(', ')} });`;
+}
+
+/** A module that stands for a piece of another part. */
+function importing(name, pieces) {
+  const { exports } = pieces.get(name);
+  const local = (at) => `imported${at}`;
+  return `
+    const { ${exports.map((exported, at) => `${exported}: ${local(at)}`)} } = require('${requested(name, pieces)}');
+    export { ${exports.map((exported, at) => `${local(at)} as ${exported}`)} };
+  `;
+}
+
+/** How a part asks the launcher for a piece of another one. */
+function requested(name, pieces) {
+  return `${pieces.get(name).file}#${name}`;
 }
 
 async function buildThreads(bin, common) {

@@ -1,3 +1,4 @@
+import { NETLINK_GENERIC } from '../netlink/constants.js';
 import type { NetlinkTransport } from '../netlink/transport.js';
 import { VdpaClient } from '../vdpa/client.js';
 import type { Io } from './io.js';
@@ -62,11 +63,10 @@ export class Connection {
   }
 
   async #tracedTransport(): Promise<NetlinkTransport> {
-    const [{ traceTransport }, { vdpaNames }, { openTransport }, { NETLINK_GENERIC }] = await Promise.all([
+    const [{ traceTransport }, { vdpaNames }, { openTransport }] = await Promise.all([
       import('../netlink/trace.js'),
       import('../vdpa/names.js'),
       import('../netlink/bindings/index.js'),
-      import('../netlink/constants.js'),
     ]);
     const transport = (await this.#transport()) ?? (await openTransport({ protocol: NETLINK_GENERIC }));
     return traceTransport(transport, {

@@ -11,7 +11,6 @@ import {
 } from './genl-constants.js';
 import { controlFamily, decodeFamily } from './genl-family.js';
 import type { GenlFamily } from './genl-family.js';
-import { decodePolicy } from './genl-policy.js';
 import type { GenlPolicy } from './genl-policy.js';
 import type { NetlinkMessage } from './message.js';
 import { NetlinkSocket } from './socket.js';
@@ -122,6 +121,7 @@ export class GenlSocket {
   async policy(family: GenlFamily): Promise<GenlPolicy> {
     const attributes = new AttributeWriter().u16(CTRL_ATTR_FAMILY_ID, family.id).finish();
     const operation = `get the policy of generic netlink family ${family.name}`;
+    const { decodePolicy } = await import('./genl-policy.js');
     try {
       const request = { command: CTRL_CMD_GETPOLICY, attributes, dump: true };
       const messages = await this.gather(controlFamily, request, { operation });

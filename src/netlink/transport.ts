@@ -15,9 +15,10 @@ export interface NetlinkTransport {
   send(datagram: Uint8Array): void | Promise<void>;
 
   /**
-   * Gives the next datagram from the kernel, whole, whatever its size. The bytes are the caller's to keep.
+   * Gives the next datagram from the kernel, whole. The bytes are the caller's to keep.
    * @param timeoutMs how long to wait for one, in milliseconds.
-   * @throws NetlinkError `ETIMEDOUT` where none came in time; `ENOBUFS` where the kernel dropped some.
+   * @throws NetlinkError `ETIMEDOUT` where none came in time; `ENOBUFS` where the kernel dropped some; `EMSGSIZE` where one was
+   *   longer than the transport has room for.
    */
   receive(timeoutMs: number): Uint8Array | Promise<Uint8Array>;
 

@@ -1,4 +1,4 @@
-import { NativeBuffer } from './memory.js';
+import { NativeBuffer, writeAddress } from './memory.js';
 
 /** Bytes of a struct iovec on a 64-bit machine: an address and a length. */
 const IOVEC_SIZE = 16;
@@ -20,8 +20,7 @@ export class IoVector {
   /** Adds an entry. The caller sees to it that `count` is below `capacity`. */
   push(address: number, length: number): void {
     const word = this.count * 4;
-    this.#words[word] = address >>> 0;
-    this.#words[word + 1] = (address / 0x1_0000_0000) >>> 0;
+    writeAddress(this.#words, word, address);
     this.#words[word + 2] = length;
     this.#words[word + 3] = 0;
     this.count++;

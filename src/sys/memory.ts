@@ -107,6 +107,12 @@ export const fillMemory: (address: number, byte: number, length: number) => void
   'void memset(uintptr_t address, int byte, size_t length)',
 );
 
+/** Writes an address of 64 bits into two words, as the machines that Node runs on keep it: the low one first. */
+export function writeAddress(words: Uint32Array, at: number, address: number): void {
+  words[at] = address >>> 0;
+  words[at + 1] = (address / 0x1_0000_0000) >>> 0;
+}
+
 /** Memory of this process with a known address, for what system calls read and fill again and again. */
 export class NativeBuffer {
   readonly address: number;

@@ -13,7 +13,6 @@ export const SO_RCVBUF = 8;
 export const SO_RCVBUFFORCE = 33;
 export const SOL_NETLINK = 270;
 
-export const MSG_PEEK = 0x2;
 export const MSG_TRUNC = 0x20;
 export const MSG_DONTWAIT = 0x40;
 
@@ -51,16 +50,4 @@ export const sendto: (
   addressLength: number,
 ) => number = libc.func(
   'intptr_t sendto(int fd, const void *bytes, size_t length, int flags, const void *address, uint32_t address_length)',
-);
-
-/** recvfrom(2): how many bytes the datagram has (with MSG_TRUNC even where `buffer` is shorter), or -1. */
-export const recvfrom: (
-  fd: number,
-  buffer: Uint8Array,
-  length: number,
-  flags: number,
-  address: Uint8Array,
-  addressLength: Uint32Array,
-) => number = libc.func(
-  'intptr_t recvfrom(int fd, void *buffer, size_t length, int flags, void *address, void *address_length)',
 );

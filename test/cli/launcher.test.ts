@@ -48,6 +48,9 @@ function vdpa(
 
 const expected = { status: 0, stdout: '{"dev":{}}\n', stderr: '' };
 
+/** The parts whose code is kept. */
+const usualParts = ['batch.js', 'changes.js', 'main.js', 'sim.js', 'socket.js'];
+
 /** The cache file of the main part; there must be one. */
 function mainCache(): string {
   const name = readdirSync(cache).find((file) => file.startsWith('main.js-'));
@@ -55,12 +58,12 @@ function mainCache(): string {
   return join(cache, name);
 }
 
-test('the first run that succeeds keeps the compiled code, which others only read', () => {
+test('the first run keeps the compiled code of all that is usual, which others only read', () => {
   assert.deepEqual(vdpa('-j dev show'), expected);
   const names = readdirSync(cache);
-  assert.equal(names.length, 2);
+  assert.deepEqual(names.map((name) => name.replace(/-.*/, '')).sort(), usualParts);
   for (const name of names) {
-    assert.match(name, new RegExp(`^(main|sim)\\.js-[0-9a-f]{16}-${process.version}-${process.arch}$`));
+    assert.match(name, new RegExp(`^[a-z]+\\.js-[0-9a-f]{16}-${process.version}-${process.arch}$`));
     assert.equal(statSync(join(cache, name)).mode & 0o777, 0o644);
   }
   const { ino } = statSync(mainCache());
@@ -69,8 +72,24 @@ test('the first run that succeeds keeps the compiled code, which others only rea
   assert.deepEqual(readdirSync(cache), names);
 });
 
-test('a run that fails, and one that is told not to, keeps nothing', () => {
-  assert.equal(vdpa('dev show none').status, 1);
+test('the code that is kept is whole, whatever the first run was', () => {
+  const sizes = ['-j dev show', 'dev show none', 'help'].map((line) => {
+    rmSync(cache, { recursive: true, force: true });
+    vdpa(line);
+    return readdirSync(cache).map((name) => [name, statSync(join(cache, name)).size] as const);
+  });
+  const [first = [], ...others] = sizes;
+  assert.equal(first.length, usualParts.length);
+  for (const other of others) {
+    for (const [index, [name, size]] of other.entries()) {
+      const [expectedName, expectedSize = 0] = first[index] ?? [];
+      assert.equal(name, expectedName);
+      assert.ok(Math.abs(size - expectedSize) < expectedSize / 50, `${name}: ${size}, not ${expectedSize}`);
+    }
+  }
+});
+
+test('a run that is told not to keeps nothing', () => {
   assert.deepEqual(vdpa('-j dev show', { VDPA_CODE_CACHE: '0' }), expected);
   assert.equal(readdirSync(bin).includes('cache'), false);
 });

@@ -20,10 +20,10 @@ import {
   SO_RCVBUFFORCE,
   SOL_SOCKET,
   bind,
-  recvfrom,
   setSocketOption,
   socket,
 } from '../../src/sys/socket.js';
+import { recvfrom } from '../support/recvfrom.js';
 import type { GoldenExchange } from './exchange.js';
 
 const recordedWith = 'npm run -s lab -- node build/test/golden/record.js | node build/test/golden/record.js write';

@@ -69,7 +69,7 @@ async function deleteDevice(name: string): Promise<void> {
 
 /** Ways to open a transport, by name; or why one cannot be tried. */
 const ways: [name: string, skip: string | false, open: () => NetlinkTransport | Promise<NetlinkTransport>][] = [
-  ['a buffer of one byte', false, () => openKoffiTransport({ protocol: NETLINK_GENERIC }, 1)],
+  ['room for 4 KiB a datagram', false, () => openKoffiTransport({ protocol: NETLINK_GENERIC }, 4096)],
 ];
 for (const name of bindingNames) {
   ways.push([name, await whyNot(name), () => openTransport({ protocol: NETLINK_GENERIC }, name)]);

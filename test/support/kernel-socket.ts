@@ -8,11 +8,11 @@ import {
   SOCK_RAW,
   SOL_NETLINK,
   bind,
-  recvfrom,
   sendto,
   setSocketOption,
   socket,
 } from '../../src/sys/socket.js';
+import { recvfrom } from './recvfrom.js';
 import { NETLINK_CAP_ACK, NETLINK_EXT_ACK, NETLINK_GENERIC } from '../../src/netlink/constants.js';
 import type { NetlinkSocketOptions } from '../../src/sim/netlink-socket.js';
 

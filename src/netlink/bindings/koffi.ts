@@ -4,14 +4,12 @@
  * Calls block the thread, for as long as the kernel takes: it handles a request inside the call that sends it.
  */
 import { monotonicMs } from '../../sys/clock.js';
+import { DatagramReader } from '../../sys/datagrams.js';
 import { Errno } from '../../sys/errno.js';
 import { close, lastErrno, uninterrupted } from '../../sys/libc.js';
 import { POLLIN, poll, pollAsync } from '../../sys/poll.js';
 import {
   AF_NETLINK,
-  MSG_DONTWAIT,
-  MSG_PEEK,
-  MSG_TRUNC,
   SOCK_CLOEXEC,
   SOCK_RAW,
   SOL_NETLINK,
@@ -20,7 +18,6 @@ import {
   SO_RCVBUFFORCE,
   bind,
   getsockname,
-  recvfrom,
   sendto,
   setSocketOption,
   socket,
@@ -30,21 +27,24 @@ import { NETLINK_ADD_MEMBERSHIP, NETLINK_CAP_ACK, NETLINK_EXT_ACK } from '../con
 import { NetlinkError, NetlinkUnavailableError } from '../error.js';
 import type { NetlinkTransport, TransportOptions } from '../transport.js';
 
+/** How many datagrams are taken at once: an answer and its acknowledgement, or a good part of a dump. */
+const datagramsAtOnce = 8;
 /**
- * The kernel makes the datagrams of a dump as large as the buffers it has seen, up to this: larger ones are rare.
+ * The longest datagram that is received, in bytes. The kernel makes those of a dump as long as the buffers it has seen, up
+ * to 32 KiB, and longer ones only for what cannot be parted: an attribute has 64 KiB at most.
  */
-const dumpDatagramLength = 32768;
+const longestDatagram = 1 << 20;
 
 /**
  * Opens a netlink socket.
- * @param bufferLength length of the receive buffer until a longer datagram comes, in bytes.
+ * @param room the longest datagram that is received, in bytes.
  * @throws NetlinkUnavailableError where the machine has no netlink or not this protocol; NetlinkError where it refuses otherwise.
  */
-export function openKoffiTransport(options: TransportOptions, bufferLength = dumpDatagramLength): NetlinkTransport {
+export function openKoffiTransport(options: TransportOptions, room = longestDatagram): NetlinkTransport {
   const fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, options.protocol);
   if (fd === -1) throw openError('open netlink socket', options.protocol);
   try {
-    return new KoffiTransport(fd, options, bufferLength);
+    return new KoffiTransport(fd, options, room);
   } catch (error) {
     close(fd);
     throw error;
@@ -61,33 +61,35 @@ class KoffiTransport implements NetlinkTransport {
   readonly port: number;
   /** -1 once closed. */
   #fd: number;
-  #buffer: Uint8Array;
   readonly #waitBeside: boolean;
-  readonly #sender = new Uint8Array(addressLength);
-  readonly #senderView = viewOf(this.#sender);
-  readonly #senderLength = new Uint32Array(1);
+  readonly #room: number;
+  readonly #reader: DatagramReader;
+  /** How many datagrams the reader has, and which of them is the next. */
+  #received = 0;
+  #next = 0;
 
-  constructor(fd: number, options: TransportOptions, bufferLength: number) {
+  constructor(fd: number, options: TransportOptions, room: number) {
     const { protocol, groups = [], receiveBufferSize } = options;
     this.#fd = fd;
     this.#waitBeside = options.waitBeside ?? false;
-    this.#buffer = new Uint8Array(bufferLength);
     // Kernels before 4.12 and 4.3 do not know these; they answer without what was asked for.
     this.#tryOption(NETLINK_EXT_ACK, 1);
     this.#tryOption(NETLINK_CAP_ACK, 1);
     if (receiveBufferSize !== undefined) setReceiveBuffer(fd, receiveBufferSize);
-    if (bind(fd, kernelAddress(), addressLength) === -1) throw openError('bind netlink socket', protocol);
+    if (bind(fd, kernelAddress, addressLength) === -1) throw openError('bind netlink socket', protocol);
     this.port = ownPort(fd);
     for (const group of groups) {
       if (setSocketOption(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, group) === -1) {
         throw new NetlinkError({ operation: `join netlink multicast group ${group}`, errno: lastErrno() });
       }
     }
+    this.#room = room;
+    this.#reader = new DatagramReader(datagramsAtOnce, room);
   }
 
   send(datagram: Uint8Array): void {
     const fd = this.#fd;
-    const sent = uninterrupted(() => sendto(fd, datagram, datagram.length, 0, kernelAddress(), addressLength));
+    const sent = uninterrupted(() => sendto(fd, datagram, datagram.length, 0, kernelAddress, addressLength));
     if (sent === -1) throw new NetlinkError({ operation: 'send to netlink', errno: lastErrno() });
   }
 
@@ -117,35 +119,34 @@ class KoffiTransport implements NetlinkTransport {
   /** The next datagram from the kernel; undefined where none is there yet. */
   #take(): Uint8Array | undefined {
     for (;;) {
-      const length = this.#receiveFrom(0, MSG_PEEK);
-      if (length === -1) {
-        const errno = lastErrno();
-        if (errno === Errno.EAGAIN) return undefined;
-        if (errno !== Errno.EINTR) throw new NetlinkError({ operation: 'receive from netlink', errno });
-        continue;
-      }
-      if (length > this.#buffer.length) this.#buffer = new Uint8Array(length);
-      const received = this.#receiveFrom(this.#buffer.length, 0);
-      if (received === -1) continue; // Whatever it is, the next call says it again or finds it gone.
-      if (this.#isFromKernel()) return this.#buffer.slice(0, received);
+      if (this.#next === this.#received && !this.#receive()) return undefined;
+      const index = this.#next++;
+      if (!isFromKernel(this.#reader.sender(index))) continue;
+      const length = this.#reader.length(index);
+      if (length <= this.#room) return this.#reader.content(index);
+      const hint = `The kernel sent ${length} bytes at once, and ${this.#room} is the most that is received`;
+      throw new NetlinkError({ operation: 'receive from netlink', errno: Errno.EMSGSIZE, hint });
     }
+  }
+
+  /** Receives what is there. @returns whether there was something */
+  #receive(): boolean {
+    if (this.#fd === -1) throw new NetlinkError({ operation: 'receive from netlink', errno: Errno.EBADF });
+    const count = uninterrupted(() => this.#reader.receive(this.#fd));
+    this.#next = 0;
+    this.#received = Math.max(0, count);
+    if (count !== -1) return true;
+    const errno = lastErrno();
+    if (errno === Errno.EAGAIN) return false;
+    throw new NetlinkError({ operation: 'receive from netlink', errno });
   }
 
   close(): void {
     if (this.#fd === -1) return;
     close(this.#fd);
     this.#fd = -1;
-  }
-
-  /** The length of the next datagram, of which `length` bytes go to the buffer; or -1. */
-  #receiveFrom(length: number, flags: number): number {
-    this.#senderLength[0] = addressLength;
-    return recvfrom(this.#fd, this.#buffer, length, flags | MSG_TRUNC | MSG_DONTWAIT, this.#sender, this.#senderLength);
-  }
-
-  /** Anyone may send to a netlink socket's port; the kernel's own port is 0. */
-  #isFromKernel(): boolean {
-    return this.#senderLength[0] === addressLength && this.#senderView.getUint32(4, littleEndian) === 0;
+    this.#received = this.#next = 0;
+    this.#reader.free();
   }
 
   /** Waits until there is something to read or a signal comes. */
@@ -167,10 +168,12 @@ function checkedRemaining(remainingMs: number): number {
 }
 
 /** `struct sockaddr_nl`: the family, padding, port 0 and no groups. To bind, port 0 asks for any; to send, it is the kernel's. */
-function kernelAddress(): Uint8Array {
-  const address = new Uint8Array(addressLength);
-  viewOf(address).setUint16(0, AF_NETLINK, littleEndian);
-  return address;
+const kernelAddress = new Uint8Array(addressLength);
+viewOf(kernelAddress).setUint16(0, AF_NETLINK, littleEndian);
+
+/** Anyone may send to a netlink socket's port; the kernel's own port is 0. */
+function isFromKernel(sender: Uint8Array): boolean {
+  return sender.length === addressLength && viewOf(sender).getUint32(4, littleEndian) === 0;
 }
 
 /** The port id that the kernel gave to a bound socket. */
