@@ -50,7 +50,8 @@ export function signalEventfd(fd: number): void {
 
 /** A set of descriptors to wait for. Each has a tag, a small number of the caller's, by which its events are told. */
 export class EventPoll {
-  readonly #fd: number;
+  /** Readable when something has happened. */
+  readonly fd: number;
   readonly #event = new NativeBuffer(16);
   readonly #events = new NativeBuffer(MAX_EVENTS * 16);
   /** How many events the last wait gave. */
@@ -58,7 +59,7 @@ export class EventPoll {
 
   /** @throws SystemError */
   constructor() {
-    this.#fd = checked('make an epoll instance', epollCreate(CLOEXEC));
+    this.fd = checked('make an epoll instance', epollCreate(CLOEXEC));
   }
 
   /** @param events EPOLLIN and so on. @throws SystemError */
@@ -66,12 +67,12 @@ export class EventPoll {
     this.#event.u32[0] = events;
     this.#event.u32[DATA_WORD] = tag;
     this.#event.u32[DATA_WORD + 1] = 0;
-    checked('watch a descriptor', epollCtl(this.#fd, EPOLL_CTL_ADD, fd, this.#event.address));
+    checked('watch a descriptor', epollCtl(this.fd, EPOLL_CTL_ADD, fd, this.#event.address));
   }
 
   /** @throws SystemError */
   remove(fd: number): void {
-    checked('watch a descriptor no more', epollCtl(this.#fd, EPOLL_CTL_DEL, fd, this.#event.address));
+    checked('watch a descriptor no more', epollCtl(this.fd, EPOLL_CTL_DEL, fd, this.#event.address));
   }
 
   /**
@@ -80,7 +81,7 @@ export class EventPoll {
    * @throws SystemError
    */
   wait(timeoutMs: number): void {
-    const result = epollWait(this.#fd, this.#events.address, MAX_EVENTS, timeoutMs);
+    const result = epollWait(this.fd, this.#events.address, MAX_EVENTS, timeoutMs);
     this.count = Math.max(result, 0);
     if (result !== -1) return;
     const errno = lastErrno();
@@ -90,7 +91,7 @@ export class EventPoll {
   /** The same on a thread of the pool; this one goes on meanwhile. @throws SystemError */
   async waitAsync(timeoutMs: number): Promise<void> {
     const result = await new Promise<number>((resolve, reject) => {
-      epollWait.async(this.#fd, this.#events.address, MAX_EVENTS, timeoutMs, (error, value) => {
+      epollWait.async(this.fd, this.#events.address, MAX_EVENTS, timeoutMs, (error, value) => {
         if (error) reject(error);
         else resolve(value);
       });
@@ -111,7 +112,7 @@ export class EventPoll {
   }
 
   close(): void {
-    close(this.#fd);
+    close(this.fd);
     this.#event.free();
     this.#events.free();
   }

@@ -2,6 +2,7 @@ import { EventEmitter } from 'node:events';
 import { existsSync } from 'node:fs';
 import { EPOLLERR, EPOLLIN, EventPoll, openEventfd, signalEventfd } from '../sys/events.js';
 import { close } from '../sys/libc.js';
+import { readable } from '../sys/readable.js';
 import { SystemError } from '../sys/error.js';
 import { Errno } from '../sys/errno.js';
 import {
@@ -261,7 +262,8 @@ export class VduseServer extends EventEmitter<ServerEvents> {
   async #serve(): Promise<void> {
     try {
       while (!this.#ending) {
-        await this.#poll.waitAsync(-1);
+        await readable(this.#poll.fd);
+        this.#poll.wait(0);
         for (let index = 0; index < this.#poll.count; index++) {
           if (this.#poll.tag(index) !== DEVICE) continue;
           if ((this.#poll.events(index) & EPOLLERR) !== 0) {
