@@ -4,7 +4,7 @@ import { statSync, truncateSync } from 'node:fs';
 import { test, type TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { VduseServer } from '../../src/vduse/server.js';
-import { BlockServerProcess } from '../support/kernel/block-server-process.js';
+import { ServerProcess } from '../support/kernel/server-process.js';
 import { attach, bash, blockDevice, detach, diskOf, mountPoint, sh, start } from '../support/kernel/vduse.js';
 
 const MIB = 1024 * 1024;
@@ -22,7 +22,7 @@ async function dd(...words: readonly string[]): Promise<boolean> {
 async function lowerDisk(context: TestContext): Promise<{ readonly path: string; readonly disk: string }> {
   const path = '/tmp/lower';
   await bash(`rm -f ${path}; truncate -s 16M ${path}`);
-  const lower = await BlockServerProcess.start({ name: 'lower', storage: { backend: 'file', path } });
+  const lower = await ServerProcess.start({ name: 'lower', storage: { backend: 'file', path } });
   await attach('lower');
   let attached = true;
   context.after(async () => {

@@ -4,8 +4,9 @@ import { after, afterEach, before, beforeEach, describe, test } from 'node:test'
 import * as blk from '../../src/virtio/block.js';
 import { VRING_DESC_F_INDIRECT, VRING_DESC_F_NEXT } from '../../src/virtio/ring.js';
 import { VIRTIO_CONFIG_S_NEEDS_RESET } from '../../src/virtio/status.js';
-import { BlockServerProcess } from '../support/kernel/block-server-process.js';
-import { BASE, DATA, DRIVER_OK, MEMORY_BYTES, UNTOUCHED, VhostBlock } from '../support/kernel/vhost-block.js';
+import { ServerProcess } from '../support/kernel/server-process.js';
+import { UNTOUCHED, VhostBlock } from '../support/kernel/vhost-block.js';
+import { BASE, DATA, DRIVER_OK, MEMORY_BYTES } from '../support/kernel/vhost-driver.js';
 import { DriverMemory, VHOST_ACCESS_RO, VHOST_ACCESS_WO } from '../support/kernel/vhost-vdpa.js';
 import { attach, bash, detach, diskOf, giveToVhost, until } from '../support/kernel/vduse.js';
 
@@ -24,7 +25,7 @@ const BUFFER = DATA + 0x1000;
 const ELSEWHERE = 0x7000_0000;
 const NOWHERE = 0x9000_0000;
 
-let server: BlockServerProcess;
+let server: ServerProcess;
 let driver: VhostBlock;
 let neighbourDisk: string;
 let neighbourSum: string;
@@ -43,7 +44,7 @@ const sumOf = (disk: string): Promise<string> =>
 
 before(async () => {
   // Both devices are of one process: what could reach beyond a device would reach the other.
-  server = await BlockServerProcess.start(
+  server = await ServerProcess.start(
     { name: 'target', storage: { backend: 'ram', size: SIZE }, queues: 2, queueSize: 64 },
     { name: 'neighbour', storage: { backend: 'ram', size: 16 * MIB } },
   );

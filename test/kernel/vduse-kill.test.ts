@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { BlockDeviceOptions } from '../../src/vduse/block-device.js';
-import { BlockServerProcess } from '../support/kernel/block-server-process.js';
+import { ServerProcess } from '../support/kernel/server-process.js';
 import { attach, bash, detach, diskOf, sh, start } from '../support/kernel/vduse.js';
 import { Random } from '../support/random.js';
 
@@ -50,7 +50,7 @@ test(`${KILLS} servers killed at random moments under fio --verify: no error, ev
     queues: 2,
     threads: 2,
   };
-  let server = await BlockServerProcess.start(device);
+  let server = await ServerProcess.start(device);
   await attach('killed');
   const disk = await diskOf('killed');
   const random = new Random(SEED);
@@ -59,13 +59,13 @@ test(`${KILLS} servers killed at random moments under fio --verify: no error, ev
     for (; kills < KILLS; kills++) {
       await sleep(random.below(120));
       await server.kill();
-      server = new BlockServerProcess([{ ...device, takeOver: true }]);
+      server = new ServerProcess([{ ...device, takeOver: true }]);
       // Some die while they take over.
       if (random.chance(70)) await server.ready();
       else await sleep(random.below(400));
     }
     await server.kill();
-    server = await BlockServerProcess.start({ ...device, takeOver: true });
+    server = await ServerProcess.start({ ...device, takeOver: true });
   })();
   let requests = 0;
   let verified = 0;

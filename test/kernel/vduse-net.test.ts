@@ -1,14 +1,11 @@
 import '../support/kernel/inside.js';
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync, writeSync as write } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { describe, test, type TestContext } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { checked, close } from '../../src/sys/libc.js';
-import { bind, MSG_DONTWAIT, SOCK_CLOEXEC, SOCK_RAW, socket } from '../../src/sys/socket.js';
-import { recvfrom } from '../support/recvfrom.js';
 import { serveNetDevice, type NetDevice, type NetDeviceOptions } from '../../src/vduse/net-device.js';
 import { VdpaBus } from '../../src/sysfs/bus.js';
+import { PacketSocket } from '../support/kernel/packet-socket.js';
 import { attach, bash, detach, sh, until } from '../support/kernel/vduse.js';
 
 interface Attached extends NetDevice {
@@ -56,48 +53,6 @@ async function transfer(from: string, to: string, address: string, file: string)
   await until('someone listens', async () => (await sh(`ip netns exec ${to} ss -Hltn`)).includes(':5000'));
   const sent = await sh(`ip netns exec ${from} node ${tcp} send ${address} 5000 ${file}`);
   return [sent.trim(), (await came).trim()];
-}
-
-const PROTOCOL = 0x88b5;
-const AF_PACKET = 17;
-/** struct sockaddr_ll: u16 family, u16 protocol, i32 interface, u16 hardware type, u8 kind of packet … */
-const SOCKADDR_LL = 20;
-const PACKET_OUTGOING = 4;
-
-/** Frames on a network interface. */
-class PacketSocket {
-  readonly #fd: number;
-
-  constructor(netdev: string) {
-    this.#fd = checked('open a packet socket', socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0));
-    const address = new Uint8Array(SOCKADDR_LL);
-    const view = new DataView(address.buffer);
-    view.setUint16(0, AF_PACKET, true);
-    view.setUint16(2, PROTOCOL);
-    view.setInt32(4, Number(readFileSync(`/sys/class/net/${netdev}/ifindex`, 'utf8')), true);
-    checked('bind a packet socket', bind(this.#fd, address, SOCKADDR_LL));
-  }
-
-  send(frame: Uint8Array): void {
-    assert.equal(write(this.#fd, frame), frame.length);
-  }
-
-  /** The next frame that came in, or undefined where none does in time. */
-  async receive(limitMs: number): Promise<Uint8Array | undefined> {
-    const buffer = new Uint8Array(2048);
-    const address = new Uint8Array(SOCKADDR_LL);
-    for (const end = performance.now() + limitMs; performance.now() < end;) {
-      const length = recvfrom(this.#fd, buffer, buffer.length, MSG_DONTWAIT, address, Uint32Array.of(SOCKADDR_LL));
-      // What is sent is shown to a packet socket, too.
-      if (length > 0 && address[10] !== PACKET_OUTGOING) return buffer.subarray(0, length);
-      if (length < 0) await sleep(1);
-    }
-    return undefined;
-  }
-
-  close(): void {
-    close(this.#fd);
-  }
 }
 
 describe('a VDUSE network device', () => {

@@ -3,9 +3,10 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { test } from 'node:test';
 import * as blk from '../../src/virtio/block.js';
-import { BlockServerProcess } from '../support/kernel/block-server-process.js';
+import { ServerProcess } from '../support/kernel/server-process.js';
 import { STUCK_SECTOR } from '../support/kernel/stuck-backend.js';
-import { BASE, DATA, MEMORY_BYTES, VhostBlock } from '../support/kernel/vhost-block.js';
+import { VhostBlock } from '../support/kernel/vhost-block.js';
+import { BASE, DATA, MEMORY_BYTES } from '../support/kernel/vhost-driver.js';
 import { attach, bash, detach, giveToVhost } from '../support/kernel/vduse.js';
 
 const MIB = 1024 * 1024;
@@ -16,7 +17,7 @@ test('a backend stuck in I/O holds up no control message, and touches no memory 
   const pipe = '/tmp/stuck';
   await bash(`mkfifo ${pipe}`);
   const module = new URL('../support/kernel/stuck-backend.js', import.meta.url).href;
-  const server = await BlockServerProcess.start({
+  const server = await ServerProcess.start({
     name: 'stuck',
     storage: { backend: 'module', module, options: pipe, size: MIB },
   });

@@ -4,9 +4,10 @@ import { describe, test, type TestContext } from 'node:test';
 import * as blk from '../../src/virtio/block.js';
 import { blockConfigOffset } from '../../src/virtio/config-space.js';
 import type { BlockDeviceOptions } from '../../src/vduse/block-device.js';
-import { BlockServerProcess } from '../support/kernel/block-server-process.js';
+import { ServerProcess } from '../support/kernel/server-process.js';
 import { attach, bash, detach, giveToVhost } from '../support/kernel/vduse.js';
-import { BASE, MEMORY_BYTES, VhostBlock, type DriverOptions } from '../support/kernel/vhost-block.js';
+import { VhostBlock } from '../support/kernel/vhost-block.js';
+import { BASE, MEMORY_BYTES, type DriverOptions } from '../support/kernel/vhost-driver.js';
 import { DriverMemory } from '../support/kernel/vhost-vdpa.js';
 
 const MIB = 1024 * 1024;
@@ -16,7 +17,7 @@ const NEEDED = (1n << 32n) | (1n << 33n);
 
 /** What a test works with, and how it is taken away again. */
 interface Attached {
-  readonly server: BlockServerProcess;
+  readonly server: ServerProcess;
   readonly node: string;
   /** Opens the node; it is closed when the test ends. */
   readonly open: (options?: DriverOptions) => VhostBlock;
@@ -24,7 +25,7 @@ interface Attached {
 
 /** Serves a device in a process of its own, and gives it to vhost-vdpa. */
 async function attached(context: TestContext, options: Partial<BlockDeviceOptions> = {}): Promise<Attached> {
-  const server = await BlockServerProcess.start({ name: 'vhost0', storage: { backend: 'ram' }, ...options });
+  const server = await ServerProcess.start({ name: 'vhost0', storage: { backend: 'ram' }, ...options });
   const drivers: VhostBlock[] = [];
   context.after(async () => {
     for (const driver of drivers) driver.close();

@@ -1,8 +1,9 @@
-/** A hostile driver of a block device, made of random numbers: rings, buffers, memory and timing. */
+/** A hostile driver of a device, made of random numbers: rings, buffers, memory and timing. */
 import './inside.js';
 import { VRING_DESC_F_INDIRECT, VRING_DESC_F_NEXT, VRING_DESC_F_WRITE } from '../../../src/virtio/ring.js';
 import type { Random } from '../random.js';
-import { BASE, DATA, DRIVER_OK, MEMORY_BYTES, type VhostBlock } from './vhost-block.js';
+import type { Buffer } from '../ring-driver.js';
+import { BASE, DRIVER_OK, MEMORY_BYTES, type VhostDriver } from './vhost-driver.js';
 import { DriverMemory, VHOST_ACCESS_RO, VHOST_ACCESS_RW, VHOST_ACCESS_WO } from './vhost-vdpa.js';
 
 const PAGE = 4096;
@@ -22,21 +23,41 @@ export interface FuzzCounts {
   maps: number;
 }
 
+/** What a kind of device is asked for. */
+export interface FuzzRequests {
+  /**
+   * The buffers of a request, most of them plausible; what they hold is written.
+   * @param somewhere gives an address anywhere
+   */
+  buffers(queue: number, somewhere: () => number | bigint): readonly Buffer[];
+
+  /** Lets something happen on the other side of the device. */
+  stir?(): void;
+}
+
 export class FuzzDriver {
   readonly counts: FuzzCounts = { lives: 0, chains: 0, used: 0, maps: 0 };
-  readonly #driver: VhostBlock;
+  readonly #driver: VhostDriver;
+  readonly #requests: FuzzRequests;
   readonly #random: Random;
   readonly #queues: number;
   readonly #queueSize: number;
-  readonly #sectors: number;
   #memories: DriverMemory[] = [];
+  /** In this life no ring is broken on purpose, so that more of what is asked for is carried out. */
+  #careful = false;
+  #indirect = true;
 
-  constructor(driver: VhostBlock, random: Random, device: { queues: number; queueSize: number; sectors: number }) {
+  constructor(
+    driver: VhostDriver,
+    requests: FuzzRequests,
+    random: Random,
+    device: { readonly queues: number; readonly queueSize: number },
+  ) {
     this.#driver = driver;
+    this.#requests = requests;
     this.#random = random;
     this.#queues = device.queues;
     this.#queueSize = device.queueSize;
-    this.#sectors = device.sectors;
   }
 
   /** One life of the device: brought up somehow, maltreated, and left as it is. */
@@ -44,7 +65,10 @@ export class FuzzDriver {
     this.counts.lives++;
     const random = this.#random;
     const queueSize = random.chance(70) ? this.#queueSize : 2 ** (1 + random.below(Math.log2(this.#queueSize)));
-    const dropped = (random.chance(50) ? EVENT_IDX : 0n) | (random.chance(20) ? INDIRECT : 0n);
+    const ofItsKind = random.chance(20) ? BigInt(random.below(2 ** 24)) : 0n;
+    const dropped = (random.chance(50) ? EVENT_IDX : 0n) | (random.chance(20) ? INDIRECT : 0n) | ofItsKind;
+    this.#careful = random.chance(50);
+    this.#indirect = (dropped & INDIRECT) === 0n;
     this.#driver.prepare({ queueSize, features: (offered) => offered & ~dropped });
     if (random.chance(10)) this.#misplaceRings();
     if (random.chance(10)) {
@@ -69,15 +93,22 @@ export class FuzzDriver {
     const random = this.#random;
     const chance = random.below(100);
     if (chance < 62) this.#offer(queue);
+    else if (chance < 67 && this.#careful) this.#offer(queue);
     else if (chance < 65) this.#scribble(queue);
+    else if (chance < 67) this.#driver.ring(queue).setAvailableIndex(random.below(65536));
     else if (chance < 72) this.#shiftMemory();
     else if (chance < 77) this.#driver.kick(queue);
     else if (chance < 80) this.#driver.vhost.enable(queue, random.chance(50));
     else if (chance < 83) this.#driver.vhost.queueBase(queue);
     else if (chance < 85) this.#driver.vhost.suspend();
-    else if (chance < 88) this.#cutMemory();
-    else if (chance < 90) this.#driver.ring(queue).setAvailableIndex(random.below(65536));
+    else if (chance < 88 && !this.#careful) this.#cutMemory();
+    else if (chance < 93) this.#requests.stir?.();
     else this.#wait(queue);
+  }
+
+  /** Whether no mistake is made. One breaks the ring for the rest of its life: there must not be one in each chain. */
+  #likely(perMille: number): boolean {
+    return this.#careful || this.#random.below(1000) < perMille;
   }
 
   /** Offers chains, most of them plausible. */
@@ -88,63 +119,37 @@ export class FuzzDriver {
     let free = random.below(ring.size);
     for (let count = 1 + random.below(8); count > 0; count--) {
       this.counts.chains++;
-      const indirect = random.chance(30);
+      const indirect = random.chance(30) && (this.#indirect || !this.#careful);
       const table = indirect ? this.#driver.indirectTable(queue) + 16 * random.below(64) : ring.descriptorTable;
-      const entries = indirect ? 4 + random.below(random.chance(97) ? 60 : 80) : ring.size;
+      const least = this.#careful ? 24 : 4;
+      const entries = indirect ? least + random.below(this.#likely(970) ? 64 - least : 80) : ring.size;
       const head = free % ring.size;
       free += indirect ? 1 : 8;
       this.#chain(queue, table, indirect ? 0 : head, entries);
       if (indirect) {
-        const length = random.chance(99) ? entries * 16 : random.below(2 ** 32);
-        ring.descriptor(head, random.chance(99) ? table : this.#anyAddress(), length, VRING_DESC_F_INDIRECT);
+        const length = this.#likely(990) ? entries * 16 : random.below(2 ** 32);
+        ring.descriptor(head, this.#likely(990) ? table : this.#anyAddress(), length, VRING_DESC_F_INDIRECT);
       }
-      ring.offer(random.below(1000) < 995 ? head : random.below(65536));
+      ring.offer(this.#likely(995) ? head : random.below(65536));
     }
     if (random.chance(90)) this.#driver.kick(queue);
     if (random.chance(50)) this.#wait(queue);
   }
 
-  /** Writes a chain: a header, buffers, a status byte; or something like it. */
+  /** Writes a chain from descriptor `first` of a table on, or something like it. */
   #chain(queue: number, table: number, first: number, entries: number): void {
     const random = this.#random;
     const ring = this.#driver.ring(queue);
-    const buffers = random.below(random.chance(95) ? 4 : 20);
-    const writing = random.chance(50);
-    // A single mistake breaks the ring for the rest of its life: there must not be one in each chain.
-    const likely = (): boolean => random.below(1000) < 996;
+    const likely = (): boolean => this.#likely(996);
+    const buffers = this.#requests.buffers(queue, () => this.#anyAddress());
     let index = first;
-    const next = (): number => (likely() ? (index + 1) % entries : random.below(random.chance(50) ? 65536 : entries));
-    const add = (iova: number | bigint, length: number, flags: number, last = false): void => {
-      const following = next();
-      const odd = !likely() ? random.below(65536) : flags;
-      ring.descriptor(index, iova, length, odd | (last ? 0 : VRING_DESC_F_NEXT), following, table);
-      index = Math.min(following, 2047);
-    };
-    const header = DATA + random.below(1024) * 16;
-    const type = random.chance(90) ? random.pick([0, 1, 1, 4, 8, 11, 13]) : random.below(2 ** 32);
-    const sector = random.chance(90) ? random.below(this.#sectors + 8) : (BigInt(random.below(2 ** 32)) << 32n) | 7n;
-    this.#driver.header(header, type, sector);
-    add(random.chance(97) ? header : this.#anyAddress(), random.chance(97) ? 16 : random.below(64), 0);
-    if (type === 11 || type === 13) this.#ranges();
-    for (let count = 0; count < buffers; count++) {
-      const iova = random.chance(75) ? DATA + 0x10000 + random.below(0x100000) : this.#anyAddress();
-      const length = random.chance(80) ? 512 * (1 + random.below(64)) : random.below(2 ** 32);
-      const write = likely() ? !writing : writing;
-      add(type === 11 || type === 13 ? DATA + 0x8000 : iova, length, write ? VRING_DESC_F_WRITE : 0);
-    }
-    const status = random.chance(97) ? DATA + 0x4000 + random.below(0x1000) : this.#anyAddress();
-    add(status, random.chance(95) ? 1 : random.below(4), VRING_DESC_F_WRITE, true);
-  }
-
-  #ranges(): void {
-    const random = this.#random;
-    const { view } = this.#driver;
-    for (let range = 0; range < 32; range++) {
-      const at = this.#driver.at(DATA + 0x8000) + range * 16;
-      view.setBigUint64(at, BigInt(random.below(this.#sectors + 8)), true);
-      view.setUint32(at + 8, random.chance(90) ? random.below(4096) : random.below(2 ** 32), true);
-      view.setUint32(at + 12, random.chance(90) ? random.below(2) : random.below(2 ** 32), true);
-    }
+    buffers.forEach(({ iova, length, writable }, position) => {
+      const next = likely() ? (index + 1) % entries : random.below(random.chance(50) ? 65536 : entries);
+      const last = position === buffers.length - 1;
+      const flags = (writable === likely() ? VRING_DESC_F_WRITE : 0) | (last ? 0 : VRING_DESC_F_NEXT);
+      ring.descriptor(index, iova, length, likely() ? flags : random.below(65536), next, table);
+      index = Math.min(next, 2047);
+    });
   }
 
   #anyAddress(): number | bigint {

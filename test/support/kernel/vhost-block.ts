@@ -1,108 +1,20 @@
 import './inside.js';
 import assert from 'node:assert/strict';
-import { readSync } from 'node:fs';
-import { openEventfd, signalEventfd } from '../../../src/sys/events.js';
-import { close } from '../../../src/sys/libc.js';
-import { poll, POLLIN } from '../../../src/sys/poll.js';
 import * as blk from '../../../src/virtio/block.js';
-import { RingDriver, type Buffer } from '../ring-driver.js';
-import { DriverMemory, VhostVdpa } from './vhost-vdpa.js';
+import type { Buffer } from '../ring-driver.js';
+import { DATA, VhostDriver } from './vhost-driver.js';
 
-/** Where the driver's memory is for the device. */
-export const BASE = 0x1000_0000;
-/** How much of it there is. */
-export const MEMORY_BYTES = 4 * 1024 * 1024;
-/** Each queue's rings have so much; indirect tables go to the second half. */
-const QUEUE_BYTES = 0x10000;
-/** Where buffers are: the rest of the memory. */
-export const DATA = BASE + 0x200000;
 /** Where requests in good order have their header, their status byte and their data. */
 const HEADER = DATA + 0x1f0000;
 const STATUS = HEADER + 0x100;
 const GOOD_DATA = DATA + 0x1c0000;
 const GOOD_DATA_BYTES = 0x20000;
 
-const EVENT_IDX = 1n << 29n;
-/** ACKNOWLEDGE and DRIVER, then FEATURES_OK, then DRIVER_OK. */
-const ACKNOWLEDGED = 3;
-const FEATURES_OK = 11;
-export const DRIVER_OK = 15;
-
 /** What a status byte holds before the device writes it. */
 export const UNTOUCHED = 0xee;
 
-export interface DriverOptions {
-  readonly queues?: number;
-  readonly queueSize?: number;
-  /** What is taken of the features offered; all but the event index by default. */
-  readonly features?: (offered: bigint) => bigint;
-}
-
-/** A driver of a block device by vhost-vdpa. It knows how to behave and leaves open not to. */
-export class VhostBlock {
-  readonly vhost: VhostVdpa;
-  readonly memory = new DriverMemory(MEMORY_BYTES);
-  readonly view = new DataView(this.memory.buffer);
-  rings: RingDriver[] = [];
-  readonly #kicks: number[] = [];
-  readonly #calls: number[] = [];
-  readonly #options: DriverOptions;
-
-  /** @param node `/dev/vhost-vdpa-0` */
-  constructor(node: string, options: DriverOptions = {}) {
-    this.vhost = new VhostVdpa(node);
-    this.#options = options;
-    for (let queue = 0; queue < (options.queues ?? 1); queue++) {
-      this.#kicks.push(openEventfd());
-      this.#calls.push(openEventfd());
-    }
-    this.vhost.map(BASE, MEMORY_BYTES, this.memory.address);
-  }
-
-  /** Resets the device and brings it up again, as the specification says, up to DRIVER_OK. */
-  start(options: DriverOptions = this.#options): void {
-    this.prepare(options);
-    this.vhost.status = DRIVER_OK;
-    assert.equal(this.vhost.status, DRIVER_OK);
-  }
-
-  /** The same without DRIVER_OK. */
-  prepare({ queueSize = 64, features = (offered) => offered & ~EVENT_IDX }: DriverOptions = this.#options): void {
-    const { vhost } = this;
-    vhost.status = 0;
-    vhost.status = ACKNOWLEDGED;
-    vhost.setFeatures(features(vhost.features()));
-    vhost.status = FEATURES_OK;
-    assert.equal(vhost.status, FEATURES_OK, 'the features were not agreed to');
-    this.memory.u8.fill(0, 0, this.#kicks.length * QUEUE_BYTES);
-    this.rings = this.#kicks.map((kick, queue) => {
-      const ring = new RingDriver(this.memory.buffer, BASE, BASE + queue * QUEUE_BYTES, queueSize);
-      vhost.setQueueSize(queue, queueSize);
-      vhost.setQueueBase(queue, 0);
-      vhost.setQueueAddress(queue, ring.descriptorTable, ring.availableRing, ring.usedRing);
-      vhost.setCall(queue, this.#calls[queue] ?? -1);
-      vhost.setKick(queue, kick);
-      vhost.enable(queue, true);
-      return ring;
-    });
-  }
-
-  ring(queue = 0): RingDriver {
-    const ring = this.rings[queue];
-    if (!ring) throw new RangeError(`the driver has no queue ${queue}`);
-    return ring;
-  }
-
-  /** Where an indirect table of a queue can be. */
-  indirectTable(queue = 0): number {
-    return BASE + queue * QUEUE_BYTES + QUEUE_BYTES / 2;
-  }
-
-  /** Where an IOVA of the memory is in {@link view}. */
-  at(iova: number): number {
-    return iova - BASE;
-  }
-
+/** A driver of a block device by vhost-vdpa. */
+export class VhostBlock extends VhostDriver {
   /** Writes the header of a request. */
   header(iova: number, type: number, sector: number | bigint): Buffer {
     this.view.setUint32(this.at(iova), type, true);
@@ -115,37 +27,6 @@ export class VhostBlock {
   statusByte(iova: number): Buffer {
     this.memory.u8[this.at(iova)] = UNTOUCHED;
     return { iova, length: 1, writable: true };
-  }
-
-  kick(queue = 0): void {
-    signalEventfd(this.#kicks[queue] ?? -1);
-  }
-
-  /** Makes a chain available and kicks. */
-  offer(head: number, queue = 0): void {
-    this.ring(queue).offer(head);
-    this.kick(queue);
-  }
-
-  /** The next chain that is given back; undefined where none is within the time. Blocks the thread. */
-  used(queue = 0, timeoutMs = 20_000): { head: number; written: number } | undefined {
-    const end = performance.now() + timeoutMs;
-    const ring = this.ring(queue);
-    for (;;) {
-      const used = ring.collect();
-      if (used) return used;
-      const left = end - performance.now();
-      if (left <= 0) return undefined;
-      this.clearCall(queue, Math.min(left, 50));
-    }
-  }
-
-  /** Waits for an interrupt and forgets it. */
-  clearCall(queue = 0, timeoutMs = 0): boolean {
-    const call = this.#calls[queue] ?? -1;
-    if (poll(call, POLLIN, timeoutMs) !== 1) return false;
-    readSync(call, new Uint8Array(8));
-    return true;
   }
 
   /** Offers a chain whose last buffer is the status byte, and gives what comes back: status and bytes written. */
@@ -189,11 +70,5 @@ export class VhostBlock {
     this.memory.u8.fill(0, this.at(GOOD_DATA), this.at(GOOD_DATA) + 4096);
     assert.equal(this.request(blk.VIRTIO_BLK_T_IN, 8, 4096, queue), blk.VIRTIO_BLK_S_OK);
     assert.deepEqual(this.data(4096), bytes);
-  }
-
-  close(): void {
-    this.vhost.close();
-    this.memory.free();
-    for (const fd of [...this.#kicks, ...this.#calls]) close(fd);
   }
 }

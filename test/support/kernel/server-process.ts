@@ -6,19 +6,31 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { inspect } from 'node:util';
 import type { BlockDeviceOptions } from '../../../src/vduse/block-device.js';
+import type { NetDeviceOptions } from '../../../src/vduse/net-device.js';
 import type { ServerStatus } from '../../../src/vduse/server.js';
+
+/** A device to serve; the fields tell of which kind. */
+export type ServedDevice = BlockDeviceOptions | NetDeviceOptions;
+
+/** What a server has in use once garbage is collected. */
+export interface InUse {
+  /** Bytes of the C library's heap and of the main thread's. */
+  readonly bytes: number;
+  readonly mappings: number;
+  readonly descriptors: number;
+}
 
 export type ToServer = { readonly type: 'status' } | { readonly type: 'stop'; readonly keep: boolean };
 
 export type FromServer =
   | { readonly type: 'ready' }
   | { readonly type: 'broken'; readonly name: string; readonly queue: number; readonly reason: string }
-  | { readonly type: 'status'; readonly rss: number; readonly devices: readonly ServerStatus[] };
+  | { readonly type: 'status'; readonly rss: number; readonly inUse: InUse; readonly devices: readonly ServerStatus[] };
 
 const PATIENCE_MS = 60_000;
 
-/** A process that serves block devices, for tests that block or end it; see block-server.ts. */
-export class BlockServerProcess {
+/** A process that serves devices, for tests that block or end it; see device-server.ts. */
+export class ServerProcess {
   readonly child: ChildProcess;
   /** What it said of broken rings, in order: `target 0: a chain that loops`. */
   readonly broken: string[] = [];
@@ -28,16 +40,17 @@ export class BlockServerProcess {
   readonly #exit: Promise<unknown>;
 
   /** Starts it, and waits until all devices are served. */
-  static async start(...devices: readonly BlockDeviceOptions[]): Promise<BlockServerProcess> {
-    const server = new BlockServerProcess(devices);
+  static async start(...devices: readonly ServedDevice[]): Promise<ServerProcess> {
+    const server = new ServerProcess(devices);
     await server.ready();
     return server;
   }
 
   /** Starts it; it serves when it is {@link ready}. */
-  constructor(devices: readonly BlockDeviceOptions[]) {
-    const script = fileURLToPath(new URL('block-server.js', import.meta.url));
+  constructor(devices: readonly ServedDevice[]) {
+    const script = fileURLToPath(new URL('device-server.js', import.meta.url));
     this.child = fork(script, [JSON.stringify(devices)], {
+      execArgv: ['--expose-gc'],
       serialization: 'advanced',
       stdio: ['ignore', 'inherit', 'pipe', 'ipc'],
     });
