@@ -8,7 +8,7 @@ import { default as standaloneModule } from 'ajv/dist/standalone/index.js';
 import { transformSync } from 'esbuild';
 
 /** The schemas that the program itself needs; the others are for whoever reads its output. */
-const compiled = ['sim-state', 'sim-machine', 'state'];
+const compiled = ['sim-state', 'sim-machine', 'state', 'vduse-server'];
 
 /** Compiles all of them below `root`. Files that would not change are left alone. */
 export function compileSchemas(root) {

@@ -1,14 +1,15 @@
 import { readFileSync } from 'node:fs';
 import { applyChanges } from '../host/state/apply.js';
-import { readActualDevices } from '../host/state/actual.js';
+import { hasVduseDevice, readActualDevices } from '../host/state/actual.js';
 import { planChanges, type Change } from '../host/state/plan.js';
 import { StateFileError, readWantedState, type WantedState } from '../host/state/wanted.js';
 import { formatChange, outcomes, renderOutcome, type Outcome } from '../render/plan.js';
 import { strerror } from '../sys/errno.js';
 import type { VdpaBus } from '../sysfs/bus.js';
+import type { VduseServers } from '../vduse/service/servers.js';
 import { UsageError } from './error.js';
 import { errnoOf } from './io.js';
-import { machineBus } from './machine.js';
+import { machineBus, vduseServers } from './machine.js';
 import type { Session } from './session.js';
 
 /** What the words behind the file say. */
@@ -28,7 +29,7 @@ export async function applyState(session: Session, file: string, words: ApplyWor
   const wanted = explain(() => readWantedState(readText(file), file === '-' ? 'standard input' : file));
   const client = await session.client();
   const bus = session.options.sim ? undefined : await machineBus(session);
-  const changes = await plan(wanted, session, bus, words);
+  const { changes, servers } = await plan(wanted, session, bus, words);
   if (words.dryRun) {
     tell(
       session,
@@ -37,7 +38,7 @@ export async function applyState(session: Session, file: string, words: ApplyWor
     );
     return;
   }
-  const result = await applyChanges(client, bus, changes, { force: words.force });
+  const result = await applyChanges(client, bus, changes, { force: words.force, ...(servers && { servers }) });
   const { failed } = result;
   const error = failed && (failed.error instanceof Error ? failed.error.message : String(failed.error));
   tell(session, outcomes(result), { dryRun: false, ...(error !== undefined && { error }) });
@@ -49,11 +50,14 @@ async function plan(
   session: Session,
   bus: VdpaBus | undefined,
   { prune }: ApplyWords,
-): Promise<Change[]> {
+): Promise<{ readonly changes: readonly Change[]; readonly servers: VduseServers | undefined }> {
   const client = await session.client();
   const actual = await readActualDevices(client, bus);
-  const surroundings = { managementDevices: await client.managementDevices(), drivers: bus?.drivers() };
-  return explain(() => planChanges(wanted, actual, surroundings, { prune }));
+  const managementDevices = await client.managementDevices();
+  const devices = actual.map(({ device }) => device);
+  const servers = hasVduseDevice([...devices, ...wanted.devices]) ? await vduseServers(session) : undefined;
+  const surroundings = { managementDevices, drivers: bus?.drivers(), instances: (await servers?.list()) ?? [] };
+  return { changes: explain(() => planChanges(wanted, actual, surroundings, { prune })), servers };
 }
 
 function readText(file: string): string {

@@ -36,8 +36,11 @@ export async function complete(words: readonly string[], io: Io): Promise<number
 }
 
 async function candidatesAfter(before: readonly string[], current: string, io: Io): Promise<readonly Candidate[]> {
-  const line = parseOptions(before, io.env);
+  const value = optionValue(before, io);
+  if (value === 'batch') return filesAt(current);
+  const line = parseOptions(value === 'output' ? before.slice(0, -1) : before, io.env);
   if (line.kind !== 'command') return [];
+  if (value === 'output') return outputsOf(line.words);
   if (current.startsWith('-') && !before.includes('--')) {
     return optionTable.map(({ name, summary }) => ({ word: `--${name}`, meaning: summary }));
   }
@@ -58,6 +61,28 @@ async function candidatesAfter(before: readonly string[], current: string, io: I
     branch = child;
   }
   return childrenOf(branch);
+}
+
+/** The option that the next word is the value of, where it has one that can be completed. */
+function optionValue(before: readonly string[], io: Io): 'batch' | 'output' | undefined {
+  const line = parseOptions([...before, PROBE], io.env);
+  if (line.kind === 'batch' && line.file === PROBE) return 'batch';
+  return line.kind === 'command' && line.options.output === PROBE ? 'output' : undefined;
+}
+
+/** A word that nobody writes. */
+const PROBE = '\0';
+
+/** The forms of output of a command, for -o. */
+async function outputsOf(words: readonly string[]): Promise<Candidate[]> {
+  let branch: Branch = tree;
+  for (const word of words) {
+    const child = findChild(branch, word);
+    if (!child) return [];
+    if (!('children' in child)) return (await child.load()).default.outputs.map((output) => ({ word: output }));
+    branch = child;
+  }
+  return [];
 }
 
 /** The words that may follow a word of the tree. */

@@ -1,5 +1,6 @@
 import type { BindOptions } from '../sysfs/binding.js';
 import type { VdpaBus } from '../sysfs/bus.js';
+import type { VduseServers } from '../vduse/service/servers.js';
 import { UsageError } from './error.js';
 import type { Session } from './session.js';
 
@@ -15,6 +16,15 @@ export async function machineBus(session: Session): Promise<VdpaBus> {
   }
   const { VdpaBus } = await import('../sysfs/bus.js');
   return new VdpaBus();
+}
+
+/** The servers of the VDUSE devices of this machine, or of the simulated one. */
+export async function vduseServers(session: Session): Promise<VduseServers> {
+  if (session.options.sim) {
+    const { SimulatedServers } = await import('../sim/vduse-servers.js');
+    return new SimulatedServers(session.io.env);
+  }
+  return (await import('../vduse/service/servers.js')).machineServers;
 }
 
 /** How drivers are changed for a command: by force where it says so, and then the user is told from whom. */

@@ -12,6 +12,7 @@ const keywords = { dry_run: flag, prune: flag, force: flag } as const satisfies 
 export default class Apply extends VdpaCommand {
   static override summary = "make the machine's devices those of a file";
   static override usage = ['vdpa apply FILE [ dry_run ] [ prune ] [ force ]'];
+  static override operand = 'file' as const;
   static override keywords = keywords;
 
   async execute(session: Session, [file, ...rest]: readonly string[]): Promise<void> {

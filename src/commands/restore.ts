@@ -8,6 +8,7 @@ import type { Session } from '../cli/session.js';
 export default class Restore extends VdpaCommand {
   static override summary = 'make the devices that a file of vdpa save tells of, and leave others alone';
   static override usage = ['vdpa restore FILE'];
+  static override operand = 'file' as const;
 
   async execute(session: Session, [file, ...rest]: readonly string[]): Promise<void> {
     if (file === undefined) throw new UsageError(...usageOf([Restore]));

@@ -1,23 +1,19 @@
 import type { ApplyResult } from '../host/state/apply.js';
-import type { Change } from '../host/state/plan.js';
+import type { Change, NewDevice } from '../host/state/plan.js';
+import type { ServerStart } from '../host/state/served.js';
 import { formatHandle } from '../vdpa/model.js';
 import { formatMac } from '../virtio/mac-address.js';
+import { wordsOfDevice } from '../vduse/service/device-words.js';
 import type { Printer } from './printer.js';
 
-const signs = { add: '+', delete: '-', replace: '!', set: '~', bind: '~' } as const;
+const signs = { add: '+', delete: '-', replace: '!', serve: '~', set: '~', bind: '~' } as const;
 
 /** One change as a line: `+ foo0 mgmtdev vdpasim_net mtu 9000`, `~ foo0 mac 00:… -> 02:…`, `- bar0`. */
 export function formatChange(change: Change): string {
   const words = [signs[change.action], change.name];
   switch (change.action) {
     case 'add': {
-      const { spec, driver } = change.device;
-      words.push('mgmtdev', formatHandle(spec.managementDevice));
-      if (spec.mac) words.push('mac', formatMac(spec.mac));
-      if (spec.mtu !== undefined) words.push('mtu', `${spec.mtu}`);
-      if (spec.maxVirtqueuePairs !== undefined) words.push('max_vqp', `${spec.maxVirtqueuePairs}`);
-      if (spec.features !== undefined) words.push('device_features', `0x${spec.features.toString(16)}`);
-      if (driver !== undefined) words.push('driver', driver ?? '(none)');
+      words.push(...wordsOfAddition(change.device, change.start));
       break;
     }
     case 'delete':
@@ -26,6 +22,22 @@ export function formatChange(change: Change): string {
       for (const { key, from, to } of change.differences) words.push(key, from, '->', to);
   }
   return words.join(' ');
+}
+
+function wordsOfAddition({ spec, driver }: NewDevice, start: ServerStart | undefined): string[] {
+  const { managementDevice, mac, mtu, maxVirtqueuePairs, features } = spec;
+  const words = ['mgmtdev', formatHandle(managementDevice)];
+  if (start?.how === 'start') {
+    // Address and MTU are among the words for the server; the first two are the name again.
+    words.push(...wordsOfDevice(start.device).slice(2));
+  } else {
+    if (mac) words.push('mac', formatMac(mac));
+    if (mtu !== undefined) words.push('mtu', `${mtu}`);
+  }
+  if (maxVirtqueuePairs !== undefined) words.push('max_vqp', `${maxVirtqueuePairs}`);
+  if (features !== undefined) words.push('device_features', `0x${features.toString(16)}`);
+  if (driver !== undefined) words.push('driver', driver ?? '(none)');
+  return words;
 }
 
 /** What became of a change: `planned` where it was only to be shown, `left` where one before it failed. */

@@ -23,7 +23,7 @@ export function renderSimulation(printer: Printer, path: string, state: SimState
   renderRows(printer, 'vduse', state.vduse, (instance) => {
     printer.string('name', instance.name, '');
     printer.string('type', className(instance.device_id) ?? `class ${instance.device_id}`, ' type ');
-    printer.string('server', instance.embedded ? 'embedded' : 'external', ' server ');
+    printer.string('server', instance.served ? 'embedded' : 'external', ' server ');
     printer.boolean('attached', isAttached(state, instance.name), ' attached ');
   });
   renderRows(

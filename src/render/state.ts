@@ -1,4 +1,5 @@
 import type { StateFile } from '../host/state/wanted.js';
+import type { ServerEntry } from '../vduse/service/device-words.js';
 import type { Printer } from './printer.js';
 
 /** Prints a file of `vdpa save`, which is JSON whatever else the printer can do. */
@@ -6,7 +7,7 @@ export function renderState(printer: Printer, { version, devices }: StateFile): 
   printer.openRow();
   printer.number('version', version, '');
   printer.openRows('devices');
-  for (const { name, mgmtdev, type, mac, mtu, max_vqp: pairs, device_features: features, driver } of devices) {
+  for (const { name, mgmtdev, type, mac, mtu, max_vqp: pairs, device_features: features, server, driver } of devices) {
     printer.openRow();
     printer.string('name', name, '');
     printer.string('mgmtdev', mgmtdev, '');
@@ -19,10 +20,21 @@ export function renderState(printer: Printer, { version, devices }: StateFile): 
       for (const feature of features) printer.item(feature);
       printer.closeList();
     }
+    if (server) renderServer(printer, server);
     if (driver === null) printer.nothing('driver', '');
     else if (driver !== undefined) printer.string('driver', driver, '');
     printer.closeRow();
   }
   printer.closeRows();
   printer.closeRow();
+}
+
+function renderServer(printer: Printer, server: ServerEntry): void {
+  printer.openRecord('server');
+  for (const [key, value] of Object.entries(server)) {
+    if (typeof value === 'boolean') printer.boolean(key, value, '');
+    else if (typeof value === 'number') printer.number(key, value, '');
+    else if (typeof value === 'string') printer.string(key, value, '');
+  }
+  printer.closeRecord();
 }

@@ -1,5 +1,4 @@
-import type { VduseInstance } from '../vduse/service/catalogue.js';
-import type { ServiceStatus } from '../vduse/service/socket.js';
+import type { InstanceStatus, VduseInstance } from '../vduse/service/servers.js';
 import type { Printer } from './printer.js';
 
 /** Prints a VDUSE device: who serves it, what it is, and what its queues have done, each on a line of its own. */
@@ -15,9 +14,9 @@ export function renderVduseInstance(printer: Printer, instance: VduseInstance): 
   printer.closeRecord();
 }
 
-function renderStatus(printer: Printer, status: ServiceStatus): void {
+function renderStatus(printer: Printer, status: InstanceStatus): void {
   printer.string('server', 'vdpa', 'server ');
-  printer.number('pid', status.pid, ' pid ');
+  if (status.pid !== undefined) printer.number('pid', status.pid, ' pid ');
   printer.string('type', status.type, ' type ');
   printer.string('backend', status.backend, ' backend ');
   for (const key of ['path', 'ifname', 'mac'] as const) {

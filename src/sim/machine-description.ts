@@ -194,5 +194,5 @@ function toVduseInstance(name: string, description: VduseDescription): VduseInst
           ...(readonly !== undefined && { readonly }),
         });
   const features = identity.features | featureWord(name, description.features ?? [], classIds[type]);
-  return toInstance(name, { ...identity, vendorId: vendor_id, features }, false);
+  return toInstance(name, { ...identity, vendorId: vendor_id, features });
 }

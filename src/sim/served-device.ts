@@ -3,8 +3,9 @@ import { blockIdentity, blockLimits } from '../vduse/block-identity.js';
 import type { DeviceIdentity } from '../vduse/control.js';
 import { macFor, netIdentity } from '../vduse/net-identity.js';
 import { checkQueueSize } from '../vduse/negotiation.js';
-import { checkBlockOptions, checkNetOptions, checkSize, DEFAULT_SIZE } from '../vduse/device-options.js';
-import { netBackendOf, storageOf } from '../vduse/service/backend-choice.js';
+import { DEFAULT_SIZE } from '../vduse/device-options.js';
+import { netBackendOf } from '../vduse/service/backend-choice.js';
+import { checkServedDevice, factsOf, toServerWords } from '../vduse/service/device-facts.js';
 import { Simulation } from './simulation.js';
 import { createInstance, destroyInstance, isAttached } from './vduse-instance.js';
 
@@ -24,17 +25,17 @@ export async function attachSimulatedServer(
 ): Promise<void> {
   const simulation = new Simulation(environment);
   const { store } = simulation;
-  const { name } = device;
+  const { name, queues = 1, queueSize = 256 } = device;
   // Only root may make instances; others are told so by the kernel.
   if (!simulation.isRoot || store.read().vduse.some((instance) => instance.name === name)) {
     await attach(false);
     return;
   }
-  checkServed(device);
+  checkServedDevice(device);
   const identity = device.type === 'block' ? identityOfBlock(device) : identityOfNet(device);
   await store.prepare();
   store.update((state) => {
-    createInstance(state, name, identity, true);
+    createInstance(state, name, identity, toServerWords(factsOf(device), queues, queueSize));
   });
   try {
     await attach(true);
@@ -46,18 +47,6 @@ export async function attachSimulatedServer(
     throw error;
   } finally {
     store.close();
-  }
-}
-
-/** Whether a real server would take it. @throws DeviceOptionError */
-function checkServed(device: ServedDevice): void {
-  const { queues = 1, queueSize = 256 } = device;
-  if (device.type === 'block') {
-    checkBlockOptions({ queues, queueSize, serial: device.serial ?? '' });
-    checkSize(storageOf(device, device.restart === true).size ?? DEFAULT_SIZE, device.blockSize ?? 512);
-  } else {
-    netBackendOf(device);
-    checkNetOptions({ pairs: queues, queueSize, mac: device.mac ?? macFor(device.name), mtu: device.mtu });
   }
 }
 

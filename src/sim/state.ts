@@ -1,5 +1,6 @@
 /** What a simulated machine is made of and what has become of it: the content of the state file. */
 import { VIRTIO_ID_BLOCK, VIRTIO_ID_NET } from '../virtio/ids.js';
+import type { ServerEntry } from '../vduse/service/device-words.js';
 import type { Fault } from './fault.js';
 
 /** A u64 as `0x…`: JSON numbers are exact only up to 2^53. */
@@ -57,8 +58,11 @@ export interface VduseInstance {
   readonly vq_sizes: readonly number[];
   /** The configuration space, in hexadecimal digits. */
   readonly config: string;
-  /** Its server is this tool's own, which ends and destroys the instance when its vDPA device is deleted. */
-  readonly embedded: boolean;
+  /**
+   * What its server was told, where that is this tool's own, which ends and destroys the instance when its vDPA device is
+   * deleted. Absent where another program serves it.
+   */
+  readonly served?: ServerEntry;
 }
 
 /** A device on the vdpa bus: what it was made of. */
@@ -93,7 +97,7 @@ export interface SimState {
 }
 
 /** Grows with every change of the file's meaning. */
-export const stateVersion = 1;
+export const stateVersion = 2;
 
 /** A machine that was just booted. */
 export function bootedState(machine: MachineState): SimState {

@@ -8,6 +8,7 @@ import { checkDeviceName } from '../vduse/name.js';
 import { featureMask } from './feature-mask.js';
 import { busName, hex64 } from './state.js';
 import type { SimState, VduseInstance } from './state.js';
+import type { ServerEntry } from '../vduse/service/device-words.js';
 
 const accessPlatform = featureMask(undefined, ['ACCESS_PLATFORM']);
 const configLengths: Readonly<Partial<Record<number, number>>> = {
@@ -17,17 +18,17 @@ const configLengths: Readonly<Partial<Record<number, number>>> = {
 
 /**
  * Makes an instance, as VDUSE_CREATE_DEV and VDUSE_VQ_SETUP do.
- * @param embedded its server ends when its vDPA device is deleted, and destroys it
+ * @param served what the tool's own server is told, which ends when its vDPA device is deleted, and destroys it
  * @throws DeviceNameError; SystemError EEXIST where there is one of the name, EINVAL where the kernel would not take it
  */
-export function createInstance(state: SimState, name: string, identity: DeviceIdentity, embedded: boolean): void {
+export function createInstance(state: SimState, name: string, identity: DeviceIdentity, served: ServerEntry): void {
   checkDeviceName(name);
   const operation = `create the VDUSE instance ${name}`;
   if ((identity.features & accessPlatform) === 0n) throw new SystemError({ operation, errno: Errno.EINVAL });
   if (state.vduse.some((instance) => busName(instance.name) === name)) {
     throw new SystemError({ operation, errno: Errno.EEXIST });
   }
-  state.vduse.push(toInstance(name, identity, embedded));
+  state.vduse.push(toInstance(name, identity, served));
 }
 
 /**
@@ -49,7 +50,7 @@ export function isAttached(state: SimState, name: string): boolean {
 }
 
 /** An instance as the state keeps it; its configuration space is as long as its type's, zeroes at the end. */
-export function toInstance(name: string, identity: DeviceIdentity, embedded: boolean): VduseInstance {
+export function toInstance(name: string, identity: DeviceIdentity, served?: ServerEntry): VduseInstance {
   const { deviceId, vendorId, features, queueCount, queueSize } = identity;
   const config = new Uint8Array(Math.max(configLengths[deviceId] ?? 0, identity.config.length));
   config.set(identity.config);
@@ -60,6 +61,6 @@ export function toInstance(name: string, identity: DeviceIdentity, embedded: boo
     features: hex64(features),
     vq_sizes: Array.from({ length: queueCount }, () => queueSize),
     config: Buffer.from(config).toString('hex'),
-    embedded,
+    ...(served && { served }),
   };
 }

@@ -1,9 +1,8 @@
-import * as blk from '../virtio/block.js';
 import { blockConfigOffset } from '../virtio/config-space.js';
 import { blockIdentity, blockLimits, capacityField } from './block-identity.js';
 import type { BlockModuleOptions } from './block-module.js';
 import { Storage, type StorageOptions } from './block-storage.js';
-import { checkBlockOptions } from './device-options.js';
+import { checkBlockOptions, defaultSerial } from './device-options.js';
 import { moduleUrl } from './module-url.js';
 import { VduseServer } from './server.js';
 
@@ -35,7 +34,7 @@ const MEASURE_MS = 1000;
  */
 export async function serveBlockDevice(options: BlockDeviceOptions): Promise<VduseServer> {
   const { queues = 1, queueSize = 256, blockSize = 512 } = options;
-  const serial = options.serial ?? options.name.slice(0, blk.VIRTIO_BLK_ID_BYTES);
+  const serial = options.serial ?? defaultSerial(options.name);
   checkBlockOptions({ queues, queueSize, serial });
   const storage = Storage.open(options.storage, blockSize, options.readonly === true);
   try {

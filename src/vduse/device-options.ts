@@ -11,6 +11,11 @@ export const DEFAULT_SIZE = 64 * 1024 * 1024;
 const MIN_MTU = 68;
 const MAX_MTU = 65535;
 
+/** The serial number of a block device where nothing else is said: its name, as far as it fits. */
+export function defaultSerial(name: string): string {
+  return name.slice(0, blk.VIRTIO_BLK_ID_BYTES);
+}
+
 /** @throws DeviceOptionError */
 export function checkBlockOptions(options: {
   readonly queues: number;

@@ -54,6 +54,9 @@ for (const [line, ...expected] of [
   ['dev show -- --pr'],
   ['--junk dev '],
   ['-o '],
+  ['tree -o ', 'json', 'mermaid', 'dot'],
+  ['dev stats show -o o', 'openmetrics'],
+  ['-jo '],
 ] as const) {
   test(`completions of "vdpa ${line}"`, async () => {
     assert.deepEqual(await candidates(line), expected);
@@ -68,6 +71,16 @@ test('files and folders are completed', async () => {
     assert.deepEqual(await candidates(`sim init ${folder}/m`), [`${folder}/machine.json`, `${folder}/more/`]);
     assert.deepEqual(await candidates(`sim init ${folder}/more/`), []);
     assert.deepEqual(await candidates(`sim init ${folder}/none/`), []);
+    for (const line of [
+      ...['restore', 'apply', '-b', '-f -b', '--batch', '-jb', 'dev add mgmtdev vduse name x path'],
+      'vduse serve name x path',
+    ]) {
+      assert.deepEqual(await candidates(`${line} ${folder}/m`), [`${folder}/machine.json`, `${folder}/more/`], line);
+    }
+    assert.deepEqual(await candidates(`apply ${folder}/machine.json `), ['dry_run', 'prune', 'force']);
+    assert.deepEqual(await candidates(`apply ${folder}/machine.json prune f`), ['force']);
+    assert.deepEqual(await candidates(`restore ${folder}/machine.json `), []);
+    assert.deepEqual(await candidates(`-b ${folder}/machine.json `), []);
   } finally {
     rmSync(folder, { recursive: true });
   }

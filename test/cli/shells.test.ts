@@ -20,6 +20,8 @@ writeFileSync(
 printf '%s|' "$@" >${folder}/asked
 case $3 in
   s*) printf 'show\\tshow them\\nset\\t\\n' ;;
+  /f*) printf '/f/a b.json\\t\\n/f/more/\\t\\n' ;;
+  /g*) printf '/g/only/\\t\\n' ;;
   pci*) printf 'pci/0000:03:00.2\\t\\npci/0000:03:00.3\\ton a bus\\n' ;;
   *) printf 'a b\\twith "quotes"\\n' ;;
 esac
@@ -79,12 +81,19 @@ test('bash quotes candidates and never runs what is typed', needs('bash'), () =>
   assert.deepEqual({ asked, lines }, { asked: '__complete|dev|$(touch x)|a|', lines: ['a\\ b'] });
 });
 
+test('bash completes files, and goes on in a folder', needs('bash'), () => {
+  assert.deepEqual(inBash('vdpa apply /f', ['vdpa', 'apply', '/f']).lines, ['/f/a\\ b.json', '/f/more/']);
+  assert.deepEqual(inBash('vdpa -b /g', ['vdpa', '-b', '/g']), { asked: '__complete|-b|/g|', lines: ['/g/only/'] });
+});
+
 test('fish completes words', needs('fish'), () => {
   const script = join(checkoutRoot, 'completions/vdpa.fish');
   const complete = (line: string): { asked: string; lines: string[] } =>
     inShell('fish', ['--no-config', '-c'], `source '${script}'; complete -C '${line}'`);
   assert.deepEqual(complete('vdpa dev s'), { asked: '__complete|dev|s|', lines: ['set', 'show\tshow them'] });
   assert.deepEqual(complete('vdpa dev '), { asked: '__complete|dev||', lines: ['a b\twith "quotes"'] });
+  assert.deepEqual(complete('vdpa restore /f').lines, ['/f/a b.json', '/f/more/']);
+  assert.deepEqual(complete('vdpa -b /g'), { asked: '__complete|-b|/g|', lines: ['/g/only/'] });
   assert.deepEqual(complete('vdpa mgmtdev pci/0000:').lines, ['pci/0000:03:00.2', 'pci/0000:03:00.3\ton a bus']);
 });
 
@@ -96,7 +105,7 @@ test('zsh completes words', needs('zsh'), () => {
       'zsh',
       ['-f', '-c'],
       `words=(${words.map((word) => `'${word}'`).join(' ')}); CURRENT=$#words
-      _describe() { print -rl -- "$@[3]" "\${(@P)4}" }
+      _describe() { print -rl -- "$@[3]" "\${(@P)4}" $@[5,-1] }
       . '${script}'`,
     );
   assert.deepEqual(complete('vdpa', 'dev', 's'), {
@@ -104,6 +113,7 @@ test('zsh completes words', needs('zsh'), () => {
     lines: ['vdpa', 'show:show them', 'set:'],
   });
   assert.deepEqual(complete('vdpa', 'dev', '').asked, '__complete|dev||');
+  assert.deepEqual(complete('vdpa', 'apply', '/f').lines, ['vdpa', '/f/a b.json:', 'vdpa', '/f/more/', '-S']);
   assert.deepEqual(complete('vdpa', 'mgmtdev', 'pci/0').lines.slice(1), [
     'pci/0000\\:03\\:00.2:',
     'pci/0000\\:03\\:00.3:on a bus',

@@ -5,6 +5,7 @@ import { planChanges, type Surroundings } from '../../src/host/state/plan.js';
 import type { ActualDevice } from '../../src/host/state/actual.js';
 import { StateFileError, readWantedState } from '../../src/host/state/wanted.js';
 import { formatChange } from '../../src/render/plan.js';
+import type { VduseInstance } from '../../src/vduse/service/servers.js';
 
 test('JSON is read as JSON.parse reads it', () => {
   for (const text of [
@@ -107,6 +108,120 @@ test('what the file does not name is left alone, or with prune deleted first', (
   const add = { name: 'bar', mgmtdev: 'pci/both', type: 'block', driver: null };
   assert.deepEqual(plan([add], [foo]), ['+ bar mgmtdev pci/both driver (none)']);
   assert.deepEqual(plan([add], [foo], true), ['- foo', '+ bar mgmtdev pci/both driver (none)']);
+});
+
+const status = {
+  name: 'vd',
+  type: 'block',
+  backend: 'file',
+  path: '/srv/vd',
+  size: 8192,
+  blockSize: 512,
+  readonly: false,
+  serial: 'vd',
+  restart: false,
+  deviceId: 2,
+  state: 'running',
+  attached: true,
+  deleted: false,
+  driverStatus: 15,
+  features: '0x0',
+  queueSize: 256,
+  queues: [{ state: 'running', requests: 0, bytesIn: 0, bytesOut: 0, errors: 0, interrupts: 0 }],
+} as const;
+const vd: ActualDevice = {
+  device: { name: 'vd', managementDevice: { name: 'vduse' }, deviceId: 2 },
+  config: { kind: 'block', name: 'vd', deviceId: 2 },
+};
+
+/** The plan for one device of VDUSE. */
+function planServer(more: object, there: boolean, ...instances: VduseInstance[]): string[] {
+  const around = { managementDevices: [{ name: 'vduse', supportedClasses: 6n }], drivers: [], instances };
+  return plan([{ name: 'vd', mgmtdev: 'vduse', ...more }], there ? [vd] : [], false, around);
+}
+
+test('the server of a VDUSE device: what the file says of it is compared, and only that', () => {
+  const here = { name: 'vd', served: 'here', status } as const;
+  for (const server of [
+    {},
+    { path: '/srv/vd' },
+    { path: '/srv/x/../vd', backend: 'file', size: '8K', queues: 1, queue_size: 256, restart: false },
+  ]) {
+    assert.deepEqual(planServer({ server }, true, here), [], JSON.stringify(server));
+    assert.deepEqual(planServer({ server }, false, { ...here, status: { ...status, attached: false } }), [
+      '+ vd mgmtdev vduse',
+    ]);
+  }
+  assert.deepEqual(planServer({}, true, here), []);
+  assert.deepEqual(planServer({ server: { path: '/srv/other', user: 'nobody' } }, true, here), [
+    '! vd path /srv/vd -> /srv/other user (none) -> nobody',
+  ]);
+  assert.deepEqual(planServer({ server: { size: '64M' } }, true, here), ['! vd size 8192 -> 67108864']);
+  assert.deepEqual(planServer({ type: 'net', mac: '2:0:0:0:0:1', server: { ifname: 'tap0' } }, true, here), [
+    '! vd type block -> net mac (none) -> 02:00:00:00:00:01 backend file -> tap ifname (none) -> tap0',
+  ]);
+});
+
+test('the server of a VDUSE device: started, replaced, taken over, or refused', () => {
+  const dead = { name: 'vd', served: 'nobody', attached: true } as const;
+  const theirs = { name: 'vd', served: 'elsewhere', attached: true } as const;
+  const inFile = { server: { path: '/srv/vd' } };
+  assert.deepEqual(planServer(inFile, false), ['+ vd mgmtdev vduse type block path /srv/vd']);
+  assert.deepEqual(planServer(inFile, false, { ...dead, attached: false }), [
+    '+ vd mgmtdev vduse type block path /srv/vd',
+  ]);
+  assert.deepEqual(planServer(inFile, true, dead), ['~ vd server (none) -> vdpa']);
+  assert.deepEqual(planServer({ server: {} }, true, dead), ['! vd server (none) -> vdpa']);
+  assert.deepEqual(planServer({}, true, theirs), []);
+  assert.deepEqual(planServer({}, false, theirs), ['+ vd mgmtdev vduse']);
+  const refused = (more: object, there: boolean, ...instances: VduseInstance[]): string => {
+    try {
+      return planServer(more, there, ...instances).join();
+    } catch (error) {
+      assert.ok(error instanceof StateFileError);
+      return error.message;
+    }
+  };
+  assert.match(refused({}, false), /^f: line 1 \(\/devices\/0\/server\) no program serves vd: start its server first/);
+  assert.match(refused(inFile, true, theirs), /another program serves vd/);
+  assert.match(refused(inFile, false, theirs), /another program serves vd/);
+  assert.match(refused({ type: 'net' }, true, theirs), /its server decides what vd is: type is block, not net/);
+  const waiting = { name: 'vd', served: 'here', status: { ...status, attached: false } } as const;
+  assert.match(
+    refused({ server: { queues: 2 } }, false, waiting),
+    /not attached, with queues 1, not 2: "vdpa vduse del vd"/,
+  );
+});
+
+test('the server of a VDUSE device: what no server can be is told by line and path', () => {
+  const wrong = (entry: object): string => {
+    try {
+      readWantedState(JSON.stringify({ version: 1, devices: [{ name: 'vd', mgmtdev: 'vduse', ...entry }] }), 'f');
+    } catch (error) {
+      assert.ok(error instanceof StateFileError);
+      return error.message.replace(/^f: line 1 /, '');
+    }
+    return 'no error';
+  };
+  assert.match(
+    wrong({ mgmtdev: 'vdpasim_blk', server: {} }),
+    /^\(\/devices\/0\/server\) is for devices of mgmtdev vduse/,
+  );
+  assert.match(wrong({ server: { path: 'disk.img' } }), /^\(\/devices\/0\/server\/path\) must match pattern "\^\//);
+  assert.match(wrong({ server: { path: '/a\0b' } }), /server\/path\) must match/);
+  assert.match(wrong({ server: { ifname: 'a/b' } }), /server\/ifname\) must match/);
+  assert.match(wrong({ server: { pth: '/a' } }), /server\/pth\) means nothing here/);
+  assert.match(wrong({ server: { size: '64X' } }), /server\) "64X" is no size/);
+  assert.match(wrong({ server: { size: 1000 } }), /not a multiple of the block size/);
+  assert.match(wrong({ server: { backend: 'file' } }), /needs the path/);
+  assert.match(wrong({ server: { ifname: 'tap0' } }), /"ifname" is for devices of type net/);
+  assert.match(wrong({ type: 'net', server: { path: '/a' } }), /"path" is for devices of type block/);
+  assert.match(wrong({ server: { restart: true } }), /is in memory, which ends with its server/);
+  assert.match(wrong({ server: { queue_size: 100 } }), /power of two/);
+  assert.match(wrong({ type: 'net', mac: '1:0:0:0:0:0', server: {} }), /address of a network device/);
+  for (const name of ['..', 'control', 'a\nb', 'x'.repeat(256)]) {
+    assert.match(wrong({ name, server: {} }), /^\(\/devices\/0\/server\) /, name);
+  }
 });
 
 test('mistakes are told by line and path', () => {

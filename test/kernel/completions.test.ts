@@ -1,6 +1,7 @@
 /** bash completes the names that there are on the real kernel, and is quiet where there is no vDPA. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { checkoutRoot } from '../../lab/cache.js';
@@ -28,6 +29,16 @@ test('names of devices and management devices', needs('bash'), async () => {
   assert.deepEqual(completions('vdpa -jp dev vstats show fo'), ['foo0', 'foo\\ bar']);
   assert.deepEqual(completions('vdpa mgmtdev show '), ['vdpasim_net', 'vdpasim_blk', 'vduse']);
   assert.deepEqual(completions('vdpa dev add name x m'), ['mgmtdev', 'mac', 'mtu', 'max_vqp']);
+});
+
+test('names of files, behind all that takes one', needs('bash'), () => {
+  mkdirSync('/tmp/files/more', { recursive: true });
+  for (const name of ['state.json', 'disk 1.img']) writeFileSync(`/tmp/files/${name}`, '');
+  const all = ['/tmp/files/disk\\ 1.img', '/tmp/files/more/', '/tmp/files/state.json'];
+  for (const line of ['restore', 'apply', '-b', '-f -b', 'sim init', 'dev add mgmtdev vduse name x path']) {
+    assert.deepEqual(completions(`vdpa ${line} /tmp/files/`), all, line);
+  }
+  assert.deepEqual(completions('vdpa apply /tmp/files/state.json p'), ['prune']);
 });
 
 test('without vDPA in the kernel', needs('bash'), () => {

@@ -37,11 +37,11 @@ const withFeatures = (instance: VduseInstance, more: bigint): VduseInstance => (
 
 /** Disks without sectors, so that nobody reads from them. */
 const block = (name: string, options: Partial<BlockServed> = {}, twist: Twist = {}): VduseInstance => ({
-  ...toInstance(name, identityOfBlock({ name, type: 'block', size: 0, ...options }), false),
+  ...toInstance(name, identityOfBlock({ name, type: 'block', size: 0, ...options })),
   ...twist,
 });
 const net = (name: string, options: Partial<NetServed> = {}, twist: Twist = {}): VduseInstance => ({
-  ...toInstance(name, identityOfNet({ name, type: 'net', ...options }), false),
+  ...toInstance(name, identityOfNet({ name, type: 'net', ...options })),
   ...twist,
 });
 

@@ -3,7 +3,7 @@ import { VdpaCommand } from '../../cli/command.js';
 import { UsageError } from '../../cli/error.js';
 import { parseKeywords, type Keywords, type Values } from '../../cli/grammar.js';
 import { machineBus } from '../../cli/machine.js';
-import { readServedDevice, serverKeywords, serverWord, wordsOfDevice } from '../../cli/served-device.js';
+import { readServedDevice, serverKeywords, serverWord } from '../../cli/served-device.js';
 import type { Session } from '../../cli/session.js';
 import {
   deviceTypeId,
@@ -18,7 +18,7 @@ import {
 } from '../../cli/values.js';
 import { className, deviceClasses } from '../../virtio/classes.js';
 import type { VdpaClient } from '../../vdpa/client.js';
-import type { DeviceSpec } from '../../vdpa/encode.js';
+import { withoutServersWords, type DeviceSpec } from '../../vdpa/encode.js';
 import { formatHandle, type ManagementDeviceHandle } from '../../vdpa/model.js';
 
 const keywords = {
@@ -53,6 +53,8 @@ export default class DevAdd extends VdpaCommand {
     '                                     [ block_size { 512 | 4096 } ] [ readonly ] [ serial STRING ]',
     '                                     [ backend { loopback | tap } ] [ ifname TAP ]',
     '                                     [ mac MACADDR ] [ mtu MTU ]',
+    '                                     [ user USER ] [ restart { on | off } ]',
+    '                                     [ driver { vhost | virtio | NAME } ]',
   ];
   static override keywords = keywords;
 
@@ -102,9 +104,11 @@ async function addVduse(
   values: Values<typeof keywords>,
 ): Promise<void> {
   const { name, path, driver } = values;
+  // The server runs in another folder.
+  const words = path === undefined ? values : { ...values, path: resolve(path) };
   if (session.options.sim) {
     const { attachSimulatedServer } = await import('../../sim/served-device.js');
-    const device = readServedDevice(name, values);
+    const device = readServedDevice(name, words);
     await attachSimulatedServer(session.io.env, device, (isNew) =>
       client.addDevice(isNew ? withoutServersWords(spec) : spec),
     );
@@ -119,20 +123,9 @@ async function addVduse(
     await add(session, client, spec, driver);
     return;
   }
-  // The server runs in another folder.
-  const device = readServedDevice(name, path === undefined ? values : { ...values, path: resolve(path) });
-  // What the server makes of itself is not for the kernel, which would refuse to change it.
+  const device = readServedDevice(name, words);
   const attachment = withoutServersWords(spec);
-  await addServedDevice(name, wordsOfDevice(device), () => add(session, client, attachment, driver));
-}
-
-function withoutServersWords({ name, managementDevice, maxVirtqueuePairs, features }: DeviceSpec): DeviceSpec {
-  return {
-    name,
-    managementDevice,
-    ...(maxVirtqueuePairs !== undefined && { maxVirtqueuePairs }),
-    ...(features !== undefined && { features }),
-  };
+  await addServedDevice(device, () => add(session, client, attachment, driver));
 }
 
 /** Which class the device will be of: the one asked for, or the only one there is. @throws UsageError where it cannot be */

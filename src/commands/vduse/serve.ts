@@ -1,12 +1,14 @@
 import { closeSync, writeSync } from 'node:fs';
 import { isAbsolute, resolve } from 'node:path';
 import { VdpaCommand } from '../../cli/command.js';
+import { UsageError } from '../../cli/error.js';
 import { parseKeywords, type Keywords } from '../../cli/grammar.js';
 import { describeError } from '../../cli/report.js';
-import { deviceKeywords, readServedDevice, serverKeywords, wordsOfDevice } from '../../cli/served-device.js';
+import { deviceKeywords, readServedDevice, serverKeywords } from '../../cli/served-device.js';
 import type { Session } from '../../cli/session.js';
 import { readName } from '../../cli/values.js';
 import { notifySystemd } from '../../sys/notify.js';
+import { wordsOfDevice } from '../../vduse/service/device-words.js';
 import { READY_VARIABLE, type Readiness } from '../../vduse/service/launch.js';
 import { serveSupervised, serveUntilTold, type ServiceReports } from '../../vduse/service/serve.js';
 import { SUPERVISED_VARIABLE, superviseUntilTold } from '../../vduse/service/supervisor.js';
@@ -30,6 +32,11 @@ export default class VduseServe extends VdpaCommand {
   static override keywords = keywords;
 
   async execute(session: Session, words: readonly string[]): Promise<void> {
+    if (session.options.sim) {
+      throw new UsageError(
+        'The simulated machine runs no programs: "vdpa --sim dev add mgmtdev vduse name NAME …" makes a device that is served there',
+      );
+    }
     const launcher = new Launcher(session.io.env);
     const systemd = (state: string): void => {
       try {

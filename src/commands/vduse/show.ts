@@ -1,10 +1,10 @@
 import { VdpaCommand } from '../../cli/command.js';
 import { UsageError } from '../../cli/error.js';
 import { parseOperand } from '../../cli/grammar.js';
+import { vduseServers } from '../../cli/machine.js';
 import type { Session } from '../../cli/session.js';
 import { readName } from '../../cli/values.js';
 import { renderVduseInstance } from '../../render/vduse.js';
-import { listInstances } from '../../vduse/service/catalogue.js';
 
 export default class VduseShow extends VdpaCommand {
   static override summary = 'show VDUSE devices and who serves them';
@@ -13,7 +13,7 @@ export default class VduseShow extends VdpaCommand {
 
   async execute(session: Session, words: readonly string[]): Promise<void> {
     const name = parseOperand(readName, words);
-    const instances = await listInstances(name);
+    const instances = await (await vduseServers(session)).list(name);
     if (name !== undefined && instances.length === 0) throw new UsageError(`There is no VDUSE instance ${name}`);
     session.printer.openSection('vduse');
     for (const instance of instances) renderVduseInstance(session.printer, instance);

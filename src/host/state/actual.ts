@@ -5,6 +5,8 @@ import { featureBits, featureName } from '../../virtio/features.js';
 import { formatMac } from '../../virtio/mac-address.js';
 import type { VdpaClient } from '../../vdpa/client.js';
 import { formatHandle, type DeviceConfig, type VdpaDevice } from '../../vdpa/model.js';
+import type { VduseInstance } from '../../vduse/service/servers.js';
+import { serverWordsOf, VDUSE } from './served.js';
 import type { DeviceEntry, StateFile } from './wanted.js';
 
 /** A device, by what netlink and sysfs tell of it. */
@@ -31,17 +33,29 @@ export async function readActualDevices(client: VdpaClient, bus: VdpaBus | undef
   });
 }
 
-/** What a file says so that these devices come again: all of them, with all that the kernel tells. */
-export function toStateFile(devices: readonly ActualDevice[]): StateFile {
-  return { version: 1, devices: devices.map(toEntry) };
+/** Whether one of the devices is of VDUSE: only then its servers have to be asked. */
+export function hasVduseDevice(devices: readonly Pick<VdpaDevice, 'managementDevice'>[]): boolean {
+  return devices.some(({ managementDevice }) => formatHandle(managementDevice) === VDUSE);
 }
 
-function toEntry({ device, config, onBus }: ActualDevice): DeviceEntry {
+/**
+ * What a file says so that these devices come again: all of them, with all that the kernel and servers of ours tell.
+ * @param instances of VDUSE; without them the file has no servers
+ */
+export function toStateFile(devices: readonly ActualDevice[], instances: readonly VduseInstance[] = []): StateFile {
+  const known = new Map(instances.map((instance) => [instance.name, instance]));
+  return { version: 1, devices: devices.map((device) => toEntry(device, known.get(device.device.name))) };
+}
+
+function toEntry({ device, config, onBus }: ActualDevice, instance: VduseInstance | undefined): DeviceEntry {
   const type = className(device.deviceId);
   const net = config?.kind === 'net' ? config : undefined;
   // Devices without an address of their own tell one of zeros, which cannot be set.
   const mac = net?.mac?.some((byte) => byte !== 0) === true ? net.mac : undefined;
-  const features = config?.deviceFeatures;
+  const server = instance?.served === 'here' ? serverWordsOf(instance.status) : undefined;
+  // What a VDUSE device offers is its server's choice, and may be more with a later version of the server.
+  const isVduse = formatHandle(device.managementDevice) === VDUSE;
+  const features = isVduse ? undefined : config?.deviceFeatures;
   return {
     name: device.name,
     mgmtdev: formatHandle(device.managementDevice),
@@ -50,6 +64,7 @@ function toEntry({ device, config, onBus }: ActualDevice): DeviceEntry {
     ...(net?.mtu !== undefined && { mtu: net.mtu }),
     ...(net?.maxVirtqueuePairs !== undefined && { max_vqp: net.maxVirtqueuePairs }),
     ...(features !== undefined && { device_features: nameFeatures(features, device.deviceId) }),
+    ...(server && { server }),
     ...(onBus && { driver: onBus.driver ?? null }),
   };
 }

@@ -6,7 +6,7 @@ import { bindDriver, unbindDriver } from '../../sysfs/binding.js';
 import type { VdpaBus } from '../../sysfs/bus.js';
 import { describeUser, findUsers } from '../../sysfs/users.js';
 import type { VdpaClient } from '../../vdpa/client.js';
-import type { DeviceSpec } from '../../vdpa/encode.js';
+import { withoutServersWords, type DeviceSpec } from '../../vdpa/encode.js';
 import { formatHandle } from '../../vdpa/model.js';
 import {
   VDPA_ATTR_DEV_FEATURES,
@@ -14,13 +14,17 @@ import {
   VDPA_ATTR_DEV_NET_CFG_MAX_VQP,
   VDPA_ATTR_DEV_NET_CFG_MTU,
 } from '../../vdpa/uapi.js';
+import type { VduseServers } from '../../vduse/service/servers.js';
 import type { ActualDevice } from './actual.js';
 import { compareDevice, type Change, type NewDevice } from './plan.js';
+import { VDUSE, type ServerStart } from './served.js';
 
 /** How changes are made. */
 export interface ApplyOptions {
   /** Take devices away from those who use them. */
   readonly force?: boolean;
+  /** The servers of the machine's VDUSE devices; needed where the plan has such devices. */
+  readonly servers?: VduseServers;
 }
 
 /** What became of a plan. */
@@ -47,7 +51,7 @@ export async function applyChanges(
 ): Promise<ApplyResult> {
   for (const [index, change] of changes.entries()) {
     try {
-      await make(client, bus, change, options);
+      await make({ client, bus, ...options }, change);
     } catch (error) {
       return { done: changes.slice(0, index), failed: { change, error }, left: changes.slice(index + 1) };
     }
@@ -55,33 +59,57 @@ export async function applyChanges(
   return { done: changes, left: [] };
 }
 
-async function make(
-  client: VdpaClient,
-  bus: VdpaBus | undefined,
-  change: Change,
-  options: ApplyOptions,
-): Promise<void> {
+/** What changes are made with. */
+interface Machine extends ApplyOptions {
+  readonly client: VdpaClient;
+  readonly bus: VdpaBus | undefined;
+}
+
+async function make(machine: Machine, change: Change): Promise<void> {
+  const { client } = machine;
   switch (change.action) {
     case 'delete':
-      refuseUsed(bus, change.actual, options);
-      return client.deleteDevice(change.name);
+      return remove(machine, change.actual);
     case 'add':
-      return add(client, bus, change.device);
+      return add(machine, change.device, change.start);
     case 'replace':
-      refuseUsed(bus, change.actual, options);
-      await client.deleteDevice(change.name);
-      return add(client, bus, change.device);
+      if (change.losesMemory === true) refuseLoss(machine, change.name);
+      await remove(machine, change.actual);
+      return add(machine, change.device, change.start);
+    case 'serve':
+      return serversOf(machine, change.name).takeOver(change.server);
     case 'set':
       return client.setDevice(change.name, { mac: change.mac });
     case 'bind':
-      return drive(bus, change.name, change.driver, options);
+      return drive(machine, change.name, change.driver);
   }
 }
 
-/** Makes a device, sees that it is as it was wanted, and binds it. Where anything fails it is deleted again. */
-async function add(client: VdpaClient, bus: VdpaBus | undefined, device: NewDevice): Promise<void> {
-  await addLeniently(client, device.spec);
+/** Deletes a device, and ends its server where that is ours. */
+async function remove(machine: Machine, actual: ActualDevice): Promise<void> {
+  refuseUsed(machine, actual);
+  const { name, managementDevice } = actual.device;
+  await machine.client.deleteDevice(name);
+  if (formatHandle(managementDevice) === VDUSE) await machine.servers?.end(name);
+}
+
+/** Makes a device, with its server where it is one of VDUSE. Where anything fails nothing is left of either. */
+async function add(machine: Machine, device: NewDevice, start: ServerStart | undefined): Promise<void> {
   const { name } = device.spec;
+  if (start?.how !== 'start') return addToBus(machine, device);
+  const servers = serversOf(machine, name);
+  if (start.stale) await servers.remove(name, () => machine.client.deleteDevice(name));
+  return servers.add(start.device, () => addToBus(machine, device, withoutServersWords(device.spec)));
+}
+
+/**
+ * Makes a device, sees that it is as it was wanted, and binds it. Where anything fails it is deleted again.
+ * @param request what the kernel is asked for
+ */
+async function addToBus(machine: Machine, device: NewDevice, request: DeviceSpec = device.spec): Promise<void> {
+  const { client } = machine;
+  const { name } = device.spec;
+  await addLeniently(client, request);
   try {
     const differences = compareDevice(device, await client.device(name), await client.deviceConfig(name));
     if (differences.length > 0) {
@@ -89,11 +117,16 @@ async function add(client: VdpaClient, bus: VdpaBus | undefined, device: NewDevi
       const hint = `${formatHandle(device.spec.managementDevice)} makes it otherwise: ${words}`;
       throw new SystemError({ operation: `add ${name}`, errno: Errno.EOPNOTSUPP, hint });
     }
-    if (device.driver !== undefined) await drive(bus, name, device.driver, {});
+    if (device.driver !== undefined) await drive({ ...machine, force: false }, name, device.driver);
   } catch (error) {
     await client.deleteDevice(name).catch(() => undefined);
     throw error;
   }
+}
+
+function serversOf({ servers }: Machine, name: string): VduseServers {
+  if (servers) return servers;
+  throw new SystemError({ operation: `serve ${name}`, errno: Errno.EOPNOTSUPP, hint: 'Say which servers there are' });
 }
 
 /**
@@ -128,22 +161,24 @@ function withoutRefused(spec: DeviceSpec, kernelMessage = ''): DeviceSpec {
   };
 }
 
-async function drive(
-  bus: VdpaBus | undefined,
-  name: string,
-  driver: string | null,
-  { force = false }: ApplyOptions,
-): Promise<void> {
+async function drive({ bus, force = false }: Machine, name: string, driver: string | null): Promise<void> {
   if (!bus) throw new SystemError({ operation: `bind ${name}`, errno: Errno.ENODEV, hint: 'There is no vdpa bus' });
   if (driver === null) unbindDriver(bus, name, { force });
   else await bindDriver(bus, name, driver, { force });
 }
 
 /** A deleted device takes its disk or node with it, so whoever uses that comes first. */
-function refuseUsed(bus: VdpaBus | undefined, { onBus }: ActualDevice, { force = false }: ApplyOptions): void {
+function refuseUsed({ bus, force = false }: Machine, { onBus }: ActualDevice): void {
   if (force || !bus || !onBus) return;
   const users = findUsers(bus.files, onBus);
   if (users.length === 0) return;
   const hint = `It is in use: ${users.map(describeUser).join('; ')}. End that first, or say force`;
   throw new SystemError({ operation: `delete ${onBus.name}`, errno: Errno.EBUSY, hint });
+}
+
+/** What is in a file outlives its server, what is in memory does not. */
+function refuseLoss({ force = false }: Machine, name: string): void {
+  if (force) return;
+  const hint = 'It is in memory, and another device would begin with an empty one. Save what is on it, and say force';
+  throw new SystemError({ operation: `replace ${name}`, errno: Errno.EBUSY, hint });
 }

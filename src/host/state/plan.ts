@@ -6,11 +6,15 @@ import { formatMac } from '../../virtio/mac-address.js';
 import type { DeviceSpec } from '../../vdpa/encode.js';
 import { formatHandle, type DeviceConfig, type ManagementDevice, type VdpaDevice } from '../../vdpa/model.js';
 import { nameFeatures, type ActualDevice } from './actual.js';
+import { VduseError } from '../../vduse/error.js';
+import type { ServedDevice } from '../../vduse/service/served-device.js';
+import type { VduseInstance } from '../../vduse/service/servers.js';
+import { changeOfServer, startOf, VDUSE, type ServerKey, type ServerStart, type WantedServer } from './served.js';
 import { StateFileError, type WantedDevice, type WantedState } from './wanted.js';
 
 /** An attribute that is not as it is wanted, both as people write them. */
 export interface Difference {
-  readonly key: 'mgmtdev' | 'type' | 'mac' | 'mtu' | 'max_vqp' | 'device_features' | 'driver';
+  readonly key: 'mgmtdev' | 'type' | 'mac' | 'mtu' | 'max_vqp' | 'device_features' | 'driver' | 'server' | ServerKey;
   readonly from: string;
   readonly to: string;
 }
@@ -19,18 +23,37 @@ export interface Difference {
 export interface NewDevice {
   readonly spec: DeviceSpec;
   readonly deviceId: number | undefined;
+  /** The server of a VDUSE device. */
+  readonly server?: WantedServer;
   readonly driver?: string | null;
 }
 
 /** One change to a machine. `replace` deletes a device and makes it anew: what differs cannot be changed while it lives. */
 export type Change =
   | { readonly action: 'delete'; readonly name: string; readonly actual: ActualDevice }
-  | { readonly action: 'add'; readonly name: string; readonly device: NewDevice }
+  | {
+      readonly action: 'add';
+      readonly name: string;
+      readonly device: NewDevice;
+      /** Where the device is one of VDUSE. */
+      readonly start?: ServerStart;
+    }
   | {
       readonly action: 'replace';
       readonly name: string;
       readonly device: NewDevice;
       readonly actual: ActualDevice;
+      readonly differences: readonly Difference[];
+      /** Where the new device is one of VDUSE. */
+      readonly start?: ServerStart;
+      /** What is in the old device's memory will be lost. */
+      readonly losesMemory?: boolean;
+    }
+  /** A VDUSE device whose server has died gets another one. */
+  | {
+      readonly action: 'serve';
+      readonly name: string;
+      readonly server: ServedDevice;
       readonly differences: readonly Difference[];
     }
   | {
@@ -52,6 +75,8 @@ export interface Surroundings {
   readonly managementDevices: readonly ManagementDevice[];
   /** The drivers on the vdpa bus; undefined where the machine has none, which is the simulation. */
   readonly drivers: readonly string[] | undefined;
+  /** What VDUSE servers have made; needed where a device of VDUSE is wanted. */
+  readonly instances?: readonly VduseInstance[];
 }
 
 /**
@@ -73,18 +98,59 @@ export function planChanges(
     ...wanted.devices.flatMap((device) => {
       const resolved = resolve(device, wanted, surroundings);
       const there = present.get(device.name);
-      return there ? changesOf(resolved, there) : [{ action: 'add' as const, name: device.name, device: resolved }];
+      const instance = surroundings.instances?.find(({ name }) => name === device.name);
+      try {
+        return there ? changesOf(resolved, there, instance) : [addition(resolved, instance)];
+      } catch (error) {
+        if (error instanceof VduseError) throw new StateFileError(`${wanted.place(device, 'server')} ${error.message}`);
+        throw error;
+      }
     }),
   ];
 }
 
-function changesOf(device: NewDevice, actual: ActualDevice): Change[] {
+/** @throws VduseError where the device cannot have the server that it is wanted with */
+function addition(device: NewDevice, instance: VduseInstance | undefined): Change {
+  const { name } = device.spec;
+  if (!isOfVduse(device.spec)) return { action: 'add', name, device };
+  return { action: 'add', name, device, start: startOf(name, device.server, instance) };
+}
+
+const isOfVduse = ({ managementDevice }: Pick<VdpaDevice, 'managementDevice'>): boolean =>
+  formatHandle(managementDevice) === VDUSE;
+
+/** @throws VduseError where the device cannot have the server that it is wanted with */
+function changesOf(device: NewDevice, actual: ActualDevice, instance: VduseInstance | undefined): Change[] {
   const { name, mac } = device.spec;
-  const differences = compareDevice(device, actual.device, actual.config);
-  // A device that has an address can be given another while it lives.
-  const settable = differences.filter(({ key }) => key === 'mac' && hasMac(actual.config));
-  if (differences.length > settable.length) return [{ action: 'replace', name, device, actual, differences }];
+  const isVduse = isOfVduse(actual.device);
+  const ofServer = device.server && instance && isVduse ? changeOfServer(name, device.server, instance) : undefined;
+  const ofDevice = compareDevice(device, actual.device, actual.config);
+  // A device that has an address can be given another while it lives, but not by VDUSE.
+  const settable = ofDevice.filter(({ key }) => key === 'mac' && hasMac(actual.config) && !isVduse);
+  const lasting = ofServer && !ofServer.takeOver ? ofServer.differences : [];
+  if (ofDevice.length > settable.length || lasting.length > 0) {
+    if (isVduse && isOfVduse(device.spec) && !device.server) {
+      throw new VduseError(`its server decides what ${name} is: ${ofDevice.map(describeDifference).join(', ')}`);
+    }
+    const losesMemory = isVduse && instance?.served === 'here' && instance.status.backend === 'ram';
+    const start = isOfVduse(device.spec) && startAnew(device, actual, instance);
+    const differences = [...ofDevice, ...(ofServer?.differences ?? [])];
+    return [
+      {
+        action: 'replace',
+        name,
+        device,
+        actual,
+        differences,
+        ...(start && { start }),
+        ...(losesMemory && { losesMemory }),
+      },
+    ];
+  }
   const changes: Change[] = [];
+  if (ofServer?.takeOver) {
+    changes.push({ action: 'serve', name, server: ofServer.takeOver, differences: ofServer.differences });
+  }
   if (mac && settable.length > 0) changes.push({ action: 'set', name, mac, differences: settable });
   const { driver } = device;
   const bound = actual.onBus?.driver ?? null;
@@ -94,6 +160,19 @@ function changesOf(device: NewDevice, actual: ActualDevice): Change[] {
   }
   return changes;
 }
+
+/** How a device gets its server when the old one is gone. @throws VduseError */
+function startAnew(
+  { spec, server }: NewDevice,
+  { device }: ActualDevice,
+  instance: VduseInstance | undefined,
+): ServerStart {
+  // A server of ours goes with its device; what a dead one has left is taken away.
+  const left = isOfVduse(device) && instance?.served === 'here' ? undefined : instance;
+  return startOf(spec.name, server, left);
+}
+
+const describeDifference = ({ key, from, to }: Difference): string => `${key} is ${from}, not ${to}`;
 
 function hasMac(config: DeviceConfig | undefined): boolean {
   return config?.kind === 'net' && config.mac !== undefined;
@@ -158,6 +237,7 @@ function resolve(wanted: WantedDevice, state: WantedState, { managementDevices, 
       ...(features !== undefined && { features }),
     },
     deviceId: typeId,
+    ...(wanted.server && { server: wanted.server }),
     ...(driver !== undefined && { driver }),
   };
 }

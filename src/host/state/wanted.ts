@@ -1,8 +1,12 @@
 /** The wanted state of a machine's devices: from a file's text to devices, with what is wrong in it told by line and path. */
 import { check } from '../../generated/state.js';
 import { driverName } from '../../sysfs/bus.js';
+import { parseMac } from '../../virtio/mac-address.js';
 import type { ManagementDeviceHandle } from '../../vdpa/model.js';
+import { VduseError } from '../../vduse/error.js';
+import type { ServerEntry } from '../../vduse/service/device-words.js';
 import { JsonSyntaxError, parseJson, type JsonSource } from './json-source.js';
+import { readWantedServer, VDUSE, type WantedServer } from './served.js';
 
 /** A device as a file wants it. What is absent may be as it likes. */
 export interface WantedDevice {
@@ -15,6 +19,8 @@ export interface WantedDevice {
   readonly maxVirtqueuePairs?: number;
   /** Names of features; which bits they are depends on the device's class. */
   readonly features?: readonly string[];
+  /** Of a VDUSE device: the server of ours that it is to have; absent where another program serves it. */
+  readonly server?: WantedServer;
   /** The driver's name in sysfs; null where it is to have none. */
   readonly driver?: string | null;
 }
@@ -40,6 +46,7 @@ export interface DeviceEntry {
   readonly mtu?: number;
   readonly max_vqp?: number;
   readonly device_features?: readonly string[];
+  readonly server?: ServerEntry;
   readonly driver?: string | null;
 }
 
@@ -77,7 +84,7 @@ export function readWantedState(text: string, file: string): WantedState {
       );
     }
     names.set(entry.name, path);
-    const device = toWanted(entry);
+    const device = toWanted(entry, (key, reason) => new StateFileError(`${place(`${path}/${key}`)} ${reason}`));
     paths.set(device, path);
     return device;
   });
@@ -93,17 +100,36 @@ function parse(text: string, file: string): JsonSource {
   }
 }
 
-function toWanted(entry: DeviceEntry): WantedDevice {
+/** @param wrong makes the error for a key */
+function toWanted(entry: DeviceEntry, wrong: (key: string, reason: string) => StateFileError): WantedDevice {
   const [first = '', second] = entry.mgmtdev.split('/');
-  const { name, type, mac, mtu, max_vqp: maxVirtqueuePairs, device_features: features, driver } = entry;
+  const { name, type, mtu, max_vqp: maxVirtqueuePairs, device_features: features, driver } = entry;
+  const mac = entry.mac === undefined ? undefined : parseMac(entry.mac);
+  const server = toServer(entry, mac, wrong);
   return {
     name,
     managementDevice: second === undefined ? { name: first } : { bus: first, name: second },
     ...(type && { type }),
-    ...(mac !== undefined && { mac: Uint8Array.from(mac.split(':'), (group) => Number.parseInt(group, 16)) }),
+    ...(mac && { mac }),
     ...(mtu !== undefined && { mtu }),
     ...(maxVirtqueuePairs !== undefined && { maxVirtqueuePairs }),
     ...(features && { features }),
+    ...(server && { server }),
     ...(driver !== undefined && { driver: driver === null ? null : driverName(driver) }),
   };
+}
+
+function toServer(
+  entry: DeviceEntry,
+  mac: Uint8Array | undefined,
+  wrong: (key: string, reason: string) => StateFileError,
+): WantedServer | undefined {
+  if (entry.server === undefined) return undefined;
+  if (entry.mgmtdev !== VDUSE) throw wrong('server', `is for devices of mgmtdev ${VDUSE}`);
+  try {
+    return readWantedServer(entry, entry.server, mac);
+  } catch (error) {
+    if (error instanceof VduseError) throw wrong('server', error.message);
+    throw error;
+  }
 }

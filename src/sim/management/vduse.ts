@@ -18,7 +18,9 @@ export const vduse: ManagementDriver<SoftwareManagementDevice> = {
   },
 
   removed: (state, device) => {
-    state.vduse = state.vduse.filter((instance) => !instance.embedded || busName(instance.name) !== device.name);
+    state.vduse = state.vduse.filter(
+      (instance) => instance.served === undefined || busName(instance.name) !== device.name,
+    );
   },
 
   open: (state, _management, device) => {

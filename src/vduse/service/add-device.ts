@@ -1,21 +1,18 @@
 import { existsSync } from 'node:fs';
 import { VduseError } from '../error.js';
 import { devicePath } from '../name.js';
+import { wordsOfDevice } from './device-words.js';
 import { launchServer } from './launch.js';
+import type { ServedDevice } from './served-device.js';
 
 /**
  * Attaches a VDUSE device, with a server of ours where there is no instance of that name yet. Where the attaching fails the
  * server is ended, and with it the instance.
- * @param words behind `vdpa vduse serve`
  * @param attach sends the request to the kernel
  * @throws LaunchError, DeviceNameError; whatever `attach` throws
  */
-export async function addServedDevice(
-  name: string,
-  words: readonly string[],
-  attach: () => Promise<void>,
-): Promise<void> {
-  const end = await launchServer(name, words);
+export async function addServedDevice(device: ServedDevice, attach: () => Promise<void>): Promise<void> {
+  const end = await launchServer(device.name, wordsOfDevice(device));
   try {
     await attach();
   } catch (error) {

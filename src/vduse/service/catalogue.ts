@@ -5,6 +5,7 @@ import { VduseControl } from '../control.js';
 import { VduseError } from '../error.js';
 import { checkDeviceName, devicePath } from '../name.js';
 import { RuntimeFolder } from './runtime-folder.js';
+import type { VduseInstance } from './servers.js';
 import { ask, type ServiceStatus } from './socket.js';
 
 /** How long a server may take to write what has to be written when it ends. */
@@ -13,12 +14,6 @@ const END_PATIENCE_MS = 90_000;
 /** How long it may take to clear up after that. */
 const TIDY_PATIENCE_MS = 5000;
 const POLL_MS = 5;
-
-export type VduseInstance =
-  /** Served by a server of ours. */
-  | { readonly name: string; readonly served: 'here'; readonly status: ServiceStatus }
-  /** Served by another program, or by nobody. */
-  | { readonly name: string; readonly served: 'elsewhere' | 'nobody'; readonly attached: boolean };
 
 /** All instances of this machine by name, or the one of that name. @throws VduseError where a server does not answer */
 export async function listInstances(only?: string): Promise<VduseInstance[]> {

@@ -1,8 +1,8 @@
-import { formatMac } from '../../virtio/mac-address.js';
 import { serveBlockDevice } from '../block-device.js';
 import { serveNetDevice } from '../net-device.js';
 import type { VduseServer } from '../server.js';
 import { netBackendOf, storageOf } from './backend-choice.js';
+import { factsOf, type ServedFacts } from './device-facts.js';
 
 /** A device that a server program of ours serves, as it is asked for on the command line. */
 export type ServedDevice = BlockServed | NetServed;
@@ -39,19 +39,6 @@ export interface NetServed extends Served {
   readonly mtu?: number;
 }
 
-/** What a server tells of its device besides what happens to it. */
-export interface ServedFacts {
-  readonly type: 'block' | 'net';
-  readonly backend: string;
-  readonly path?: string;
-  readonly size?: number;
-  readonly blockSize?: number;
-  readonly readonly?: boolean;
-  readonly ifname?: string;
-  readonly mac?: string;
-  readonly mtu?: number;
-}
-
 /** A device that is served. */
 export interface ServedServer {
   readonly server: VduseServer;
@@ -64,42 +51,30 @@ export function beginToServe(device: ServedDevice, takeOver: boolean): Promise<S
 }
 
 async function beginBlock(device: BlockServed, takeOver: boolean): Promise<ServedServer> {
-  const { name, queues, queueSize, blockSize = 512, readonly = false, serial } = device;
-  const storage = storageOf(device, takeOver || device.restart === true);
+  const { name, queues, queueSize, blockSize, readonly, serial } = device;
   const server = await serveBlockDevice({
     name,
-    storage,
-    blockSize,
-    readonly,
+    storage: storageOf(device, takeOver || device.restart === true),
     takeOver,
+    ...(blockSize !== undefined && { blockSize }),
+    ...(readonly !== undefined && { readonly }),
     ...(serial !== undefined && { serial }),
     ...(queues !== undefined && { queues }),
     ...(queueSize !== undefined && { queueSize }),
   });
-  const path = storage.backend === 'file' ? { path: storage.path } : {};
-  return { server, facts: { type: 'block', backend: storage.backend, ...path, blockSize, readonly } };
+  return { server, facts: factsOf(device) };
 }
 
 async function beginNet(device: NetServed, takeOver: boolean): Promise<ServedServer> {
   const { name, queues, queueSize, mac, mtu } = device;
-  const backend = netBackendOf(device);
-  const net = await serveNetDevice({
+  const { server, ifname } = await serveNetDevice({
     name,
-    backend,
+    backend: netBackendOf(device),
     takeOver,
     ...(queues !== undefined && { pairs: queues }),
     ...(queueSize !== undefined && { queueSize }),
     ...(mac !== undefined && { mac }),
     ...(mtu !== undefined && { mtu }),
   });
-  return {
-    server: net.server,
-    facts: {
-      type: 'net',
-      backend: backend.type,
-      mac: formatMac(net.mac),
-      ...(net.ifname !== undefined && { ifname: net.ifname }),
-      ...(mtu !== undefined && { mtu }),
-    },
-  };
+  return { server, facts: { ...factsOf(device), ...(ifname !== undefined && { ifname }) } };
 }

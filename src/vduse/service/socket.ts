@@ -7,7 +7,7 @@ import { connect, createServer, type Server, type Socket } from 'node:net';
 import { VduseError } from '../error.js';
 import type { ServerStatus } from '../server.js';
 import type { RuntimeFolder } from './runtime-folder.js';
-import type { ServedFacts } from './served-device.js';
+import type { ServedFacts } from './device-facts.js';
 
 export type ServerRequest = { readonly do: 'status' } | { readonly do: 'end' };
 
@@ -23,6 +23,11 @@ export interface ServiceStatus extends Omit<ServerStatus, 'features'>, ServedFac
 }
 
 export type ServerAnswer = { readonly status: ServiceStatus } | { readonly ended: true } | { readonly error: string };
+
+/** The other end is gone. */
+class EndedError extends VduseError {
+  override readonly name = 'EndedError';
+}
 
 /** No request and no answer is longer. */
 const MAX_LENGTH = 1024 * 1024;
@@ -55,7 +60,7 @@ export async function listen(
 
 /**
  * Asks a server.
- * @returns undefined where none listens
+ * @returns undefined where none listens, or it ends before it has answered
  * @throws VduseError where it does not answer in time, or with an error
  */
 export async function ask(
@@ -76,7 +81,13 @@ export async function ask(
   }
   try {
     socket.write(`${JSON.stringify(request)}\n`);
-    const answer = JSON.parse(await readLine(socket, patienceMs)) as ServerAnswer;
+    const line = await readLine(socket, patienceMs).catch((error: unknown) => {
+      if (error instanceof EndedError) return undefined;
+      throw error;
+    });
+    // It has died while it was asked.
+    if (line === undefined) return undefined;
+    const answer = JSON.parse(line) as ServerAnswer;
     if ('error' in answer) throw new VduseError(`The server of ${folder.name}: ${answer.error}`);
     if ('ended' in answer) await closed(socket);
     return answer;
@@ -99,9 +110,9 @@ function readLine(socket: Socket, patienceMs: number): Promise<string> {
     const timer = setTimeout(() => {
       fail('it does not answer');
     }, patienceMs);
-    const fail = (why: string): void => {
+    const fail = (why: string, Kind = VduseError): void => {
       clearTimeout(timer);
-      reject(new VduseError(why));
+      reject(new Kind(why));
     };
     socket.setEncoding('utf8');
     socket.on('data', (chunk: string) => {
@@ -115,10 +126,10 @@ function readLine(socket: Socket, patienceMs: number): Promise<string> {
       }
     });
     socket.once('error', (error) => {
-      fail(error.message);
+      fail(error.message, EndedError);
     });
     socket.once('close', () => {
-      fail('it ended without an answer');
+      fail('it ended without an answer', EndedError);
     });
   });
 }

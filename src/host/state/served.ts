@@ -1,0 +1,135 @@
+/** The servers of VDUSE devices in the state of a machine: what a file says of one, and what is to be done for it. */
+import { checkDeviceName } from '../../vduse/name.js';
+import { DeviceOptionError } from '../../vduse/device-option-error.js';
+import { VduseError } from '../../vduse/error.js';
+import { checkServedDevice, toServerWords } from '../../vduse/service/device-facts.js';
+import {
+  readDeviceWords,
+  readServerEntry,
+  type ServerEntry,
+  type ServerWords,
+} from '../../vduse/service/device-words.js';
+import type { ServedDevice } from '../../vduse/service/served-device.js';
+import type { InstanceStatus, VduseInstance } from '../../vduse/service/servers.js';
+import { resolve } from 'node:path';
+import type { DeviceEntry } from './wanted.js';
+
+/** The management device of VDUSE devices. */
+export const VDUSE = 'vduse';
+
+/** What a server is told, word by word: the keys of a server in a file. */
+export type ServerKey = keyof ServerWords;
+
+/** A server as a file wants it. */
+export interface WantedServer {
+  readonly device: ServedDevice;
+  /** Only what the file says: what it does not say may be as it likes. */
+  readonly words: ServerWords;
+}
+
+/** What differs between two servers, as people write it. */
+export interface ServerDifference {
+  readonly key: ServerKey | 'server';
+  readonly from: string;
+  readonly to: string;
+}
+
+/**
+ * Makes a server of what a file says of it.
+ * @throws VduseError where no server can be so
+ */
+export function readWantedServer(entry: DeviceEntry, server: ServerEntry, mac: Uint8Array | undefined): WantedServer {
+  const { name, type, mtu } = entry;
+  const read = readServerEntry(server);
+  const words = read.path === undefined ? read : { ...read, path: resolve(read.path) };
+  const common = { ...words, ...(type !== undefined && { type }) };
+  const device = readDeviceWords(checkDeviceName(name), {
+    ...common,
+    ...(mac && { mac }),
+    ...(mtu !== undefined && { mtu }),
+  });
+  checkServedDevice(device);
+  // A path means a file, were the word left out.
+  const { path, ifname } = words;
+  const backend = path === undefined ? (ifname === undefined ? undefined : 'tap') : 'file';
+  return { device, words: backend === undefined ? words : { backend, ...words } };
+}
+
+/** What a server of ours is to be told so that it serves the same again. */
+export function serverWordsOf(status: InstanceStatus): ServerWords {
+  const count = status.queues.length;
+  return toServerWords(status, status.type === 'net' ? count / 2 : count, status.queueSize);
+}
+
+/** What of a server is not as a file wants it. */
+export function compareServer({ words }: WantedServer, status: InstanceStatus): ServerDifference[] {
+  // A file that grows has a size too.
+  const actual: ServerWords = { ...(status.size !== undefined && { size: status.size }), ...serverWordsOf(status) };
+  return (Object.keys(words) as ServerKey[]).flatMap((key) => {
+    const [from, to] = [actual[key], words[key]];
+    return to === undefined || to === from ? [] : [{ key, from: from?.toString() ?? '(none)', to: to.toString() }];
+  });
+}
+
+/** How a device that is not there yet comes to have a server. */
+export type ServerStart =
+  /** It has one. */
+  | { readonly how: 'there' }
+  /** One is started; what is left of a dead one is taken away first. */
+  | { readonly how: 'start'; readonly device: ServedDevice; readonly stale: boolean };
+
+/**
+ * Says how a VDUSE device that is not on the bus gets its server.
+ * @throws VduseError where it cannot have the one that the file wants
+ */
+export function startOf(
+  name: string,
+  wanted: WantedServer | undefined,
+  instance: VduseInstance | undefined,
+): ServerStart {
+  if (!instance || instance.served === 'nobody') {
+    if (wanted) return { how: 'start', device: wanted.device, stale: instance?.served === 'nobody' };
+    throw new VduseError(
+      `no program serves ${name}: start its server first; or say "server" for one of vdpa's own, {} for a disk in memory`,
+    );
+  }
+  if (!wanted) return { how: 'there' };
+  if (instance.served !== 'here') throw new VduseError(servedElsewhere(name));
+  const [difference] = compareServer(wanted, instance.status);
+  if (!difference) return { how: 'there' };
+  const { key, from, to } = difference;
+  throw new VduseError(
+    `${name} is served already, and not attached, with ${key} ${from}, not ${to}: "vdpa vduse del ${name}" ends that server`,
+  );
+}
+
+/** What is to be done about the server of a device that is on the bus. */
+export interface ServerChange {
+  readonly differences: readonly ServerDifference[];
+  /** Another server can go on with the device; otherwise what differs takes a new device. */
+  readonly takeOver?: ServedDevice;
+}
+
+/** @throws VduseError where the file wants a server of ours and the device has another */
+export function changeOfServer(name: string, wanted: WantedServer, instance: VduseInstance): ServerChange {
+  switch (instance.served) {
+    case 'here':
+      return { differences: compareServer(wanted, instance.status) };
+    case 'elsewhere':
+      throw new VduseError(servedElsewhere(name));
+    case 'nobody': {
+      const differences = [{ key: 'server', from: '(none)', to: 'vdpa' }] as const;
+      try {
+        checkServedDevice({ ...wanted.device, restart: true });
+      } catch (error) {
+        // What was in memory is gone.
+        if (error instanceof DeviceOptionError) return { differences };
+        throw error;
+      }
+      return { differences, takeOver: wanted.device };
+    }
+  }
+}
+
+const servedElsewhere = (name: string): string =>
+  `another program serves ${name}: end it, or leave "server" out, and the device is left as that program serves it`;
