@@ -1,7 +1,7 @@
 import { align, littleEndian, readUint16, readUint32, readUint64, viewOf } from './bytes.js';
 import { NLA_F_NESTED, NLA_F_NET_BYTEORDER, NLA_TYPE_MASK } from './constants.js';
 import { NetlinkProtocolError } from './error.js';
-import { decodeText, encodeText } from './text.js';
+import { decodeTextToNul, encodeText } from './text.js';
 
 /** Length of `struct nlattr`, in bytes. */
 const headerLength = 4;
@@ -103,10 +103,7 @@ export class AttributeList implements Iterable<Attribute> {
   string(type: number): string | undefined {
     const at = this.find(type);
     if (at === absent) return undefined;
-    const limit = payloadEnd(this.buffer, at);
-    let end = at + headerLength;
-    while (end < limit && this.buffer[end] !== 0) end++;
-    return decodeText(this.buffer, at + headerLength, end);
+    return decodeTextToNul(this.buffer, at + headerLength, payloadEnd(this.buffer, at));
   }
 
   /** The payload. */
@@ -127,9 +124,10 @@ export class AttributeList implements Iterable<Attribute> {
 
   /** Where the last attribute of this type starts, or `absent`. */
   private find(type: number): number {
+    const { buffer, end } = this;
     let found = absent;
-    for (let at = this.start; at < this.end; at = next(this.buffer, at)) {
-      if ((readUint16(this.buffer, at + 2) & NLA_TYPE_MASK) === type) found = at;
+    for (let at = this.start; at < end; at += align(readUint16(buffer, at))) {
+      if ((readUint16(buffer, at + 2) & NLA_TYPE_MASK) === type) found = at;
     }
     return found;
   }
@@ -152,27 +150,27 @@ const absent = -1;
 /** Checks the attributes between `start` and `end`, and says how many there are. */
 function countAttributes(buffer: Uint8Array, start: number, end: number): number {
   let count = 0;
-  for (let at = start; at < end; at = next(buffer, at)) {
+  let length: number;
+  for (let at = start; at < end; at += align(length)) {
     const left = end - at;
-    if (left < headerLength) {
-      throw new NetlinkProtocolError(
-        `netlink attributes end with ${left} stray bytes, too few for an attribute header`,
-      );
-    }
-    const length = readUint16(buffer, at);
-    if (length < headerLength) {
-      throw new NetlinkProtocolError(
-        `netlink attribute at byte ${at} says its length is ${length}, less than its header`,
-      );
-    }
-    if (length > left) {
-      throw new NetlinkProtocolError(
-        `netlink attribute at byte ${at} reaches past the end: its length is ${length}, but only ${left} bytes are there`,
-      );
-    }
+    length = left < headerLength ? 0 : readUint16(buffer, at);
+    if (length < headerLength || length > left) throw brokenAttribute(at, length, left);
     count++;
   }
   return count;
+}
+
+/** What is wrong with the attribute at `at`, which has `left` bytes for its `length`. */
+function brokenAttribute(at: number, length: number, left: number): NetlinkProtocolError {
+  if (left < headerLength) {
+    return new NetlinkProtocolError(`netlink attributes end with ${left} stray bytes, too few for an attribute header`);
+  }
+  const what = `netlink attribute at byte ${at}`;
+  return new NetlinkProtocolError(
+    length < headerLength
+      ? `${what} says its length is ${length}, less than its header`
+      : `${what} reaches past the end: its length is ${length}, but only ${left} bytes are there`,
+  );
 }
 
 /** Where the attribute behind the one at `at` starts. */
@@ -266,7 +264,8 @@ export class AttributeWriter {
 
   /** What was written so far. The writer may go on. */
   finish(): Uint8Array {
-    return this.#bytes.slice(0, this.#length);
+    // What is written later lies behind it.
+    return this.#bytes.subarray(0, this.#length);
   }
 
   /** Writes a header, makes room for the payload, and says where it starts. */

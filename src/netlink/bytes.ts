@@ -14,28 +14,21 @@ export function viewOf(bytes: Uint8Array): DataView {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
+/** Where the low and the high byte of 16 bits are. */
+const low = littleEndian ? 0 : 1;
+const high = 1 - low;
+
 /** The 16 bits at `at`, which is inside `bytes`, without the cost of a DataView. */
 export function readUint16(bytes: Uint8Array, at: number): number {
-  const first = byteAt(bytes, at);
-  const second = byteAt(bytes, at + 1);
-  return littleEndian ? first | (second << 8) : (first << 8) | second;
+  return (bytes[at + low] ?? 0) | ((bytes[at + high] ?? 0) << 8);
 }
 
 /** The 32 bits at `at`, which is inside `bytes`. */
 export function readUint32(bytes: Uint8Array, at: number): number {
-  const first = readUint16(bytes, at);
-  const second = readUint16(bytes, at + 2);
-  return (littleEndian ? first | (second << 16) : (first << 16) | second) >>> 0;
+  return (readUint16(bytes, at + 2 * low) | (readUint16(bytes, at + 2 * high) << 16)) >>> 0;
 }
 
 /** The 64 bits at `at`, which is inside `bytes`. */
 export function readUint64(bytes: Uint8Array, at: number): bigint {
-  const first = BigInt(readUint32(bytes, at));
-  const second = BigInt(readUint32(bytes, at + 4));
-  return littleEndian ? first | (second << 32n) : (first << 32n) | second;
-}
-
-/** The byte at `at`, which is inside `bytes`. */
-function byteAt(bytes: Uint8Array, at: number): number {
-  return bytes[at] ?? 0;
+  return BigInt(readUint32(bytes, at + 4 * low)) | (BigInt(readUint32(bytes, at + 4 * high)) << 32n);
 }

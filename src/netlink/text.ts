@@ -12,13 +12,40 @@ const loneSurrogate = /[\ud800-\udfff]/u;
  * @param end where it ends.
  */
 export function decodeText(bytes: Uint8Array, start = 0, end: number = bytes.length): string {
-  let text = '';
+  if (end - start > shortLength) return decodeLong(bytes.subarray(start, end));
   for (let at = start; at < end; at++) {
     const byte = byteAt(bytes, at);
     if (byte >= 0x80) return decodeBeyondAscii(bytes.subarray(start, end));
-    text += String.fromCharCode(byte);
+    units[at - start] = byte;
   }
-  return text;
+  return textOfUnits(end - start);
+}
+
+/** As {@link decodeText}, up to the first NUL where there is one. */
+export function decodeTextToNul(bytes: Uint8Array, start: number, end: number): string {
+  let at = start;
+  for (; at < end && at - start < shortLength; at++) {
+    const byte = byteAt(bytes, at);
+    if (byte === 0) return textOfUnits(at - start);
+    if (byte >= 0x80) break;
+    units[at - start] = byte;
+  }
+  if (at === end) return textOfUnits(end - start);
+  const nul = bytes.subarray(0, end).indexOf(0, at);
+  return decodeText(bytes, start, nul === -1 ? end : nul);
+}
+
+/** Most texts are names, shorter than that and ASCII: they are made of code units that are gathered here. */
+const shortLength = 64;
+const units = new Array<number>(shortLength).fill(0);
+
+function textOfUnits(length: number): string {
+  return String.fromCharCode.apply(undefined, units.slice(0, length));
+}
+
+function decodeLong(bytes: Uint8Array): string {
+  const isAscii = bytes.every((byte) => byte < 0x80);
+  return isAscii ? Buffer.from(bytes).toString('latin1') : decodeBeyondAscii(bytes);
 }
 
 function decodeBeyondAscii(bytes: Uint8Array): string {
@@ -45,6 +72,8 @@ function decodeBeyondAscii(bytes: Uint8Array): string {
  * @throws RangeError where `text` holds any other lone surrogate, which stands for no bytes.
  */
 export function encodeText(text: string): Uint8Array {
+  const short = encodeShortAscii(text);
+  if (short !== undefined) return short;
   if (!loneSurrogate.test(text)) return Buffer.from(text, 'utf8');
   const parts: Uint8Array[] = [];
   for (const character of text) {
@@ -58,6 +87,18 @@ export function encodeText(text: string): Uint8Array {
     }
   }
   return Buffer.concat(parts);
+}
+
+/** What nearly every name is. Buffer.from() and the search for surrogates take longer than that. */
+function encodeShortAscii(text: string): Uint8Array | undefined {
+  if (text.length > shortLength) return undefined;
+  const bytes = new Uint8Array(text.length);
+  for (let at = 0; at < text.length; at++) {
+    const unit = text.charCodeAt(at);
+    if (unit >= 0x80) return undefined;
+    bytes[at] = unit;
+  }
+  return bytes;
 }
 
 /** The length of the valid sequence at `at`, or 0. Unicode standard, table 3-7. */

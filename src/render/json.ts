@@ -2,27 +2,21 @@ import type { Output } from './output.js';
 import type { Printer } from './printer.js';
 
 /**
- * All that JSON does not take as it is: quotes, backslashes, control characters, and the lone surrogates that stand for
- * bytes that are not UTF-8.
+ * A text as JSON has it, lone surrogates, which stand for bytes that are not UTF-8, as `\udcXX`. iproute2 escapes the one
+ * control character that JSON takes as it is, too.
  */
-const unsafe = /[^ !#-[\]-~\u0080-\ud7ff\ue000-\u{10ffff}]/u;
-
-const shortEscapes: Readonly<Partial<Record<string, string>>> = {
-  '\t': '\\t',
-  '\n': '\\n',
-  '\r': '\\r',
-  '\f': '\\f',
-  '\b': '\\b',
-  '\\': '\\\\',
-  '"': '\\"',
-};
-
 function quote(text: string): string {
-  return unsafe.test(text) ? `"${text.replace(new RegExp(unsafe, 'gu'), escapeOf)}"` : `"${text}"`;
+  const literal = JSON.stringify(text);
+  return literal.includes('\x7f') ? literal.replaceAll('\x7f', '\\u007f') : literal;
 }
 
-function escapeOf(character: string): string {
-  return shortEscapes[character] ?? `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
+/** Keys of members as they are written. There are few, and a list has them again and again. */
+const knownKeys = new Map<string, string>();
+
+function knownKey(name: string): string {
+  let key = knownKeys.get(name);
+  if (key === undefined) knownKeys.set(name, (key = `${quote(name)}:`));
+  return key;
 }
 
 type Scope = '}' | ']';
@@ -63,23 +57,19 @@ export class JsonPrinter implements Printer {
   }
 
   string(key: string, value: string): void {
-    this.#key(key);
-    this.#value(quote(value));
+    this.#member(key, quote(value));
   }
 
   number(key: string, value: number | bigint): void {
-    this.#key(key);
-    this.#value(value.toString());
+    this.#member(key, value.toString());
   }
 
   boolean(key: string, value: boolean): void {
-    this.#key(key);
-    this.#value(value ? 'true' : 'false');
+    this.#member(key, value ? 'true' : 'false');
   }
 
   nothing(key: string): void {
-    this.#key(key);
-    this.#value('null');
+    this.#member(key, 'null');
   }
 
   openList(key: string): void {
@@ -152,10 +142,19 @@ export class JsonPrinter implements Printer {
   }
 
   #key(name: string): void {
-    this.#output.put(
-      `${this.#separator}${this.#pretty ? this.#lineBreak() : ''}${quote(name)}:${this.#pretty ? ' ' : ''}`,
-    );
+    this.#output.put(this.#keyText(name));
     this.#separator = '';
+  }
+
+  #member(name: string, literal: string): void {
+    this.#output.put((this.#pretty ? this.#keyText(name) : this.#separator + knownKey(name)) + literal);
+    this.#separator = ',';
+  }
+
+  #keyText(name: string): string {
+    return this.#pretty
+      ? `${this.#separator}${this.#lineBreak()}${quote(name)}: `
+      : `${this.#separator}${quote(name)}:`;
   }
 
   #value(literal: string): void {

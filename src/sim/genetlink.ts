@@ -45,6 +45,8 @@ export class GenlRequest {
   readonly family: Family;
   readonly netlink: NetlinkRequest;
   readonly attributes: RequestAttributes;
+  /** The header of the last answer: those of a dump have the same. */
+  #header = new Uint8Array(headerLength);
 
   constructor(family: Family, netlink: NetlinkRequest, attributes: RequestAttributes) {
     this.family = family;
@@ -90,9 +92,8 @@ export class GenlRequest {
   #message(buffer: MessageBuffer, command: number, flags: number, write: (buffer: MessageBuffer) => void): void {
     const { id, version } = this.family;
     const { seq, port } = this.netlink;
-    buffer.message({ type: id, flags, seq, port }, Uint8Array.of(command, version, 0, 0), () => {
-      write(buffer);
-    });
+    if (this.#header[0] !== command) this.#header = Uint8Array.of(command, version, 0, 0);
+    buffer.message({ type: id, flags, seq, port }, this.#header, write);
   }
 }
 

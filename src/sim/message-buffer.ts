@@ -42,13 +42,13 @@ export class MessageBuffer {
   }
 
   /**
-   * Writes a message: its header, `headerLength` bytes for the family, and what `write` writes after them. Where
-   * `write` throws, nothing of the message stays.
+   * Writes a message: its header, the bytes of `fixed`, and what `write` writes after them. Where `write` throws, nothing
+   * of the message stays.
    */
   message(
     header: { readonly type: number; readonly flags: number; readonly seq: number; readonly port: number },
     fixed: Uint8Array,
-    write?: () => void,
+    write?: (buffer: MessageBuffer) => void,
   ): void {
     const start = this.#grow(messageHeaderLength + fixed.length);
     this.#view.setUint16(start + 4, header.type, littleEndian);
@@ -86,8 +86,20 @@ export class MessageBuffer {
 
   /** Text and the NUL after it. */
   string(type: number, text: string): void {
-    const bytes = encodeText(text);
-    this.#bytes.set(bytes, this.#attribute(type, bytes.length + 1));
+    const start = this.#length;
+    let at = this.#attribute(type, text.length + 1);
+    for (let index = 0; index < text.length; index++) {
+      const unit = text.charCodeAt(index);
+      if (unit < 0x80) {
+        this.#bytes[at++] = unit;
+        continue;
+      }
+      // It takes more bytes than units. Names seldom do.
+      this.#trim(start);
+      const bytes = encodeText(text);
+      this.#bytes.set(bytes, this.#attribute(type, bytes.length + 1));
+      return;
+    }
   }
 
   /** A nest flagged NLA_F_NESTED that holds what `write` writes; where that throws, nothing of the nest stays. */
@@ -118,14 +130,18 @@ export class MessageBuffer {
     return start;
   }
 
-  #orTrim(start: number, write: () => void): void {
+  #orTrim(start: number, write: (buffer: MessageBuffer) => void): void {
     try {
-      write();
+      write(this);
     } catch (error) {
-      // What is not written yet is zero, padding among it.
-      this.#bytes.fill(0, start, this.#length);
-      this.#length = start;
+      this.#trim(start);
       throw error;
     }
+  }
+
+  #trim(start: number): void {
+    // What is not written yet is zero, padding among it.
+    this.#bytes.fill(0, start, this.#length);
+    this.#length = start;
   }
 }

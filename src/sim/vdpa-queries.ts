@@ -5,6 +5,7 @@ import { VIRTIO_ID_NET } from '../virtio/ids.js';
 import type { GenlRequest } from './genetlink.js';
 import { findDevice, findManagementDevice, managementOf, openDevice } from './machine.js';
 import type { VdpaDevice } from './management/driver.js';
+import { bindDriver } from './management/drivers.js';
 import type { MessageBuffer } from './message-buffer.js';
 import type { Dump } from './netlink-socket.js';
 import { Refusal } from './refusal.js';
@@ -85,8 +86,9 @@ export function dumpDevices(context: VdpaContext, request: GenlRequest): Dump {
 }
 
 const writeDevice: Write<DeviceState> = (buffer, state, device) => {
-  const opened = openDevice(state, device);
-  writeHandle(buffer, managementOf(state, device));
+  const management = managementOf(state, device);
+  const opened = bindDriver(management).open(state, device);
+  writeHandle(buffer, management);
   buffer.string(uapi.VDPA_ATTR_DEV_NAME, device.name);
   buffer.u32(uapi.VDPA_ATTR_DEV_ID, opened.deviceId);
   buffer.u32(uapi.VDPA_ATTR_DEV_VENDOR_ID, opened.vendorId);
@@ -169,8 +171,8 @@ function dumpAll<Item>({ machine, faults }: VdpaContext, request: GenlRequest, l
       const shown = item;
       const name = listing.nameOf(shown);
       dumpFaults?.before(name, next, extack);
-      const fits = toldPart(request, buffer, listing.answered, () => {
-        listing.write(buffer, state, shown);
+      const fits = toldPart(request, buffer, listing.answered, (part) => {
+        listing.write(part, state, shown);
       });
       if (!fits) break;
       next++;
@@ -181,7 +183,12 @@ function dumpAll<Item>({ machine, faults }: VdpaContext, request: GenlRequest, l
 }
 
 /** Whether the message found room and something could be told. */
-function toldPart(request: GenlRequest, buffer: MessageBuffer, command: number, write: () => void): boolean {
+function toldPart(
+  request: GenlRequest,
+  buffer: MessageBuffer,
+  command: number,
+  write: (buffer: MessageBuffer) => void,
+): boolean {
   try {
     return request.part(buffer, command, write);
   } catch (error) {

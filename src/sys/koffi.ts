@@ -1,4 +1,4 @@
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { default as KoffiModule } from 'koffi';
 
@@ -37,9 +37,9 @@ function findNativeModule(): string | undefined {
   }
 }
 
-/** Where musl's loader is there, Node itself may be linked to it. */
+/** Where musl's loader is there, Node itself may be linked to it. Its path is part of musl's ABI. */
 function hasMusl(): boolean {
-  return readdirSync('/lib').some((name) => name.startsWith('ld-musl-'));
+  return existsSync(`/lib/ld-musl-${process.arch === 'x64' ? 'x86_64' : 'aarch64'}.so.1`);
 }
 
 function isKoffi3(candidate: Partial<Koffi>): candidate is Koffi {

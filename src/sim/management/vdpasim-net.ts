@@ -5,11 +5,13 @@ import { VDPA_ATTR_DEV_FEATURES, VDPA_ATTR_DEV_NET_CFG_MACADDR, VDPA_ATTR_DEV_NE
 import { netConfigLength, netConfigOffset } from '../../virtio/config-space.js';
 import { VIRTIO_ID_NET } from '../../virtio/ids.js';
 import { formatMac, parseMac } from '../../virtio/mac-address.js';
+import type { GenlRequest } from '../genetlink.js';
+import type { MessageBuffer } from '../message-buffer.js';
 import { Refusal } from '../refusal.js';
 import { handleOf, hex64 } from '../state.js';
-import type { SoftwareManagementDevice } from '../state.js';
+import type { DeviceState, SoftwareManagementDevice } from '../state.js';
 import { writeCounters } from './counters.js';
-import type { ManagementDriver } from './driver.js';
+import type { ManagementDriver, QueueContext, VdpaDevice } from './driver.js';
 import { attributeBit, chosenFeatures, maxVirtqueueSize, rootNames } from './vdpasim.js';
 
 const linkUp = 1;
@@ -35,35 +37,56 @@ export const vdpasimNet: ManagementDriver<SoftwareManagementDevice> = {
 
   setMac: (_state, device, mac) => ({ ...device, mac: formatMac(mac) }),
 
-  open: (_state, management, device) => {
-    const config = new Uint8Array(netConfigLength);
-    if (device.mac !== undefined) config.set(parseMac(device.mac), netConfigOffset.mac);
-    const view = viewOf(config);
-    view.setUint16(netConfigOffset.status, linkUp, littleEndian);
-    view.setUint16(netConfigOffset.mtu, device.mtu ?? defaultMtu, littleEndian);
-    return {
-      deviceId: VIRTIO_ID_NET,
-      vendorId: 0,
-      virtqueues: 3,
-      maxVirtqueueSize,
-      minVirtqueueSize: 1,
-      features: BigInt(device.features ?? management.features),
-      config,
-      // No packet ever reaches a simulated device's queues.
-      writeVendorStats: (_request, buffer, queue, { controlCommands }) => {
-        if (queue === 0) {
-          writeCounters(buffer, { 'rx packets': 0, 'rx bytes': 0, 'rx errors': 0, 'rx overruns': 0, 'rx drops': 0 });
-        } else if (queue === 1) {
-          writeCounters(buffer, { 'tx packets': 0, 'tx bytes': 0, 'tx errors': 0, 'tx drops': 0 });
-        } else if (queue === 2) {
-          const counters = { 'cvq requests': controlCommands, 'cvq successes': controlCommands, 'cvq errors': 0 };
-          writeCounters(buffer, counters);
-        } else {
-          throw new Refusal(Errno.EINVAL);
-        }
-      },
-    };
-  },
+  open: (_state, management, device) => new NetDevice(management, device),
 
   takenNames: (state) => rootNames(state.machine.mgmtdev),
 };
+
+/** A device of it. A list of devices asks most of them for their numbers only. */
+class NetDevice implements VdpaDevice {
+  readonly deviceId = VIRTIO_ID_NET;
+  readonly vendorId = 0;
+  readonly virtqueues = 3;
+  readonly maxVirtqueueSize = maxVirtqueueSize;
+  readonly minVirtqueueSize = 1;
+  readonly #management: SoftwareManagementDevice;
+  readonly #device: DeviceState;
+
+  constructor(management: SoftwareManagementDevice, device: DeviceState) {
+    this.#management = management;
+    this.#device = device;
+  }
+
+  get features(): bigint {
+    return BigInt(this.#device.features ?? this.#management.features);
+  }
+
+  get config(): Uint8Array {
+    const { mac, mtu = defaultMtu } = this.#device;
+    const config = new Uint8Array(netConfigLength);
+    if (mac !== undefined) config.set(parseMac(mac), netConfigOffset.mac);
+    const view = viewOf(config);
+    view.setUint16(netConfigOffset.status, linkUp, littleEndian);
+    view.setUint16(netConfigOffset.mtu, mtu, littleEndian);
+    return config;
+  }
+
+  /** No packet ever reaches a simulated device's queues. */
+  writeVendorStats(
+    _request: GenlRequest,
+    buffer: MessageBuffer,
+    queue: number,
+    { controlCommands }: QueueContext,
+  ): void {
+    if (queue === 0) {
+      writeCounters(buffer, { 'rx packets': 0, 'rx bytes': 0, 'rx errors': 0, 'rx overruns': 0, 'rx drops': 0 });
+    } else if (queue === 1) {
+      writeCounters(buffer, { 'tx packets': 0, 'tx bytes': 0, 'tx errors': 0, 'tx drops': 0 });
+    } else if (queue === 2) {
+      const counters = { 'cvq requests': controlCommands, 'cvq successes': controlCommands, 'cvq errors': 0 };
+      writeCounters(buffer, counters);
+    } else {
+      throw new Refusal(Errno.EINVAL);
+    }
+  }
+}
