@@ -46,7 +46,7 @@ class ThreadHandle {
   readonly worker: Worker;
   readonly #port: MessagePort;
   readonly #words = new Int32Array(new SharedArrayBuffer(threadWord.length * 4));
-  readonly #mappings = new MappingTable();
+  readonly #mappings = MappingTable.allocate();
   readonly #waiting = new Map<number, () => void>();
   #ticket = 0;
   #exited = false;
@@ -132,6 +132,7 @@ class ThreadHandle {
 
   close(): void {
     this.#port.close();
+    this.#mappings.free();
     close(this.kick);
   }
 }

@@ -9,7 +9,7 @@ import { MORE, QUIET, STARVED, type DataPlane } from './data-plane.js';
 import type { VduseDevice } from './device.js';
 import { DeviceQueue, MemoryRevokedError, type QueueSetup } from './device-queue.js';
 import { Iotlb } from './iotlb.js';
-import { MappingTable } from './mapping-table.js';
+import { MappingTable, type SharedMappings } from './mapping-table.js';
 
 /** What the main thread tells a data thread to do. Those with a ticket are answered when they are done. */
 export type Command =
@@ -77,7 +77,7 @@ export class DataThread {
     readonly commands: MessagePort;
     /** See {@link threadWord}. */
     readonly words: SharedArrayBuffer;
-    readonly mappings: SharedArrayBuffer;
+    readonly mappings: SharedMappings;
     readonly counters: SharedArrayBuffer;
     readonly watched: readonly Watched[];
     /** See guardMemory. */
@@ -91,7 +91,7 @@ export class DataThread {
     this.#counters = parts.counters;
     this.#iotlb = new Iotlb(parts.device, new MappingTable(parts.mappings));
     this.#notify = parts.notify;
-    this.#lost = new LostMemory(parts.guard);
+    this.#lost = new LostMemory(parts.guard, parts.mappings.entries);
     // Each new kick is reported once: it need not be read.
     this.#poll.add(parts.kick, EPOLLIN | EPOLLET, KICK);
     this.#watched = parts.watched;
@@ -116,6 +116,7 @@ export class DataThread {
         this.#forgetMemory();
       }
     }
+    this.#lost.end();
     this.#poll.close();
   }
 

@@ -1,12 +1,22 @@
-import { replaceMapping, unmap } from '../sys/memory.js';
+import { mapAnonymous, replaceMapping, unmap, viewMemory, writeAddress } from '../sys/memory.js';
+import { GUARDED_BYTES } from '../sys/memory-guard.js';
 
-/** The kernel keeps at most 2048 regions of a driver's memory by default (max_iotlb_entries). */
-const CAPACITY = 4096;
+/** Words of an entry: address and length of a mapping, each a u64; a length of 0 is a free place. */
+const ENTRY_WORDS = 4;
+const LENGTH = 2;
+/** Twice as many as the kernel keeps regions of a driver's memory by default (max_iotlb_entries). */
+const CAPACITY = GUARDED_BYTES / 4 / ENTRY_WORDS;
 
 const LOCK = 0;
-const WORDS = 2;
 /** Nobody holds the lock for longer than a system call or two. */
 const LOCK_TIMEOUT_MS = 1000;
+
+/** What two threads see of the same table. */
+export interface SharedMappings {
+  readonly lock: SharedArrayBuffer;
+  /** The address of the entries: where the guard of the data thread looks, see LostMemory. */
+  readonly entries: number;
+}
 
 /**
  * The mappings of guest memory that a data thread has made, where the main thread sees them too.
@@ -15,15 +25,20 @@ const LOCK_TIMEOUT_MS = 1000;
  * system call: it puts other memory in the place of each mapping.
  */
 export class MappingTable {
-  readonly shared: SharedArrayBuffer;
+  readonly shared: SharedMappings;
   readonly #lock: Int32Array;
-  /** Address and length of each mapping; a length of 0 is a free place. */
-  readonly #entries: Float64Array;
+  readonly #words: Uint32Array;
 
-  constructor(shared = new SharedArrayBuffer(WORDS * 4 + CAPACITY * 16)) {
+  /** Made by the main thread. @throws SystemError */
+  static allocate(): MappingTable {
+    const entries = mapAnonymous('allocate the table of mappings', GUARDED_BYTES);
+    return new MappingTable({ lock: new SharedArrayBuffer(4), entries });
+  }
+
+  constructor(shared: SharedMappings) {
     this.shared = shared;
-    this.#lock = new Int32Array(shared, 0, WORDS);
-    this.#entries = new Float64Array(shared, WORDS * 4);
+    this.#lock = new Int32Array(shared.lock);
+    this.#words = new Uint32Array(viewMemory(shared.entries, GUARDED_BYTES));
   }
 
   /**
@@ -33,10 +48,10 @@ export class MappingTable {
   add(length: number, map: () => number): number | undefined {
     return this.#locked(() => {
       for (let slot = 0; slot < CAPACITY; slot++) {
-        if (this.#entries[slot * 2 + 1] !== 0) continue;
+        if (this.#length(slot) !== 0) continue;
         const address = map();
-        this.#entries[slot * 2] = address;
-        this.#entries[slot * 2 + 1] = length;
+        writeAddress(this.#words, slot * ENTRY_WORDS, address);
+        writeAddress(this.#words, slot * ENTRY_WORDS + LENGTH, length);
         return address;
       }
       return undefined;
@@ -47,9 +62,9 @@ export class MappingTable {
   remove(address: number): void {
     this.#locked(() => {
       for (let slot = 0; slot < CAPACITY; slot++) {
-        const length = this.#entries[slot * 2 + 1] ?? 0;
-        if (length === 0 || this.#entries[slot * 2] !== address) continue;
-        this.#entries[slot * 2 + 1] = 0;
+        const length = this.#length(slot);
+        if (length === 0 || this.#address(slot) !== address) continue;
+        writeAddress(this.#words, slot * ENTRY_WORDS + LENGTH, 0);
         unmap('unmap guest memory', address, length);
         return;
       }
@@ -60,10 +75,27 @@ export class MappingTable {
   revokeAll(): void {
     this.#locked(() => {
       for (let slot = 0; slot < CAPACITY; slot++) {
-        const length = this.#entries[slot * 2 + 1] ?? 0;
-        if (length !== 0) replaceMapping('take guest memory away', this.#entries[slot * 2] ?? 0, length);
+        const length = this.#length(slot);
+        if (length !== 0) replaceMapping('take guest memory away', this.#address(slot), length);
       }
     });
+  }
+
+  /** Gives the table's own memory back. Nobody may use it any more. */
+  free(): void {
+    unmap('free the table of mappings', this.shared.entries, GUARDED_BYTES);
+  }
+
+  #address(slot: number): number {
+    return this.#u64(slot * ENTRY_WORDS);
+  }
+
+  #length(slot: number): number {
+    return this.#u64(slot * ENTRY_WORDS + LENGTH);
+  }
+
+  #u64(word: number): number {
+    return (this.#words[word + 1] ?? 0) * 0x1_0000_0000 + (this.#words[word] ?? 0);
   }
 
   #locked<Result>(work: () => Result): Result {

@@ -3,6 +3,7 @@ import { parentPort, workerData, type MessagePort } from 'node:worker_threads';
 import type { CreateDataPlane } from './data-plane.js';
 import { DataThread, type Notice, type Watched } from './data-thread.js';
 import { VduseDevice } from './device.js';
+import type { SharedMappings } from './mapping-table.js';
 
 /** What a data thread is started with. */
 export interface DataThreadStart {
@@ -16,7 +17,7 @@ export interface DataThreadStart {
   readonly kick: number;
   readonly commands: MessagePort;
   readonly words: SharedArrayBuffer;
-  readonly mappings: SharedArrayBuffer;
+  readonly mappings: SharedMappings;
   readonly counters: SharedArrayBuffer;
   readonly shared: SharedArrayBuffer;
   /** See guardMemory. */

@@ -1,0 +1,48 @@
+/** Loses mapped memory in one way or another, in a process of its own; see test/sys/memory-guard.test.ts. */
+import { Worker, isMainThread, workerData } from 'node:worker_threads';
+import { ftruncate, memfdCreate } from '../../src/sys/file.js';
+import { checked } from '../../src/sys/libc.js';
+import { MAP_SHARED, mapFile, pageSize, PROT_READ, PROT_WRITE, viewMemory } from '../../src/sys/memory.js';
+import { guardMemory, LostMemory } from '../../src/sys/memory-guard.js';
+import { MappingTable } from '../../src/vduse/mapping-table.js';
+
+const PAGES = 3;
+const BYTES = PAGES * pageSize;
+
+const fd = checked('make a memory file', memfdCreate('guarded', 1));
+checked('size it', ftruncate(fd, BYTES));
+const map = (): number => mapFile('map it', fd, BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, 0);
+
+if (isMainThread) {
+  const what = process.argv[2] ?? '';
+  const guard = guardMemory();
+  const table = MappingTable.allocate();
+  const lost = new LostMemory(guard, table.shared.entries);
+  const address = what === 'not noted' ? map() : (table.add(BYTES, map) ?? 0);
+  const bytes = new Uint8Array(viewMemory(address, BYTES));
+  bytes.fill(7);
+  switch (what) {
+    case 'noted':
+    case 'not noted':
+      checked('cut it', ftruncate(fd, pageSize));
+      bytes[2 * pageSize] = 1;
+      console.log(JSON.stringify({ bytes: [0, 1, 2].map((page) => bytes[page * pageSize]), lost: lost.check() }));
+      console.log(JSON.stringify({ lost: lost.check() }));
+      break;
+    case 'ended':
+      lost.end();
+      checked('cut it', ftruncate(fd, 0));
+      bytes[0] = 1;
+      break;
+    case 'of another thread':
+      checked('cut it', ftruncate(fd, 0));
+      new Worker(new URL(import.meta.url), { workerData: address });
+      break;
+    case 'sent':
+      process.kill(process.pid, 'SIGBUS');
+      setInterval(() => undefined, 1000);
+      break;
+  }
+} else {
+  new Uint8Array(viewMemory(workerData as number, BYTES))[0] = 1;
+}
