@@ -2,18 +2,9 @@
  * What a kind of device does with its queues. It runs in a data thread of its own, which may block; see data-thread.ts.
  */
 import type { DeviceQueue } from './device-queue.js';
+import type { Served } from './served.js';
 
-/** There may be more to serve now. */
-export const MORE = 0;
-/** The queue is empty: it is served again when the driver kicks. */
-export const WAIT = 1;
-/** The queue has what it needs: the driver need not kick for it. It is served again when something else happens. */
-export const QUIET = 2;
-
-/** The queue has too little for what there is to do: it is served again when the driver brings more and kicks. */
-export const STARVED = 3;
-
-export type Served = typeof MORE | typeof WAIT | typeof QUIET | typeof STARVED;
+export { MORE, QUIET, STARVED, WAIT, type Served } from './served.js';
 
 /** A device's work on the queues of one data thread. */
 export interface DataPlane {

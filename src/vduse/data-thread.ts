@@ -3,13 +3,15 @@ import { receiveMessageOnPort, type MessagePort } from 'node:worker_threads';
 import { EPOLLET, EPOLLIN, EventPoll } from '../sys/events.js';
 import { NativeBuffer } from '../sys/memory.js';
 import { LostMemory } from '../sys/memory-guard.js';
+import { yieldProcessor } from '../sys/process.js';
 import { BrokenRingError } from '../virtio/split-queue.js';
 import { QueueCounters } from './counters.js';
-import { MORE, QUIET, STARVED, type DataPlane } from './data-plane.js';
+import { MORE, QUIET, STARVED, WAIT, type DataPlane } from './data-plane.js';
 import type { VduseDevice } from './device.js';
 import { DeviceQueue, MemoryRevokedError, type QueueSetup } from './device-queue.js';
 import { Iotlb } from './iotlb.js';
 import { MappingTable, type SharedMappings } from './mapping-table.js';
+import { Polling } from './polling.js';
 
 /** What the main thread tells a data thread to do. Those with a ticket are answered when they are done. */
 export type Command =
@@ -64,9 +66,12 @@ export class DataThread {
   readonly #notify: (notice: Notice) => void;
   readonly #watched: readonly Watched[];
   readonly #lost: LostMemory;
+  readonly #polling = new Polling();
   #queues: DeviceQueue[] = [];
   #seenCommands = 0;
   #seenRevocations = 0;
+  /** Whether the last round has done something. */
+  #worked = false;
   #running = true;
 
   constructor(parts: {
@@ -110,7 +115,7 @@ export class DataThread {
         continue;
       }
       try {
-        if (!this.#round()) this.#sleep();
+        if (!this.#round() && !this.#look() && !this.#enableKicks()) this.#sleep();
       } catch (error) {
         if (!(error instanceof MemoryRevokedError)) throw error;
         this.#forgetMemory();
@@ -120,27 +125,75 @@ export class DataThread {
     this.#poll.close();
   }
 
-  /** Serves each queue once. @returns true where there may be more to do */
+  /** Serves each queue once, kicks being of no use meanwhile. @returns true where there may be more to do */
   #round(): boolean {
     let more = false;
+    this.#worked = false;
     for (const queue of this.#queues) {
       if (queue.broken) continue;
       try {
-        if (!queue.map()) continue;
-        queue.ring.disableKicks();
-        const served = this.#plane.serve(queue);
-        if (served === MORE) more = true;
-        else if (served !== QUIET && queue.ring.enableKicks(served === STARVED)) more = true;
-        if (this.#lost.check()) this.#loseMemory(queue);
+        if (this.#serve(queue)) more = true;
       } catch (error) {
-        if (!(error instanceof BrokenRingError)) throw error;
-        // What looks broken may be memory that was taken away.
-        if (this.#isRevoked()) throw new MemoryRevokedError();
-        if (this.#lost.check()) this.#loseMemory(queue);
-        else this.#break(queue, error.message);
+        this.#judge(queue, error);
       }
     }
     return more;
+  }
+
+  #serve(queue: DeviceQueue): boolean {
+    if (!queue.map()) return false;
+    const { ring } = queue;
+    const before = ring.nextUsed;
+    ring.disableKicks();
+    queue.served = this.#plane.serve(queue);
+    if (ring.nextUsed !== before) this.#worked = true;
+    if (this.#lost.check()) this.#loseMemory(queue);
+    return queue.served === MORE;
+  }
+
+  /** Looks for more, where something was done and it has been worth it lately. @returns true where there is more */
+  #look(): boolean {
+    if (!this.#worked) return false;
+    const looks = this.#polling.looks();
+    for (let look = 1; look <= looks; look++) {
+      yieldProcessor();
+      if (!this.#hasMore()) continue;
+      this.#polling.found(look);
+      return true;
+    }
+    if (looks > 0) this.#polling.missed();
+    return false;
+  }
+
+  #hasMore(): boolean {
+    if (Atomics.load(this.#words, threadWord.commands) !== this.#seenCommands) return true;
+    for (const queue of this.#queues) {
+      if (queue.usable && queue.served === WAIT && queue.ring.hasNew) return true;
+    }
+    return false;
+  }
+
+  /** Asks for kicks where they are of use again. @returns true where more has come meanwhile */
+  #enableKicks(): boolean {
+    let more = false;
+    for (const queue of this.#queues) {
+      if (!queue.usable || queue.served === QUIET) continue;
+      try {
+        if (queue.ring.enableKicks(queue.served === STARVED)) more = true;
+      } catch (error) {
+        this.#judge(queue, error);
+      }
+    }
+    return more;
+  }
+
+  /** What a queue that cannot be served comes to. @throws what is not the driver's doing */
+  #judge(queue: DeviceQueue, error: unknown): void {
+    if (!(error instanceof BrokenRingError)) throw error;
+    // What looks broken may be memory that was taken away.
+    if (this.#isRevoked()) throw new MemoryRevokedError();
+    if (this.#lost.check()) this.#loseMemory(queue);
+    else this.#break(queue, error.message);
   }
 
   #break(queue: DeviceQueue, reason: string): void {

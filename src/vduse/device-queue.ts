@@ -6,6 +6,7 @@ import type { NativeBuffer } from '../sys/memory.js';
 import type { GuestMemory } from '../virtio/guest-memory.js';
 import { SplitQueue, type QueueLayout } from '../virtio/split-queue.js';
 import { INTERRUPTS, type QueueCounters } from './counters.js';
+import { MORE, type Served } from './served.js';
 import { VDUSE_VQ_INJECT_IRQ } from './uapi.js';
 
 /** Guest memory was taken away while the thread was at work: what it did since may have gone nowhere. */
@@ -26,6 +27,8 @@ export class DeviceQueue {
   readonly index: number;
   /** The driver has broken the ring: the queue rests until the device is reset. */
   broken = false;
+  /** What serving it came to the last time. */
+  served: Served = MORE;
   /** An interrupt is to be injected before the thread sleeps: it could not be yet, or the last one may be lost. */
   interruptPending: boolean;
 

@@ -101,6 +101,11 @@ export class SplitQueue {
     this.#availableIndex = this.nextAvailable;
   }
 
+  /** Whether the driver's index has moved since the last chain was taken; what it says is not checked. */
+  get hasNew(): boolean {
+    return Atomics.load(this.#available, this.#availableAt + 1) !== this.nextAvailable;
+  }
+
   /**
    * How many chains wait to be taken.
    * @throws BrokenRingError

@@ -1,3 +1,4 @@
+import { IOCB_CMD_PREADV, IOCB_CMD_PWRITEV, TransferBatch } from '../../sys/aio.js';
 import { Errno } from '../../sys/errno.js';
 import * as file from '../../sys/file.js';
 import { IoVector } from '../../sys/io-vector.js';
@@ -13,7 +14,25 @@ const ZEROS = 64 * 1024;
 /** Of the words that the device's threads share: a flush has failed. */
 const FLUSH_FAILED = 0;
 
-/** A disk in a file or on a block device. Neighbouring requests of a batch go in one system call. */
+/** The most transfers that go in one system call; the others of a batch go in the next. */
+const MAX_TRANSFERS = 128;
+
+/** Operations of a batch that lie one after the other, on the disk and in the vector: one transfer. */
+interface Run {
+  type: typeof READ | typeof WRITE;
+  /** Its operations: from this one to the one before `after`. */
+  index: number;
+  after: number;
+  position: number;
+  length: number;
+  first: number;
+  count: number;
+}
+
+/**
+ * A disk in a file or on a block device. Neighbouring requests of a batch are one transfer, and the transfers of a batch go
+ * in one system call, where the kernel has such a call.
+ */
 export class FileBackend implements BlockBackend {
   readonly #fd: number;
   readonly #shared: Int32Array;
@@ -21,6 +40,16 @@ export class FileBackend implements BlockBackend {
   #size: number;
   #zeros: NativeBuffer | undefined;
   readonly #rest = new IoVector(file.IOV_MAX);
+  readonly #batch = TransferBatch.open(MAX_TRANSFERS);
+  readonly #runs = Array.from({ length: MAX_TRANSFERS }, (): Run => ({
+    type: READ,
+    index: 0,
+    after: 0,
+    position: 0,
+    length: 0,
+    first: 0,
+    count: 0,
+  }));
 
   /**
    * @param fd stays open until the server closes it
@@ -41,7 +70,7 @@ export class FileBackend implements BlockBackend {
       const operation = operations[index];
       if (!operation) return;
       if (operation.type === READ || operation.type === WRITE) {
-        index = this.#transferRun(operations, index, count, vector);
+        index = this.#transferRuns(operations, index, count, vector);
       } else {
         operation.error = this.#other(operation);
         index++;
@@ -49,28 +78,53 @@ export class FileBackend implements BlockBackend {
     }
   }
 
-  /** Carries out an operation together with those after it that go on where it ends. @returns the first not carried out */
-  #transferRun(operations: readonly Operation[], index: number, count: number, vector: IoVector): number {
-    const head = operations[index];
-    if (!head) return count;
-    let { length, count: entries } = head;
-    let after = index + 1;
-    for (; after < count; after++) {
-      const next = operations[after];
-      if (next?.type !== head.type || next.position !== head.position + length) break;
-      if (next.first !== head.first + entries || entries + next.count > file.IOV_MAX) break;
-      if (length + next.length > MAX_BYTES) break;
-      length += next.length;
-      entries += next.count;
+  /** Carries out the reads and writes from `index` on, up to what is neither. @returns the first not carried out */
+  #transferRuns(operations: readonly Operation[], index: number, count: number, vector: IoVector): number {
+    let after = index;
+    let runs = 0;
+    while (after < count && runs < MAX_TRANSFERS) {
+      const run = this.#runs[runs];
+      if (!run || !findRun(run, operations, after, count)) break;
+      after = run.after;
+      runs++;
     }
-    const error = this.#transfer(head.type === WRITE, head.position, length, vector, head.first, entries);
-    for (let each = index; each < after; each++) {
-      const operation = operations[each];
-      if (!operation) break;
-      // An error is that of one of them only: do each by itself, to find which.
-      operation.error = error !== 0 && after > index + 1 ? this.#transferOne(operation, vector) : error;
+    // A call for one transfer alone is the plainest.
+    const together = runs > 1 && this.#batch !== undefined ? this.#transferTogether(this.#batch, runs, vector) : 0;
+    for (let each = 0; each < runs; each++) {
+      const run = this.#runs[each];
+      if (!run) break;
+      // What did not go as it should together is done again by itself, to see what is wrong.
+      const done = each < together && this.#batch?.result(each) === run.length;
+      if (done) setErrors(operations, run, 0);
+      else this.#transferRun(operations, run, vector);
     }
     return after;
+  }
+
+  /** @returns how many of the runs were carried out, well or not */
+  #transferTogether(batch: TransferBatch, runs: number, vector: IoVector): number {
+    batch.count = 0;
+    for (let each = 0; each < runs; each++) {
+      const run = this.#runs[each];
+      // The rest of a file that was cut short is checked where transfers go by themselves.
+      if (!run || run.position + run.length > this.#size || run.count > file.IOV_MAX) break;
+      const opcode = run.type === WRITE ? IOCB_CMD_PWRITEV : IOCB_CMD_PREADV;
+      batch.push(opcode, this.#fd, vector.at(run.first), run.count, run.position);
+    }
+    return batch.count === 0 ? 0 : batch.run();
+  }
+
+  /** Carries out a run by itself. */
+  #transferRun(operations: readonly Operation[], run: Run, vector: IoVector): void {
+    const { type, position, length, first, count, index, after } = run;
+    const error = this.#transfer(type === WRITE, position, length, vector, first, count);
+    setErrors(operations, run, error);
+    if (error === 0 || after === index + 1) return;
+    // The error is that of one of them only: do each by itself, to find which.
+    for (let each = index; each < after; each++) {
+      const operation = operations[each];
+      if (operation) operation.error = this.#transferOne(operation, vector);
+    }
   }
 
   #transferOne({ type, position, length, first, count }: Operation, vector: IoVector): number {
@@ -189,6 +243,37 @@ export class FileBackend implements BlockBackend {
     this.#flush();
     this.#rest.free();
     this.#zeros?.free();
+    this.#batch?.close();
+  }
+}
+
+/** Makes a run of the operation `index` and those after it that go on where it ends. @returns false where it is no transfer */
+function findRun(run: Run, operations: readonly Operation[], index: number, count: number): boolean {
+  const head = operations[index];
+  if (head?.type !== READ && head?.type !== WRITE) return false;
+  run.type = head.type;
+  run.index = index;
+  run.position = head.position;
+  run.length = head.length;
+  run.first = head.first;
+  run.count = head.count;
+  let after = index + 1;
+  for (; after < count; after++) {
+    const next = operations[after];
+    if (next?.type !== head.type || next.position !== head.position + run.length) break;
+    if (next.first !== head.first + run.count || run.count + next.count > file.IOV_MAX) break;
+    if (run.length + next.length > MAX_BYTES) break;
+    run.length += next.length;
+    run.count += next.count;
+  }
+  run.after = after;
+  return true;
+}
+
+function setErrors(operations: readonly Operation[], { index, after }: Run, error: number): void {
+  for (let each = index; each < after; each++) {
+    const operation = operations[each];
+    if (operation) operation.error = error;
   }
 }
 
