@@ -1,0 +1,81 @@
+import './inside.js';
+import assert from 'node:assert/strict';
+import { spawn, type ChildProcess } from 'node:child_process';
+import { cpSync, mkdirSync, realpathSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { checkoutRoot } from '../../../lab/cache.js';
+import { start, until, type Ran } from './vduse.js';
+
+/** What becomes its /etc. */
+const ETC = '/run/systemd-etc';
+export const SYSTEMD = '/lib/systemd/systemd';
+
+/** systemd itself, the first process of a process namespace of its own, with the units of contrib/systemd/. */
+export class Systemd {
+  readonly #unshare: ChildProcess;
+  readonly #pid: number;
+
+  /** @param files that are in its /etc, by their paths below */
+  static async boot(files: Readonly<Record<string, string>>): Promise<Systemd> {
+    for (const [name, text] of Object.entries({
+      'machine-id': `${'0123456789abcdef'.repeat(2)}\n`,
+      'systemd/system/lab.target': '[Unit]\nDescription=Lab\nDefaultDependencies=no\n',
+      ...files,
+    })) {
+      mkdirSync(dirname(join(ETC, name)), { recursive: true });
+      writeFileSync(join(ETC, name), text);
+    }
+    for (const name of ['passwd', 'group', 'nsswitch.conf', 'ld.so.cache']) cpSync(`/etc/${name}`, join(ETC, name));
+    cpSync(join(checkoutRoot, 'contrib/systemd'), join(ETC, 'systemd/system'), { recursive: true });
+    const script = [
+      'mount --make-rprivate /',
+      `mount --bind ${ETC} /etc`,
+      'mount -t tmpfs none /usr/local/bin',
+      `ln -s ${realpathSync('/run/bin/vdpa')} /usr/local/bin/vdpa`,
+      `ln -s ${realpathSync('/run/bin/node')} /usr/local/bin/node`,
+      'mount -t proc proc /proc',
+      'mount -t cgroup2 none /sys/fs/cgroup',
+      `exec env -i container=lab PATH="$PATH" ${SYSTEMD} --system --unit=lab.target --log-target=null --show-status=no`,
+    ];
+    const unshare = spawn('unshare', ['--pid', '--mount', '--fork', 'bash', '-euc', script.join('\n')], {
+      stdio: 'ignore',
+    });
+    const pid = await until('systemd is process 1', async () => {
+      const child = (await start('ps', '-o', 'pid=,comm=', '--ppid', String(unshare.pid))).stdout;
+      return /systemd/.test(child) && Number.parseInt(child, 10);
+    });
+    const systemd = new Systemd(unshare, pid);
+    await until('it has begun', async () => (await systemd.run('systemctl', 'is-active', 'lab.target')).status === 0);
+    return systemd;
+  }
+
+  private constructor(unshare: ChildProcess, pid: number) {
+    this.#unshare = unshare;
+    this.#pid = pid;
+  }
+
+  /** Runs a program beside it. */
+  run(...argv: readonly string[]): Promise<Ran> {
+    return start('nsenter', '-t', String(this.#pid), '-p', '-m', ...argv);
+  }
+
+  /** Asks it for something that must succeed; gives the answer. */
+  async ctl(...argv: readonly string[]): Promise<string> {
+    const { status, stdout, stderr } = await this.run('systemctl', ...argv);
+    const state = status === 0 ? '' : (await this.run('systemctl', '--no-pager', 'status', argv.at(-1) ?? '')).stdout;
+    assert.equal(status, 0, `systemctl ${argv.join(' ')}: ${stderr}${state}`);
+    return stdout.trimEnd();
+  }
+
+  /** A property of a unit. */
+  property(unit: string, name: string): Promise<string> {
+    return this.ctl('show', '--value', '-p', name, unit);
+  }
+
+  /** Ends it, and with the first process all others of its namespace. */
+  async end(): Promise<void> {
+    const ended = new Promise((resolve) => this.#unshare.once('close', resolve));
+    process.kill(this.#pid, 'SIGKILL');
+    await ended;
+  }
+}
