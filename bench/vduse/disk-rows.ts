@@ -3,7 +3,7 @@ import { median } from '../measure.js';
 import { mebibytes, type Row } from '../report.js';
 import { diskNames, type DiskName } from './disks.js';
 import { workloadNames, workloads, type WorkloadName } from './fio.js';
-import type { DiskResults, Turn } from './results.js';
+import type { DiskResults, QueueResults, Turn } from './results.js';
 
 /** What is to be reached: times what the other does. */
 const goals: readonly { readonly ours: DiskName; readonly theirs: DiskName; readonly atLeast: Goal }[] = [
@@ -35,7 +35,7 @@ function rate(turns: readonly Turn[], workload: WorkloadName): number {
 }
 
 function rateText(rate: number, workload: WorkloadName): string {
-  return isLarge(workload) ? `${(rate / 1e9).toFixed(2)} GB/s` : `${Math.round(rate).toLocaleString('en')}/s`;
+  return isLarge(workload) ? `${(rate / 1e9).toFixed(2)} GB/s` : perSecond(rate);
 }
 
 /** Seconds of processor time for a million 4 KiB reads. */
@@ -105,4 +105,30 @@ export function diskRows({ turns, resident }: DiskResults): Row[] {
     });
   }
   return rows;
+}
+
+/** Four queues against four queues. */
+export function queueRows(results: QueueResults): Row[] {
+  const rows: Row[] = [];
+  for (const [ours, theirs, atLeast] of [
+    ['vdpa file', 'qemu io_uring', 2],
+    ['vdpa null', 'qemu null-co', 1.5],
+  ] as const) {
+    for (const direction of ['read', 'write'] as const) {
+      const mine = median(results[ours][direction].map((turn) => turn.requestsPerSecond));
+      const other = median(results[theirs][direction].map((turn) => turn.requestsPerSecond));
+      rows.push({
+        what: `${ours}: 4 queues by vhost-vdpa, random ${direction}, depth 32 each`,
+        ours: perSecond(mine),
+        against: `${theirs} ${perSecond(other)}`,
+        figure: mine / other,
+        goal: { atLeast },
+      });
+    }
+  }
+  return rows;
+}
+
+function perSecond(rate: number): string {
+  return `${Math.round(rate).toLocaleString('en')}/s`;
 }

@@ -9,6 +9,7 @@ import { diskOf, ServerProcess } from './server.js';
 
 /** As large as the kernel's simulated disk is. */
 const mebibytes = 128;
+export const imageBytes = mebibytes * 2 ** 20;
 
 export const diskNames = [
   'vdpa file',
@@ -45,7 +46,7 @@ export function serverCommand(disk: DiskName, name: string, queues = 1): string[
     case 'qemu io_uring':
       return qemuFile('io_uring');
     case 'qemu null-co':
-      return qemu(`driver=null-co,node-name=d,size=${mebibytes * 2 ** 20},read-zeroes=on`);
+      return qemu(`driver=null-co,node-name=d,size=${imageBytes},read-zeroes=on`);
     case 'vdpasim':
       return undefined;
   }

@@ -2,10 +2,12 @@
 import { writeFileSync } from 'node:fs';
 import { measureDisks } from './disks.js';
 import { includes, type Plan } from './plan.js';
+import { measureQueues } from './queues.js';
 import type { Results } from './results.js';
 
 const plan = JSON.parse(process.argv[2] ?? '{}') as Plan;
 const results: Results = {
   ...(includes(plan, 'disks') && { disks: await measureDisks(plan) }),
+  ...(includes(plan, 'queues') && { queues: await measureQueues(plan) }),
 };
 writeFileSync('/run/lab/results', JSON.stringify(results));

@@ -7,7 +7,7 @@ import { prepareLab } from '../../lab/setup.js';
 import { printTable } from '../report.js';
 import { readPlan, type Plan } from './plan.js';
 import type { Results } from './results.js';
-import { diskTable, diskRows } from './disk-rows.js';
+import { diskTable, diskRows, queueRows } from './disk-rows.js';
 
 const timeLimitMs = 3_600_000;
 const memoryMiB = 4096;
@@ -58,3 +58,4 @@ if (measured.disks) {
   diskTable(measured.disks);
   printTable('Disks: the goals', diskRows(measured.disks));
 }
+if (measured.queues) printTable('Four queues', queueRows(measured.queues));

@@ -1,6 +1,7 @@
 /** What is measured inside the lab, as it comes out of it. */
 import type { DiskName } from './disks.js';
 import type { WorkloadName } from './fio.js';
+import type { queueDisks } from './queues.js';
 
 /** What one turn of fio gave, and what the server did meanwhile. */
 export interface Turn {
@@ -25,6 +26,12 @@ export interface Resident {
   readonly own: number;
 }
 
+/** Random reads and writes on four queues at once. */
+export type QueueResults = Readonly<
+  Record<(typeof queueDisks)[number], { readonly read: readonly Turn[]; readonly write: readonly Turn[] }>
+>;
+
 export interface Results {
   readonly disks?: DiskResults;
+  readonly queues?: QueueResults;
 }

@@ -1,5 +1,5 @@
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { VdpaBus } from '../../src/sysfs/bus.js';
 import type { Resident } from './results.js';
@@ -66,6 +66,18 @@ export async function eventually<Result>(what: string, look: () => Result | unde
     if (performance.now() > end) throw new Error(`not so after ${patienceMs} ms: ${what}`);
     await sleep(20);
   }
+}
+
+/** Gives a device to vhost-vdpa: `/dev/vhost-vdpa-0`. */
+export async function giveToVhost(name: string): Promise<string> {
+  const folder = `/sys/bus/vdpa/devices/${name}`;
+  writeFileSync(`${folder}/driver_override`, 'vhost_vdpa');
+  if (existsSync(`${folder}/driver`)) writeFileSync(`${folder}/driver/unbind`, name);
+  writeFileSync('/sys/bus/vdpa/drivers/vhost_vdpa/bind', name);
+  return eventually(`${name} has a vhost node`, () => {
+    const node = new VdpaBus().device(name)?.vhost;
+    return node !== undefined && existsSync(`/dev/${node}`) ? `/dev/${node}` : undefined;
+  });
 }
 
 /** The disk that a device has become: `/dev/vda`. */

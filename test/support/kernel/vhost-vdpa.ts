@@ -29,6 +29,8 @@ const VHOST_VDPA_SUSPEND = io(VHOST, 0x7d);
 
 /** VHOST_BACKEND_F_IOTLB_MSG_V2, IOTLB_BATCH, IOTLB_ASID and SUSPEND. */
 const BACKEND_FEATURES = (1n << 1n) | (1n << 2n) | (1n << 3n) | (1n << 4n);
+/** VHOST_BACKEND_F_IOTLB_MSG_V2: what every device can do, whoever serves it. */
+export const LEAST_BACKEND_FEATURES = 1n << 1n;
 
 const VHOST_IOTLB_MSG_V2 = 2;
 const VHOST_IOTLB_UPDATE = 2;
@@ -71,10 +73,10 @@ export class VhostVdpa {
   readonly #fd: number;
 
   /** Opening it resets the device. */
-  constructor(node: string) {
+  constructor(node: string, backendFeatures = BACKEND_FEATURES) {
     this.#fd = openSync(node, constants.O_RDWR);
     this.#call('own', VHOST_SET_OWNER, new Uint8Array(8));
-    this.#setU64('backend features', VHOST_SET_BACKEND_FEATURES, BACKEND_FEATURES);
+    this.#setU64('backend features', VHOST_SET_BACKEND_FEATURES, backendFeatures);
   }
 
   #call(what: string, request: number, bytes: Uint8Array): number {
