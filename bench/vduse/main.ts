@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { boot } from '../../lab/boot.js';
 import { prepareLab } from '../../lab/setup.js';
 import { printTable } from '../report.js';
+import { growthRows, netRows } from './net-rows.js';
 import { readPlan, type Plan } from './plan.js';
 import type { Results } from './results.js';
 import { diskTable, diskRows, queueRows } from './disk-rows.js';
@@ -59,3 +60,5 @@ if (measured.disks) {
   printTable('Disks: the goals', diskRows(measured.disks));
 }
 if (measured.queues) printTable('Four queues', queueRows(measured.queues));
+if (measured.net) printTable('Networks', netRows(measured.net));
+if (measured.growth) printTable('Growth', growthRows(measured.growth));

@@ -4,9 +4,9 @@ export interface Plan {
   readonly rounds: number;
   /** Seconds of each turn. */
   readonly seconds: number;
-  /** Only parts whose name holds this. */
+  /** Only this part; all of them where it is empty. */
   readonly only: string;
-  /** Requests that the growth of memory is seen over; 0 to leave it out. */
+  /** Requests that the growth of memory is seen over. */
   readonly growthRequests: number;
 }
 
@@ -17,12 +17,11 @@ const usage = `npm run bench:vduse -- [OPTION…]
   --rounds N     how often each disk has each workload, by turns (5)
   --seconds S    how long each time (1.5)
   --only PART    one part: ${parts.join(', ')}
-  --growth       see whether a server's memory grows over ten million requests, too: some ten minutes
   --short        a round of half a second, to see that it works`;
 
 /** Reads the command line. @throws Error with what there is to say, where it asks for help or cannot be understood */
 export function readPlan(argv: readonly string[]): Plan {
-  const plan = { rounds: 5, seconds: 1.5, only: '', growthRequests: 0 };
+  const plan = { rounds: 5, seconds: 1.5, only: '', growthRequests: 10_000_000 };
   for (let index = 0; index < argv.length; index++) {
     const value = (): string => argv[++index] ?? '';
     switch (argv[index]) {
@@ -35,23 +34,21 @@ export function readPlan(argv: readonly string[]): Plan {
       case '--only':
         plan.only = value();
         break;
-      case '--growth':
-        plan.growthRequests = 10_000_000;
-        break;
       case '--short':
         plan.rounds = 1;
         plan.seconds = 0.5;
+        plan.growthRequests = 1_000_000;
         break;
       default:
         throw new Error(usage);
     }
   }
-  if (!(plan.rounds >= 1 && plan.seconds > 0)) throw new Error(usage);
+  const known = plan.only === '' || parts.some((part) => part === plan.only);
+  if (!(known && Number.isInteger(plan.rounds) && plan.rounds >= 1 && plan.seconds > 0)) throw new Error(usage);
   return plan;
 }
 
-/** Whether a part is asked for. Growth is, where it has a number of requests. */
+/** Whether a part is asked for. */
 export function includes(plan: Plan, part: Part): boolean {
-  if (part === 'growth') return plan.growthRequests > 0;
   return plan.only === '' || plan.only === part;
 }

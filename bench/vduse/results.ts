@@ -31,7 +31,22 @@ export type QueueResults = Readonly<
   Record<(typeof queueDisks)[number], { readonly read: readonly Turn[]; readonly write: readonly Turn[] }>
 >;
 
+/** Packets a second for each length of frame, bytes a second over TCP. */
+export interface NetResults {
+  readonly loopback: Readonly<Record<'vdpa' | 'vdpasim', readonly (readonly number[])[]>>;
+  readonly tap: readonly (readonly number[])[];
+  readonly tcp: { readonly toTap: readonly number[]; readonly fromTap: readonly number[] };
+}
+
+export interface GrowthResults {
+  readonly requests: number;
+  readonly before: Resident;
+  readonly after: Resident;
+}
+
 export interface Results {
+  readonly net?: NetResults;
+  readonly growth?: GrowthResults;
   readonly disks?: DiskResults;
   readonly queues?: QueueResults;
 }

@@ -1,0 +1,63 @@
+/** The tables of network devices, and of growth. */
+import { median } from '../measure.js';
+import { mebibytes, type Row } from '../report.js';
+import { frameLengths } from './net.js';
+import type { GrowthResults, NetResults } from './results.js';
+
+/** Packets that a server in user space gives back, held against the kernel's own. */
+const loopbackGoal = 1;
+/** The same through a tap, where the rest of the way is the kernel's network. */
+const tapGoal = 0.5;
+/** Bytes over TCP, held against the bytes of the kernel's own packets. */
+const tcpGoal = 2;
+
+const maxGrowthKiB = 1024;
+
+export function netRows({ loopback, tap, tcp }: NetResults): Row[] {
+  const rows: Row[] = [];
+  const rate = (values: readonly number[] | undefined): number => median(values ?? []);
+  const packets = (value: number): string => `${Math.round(value).toLocaleString('en')} packets/s`;
+  for (const [index, length] of frameLengths.entries()) {
+    const theirs = rate(loopback.vdpasim[index]);
+    for (const [what, ours, atLeast] of [
+      ['loopback', rate(loopback.vdpa[index]), loopbackGoal],
+      ['to a tap', rate(tap[index]), tapGoal],
+    ] as const) {
+      rows.push({
+        what: `${what}, frames of ${length} bytes`,
+        ours: packets(ours),
+        against: `vdpasim_net ${packets(theirs)}`,
+        figure: ours / theirs,
+        goal: { atLeast },
+      });
+    }
+  }
+  const bytes = rate(loopback.vdpasim.at(-1)) * (frameLengths.at(-1) ?? 0);
+  const perSecond = (value: number): string => `${Math.round(value / 1e6).toLocaleString('en')} MB/s`;
+  for (const [what, values] of [
+    ['TCP to a tap', tcp.toTap],
+    ['TCP from a tap', tcp.fromTap],
+  ] as const) {
+    rows.push({
+      what,
+      ours: perSecond(rate(values)),
+      against: `vdpasim_net, longest frames ${perSecond(bytes)}`,
+      figure: rate(values) / bytes,
+      goal: { atLeast: tcpGoal },
+    });
+  }
+  return rows;
+}
+
+export function growthRows({ requests, before, after }: GrowthResults): Row[] {
+  return [
+    {
+      what: `growth of memory over ${requests.toLocaleString('en')} requests`,
+      ours: mebibytes(after.own),
+      against: `before ${mebibytes(before.own)}; all of it ${mebibytes(before.total)}, then ${mebibytes(after.total)}`,
+      figure: after.own - before.own,
+      goal: { atMost: maxGrowthKiB },
+      unit: 'KiB',
+    },
+  ];
+}

@@ -1,0 +1,49 @@
+/**
+ * A program that sends packets from an interface to a hardware address, as fast as it can:
+ * node packets.js INTERFACE MAC LENGTH SECONDS
+ */
+import { readFileSync } from 'node:fs';
+import { checked, libc } from '../../src/sys/libc.js';
+import { NativeBuffer } from '../../src/sys/memory.js';
+import { bind, SOCK_CLOEXEC, SOCK_RAW, socket } from '../../src/sys/socket.js';
+
+const AF_PACKET = 17;
+/** For experiments: no protocol of the kernel's takes it. */
+const protocol = 0x88b5;
+const sockaddrBytes = 20;
+const messages = 64;
+/** struct mmsghdr: struct msghdr of 56 bytes, whose vector is at 16 and its length at 24; then the length that was sent. */
+const messageBytes = 64;
+
+const sendmmsg: (fd: number, messages: number, count: number, flags: number) => number = libc.func(
+  'int sendmmsg(int fd, uintptr_t messages, unsigned int count, int flags)',
+);
+
+const [netdev = '', mac = '', length = '', seconds = ''] = process.argv.slice(2);
+const fd = checked('open a packet socket', socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0));
+const address = new DataView(new ArrayBuffer(sockaddrBytes));
+address.setUint16(0, AF_PACKET, true);
+address.setUint16(2, protocol);
+address.setInt32(4, Number(readFileSync(`/sys/class/net/${netdev}/ifindex`, 'utf8')), true);
+checked('bind a packet socket', bind(fd, new Uint8Array(address.buffer), sockaddrBytes));
+
+const packet = new NativeBuffer(Number(length));
+const octets = (text: string): Uint8Array => Uint8Array.from(text.split(':'), (octet) => Number.parseInt(octet, 16));
+packet.u8.set(octets(mac), 0);
+packet.u8.set(octets(readFileSync(`/sys/class/net/${netdev}/address`, 'utf8').trim()), 6);
+packet.u8.set([protocol >> 8, protocol & 0xff], 12);
+
+const vector = new NativeBuffer(16);
+const view = new DataView(vector.u8.buffer);
+view.setBigUint64(0, BigInt(packet.address), true);
+view.setBigUint64(8, BigInt(length), true);
+const list = new NativeBuffer(messages * messageBytes);
+for (let index = 0; index < messages; index++) {
+  const message = new DataView(list.u8.buffer, index * messageBytes);
+  message.setBigUint64(16, BigInt(vector.address), true);
+  message.setBigUint64(24, 1n, true);
+}
+const end = performance.now() + Number(seconds) * 1000;
+while (performance.now() < end) {
+  for (let turn = 0; turn < 16; turn++) checked('send packets', sendmmsg(fd, list.address, messages, 0));
+}
