@@ -33,12 +33,34 @@ export class AttributeList implements Iterable<Attribute> {
   private readonly buffer: Uint8Array;
   private readonly start: number;
   private readonly end: number;
+  /** A bit for the last five bits of each type that there is. */
+  private readonly types: number;
+  /** No two attributes are of one type. */
+  private readonly distinct: boolean;
+  /** Where to look first: behind what was found last, since most readers go by the kernel's order. */
+  private next: number;
 
   private constructor(buffer: Uint8Array, start: number, end: number) {
-    this.length = countAttributes(buffer, start, end);
+    let count = 0;
+    let types = 0;
+    let distinct = true;
+    let length: number;
+    for (let at = start; at < end; at += align(length)) {
+      const left = end - at;
+      length = left < headerLength ? 0 : readUint16(buffer, at);
+      if (length < headerLength || length > left) throw brokenAttribute(at, length, left);
+      const bit = 1 << (readUint16(buffer, at + 2) & 31);
+      if ((types & bit) !== 0) distinct = false;
+      types |= bit;
+      count++;
+    }
+    this.length = count;
     this.buffer = buffer;
     this.start = start;
     this.end = end;
+    this.types = types;
+    this.distinct = distinct;
+    this.next = start;
   }
 
   /**
@@ -124,10 +146,21 @@ export class AttributeList implements Iterable<Attribute> {
 
   /** Where the last attribute of this type starts, or `absent`. */
   private find(type: number): number {
+    if ((this.types & (1 << (type & 31))) === 0) return absent;
     const { buffer, end } = this;
+    if (this.distinct) {
+      const found = findFirst(buffer, this.next, end, type);
+      const at = found === absent ? findFirst(buffer, this.start, this.next, type) : found;
+      if (at !== absent) this.next = at + align(readUint16(buffer, at));
+      return at;
+    }
     let found = absent;
-    for (let at = this.start; at < end; at += align(readUint16(buffer, at))) {
-      if ((readUint16(buffer, at + 2) & NLA_TYPE_MASK) === type) found = at;
+    for (
+      let at = findFirst(buffer, this.start, end, type);
+      at !== absent;
+      at = findFirst(buffer, next(buffer, at), end, type)
+    ) {
+      found = at;
     }
     return found;
   }
@@ -147,17 +180,12 @@ export class AttributeList implements Iterable<Attribute> {
 /** No place in a buffer. */
 const absent = -1;
 
-/** Checks the attributes between `start` and `end`, and says how many there are. */
-function countAttributes(buffer: Uint8Array, start: number, end: number): number {
-  let count = 0;
-  let length: number;
-  for (let at = start; at < end; at += align(length)) {
-    const left = end - at;
-    length = left < headerLength ? 0 : readUint16(buffer, at);
-    if (length < headerLength || length > left) throw brokenAttribute(at, length, left);
-    count++;
+/** Where the first attribute of a type starts, of those between `start` and `end`; or `absent`. */
+function findFirst(buffer: Uint8Array, start: number, end: number, type: number): number {
+  for (let at = start; at < end; at += align(readUint16(buffer, at))) {
+    if ((readUint16(buffer, at + 2) & NLA_TYPE_MASK) === type) return at;
   }
-  return count;
+  return absent;
 }
 
 /** What is wrong with the attribute at `at`, which has `left` bytes for its `length`. */

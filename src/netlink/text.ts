@@ -74,6 +74,8 @@ function decodeBeyondAscii(bytes: Uint8Array): string {
 export function encodeText(text: string): Uint8Array {
   const short = encodeShortAscii(text);
   if (short !== undefined) return short;
+  // Nothing beyond ASCII takes one byte for one unit.
+  if (Buffer.byteLength(text) === text.length) return Buffer.from(text, 'latin1');
   if (!loneSurrogate.test(text)) return Buffer.from(text, 'utf8');
   const parts: Uint8Array[] = [];
   for (const character of text) {

@@ -31,11 +31,6 @@ export class MessageBuffer {
     return this.#length;
   }
 
-  /** Bytes that still fit. */
-  get room(): number {
-    return this.#bytes.length - this.#length;
-  }
-
   /** The bytes written; the buffer must not be written to any more. */
   finish(): Uint8Array {
     return this.#bytes.subarray(0, this.#length);
@@ -125,8 +120,9 @@ export class MessageBuffer {
   /** Makes `length` bytes, padded to 4, part of the buffer, and says where they start. They are zero. */
   #grow(length: number): number {
     const start = this.#length;
-    if (align(length) > this.room) throw new NoRoomError('no room in the datagram');
-    this.#length += align(length);
+    const end = start + align(length);
+    if (end > this.#bytes.length) throw new NoRoomError('no room in the datagram');
+    this.#length = end;
     return start;
   }
 
