@@ -1,0 +1,35 @@
+import '../support/kernel/inside.js';
+import { readFileSync } from 'node:fs';
+import { describe, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { ServerProcess } from '../support/kernel/server-process.js';
+import { attach, bash, detach, diskOf, sh, until } from '../support/kernel/vduse.js';
+
+/** Processor time that a process has used, in ticks of 10 ms. */
+function ticks(pid: number): number {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+  const [, , , , , , , , , , , user, system] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return Number(user) + Number(system);
+}
+
+describe('a VDUSE device that has nothing to do', () => {
+  for (const used of [false, true]) {
+    test(`its server uses no processor time${used ? ', having had much to do' : ''}`, async () => {
+      const path = '/tmp/idle.img';
+      await bash(`truncate -s 16M ${path}`);
+      const server = await ServerProcess.start({ name: 'idle0', storage: { backend: 'file', path } });
+      await attach('idle0');
+      const disk = await diskOf('idle0');
+      // Direct, one after the other: each is followed by a look for the next.
+      if (used) await sh(`dd if=${disk} of=/dev/null bs=4k iflag=direct status=none`);
+      // One that looked for work all the time would use 100 ticks a second. What Node itself does now and then is little.
+      await until('the server rests for a second', async () => {
+        const before = ticks(server.pid);
+        await sleep(1000);
+        return ticks(server.pid) - before <= 1;
+      });
+      await detach('idle0');
+      await server.stop();
+    });
+  }
+});
