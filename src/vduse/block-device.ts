@@ -3,6 +3,7 @@ import { blockIdentity, blockLimits, capacityField } from './block-identity.js';
 import type { BlockModuleOptions } from './block-module.js';
 import { Storage, type StorageOptions } from './block-storage.js';
 import { checkBlockOptions, defaultSerial } from './device-options.js';
+import type { FlushNote } from './flush-note.js';
 import { moduleUrl } from './module-url.js';
 import { VduseServer } from './server.js';
 
@@ -23,6 +24,8 @@ export interface BlockDeviceOptions {
   readonly threads?: number;
   /** Serve the instance that is there already, its server having ended. */
   readonly takeOver?: boolean;
+  /** Where it is kept, for the server that takes over, that a flush of the file has failed. It stays the caller's. */
+  readonly flushNote?: FlushNote;
 }
 
 /** How often a file is looked at for having grown. */
@@ -39,7 +42,11 @@ export async function serveBlockDevice(options: BlockDeviceOptions): Promise<Vdu
   const storage = Storage.open(options.storage, blockSize, options.readonly === true);
   try {
     const limits = blockLimits(storage, serial);
-    const moduleOptions: BlockModuleOptions = { limits, backend: storage.backend };
+    const moduleOptions: BlockModuleOptions = {
+      limits,
+      backend: storage.backend,
+      ...(options.flushNote !== undefined && { flushNote: options.flushNote.fd }),
+    };
     const server = await VduseServer.start({
       name: options.name,
       identity: blockIdentity({ limits, blockSize, queues, queueSize }),

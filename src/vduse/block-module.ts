@@ -2,6 +2,7 @@
 import { BlockPlane, type BlockLimits } from './block-plane.js';
 import type { BlockBackend } from './block-backend.js';
 import type { CreateDataPlane, DataPlaneContext } from './data-plane.js';
+import { FlushNote } from './flush-note.js';
 
 /** Which backend a data thread makes. */
 export type BackendOptions =
@@ -13,6 +14,8 @@ export type BackendOptions =
 export interface BlockModuleOptions {
   readonly limits: BlockLimits;
   readonly backend: BackendOptions;
+  /** The descriptor of a FlushNote. */
+  readonly flushNote?: number;
 }
 
 /** How a module makes a backend; it exports it as `createBlockBackend`. */
@@ -22,9 +25,12 @@ export type CreateBlockBackend<Options = unknown> = (
 ) => BlockBackend | Promise<BlockBackend>;
 
 export const createDataPlane: CreateDataPlane<BlockModuleOptions> = async (options, context) =>
-  new BlockPlane(options.limits, await createBackend(options.backend, context), context);
+  new BlockPlane(options.limits, await createBackend(options, context), context);
 
-async function createBackend(options: BackendOptions, context: DataPlaneContext): Promise<BlockBackend> {
+async function createBackend(
+  { backend: options, flushNote }: BlockModuleOptions,
+  context: DataPlaneContext,
+): Promise<BlockBackend> {
   switch (options.backend) {
     case 'ram': {
       const { RamBackend } = await import('./backends/ram.js');
@@ -32,7 +38,8 @@ async function createBackend(options: BackendOptions, context: DataPlaneContext)
     }
     case 'file': {
       const { FileBackend } = await import('./backends/file.js');
-      return new FileBackend(options.fd, options.size, context.shared);
+      const note = flushNote === undefined ? undefined : FlushNote.forThread(flushNote);
+      return new FileBackend(options.fd, options.size, context.shared, note);
     }
     case 'null': {
       const { NullBackend } = await import('./backends/null.js');

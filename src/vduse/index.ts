@@ -8,6 +8,7 @@ export type { DeviceIdentity } from './control.js';
 export { MORE, QUIET, STARVED, WAIT } from './data-plane.js';
 export type { CreateDataPlane, DataPlane, DataPlaneContext, DataPlaneModule, Served } from './data-plane.js';
 export type { DeviceQueue } from './device-queue.js';
+export { FlushNote } from './flush-note.js';
 export { DeviceNameError } from './name.js';
 export { DeviceOptionError } from './device-option-error.js';
 export { LaunchError, VduseError } from './error.js';

@@ -14,9 +14,10 @@ function namedTests(): string[] {
 }
 
 test('docs/security.md names tests that exist', () => {
-  const sources = readdirSync(`${root}test/kernel`)
-    .filter((name) => name.startsWith('vduse-'))
-    .map((name) => readFileSync(`${root}test/kernel/${name}`, 'utf8').replace(/\s+/g, ' '))
+  const sources = ['kernel', 'sys']
+    .flatMap((folder) => readdirSync(`${root}test/${folder}`).map((name) => `${root}test/${folder}/${name}`))
+    .filter((path) => path.endsWith('.test.ts'))
+    .map((path) => readFileSync(path, 'utf8').replace(/\s+/g, ' '))
     .join(' ');
   const named = namedTests();
   assert.ok(named.length >= 35, `${named.length} tests are named`);

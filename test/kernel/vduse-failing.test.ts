@@ -1,40 +1,15 @@
 import '../support/kernel/inside.js';
 import assert from 'node:assert/strict';
 import { statSync, truncateSync } from 'node:fs';
-import { test, type TestContext } from 'node:test';
+import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { VduseServer } from '../../src/vduse/server.js';
-import { ServerProcess } from '../support/kernel/server-process.js';
-import { attach, bash, blockDevice, detach, diskOf, mountPoint, sh, start } from '../support/kernel/vduse.js';
+import { dd, lowerDisk, MEASURED_MS } from '../support/kernel/failing-disk.js';
+import { bash, blockDevice, detach, mountPoint, sh } from '../support/kernel/vduse.js';
 
 const MIB = 1024 * 1024;
 
 const errorsOf = (server: VduseServer): number => server.status().queues.reduce((sum, { errors }) => sum + errors, 0);
-
-/** dd with direct I/O; whether it succeeded. */
-async function dd(...words: readonly string[]): Promise<boolean> {
-  const { status, stderr } = await start('dd', 'bs=4k', 'status=none', ...words);
-  if (status !== 0) assert.match(stderr, /Input\/output error|No space left|No such device/);
-  return status === 0;
-}
-
-/** A block device that another server serves from a file: what stands for a real disk that fails. */
-async function lowerDisk(context: TestContext): Promise<{ readonly path: string; readonly disk: string }> {
-  const path = '/tmp/lower';
-  await bash(`rm -f ${path}; truncate -s 16M ${path}`);
-  const lower = await ServerProcess.start({ name: 'lower', storage: { backend: 'file', path } });
-  await attach('lower');
-  let attached = true;
-  context.after(async () => {
-    if (attached) await start('/run/bin/vdpa-iproute2', 'dev', 'del', 'lower');
-    attached = false;
-    await lower.stop();
-  });
-  return { path, disk: await diskOf('lower') };
-}
-
-/** Long enough for a server, which measures its file once a second, to have done so. Nothing tells when it has. */
-const MEASURED_MS = 4000;
 
 test('EIO of the backend: an I/O error to the driver, counted, and service goes on', async (context) => {
   const { path, disk: lower } = await lowerDisk(context);
@@ -88,22 +63,4 @@ test('block device that goes away: I/O errors to the driver, counted, and the se
   assert.equal(await dd(`if=${disk}`, 'of=/dev/null', 'skip=2048', 'count=1', 'iflag=direct'), false);
   assert.ok(errorsOf(server) > 0);
   assert.equal(server.state, 'running');
-});
-
-test('FLUSH that failed: reported, and every one after it too', async (context) => {
-  const { path, disk: lower } = await lowerDisk(context);
-  const { disk, server } = await blockDevice(context, { name: 'upper', storage: { backend: 'file', path: lower } });
-  const write = (): Promise<boolean> =>
-    dd('if=/dev/zero', `of=${disk}`, 'seek=2048', 'count=4', 'oflag=direct', 'conv=fsync,notrunc');
-  assert.ok(await write());
-  truncateSync(path, 4 * MIB);
-  await sleep(MEASURED_MS);
-  assert.equal(await write(), false);
-  assert.ok(errorsOf(server) > 0);
-  // The disk below is whole again. What was lost is not: whoever flushes must not hear that all is well.
-  truncateSync(path, 16 * MIB);
-  await sleep(MEASURED_MS);
-  assert.ok(await dd('if=/dev/zero', `of=${lower}`, 'seek=2048', 'count=4', 'oflag=direct', 'conv=fsync,notrunc'));
-  assert.equal(await write(), false);
-  assert.ok(await dd(`if=${disk}`, 'of=/dev/null', 'count=16', 'iflag=direct'));
 });

@@ -5,6 +5,7 @@ import { IoVector } from '../../sys/io-vector.js';
 import { lastErrno, uninterrupted } from '../../sys/libc.js';
 import { NativeBuffer } from '../../sys/memory.js';
 import { DISCARD, FLUSH, READ, WRITE, WRITE_ZEROES, type BlockBackend, type Operation } from '../block-backend.js';
+import type { FlushNote } from '../flush-note.js';
 
 /** The most bytes that one call moves (MAX_RW_COUNT). */
 const MAX_BYTES = 0x7fff_f000;
@@ -36,6 +37,7 @@ interface Run {
 export class FileBackend implements BlockBackend {
   readonly #fd: number;
   readonly #shared: Int32Array;
+  readonly #note: FlushNote | undefined;
   /** How many bytes of the file are the disk, or are left of it: beyond there are only errors. */
   #size: number;
   #zeros: NativeBuffer | undefined;
@@ -54,11 +56,14 @@ export class FileBackend implements BlockBackend {
   /**
    * @param fd stays open until the server closes it
    * @param shared words that the device's data threads share
+   * @param note where it is kept for the next server that a flush has failed; the last one may have kept it there
    */
-  constructor(fd: number, size: number, shared: Int32Array) {
+  constructor(fd: number, size: number, shared: Int32Array, note?: FlushNote) {
     this.#fd = fd;
     this.#size = size;
     this.#shared = shared;
+    this.#note = note;
+    if (note?.failed === true) Atomics.store(shared, FLUSH_FAILED, Errno.EIO);
   }
 
   resize(size: number): void {
@@ -216,6 +221,7 @@ export class FileBackend implements BlockBackend {
     if (Atomics.load(this.#shared, FLUSH_FAILED) !== 0) return Errno.EIO;
     if (uninterrupted(() => file.fdatasync(this.#fd)) === 0) return 0;
     const error = lastErrno();
+    this.#note?.record();
     Atomics.store(this.#shared, FLUSH_FAILED, error);
     return error;
   }

@@ -105,6 +105,7 @@ export async function removeInstance(name: string): Promise<void> {
   const control = new VduseControl();
   try {
     control.destroy(name);
+    RuntimeFolder.clear(name);
   } finally {
     control.close();
   }

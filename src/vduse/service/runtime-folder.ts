@@ -1,6 +1,7 @@
 import {
   closeSync,
   constants,
+  existsSync,
   fstatSync,
   mkdirSync,
   openSync,
@@ -14,7 +15,8 @@ import { SystemError } from '../../sys/error.js';
 import { flock, LOCK_EX, LOCK_NB } from '../../sys/file.js';
 import { checked } from '../../sys/libc.js';
 import { VduseError } from '../error.js';
-import { checkDeviceName } from '../name.js';
+import { FlushNote } from '../flush-note.js';
+import { checkDeviceName, devicePath } from '../name.js';
 import { runtimeBase, SERVERS_FOLDER } from './runtime-path.js';
 
 const FOLDER = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW;
@@ -22,6 +24,7 @@ const FOLDER = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW
 /** Files in the folder of a device. */
 const LOCK = 'lock';
 const SOCKET = 'socket';
+const FLUSH_NOTE = 'flush-note';
 
 /** A device has a server of ours already. */
 export class AlreadyServedError extends VduseError {
@@ -84,6 +87,16 @@ export class RuntimeFolder {
     }
   }
 
+  /** Takes away what the servers of an instance that is no more have left behind. @throws SystemError */
+  static clear(name: string): void {
+    if (!RuntimeFolder.names().includes(name)) return;
+    try {
+      RuntimeFolder.claim(name).release();
+    } catch (error) {
+      if (!(error instanceof AlreadyServedError)) throw error;
+    }
+  }
+
   /** The names of all devices that have a folder. */
   static names(): string[] {
     const parent = openParent(false);
@@ -136,6 +149,14 @@ export class RuntimeFolder {
     return fd;
   }
 
+  /**
+   * What one server of the device leaves for the next; it stays for as long as the instance does.
+   * @param forget the instance is a new one
+   */
+  openFlushNote(forget: boolean): FlushNote {
+    return FlushNote.open(this.#path(FLUSH_NOTE), forget);
+  }
+
   /** Removes the socket that a killed server has left behind. */
   removeSocket(): void {
     remove(this.socketPath);
@@ -143,14 +164,26 @@ export class RuntimeFolder {
 
   #remove(lock: number): void {
     remove(this.socketPath);
+    if (!this.#isToBeKept()) remove(this.#path(FLUSH_NOTE));
     remove(this.#path(LOCK));
     closeSync(lock);
     try {
       rmdirSync(`/proc/self/fd/${this.#parent}/${this.name}`);
     } catch {
-      // Another server has begun to use it.
+      // Another server has begun to use it, or will need what is kept there.
     }
     this.close();
+  }
+
+  /** Whether the next server of the instance must know that a flush has failed. */
+  #isToBeKept(): boolean {
+    if (!existsSync(devicePath(this.name))) return false;
+    const note = this.openFlushNote(false);
+    try {
+      return note.failed;
+    } finally {
+      note.close();
+    }
   }
 
   /** Closes it; what is in it stays. */

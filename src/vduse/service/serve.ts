@@ -6,6 +6,7 @@ import { SECTOR_SIZE } from '../../virtio/block.js';
 import { blockConfigOffset } from '../../virtio/config-space.js';
 import { VduseError } from '../error.js';
 import { devicePath } from '../name.js';
+import type { FlushNote } from '../flush-note.js';
 import type { VduseServer } from '../server.js';
 import { RuntimeFolder } from './runtime-folder.js';
 import { beginToServe, type ServedDevice, type ServedServer } from './served-device.js';
@@ -21,6 +22,10 @@ export interface ServiceReports {
   trouble(text: string): void;
 }
 
+/** For people. */
+const FLUSH_FAILED =
+  'a flush has failed: what was written may be lost, so every flush fails until the device is deleted';
+
 /**
  * Serves a device until the process gets SIGTERM or SIGINT, or is told to end by its socket. An instance that has lost its
  * server is taken over.
@@ -32,8 +37,7 @@ export interface ServiceReports {
 export async function serveUntilTold(device: ServedDevice, reports: ServiceReports): Promise<void> {
   const { folder, release } = RuntimeFolder.claim(device.name);
   try {
-    const served = await beginToServe(device, existsSync(devicePath(device.name)));
-    await new Service(served, reports, false).run(folder);
+    await serve(device, folder, reports, false);
   } finally {
     release();
   }
@@ -53,8 +57,7 @@ export async function serveSupervised(
   const folder = RuntimeFolder.find(device.name);
   if (!folder) throw new VduseError(`${device.name} has no runtime folder: a supervisor makes it`);
   try {
-    const served = await beginToServe(device, existsSync(devicePath(device.name)));
-    await new Service(served, reports, true).run(folder, () => {
+    await serve(device, folder, reports, true, () => {
       if (device.user !== undefined) becomeUser(device.user);
       // After that: a change of user takes it back.
       endWithParent();
@@ -65,11 +68,33 @@ export async function serveSupervised(
   }
 }
 
+/**
+ * @param keep leave the instance in the end, wherever the device is
+ * @param prepared called when everything is open and nothing is served yet
+ */
+async function serve(
+  device: ServedDevice,
+  folder: RuntimeFolder,
+  reports: ServiceReports,
+  keep: boolean,
+  prepared?: () => void,
+): Promise<void> {
+  const takeOver = existsSync(devicePath(device.name));
+  const flushNote = folder.openFlushNote(!takeOver);
+  try {
+    const served = await beginToServe(device, takeOver, flushNote);
+    await new Service(served, flushNote, reports, keep).run(folder, prepared);
+  } finally {
+    flushNote.close();
+  }
+}
+
 class Service {
   readonly #server: VduseServer;
   readonly #facts: ServedServer['facts'];
   readonly #reports: ServiceReports;
   readonly #keep: boolean;
+  readonly #flushNote: FlushNote;
   #wasAttached = false;
   #trouble: string | undefined;
   #end: () => void = () => undefined;
@@ -78,7 +103,8 @@ class Service {
   readonly #told: ((answer: ServerAnswer) => void)[] = [];
 
   /** @param keep leave the instance in the end, wherever the device is */
-  constructor({ server, facts }: ServedServer, reports: ServiceReports, keep: boolean) {
+  constructor({ server, facts }: ServedServer, flushNote: FlushNote, reports: ServiceReports, keep: boolean) {
+    this.#flushNote = flushNote;
     this.#keep = keep;
     this.#server = server;
     this.#facts = facts;
@@ -133,6 +159,7 @@ class Service {
   #status(): ServiceStatus {
     const attached = this.#look();
     const { features, ...status } = this.#server.status();
+    const trouble = this.#flushNote.failed ? FLUSH_FAILED : this.#trouble;
     return {
       ...status,
       ...this.#facts,
@@ -140,7 +167,7 @@ class Service {
       pid: process.pid,
       features: `0x${features.toString(16)}`,
       deleted: this.#wasAttached && !attached,
-      ...(this.#trouble !== undefined && { trouble: this.#trouble }),
+      ...(trouble !== undefined && { trouble }),
     };
   }
 

@@ -1,4 +1,5 @@
 import { serveBlockDevice } from '../block-device.js';
+import type { FlushNote } from '../flush-note.js';
 import { serveNetDevice } from '../net-device.js';
 import type { VduseServer } from '../server.js';
 import { netBackendOf, storageOf } from './backend-choice.js';
@@ -45,17 +46,22 @@ export interface ServedServer {
   readonly facts: ServedFacts;
 }
 
-/** Begins to serve a device. @throws VduseError, SystemError */
-export function beginToServe(device: ServedDevice, takeOver: boolean): Promise<ServedServer> {
-  return device.type === 'block' ? beginBlock(device, takeOver) : beginNet(device, takeOver);
+/**
+ * Begins to serve a device.
+ * @param flushNote what is kept of it from one server to the next; of no use to a network device
+ * @throws VduseError, SystemError
+ */
+export function beginToServe(device: ServedDevice, takeOver: boolean, flushNote: FlushNote): Promise<ServedServer> {
+  return device.type === 'block' ? beginBlock(device, takeOver, flushNote) : beginNet(device, takeOver);
 }
 
-async function beginBlock(device: BlockServed, takeOver: boolean): Promise<ServedServer> {
+async function beginBlock(device: BlockServed, takeOver: boolean, flushNote: FlushNote): Promise<ServedServer> {
   const { name, queues, queueSize, blockSize, readonly, serial } = device;
   const server = await serveBlockDevice({
     name,
     storage: storageOf(device, takeOver || device.restart === true),
     takeOver,
+    flushNote,
     ...(blockSize !== undefined && { blockSize }),
     ...(readonly !== undefined && { readonly }),
     ...(serial !== undefined && { serial }),

@@ -1,0 +1,90 @@
+import '../support/kernel/inside.js';
+import assert from 'node:assert/strict';
+import { existsSync, readdirSync, truncateSync } from 'node:fs';
+import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { dd, lowerDisk, MEASURED_MS } from '../support/kernel/failing-disk.js';
+import { blockDevice, diskOf, sh, start, until } from '../support/kernel/vduse.js';
+
+const MIB = 1024 * 1024;
+const VDPA = '/run/bin/vdpa';
+
+/** Writes to a disk and flushes; whether both succeeded. */
+const write = (disk: string): Promise<boolean> =>
+  dd('if=/dev/zero', `of=${disk}`, 'seek=2048', 'count=4', 'oflag=direct', 'conv=fsync,notrunc');
+
+/**
+ * Lets a flush of an upper disk fail, by the loss of a part of the lower one's file. The lower disk is whole again when
+ * this returns; what was lost is not.
+ */
+async function failFlush(upper: string, lower: { readonly path: string; readonly disk: string }): Promise<void> {
+  assert.ok(await write(upper));
+  truncateSync(lower.path, 4 * MIB);
+  await sleep(MEASURED_MS);
+  assert.equal(await write(upper), false);
+  truncateSync(lower.path, 16 * MIB);
+  await sleep(MEASURED_MS);
+  assert.ok(await write(lower.disk));
+}
+
+interface Shown {
+  readonly pid?: number;
+  readonly trouble?: string;
+}
+
+async function show(name: string): Promise<Shown> {
+  const shown = JSON.parse(await sh(`${VDPA} -j vduse show ${name}`)) as { vduse: Record<string, Shown> };
+  return shown.vduse[name] ?? {};
+}
+
+async function deleted(name: string): Promise<void> {
+  await sh(`${VDPA} dev del ${name}`);
+  await until('nothing is left', () => !existsSync(`/run/vdpa/vduse/${name}`));
+  assert.ok(!existsSync(`/dev/vduse/${name}`));
+}
+
+test('FLUSH that failed: reported, and every one after it too', async (context) => {
+  const lower = await lowerDisk(context);
+  const storage = { backend: 'file', path: lower.disk } as const;
+  const { disk, server } = await blockDevice(context, { name: 'upper', storage });
+  await failFlush(disk, lower);
+  assert.ok(server.status().queues.some(({ errors }) => errors > 0));
+  // Whoever flushes must not hear that all is well.
+  assert.equal(await write(disk), false);
+  assert.ok(await dd(`if=${disk}`, 'of=/dev/null', 'count=16', 'iflag=direct'));
+});
+
+test('FLUSH that failed is known to the server that takes the place of a killed one, until the device is deleted', async (context) => {
+  const lower = await lowerDisk(context);
+  const add = `${VDPA} dev add mgmtdev vduse name kept path ${lower.disk} restart on`;
+  await sh(add);
+  const disk = await diskOf('kept');
+  await failFlush(disk, lower);
+  const { pid = 0, trouble } = await show('kept');
+  assert.match(trouble ?? '', /a flush has failed/);
+  process.kill(pid, 'SIGKILL');
+  await until('another server serves', async () => ((await show('kept')).pid ?? pid) !== pid);
+  assert.equal(await write(disk), false);
+  assert.match((await show('kept')).trouble ?? '', /a flush has failed/);
+  await deleted('kept');
+  await sh(add);
+  assert.ok(await write(await diskOf('kept')));
+  assert.equal((await show('kept')).trouble, undefined);
+  await deleted('kept');
+});
+
+test('FLUSH that failed is known to the next server where the last one has ended in good order', async (context) => {
+  const lower = await lowerDisk(context);
+  await sh(`${VDPA} dev add mgmtdev vduse name kept path ${lower.disk}`);
+  const disk = await diskOf('kept');
+  await failFlush(disk, lower);
+  const { pid = 0 } = await show('kept');
+  process.kill(pid, 'SIGTERM');
+  await until('the server has ended', () => !existsSync(`/proc/${pid}`));
+  assert.deepEqual(readdirSync('/run/vdpa/vduse/kept'), ['flush-note']);
+  const next = start(VDPA, ...`vduse serve name kept path ${lower.disk}`.split(' '));
+  await until('the next one serves', async () => (await show('kept')).pid !== undefined);
+  assert.equal(await write(disk), false);
+  await deleted('kept');
+  assert.equal((await next).status, 0);
+});
