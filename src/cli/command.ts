@@ -1,8 +1,9 @@
 import { Command } from '@oclif/core/command';
 import type { Config } from '@oclif/core';
+import { UsageError } from './error.js';
 import type { Keywords, WordKind } from './grammar.js';
 import { processIo } from './io.js';
-import { runLine } from './run-line.js';
+import { runLine, type Execute } from './run-line.js';
 import type { Session } from './session.js';
 
 /** oclif reads its configuration in its own parser and error handler only, which are not used here. */
@@ -44,7 +45,10 @@ export abstract class VdpaCommand extends Command {
 
   /** Runs it on the process's own streams: the way in for oclif. */
   override async run(): Promise<void> {
-    process.exitCode = await runLine(this.argv, processIo(), (session, words) => this.execute(session, words));
+    const execute: Execute = (session, words) => this.execute(session, words);
+    process.exitCode = await runLine(this.argv, processIo(), execute, () => {
+      throw new UsageError('A batch cannot be run by one command of it');
+    });
   }
 }
 

@@ -1,19 +1,18 @@
 /** Usage texts. Like iproute2's they go to stderr. */
+import { objectNames } from './objects.js';
 import { optionTable } from './option-table.js';
-import { tree } from './tree.js';
 
 /** How wide a line of the main help may be, in characters. */
 const maxWidth = 80;
 
 /** What `vdpa help` says. */
 export function mainHelp(): string[] {
-  const objects = tree.children.map(({ words: [word] }) => word);
   const options = optionTable.map(({ name, short }) =>
     short === undefined ? `--${name}` : `-${short}[${name.slice(1)}]`,
   );
   return [
     'Usage: vdpa [ OPTIONS ] OBJECT { COMMAND | help }',
-    ...choice('where  OBJECT := { ', objects),
+    ...choice('where  OBJECT := { ', objectNames),
     ...choice('       OPTIONS := { ', options),
   ];
 }

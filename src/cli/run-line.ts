@@ -10,18 +10,18 @@ import { versionLine } from './version.js';
 /** Does what the words of a line ask for, once its options were taken out. */
 export type Execute = (session: Session, words: readonly string[]) => Promise<void>;
 
+/** Runs a batch. @returns its exit status. @throws UsageError where there can be none */
+export type RunBatch = (batch: Extract<ParsedLine, { kind: 'batch' }>, io: Io) => Promise<number>;
+
 /**
- * Runs one command line: options, then `execute` with the words that are left; or a batch of lines.
+ * Runs one command line: options, then `execute` with the words that are left; or `runBatch` where it names a batch.
  * @returns the exit status: 0, 1 where anything failed, 141 where the reader of the output has gone. Never rejects
  */
-export function runLine(argv: readonly string[], io: Io, execute: Execute): Promise<number> {
+export function runLine(argv: readonly string[], io: Io, execute: Execute, runBatch: RunBatch): Promise<number> {
   return attempt(io, async () => {
     const line = parseOptions(argv, io.env);
     if (line.kind === 'version' || line.kind === 'help') return tell(line.kind, io);
-    if (line.kind === 'batch') {
-      const { runBatch } = await import('./batch.js');
-      return runBatch(line, io);
-    }
+    if (line.kind === 'batch') return runBatch(line, io);
     const connection = new Connection(io, line.options);
     const status = await runCommand(line, io, connection, execute);
     return Math.max(status, await close(connection, io));

@@ -1,6 +1,6 @@
 import { dispatch } from './dispatch.js';
 import type { Io } from './io.js';
-import { runLine } from './run-line.js';
+import { runLine, type RunBatch } from './run-line.js';
 
 /**
  * Runs a command line of `vdpa`.
@@ -13,5 +13,7 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
     const { complete } = await import('./complete.js');
     return complete(argv.slice(1), io);
   }
-  return runLine(argv, io, dispatch);
+  return runLine(argv, io, dispatch, runBatch);
 }
+
+const runBatch: RunBatch = async (batch, io) => (await import('./batch.js')).runBatch(batch, io);

@@ -1,5 +1,6 @@
 /** The commands as a tree of words: what the dispatcher, the help and the completions read. */
 import type { CommandClass } from './command.js';
+import { objectNames, type ObjectName } from './objects.js';
 
 /** A word of the tree. */
 interface Word {
@@ -117,23 +118,25 @@ const sim: Branch = {
   ],
 };
 
-/** All commands. The order is that in which iproute2 tries the words: the first that matches is taken. */
+const objects: Readonly<Record<ObjectName, Leaf | Branch>> = {
+  mgmtdev,
+  dev,
+  host,
+  vduse,
+  monitor: { words: ['monitor'], abbreviable: false, load: () => import('../commands/monitor.js') },
+  tree: { words: ['tree'], abbreviable: false, load: () => import('../commands/tree.js') },
+  save: { words: ['save'], abbreviable: false, load: () => import('../commands/save.js') },
+  restore: { words: ['restore'], abbreviable: false, load: () => import('../commands/restore.js') },
+  apply: { words: ['apply'], abbreviable: false, load: () => import('../commands/apply.js') },
+  sim,
+};
+
+/** All commands. */
 export const tree: Branch = {
   words: ['vdpa'],
   summary: 'vdpa devices and what they are made on',
   abbreviable: false,
   bare: 'help',
   shortHelp: true,
-  children: [
-    mgmtdev,
-    dev,
-    host,
-    vduse,
-    { words: ['monitor'], abbreviable: false, load: () => import('../commands/monitor.js') },
-    { words: ['tree'], abbreviable: false, load: () => import('../commands/tree.js') },
-    { words: ['save'], abbreviable: false, load: () => import('../commands/save.js') },
-    { words: ['restore'], abbreviable: false, load: () => import('../commands/restore.js') },
-    { words: ['apply'], abbreviable: false, load: () => import('../commands/apply.js') },
-    sim,
-  ],
+  children: objectNames.map((name) => objects[name]),
 };
