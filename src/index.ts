@@ -56,6 +56,7 @@ export {
   type WantedState,
 } from './host/state/wanted.js';
 export { planChanges, type Change, type Difference, type NewDevice, type Surroundings } from './host/state/plan.js';
+export { machineServers, type InstanceStatus, type VduseInstance, type VduseServers } from './vduse/service/servers.js';
 export { applyChanges, type ApplyOptions, type ApplyResult } from './host/state/apply.js';
 export { featureBit, featureBits, featureName } from './virtio/features.js';
 export { VIRTIO_ID_BLOCK, VIRTIO_ID_NET } from './virtio/ids.js';
