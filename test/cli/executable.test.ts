@@ -47,6 +47,29 @@ test('a full disk is an error that is told', () => {
   }
 });
 
+test('a full disk ends a batch at the line that could not be told', () => {
+  const said = 'vdpa: write to standard output: No space left on device (ENOSPC)\nCommand failed -:2\n';
+  assert.deepEqual(bash('vdpa -b - > /dev/full', '# shown\nmgmtdev show\nmgmtdev show\n'), {
+    status: 1,
+    stdout: '',
+    stderr: said,
+  });
+});
+
+test('a list longer than a pipe holds ends as a short one does where nobody reads on, or the disk is full', () => {
+  const count = 3000;
+  const state = 'export VDPA_SIM_STATE="$(mktemp)"; trap \'rm "$VDPA_SIM_STATE"\' EXIT;';
+  const adds = Array.from({ length: count }, (_, index) => `dev add name d${index} mgmtdev vdpasim_net\n`).join('');
+  const first = 'd0: type network mgmtdev vdpasim_net vendor_id 0 max_vqs 3 max_vq_size 256\n';
+  const said = 'vdpa: write to standard output: No space left on device (ENOSPC)\n';
+  const made = `${state} vdpa -b - &&`;
+  assert.deepEqual(bash(`${made} vdpa dev show | wc -l`, adds), { status: 0, stdout: `${count}\n`, stderr: '' });
+  assert.deepEqual(bash(`${made} vdpa dev show | head -n 1`, adds), { status: 141, stdout: first, stderr: '' });
+  assert.deepEqual(bash(`${made} vdpa -j dev show | :`, adds), { status: 141, stdout: '', stderr: '' });
+  assert.deepEqual(bash(`${made} vdpa dev show > /dev/full`, adds), { status: 1, stdout: '', stderr: said });
+  assert.deepEqual(bash(`${made} vdpa dev show >&-`, adds), { status: 0, stdout: '', stderr: '' });
+});
+
 test('without standard output, input or error streams it does what it is told', () => {
   assert.deepEqual(bash('vdpa mgmtdev show >&-'), { status: 0, stdout: '', stderr: '' });
   assert.deepEqual(bash('vdpa dev show nothing 2>&-'), { status: 1, stdout: '', stderr: '' });
