@@ -13,4 +13,5 @@ export { DeviceNameError } from './name.js';
 export { DeviceOptionError } from './device-option-error.js';
 export { LaunchError, VduseError } from './error.js';
 export { serveNetDevice, type NetDevice, type NetDeviceOptions } from './net-device.js';
-export { VduseServer, type ServerOptions, type ServerState, type ServerStatus } from './server.js';
+export { VduseServer, type ServerOptions } from './server.js';
+export type { QueueStatus, ServerState, ServerStatus } from './server-status.js';

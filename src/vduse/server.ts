@@ -1,5 +1,4 @@
 import { EventEmitter } from 'node:events';
-import { existsSync } from 'node:fs';
 import { EPOLLERR, EPOLLIN, EventPoll, openEventfd, signalEventfd } from '../sys/events.js';
 import { close } from '../sys/libc.js';
 import { readable } from '../sys/readable.js';
@@ -11,14 +10,15 @@ import {
   VIRTIO_CONFIG_S_NEEDS_RESET,
 } from '../virtio/status.js';
 import { VduseControl, type DeviceIdentity } from './control.js';
-import { QueueCounters, type CounterName, type QueueState } from './counters.js';
+import { QueueCounters } from './counters.js';
 import type { DataPlaneModule } from './data-plane.js';
 import { DataPlaneHost } from './data-plane-host.js';
 import { VduseDevice } from './device.js';
-import { DeviceOptionError } from './device-option-error.js';
+import { isAttached, lookAtInstance } from './instance.js';
 import type { Answer, Request } from './messages.js';
 import { negotiated, queueSetup } from './negotiation.js';
 import { checkDeviceName } from './name.js';
+import type { ServerState, ServerStatus } from './server-status.js';
 
 /** What a server is made of. */
 export interface ServerOptions {
@@ -31,38 +31,6 @@ export interface ServerOptions {
   readonly queueGroup?: number;
   /** Serve the instance of that name that is there already, its server having ended. */
   readonly takeOver?: boolean;
-}
-
-/** Where a device is in its life. */
-export type ServerState =
-  /** No driver uses it. */
-  | 'idle'
-  /** A driver uses it. */
-  | 'running'
-  /** A driver has suspended it, until it resets it. */
-  | 'suspended'
-  /** The kernel has given it up, because a request was not answered in time: it must be deleted and made anew. */
-  | 'broken'
-  /** It is not served any more. */
-  | 'stopped';
-
-/** What a server says of itself. */
-export interface ServerStatus {
-  readonly name: string;
-  readonly state: ServerState;
-  /** Whether the device is on the vdpa bus. */
-  readonly attached: boolean;
-  /** virtio's status bits, as the driver last set them; and DEVICE_NEEDS_RESET where it has broken a ring. */
-  readonly driverStatus: number;
-  readonly deviceId: number;
-  /** What the driver negotiated; 0 before it did. */
-  readonly features: bigint;
-  readonly queueSize: number;
-  readonly queues: readonly QueueStatus[];
-}
-
-export interface QueueStatus extends Record<CounterName, number> {
-  readonly state: QueueState;
 }
 
 interface ServerEvents {
@@ -422,51 +390,4 @@ export class VduseServer extends EventEmitter<ServerEvents> {
     signalEventfd(this.#wake);
     this.emit('error', error);
   }
-}
-
-/**
- * Sees whether an instance is such a device as this server serves.
- * @returns the features that a driver runs it with, or undefined where none does
- * @throws DeviceOptionError
- */
-function lookAtInstance(device: VduseDevice, name: string, identity: DeviceIdentity): bigint | undefined {
-  if (!hasQueue(device, identity.queueCount - 1) || hasQueue(device, identity.queueCount)) {
-    throw new DeviceOptionError(
-      `The instance ${name} has not ${identity.queueCount} queues: say as many as it was made with`,
-    );
-  }
-  if (!isRunning(device)) return undefined;
-  const taken = device.driverFeatures();
-  const features = negotiated(taken, identity.features);
-  if (features !== undefined) return features;
-  const missing = (taken & ~identity.features).toString(16);
-  throw new DeviceOptionError(
-    `The driver of ${name} uses features that are not offered now (0x${missing}): serve it with the options it was made with`,
-  );
-}
-
-function hasQueue(device: VduseDevice, index: number): boolean {
-  try {
-    device.queueInfo(index);
-    return true;
-  } catch (error) {
-    if (error instanceof SystemError && error.errno === Errno.EINVAL) return false;
-    throw error;
-  }
-}
-
-/** Whether the driver has said DRIVER_OK: the kernel does not tell, but refuses interrupts before. */
-function isRunning(device: VduseDevice): boolean {
-  try {
-    device.interruptForConfig();
-    return true;
-  } catch (error) {
-    if (error instanceof SystemError && error.errno === Errno.EINVAL) return false;
-    throw error;
-  }
-}
-
-/** Whether a device of that name is on the vdpa bus. */
-function isAttached(name: string): boolean {
-  return existsSync(`/sys/bus/vdpa/devices/${name}`);
 }

@@ -3,6 +3,7 @@ import { existsSync, readdirSync, readlinkSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { VduseControl } from '../control.js';
 import { VduseError } from '../error.js';
+import { isAttached } from '../instance.js';
 import { checkDeviceName, devicePath } from '../name.js';
 import { RuntimeFolder } from './runtime-folder.js';
 import type { VduseInstance } from './servers.js';
@@ -32,11 +33,6 @@ async function inspect(name: string): Promise<VduseInstance | undefined> {
   if (status) return { name, served: 'here', status };
   if (!existsSync(devicePath(name))) return undefined;
   return { name, served: isOpen(name) ? 'elsewhere' : 'nobody', attached: isAttached(name) };
-}
-
-/** Whether a device of that name is on the vdpa bus. @throws DeviceNameError */
-export function isAttached(name: string): boolean {
-  return existsSync(`/sys/bus/vdpa/devices/${checkDeviceName(name)}`);
 }
 
 /** The instances that the kernel has. */

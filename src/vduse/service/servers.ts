@@ -52,7 +52,8 @@ export const machineServers: VduseServers = {
     if (mayHaveServer(name)) await (await import('./catalogue.js')).endServer(name);
   },
   remove: async (name, detach) => {
-    const { isAttached, removeInstance } = await import('./catalogue.js');
+    const { isAttached } = await import('../instance.js');
+    const { removeInstance } = await import('./catalogue.js');
     if (isAttached(name)) await detach();
     await removeInstance(name);
   },

@@ -5,7 +5,7 @@
 import { chmodSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { VduseError } from '../error.js';
-import type { ServerStatus } from '../server.js';
+import type { ServerStatus } from '../server-status.js';
 import type { RuntimeFolder } from './runtime-folder.js';
 import type { ServedFacts } from './device-facts.js';
 

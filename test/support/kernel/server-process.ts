@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { inspect } from 'node:util';
 import type { BlockDeviceOptions } from '../../../src/vduse/block-device.js';
 import type { NetDeviceOptions } from '../../../src/vduse/net-device.js';
-import type { ServerStatus } from '../../../src/vduse/server.js';
+import type { ServerStatus } from '../../../src/vduse/server-status.js';
 
 /** A device to serve; the fields tell of which kind. */
 export type ServedDevice = BlockDeviceOptions | NetDeviceOptions;
