@@ -1,3 +1,4 @@
+import { IOCB_CMD_PWRITEV, TransferBatch } from '../../sys/aio.js';
 import { Errno } from '../../sys/errno.js';
 import { IOV_MAX, writev } from '../../sys/file.js';
 import { ioctl, ioctlNumber, iow } from '../../sys/ioctl.js';
@@ -37,7 +38,20 @@ const OFFLOADS: readonly (readonly [bigint, number])[] = [
   [net.VIRTIO_NET_F_GUEST_ECN, TUN_F_TSO_ECN],
 ];
 
-/** A tap interface of this machine. Packets go between it and guest memory in one system call each, headers and all. */
+/** A packet to be sent. */
+interface Packet {
+  head: number;
+  /** Bytes, with the header. */
+  length: number;
+  /** Its entries of the vector; none where it is no packet. */
+  first: number;
+  entries: number;
+}
+
+/**
+ * A tap interface of this machine. Packets go between it and guest memory without a copy, headers and all; those that are
+ * sent go in one system call a batch, where the kernel has such a call.
+ */
 export class TapBackend implements NetBackend {
   /** One descriptor for each pair; they do not block. */
   readonly #fds: readonly number[];
@@ -45,6 +59,8 @@ export class TapBackend implements NetBackend {
   readonly #chain: DescriptorChain;
   readonly #vector: IoVector;
   readonly #window: ReceiveWindow;
+  readonly #batch = TransferBatch.open(BATCH);
+  readonly #packets = Array.from({ length: BATCH }, (): Packet => ({ head: 0, length: 0, first: 0, entries: 0 }));
   #merge = false;
   /** The receive queues whose tap may have packets. */
   readonly #readable = new Set<number>();
@@ -91,29 +107,68 @@ export class TapBackend implements NetBackend {
   }
 
   transmit(sending: DeviceQueue): Served {
-    const fd = this.#fd(sending.index);
-    let count = 0;
-    while (count < BATCH && sending.ring.take(this.#chain)) {
-      count++;
-      if (this.#send(fd)) sending.count(BYTES_OUT, this.#chain.readableBytes - net.HEADER_SIZE);
-      else sending.count(ERRORS, 1);
-      sending.ring.complete(this.#chain.head, 0);
-    }
+    const count = this.#collect(sending);
     if (count === 0) return WAIT;
+    const fd = this.#fd(sending.index);
+    // A call for one packet alone is the plainest.
+    const together = count > 1 && this.#batch !== undefined ? this.#sendTogether(this.#batch, fd, count) : 0;
+    for (let each = 0; each < count; each++) {
+      const packet = this.#packets[each];
+      if (!packet) break;
+      const { head, length, first, entries } = packet;
+      const sent = each < together ? this.#batch?.result(each) === length : this.#send(fd, length, first, entries);
+      if (sent) sending.count(BYTES_OUT, length - net.HEADER_SIZE);
+      else sending.count(ERRORS, 1);
+      sending.ring.complete(head, 0);
+    }
     sending.count(REQUESTS, count);
     sending.flush();
     return MORE;
   }
 
-  /** Sends the packet of the chain. @returns false where it is none, or the tap does not take it: then it is lost */
-  #send(fd: number): boolean {
+  /** Takes packets, up to a batch. @returns how many */
+  #collect({ ring }: DeviceQueue): number {
     const chain = this.#chain;
-    const length = chain.readableBytes;
-    if (chain.fault !== undefined || length < net.HEADER_SIZE + net.ETH_HLEN || length > net.MAX_PACKET) return false;
-    this.#vector.count = 0;
-    if (!chain.gather(this.#vector, false, 0, length)) return false;
+    const vector = this.#vector;
+    vector.count = 0;
+    let count = 0;
+    for (; count < BATCH && ring.take(chain); count++) {
+      const packet = this.#packets[count];
+      if (!packet) break;
+      packet.head = chain.head;
+      packet.length = chain.readableBytes;
+      packet.first = vector.count;
+      const { length } = packet;
+      const good = chain.fault === undefined && length >= net.HEADER_SIZE + net.ETH_HLEN && length <= net.MAX_PACKET;
+      if (good && !chain.gather(vector, false, 0, length)) {
+        vector.count = packet.first;
+        if (count > 0) {
+          // No room in this batch; alone it may have.
+          ring.putBack(1);
+          break;
+        }
+      }
+      packet.entries = vector.count - packet.first;
+    }
+    return count;
+  }
+
+  /** @returns how many of the packets the tap was given, whether or not it took them */
+  #sendTogether(batch: TransferBatch, fd: number, count: number): number {
+    batch.count = 0;
+    for (let each = 0; each < count; each++) {
+      const packet = this.#packets[each];
+      if (!packet || packet.entries === 0) break;
+      batch.push(IOCB_CMD_PWRITEV, fd, this.#vector.at(packet.first), packet.entries, 0);
+    }
+    return batch.count === 0 ? 0 : batch.run();
+  }
+
+  /** @returns false where it is no packet, or the tap does not take it: then it is lost */
+  #send(fd: number, length: number, first: number, entries: number): boolean {
+    if (entries === 0) return false;
     for (;;) {
-      if (writev(fd, this.#vector.at(0), this.#vector.count) === length) return true;
+      if (writev(fd, this.#vector.at(first), entries) === length) return true;
       if (lastErrno() !== Errno.EINTR) return false;
     }
   }
@@ -149,5 +204,6 @@ export class TapBackend implements NetBackend {
   close(): void {
     this.#vector.free();
     this.#window.free();
+    this.#batch?.close();
   }
 }
