@@ -69,7 +69,7 @@ describe('a VDUSE network device', () => {
     assert.equal(attribute(netdev, 'mtu'), '1400');
     assert.equal(attribute(netdev, 'addr_assign_type'), '0');
     await sh(`ip link set ${netdev} up`);
-    assert.equal(attribute(netdev, 'carrier'), '1');
+    await until('the carrier is there', () => attribute(netdev, 'carrier') === '1');
     const packets = new PacketSocket(netdev);
     const frame = (to: Uint8Array, body: Uint8Array): Uint8Array =>
       Buffer.concat([to, mac, Uint8Array.of(0x88, 0xb5), body]);
