@@ -1,13 +1,16 @@
 import { spawnSync } from 'node:child_process';
 import { statSync } from 'node:fs';
 
+/** How many requests fio submits in one system call, and takes back at most: `batch`. One is what it does by itself. */
 export const workloads = {
-  'random read, depth 1': { rw: 'randread', bs: '4k', depth: 1 },
-  'random write, depth 1': { rw: 'randwrite', bs: '4k', depth: 1 },
-  'random read, depth 32': { rw: 'randread', bs: '4k', depth: 32 },
-  'random write, depth 32': { rw: 'randwrite', bs: '4k', depth: 32 },
-  'sequential read, 1 MiB, depth 4': { rw: 'read', bs: '1m', depth: 4 },
-  'sequential write, 1 MiB, depth 4': { rw: 'write', bs: '1m', depth: 4 },
+  'random read, depth 1': { rw: 'randread', bs: '4k', depth: 1, batch: 1 },
+  'random write, depth 1': { rw: 'randwrite', bs: '4k', depth: 1, batch: 1 },
+  'random read, depth 32': { rw: 'randread', bs: '4k', depth: 32, batch: 1 },
+  'random write, depth 32': { rw: 'randwrite', bs: '4k', depth: 32, batch: 1 },
+  'random read, depth 32, submitted by 16': { rw: 'randread', bs: '4k', depth: 32, batch: 16 },
+  'random write, depth 32, submitted by 16': { rw: 'randwrite', bs: '4k', depth: 32, batch: 16 },
+  'sequential read, 1 MiB, depth 4': { rw: 'read', bs: '1m', depth: 4, batch: 1 },
+  'sequential write, 1 MiB, depth 4': { rw: 'write', bs: '1m', depth: 4, batch: 1 },
 } as const;
 
 export type WorkloadName = keyof typeof workloads;
@@ -27,7 +30,7 @@ interface FioReport {
 export function fio(disk: string, workload: WorkloadName, seconds: number, more: readonly string[] = []): Direction {
   // What is no block device fio would make a plain file of.
   if (!statSync(disk).isBlockDevice()) throw new Error(`${disk} is no block device`);
-  const { rw, bs, depth } = workloads[workload];
+  const { rw, bs, depth, batch } = workloads[workload];
   const { status, stdout, stderr } = spawnSync(
     'fio',
     [
@@ -45,6 +48,7 @@ export function fio(disk: string, workload: WorkloadName, seconds: number, more:
         `--runtime=${Math.round(seconds * 1000)}ms`,
         '--time_based',
         '--output-format=json',
+        ...(batch > 1 ? [`--iodepth_batch_submit=${batch}`, `--iodepth_batch_complete_max=${depth}`] : []),
         ...more,
       ],
     ],

@@ -15,13 +15,13 @@ export type Part = (typeof parts)[number];
 
 const usage = `npm run bench:vduse -- [OPTION…]
   --rounds N     how often each disk has each workload, by turns (5)
-  --seconds S    how long each time (1.5)
+  --seconds S    how long each time (1)
   --only PART    one part: ${parts.join(', ')}
   --short        a round of half a second, to see that it works`;
 
 /** Reads the command line. @throws Error with what there is to say, where it asks for help or cannot be understood */
 export function readPlan(argv: readonly string[]): Plan {
-  const plan = { rounds: 5, seconds: 1.5, only: '', growthRequests: 10_000_000 };
+  const plan = { rounds: 5, seconds: 1, only: '', growthRequests: 10_000_000 };
   for (let index = 0; index < argv.length; index++) {
     const value = (): string => argv[++index] ?? '';
     switch (argv[index]) {
