@@ -9,7 +9,7 @@ const loopbackGoal = 1;
 /** The same through a tap, where the rest of the way is the kernel's network. */
 const tapGoal = 0.5;
 /** Bytes over TCP, held against the bytes of the kernel's own packets. */
-const tcpGoal = 2;
+const tcpGoal = 1;
 
 const maxGrowthKiB = 1024;
 
