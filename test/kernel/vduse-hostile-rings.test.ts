@@ -1,0 +1,141 @@
+import '../support/kernel/inside.js';
+import { describe, test } from 'node:test';
+import { VRING_DESC_F_INDIRECT, VRING_DESC_F_NEXT } from '../../src/virtio/ring.js';
+import {
+  setUpTarget,
+  borrow,
+  BUFFER,
+  driver,
+  ELSEWHERE,
+  HEADER,
+  isBroken,
+  MIB,
+  NOWHERE,
+  server,
+} from '../support/kernel/hostile-target.js';
+import { BASE, DATA, DRIVER_OK } from '../support/kernel/vhost-driver.js';
+import { until } from '../support/kernel/vduse.js';
+
+setUpTarget();
+
+describe('a driver that breaks a ring', () => {
+  test('descriptor index out of range, in the available ring', async () => {
+    driver.offer(64);
+    await isBroken(/descriptor 64 in a queue of 64/);
+  });
+
+  test('descriptor index out of range, in a chain', async () => {
+    driver.ring().descriptor(0, DATA, 16, VRING_DESC_F_NEXT, 65535);
+    driver.offer(0);
+    await isBroken(/descriptor 65535 in a table of 64/);
+  });
+
+  test('chain that loops', async () => {
+    driver.ring().descriptor(0, DATA, 16, VRING_DESC_F_NEXT, 1);
+    driver.ring().descriptor(1, DATA, 16, VRING_DESC_F_NEXT, 0);
+    driver.offer(0);
+    await isBroken(/one that loops/);
+  });
+
+  test('chain that is its own next', async () => {
+    driver.ring().descriptor(5, DATA, 16, VRING_DESC_F_NEXT, 5);
+    driver.offer(5);
+    await isBroken(/one that loops/);
+  });
+
+  test('chain longer than the queue', async () => {
+    driver.start({ queues: 2, queueSize: 32 });
+    const buffers = Array.from({ length: 65 }, () => ({ iova: DATA, length: 16 }));
+    driver.offer(driver.ring().indirectChain(buffers, driver.indirectTable()));
+    await isBroken(/indirect table of 1040 bytes/);
+  });
+
+  test('indirect table that loops', async () => {
+    const table = driver.indirectTable();
+    driver.ring().descriptor(0, DATA, 16, VRING_DESC_F_NEXT, 1, table);
+    driver.ring().descriptor(1, DATA, 16, VRING_DESC_F_NEXT, 0, table);
+    driver.ring().descriptor(0, table, 32, VRING_DESC_F_INDIRECT);
+    driver.offer(0);
+    await isBroken(/one that loops/);
+  });
+
+  test('indirect inside indirect', async () => {
+    const table = driver.indirectTable();
+    driver.ring().descriptor(0, table, 16, VRING_DESC_F_INDIRECT, 0, table);
+    driver.ring().descriptor(0, table, 16, VRING_DESC_F_INDIRECT);
+    driver.offer(0);
+    await isBroken(/indirect descriptor in an indirect table/);
+  });
+
+  test('indirect table of odd length', async () => {
+    driver.ring().descriptor(0, driver.indirectTable(), 17, VRING_DESC_F_INDIRECT);
+    driver.offer(0);
+    await isBroken(/indirect table of 17 bytes/);
+  });
+
+  test('indirect table of no length', async () => {
+    driver.ring().descriptor(0, driver.indirectTable(), 0, VRING_DESC_F_INDIRECT);
+    driver.offer(0);
+    await isBroken(/indirect table of 0 bytes/);
+  });
+
+  test('indirect table of 4 GiB', async () => {
+    driver.ring().descriptor(0, driver.indirectTable(), 0xfffffff0, VRING_DESC_F_INDIRECT);
+    driver.offer(0);
+    await isBroken(/indirect table of 4294967280 bytes/);
+  });
+
+  test('indirect table where nothing is mapped', async () => {
+    driver.ring().descriptor(0, NOWHERE, 32, VRING_DESC_F_INDIRECT);
+    driver.offer(0);
+    await isBroken(/no memory is mapped/);
+  });
+
+  test('indirect table that was not negotiated', async () => {
+    driver.start({ queues: 2, queueSize: 64, features: (offered) => offered & ~(3n << 28n) });
+    driver.offer(driver.ring().indirectChain([{ iova: DATA, length: 16 }], driver.indirectTable()));
+    await isBroken(/not negotiated/);
+  });
+
+  test('indirect descriptor that has a next one', async () => {
+    driver.ring().descriptor(0, driver.indirectTable(), 16, VRING_DESC_F_INDIRECT | VRING_DESC_F_NEXT, 1);
+    driver.offer(0);
+    await isBroken(/with a next one/);
+  });
+
+  test('readable buffer after a writable one', async () => {
+    const head = driver.ring().chain([
+      { iova: BUFFER, length: 512, writable: true },
+      { iova: HEADER, length: 16 },
+    ]);
+    driver.offer(head);
+    await isBroken(/read after a buffer to write/);
+  });
+
+  test('available index more than the queue size ahead', async () => {
+    driver.ring().setAvailableIndex(65);
+    driver.kick();
+    await isBroken(/65 ahead in a queue of 64/);
+  });
+
+  test('available index that goes back', async () => {
+    driver.checkService(4);
+    driver.ring().setAvailableIndex(driver.ring().availableIndex - 1);
+    driver.kick();
+    await isBroken(/65535 ahead in a queue of 64/);
+  });
+
+  test('memory of a ring that is cut short underneath', async () => {
+    const memory = borrow(MIB);
+    driver.prepare();
+    driver.vhost.map(ELSEWHERE, MIB, memory.address);
+    const { descriptorTable, availableRing, usedRing } = driver.ring();
+    const moved = (place: number): number => place - BASE + ELSEWHERE;
+    driver.vhost.setQueueAddress(0, moved(descriptorTable), moved(availableRing), moved(usedRing));
+    driver.vhost.status = DRIVER_OK;
+    await until('the queue runs', async () => (await server.device('target')).queues[0]?.state === 'running');
+    memory.truncate(0);
+    driver.kick();
+    await isBroken(/memory .* is gone/);
+  });
+});
