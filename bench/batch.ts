@@ -6,15 +6,20 @@ import { milliseconds, type Row } from './report.js';
 
 const rounds = 5;
 
+const writeLine = {
+  add: (name: string) => `dev add name ${name} mgmtdev vdpasim_net\n`,
+  show: (name: string) => `dev show ${name}\n`,
+  del: (name: string) => `dev del ${name}\n`,
+};
+
+/** A line for each of so many devices. */
+export function linesFor(what: keyof typeof writeLine, count: number): string[] {
+  return Array.from({ length: count }, (_, index) => writeLine[what](`d${index}`));
+}
+
 /** Lines that add so many devices, show each, and delete each. */
 export function batchOfDevices(count: number): string {
-  const each = (line: (name: string) => string): string =>
-    Array.from({ length: count }, (_, index) => `${line(`d${index}`)}\n`).join('');
-  return [
-    each((name) => `dev add name ${name} mgmtdev vdpasim_net`),
-    each((name) => `dev show ${name}`),
-    each((name) => `dev del ${name}`),
-  ].join('');
+  return [...linesFor('add', count), ...linesFor('show', count), ...linesFor('del', count)].join('');
 }
 
 /** A batch on the simulation, whose state is a file. */

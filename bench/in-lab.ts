@@ -1,22 +1,23 @@
 /** What the bench measures on the lab's kernel, against iproute2: prints the table's rows as JSON. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { batchOfDevices } from './batch.js';
+import { batchOfDevices, linesFor } from './batch.js';
 import { cleanEnvironment, medianTimes, timeOf, type Command } from './measure.js';
 import { milliseconds, type Row } from './report.js';
+import { measureSimulation } from './sim.js';
 
 const env = cleanEnvironment();
 const folder = '/run';
 const rounds = 10;
 
-console.log(JSON.stringify([...measureBatch(1000), ...measureList(500)]));
+console.log(JSON.stringify([...measureSimulation(folder), ...measureBatch(1000), ...measureList(500)]));
 
 function measureBatch(count: number): Row[] {
   const file = join(folder, 'batch');
   writeFileSync(file, batchOfDevices(count));
   const loop = ['sh', '-c', `while read -r line; do vdpa-iproute2 $line; done <${file}`];
   const theirs = timeOf(loop, env);
-  const [ours = 0] = medianTimes([['vdpa', '-b', file]], 3, env);
+  const [ours = 0] = medianTimes([['vdpa', '-b', file]], 5, env);
   return [
     {
       what: `${count} adds, ${count} shows, ${count} deletes in a batch, on a kernel`,
@@ -31,7 +32,7 @@ function measureBatch(count: number): Row[] {
 
 function measureList(count: number): Row[] {
   const file = join(folder, 'adds');
-  writeFileSync(file, batchOfDevices(count).split('\n').slice(0, count).join('\n'));
+  writeFileSync(file, linesFor('add', count).join(''));
   timeOf(['vdpa', '-b', file], env);
   return [[], ['-j']].map((options): Row => {
     const commands: Command[] = [

@@ -1,7 +1,9 @@
 import { join } from 'node:path';
 import { boot } from '../lab/boot.js';
+import { checkoutRoot } from '../lab/cache.js';
 import { LabError } from '../lab/host.js';
 import { prepareLab } from '../lab/setup.js';
+import { cleanEnvironment, timeOf } from './measure.js';
 import { leaveOut, type Row } from './report.js';
 
 const timeLimitMs = 300_000;
@@ -12,6 +14,8 @@ export async function measureInLab(): Promise<Row[]> {
     const lab = await prepareLab();
     if ('missing' in lab) throw new LabError(lab.missing);
     if (lab.reference === undefined) throw new LabError("iproute2's vdpa is not to be had");
+    // The guest cannot keep compiled code: a run outside does it.
+    timeOf([process.execPath, join(checkoutRoot, 'bin/vdpa.js'), '-V'], cleanEnvironment());
     let output = '';
     let errors = '';
     const command = ['node', join(import.meta.dirname, 'in-lab.js')];

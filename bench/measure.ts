@@ -18,9 +18,20 @@ export function cleanEnvironment(more: Readonly<Record<string, string>> = {}): N
  * @throws Error where one fails
  */
 export function medianTimes(commands: readonly Command[], rounds: number, env: NodeJS.ProcessEnv): number[] {
-  const times = commands.map((): number[] => []);
+  return medianTimesOf(
+    commands.map((command) => ({ command, env })),
+    rounds,
+  );
+}
+
+/** As {@link medianTimes}, each command in an environment of its own. */
+export function medianTimesOf(
+  runs: readonly { readonly command: Command; readonly env: NodeJS.ProcessEnv }[],
+  rounds: number,
+): number[] {
+  const times = runs.map((): number[] => []);
   for (let round = -1; round < rounds; round++) {
-    for (const [index, command] of commands.entries()) {
+    for (const [index, { command, env }] of runs.entries()) {
       const time = timeOf(command, env);
       if (round >= 0) times[index]?.push(time);
     }

@@ -1,4 +1,4 @@
-import { rmSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { checkoutRoot } from '../lab/cache.js';
 import { cleanEnvironment, medianTimes, peakMemory, timeOf } from './measure.js';
@@ -25,9 +25,6 @@ export async function measureStart(folder: string): Promise<Row[]> {
 function measureNode({ file, version }: NodeVersion, env: NodeJS.ProcessEnv): Row[] {
   const bare = [file, '-e', '0'];
   const commands = [bare, ...lines.map((line) => [file, program, ...line.split(' ')])];
-  // What is kept of a run is that of the first one: let it be one that uses much.
-  rmSync(join(checkoutRoot, 'bin/cache'), { recursive: true, force: true });
-  timeOf(commands[3] ?? bare, env);
   const [bareTime = 0, ...times] = medianTimes(commands, rounds, env);
   const [bareMemory = 0, ...memories] = peakMemory(commands, memoryRounds, env);
   return lines.flatMap((line, index) => {
