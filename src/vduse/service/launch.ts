@@ -62,8 +62,12 @@ export function startServer(
   });
 }
 
-/** Waits until a server that was started says that the device can be attached. @throws LaunchError */
+/**
+ * Waits until a server that was started says that the device can be attached.
+ * @throws LaunchError where it cannot; the server is no more then
+ */
 export async function readiness(child: ChildProcess): Promise<void> {
+  const gone = new Promise((resolve) => child.once('exit', resolve));
   const said = await new Promise<string>((resolve, reject) => {
     let text = '';
     let errors = '';
@@ -86,5 +90,9 @@ export async function readiness(child: ChildProcess): Promise<void> {
     });
   });
   const answer = JSON.parse(said) as Readiness;
-  if ('failed' in answer) throw new LaunchError(answer.failed);
+  if ('failed' in answer) {
+    // It says so before it has ended.
+    await gone;
+    throw new LaunchError(answer.failed);
+  }
 }
