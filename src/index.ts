@@ -47,16 +47,11 @@ export { reportHost, type HostReport, type Part } from './host/report.js';
 export type { ModuleReport, ModuleState } from './host/modules.js';
 export { readTree, type TreeKind, type TreeNode } from './host/tree.js';
 export { readActualDevices, toStateFile, type ActualDevice } from './host/state/actual.js';
-export {
-  StateFileError,
-  readWantedState,
-  type DeviceEntry,
-  type StateFile,
-  type WantedDevice,
-  type WantedState,
-} from './host/state/wanted.js';
+export type { DeviceEntry, StateFile } from './host/state/file.js';
+export { StateFileError, readWantedState, type WantedDevice, type WantedState } from './host/state/wanted.js';
 export { planChanges, type Change, type Difference, type NewDevice, type Surroundings } from './host/state/plan.js';
-export { machineServers, type InstanceStatus, type VduseInstance, type VduseServers } from './vduse/service/servers.js';
+export { machineServers } from './vduse/service/machine-servers.js';
+export type { InstanceStatus, VduseInstance, VduseServers } from './vduse/service/servers.js';
 export { applyChanges, type ApplyOptions, type ApplyResult } from './host/state/apply.js';
 export { featureBit, featureBits, featureName } from './virtio/features.js';
 export { VIRTIO_ID_BLOCK, VIRTIO_ID_NET } from './virtio/ids.js';

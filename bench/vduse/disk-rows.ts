@@ -1,7 +1,7 @@
 /** The tables of disks. */
 import { median } from '../measure.js';
 import { mebibytes, type Row } from '../report.js';
-import { diskNames, type DiskName } from './disks.js';
+import { diskNames, type DiskName } from './disk-names.js';
 import { workloadNames, workloads, type WorkloadName } from './fio.js';
 import type { DiskResults, QueueResults, Turn } from './results.js';
 

@@ -1,7 +1,8 @@
-/** The disks that are held against each other. */
+/** The same load on each of the disks. */
 import { spawnSync } from 'node:child_process';
 import { randomFillSync } from 'node:crypto';
 import { closeSync, openSync, writeSync } from 'node:fs';
+import { diskNames, type DiskName } from './disk-names.js';
 import { fio, workloadNames, type WorkloadName } from './fio.js';
 import type { Plan } from './plan.js';
 import type { DiskResults, Resident, Turn } from './results.js';
@@ -10,17 +11,6 @@ import { diskOf, ServerProcess } from './server.js';
 /** As large as the kernel's simulated disk is. */
 const mebibytes = 128;
 export const imageBytes = mebibytes * 2 ** 20;
-
-export const diskNames = [
-  'vdpa file',
-  'qemu threads',
-  'qemu io_uring',
-  'vdpa ram',
-  'vdpa null',
-  'qemu null-co',
-  'vdpasim',
-] as const;
-export type DiskName = (typeof diskNames)[number];
 
 /** The command of a server of a device; undefined for the kernel's own. @param queues how many queues the device has */
 export function serverCommand(disk: DiskName, name: string, queues = 1): string[] | undefined {

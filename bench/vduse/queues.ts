@@ -1,12 +1,10 @@
 /** Devices with four queues, each of them full. */
-import type { DiskName } from './disks.js';
+import { queueDisks } from './disk-names.js';
 import { imageBytes, serverCommand } from './disks.js';
 import type { Plan } from './plan.js';
 import type { QueueResults, Turn } from './results.js';
 import { loadQueues, type Load } from './ring-load.js';
 import { giveToVhost, ServerProcess } from './server.js';
-
-export const queueDisks = ['vdpa file', 'qemu io_uring', 'vdpa null', 'qemu null-co'] as const satisfies DiskName[];
 
 const load: Load = { queues: 4, depth: 32, size: imageBytes };
 

@@ -1,7 +1,6 @@
 /** What is measured inside the lab, as it comes out of it. */
-import type { DiskName } from './disks.js';
+import type { DiskName, queueDisks } from './disk-names.js';
 import type { WorkloadName } from './fio.js';
-import type { queueDisks } from './queues.js';
 
 /** What one turn of fio gave, and what the server did meanwhile. */
 export interface Turn {

@@ -24,7 +24,7 @@ export async function vduseServers(session: Session): Promise<VduseServers> {
     const { SimulatedServers } = await import('../sim/vduse-servers.js');
     return new SimulatedServers(session.io.env);
   }
-  return (await import('../vduse/service/servers.js')).machineServers;
+  return (await import('../vduse/service/machine-servers.js')).machineServers;
 }
 
 /** How drivers are changed for a command: by force where it says so, and then the user is told from whom. */

@@ -1,4 +1,4 @@
-import type { StateFile } from '../host/state/wanted.js';
+import type { StateFile } from '../host/state/file.js';
 import type { ServerEntry } from '../vduse/service/device-words.js';
 import type { Printer } from './printer.js';
 

@@ -7,7 +7,7 @@ import type { VdpaClient } from '../../vdpa/client.js';
 import { formatHandle, type DeviceConfig, type VdpaDevice } from '../../vdpa/model.js';
 import type { VduseInstance } from '../../vduse/service/servers.js';
 import { serverWordsOf, VDUSE } from './served.js';
-import type { DeviceEntry, StateFile } from './wanted.js';
+import type { DeviceEntry, StateFile } from './file.js';
 
 /** A device, by what netlink and sysfs tell of it. */
 export interface ActualDevice {

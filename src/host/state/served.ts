@@ -12,7 +12,7 @@ import {
 import type { ServedDevice } from '../../vduse/service/served-device.js';
 import type { InstanceStatus, VduseInstance } from '../../vduse/service/servers.js';
 import { resolve } from 'node:path';
-import type { DeviceEntry } from './wanted.js';
+import type { DeviceEntry } from './file.js';
 
 /** The management device of VDUSE devices. */
 export const VDUSE = 'vduse';

@@ -4,7 +4,7 @@ import { driverName } from '../../sysfs/bus.js';
 import { parseMac } from '../../virtio/mac-address.js';
 import type { ManagementDeviceHandle } from '../../vdpa/model.js';
 import { VduseError } from '../../vduse/error.js';
-import type { ServerEntry } from '../../vduse/service/device-words.js';
+import type { DeviceEntry, StateFile } from './file.js';
 import { JsonSyntaxError, parseJson, type JsonSource } from './json-source.js';
 import { readWantedServer, VDUSE, type WantedServer } from './served.js';
 
@@ -35,25 +35,6 @@ export interface WantedState {
 /** A file does not say what it should. The message names the file, the line and the path in it. */
 export class StateFileError extends Error {
   override readonly name = 'StateFileError';
-}
-
-/** A device as schemas/state.schema.json has it. */
-export interface DeviceEntry {
-  readonly name: string;
-  readonly mgmtdev: string;
-  readonly type?: 'net' | 'block';
-  readonly mac?: string;
-  readonly mtu?: number;
-  readonly max_vqp?: number;
-  readonly device_features?: readonly string[];
-  readonly server?: ServerEntry;
-  readonly driver?: string | null;
-}
-
-/** A whole file as schemas/state.schema.json has it. */
-export interface StateFile {
-  readonly version: 1;
-  readonly devices: readonly DeviceEntry[];
 }
 
 /**

@@ -8,8 +8,9 @@ import { VduseError } from '../error.js';
 import { devicePath } from '../name.js';
 import type { FlushNote } from '../flush-note.js';
 import type { VduseServer } from '../server.js';
+import { beginToServe, type ServedServer } from './begin-to-serve.js';
 import { RuntimeFolder } from './runtime-folder.js';
-import { beginToServe, type ServedDevice, type ServedServer } from './served-device.js';
+import type { ServedDevice } from './served-device.js';
 import { listen, type ServerAnswer, type ServerRequest, type ServiceStatus } from './socket.js';
 
 /** What a server program tells whoever has started it. */

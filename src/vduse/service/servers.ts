@@ -37,24 +37,3 @@ export interface VduseServers {
    */
   remove(name: string, detach: () => Promise<void>): Promise<void>;
 }
-
-/** The servers of this machine. */
-export const machineServers: VduseServers = {
-  list: async (only) => (await import('./catalogue.js')).listInstances(only),
-  add: async (device, attach) => (await import('./add-device.js')).addServedDevice(device, attach),
-  takeOver: async (device) => {
-    const { launchServer } = await import('./launch.js');
-    const { wordsOfDevice } = await import('./device-words.js');
-    await launchServer(device.name, wordsOfDevice(device));
-  },
-  end: async (name) => {
-    const { mayHaveServer } = await import('./runtime-path.js');
-    if (mayHaveServer(name)) await (await import('./catalogue.js')).endServer(name);
-  },
-  remove: async (name, detach) => {
-    const { isAttached } = await import('../instance.js');
-    const { removeInstance } = await import('./catalogue.js');
-    if (isAttached(name)) await detach();
-    await removeInstance(name);
-  },
-};

@@ -1,0 +1,21 @@
+/** What stands in the file of a state, in the words of schemas/state.schema.json. */
+import type { ServerEntry } from '../../vduse/service/device-words.js';
+
+/** A device, as a file has it. */
+export interface DeviceEntry {
+  readonly name: string;
+  readonly mgmtdev: string;
+  readonly type?: 'net' | 'block';
+  readonly mac?: string;
+  readonly mtu?: number;
+  readonly max_vqp?: number;
+  readonly device_features?: readonly string[];
+  readonly server?: ServerEntry;
+  readonly driver?: string | null;
+}
+
+/** A whole file. */
+export interface StateFile {
+  readonly version: 1;
+  readonly devices: readonly DeviceEntry[];
+}
