@@ -1,29 +1,24 @@
 import '../support/kernel/inside.js';
 import assert from 'node:assert/strict';
 import { spawn, type ChildProcessByStdio } from 'node:child_process';
-import { readFileSync } from 'node:fs';
 import type { Readable } from 'node:stream';
 import { test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { setImmediate } from 'node:timers/promises';
 import { VdpaMonitor } from '../../src/host/monitor.js';
 import { VdpaClient } from '../../src/vdpa/client.js';
 import { output } from '../support/command-line.js';
+import { untilWatching } from '../support/kernel/until-watching.js';
 import { until } from '../support/kernel/vduse.js';
 
-/** How many sockets of this machine listen to kernel events: proc(5), /proc/net/netlink, protocol 15, group 1. */
-const listeners = (): number =>
-  (readFileSync('/proc/net/netlink', 'utf8').match(/^\S+ 15 +\d+ +00000001 /gm) ?? []).length;
-
-/** Starts a monitor and waits until it listens. */
+/** Starts a monitor and waits until it watches. */
 async function start(
   ...options: string[]
 ): Promise<{ monitor: ChildProcessByStdio<null, Readable, null>; text: () => string }> {
-  const before = listeners();
   const monitor = spawn('vdpa', [...options, 'monitor'], { stdio: ['ignore', 'pipe', 'inherit'] });
   let text = '';
   monitor.stdout.setEncoding('utf8').on('data', (part: string) => (text += part));
-  while (listeners() === before) await sleep(10);
-  await sleep(1000); // From its socket to its first look at the bus, of which nothing tells.
+  await untilWatching(() => text);
+  text = '';
   return { monitor, text: () => text };
 }
 
@@ -85,7 +80,8 @@ test('from the library, beside other work of the same thread', async () => {
   const events = (async () => {
     for await (const { event } of monitor) seen.push(event);
   })();
-  await sleep(1000);
+  // Until it waits for the kernel.
+  for (let turns = 0; turns < 100; turns++) await setImmediate();
   await client.addDevice({ name: 'lib0', managementDevice: { name: 'vdpasim_net' } });
   await client.deleteDevice('lib0');
   await until('the last event is told', () => seen.includes('removed'));

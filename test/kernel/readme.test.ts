@@ -9,6 +9,7 @@ import { test } from 'node:test';
 import { pathToFileURL } from 'node:url';
 import { checkoutRoot } from '../../lab/cache.js';
 import { json } from '../support/command-line.js';
+import { untilWatching } from '../support/kernel/until-watching.js';
 import { sh, until } from '../support/kernel/vduse.js';
 
 const readme = readFileSync(join(checkoutRoot, 'README.md'), 'utf8');
@@ -69,6 +70,12 @@ class Running {
     }
   }
 
+  /** Waits until a monitor has begun to watch, and forgets what it has told until then. */
+  async watches(): Promise<void> {
+    await untilWatching(() => this.#printed);
+    this.#printed = '';
+  }
+
   /** Waits until all is printed that the README has, and of a command that ends for its end. */
   async finish(): Promise<void> {
     const { command, output } = this.#step;
@@ -101,8 +108,7 @@ test("the README's tour", async () => {
     const running = new Running(step);
     if (/ monitor\b/.test(step.command)) {
       watching.push(running);
-      await until('the monitor listens', () => / 15 +\d+ +00000001 /.test(readFileSync('/proc/net/netlink', 'utf8')));
-      await new Promise((resolve) => setTimeout(resolve, 1000)); // Until its first look at the bus, of which nothing tells.
+      await running.watches();
     } else {
       await running.finish();
     }
