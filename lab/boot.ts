@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 import { checkoutRoot } from './cache.js';
 import type { GuestUser } from './guest-user.js';
 import { LabError, requireCommand } from './host.js';
+import { takeProcessor } from './processor.js';
 import { makeRunFolder } from './run-folder.js';
 
 /** All that a boot needs of the machine; see `findLab`. */
@@ -64,6 +65,7 @@ export async function boot(lab: Lab, session: Session, sinks: Sinks = {}): Promi
   const memoryMiB = session.memoryMiB ?? DEFAULT_MEMORY_MIB;
   const folder = makeRunFolder(memoryMiB, lab.user.id);
   const shared = new SharedFiles(folder, lab.user.id);
+  const processor = takeProcessor();
   try {
     shared.write('session', sessionScript(lab, session));
     shared.write(
@@ -80,7 +82,7 @@ export async function boot(lab: Lab, session: Session, sinks: Sinks = {}): Promi
     let status = '';
     shared.follow('status', (bytes) => (status += Buffer.from(bytes).toString('latin1')));
 
-    const guest = startGuest(lab, folder, memoryMiB, session.input === 'terminal');
+    const guest = startGuest(lab, folder, memoryMiB, processor.number, session.input === 'terminal');
     const poll = setInterval(() => {
       shared.poll();
     }, POLL_MS);
@@ -92,6 +94,7 @@ export async function boot(lab: Lab, session: Session, sinks: Sinks = {}): Promi
     if (/^\d+\n$/.test(status)) return { kind: 'exited', status: Number(status) };
     return timedOut ? { kind: 'timed out', afterMs: session.timeLimitMs ?? 0, console } : { kind: 'died', console };
   } finally {
+    processor.release();
     shared.close();
     rmSync(folder, { recursive: true, force: true });
   }
@@ -145,7 +148,7 @@ interface Guest {
   ended(timeLimitMs: number | undefined): Promise<boolean>;
 }
 
-function startGuest(lab: Lab, folder: string, memoryMiB: number, terminal: boolean): Guest {
+function startGuest(lab: Lab, folder: string, memoryMiB: number, processor: number, terminal: boolean): Guest {
   const kernel = [
     lab.kernel,
     ...['rootfstype=hostfs', 'rootflags=/', 'ro', `mem=${memoryMiB}M`, 'seccomp=auto', `uml_dir=${folder}/uml`],
@@ -155,7 +158,9 @@ function startGuest(lab: Lab, folder: string, memoryMiB: number, terminal: boole
   ];
   const setpriv = requireCommand('setpriv', 'util-linux');
   const prlimit = requireCommand('prlimit', 'util-linux');
-  const guest = [setpriv, ...lab.user.setpriv, '--pdeathsig', 'KILL', prlimit, '--core=0', ...kernel];
+  const taskset = requireCommand('taskset', 'util-linux');
+  const limits = [prlimit, '--core=0', taskset, '-c', String(processor)];
+  const guest = [setpriv, ...lab.user.setpriv, '--pdeathsig', 'KILL', ...limits, ...kernel];
   // On a terminal the kernel must lead the foreground process group: only so does it hear of a new window size.
   const started = terminal ? [setpriv, '--pdeathsig', 'KILL', 'sh', '-mc', '"$@"', 'sh', ...guest] : guest;
   const keeper = join(checkoutRoot, 'lab/keep.sh');
