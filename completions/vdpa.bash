@@ -14,13 +14,28 @@ _vdpa() {
     rest=${rest#"$word"}
   done
 
-  # And it replaces only what stands behind the last of them.
-  local current=${words[-1]} kept=
-  if [[ $current == *:* && $COMP_WORDBREAKS == *:* ]]; then kept=${current%"${current##*:}"}; fi
+  # And it replaces only the last piece: nothing yet, where that is what it took the word apart at.
+  local piece=${COMP_WORDS[COMP_CWORD]} kept=
+  if [[ $piece == [:=] ]]; then piece=; fi
+  kept=${words[-1]%"${piece//[\\\'\"]/}"}
 
   COMPREPLY=()
   while IFS=$'\t' read -r word _; do
-    printf -v word %q "${word#"$kept"}"
+    word=${word#"$kept"}
+    # As it has to stand on the line: behind the quote that was typed, or with backslashes.
+    case $piece in
+      \'*\'* | \"*\"*) printf -v word %q "$word" ;;
+      \'*) word=${word//\'/\'\\\'\'} ;;
+      \"*)
+        word=${word//\\/\\\\}
+        word=${word//\"/\\\"}
+        word=${word//\$/\\\$}
+        word=${word//\`/\\\`}
+        ;;
+      # The shell knows what a "~" means that begins a word.
+      \~*) printf -v word '~%q' "${word#\~}" ;;
+      *) printf -v word %q "$word" ;;
+    esac
     COMPREPLY+=("$word")
   done < <("$1" __complete "${words[@]:1}" 2>/dev/null)
   # A folder is not the end of a word.

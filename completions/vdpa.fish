@@ -1,7 +1,7 @@
 # fish completion of vdpa: the program itself says what a word can be.
 
 function __vdpa_candidates
-    set -l words (commandline -opc) (commandline -ct)
+    set -l words (commandline -opc) (commandline -ct | string trim --left --chars '\'"' | string unescape)
     $words[1] __complete $words[2..-1] 2>/dev/null
 end
 

@@ -2,14 +2,15 @@
  * Completions. The shells' scripts in completions/ ask the program itself, so that commands, keywords and the names on
  * the machine are told in one place only.
  */
-import { readdirSync } from 'node:fs';
+import { readdirSync, statSync, type Dirent } from 'node:fs';
+import { join } from 'node:path';
 import { formatHandle } from '../vdpa/model.js';
 import type { CommandClass } from './command.js';
 import { findChild } from './dispatch.js';
 import { findKeyword, type WordKind } from './grammar.js';
 import type { Io } from './io.js';
-import { parseOptions } from './options.js';
-import { optionTable } from './option-table.js';
+import { colorWords, parseOptions, readOption, type FoundOption } from './options.js';
+import { optionTable, type OptionName } from './option-table.js';
 import { Session } from './session.js';
 import { tree, type Branch } from './tree.js';
 
@@ -37,11 +38,16 @@ export async function complete(words: readonly string[], io: Io): Promise<number
 
 async function candidatesAfter(before: readonly string[], current: string, io: Io): Promise<readonly Candidate[]> {
   const value = optionValue(before, io);
-  if (value === 'batch') return filesAt(current);
+  if (value === 'batch') return filesAt(current, io);
   const line = parseOptions(value === 'output' ? before.slice(0, -1) : before, io.env);
   if (line.kind !== 'command') return [];
   if (value === 'output') return outputsOf(line.words);
   if (current.startsWith('-') && !before.includes('--')) {
+    const joined = joinedValue(current);
+    if (joined) {
+      const values = await valuesOf(joined.name, joined.value, line.words, io);
+      return values.map(({ word, meaning }) => ({ word: joined.lead + word, meaning }));
+    }
     return optionTable.map(({ name, summary }) => ({ word: `--${name}`, meaning: summary }));
   }
   let branch: Branch = tree;
@@ -61,6 +67,34 @@ async function candidatesAfter(before: readonly string[], current: string, io: I
     branch = child;
   }
   return childrenOf(branch);
+}
+
+/** The option whose value has been begun in the same word: `--batch=st`, `-bst`. `lead` is what stands before the value. */
+function joinedValue(current: string): { lead: string; name: OptionName; value: string } | undefined {
+  let last: FoundOption | undefined;
+  try {
+    for (last of readOption(current, []));
+  } catch {
+    return undefined;
+  }
+  if (last?.value === undefined) return undefined;
+  const { name, value } = last;
+  return { lead: current.slice(0, current.length - value.length), name, value };
+}
+
+/** What the value of an option can be. @param words the words of the line */
+async function valuesOf(name: OptionName, value: string, words: readonly string[], io: Io): Promise<Candidate[]> {
+  switch (name) {
+    case 'batch':
+      // The shell puts a home folder in the place of "~" only where a word begins with it.
+      return value.startsWith('~') ? [] : filesAt(value, io);
+    case 'output':
+      return outputsOf(words);
+    case 'color':
+      return colorWords.map((word) => ({ word }));
+    default:
+      return [];
+  }
 }
 
 /** The option that the next word is the value of, where it has one that can be completed. */
@@ -125,16 +159,32 @@ async function wordsOf(kind: WordKind, session: Session, current: string): Promi
     case 'management device':
       return (await (await session.client()).managementDevices()).map((device) => ({ word: formatHandle(device) }));
     case 'file':
-      return filesAt(current);
+      return filesAt(current, session.io);
     default:
       return kind.map((word) => ({ word }));
   }
 }
 
-/** What lies in the folder that a path has come to. A folder ends with a slash, so that typing can go on in it. */
-function filesAt(path: string): Candidate[] {
+/**
+ * What lies in the folder that a path has come to. A folder ends with a slash, so that typing can go on in it. `~/` is what
+ * it is to the shell, which puts the home folder there once the line is done.
+ */
+function filesAt(path: string, { env }: Io): Candidate[] {
   const folder = path.slice(0, path.lastIndexOf('/') + 1);
-  const entries = readdirSync(folder === '' ? '.' : folder, { withFileTypes: true });
-  const names = entries.map((entry) => `${entry.name}${entry.isDirectory() ? '/' : ''}`);
+  const place = folder.startsWith('~/') ? join(env['HOME'] ?? '', folder.slice(1)) : folder;
+  const names = readdirSync(place === '' ? '.' : place, { withFileTypes: true }).map((entry) =>
+    isFolder(entry) ? `${entry.name}/` : entry.name,
+  );
   return names.sort().map((name) => ({ word: folder + name }));
+}
+
+/** Whether an entry is a folder, or a link to one. */
+function isFolder(entry: Dirent): boolean {
+  if (!entry.isSymbolicLink()) return entry.isDirectory();
+  try {
+    return statSync(join(entry.parentPath, entry.name)).isDirectory();
+  } catch {
+    // It leads nowhere, or where this user may not look.
+    return false;
+  }
 }

@@ -35,10 +35,14 @@ export type ParsedLine =
   | { readonly kind: 'version' }
   | { readonly kind: 'help' };
 
-interface FoundOption {
+/** An option on the line. */
+export interface FoundOption {
   readonly name: OptionName;
   readonly value?: string | undefined;
 }
+
+/** What -c can say. */
+export const colorWords = ['always', 'auto', 'never'] as const;
 
 /**
  * Takes the options out of a line, in order, wherever they stand; what follows `--` is not looked at.
@@ -122,8 +126,11 @@ export function isOption(word: string): boolean {
   return word.startsWith('-') && word !== '-';
 }
 
-/** The options that one argument names; a required value may be the first of those that are `left`, and is taken. */
-function* readOption(argument: string, left: string[]): Generator<FoundOption> {
+/**
+ * The options that one argument names; a required value may be the first of those that are `left`, and is taken.
+ * @throws UsageError for an option that there is not, or one without its value
+ */
+export function* readOption(argument: string, left: string[]): Generator<FoundOption> {
   if (argument.startsWith('--')) {
     yield findLong(argument.slice(2), argument, left);
     return;

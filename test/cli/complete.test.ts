@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -57,6 +57,11 @@ for (const [line, ...expected] of [
   ['tree -o ', 'json', 'mermaid', 'dot'],
   ['dev stats show -o o', 'openmetrics'],
   ['-jo '],
+  ['tree --output=', '--output=json', '--output=mermaid', '--output=dot'],
+  ['tree -om', '-omermaid'],
+  ['dev show --color=a', '--color=always', '--color=auto'],
+  ['--sim='],
+  ['--junk='],
 ] as const) {
   test(`completions of "vdpa ${line}"`, async () => {
     assert.deepEqual(await candidates(line), expected);
@@ -81,8 +86,30 @@ test('files and folders are completed', async () => {
     assert.deepEqual(await candidates(`apply ${folder}/machine.json prune f`), ['force']);
     assert.deepEqual(await candidates(`restore ${folder}/machine.json `), []);
     assert.deepEqual(await candidates(`-b ${folder}/machine.json `), []);
+    for (const option of ['--batch=', '--ba=', '-batch=', '-b', '-fb']) {
+      const words = [`${option}${folder}/machine.json`, `${option}${folder}/more/`];
+      assert.deepEqual(await candidates(`${option}${folder}/m`), words);
+    }
+    symlinkSync(join(folder, 'more'), join(folder, 'link'));
+    symlinkSync('nowhere', join(folder, 'lost'));
+    assert.deepEqual(await candidates(`apply ${folder}/l`), [`${folder}/link/`, `${folder}/lost`]);
   } finally {
     rmSync(folder, { recursive: true });
+  }
+});
+
+test('"~/" is the home folder, where the shell takes it for that', async () => {
+  const home = mkdtempSync(join(tmpdir(), 'vdpa-home-'));
+  try {
+    writeFileSync(join(home, 'state.json'), '');
+    const complete = async (...words: string[]): Promise<string> =>
+      (await machine.vdpa(['__complete', ...words], { env: { HOME: home } })).stdout;
+    assert.equal(await complete('apply', '~/s'), '~/state.json\t\n');
+    assert.equal(await complete('-b', '~/'), '~/state.json\t\n');
+    assert.equal(await complete('--batch=~/'), '');
+    assert.equal(await complete('apply', '~nobody/'), '');
+  } finally {
+    rmSync(home, { recursive: true });
   }
 });
 

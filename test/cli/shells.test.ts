@@ -18,7 +18,11 @@ writeFileSync(
   join(folder, 'vdpa'),
   `#!/bin/sh
 printf '%s|' "$@" >${folder}/asked
-case $3 in
+for word; do :; done
+case $word in
+  --batch=*) printf '%s\\t\\n' '--batch=/h/a b.json' ;;
+  '~/'*) printf '%s\\t\\n' '~/a b.json' '~/more/' ;;
+  q*) printf '%s\\t\\n' 'q"u$o t\\e'"'s" ;;
   s*) printf 'show\\tshow them\\nset\\t\\n' ;;
   /f*) printf '/f/a b.json\\t\\n/f/more/\\t\\n' ;;
   /g*) printf '/g/only/\\t\\n' ;;
@@ -78,7 +82,26 @@ test(
 
 test('bash quotes candidates and never runs what is typed', needs('bash'), () => {
   const { asked, lines } = inBash('vdpa dev "$(touch x)" \'a', ['vdpa', 'dev', '"$(touch x)"', "'a"]);
-  assert.deepEqual({ asked, lines }, { asked: '__complete|dev|$(touch x)|a|', lines: ['a\\ b'] });
+  assert.deepEqual({ asked, lines }, { asked: '__complete|dev|$(touch x)|a|', lines: ['a b'] });
+});
+
+test('bash writes a candidate so that the shell reads it as it is', needs('bash'), () => {
+  const name = `q"u$o t\\e's`;
+  for (const open of ['q', '"q', "'q"]) {
+    const { lines } = inBash(`vdpa apply ${open}`, ['vdpa', 'apply', open]);
+    // Readline leaves the quote that was typed, and writes the second one.
+    const quote = open.slice(0, -1);
+    assert.equal(inShell('bash', ['--norc', '-c'], `printf %s\\\\n ${quote}${lines[0] ?? ''}${quote}`).lines[0], name);
+  }
+});
+
+test('bash completes behind "=", and leaves a "~" to be the home folder', needs('bash'), () => {
+  assert.deepEqual(inBash('vdpa --batch=/h', ['vdpa', '--batch', '=', '/h']), {
+    asked: '__complete|--batch=/h|',
+    lines: ['/h/a\\ b.json'],
+  });
+  assert.deepEqual(inBash('vdpa --batch=', ['vdpa', '--batch', '=']).lines, ['/h/a\\ b.json']);
+  assert.deepEqual(inBash('vdpa apply ~/', ['vdpa', 'apply', '~/']).lines, ['~/a\\ b.json', '~/more/']);
 });
 
 test('bash completes files, and goes on in a folder', needs('bash'), () => {
@@ -93,6 +116,10 @@ test('fish completes words', needs('fish'), () => {
   assert.deepEqual(complete('vdpa dev s'), { asked: '__complete|dev|s|', lines: ['set', 'show\tshow them'] });
   assert.deepEqual(complete('vdpa dev '), { asked: '__complete|dev||', lines: ['a b\twith "quotes"'] });
   assert.deepEqual(complete('vdpa restore /f').lines, ['/f/a b.json', '/f/more/']);
+  assert.deepEqual(complete('vdpa restore "/f').lines, ['/f/a b.json', '/f/more/']);
+  assert.deepEqual(complete('vdpa restore /f/a\\\\ ').asked, '__complete|restore|/f/a |');
+  assert.deepEqual(complete('vdpa --batch=/h').lines, ['--batch=/h/a b.json']);
+  assert.deepEqual(complete('vdpa apply ~/').lines, ['~/a b.json', '~/more/']);
   assert.deepEqual(complete('vdpa -b /g'), { asked: '__complete|-b|/g|', lines: ['/g/only/'] });
   assert.deepEqual(complete('vdpa mgmtdev pci/0000:').lines, ['pci/0000:03:00.2', 'pci/0000:03:00.3\ton a bus']);
 });
@@ -104,7 +131,7 @@ test('zsh completes words', needs('zsh'), () => {
     inShell(
       'zsh',
       ['-f', '-c'],
-      `words=(${words.map((word) => `'${word}'`).join(' ')}); CURRENT=$#words
+      `words=(${words.map((word) => `'${word}'`).join(' ')}); CURRENT=$#words PREFIX=$words[-1]
       _describe() { print -rl -- "$@[3]" "\${(@P)4}" $@[5,-1] }
       . '${script}'`,
     );
@@ -114,6 +141,9 @@ test('zsh completes words', needs('zsh'), () => {
   });
   assert.deepEqual(complete('vdpa', 'dev', '').asked, '__complete|dev||');
   assert.deepEqual(complete('vdpa', 'apply', '/f').lines, ['vdpa', '/f/a b.json:', 'vdpa', '/f/more/', '-S']);
+  assert.deepEqual(complete('vdpa', '--batch=/h').lines, ['vdpa', '--batch=/h/a b.json:']);
+  // "~/" is no longer what is to be completed.
+  assert.deepEqual(complete('vdpa', 'apply', '~/').lines, ['vdpa', 'a b.json:', 'vdpa', 'more/', '-S']);
   assert.deepEqual(complete('vdpa', 'mgmtdev', 'pci/0').lines.slice(1), [
     'pci/0000\\:03\\:00.2:',
     'pci/0000\\:03\\:00.3:on a bus',
