@@ -1,4 +1,5 @@
 /** Many command lines in one go, as `ip -batch` runs them: one process, one socket. */
+import { availableParallelism } from 'node:os';
 import { batchLines, splitWords } from './batch-lines.js';
 import { Connection } from './connection.js';
 import { dispatch } from './dispatch.js';
@@ -19,9 +20,18 @@ type Batch = Extract<ParsedLine, { kind: 'batch' }>;
  * @returns the exit status: 0; 1 where a line failed, or the file; 141 where the reader of the output has gone
  */
 export async function runBatch(batch: Batch, io: Io): Promise<number> {
+  if (availableParallelism() === 1) forgoOptimization();
   const connection = new Connection(io, batch.options);
   const status = await attempt(io, () => runLines(batch, io, connection));
   return Math.max(status, await close(connection, io));
+}
+
+/**
+ * Tells V8 not to compile with its optimizing compiler, which works beside the program: where there is no processor for that,
+ * thousands of lines are done before it has paid. Loading node:v8 takes more than 1 ms, too much for a single command.
+ */
+function forgoOptimization(): void {
+  process.getBuiltinModule('node:v8').setFlagsFromString('--no-opt');
 }
 
 async function runLines(batch: Batch, io: Io, connection: Connection): Promise<number> {
