@@ -1,4 +1,4 @@
-import { align, littleEndian, viewOf } from './bytes.js';
+import { align, readInt32, readUint32 } from './bytes.js';
 import { AttributeList } from './attribute.js';
 import {
   NLMSGERR_ATTR_MISS_NEST,
@@ -34,9 +34,8 @@ export function decodeError(message: NetlinkMessage): Acknowledgement {
   if (payload.length < length) {
     throw new NetlinkProtocolError(`netlink error message has ${payload.length} bytes, less than its ${length}`);
   }
-  const view = viewOf(payload);
   if ((flags & NLM_F_CAPPED) === 0) {
-    const requestLength = view.getUint32(errorNumberLength, littleEndian);
+    const requestLength = readUint32(payload, errorNumberLength);
     if (requestLength < messageHeaderLength || requestLength > payload.length - errorNumberLength) {
       throw new NetlinkProtocolError(
         `netlink error message of ${payload.length} bytes says it quotes a request of ${requestLength} bytes`,
@@ -45,7 +44,7 @@ export function decodeError(message: NetlinkMessage): Acknowledgement {
     length = errorNumberLength + align(requestLength);
   }
   // The kernel writes a negative number, as it does inside; some old families wrote a positive one.
-  const errno = Math.abs(view.getInt32(0, littleEndian));
+  const errno = Math.abs(readInt32(payload, 0));
   return { errno, extended: decodeExtendedAck(payload.subarray(length), flags) };
 }
 
@@ -60,7 +59,7 @@ export function decodeDone(message: NetlinkMessage): Acknowledgement {
     throw new NetlinkProtocolError(`netlink done message has ${payload.length} bytes, too few for an error number`);
   }
   // A positive number here is no error: it is what the family's dump function counted.
-  const errno = Math.max(0, -viewOf(payload).getInt32(0, littleEndian));
+  const errno = Math.max(0, -readInt32(payload, 0));
   return { errno, extended: decodeExtendedAck(payload.subarray(errorNumberLength), flags) };
 }
 

@@ -1,4 +1,4 @@
-import { align, littleEndian, readUint16, readUint32, readUint64, viewOf } from './bytes.js';
+import { align, allocate, readUint16, readUint32, readUint64, writeUint16, writeUint32, writeUint64 } from './bytes.js';
 import { NLA_F_NESTED, NLA_F_NET_BYTEORDER, NLA_TYPE_MASK } from './constants.js';
 import { NetlinkProtocolError } from './error.js';
 import { decodeTextToNul, encodeText } from './text.js';
@@ -226,36 +226,36 @@ function attributeAt(buffer: Uint8Array, at: number): Attribute {
 
 /** Writes attributes one after another, each padded to 4 bytes. Numbers out of their width's range throw RangeError. */
 export class AttributeWriter {
-  #bytes = new Uint8Array(256);
-  #view = viewOf(this.#bytes);
-  #length = 0;
+  // TypeScript's privacy: a writer is made for every request, and making #private members takes longer.
+  private buffer = allocate(256);
+  private length = 0;
 
   u8(type: number, value: number): this {
     checkRange(type, value, 8);
-    const at = this.#start(type, 1);
-    this.#view.setUint8(at, value);
+    const at = this.begin(type, 1);
+    this.buffer[at] = value;
     return this;
   }
 
   u16(type: number, value: number): this {
     checkRange(type, value, 16);
-    const at = this.#start(type, 2);
-    this.#view.setUint16(at, value, littleEndian);
+    const at = this.begin(type, 2);
+    writeUint16(this.buffer, at, value);
     return this;
   }
 
   u32(type: number, value: number): this {
     checkRange(type, value, 32);
-    const at = this.#start(type, 4);
-    this.#view.setUint32(at, value, littleEndian);
+    const at = this.begin(type, 4);
+    writeUint32(this.buffer, at, value);
     return this;
   }
 
   u64(type: number, value: bigint): this {
     if (value < 0n || value > 0xffff_ffff_ffff_ffffn)
       throw new RangeError(`attribute ${type}: ${value} does not fit 64 bits`);
-    const at = this.#start(type, 8);
-    this.#view.setBigUint64(at, value, littleEndian);
+    const at = this.begin(type, 8);
+    writeUint64(this.buffer, at, value);
     return this;
   }
 
@@ -266,20 +266,20 @@ export class AttributeWriter {
   string(type: number, text: string, { nul = true }: { nul?: boolean } = {}): this {
     if (text.includes('\0')) throw new RangeError(`attribute ${type}: text holds a NUL character`);
     const bytes = encodeText(text);
-    const at = this.#start(type, bytes.length + (nul ? 1 : 0));
-    this.#bytes.set(bytes, at);
+    const at = this.begin(type, bytes.length + (nul ? 1 : 0));
+    this.buffer.set(bytes, at);
     return this;
   }
 
   bytes(type: number, payload: Uint8Array): this {
-    const at = this.#start(type, payload.length);
-    this.#bytes.set(payload, at);
+    const at = this.begin(type, payload.length);
+    this.buffer.set(payload, at);
     return this;
   }
 
   /** An attribute without payload (NLA_FLAG): its being there is its value. */
   flag(type: number): this {
-    this.#start(type, 0);
+    this.begin(type, 0);
     return this;
   }
 
@@ -293,27 +293,26 @@ export class AttributeWriter {
   /** What was written so far. The writer may go on. */
   finish(): Uint8Array {
     // What is written later lies behind it.
-    return this.#bytes.subarray(0, this.#length);
+    return this.buffer.subarray(0, this.length);
   }
 
   /** Writes a header, makes room for the payload, and says where it starts. */
-  #start(type: number, payloadLength: number): number {
+  private begin(type: number, payloadLength: number): number {
     if (!Number.isInteger(type) || type < 0 || type > 0xffff) throw new RangeError(`${type} is no attribute type`);
     if (payloadLength > maxPayloadLength) {
       throw new RangeError(
         `attribute ${type & NLA_TYPE_MASK}: ${payloadLength} bytes are more than an attribute can hold`,
       );
     }
-    const start = this.#length;
-    this.#length += headerLength + align(payloadLength);
-    if (this.#length > this.#bytes.length) {
-      const grown = new Uint8Array(Math.max(this.#length, 2 * this.#bytes.length));
-      grown.set(this.#bytes);
-      this.#bytes = grown;
-      this.#view = viewOf(grown);
+    const start = this.length;
+    this.length += headerLength + align(payloadLength);
+    if (this.length > this.buffer.length) {
+      const grown = new Uint8Array(Math.max(this.length, 2 * this.buffer.length));
+      grown.set(this.buffer);
+      this.buffer = grown;
     }
-    this.#view.setUint16(start, headerLength + payloadLength, littleEndian);
-    this.#view.setUint16(start + 2, type, littleEndian);
+    writeUint16(this.buffer, start, headerLength + payloadLength);
+    writeUint16(this.buffer, start + 2, type);
     return start + headerLength;
   }
 }

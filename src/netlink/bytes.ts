@@ -28,7 +28,48 @@ export function readUint32(bytes: Uint8Array, at: number): number {
   return (readUint16(bytes, at + 2 * low) | (readUint16(bytes, at + 2 * high) << 16)) >>> 0;
 }
 
+/** The 32 bits at `at`, which is inside `bytes`, as a signed number. */
+export function readInt32(bytes: Uint8Array, at: number): number {
+  return readUint32(bytes, at) | 0;
+}
+
 /** The 64 bits at `at`, which is inside `bytes`. */
 export function readUint64(bytes: Uint8Array, at: number): bigint {
   return BigInt(readUint32(bytes, at + 4 * low)) | (BigInt(readUint32(bytes, at + 4 * high)) << 32n);
+}
+
+/** Writes 16 bits at `at`, which is inside `bytes`; higher ones are left out. */
+export function writeUint16(bytes: Uint8Array, at: number, value: number): void {
+  bytes[at + low] = value;
+  bytes[at + high] = value >>> 8;
+}
+
+/** Writes 32 bits at `at`, which is inside `bytes`; higher ones are left out. */
+export function writeUint32(bytes: Uint8Array, at: number, value: number): void {
+  writeUint16(bytes, at + 2 * low, value);
+  writeUint16(bytes, at + 2 * high, value >>> 16);
+}
+
+/** Writes 64 bits at `at`, which is inside `bytes`; higher ones are left out. */
+export function writeUint64(bytes: Uint8Array, at: number, value: bigint): void {
+  writeUint32(bytes, at + 4 * low, Number(value & 0xffff_ffffn));
+  writeUint32(bytes, at + 4 * high, Number((value >> 32n) & 0xffff_ffffn));
+}
+
+/** Small pieces are cut from one large one: memory of its own outside V8's heap costs each more than what is done with it. */
+const slabLength = 32 * 1024;
+const longestPiece = 1024;
+let slab = new Uint8Array(0);
+let slabUsed = 0;
+
+/** So many bytes, all zero. */
+export function allocate(length: number): Uint8Array {
+  if (length > longestPiece) return new Uint8Array(length);
+  if (slabUsed + length > slab.length) {
+    slab = new Uint8Array(slabLength);
+    slabUsed = 0;
+  }
+  const start = slabUsed;
+  slabUsed = start + align(length);
+  return slab.subarray(start, start + length);
 }

@@ -1,6 +1,6 @@
 import { Errno } from '../sys/errno.js';
 import { AttributeList, AttributeWriter } from './attribute.js';
-import { align } from './bytes.js';
+import { align, allocate } from './bytes.js';
 import { NETLINK_GENERIC, NLM_F_DUMP } from './constants.js';
 import { GenlFamilyNotFoundError, NetlinkError, NetlinkProtocolError } from './error.js';
 import {
@@ -38,12 +38,12 @@ export interface GenlRequest {
 
 /** Encodes a generic netlink message, to be the payload of a netlink message. The family's own header is left zero. */
 export function encodeGenl(family: GenlFamily, request: GenlRequest): Uint8Array {
-  const attributes = request.attributes ?? new Uint8Array(0);
+  const { attributes } = request;
   const start = genlHeaderLength + align(family.headerSize);
-  const bytes = new Uint8Array(start + attributes.length);
+  const bytes = allocate(start + (attributes?.length ?? 0));
   bytes[0] = request.command;
   bytes[1] = family.version;
-  bytes.set(attributes, start);
+  if (attributes !== undefined) bytes.set(attributes, start);
   return bytes;
 }
 

@@ -1,4 +1,4 @@
-import { align, littleEndian, viewOf } from './bytes.js';
+import { align, allocate, littleEndian, viewOf, writeUint16, writeUint32 } from './bytes.js';
 import { NetlinkProtocolError } from './error.js';
 
 /** Length of `struct nlmsghdr`, in bytes. */
@@ -21,13 +21,12 @@ export interface NetlinkMessage {
 /** Encodes a message, padded to 4 bytes; the length in the header does not count the padding. */
 export function encodeMessage(message: NetlinkMessage): Uint8Array {
   const length = messageHeaderLength + message.payload.length;
-  const bytes = new Uint8Array(align(length));
-  const view = viewOf(bytes);
-  view.setUint32(0, length, littleEndian);
-  view.setUint16(4, message.type, littleEndian);
-  view.setUint16(6, message.flags, littleEndian);
-  view.setUint32(8, message.seq, littleEndian);
-  view.setUint32(12, message.port, littleEndian);
+  const bytes = allocate(align(length));
+  writeUint32(bytes, 0, length);
+  writeUint16(bytes, 4, message.type);
+  writeUint16(bytes, 6, message.flags);
+  writeUint32(bytes, 8, message.seq);
+  writeUint32(bytes, 12, message.port);
   bytes.set(message.payload, messageHeaderLength);
   return bytes;
 }
