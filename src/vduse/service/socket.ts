@@ -64,7 +64,7 @@ export async function listen(
  * @throws VduseError where it does not answer in time, or with an error
  */
 export async function ask(
-  folder: RuntimeFolder,
+  folder: Pick<RuntimeFolder, 'name' | 'socketPath'>,
   request: ServerRequest,
   patienceMs = PATIENCE_MS,
 ): Promise<ServerAnswer | undefined> {
@@ -76,7 +76,8 @@ export async function ask(
     });
   } catch (error) {
     const { code = '' } = error as NodeJS.ErrnoException;
-    if (code === 'ENOENT' || code === 'ECONNREFUSED') return undefined;
+    // The last one means that it has died with the connection not yet accepted.
+    if (code === 'ENOENT' || code === 'ECONNREFUSED' || code === 'ECONNRESET') return undefined;
     throw error;
   }
   try {
