@@ -70,7 +70,7 @@ export class DataThread {
   #queues: DeviceQueue[] = [];
   #seenCommands = 0;
   #seenRevocations = 0;
-  /** Whether the last round has done something. */
+  /** Whether something was done since it was last looked for more. */
   #worked = false;
   #running = true;
 
@@ -128,7 +128,6 @@ export class DataThread {
   /** Serves each queue once, kicks being of no use meanwhile. @returns true where there may be more to do */
   #round(): boolean {
     let more = false;
-    this.#worked = false;
     for (const queue of this.#queues) {
       if (queue.broken) continue;
       try {
@@ -154,6 +153,7 @@ export class DataThread {
   /** Looks for more, where something was done and it has been worth it lately. @returns true where there is more */
   #look(): boolean {
     if (!this.#worked) return false;
+    this.#worked = false;
     const looks = this.#polling.looks();
     for (let look = 1; look <= looks; look++) {
       yieldProcessor();
