@@ -117,6 +117,30 @@ export class DescriptorChain {
     return done;
   }
 
+  /** The byte `position` of the readable part; 0 beyond its end. */
+  readByte(position: number): number {
+    let skip = position;
+    for (let index = 0; index < this.readableCount; index++) {
+      const length = this.length(index);
+      if (skip < length) return this.region(index).u8[this.offset(index) + skip] ?? 0;
+      skip -= length;
+    }
+    return 0;
+  }
+
+  /** Writes the byte `position` of the writable part; nothing beyond its end. */
+  writeByte(position: number, byte: number): void {
+    let skip = position;
+    for (let index = this.readableCount; index < this.count; index++) {
+      const length = this.length(index);
+      if (skip < length) {
+        this.region(index).u8[this.offset(index) + skip] = byte;
+        return;
+      }
+      skip -= length;
+    }
+  }
+
   /** Writes the last byte of the writable part, where {@link endWritable} says that it is there. */
   writeLastByte(byte: number): void {
     if (!this.endWritable) return;

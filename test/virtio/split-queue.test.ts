@@ -58,9 +58,12 @@ describe('split virtqueue', () => {
     const read = new Uint8Array(8);
     assert.equal(chain.read(read), 4);
     assert.deepEqual([...read], [1, 2, 3, 4, 0, 0, 0, 0]);
+    assert.deepEqual([chain.readByte(0), chain.readByte(3), chain.readByte(4)], [1, 4, 0]);
     assert.equal(chain.write(Uint8Array.of(9, 8, 7), 6), 3);
     assert.deepEqual([...data.u8.subarray(0x26, 0x29)], [9, 8, 0]);
     assert.equal(data.u8[0x40], 7);
+    for (const position of [7, 8, 9]) chain.writeByte(position, position);
+    assert.deepEqual([...data.u8.subarray(0x26, 0x29), data.u8[0x40], data.u8[0x41]], [9, 7, 0, 8, 0]);
     chain.writeLastByte(5);
     assert.equal(data.u8[0x40], 5);
     queue.complete(chain.head, 9);

@@ -1,4 +1,4 @@
-import { copyMemory, NativeBuffer } from '../../sys/memory.js';
+import { copyMemory } from '../../sys/memory.js';
 import { IoVector } from '../../sys/io-vector.js';
 import { DescriptorChain } from '../../virtio/descriptor-chain.js';
 import * as net from '../../virtio/net.js';
@@ -8,7 +8,7 @@ import type { DeviceQueue } from '../device-queue.js';
 import type { NetBackend } from '../net-plane.js';
 
 /** Packets before the driver is told of them, and before other queues get their turn. */
-const BATCH = 64;
+const BATCH = 256;
 
 /**
  * A network of the device alone: a packet to its own address, or to many, comes back on the same pair of queues. The
@@ -20,17 +20,13 @@ export class LoopbackBackend implements NetBackend {
   readonly #received: DescriptorChain;
   readonly #from: IoVector;
   readonly #to: IoVector;
-  readonly #destination = new Uint8Array(net.ETH_ALEN);
-  /** What a received packet's header says: it takes one buffer, and has no more to it. */
-  readonly #header = new NativeBuffer(net.HEADER_SIZE);
 
   constructor(mac: Uint8Array, context: Pick<DataPlaneContext, 'queueSize'>) {
     this.#mac = mac;
     this.#sent = new DescriptorChain(context.queueSize * 2);
     this.#received = new DescriptorChain(context.queueSize * 2);
-    this.#from = new IoVector(this.#sent.capacity + 1);
+    this.#from = new IoVector(this.#sent.capacity);
     this.#to = new IoVector(this.#received.capacity);
-    this.#header.u8[net.HEADER_BUFFERS] = 1;
   }
 
   start(): void {
@@ -73,8 +69,7 @@ export class LoopbackBackend implements NetBackend {
       return;
     }
     sending.count(BYTES_OUT, length - net.HEADER_SIZE);
-    sent.read(this.#destination, net.HEADER_SIZE);
-    if (!this.#isOurs()) return;
+    if (!this.#isOurs(sent)) return;
     if (!receiving.ring.take(this.#received)) return;
     const received = this.#received;
     const fits = received.fault === undefined && received.writableBytes >= length;
@@ -89,19 +84,23 @@ export class LoopbackBackend implements NetBackend {
   }
 
   /** Whether the packet is for this device: to its address, or to a group. */
-  #isOurs(): boolean {
-    if (((this.#destination[0] ?? 0) & 1) === 1) return true;
-    return this.#destination.every((byte, index) => byte === this.#mac[index]);
+  #isOurs(sent: DescriptorChain): boolean {
+    const first = sent.readByte(net.HEADER_SIZE);
+    if ((first & 1) === 1) return true;
+    if (first !== this.#mac[0]) return false;
+    for (let octet = 1; octet < net.ETH_ALEN; octet++) {
+      if (sent.readByte(net.HEADER_SIZE + octet) !== this.#mac[octet]) return false;
+    }
+    return true;
   }
 
-  /** Copies the packet that was sent to the buffer that was taken for it, with a header of its own. */
+  /** Copies the packet that was sent to the buffer that was taken for it, and puts a header of its own before it. */
   #copy(length: number): void {
     const from = this.#from;
     const to = this.#to;
     from.count = 0;
     to.count = 0;
-    from.push(this.#header.address, net.HEADER_SIZE);
-    this.#sent.gather(from, false, net.HEADER_SIZE, length - net.HEADER_SIZE);
+    this.#sent.gather(from, false, 0, length);
     this.#received.gather(to, true, 0, length);
     let source = 0;
     let sourceDone = 0;
@@ -116,11 +115,12 @@ export class LoopbackBackend implements NetBackend {
         sourceDone = 0;
       }
     }
+    // The packet takes one buffer, and its header says no more than that.
+    for (let at = 0; at < net.HEADER_SIZE; at++) this.#received.writeByte(at, at === net.HEADER_BUFFERS ? 1 : 0);
   }
 
   close(): void {
     this.#from.free();
     this.#to.free();
-    this.#header.free();
   }
 }
