@@ -1,5 +1,4 @@
 /** Measures VDUSE devices on the lab's kernel against other servers, and prints tables: npm run bench:vduse. */
-import { spawnSync } from 'node:child_process';
 import { cpus } from 'node:os';
 import { join } from 'node:path';
 import { boot } from '../../lab/boot.js';
@@ -24,10 +23,6 @@ const lab = await prepareLab(['vduse']);
 if ('missing' in lab) throw new Error(`There is no lab on this machine: ${lab.missing}`);
 
 const processors = cpus();
-// The lab has one processor, but each of its processes is one of this machine. Spread over several processors, a system
-// call takes 8 µs or 31, as they happen to lie.
-spawnSync('taskset', ['-cp', String(processors.length - 1), String(process.pid)], { stdio: 'ignore' });
-
 console.log(
   `vdpa in the lab (User-Mode Linux, one processor) on ${processors.length} cores ` +
     `(${processors[0]?.model ?? 'unknown'}), Node ${process.version}; ${plan.rounds} rounds of ${plan.seconds} s, medians`,
