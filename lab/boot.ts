@@ -27,6 +27,8 @@ export interface Session {
   /** 'terminal': the command runs on this process's terminal. Otherwise what it reads; nothing by default. */
   readonly input?: 'terminal' | Uint8Array;
   readonly memoryMiB?: number;
+  /** More words on the kernel's command line, such as `initcall_blacklist=vduse_init` for a kernel without VDUSE. */
+  readonly kernelParameters?: readonly string[];
   /** The guest is killed after so long; undefined for no limit. */
   readonly timeLimitMs?: number | undefined;
 }
@@ -82,7 +84,7 @@ export async function boot(lab: Lab, session: Session, sinks: Sinks = {}): Promi
     let status = '';
     shared.follow('status', (bytes) => (status += Buffer.from(bytes).toString('latin1')));
 
-    const guest = startGuest(lab, folder, memoryMiB, processor.number, session.input === 'terminal');
+    const guest = startGuest(lab, folder, memoryMiB, processor.number, session);
     const poll = setInterval(() => {
       shared.poll();
     }, POLL_MS);
@@ -148,11 +150,13 @@ interface Guest {
   ended(timeLimitMs: number | undefined): Promise<boolean>;
 }
 
-function startGuest(lab: Lab, folder: string, memoryMiB: number, processor: number, terminal: boolean): Guest {
+function startGuest(lab: Lab, folder: string, memoryMiB: number, processor: number, session: Session): Guest {
+  const terminal = session.input === 'terminal';
   const kernel = [
     lab.kernel,
     ...['rootfstype=hostfs', 'rootflags=/', 'ro', `mem=${memoryMiB}M`, 'seccomp=auto', `uml_dir=${folder}/uml`],
     ...['con0=fd:0,fd:1', 'con=null', 'quiet', 'oops=panic'],
+    ...(session.kernelParameters ?? []).map(quoteForKernel),
     ...[`init=${quoteForKernel(join(checkoutRoot, 'lab/init.sh'))}`],
     ...[`LAB_RUN=${quoteForKernel(folder)}`, `LAB_BUSYBOX=${quoteForKernel(lab.busybox)}`],
   ];
@@ -239,7 +243,7 @@ function hiddenFolders(lab: Lab, session: Session): string[] {
 const quote = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`;
 
 /** A value on the kernel's command line, which knows double quotes and no way to write one inside. */
-function quoteForKernel(path: string): string {
-  if (/["\n]/.test(path)) throw new LabError(`the lab cannot use a path with a double quote or a line break: ${path}`);
-  return path.includes(' ') ? `"${path}"` : path;
+function quoteForKernel(word: string): string {
+  if (/["\n]/.test(word)) throw new LabError(`a double quote or a line break cannot be told to a kernel: ${word}`);
+  return word.includes(' ') ? `"${word}"` : word;
 }

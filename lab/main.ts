@@ -17,6 +17,7 @@ There, vdpa is this checkout's, and vdpa-iproute2 is iproute2's.
 
   -i, --stdin        pass standard input on to the command (read to its end first)
   -m, --memory MIB   memory of the guest, 2048 MiB by default
+  -k, --kernel WORD  a word for the kernel's command line; may be given more than once
   -t, --timeout SEC  end the guest after so many seconds; 0 for no limit. 600 for a command, none for a shell
   -h, --help         print this
 
@@ -31,6 +32,7 @@ interface Line {
   command: string[];
   stdin: boolean;
   memoryMiB: number | undefined;
+  kernelParameters: string[];
   timeoutSeconds: number | undefined;
 }
 
@@ -53,12 +55,19 @@ export async function main(argv: readonly string[]): Promise<number> {
 }
 
 function parse(argv: readonly string[]): Line | 'help' {
-  const line: Line = { command: [], stdin: false, memoryMiB: undefined, timeoutSeconds: undefined };
+  const line: Line = {
+    command: [],
+    stdin: false,
+    memoryMiB: undefined,
+    kernelParameters: [],
+    timeoutSeconds: undefined,
+  };
   for (let i = 0; i < argv.length; i++) {
     const word = argv[i] ?? '';
     if (word === '-h' || word === '--help') return 'help';
     else if (word === '-i' || word === '--stdin') line.stdin = true;
     else if (word === '-m' || word === '--memory') line.memoryMiB = number(word, argv[++i], 64);
+    else if (word === '-k' || word === '--kernel') line.kernelParameters.push(text(word, argv[++i]));
     else if (word === '-t' || word === '--timeout') line.timeoutSeconds = number(word, argv[++i], 0);
     else if (word.startsWith('-') && word !== '--')
       throw new LabError(`unknown option ${word}; --help tells which there are`);
@@ -76,6 +85,11 @@ function number(option: string, word: string | undefined, least: number): number
   return value;
 }
 
+function text(option: string, word: string | undefined): string {
+  if (word === undefined || word === '') throw new LabError(`${option} takes a word`);
+  return word;
+}
+
 async function run(lab: Lab, line: Line): Promise<number> {
   const terminal = process.stdin.isTTY && process.stdout.isTTY;
   const isShell = line.command.length === 0;
@@ -83,6 +97,7 @@ async function run(lab: Lab, line: Line): Promise<number> {
     command: isShell ? shell(terminal) : line.command.length === 1 ? ['sh', '-c', ...line.command] : line.command,
     cwd: process.env['INIT_CWD'] ?? process.cwd(),
     timeLimitMs: timeLimit(line, isShell),
+    kernelParameters: line.kernelParameters,
     ...(line.memoryMiB === undefined ? {} : { memoryMiB: line.memoryMiB }),
     ...(terminal ? { input: 'terminal' } : line.stdin || isShell ? { input: await readAll(process.stdin) } : {}),
   };

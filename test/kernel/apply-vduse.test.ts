@@ -2,10 +2,12 @@
 import '../support/kernel/inside.js';
 import assert from 'node:assert/strict';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { afterEach, test } from 'node:test';
 import { json, output, vdpa, type Outcome } from '../support/command-line.js';
+import { needs, SIMULATORS, testsWith, VDUSE } from '../support/kernel/needs.js';
 import { checkOutput } from '../support/output-schemas.js';
 import { attach, bash, detach, diskOf, mountPoint, sh, start, until } from '../support/kernel/vduse.js';
+
+const { afterEach, test } = testsWith(VDUSE);
 
 const ADD = 'dev add mgmtdev vduse name';
 const file = '/tmp/state.json';
@@ -51,46 +53,50 @@ afterEach(async () => {
   if (existsSync('/run/vdpa/vduse')) assert.deepEqual(readdirSync('/run/vdpa/vduse'), []);
 });
 
-test('what is saved comes again with its servers after all is gone, and then nothing is left to change', async () => {
-  await bash('truncate -s 16M /tmp/keep.img; truncate -s 8M /tmp/part.img');
-  await output(`${ADD} ram0`);
-  await output(`${ADD} file0 path /tmp/keep.img queues 2 queue_size 128 block_size 4096 serial S1 restart on`);
-  await output(`${ADD} part0 path /tmp/part.img size 4M readonly driver vhost`);
-  await output(`${ADD} null0 backend null size 1G user nobody`);
-  await output(`${ADD} net0 type net mac 02:00:00:00:00:01 mtu 1400 queues 2`);
-  await output(`${ADD} tap0 type net ifname vtap0`);
-  await output('dev add mgmtdev vdpasim_blk name blk0');
-  const disk = await diskOf('file0');
-  await bash(`mkfs.ext4 -q ${disk}; sync`);
-  const saved = await output('save');
-  const compact = await output('-j save');
-  checkOutput('save', compact);
-  assert.deepEqual(JSON.parse(compact), JSON.parse(saved));
-  const entries = (JSON.parse(saved) as { devices: { name: string; server?: object }[] }).devices;
-  const server = (name: string): object | undefined => entries.find((entry) => entry.name === name)?.server;
-  assert.deepEqual(server('file0'), {
-    backend: 'file',
-    path: '/tmp/keep.img',
-    block_size: 4096,
-    readonly: false,
-    serial: 'S1',
-    queues: 2,
-    queue_size: 128,
-    restart: true,
-  });
-  assert.deepEqual(server('net0'), { backend: 'loopback', queues: 2, queue_size: 256, restart: false });
-  assert.equal(server('blk0'), undefined);
-  const before = await output('-d dev config show');
-  writeFileSync(file, saved);
-  assert.equal(await apply(' prune'), 'Nothing to change.\n');
-  for (const { name } of entries) await output(`dev del ${name}`);
-  assert.deepEqual(instances(), []);
-  assert.match(await output(`restore ${file}`), /\n7 changes made\.\n$/);
-  assert.equal(await output('save'), saved);
-  assert.equal(await output('-d dev config show'), before);
-  assert.equal(await output(`restore ${file}`), 'Nothing to change.\n');
-  await sh(`fsck.ext4 -fn ${await diskOf('file0')}`);
-});
+test(
+  'what is saved comes again with its servers after all is gone, and then nothing is left to change',
+  needs(...SIMULATORS),
+  async () => {
+    await bash('truncate -s 16M /tmp/keep.img; truncate -s 8M /tmp/part.img');
+    await output(`${ADD} ram0`);
+    await output(`${ADD} file0 path /tmp/keep.img queues 2 queue_size 128 block_size 4096 serial S1 restart on`);
+    await output(`${ADD} part0 path /tmp/part.img size 4M readonly driver vhost`);
+    await output(`${ADD} null0 backend null size 1G user nobody`);
+    await output(`${ADD} net0 type net mac 02:00:00:00:00:01 mtu 1400 queues 2`);
+    await output(`${ADD} tap0 type net ifname vtap0`);
+    await output('dev add mgmtdev vdpasim_blk name blk0');
+    const disk = await diskOf('file0');
+    await bash(`mkfs.ext4 -q ${disk}; sync`);
+    const saved = await output('save');
+    const compact = await output('-j save');
+    checkOutput('save', compact);
+    assert.deepEqual(JSON.parse(compact), JSON.parse(saved));
+    const entries = (JSON.parse(saved) as { devices: { name: string; server?: object }[] }).devices;
+    const server = (name: string): object | undefined => entries.find((entry) => entry.name === name)?.server;
+    assert.deepEqual(server('file0'), {
+      backend: 'file',
+      path: '/tmp/keep.img',
+      block_size: 4096,
+      readonly: false,
+      serial: 'S1',
+      queues: 2,
+      queue_size: 128,
+      restart: true,
+    });
+    assert.deepEqual(server('net0'), { backend: 'loopback', queues: 2, queue_size: 256, restart: false });
+    assert.equal(server('blk0'), undefined);
+    const before = await output('-d dev config show');
+    writeFileSync(file, saved);
+    assert.equal(await apply(' prune'), 'Nothing to change.\n');
+    for (const { name } of entries) await output(`dev del ${name}`);
+    assert.deepEqual(instances(), []);
+    assert.match(await output(`restore ${file}`), /\n7 changes made\.\n$/);
+    assert.equal(await output('save'), saved);
+    assert.equal(await output('-d dev config show'), before);
+    assert.equal(await output(`restore ${file}`), 'Nothing to change.\n');
+    await sh(`fsck.ext4 -fn ${await diskOf('file0')}`);
+  },
+);
 
 test('the shortest file, twice; prune takes servers away too', async () => {
   write({ name: 'foo0', server: {} }, { name: 'net0', type: 'net', mac: '2:0:0:0:0:9', server: {} });

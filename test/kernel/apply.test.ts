@@ -1,7 +1,6 @@
 import '../support/kernel/inside.js';
 import assert from 'node:assert/strict';
 import { closeSync, openSync, writeFileSync } from 'node:fs';
-import { afterEach, test } from 'node:test';
 import { VdpaBus } from '../../src/sysfs/bus.js';
 import { VdpaClient } from '../../src/vdpa/client.js';
 import { applyChanges } from '../../src/host/state/apply.js';
@@ -9,7 +8,10 @@ import { readActualDevices } from '../../src/host/state/actual.js';
 import { planChanges } from '../../src/host/state/plan.js';
 import { readWantedState } from '../../src/host/state/wanted.js';
 import { json, output, vdpa } from '../support/command-line.js';
+import { SIMULATORS, testsWith } from '../support/kernel/needs.js';
 import { checkDocument, checkOutput } from '../support/output-schemas.js';
+
+const { afterEach, test } = testsWith(...SIMULATORS);
 
 const file = '/tmp/state.json';
 

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { checkoutRoot } from '../../lab/cache.js';
 import { startFrom } from '../support/kernel/compare.js';
-import { needs } from '../support/kernel/needs.js';
+import { needs, SIMULATORS, VDUSE } from '../support/kernel/needs.js';
 
 /** What bash offers for the last word of a line. */
 function completions(line: string, wrapper: readonly string[] = []): string[] {
@@ -19,7 +19,7 @@ function completions(line: string, wrapper: readonly string[] = []): string[] {
   return stdout.split('\n').filter((candidate) => candidate !== '');
 }
 
-test('names of devices and management devices', needs('bash'), async () => {
+test('names of devices and management devices', needs('bash', VDUSE, ...SIMULATORS), async () => {
   await startFrom([
     'dev add mgmtdev vdpasim_net name foo0',
     ['dev', 'add', 'mgmtdev', 'vdpasim_net', 'name', 'foo bar'],

@@ -3,8 +3,10 @@ import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, existsSync, mkdirSync, openSync, rmSync, writeFileSync } from 'node:fs';
-import { afterEach, test } from 'node:test';
 import { json, output, vdpa } from '../support/command-line.js';
+import { needs, SIMULATORS, testsWith, VDUSE } from '../support/kernel/needs.js';
+
+const { afterEach, test } = testsWith(...SIMULATORS);
 
 afterEach(async () => {
   for (const name of Object.keys(((await json('dev show')) as { dev: object }).dev)) await output(`dev del ${name}`);
@@ -29,7 +31,7 @@ test('-d shows what a device has become under each driver', async () => {
   assert.match(await output('-d dev show foo0'), /^foo0: .*\n {2}driver \(none\) driver_override vhost_vdpa\n$/);
 });
 
-test('a device is found by what it has become', async () => {
+test('a device is found by what it has become', needs(VDUSE), async () => {
   await output('dev add mgmtdev vdpasim_net name net0');
   await output('dev add mgmtdev vdpasim_net name net1 driver vhost');
   await output('dev add mgmtdev vdpasim_blk name blk0');

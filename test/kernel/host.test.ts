@@ -6,9 +6,10 @@ import { reportHost } from '../../src/host/report.js';
 import { VdpaBus } from '../../src/sysfs/bus.js';
 import { VdpaClient } from '../../src/vdpa/client.js';
 import { json, output } from '../support/command-line.js';
+import { needs, SIMULATORS, VDUSE } from '../support/kernel/needs.js';
 import { asNobody } from '../support/kernel/unprivileged.js';
 
-test('a machine with everything is ready', async () => {
+test('a machine with everything is ready', needs(VDUSE, ...SIMULATORS), async () => {
   await output('dev add mgmtdev vdpasim_net name foo0 driver vhost');
   const { host } = (await json('host show')) as { host: Record<string, unknown> };
   await output('dev del foo0');
@@ -41,7 +42,7 @@ test('a machine with everything is ready', async () => {
   assert.deepEqual(host['capabilities'], { net_admin: true, dac_override: true });
 });
 
-test('one without rights is told so, and shown what may be seen', () => {
+test('one without rights is told so, and shown what may be seen', needs(VDUSE), () => {
   const [setpriv, ...words] = asNobody;
   const text = execFileSync(setpriv, [...words, 'vdpa', 'host', 'show'], { encoding: 'utf8' });
   assert.match(text, /^advice: no right to change devices: run as root, or with CAP_NET_ADMIN$/m);

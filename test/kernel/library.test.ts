@@ -1,9 +1,11 @@
 import '../support/kernel/inside.js';
 import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
-import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { json } from '../support/command-line.js';
+import { SIMULATORS, testsWith } from '../support/kernel/needs.js';
+
+const { test } = testsWith(...SIMULATORS);
 
 /** This file is in build/test/kernel, or in a folder beside the sources that is built in the same way. */
 const sources = new URL('../../src/', import.meta.url);

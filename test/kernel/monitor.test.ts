@@ -2,13 +2,15 @@ import '../support/kernel/inside.js';
 import assert from 'node:assert/strict';
 import { spawn, type ChildProcessByStdio } from 'node:child_process';
 import type { Readable } from 'node:stream';
-import { test } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
 import { VdpaMonitor } from '../../src/host/monitor.js';
 import { VdpaClient } from '../../src/vdpa/client.js';
 import { output } from '../support/command-line.js';
+import { SIMULATORS, testsWith } from '../support/kernel/needs.js';
 import { untilWatching } from '../support/kernel/until-watching.js';
 import { until } from '../support/kernel/vduse.js';
+
+const { test } = testsWith(...SIMULATORS);
 
 /** Starts a monitor and waits until it watches. */
 async function start(

@@ -1,6 +1,5 @@
 import '../support/kernel/inside.js';
 import assert from 'node:assert/strict';
-import { after, before, describe, it } from 'node:test';
 import { AttributeWriter } from '../../src/netlink/attribute.js';
 import { bindingNames, openTransport } from '../../src/netlink/bindings/index.js';
 import { openKoffiTransport } from '../../src/netlink/bindings/koffi.js';
@@ -20,6 +19,9 @@ import {
 } from '../../src/vdpa/uapi.js';
 import { bindingContract, whyNot } from '../netlink/bindings.contract.js';
 import { koffiContract } from '../netlink/koffi.contract.js';
+import { SIMULATORS, testsWith } from '../support/kernel/needs.js';
+
+const { after, before, describe, test: it } = testsWith(...SIMULATORS);
 
 for (const name of bindingNames) await bindingContract(name);
 await koffiContract();

@@ -5,12 +5,14 @@ import { spawn } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { stripVTControlCharacters } from 'node:util';
-import { test } from 'node:test';
 import { pathToFileURL } from 'node:url';
 import { checkoutRoot } from '../../lab/cache.js';
 import { json } from '../support/command-line.js';
+import { SIMULATORS, testsWith, VDUSE } from '../support/kernel/needs.js';
 import { untilWatching } from '../support/kernel/until-watching.js';
 import { sh, until } from '../support/kernel/vduse.js';
+
+const { test } = testsWith(VDUSE, ...SIMULATORS);
 
 const readme = readFileSync(join(checkoutRoot, 'README.md'), 'utf8');
 const section = (heading: string): string =>

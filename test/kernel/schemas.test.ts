@@ -1,9 +1,11 @@
 /** Schemas of output, against what the commands and iproute2's print on the real kernel. */
-import { test } from 'node:test';
 import { existsSync } from 'node:fs';
 import { vdpa } from '../support/command-line.js';
 import { reference, startFrom } from '../support/kernel/compare.js';
+import { SIMULATORS, testsWith } from '../support/kernel/needs.js';
 import { checkOutput, schemaOf } from '../support/output-schemas.js';
+
+const { test } = testsWith(...SIMULATORS);
 
 const hasReference = existsSync('/run/bin/vdpa-iproute2');
 

@@ -3,10 +3,12 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, before, describe, test } from 'node:test';
 import { checkoutRoot } from '../../lab/cache.js';
 import { vdpa } from '../support/command-line.js';
 import { startFrom } from '../support/kernel/compare.js';
+import { SIMULATORS, testsWith, VDUSE } from '../support/kernel/needs.js';
+
+const { after, before, describe, test } = testsWith(VDUSE, ...SIMULATORS);
 
 const MODES = ['', '-j ', '-p ', '-jp '];
 

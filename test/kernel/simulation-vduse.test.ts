@@ -4,7 +4,6 @@ import { spawn } from 'node:child_process';
 import type { ChildProcessByStdio } from 'node:child_process';
 import { once } from 'node:events';
 import type { Readable, Writable } from 'node:stream';
-import { after, before, describe, test } from 'node:test';
 import { featureMask } from '../../src/sim/feature-mask.js';
 import { identityOfBlock, identityOfNet } from '../../src/sim/served-device.js';
 import { defaultMachine, hex64 } from '../../src/sim/state.js';
@@ -14,10 +13,13 @@ import * as uapi from '../../src/vdpa/uapi.js';
 import { VIRTIO_ID_BLOCK, VIRTIO_ID_NET } from '../../src/virtio/ids.js';
 import type { BlockServed, NetServed } from '../../src/vduse/service/served-device.js';
 import { ask } from '../support/exchange.js';
+import { needs, SIMULATORS, testsWith, VDUSE } from '../support/kernel/needs.js';
 import { Twins } from '../support/kernel/twins.js';
 import type { RespondingInstance } from '../support/kernel/vduse-responder.js';
 import { u64 } from '../support/netlink-requests.js';
 import { VdpaRequests } from '../support/scenarios.js';
+
+const { after, before, describe, test } = testsWith(VDUSE);
 
 const accessPlatform = featureMask(undefined, ['ACCESS_PLATFORM']);
 const versionOne = featureMask(undefined, ['VERSION_1']);
@@ -113,7 +115,7 @@ describe('the simulated VDUSE answers as this one, byte for byte', () => {
     });
   }
 
-  test('a name that another device has', () => {
+  test('a name that another device has', needs(...SIMULATORS), () => {
     const pair = twins.open();
     const steps = [
       ...ask(vdpa.add('foo0', 'vdpasim_net')),

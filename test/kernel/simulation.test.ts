@@ -1,11 +1,12 @@
 import '../support/kernel/inside.js';
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import { after, before, describe, test, type TestContext } from 'node:test';
+import type { TestContext } from 'node:test';
 import * as uapi from '../../src/vdpa/uapi.js';
 import { summarize } from '../support/answers.js';
 import { ask } from '../support/exchange.js';
 import type { Step } from '../support/exchange.js';
+import { SIMULATORS, testsWith, VDUSE } from '../support/kernel/needs.js';
 import { Twins } from '../support/kernel/twins.js';
 import type { Pair } from '../support/kernel/twins.js';
 import { attribute, text, u16, u32, u64 } from '../support/netlink-requests.js';
@@ -13,6 +14,8 @@ import { concat } from '../support/peer.js';
 import { Random } from '../support/random.js';
 import { RequestGenerator } from '../support/request-generator.js';
 import { scenarios, VdpaRequests } from '../support/scenarios.js';
+
+const { after, before, describe, test } = testsWith(VDUSE, ...SIMULATORS);
 
 /** How many sequences of requests are made up. The seed of each is its number. */
 const generatedSequences = 5000;

@@ -3,8 +3,10 @@ import assert from 'node:assert/strict';
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
-import { after, before, test } from 'node:test';
 import { json, output, vdpa } from '../support/command-line.js';
+import { SIMULATORS, testsWith } from '../support/kernel/needs.js';
+
+const { after, before, test } = testsWith(...SIMULATORS);
 
 const clearScreen = '\x1b[H\x1b[J';
 

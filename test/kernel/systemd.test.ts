@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
 import { json, output, vdpa } from '../support/command-line.js';
-import { needs } from '../support/kernel/needs.js';
+import { needs, SIMULATORS, VDUSE } from '../support/kernel/needs.js';
 import { Systemd, SYSTEMD } from '../support/kernel/systemd.js';
 import { bash, diskOf, sh, until } from '../support/kernel/vduse.js';
 
@@ -14,7 +14,7 @@ const instances = (): string[] => readdirSync('/dev/vduse').filter((name) => nam
 const shown = async (name: string): Promise<Record<string, unknown> | undefined> =>
   ((await json('vduse show')) as { vduse: Record<string, Record<string, unknown>> }).vduse[name];
 
-describe('systemd', needs(SYSTEMD, 'systemctl', 'nsenter', 'unshare', 'ps'), () => {
+describe('systemd', needs(VDUSE, ...SIMULATORS, SYSTEMD, 'systemctl', 'nsenter', 'unshare', 'ps'), () => {
   let systemd: Systemd;
 
   before(async () => {

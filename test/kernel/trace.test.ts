@@ -1,7 +1,9 @@
 import '../support/kernel/inside.js';
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
 import { vdpa } from '../support/command-line.js';
+import { SIMULATORS, testsWith } from '../support/kernel/needs.js';
+
+const { test } = testsWith(...SIMULATORS);
 
 test('every message of a command is told on stderr, and nothing else changes', async () => {
   const { status, stdout, stderr } = await vdpa('--trace dev del nothing');

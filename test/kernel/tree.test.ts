@@ -1,7 +1,9 @@
 import '../support/kernel/inside.js';
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
 import { json, output } from '../support/command-line.js';
+import { SIMULATORS, testsWith, VDUSE } from '../support/kernel/needs.js';
+
+const { after, before, test } = testsWith(VDUSE, ...SIMULATORS);
 
 before(async () => {
   await output('dev add mgmtdev vdpasim_net name foo0 driver vhost');

@@ -1,10 +1,12 @@
 import '../support/kernel/inside.js';
 import assert from 'node:assert/strict';
 import { existsSync, readdirSync, readFileSync, statSync, truncateSync } from 'node:fs';
-import { describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { testsWith, VDUSE } from '../support/kernel/needs.js';
 import { attach, bash, blockDevice, detach, diskOf, mountPoint, sh, start, until } from '../support/kernel/vduse.js';
 import { serveBlockDevice } from '../../src/vduse/block-device.js';
+
+const { describe, test } = testsWith(VDUSE);
 
 const MIB = 1024 * 1024;
 

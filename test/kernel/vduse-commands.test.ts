@@ -1,12 +1,14 @@
 import '../support/kernel/inside.js';
 import assert from 'node:assert/strict';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { afterEach, describe, test } from 'node:test';
 import { checked, close } from '../../src/sys/libc.js';
 import { bind, MSG_DONTWAIT, socket } from '../../src/sys/socket.js';
+import { testsWith, VDUSE } from '../support/kernel/needs.js';
 import { recvfrom } from '../support/recvfrom.js';
 import { checkOutput } from '../support/output-schemas.js';
 import { bash, detach, diskOf, mountPoint, sh, start, until } from '../support/kernel/vduse.js';
+
+const { afterEach, describe, test } = testsWith(VDUSE);
 
 const VDPA = '/run/bin/vdpa';
 const ADD = 'dev add mgmtdev vduse name';

@@ -1,11 +1,13 @@
 import '../support/kernel/inside.js';
 import assert from 'node:assert/strict';
 import { statSync, truncateSync } from 'node:fs';
-import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { VduseServer } from '../../src/vduse/server.js';
 import { dd, lowerDisk, MEASURED_MS } from '../support/kernel/failing-disk.js';
+import { testsWith, VDUSE } from '../support/kernel/needs.js';
 import { bash, blockDevice, detach, mountPoint, sh } from '../support/kernel/vduse.js';
+
+const { test } = testsWith(VDUSE);
 
 const MIB = 1024 * 1024;
 

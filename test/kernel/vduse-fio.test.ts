@@ -1,7 +1,9 @@
 import '../support/kernel/inside.js';
 import assert from 'node:assert/strict';
-import { describe, test } from 'node:test';
+import { testsWith, VDUSE } from '../support/kernel/needs.js';
 import { bash, blockDevice, start } from '../support/kernel/vduse.js';
+
+const { describe, test } = testsWith(VDUSE);
 
 interface FioReport {
   readonly jobs: readonly {

@@ -1,10 +1,12 @@
 import '../support/kernel/inside.js';
 import assert from 'node:assert/strict';
 import { existsSync, readdirSync, truncateSync } from 'node:fs';
-import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { dd, lowerDisk, MEASURED_MS } from '../support/kernel/failing-disk.js';
+import { testsWith, VDUSE } from '../support/kernel/needs.js';
 import { blockDevice, diskOf, sh, start, until } from '../support/kernel/vduse.js';
+
+const { test } = testsWith(VDUSE);
 
 const MIB = 1024 * 1024;
 const VDPA = '/run/bin/vdpa';

@@ -1,7 +1,7 @@
 import '../support/kernel/inside.js';
 import assert from 'node:assert/strict';
 import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
-import { test } from 'node:test';
+import { testsWith, VDUSE } from '../support/kernel/needs.js';
 import { Random } from '../support/random.js';
 import { FuzzBlock } from '../support/kernel/fuzz-block.js';
 import { FuzzDriver, type FuzzCounts } from '../support/kernel/fuzz-driver.js';
@@ -12,6 +12,8 @@ import { VhostBlock } from '../support/kernel/vhost-block.js';
 import type { VhostDriver } from '../support/kernel/vhost-driver.js';
 import { VhostNet } from '../support/kernel/vhost-net.js';
 import { attach, bash, detach, diskOf, giveToVhost, sh } from '../support/kernel/vduse.js';
+
+const { test } = testsWith(VDUSE);
 
 const MIB = 1024 * 1024;
 /** How long: VDPA_FUZZ_SECONDS. */

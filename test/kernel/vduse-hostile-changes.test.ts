@@ -1,6 +1,5 @@
 import '../support/kernel/inside.js';
 import assert from 'node:assert/strict';
-import { describe, test } from 'node:test';
 import * as blk from '../../src/virtio/block.js';
 import {
   setUpTarget,
@@ -15,10 +14,13 @@ import {
   server,
   STATUS,
 } from '../support/kernel/hostile-target.js';
+import { testsWith, VDUSE } from '../support/kernel/needs.js';
 import { UNTOUCHED } from '../support/kernel/vhost-block.js';
 import { BASE, DRIVER_OK, MEMORY_BYTES } from '../support/kernel/vhost-driver.js';
 import { VHOST_ACCESS_RO, VHOST_ACCESS_WO } from '../support/kernel/vhost-vdpa.js';
 import { until } from '../support/kernel/vduse.js';
+
+const { describe, test } = testsWith(VDUSE);
 
 const PAGE = 4096;
 

@@ -1,6 +1,5 @@
 import '../support/kernel/inside.js';
 import assert from 'node:assert/strict';
-import { describe, test } from 'node:test';
 import * as blk from '../../src/virtio/block.js';
 import {
   setUpTarget,
@@ -16,9 +15,12 @@ import {
   SIZE,
   STATUS,
 } from '../support/kernel/hostile-target.js';
+import { testsWith, VDUSE } from '../support/kernel/needs.js';
 import { UNTOUCHED, type VhostBlock } from '../support/kernel/vhost-block.js';
 import { BASE, DATA, MEMORY_BYTES } from '../support/kernel/vhost-driver.js';
 import { VHOST_ACCESS_RO, VHOST_ACCESS_WO } from '../support/kernel/vhost-vdpa.js';
+
+const { describe, test } = testsWith(VDUSE);
 
 const SECTORS = SIZE / blk.SECTOR_SIZE;
 const PAGE = 4096;

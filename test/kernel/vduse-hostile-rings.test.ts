@@ -1,5 +1,4 @@
 import '../support/kernel/inside.js';
-import { describe, test } from 'node:test';
 import { VRING_DESC_F_INDIRECT, VRING_DESC_F_NEXT } from '../../src/virtio/ring.js';
 import {
   setUpTarget,
@@ -13,8 +12,11 @@ import {
   NOWHERE,
   server,
 } from '../support/kernel/hostile-target.js';
+import { testsWith, VDUSE } from '../support/kernel/needs.js';
 import { BASE, DATA, DRIVER_OK } from '../support/kernel/vhost-driver.js';
 import { until } from '../support/kernel/vduse.js';
+
+const { describe, test } = testsWith(VDUSE);
 
 setUpTarget();
 

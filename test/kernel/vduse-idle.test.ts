@@ -1,9 +1,11 @@
 import '../support/kernel/inside.js';
 import { readFileSync } from 'node:fs';
-import { describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { testsWith, VDUSE } from '../support/kernel/needs.js';
 import { ServerProcess } from '../support/kernel/server-process.js';
 import { attach, bash, detach, diskOf, sh, until } from '../support/kernel/vduse.js';
+
+const { describe, test } = testsWith(VDUSE);
 
 /** Processor time that a process has used, in ticks of 10 ms. */
 function ticks(pid: number): number {

@@ -1,11 +1,13 @@
 import '../support/kernel/inside.js';
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { BlockDeviceOptions } from '../../src/vduse/block-device.js';
+import { testsWith, VDUSE } from '../support/kernel/needs.js';
 import { ServerProcess } from '../support/kernel/server-process.js';
 import { attach, bash, detach, diskOf, sh, start } from '../support/kernel/vduse.js';
 import { Random } from '../support/random.js';
+
+const { test } = testsWith(VDUSE);
 
 const MIB = 1024 * 1024;
 const KILLS = Number(process.env['VDPA_KILLS'] ?? 25);

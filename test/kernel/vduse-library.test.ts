@@ -2,10 +2,12 @@ import '../support/kernel/inside.js';
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { test } from 'node:test';
 import { transform } from 'esbuild';
 import { checkoutRoot } from '../../lab/cache.js';
+import { testsWith, VDUSE } from '../support/kernel/needs.js';
 import { attach, bash, detach, diskOf, start, until } from '../support/kernel/vduse.js';
+
+const { test } = testsWith(VDUSE);
 
 test('the device of docs/vduse.md serves what it says', async () => {
   const document = readFileSync(join(checkoutRoot, 'docs/vduse.md'), 'utf8');

@@ -1,12 +1,15 @@
 import '../support/kernel/inside.js';
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
-import { describe, test, type TestContext } from 'node:test';
+import type { TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { serveNetDevice, type NetDevice, type NetDeviceOptions } from '../../src/vduse/net-device.js';
 import { VdpaBus } from '../../src/sysfs/bus.js';
+import { testsWith, VDUSE } from '../support/kernel/needs.js';
 import { PacketSocket } from '../support/kernel/packet-socket.js';
 import { attach, bash, detach, sh, until } from '../support/kernel/vduse.js';
+
+const { describe, test } = testsWith(VDUSE);
 
 interface Attached extends NetDevice {
   /** The network interface that the device has become. */

@@ -1,13 +1,15 @@
 import '../support/kernel/inside.js';
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
-import { test } from 'node:test';
 import * as blk from '../../src/virtio/block.js';
+import { testsWith, VDUSE } from '../support/kernel/needs.js';
 import { ServerProcess } from '../support/kernel/server-process.js';
 import { STUCK_SECTOR } from '../support/kernel/stuck-backend.js';
 import { VhostBlock } from '../support/kernel/vhost-block.js';
 import { BASE, DATA, MEMORY_BYTES } from '../support/kernel/vhost-driver.js';
 import { attach, bash, detach, giveToVhost } from '../support/kernel/vduse.js';
+
+const { test } = testsWith(VDUSE);
 
 const MIB = 1024 * 1024;
 /** The kernel gives a device up when a message is not answered for so long. */

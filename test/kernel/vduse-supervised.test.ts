@@ -1,8 +1,10 @@
 import '../support/kernel/inside.js';
 import assert from 'node:assert/strict';
 import { chownSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync } from 'node:fs';
-import { afterEach, describe, test } from 'node:test';
+import { testsWith, VDUSE } from '../support/kernel/needs.js';
 import { bash, diskOf, sh, start, until, type Ran } from '../support/kernel/vduse.js';
+
+const { afterEach, describe, test } = testsWith(VDUSE);
 
 const VDPA = '/run/bin/vdpa';
 const FILE = '/tmp/supervised';

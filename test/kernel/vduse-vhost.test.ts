@@ -1,14 +1,17 @@
 import '../support/kernel/inside.js';
 import assert from 'node:assert/strict';
-import { describe, test, type TestContext } from 'node:test';
+import type { TestContext } from 'node:test';
 import * as blk from '../../src/virtio/block.js';
 import { blockConfigOffset } from '../../src/virtio/config-space.js';
 import type { BlockDeviceOptions } from '../../src/vduse/block-device.js';
+import { testsWith, VDUSE } from '../support/kernel/needs.js';
 import { ServerProcess } from '../support/kernel/server-process.js';
 import { attach, bash, detach, giveToVhost } from '../support/kernel/vduse.js';
 import { VhostBlock } from '../support/kernel/vhost-block.js';
 import { BASE, MEMORY_BYTES, type DriverOptions } from '../support/kernel/vhost-driver.js';
 import { DriverMemory } from '../support/kernel/vhost-vdpa.js';
+
+const { describe, test } = testsWith(VDUSE);
 
 const MIB = 1024 * 1024;
 const { VIRTIO_BLK_T_IN: IN, VIRTIO_BLK_T_OUT: OUT, VIRTIO_BLK_T_GET_ID: GET_ID, VIRTIO_BLK_S_OK: OK } = blk;

@@ -99,6 +99,19 @@ describe('a command in the lab', needsLab, () => {
     assert.ok(statSync(join(checkoutRoot, 'package.json')).size > 0);
   });
 
+  test('may have a kernel that lacks a part: tests that need it are left out, and say why', async () => {
+    const files = ['vduse-library', 'vduse-idle'].map((name) =>
+      join(checkoutRoot, `build/test/kernel/${name}.test.js`),
+    );
+    const { ending, stdout } = await run('', {
+      command: ['node', '--test', '--test-reporter=tap', ...files],
+      kernelParameters: ['initcall_blacklist=vduse_init'],
+    });
+    assert.deepEqual(ending, { kind: 'exited', status: 0 });
+    assert.equal(stdout.match(/# SKIP missing: \/dev\/vduse\/control$/gm)?.length, 2, stdout);
+    assert.match(stdout, /^# pass 0$/m);
+  });
+
   test('is ended when its time is up', async () => {
     const { ending, stdout } = await run('echo begun; while :; do :; done', { timeLimitMs: 2000 });
     assert.equal(ending.kind, 'timed out');

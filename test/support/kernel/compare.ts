@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { spawnSync, type SpawnSyncOptions } from 'node:child_process';
 import { encodeText } from '../../../src/netlink/text.js';
 import { json, output, vdpa } from '../command-line.js';
-import { needs } from './needs.js';
+import { needs, SIMULATORS } from './needs.js';
 
 const REFERENCE = '/run/bin/vdpa-iproute2';
 const OURS = '/run/bin/vdpa';
@@ -15,8 +15,11 @@ export interface Result {
   readonly stderr: string;
 }
 
-/** An option for tests that compare with iproute2's vdpa: leaves them out where the machine cannot have it. */
-export const needsReference = needs('vdpa-iproute2');
+/**
+ * An option for tests that compare with iproute2's vdpa, on devices of the simulators: leaves them out where the machine or
+ * its kernel cannot have these.
+ */
+export const needsReference = needs('vdpa-iproute2', ...SIMULATORS);
 
 /** Runs iproute2's vdpa. It is told that it is called `vdpa`: that name stands in getopt's messages. */
 export function reference(argv: readonly string[], environment: NodeJS.ProcessEnv = {}): Result {

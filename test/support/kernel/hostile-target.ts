@@ -1,13 +1,15 @@
 /** A device, a driver that maltreats it, and a neighbour of the same process that must not notice. */
 import './inside.js';
 import assert from 'node:assert/strict';
-import { after, afterEach, before, beforeEach } from 'node:test';
 import { VIRTIO_CONFIG_S_NEEDS_RESET } from '../../../src/virtio/status.js';
+import { testsWith, VDUSE } from './needs.js';
 import { ServerProcess } from './server-process.js';
 import { VhostBlock } from './vhost-block.js';
 import { DATA, DRIVER_OK } from './vhost-driver.js';
 import { DriverMemory } from './vhost-vdpa.js';
 import { attach, bash, detach, diskOf, giveToVhost, until } from './vduse.js';
+
+const { after, afterEach, before, beforeEach } = testsWith(VDUSE);
 
 export const MIB = 1024 * 1024;
 /** Of the device. */
