@@ -15,8 +15,8 @@ export function viewOf(bytes: Uint8Array): DataView {
 }
 
 /** Where the low and the high byte of 16 bits are. */
-const low = littleEndian ? 0 : 1;
-const high = 1 - low;
+export const low = littleEndian ? 0 : 1;
+export const high = 1 - low;
 
 /** The 16 bits at `at`, which is inside `bytes`, without the cost of a DataView. */
 export function readUint16(bytes: Uint8Array, at: number): number {
@@ -25,7 +25,10 @@ export function readUint16(bytes: Uint8Array, at: number): number {
 
 /** The 32 bits at `at`, which is inside `bytes`. */
 export function readUint32(bytes: Uint8Array, at: number): number {
-  return (readUint16(bytes, at + 2 * low) | (readUint16(bytes, at + 2 * high) << 16)) >>> 0;
+  const lower = at + 2 * low;
+  const upper = at + 2 * high;
+  const half = (bytes[lower + low] ?? 0) | ((bytes[lower + high] ?? 0) << 8);
+  return (half | ((bytes[upper + low] ?? 0) << 16) | ((bytes[upper + high] ?? 0) << 24)) >>> 0;
 }
 
 /** The 32 bits at `at`, which is inside `bytes`, as a signed number. */

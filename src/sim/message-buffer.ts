@@ -16,13 +16,13 @@ export class NoRoomError extends Error {
  * include/net/netlink.h. Whatever does not fit throws {@link NoRoomError} and leaves the buffer as it was.
  */
 export class MessageBuffer {
-  readonly #bytes: Uint8Array;
+  readonly #bytes: Buffer;
   readonly #view: DataView;
   #length = 0;
 
   /** @param size how many bytes fit (the tailroom of an empty skb). */
   constructor(size: number) {
-    this.#bytes = new Uint8Array(size);
+    this.#bytes = Buffer.alloc(size);
     this.#view = viewOf(this.#bytes);
   }
 
@@ -81,20 +81,13 @@ export class MessageBuffer {
 
   /** Text and the NUL after it. */
   string(type: number, text: string): void {
-    const start = this.#length;
-    let at = this.#attribute(type, text.length + 1);
-    for (let index = 0; index < text.length; index++) {
-      const unit = text.charCodeAt(index);
-      if (unit < 0x80) {
-        this.#bytes[at++] = unit;
-        continue;
-      }
-      // It takes more bytes than units. Names seldom do.
-      this.#trim(start);
-      const bytes = encodeText(text);
-      this.#bytes.set(bytes, this.#attribute(type, bytes.length + 1));
+    // Nothing beyond ASCII takes one byte for one unit.
+    if (Buffer.byteLength(text) === text.length) {
+      this.#bytes.write(text, this.#attribute(type, text.length + 1), 'latin1');
       return;
     }
+    const bytes = encodeText(text);
+    this.#bytes.set(bytes, this.#attribute(type, bytes.length + 1));
   }
 
   /** A nest flagged NLA_F_NESTED that holds what `write` writes; where that throws, nothing of the nest stays. */
@@ -111,7 +104,11 @@ export class MessageBuffer {
 
   /** Writes an attribute's header and padding, and says where its payload starts. */
   #attribute(type: number, length: number): number {
-    const start = this.#grow(attributeHeaderLength + length);
+    const start = this.#length;
+    // Not by #grow() and align(): V8 would think it worth its while to compile these, and it seldom is.
+    const end = start + ((attributeHeaderLength + length + 3) & ~3);
+    if (end > this.#bytes.length) throw noRoom();
+    this.#length = end;
     this.#view.setUint16(start, attributeHeaderLength + length, littleEndian);
     this.#view.setUint16(start + 2, type, littleEndian);
     return start + attributeHeaderLength;
@@ -121,7 +118,7 @@ export class MessageBuffer {
   #grow(length: number): number {
     const start = this.#length;
     const end = start + align(length);
-    if (end > this.#bytes.length) throw new NoRoomError('no room in the datagram');
+    if (end > this.#bytes.length) throw noRoom();
     this.#length = end;
     return start;
   }
@@ -140,4 +137,8 @@ export class MessageBuffer {
     this.#bytes.fill(0, start, this.#length);
     this.#length = start;
   }
+}
+
+function noRoom(): NoRoomError {
+  return new NoRoomError('no room in the datagram');
 }

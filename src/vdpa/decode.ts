@@ -52,11 +52,10 @@ export function decodeManagementDevice(attributes: AttributeList): ManagementDev
  * @throws NetlinkProtocolError if the device's name or id, or its management device, is missing, or an attribute has a wrong length
  */
 export function decodeDevice(attributes: AttributeList): VdpaDevice {
-  const device: Mutable<VdpaDevice> = {
-    name: decodeName(attributes),
-    managementDevice: decodeHandle(attributes),
-    deviceId: decodeDeviceId(attributes),
-  };
+  // In the kernel's order, which is the quickest.
+  const managementDevice = decodeHandle(attributes);
+  const name = decodeName(attributes);
+  const device: Mutable<VdpaDevice> = { name, managementDevice, deviceId: decodeDeviceId(attributes) };
   put(device, 'vendorId', attributes.u32(uapi.VDPA_ATTR_DEV_VENDOR_ID));
   put(device, 'maxVirtqueues', attributes.u32(uapi.VDPA_ATTR_DEV_MAX_VQS));
   put(device, 'maxVirtqueueSize', attributes.u16(uapi.VDPA_ATTR_DEV_MAX_VQ_SIZE));
