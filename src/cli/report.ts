@@ -6,7 +6,7 @@ import {
   NetlinkUnavailableError,
 } from '../netlink/error.js';
 import { SimulationError } from '../sim/error.js';
-import { SystemError } from '../sys/error.js';
+import { RightsError, SystemError } from '../sys/error.js';
 import { LaunchError, VduseError } from '../vduse/error.js';
 import { UsageError } from './error.js';
 import { OutputError, type Io } from './io.js';
@@ -44,7 +44,9 @@ export function describeError(error: unknown): string[] {
   if (error instanceof NetlinkError) return describeNetlinkError(error);
   if (error instanceof NetlinkProtocolError) return [`The kernel's answer cannot be read: ${error.message}`];
   if (error instanceof LaunchError) return [...error.lines];
-  if (error instanceof SystemError || error instanceof VduseError) return [`vdpa: ${error.message}`];
+  if (error instanceof SystemError || error instanceof VduseError || error instanceof RightsError) {
+    return [`vdpa: ${error.message}`];
+  }
   const message = error instanceof Error ? error.message : String(error);
   return [`vdpa: ${message}`, 'This is a fault of vdpa itself. VDPA_DEBUG=1 shows where it happened.'];
 }

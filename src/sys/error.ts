@@ -40,3 +40,8 @@ export function describeSystemError(details: SystemErrorDetails, middle = ''): s
   const text = `${details.operation}: ${strerror(details.errno)} (${errnoName(details.errno)})${middle}`;
   return details.hint === undefined ? text : `${text}. ${details.hint}`;
 }
+
+/** Rights cannot be given up as they were asked to be. */
+export class RightsError extends Error {
+  override readonly name = 'RightsError';
+}

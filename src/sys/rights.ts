@@ -3,6 +3,7 @@
  * capabilities(7), prctl(2).
  */
 import { readdirSync, readFileSync } from 'node:fs';
+import { RightsError } from './error.js';
 import { checked, libc } from './libc.js';
 import { viewMemory } from './memory.js';
 
@@ -21,11 +22,6 @@ const getpwnam: (name: string) => number = libc.func('uintptr_t getpwnam(const c
 
 /** struct passwd: two pointers, then these two. */
 const PASSWD_IDS = 16;
-
-/** Rights cannot be given up as they were asked to be. */
-export class RightsError extends Error {
-  override readonly name = 'RightsError';
-}
 
 /**
  * no_new_privs for the calling thread and for what it starts from now on: no program gives more rights any more.

@@ -13,7 +13,12 @@ const MAX_MTU = 65535;
 
 /** The serial number of a block device where nothing else is said: its name, as far as it fits. */
 export function defaultSerial(name: string): string {
-  return name.slice(0, blk.VIRTIO_BLK_ID_BYTES);
+  let serial = '';
+  for (const character of name) {
+    if (Buffer.byteLength(serial + character) > blk.VIRTIO_BLK_ID_BYTES) break;
+    serial += character;
+  }
+  return serial;
 }
 
 /** @throws DeviceOptionError */

@@ -101,13 +101,12 @@ describe('a server that becomes another user', () => {
   });
 
   for (const [what, user, message] of [
-    ['who does not exist', 'nosuchuser', /There is no user "nosuchuser"/],
-    ['who is root', 'root', /root is root/],
+    ['who does not exist', 'nosuchuser', 'There is no user "nosuchuser"'],
+    ['who is root', 'root', 'The user root is root: there is nothing to give up'],
   ] as const) {
     test(`${what}: refused, nothing left`, async () => {
       const { status, stderr } = await vdpa(`dev add mgmtdev vduse name user1 user ${user}`);
-      assert.notEqual(status, 0);
-      assert.match(stderr, message);
+      assert.deepEqual([status, stderr], [1, `vdpa: ${message}\n`]);
     });
   }
 });
