@@ -1,14 +1,12 @@
-import { readFileSync } from 'node:fs';
 import { applyChanges } from '../host/state/apply.js';
 import { hasVduseDevice, readActualDevices } from '../host/state/actual.js';
 import { planChanges, type Change } from '../host/state/plan.js';
 import { StateFileError, readWantedState, type WantedState } from '../host/state/wanted.js';
 import { formatChange, outcomes, renderOutcome, type Outcome } from '../render/plan.js';
-import { strerror } from '../sys/errno.js';
 import type { VdpaBus } from '../sysfs/bus.js';
 import type { VduseServers } from '../vduse/service/servers.js';
 import { UsageError } from './error.js';
-import { errnoOf } from './io.js';
+import { readText } from './input.js';
 import { machineBus, vduseServers } from './machine.js';
 import type { Session } from './session.js';
 
@@ -58,14 +56,6 @@ async function plan(
   const servers = hasVduseDevice([...devices, ...wanted.devices]) ? await vduseServers(session) : undefined;
   const surroundings = { managementDevices, drivers: bus?.drivers(), instances: (await servers?.list()) ?? [] };
   return { changes: explain(() => planChanges(wanted, actual, surroundings, { prune })), servers };
-}
-
-function readText(file: string): string {
-  try {
-    return readFileSync(file === '-' ? 0 : file, 'utf8');
-  } catch (error) {
-    throw new UsageError(`Cannot read file "${file}": ${strerror(errnoOf(error))}`);
-  }
 }
 
 /** Gives what is wrong with the file as a refusal. */

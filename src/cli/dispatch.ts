@@ -28,6 +28,11 @@ async function enter(branch: Branch, session: Session, words: readonly string[])
     return;
   }
   const { default: CommandType } = await child.load();
+  // An object that is a command itself has its help all the same; a file of that name can be written ./help.
+  if (branch === tree && rest.length === 1 && rest[0] === 'help') {
+    session.io.stderr(`${usageOf([CommandType]).join('\n')}\n`);
+    return;
+  }
   refuseStrayOptions(CommandType, session.options);
   await new CommandType().execute(session, rest);
 }

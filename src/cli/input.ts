@@ -1,4 +1,4 @@
-import { closeSync, openSync, readSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, readSync } from 'node:fs';
 import { strerror } from '../sys/errno.js';
 import { UsageError } from './error.js';
 import { errnoOf, whenReady } from './io.js';
@@ -23,6 +23,11 @@ export function openInput(name: string): Input {
       if (fd !== 0) closeSync(fd);
     },
   };
+}
+
+/** All of a file, or of standard input for `-`, as text. @throws UsageError where it cannot be read */
+export function readText(name: string): string {
+  return guard(`Cannot read file "${name}"`, () => readFileSync(name === '-' ? 0 : name, 'utf8'));
 }
 
 function guard<Result>(failure: string, call: () => Result): Result {

@@ -1,5 +1,6 @@
 /** The simulated machine that the environment names: the way in for the command line. */
 import { isAbsolute, join, resolve } from 'node:path';
+import { homeFolder } from '../sys/home-folder.js';
 import { SimulationError } from './error.js';
 import type { Fault } from './fault.js';
 import { SimulatedKernel } from './kernel.js';
@@ -16,13 +17,8 @@ export function statePath(environment: Environment): string {
   if (chosen !== undefined && chosen !== '') return resolve(chosen);
   const home = environment['XDG_STATE_HOME'];
   // The specification of XDG_STATE_HOME wants a relative path to be ignored.
-  const folder = home !== undefined && isAbsolute(home) ? home : join(homeOf(environment), '.local/state');
+  const folder = home !== undefined && isAbsolute(home) ? home : join(homeFolder(environment), '.local/state');
   return join(folder, 'vdpa/sim.json');
-}
-
-/** The user's home folder, as os.homedir() finds it; Node's module is only loaded where the environment does not say it. */
-function homeOf({ HOME }: Environment): string {
-  return HOME === undefined || HOME === '' ? process.getBuiltinModule('node:os').homedir() : HOME;
 }
 
 /** A simulated machine whose state lasts in a file. */

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { mainHelp } from '../../src/cli/help.js';
+import { tree } from '../../src/cli/tree.js';
 import { OutputError, type Io } from '../../src/cli/io.js';
 import { Errno } from '../../src/netlink/errno.js';
 import { lines, vdpa as runVdpa, type Outcome } from '../support/command-line.js';
@@ -23,6 +24,15 @@ test('help at each level needs no kernel', async () => {
   const vstats = lines('Usage: vdpa dev vstats show DEV [qidx QUEUE_INDEX]');
   assert.deepEqual(await vdpa(['d', 'vstats', 'help']), { status: 0, stdout: '', stderr: vstats });
   assert.deepEqual(await vdpa(['d', 'vstats']), { status: 1, stdout: '', stderr: vstats });
+});
+
+test('each object has its help', async () => {
+  for (const child of tree.children) {
+    const { status, stdout, stderr } = await vdpa([child.words[0], 'help']);
+    assert.deepEqual([status, stdout], [0, '']);
+    assert.match(stderr, new RegExp(`^Usage: vdpa (\\[[^\\]]*\\] )?${child.words[0]}\\b`));
+  }
+  assert.equal((await vdpa(['apply', 'help', 'dry_run'])).stderr, 'Cannot read file "help": No such file or directory\n');
 });
 
 test('the help of dev tells each command under it', async () => {

@@ -1,7 +1,6 @@
-import { readFileSync } from 'node:fs';
 import { VdpaCommand } from '../../cli/command.js';
-import { UsageError } from '../../cli/error.js';
 import { parseOperand } from '../../cli/grammar.js';
+import { readText } from '../../cli/input.js';
 import type { Session } from '../../cli/session.js';
 import { parseMachine } from '../../sim/machine-description.js';
 import { Simulation } from '../../sim/simulation.js';
@@ -20,11 +19,5 @@ export default class SimInit extends VdpaCommand {
 
 /** The machine that a file describes, or standard input where it is called `-`. @throws UsageError, SimulationError */
 function readMachine(file: string): MachineState {
-  let text: string;
-  try {
-    text = readFileSync(file === '-' ? 0 : file, 'utf8');
-  } catch (error) {
-    throw new UsageError(`Cannot read ${file}: ${error instanceof Error ? error.message : String(error)}`);
-  }
-  return parseMachine(text, file === '-' ? 'Standard input' : file);
+  return parseMachine(readText(file), file === '-' ? 'Standard input' : file);
 }
