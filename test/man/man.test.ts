@@ -106,6 +106,32 @@ test('vdpa.8 tells of every option and object', () => {
   }
 });
 
+test('vdpa.8 tells which forms of output there are, and of which commands', async () => {
+  const section = /^\.It Fl o [^]*?^\.El$/m.exec(read('vdpa.8'))?.[0] ?? '';
+  const told = [...section.matchAll(/^\.Cm (.+?)(?: [,.])?$/gm)].map(([, words]) => words);
+  const expected = (await commandsUnder(tree)).flatMap(({ outputs, usage }) =>
+    outputs.length === 0 ? [] : [...outputs, /^vdpa (?:\[ .* \] )?([a-z ]*[a-z])/.exec(usage[0] ?? '')?.[1]],
+  );
+  assert.deepEqual(new Set(told), new Set(expected));
+});
+
+test('every variable of the environment that the program looks at is told of', () => {
+  const told = pages.flatMap((page) => [...read(page).matchAll(/^\.It Ev (\S+)$/gm)].map(([, name]) => name));
+  const sources = readdirSync(join(checkoutRoot, 'src'), { encoding: 'utf8', recursive: true })
+    .filter((name) => name.endsWith('.ts'))
+    .map((name) => readFileSync(join(checkoutRoot, 'src', name), 'utf8'))
+    .join('\n');
+  const indexed = sources.matchAll(/\b(?:env|environment)\['([A-Z_]+)'\]/g);
+  const named = sources.matchAll(/'(VDPA_(?!ATTR_|CMD_)[A-Z_]+)'/g);
+  const looked = new Set([...indexed, ...named].map(([, name = '']) => name));
+  // By these, servers and those who start them find each other.
+  const internal = ['VDPA_READY_FD', 'VDPA_VDUSE_SUPERVISOR'];
+  // These mean what they mean to any program.
+  const usual = ['HOME'];
+  for (const name of [...internal, ...usual]) looked.delete(name);
+  assert.deepEqual([...new Set(told)].sort(), [...looked].sort());
+});
+
 test('vdpa-dev.8 tells of every argument of dev add, and vdpa-vduse.8 of those for servers', () => {
   const text = ['vdpa-dev.8', 'vdpa-vduse.8']
     .map((page) => read(page).replace(/^[^]*^\.Sh DESCRIPTION$/m, ''))
