@@ -3,6 +3,7 @@
 import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { runInNewContext } from 'node:vm';
 import { Ajv } from 'ajv';
 import { default as standaloneModule } from 'ajv/dist/standalone/index.js';
 import { transformSync } from 'esbuild';
@@ -35,12 +36,13 @@ function toTypeScript(code, name) {
   if (functionName === undefined || /\brequire\(|\bimport\b/.test(code)) {
     throw new Error(`the validator of ${name} needs parts of ajv at run time; keep its schema simpler`);
   }
-  const body = code
+  const program = code
     .replace('"use strict";', '')
     .replace('export const validate = ', 'const validate = ')
     .replace(/export default \w+;/, '')
     // What an error says beside where and what is not told to anyone.
     .replaceAll(/schemaPath:"[^"]*",keyword:"[^"]*",/g, '');
+  const body = withoutSchemas(program);
   // What is generated is long, and is loaded whenever a state is read.
   const { code: short } = transformSync(body, { minify: true });
   return `// @ts-nocheck
@@ -55,6 +57,25 @@ export function check(value: unknown): string | undefined {
   return \`\${instancePath === '' ? 'it' : instancePath} \${message}\${named === undefined ? '' : ': ' + named}\`;
 }
 `;
+}
+
+/**
+ * Puts what a validator looks up in its schemas in the place of the look-up: the values of an enum, and for properties an
+ * object with their names. The schemas are not used any more then, and the bundler leaves them out.
+ */
+function withoutSchemas(program) {
+  const names = [...new Set(program.match(/\bschema\d+\b/g))];
+  const schemas = runInNewContext(`${program}\n({ ${names.join(', ')} })`);
+  const tables = new Map();
+  const body = program.replaceAll(/\b(schema\d+)((?:\.\w+|\[\d+\])+)/g, (_use, name, path) => {
+    const keys = path.match(/\w+/g);
+    const value = keys.reduce((inside, key) => inside[key], schemas[name]);
+    if (keys.at(-1) !== 'properties') return JSON.stringify(value);
+    const table = `propertiesOf${tables.size}`;
+    tables.set(table, Object.fromEntries(Object.keys(value).map((key) => [key, 0])));
+    return table;
+  });
+  return [...tables].map(([name, table]) => `const ${name} = ${JSON.stringify(table)};`).join('\n') + body;
 }
 
 function writeWhereChanged(path, text) {
