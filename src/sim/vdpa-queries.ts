@@ -167,13 +167,14 @@ function dumpAll<Item>({ machine, faults }: VdpaContext, request: GenlRequest, l
   return (buffer, extack) => {
     const state = machine.read();
     const items = listing.items(state);
-    for (let item = items[next]; item !== undefined; item = items[next]) {
-      const shown = item;
-      const name = listing.nameOf(shown);
+    let item = items[next];
+    const write = (part: MessageBuffer): void => {
+      if (item !== undefined) listing.write(part, state, item);
+    };
+    for (; item !== undefined; item = items[next]) {
+      const name = listing.nameOf(item);
       dumpFaults?.before(name, next, extack);
-      const fits = toldPart(request, buffer, listing.answered, (part) => {
-        listing.write(part, state, shown);
-      });
+      const fits = toldPart(request, buffer, listing.answered, write);
       if (!fits) break;
       next++;
       if (dumpFaults?.after(name) === 'gone') break;

@@ -55,11 +55,25 @@ export function decodeDevice(attributes: AttributeList): VdpaDevice {
   // In the kernel's order, which is the quickest.
   const managementDevice = decodeHandle(attributes);
   const name = decodeName(attributes);
-  const device: Mutable<VdpaDevice> = { name, managementDevice, deviceId: decodeDeviceId(attributes) };
-  put(device, 'vendorId', attributes.u32(uapi.VDPA_ATTR_DEV_VENDOR_ID));
-  put(device, 'maxVirtqueues', attributes.u32(uapi.VDPA_ATTR_DEV_MAX_VQS));
-  put(device, 'maxVirtqueueSize', attributes.u16(uapi.VDPA_ATTR_DEV_MAX_VQ_SIZE));
-  put(device, 'minVirtqueueSize', attributes.u16(uapi.VDPA_ATTR_DEV_MIN_VQ_SIZE));
+  const deviceId = decodeDeviceId(attributes);
+  const vendorId = attributes.u32(uapi.VDPA_ATTR_DEV_VENDOR_ID);
+  const maxVirtqueues = attributes.u32(uapi.VDPA_ATTR_DEV_MAX_VQS);
+  const maxVirtqueueSize = attributes.u16(uapi.VDPA_ATTR_DEV_MAX_VQ_SIZE);
+  const minVirtqueueSize = attributes.u16(uapi.VDPA_ATTR_DEV_MIN_VQ_SIZE);
+  if (
+    vendorId !== undefined &&
+    maxVirtqueues !== undefined &&
+    maxVirtqueueSize !== undefined &&
+    minVirtqueueSize !== undefined
+  ) {
+    // What a kernel of today sends: made in one go, a device takes half the memory.
+    return { name, managementDevice, deviceId, vendorId, maxVirtqueues, maxVirtqueueSize, minVirtqueueSize };
+  }
+  const device: Mutable<VdpaDevice> = { name, managementDevice, deviceId };
+  put(device, 'vendorId', vendorId);
+  put(device, 'maxVirtqueues', maxVirtqueues);
+  put(device, 'maxVirtqueueSize', maxVirtqueueSize);
+  put(device, 'minVirtqueueSize', minVirtqueueSize);
   return device;
 }
 
