@@ -3,6 +3,7 @@ import { vdpaCommandName } from '../vdpa/names.js';
 import { className, deviceClasses } from '../virtio/classes.js';
 import { formatHandle } from '../vdpa/model.js';
 import type { Printer } from './printer.js';
+import { renderRows } from './rows.js';
 
 /** Prints whether a machine is ready for vDPA: a subject a line, with what to do behind what is missing. */
 export function renderHost(printer: Printer, report: HostReport): void {
@@ -62,14 +63,4 @@ function renderPart<T>(printer: Printer, name: string, part: Part<T>, tell: (par
   if (part.present) tell(part);
   else printer.string('advice', part.advice, '; ');
   printer.closeRecord();
-}
-
-function renderRows<T>(printer: Printer, name: string, items: readonly T[], tell: (item: T) => void): void {
-  printer.openRows(name);
-  for (const item of items) {
-    printer.openRow();
-    tell(item);
-    printer.closeRow();
-  }
-  printer.closeRows();
 }

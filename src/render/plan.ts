@@ -5,6 +5,7 @@ import { formatHandle } from '../vdpa/model.js';
 import { formatMac } from '../virtio/mac-address.js';
 import { wordsOfDevice } from '../vduse/service/device-words.js';
 import type { Printer } from './printer.js';
+import { renderRows } from './rows.js';
 
 const signs = { add: '+', delete: '-', replace: '!', serve: '~', set: '~', bind: '~' } as const;
 
@@ -65,26 +66,18 @@ export function renderOutcome(
     '',
   );
   printer.boolean('dry_run', dryRun, ' ');
-  printer.openRows('changes');
-  for (const [change, outcome] of changes) {
-    printer.openRow();
+  renderRows(printer, 'changes', changes, ([change, outcome]) => {
     printer.string('action', change.action, '');
     printer.string('name', change.name, ' ');
     printer.string('outcome', outcome, ' ');
     if ('differences' in change) {
-      printer.openRows('differences');
-      for (const { key, from, to } of change.differences) {
-        printer.openRow();
+      renderRows(printer, 'differences', change.differences, ({ key, from, to }) => {
         printer.string('key', key, '');
         printer.string('from', from, ' ');
         printer.string('to', to, ' ');
-        printer.closeRow();
-      }
-      printer.closeRows();
+      });
     }
-    printer.closeRow();
-  }
-  printer.closeRows();
+  });
   if (error !== undefined) printer.string('error', error, '');
   printer.closeRow();
 }

@@ -1,5 +1,6 @@
 import type { CounterSample, StatsSample } from '../vdpa/stats.js';
 import type { Printer } from './printer.js';
+import { renderRows } from './rows.js';
 import { queueType } from './stats.js';
 
 const barLength = 20;
@@ -9,9 +10,7 @@ const eighths = ['', '▏', '▎', '▍', '▌', '▋', '▊', '▉'] as const;
 export function renderRates(printer: Printer, { seconds, counters }: StatsSample): void {
   printer.openRow();
   printer.number('seconds', round(seconds, 3), 'seconds ');
-  printer.openRows('counters');
-  for (const { device, queue, name, value, rate } of counters) {
-    printer.openRow();
+  renderRows(printer, 'counters', counters, ({ device, queue, name, value, rate }) => {
     printer.string('dev', device, '');
     if (queue.queueIndex !== undefined) printer.number('qidx', queue.queueIndex, ' qidx ');
     const type = queueType(queue);
@@ -19,9 +18,7 @@ export function renderRates(printer: Printer, { seconds, counters }: StatsSample
     printer.string('counter', name, ' ');
     printer.number('value', value, ' ');
     if (rate !== undefined) printer.number('rate', round(rate, 1), ' ');
-    printer.closeRow();
-  }
-  printer.closeRows();
+  });
   printer.closeRow();
 }
 

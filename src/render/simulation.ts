@@ -4,6 +4,7 @@ import type { Fault } from '../sim/fault.js';
 import type { SimState } from '../sim/state.js';
 import { isAttached } from '../sim/vduse-instance.js';
 import type { Printer } from './printer.js';
+import { renderRows } from './rows.js';
 
 /** Prints what a simulated machine is made of, and how often its faults were met. @param path of its state file */
 export function renderSimulation(printer: Printer, path: string, state: SimState): void {
@@ -49,14 +50,4 @@ function renderFault(printer: Printer, { command, ...effects }: Fault): void {
 /** Only these are counted. */
 function isCounted({ skip, times }: Fault): boolean {
   return skip !== undefined || times !== undefined;
-}
-
-function renderRows<T>(printer: Printer, name: string, items: readonly T[], tell: (item: T) => void): void {
-  printer.openRows(name);
-  for (const item of items) {
-    printer.openRow();
-    tell(item);
-    printer.closeRow();
-  }
-  printer.closeRows();
 }

@@ -1,6 +1,7 @@
 import { VIRTIO_ID_NET } from '../virtio/ids.js';
 import type { VendorStats } from '../vdpa/model.js';
 import type { Printer } from './printer.js';
+import { renderRows } from './rows.js';
 
 const VIRTIO_NET_F_CTRL_VQ = 17n;
 
@@ -13,14 +14,10 @@ export function renderVendorStats(printer: Printer, stats: VendorStats): void {
 
 /** Prints the vendor statistics of every queue of a device, a row a queue. */
 export function renderDeviceStats(printer: Printer, name: string, queues: readonly VendorStats[]): void {
-  printer.openRows(name);
-  for (const stats of queues) {
-    printer.openRow();
+  renderRows(printer, name, queues, (stats) => {
     if (stats.queueIndex !== undefined) printer.number('qidx', stats.queueIndex, 'qidx ', ' ');
     renderQueue(printer, stats);
-    printer.closeRow();
-  }
-  printer.closeRows();
+  });
 }
 
 function renderQueue(printer: Printer, stats: VendorStats): void {

@@ -1,5 +1,6 @@
 import type { InstanceStatus, VduseInstance } from '../vduse/service/servers.js';
 import type { Printer } from './printer.js';
+import { renderRows } from './rows.js';
 
 /** Prints a VDUSE device: who serves it, what it is, and what its queues have done, each on a line of its own. */
 export function renderVduseInstance(printer: Printer, instance: VduseInstance): void {
@@ -37,9 +38,7 @@ function renderStatus(printer: Printer, status: InstanceStatus): void {
   printer.string('features', status.features, ' features ');
   printer.number('queue_size', status.queueSize, ' queue_size ');
   if (status.trouble !== undefined) printer.string('trouble', status.trouble, ' trouble ');
-  printer.openRows('queue');
-  for (const [index, queue] of status.queues.entries()) {
-    printer.openRow();
+  renderRows(printer, 'queue', status.queues.entries(), ([index, queue]) => {
     printer.number('index', index, '');
     printer.string('state', queue.state, ' state ');
     printer.number('requests', queue.requests, ' requests ');
@@ -47,7 +46,5 @@ function renderStatus(printer: Printer, status: InstanceStatus): void {
     printer.number('bytes_out', queue.bytesOut, ' bytes_out ');
     printer.number('errors', queue.errors, ' errors ');
     printer.number('interrupts', queue.interrupts, ' interrupts ');
-    printer.closeRow();
-  }
-  printer.closeRows();
+  });
 }

@@ -1,9 +1,10 @@
 /** VDUSE devices with their servers: saved, restored and applied. */
 import '../support/kernel/inside.js';
 import assert from 'node:assert/strict';
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, writeFileSync } from 'node:fs';
 import { json, output, vdpa, type Outcome } from '../support/command-line.js';
 import { needs, SIMULATORS, testsWith, VDUSE } from '../support/kernel/needs.js';
+import { QEMU, serveWithQemu } from '../support/kernel/qemu-server.js';
 import { checkOutput } from '../support/output-schemas.js';
 import { attach, bash, detach, diskOf, mountPoint, sh, start, until } from '../support/kernel/vduse.js';
 
@@ -181,14 +182,8 @@ test('a device that another tool has deleted is attached again, and what a dead 
   assert.match(await apply(), /^\+ foo0 mgmtdev vduse type block size 33554432\n1 change made\.\n$/);
 });
 
-test('servers of other programs are told of, and left alone', async () => {
-  await bash('truncate -s 16M /tmp/qsd.img');
-  const qsd = start(
-    'qemu-storage-daemon',
-    ...['--blockdev', 'driver=file,node-name=f,filename=/tmp/qsd.img', '--pidfile', '/tmp/qsd.pid'],
-    ...['--export', 'type=vduse-blk,id=e,node-name=f,name=qsd0,writable=on'],
-  );
-  await until('qemu serves', async () => existsSync('/dev/vduse/qsd0') && (await vdpa(`${ADD} qsd0`)).status === 0);
+test('servers of other programs are told of, and left alone', needs(QEMU), async () => {
+  const endQemu = await serveWithQemu('qsd0', async () => (await vdpa(`${ADD} qsd0`)).status === 0);
   const saved: Outcome = await vdpa('save');
   assert.equal(saved.status, 0);
   assert.equal(
@@ -204,8 +199,7 @@ test('servers of other programs are told of, and left alone', async () => {
   assert.match(await refused(`apply ${file}`), /line 7 .* another program serves qsd0: end it, or leave "server" out/);
   await detach('qsd0');
   assert.match(await refused(`apply ${file}`), /another program serves qsd0/);
-  process.kill(Number(readFileSync('/tmp/qsd.pid', 'utf8')));
-  await qsd;
+  await endQemu();
   await until('its instance is gone', () => !existsSync('/dev/vduse/qsd0'));
   writeFileSync(file, saved.stdout);
   assert.match(

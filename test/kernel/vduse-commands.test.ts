@@ -1,9 +1,11 @@
 import '../support/kernel/inside.js';
 import assert from 'node:assert/strict';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { checked, close } from '../../src/sys/libc.js';
 import { bind, MSG_DONTWAIT, socket } from '../../src/sys/socket.js';
-import { testsWith, VDUSE } from '../support/kernel/needs.js';
+import { nothingLeft, runningServers } from '../support/kernel/leftovers.js';
+import { needs, testsWith, VDUSE } from '../support/kernel/needs.js';
+import { QEMU, serveWithQemu } from '../support/kernel/qemu-server.js';
 import { recvfrom } from '../support/recvfrom.js';
 import { checkOutput } from '../support/output-schemas.js';
 import { bash, detach, diskOf, mountPoint, sh, start, until } from '../support/kernel/vduse.js';
@@ -65,24 +67,6 @@ class NotifySocket {
   }
 }
 
-/** The processes that serve: none may stay. */
-const servers = (): string[] =>
-  readdirSync('/proc').filter((pid) => {
-    if (!/^[0-9]+$/.test(pid)) return false;
-    try {
-      return readFileSync(`/proc/${pid}/cmdline`, 'latin1').includes('\0vduse\0serve\0');
-    } catch {
-      return false;
-    }
-  });
-
-function nothingLeft(): void {
-  assert.deepEqual(servers(), []);
-  assert.deepEqual(readdirSync('/dev/vduse'), ['control']);
-  assert.deepEqual(readdirSync('/sys/bus/vdpa/devices'), []);
-  if (existsSync('/run/vdpa/vduse')) assert.deepEqual(readdirSync('/run/vdpa/vduse'), []);
-}
-
 afterEach(nothingLeft);
 
 describe('vdpa dev add mgmtdev vduse', () => {
@@ -135,7 +119,7 @@ describe('vdpa dev add mgmtdev vduse', () => {
         queue: [],
       },
     );
-    assert.deepEqual(servers(), [String(shown.pid)]);
+    assert.deepEqual(runningServers(), [String(shown.pid)]);
     const queues = shown['queue'] as { index: number; state: string; requests: number; bytes_out: number }[];
     assert.equal(queues.length, 2);
     assert.ok((queues[0]?.bytes_out ?? 0) >= 8 * 1024 * 1024);
@@ -164,15 +148,8 @@ describe('vdpa dev add mgmtdev vduse', () => {
     await done('dev del vh0');
   });
 
-  test('an instance of another server is only attached, and deleted by its own tool', async () => {
-    await bash('truncate -s 16M /tmp/qsd.img');
-    const qsd = start(
-      'qemu-storage-daemon',
-      ...['--blockdev', 'driver=file,node-name=f,filename=/tmp/qsd.img', '--pidfile', '/tmp/qsd.pid'],
-      ...['--export', 'type=vduse-blk,id=e,node-name=f,name=qsd0,writable=on'],
-    );
-    await until('qemu serves', () => existsSync('/dev/vduse/qsd0'));
-    await until('it has its queues', async () => (await vdpa(`${ADD} qsd0`)).status === 0);
+  test('an instance of another server is only attached, and deleted by its own tool', needs(QEMU), async () => {
+    const endQemu = await serveWithQemu('qsd0', async () => (await vdpa(`${ADD} qsd0`)).status === 0);
     await done(`${ADD} ours0 size 16M`);
     const [theirs, ours] = [await diskOf('qsd0'), await diskOf('ours0')];
     await bash(`dd if=/dev/urandom of=${ours} bs=1M count=16 oflag=direct status=none`);
@@ -192,8 +169,7 @@ describe('vdpa dev add mgmtdev vduse', () => {
     assert.equal(busy.status, 1);
     assert.match(busy.stderr, /Device or resource busy/);
     await done('vduse del ours0');
-    process.kill(Number(readFileSync('/tmp/qsd.pid', 'utf8')));
-    await qsd;
+    await endQemu();
     await until('its instance is gone', () => !existsSync('/dev/vduse/qsd0'));
   });
 
@@ -216,7 +192,7 @@ describe('vdpa dev add mgmtdev vduse', () => {
     const writing = sh(`dd if=/dev/urandom of=${disk} bs=64k count=256 oflag=direct`);
     assert.ok(pid);
     process.kill(pid, 'SIGKILL');
-    await until('it is dead', () => servers().length === 0);
+    await until('it is dead', () => runningServers().length === 0);
     assert.deepEqual(await show('killed0'), { server: 'none', attached: true });
     const again = start(VDPA, 'vduse', 'serve', 'name', 'killed0', 'path', '/tmp/killed.img');
     await writing;
@@ -328,7 +304,7 @@ describe('refused, with nothing left', () => {
   test('a server that is killed before it is ready', async () => {
     const adding = vdpa(`${ADD} killed1`);
     await until('there is a server', () => {
-      const [pid] = servers();
+      const [pid] = runningServers();
       if (pid === undefined) return false;
       process.kill(Number(pid), 'SIGKILL');
       return true;

@@ -1,6 +1,7 @@
 import '../support/kernel/inside.js';
 import assert from 'node:assert/strict';
 import { chownSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync } from 'node:fs';
+import { nothingLeft, runningServers } from '../support/kernel/leftovers.js';
 import { testsWith, VDUSE } from '../support/kernel/needs.js';
 import { bash, diskOf, sh, start, until, type Ran } from '../support/kernel/vduse.js';
 
@@ -44,21 +45,10 @@ function threads(pid: number): {
   });
 }
 
-const servers = (): string[] =>
-  readdirSync('/proc').filter((pid) => {
-    if (!/^[0-9]+$/.test(pid)) return false;
-    try {
-      return readFileSync(`/proc/${pid}/cmdline`, 'latin1').includes('\0vduse\0serve\0');
-    } catch {
-      return false;
-    }
-  });
-
-async function nothingLeft(): Promise<void> {
-  await until('no server is left', () => servers().length === 0);
-  assert.deepEqual(readdirSync('/dev/vduse'), ['control']);
-  assert.deepEqual(readdirSync('/sys/bus/vdpa/devices'), []);
-  if (existsSync('/run/vdpa/vduse')) assert.deepEqual(readdirSync('/run/vdpa/vduse'), []);
+/** Waits until a server that was killed is dead, with the one that watches over it. */
+async function nothingLeftInTheEnd(): Promise<void> {
+  await until('no server is left', () => runningServers().length === 0);
+  nothingLeft();
 }
 
 async function newServer(name: string, old: number): Promise<number> {
@@ -70,7 +60,7 @@ async function newServer(name: string, old: number): Promise<number> {
   });
 }
 
-afterEach(nothingLeft);
+afterEach(nothingLeftInTheEnd);
 
 describe('a server that becomes another user', () => {
   test('gives up root for good: user, groups, capabilities, no_new_privs, in every thread; serves, is restarted, is ended', async () => {
@@ -97,7 +87,7 @@ describe('a server that becomes another user', () => {
     await bash(`cmp ${disk} ${FILE}`);
     await bash(`dd if=/dev/urandom of=${disk} bs=1M oflag=direct conv=fsync count=16 status=none; cmp ${disk} ${FILE}`);
     await done('dev del user0');
-    await nothingLeft();
+    await nothingLeftInTheEnd();
   });
 
   for (const [what, user, message] of [

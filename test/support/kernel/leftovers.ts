@@ -1,0 +1,22 @@
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync, readdirSync } from 'node:fs';
+
+/** The process ids of the VDUSE servers that run. */
+export function runningServers(): string[] {
+  return readdirSync('/proc').filter((pid) => {
+    if (!/^[0-9]+$/.test(pid)) return false;
+    try {
+      return readFileSync(`/proc/${pid}/cmdline`, 'latin1').includes('\0vduse\0serve\0');
+    } catch {
+      return false;
+    }
+  });
+}
+
+/** Sees that there is no device, no instance, no server, and no file of one. */
+export function nothingLeft(): void {
+  assert.deepEqual(runningServers(), []);
+  assert.deepEqual(readdirSync('/dev/vduse'), ['control']);
+  assert.deepEqual(readdirSync('/sys/bus/vdpa/devices'), []);
+  if (existsSync('/run/vdpa/vduse')) assert.deepEqual(readdirSync('/run/vdpa/vduse'), []);
+}
