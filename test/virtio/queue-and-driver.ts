@@ -1,0 +1,35 @@
+import assert from 'node:assert/strict';
+import { DescriptorChain } from '../../src/virtio/descriptor-chain.js';
+import { SplitQueue } from '../../src/virtio/split-queue.js';
+import { PlainMemory } from '../support/plain-memory.js';
+import { RingDriver } from '../support/ring-driver.js';
+
+/** Where the rings are, and the buffers. */
+export const RINGS = 0x10000;
+export const DATA = 0x100000;
+export const DATA_BYTES = 0x10000;
+
+/** What is not as usual. */
+export interface Options {
+  size?: number;
+  eventIndex?: boolean;
+  indirect?: boolean;
+  maxChain?: number;
+  start?: number;
+}
+
+/** A queue over memory that a driver of the tests has, too. */
+export function setUp({ size = 8, eventIndex = false, indirect = true, maxChain = size, start = 0 }: Options = {}) {
+  const memory = new PlainMemory();
+  const rings = memory.map(RINGS, 0x8000);
+  const data = memory.map(DATA, DATA_BYTES);
+  const driver = new RingDriver(rings.u8.buffer as ArrayBuffer, RINGS, RINGS, size);
+  driver.setAvailableIndex(start);
+  driver.usedIndex = start;
+  driver.seenUsed = start;
+  const { descriptorTable, availableRing, usedRing } = driver;
+  const layout = { size, descriptorTable, availableRing, usedRing, eventIndex, indirect, maxChain };
+  const queue = SplitQueue.map(memory, layout, start);
+  assert.ok(queue);
+  return { memory, rings, data, driver, queue, layout, chain: new DescriptorChain(maxChain * 2) };
+}
