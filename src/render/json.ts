@@ -48,8 +48,9 @@ export class JsonPrinter implements Printer {
   }
 
   openRecord(name: string): void {
-    this.#key(name);
-    this.#open('{', '}');
+    this.#output.put(`${this.#keyText(name)}{`);
+    this.#scopes.push('}');
+    this.#separator = '';
   }
 
   closeRecord(): void {
