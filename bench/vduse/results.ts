@@ -34,7 +34,7 @@ export type QueueResults = Readonly<
 export interface NetResults {
   readonly loopback: Readonly<Record<'vdpa' | 'vdpasim', readonly (readonly number[])[]>>;
   readonly tap: readonly (readonly number[])[];
-  readonly tcp: { readonly toTap: readonly number[]; readonly fromTap: readonly number[] };
+  readonly tcp: Readonly<Record<'toTap' | 'fromTap' | 'veth', readonly number[]>>;
 }
 
 export interface GrowthResults {

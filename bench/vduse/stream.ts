@@ -1,31 +1,60 @@
 /**
  * A program that moves bytes over TCP: `stream.js listen PORT` takes one connection and prints bytes and seconds as JSON;
- * `stream.js send ADDRESS PORT SECONDS` sends.
+ * `stream.js send ADDRESS PORT SECONDS` sends. It does so with system calls on memory of its own: streams of Node's take
+ * new memory for what they read, which costs more in the lab than the way there.
  */
-import { connect, createServer } from 'node:net';
+import { read, write } from '../../src/sys/file.js';
+import { checked, close, libc } from '../../src/sys/libc.js';
+import { NativeBuffer } from '../../src/sys/memory.js';
+import { bind, SOCK_CLOEXEC, socket } from '../../src/sys/socket.js';
+
+const AF_INET = 2;
+const SOCK_STREAM = 1;
+/** struct sockaddr_in: u16 family, u16 port and u32 address in network order, 8 bytes of nothing. */
+const sockaddrBytes = 16;
+const pieceBytes = 256 * 1024;
+
+const listen: (fd: number, backlog: number) => number = libc.func('int listen(int fd, int backlog)');
+const accept: (fd: number, address: number, length: number) => number = libc.func(
+  'int accept(int fd, uintptr_t address, uintptr_t length)',
+);
+const connect: (fd: number, address: Uint8Array, length: number) => number = libc.func(
+  'int connect(int fd, void *address, unsigned int length)',
+);
+
+function socketAddress(host: string, port: string): Uint8Array {
+  const bytes = new Uint8Array(sockaddrBytes);
+  const view = new DataView(bytes.buffer);
+  view.setUint16(0, AF_INET, true);
+  view.setUint16(2, Number(port));
+  bytes.set(host.split('.').map(Number), 4);
+  return bytes;
+}
+
+function send([host = '', port = '', seconds = '']: readonly string[]): void {
+  checked('connect', connect(fd, socketAddress(host, port), sockaddrBytes));
+  const end = performance.now() + Number(seconds) * 1000;
+  while (performance.now() < end) checked('send', write(fd, piece.address, pieceBytes));
+}
+
+function receive([port = '']: readonly string[]): void {
+  checked('bind a socket', bind(fd, socketAddress('0.0.0.0', port), sockaddrBytes));
+  checked('listen', listen(fd, 1));
+  const connection = checked('accept a connection', accept(fd, 0, 0));
+  const begin = performance.now();
+  let bytes = 0;
+  for (;;) {
+    const length = checked('receive', read(connection, piece.address, pieceBytes));
+    if (length === 0) break;
+    bytes += length;
+  }
+  console.log(JSON.stringify({ bytes, seconds: (performance.now() - begin) / 1000 }));
+}
 
 const [action = '', ...words] = process.argv.slice(2);
-
-if (action === 'send') {
-  const [host = '', port, seconds] = words;
-  const piece = new Uint8Array(256 * 1024);
-  const socket = connect({ host, port: Number(port) });
-  const end = performance.now() + Number(seconds) * 1000;
-  const fill = (): void => {
-    while (performance.now() < end) if (!socket.write(piece)) return;
-    socket.end();
-  };
-  socket.on('connect', fill).on('drain', fill);
-} else {
-  const server = createServer((socket) => {
-    const begin = performance.now();
-    let bytes = 0;
-    socket.on('data', (chunk) => (bytes += chunk.length));
-    socket.on('end', () => {
-      console.log(JSON.stringify({ bytes, seconds: (performance.now() - begin) / 1000 }));
-      socket.end();
-      server.close();
-    });
-  });
-  server.listen(Number(words[0]));
-}
+const fd = checked('open a socket', socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+const piece = new NativeBuffer(pieceBytes);
+piece.u8.fill(1);
+if (action === 'send') send(words);
+else receive(words);
+close(fd);
