@@ -19,10 +19,7 @@ export function parseFaults(text: string): Fault[] {
 }
 
 function parseFault(words: readonly string[]): Fault {
-  // The longest first: no command's words begin another's, but one day they might.
-  const command = commands
-    .filter((candidate) => candidate.split(' ').every((word, at) => words[at] === word))
-    .sort((one, other) => other.length - one.length)[0];
+  const command = commands.find((candidate) => candidate.split(' ').every((word, at) => words[at] === word));
   if (command === undefined) {
     throw new SimulationError(`VDPA_SIM_FAULTS: "${words.join(' ')}" begins with none of: ${commands.join(', ')}`);
   }

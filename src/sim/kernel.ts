@@ -47,10 +47,12 @@ export class SimulatedKernel {
     // Faults are counted, and make devices vanish.
     if (this.#ownFaults || this.machine.read().machine.faults.length > 0) return true;
     const view = viewOf(datagram);
-    for (let at = 0; at + messageHeaderLength < datagram.length; at += align(view.getUint32(at, littleEndian))) {
+    for (let at = 0; at + messageHeaderLength < datagram.length;) {
+      const length = view.getUint32(at, littleEndian);
+      if (length < messageHeaderLength) break;
       const isVdpa = view.getUint16(at + 4, littleEndian) === this.#familyId;
       if (isVdpa && changingCommands.includes(view.getUint8(at + messageHeaderLength))) return true;
-      if (view.getUint32(at, littleEndian) < messageHeaderLength) break;
+      at += align(length);
     }
     return false;
   }

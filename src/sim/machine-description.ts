@@ -15,7 +15,7 @@ import type {
   MachineState,
   ManagementDeviceState,
   SoftwareManagementDevice,
-  VduseInstance,
+  VduseInstanceState,
 } from './state.js';
 import { DEFAULT_SIZE } from '../vduse/device-options.js';
 import { identityOfBlock, identityOfNet } from './served-device.js';
@@ -171,7 +171,7 @@ function featureWord(owner: string, names: readonly (string | number)[], deviceI
   }, 0n);
 }
 
-function toVduseInstance(name: string, description: VduseDescription): VduseInstance {
+function toVduseInstance(name: string, description: VduseDescription): VduseInstanceState {
   const { type, queues, queue_size, vendor_id = 0, capacity, block_size, readonly, mac, mtu } = description;
   const common = {
     name,

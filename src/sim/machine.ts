@@ -1,6 +1,7 @@
 /** The machine's devices as the vdpa core of drivers/vdpa/vdpa.c and the driver core behind it keep them. */
 import { Errno } from '../sys/errno.js';
-import type { AddConfig, VdpaDevice } from './management/driver.js';
+import type { AddConfig } from './management/add-config.js';
+import type { VdpaDevice } from './management/driver.js';
 import { bindDriver } from './management/drivers.js';
 import { Refusal } from './refusal.js';
 import { busName, isHandleOf } from './state.js';

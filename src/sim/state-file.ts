@@ -121,9 +121,14 @@ export class FileStore implements MachineStore {
     }
     if (!this.#unsynced) return;
     this.#unsynced = false;
-    const fd = this.#guard(() => openFile(this.path, constants.O_RDONLY));
-    fsyncSync(fd);
-    closeSync(fd);
+    this.#guard(() => {
+      const fd = openFile(this.path, constants.O_RDONLY);
+      try {
+        fsyncSync(fd);
+      } finally {
+        closeSync(fd);
+      }
+    });
   }
 
   async #loadCalls(): Promise<void> {

@@ -49,7 +49,7 @@ export interface HardwareManagementDevice extends ManagementDeviceBase {
 export type ManagementDeviceState = SoftwareManagementDevice | HardwareManagementDevice;
 
 /** A device that a VDUSE server made with VDUSE_CREATE_DEV and VDUSE_VQ_SETUP: `struct vduse_dev_config`. */
-export interface VduseInstance {
+export interface VduseInstanceState {
   readonly name: string;
   readonly device_id: number;
   readonly vendor_id: number;
@@ -82,7 +82,7 @@ export interface MachineState {
   readonly uid: number;
   readonly bus_driver: BusDriver;
   readonly mgmtdev: readonly ManagementDeviceState[];
-  readonly vduse: readonly VduseInstance[];
+  readonly vduse: readonly VduseInstanceState[];
   readonly faults: readonly Fault[];
 }
 
@@ -91,7 +91,7 @@ export interface SimState {
   readonly machine: MachineState;
   /** In the order in which they were added, which is the bus's. */
   devices: DeviceState[];
-  vduse: VduseInstance[];
+  vduse: VduseInstanceState[];
   /** How often each fault of the machine has been met, by its place in the list. */
   fault_hits: number[];
 }

@@ -1,5 +1,5 @@
 /** What the vdpa family says of a device's configuration: the vdpa_dev_*_config_fill() of drivers/vdpa/vdpa.c */
-import { littleEndian, viewOf } from '../netlink/bytes.js';
+import { viewOf } from '../netlink/bytes.js';
 import { Errno } from '../sys/errno.js';
 import * as uapi from '../vdpa/uapi.js';
 import { blockConfigOffset, netConfigOffset } from '../virtio/config-space.js';
@@ -43,13 +43,13 @@ function writeNetConfig(buffer: MessageBuffer, { features, config }: VdpaDevice)
   const view = viewOf(config);
   buffer.u64(uapi.VDPA_ATTR_DEV_FEATURES, features);
   if ((features & netFeature.mtu) !== 0n) {
-    buffer.u16(uapi.VDPA_ATTR_DEV_NET_CFG_MTU, view.getUint16(netConfigOffset.mtu, littleEndian));
+    buffer.u16(uapi.VDPA_ATTR_DEV_NET_CFG_MTU, view.getUint16(netConfigOffset.mtu, true));
   }
   if ((features & netFeature.mac) !== 0n) {
     buffer.bytes(uapi.VDPA_ATTR_DEV_NET_CFG_MACADDR, config.subarray(netConfigOffset.mac, netConfigOffset.mac + 6));
   }
   if ((features & netFeature.status) !== 0n) {
-    buffer.u16(uapi.VDPA_ATTR_DEV_NET_STATUS, view.getUint16(netConfigOffset.status, littleEndian));
+    buffer.u16(uapi.VDPA_ATTR_DEV_NET_STATUS, view.getUint16(netConfigOffset.status, true));
   }
   writeQueuePairs(buffer, config, features);
 }
@@ -57,7 +57,7 @@ function writeNetConfig(buffer: MessageBuffer, { features, config }: VdpaDevice)
 /** Writes the number of queue pairs of a network device, where these features give it more than one. */
 export function writeQueuePairs(buffer: MessageBuffer, config: Uint8Array, features: bigint): void {
   if ((features & netFeature.pairs) === 0n) return;
-  const pairs = viewOf(config).getUint16(netConfigOffset.maxVirtqueuePairs, littleEndian);
+  const pairs = viewOf(config).getUint16(netConfigOffset.maxVirtqueuePairs, true);
   buffer.u16(uapi.VDPA_ATTR_DEV_NET_CFG_MAX_VQP, pairs);
 }
 
@@ -65,13 +65,13 @@ function writeBlockConfig(buffer: MessageBuffer, { features, config }: VdpaDevic
   const has = (feature: bigint): boolean => (features & feature) !== 0n;
   const view = viewOf(config);
   const u16 = (attribute: number, offset: number): void => {
-    buffer.u16(attribute, view.getUint16(offset, littleEndian));
+    buffer.u16(attribute, view.getUint16(offset, true));
   };
   const u32 = (attribute: number, offset: number): void => {
-    buffer.u32(attribute, view.getUint32(offset, littleEndian));
+    buffer.u32(attribute, view.getUint32(offset, true));
   };
   buffer.u64(uapi.VDPA_ATTR_DEV_FEATURES, features);
-  buffer.u64(uapi.VDPA_ATTR_DEV_BLK_CFG_CAPACITY, view.getBigUint64(blockConfigOffset.capacity, littleEndian));
+  buffer.u64(uapi.VDPA_ATTR_DEV_BLK_CFG_CAPACITY, view.getBigUint64(blockConfigOffset.capacity, true));
   if (has(blockFeature.sizeMax)) u32(uapi.VDPA_ATTR_DEV_BLK_CFG_SIZE_MAX, blockConfigOffset.sizeMax);
   if (has(blockFeature.blkSize)) u32(uapi.VDPA_ATTR_DEV_BLK_CFG_BLK_SIZE, blockConfigOffset.blkSize);
   if (has(blockFeature.segMax)) u32(uapi.VDPA_ATTR_DEV_BLK_CFG_SEG_MAX, blockConfigOffset.segMax);

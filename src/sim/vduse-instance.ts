@@ -7,7 +7,7 @@ import type { DeviceIdentity } from '../vduse/control.js';
 import { checkDeviceName } from '../vduse/name.js';
 import { featureMask } from './feature-mask.js';
 import { busName, hex64 } from './state.js';
-import type { SimState, VduseInstance } from './state.js';
+import type { SimState, VduseInstanceState } from './state.js';
 import type { ServerEntry } from '../vduse/service/device-words.js';
 
 const accessPlatform = featureMask(undefined, ['ACCESS_PLATFORM']);
@@ -50,7 +50,7 @@ export function isAttached(state: SimState, name: string): boolean {
 }
 
 /** An instance as the state keeps it; its configuration space is as long as its type's, zeroes at the end. */
-export function toInstance(name: string, identity: DeviceIdentity, served?: ServerEntry): VduseInstance {
+export function toInstance(name: string, identity: DeviceIdentity, served?: ServerEntry): VduseInstanceState {
   const { deviceId, vendorId, features, queueCount, queueSize } = identity;
   const config = new Uint8Array(Math.max(configLengths[deviceId] ?? 0, identity.config.length));
   config.set(identity.config);

@@ -18,7 +18,7 @@ import { SimulationError } from './error.js';
 import { findDevice, openDevice } from './machine.js';
 import { attachSimulatedServer } from './served-device.js';
 import { Simulation } from './simulation.js';
-import { busName, type SimState, type VduseInstance as InstanceState } from './state.js';
+import { busName, type SimState, type VduseInstanceState } from './state.js';
 import { isAttached } from './vduse-instance.js';
 import { negotiate } from './virtio-driver.js';
 
@@ -75,7 +75,7 @@ export class SimulatedServers implements VduseServers {
   }
 }
 
-function toInstance(state: SimState, instance: InstanceState, path: string): VduseInstance {
+function toInstance(state: SimState, instance: VduseInstanceState, path: string): VduseInstance {
   const { name, served } = instance;
   if (served === undefined) return { name, served: 'elsewhere', attached: isAttached(state, name) };
   const complaint = check(served);
@@ -87,7 +87,7 @@ function toInstance(state: SimState, instance: InstanceState, path: string): Vdu
   return { name, served: 'here', status: statusOf(state, instance, served) };
 }
 
-function statusOf(state: SimState, instance: InstanceState, served: ServerEntry): InstanceStatus {
+function statusOf(state: SimState, instance: VduseInstanceState, served: ServerEntry): InstanceStatus {
   const device = findDevice(state, busName(instance.name));
   const features = device && negotiate(state.machine.bus_driver, openDevice(state, device)).features;
   const isNet = instance.device_id === VIRTIO_ID_NET;
@@ -114,10 +114,10 @@ function statusOf(state: SimState, instance: InstanceState, served: ServerEntry)
   };
 }
 
-const configOf = ({ config }: InstanceState): DataView => viewOf(Buffer.from(config, 'hex'));
+const configOf = ({ config }: VduseInstanceState): DataView => viewOf(Buffer.from(config, 'hex'));
 
 /** What of a device is not its server's words: the type, and of a network device address and MTU. */
-function identityOf(instance: InstanceState): { type: 'block' } | { type: 'net'; mac: Uint8Array; mtu?: number } {
+function identityOf(instance: VduseInstanceState): { type: 'block' } | { type: 'net'; mac: Uint8Array; mtu?: number } {
   if (instance.device_id !== VIRTIO_ID_NET) return { type: 'block' };
   const config = configOf(instance);
   const mac = new Uint8Array(config.buffer, config.byteOffset + netConfigOffset.mac, 6);

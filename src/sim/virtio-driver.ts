@@ -3,7 +3,7 @@
  * virtio_net or virtio_blk, which negotiates features before `dev add` is acknowledged.
  * drivers/virtio/virtio.c and virtio_vdpa.c, drivers/net/virtio_net.c, drivers/block/virtio_blk.c
  */
-import { littleEndian, viewOf } from '../netlink/bytes.js';
+import { viewOf } from '../netlink/bytes.js';
 import { netConfigOffset } from '../virtio/config-space.js';
 import { VIRTIO_ID_BLOCK, VIRTIO_ID_NET } from '../virtio/ids.js';
 import { featureMask } from './feature-mask.js';
@@ -81,7 +81,7 @@ function negotiateNet(device: VdpaDevice, offered: bigint): Negotiation {
   const has = (mask: bigint): boolean => (offered & mask) !== 0n;
   if (!has(controlQueue) && has(needControlQueue)) return untouched;
   let features = offered;
-  if (viewOf(device.config).getUint16(netConfigOffset.mtu, littleEndian) < minMtu) features &= ~mtu;
+  if (viewOf(device.config).getUint16(netConfigOffset.mtu, true) < minMtu) features &= ~mtu;
   if (!has(mac)) features &= ~standby;
   // A network device without an address gets a random one, and is told so where it listens.
   return { features, controlCommands: !has(mac) && has(controlMac) ? 1n : 0n };

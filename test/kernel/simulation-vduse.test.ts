@@ -7,7 +7,7 @@ import type { Readable, Writable } from 'node:stream';
 import { featureMask } from '../../src/sim/feature-mask.js';
 import { identityOfBlock, identityOfNet } from '../../src/sim/served-device.js';
 import { defaultMachine, hex64 } from '../../src/sim/state.js';
-import type { VduseInstance } from '../../src/sim/state.js';
+import type { VduseInstanceState } from '../../src/sim/state.js';
 import { toInstance } from '../../src/sim/vduse-instance.js';
 import * as uapi from '../../src/vdpa/uapi.js';
 import { VIRTIO_ID_BLOCK, VIRTIO_ID_NET } from '../../src/virtio/ids.js';
@@ -29,25 +29,25 @@ const allOfBlock = featureMask(VIRTIO_ID_BLOCK, ['SIZE_MAX', 'RO', 'DISCARD', 'W
 const VIRTIO_ID_FS = 26;
 
 /** What differs from what a server of ours would offer. */
-type Twist = Partial<Omit<VduseInstance, 'name'>>;
+type Twist = Partial<Omit<VduseInstanceState, 'name'>>;
 
 const word = (deviceId: number, ...names: string[]): bigint => featureMask(deviceId, names);
-const withFeatures = (instance: VduseInstance, more: bigint): VduseInstance => ({
+const withFeatures = (instance: VduseInstanceState, more: bigint): VduseInstanceState => ({
   ...instance,
   features: hex64(BigInt(instance.features) | more),
 });
 
 /** Disks without sectors, so that nobody reads from them. */
-const block = (name: string, options: Partial<BlockServed> = {}, twist: Twist = {}): VduseInstance => ({
+const block = (name: string, options: Partial<BlockServed> = {}, twist: Twist = {}): VduseInstanceState => ({
   ...toInstance(name, identityOfBlock({ name, type: 'block', size: 0, ...options })),
   ...twist,
 });
-const net = (name: string, options: Partial<NetServed> = {}, twist: Twist = {}): VduseInstance => ({
+const net = (name: string, options: Partial<NetServed> = {}, twist: Twist = {}): VduseInstanceState => ({
   ...toInstance(name, identityOfNet({ name, type: 'net', ...options })),
   ...twist,
 });
 
-const instances: readonly VduseInstance[] = [
+const instances: readonly VduseInstanceState[] = [
   block('plain-block'),
   withFeatures(
     block('wide-block', { queues: 4, queueSize: 128, blockSize: 4096, readonly: true }),
@@ -144,7 +144,7 @@ describe('the simulated VDUSE answers as this one, byte for byte', () => {
   });
 });
 
-function toResponding(instance: VduseInstance): RespondingInstance {
+function toResponding(instance: VduseInstanceState): RespondingInstance {
   const { name, device_id: deviceId, vendor_id: vendorId, features, vq_sizes: queueSizes, config } = instance;
   return { name, deviceId, vendorId, features, queueSizes, config };
 }

@@ -1,16 +1,7 @@
 import type { GenlRequest } from '../genetlink.js';
 import type { MessageBuffer } from '../message-buffer.js';
 import type { DeviceState, ManagementDeviceState, SimState } from '../state.js';
-
-/** What `dev add` gives: `struct vdpa_dev_set_config`. A bit of `mask` is set for each VDPA_ATTR_* that was given. */
-export interface AddConfig {
-  readonly mask: bigint;
-  /** Six bytes. */
-  readonly mac?: Uint8Array;
-  readonly mtu?: number;
-  readonly maxVirtqueuePairs?: number;
-  readonly features?: bigint;
-}
+import type { AddConfig } from './add-config.js';
 
 /** A device as the vdpa core sees it: what the functions of `struct vdpa_config_ops` answer. */
 export interface VdpaDevice {

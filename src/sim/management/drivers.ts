@@ -1,5 +1,6 @@
 import type { DeviceState, ManagementDeviceState, SimState } from '../state.js';
-import type { AddConfig, ManagementDriver, VdpaDevice } from './driver.js';
+import type { AddConfig } from './add-config.js';
+import type { ManagementDriver, VdpaDevice } from './driver.js';
 import { hardware } from './hardware.js';
 import { vdpasimBlk } from './vdpasim-blk.js';
 import { vdpasimNet } from './vdpasim-net.js';

@@ -2,7 +2,7 @@
  * A management device of hardware, as described. What no description can say it does as the most used one,
  * drivers/vdpa/mlx5/net/mlx5_vnet.c, does.
  */
-import { littleEndian, viewOf } from '../../netlink/bytes.js';
+import { viewOf } from '../../netlink/bytes.js';
 import { Errno } from '../../sys/errno.js';
 import {
   VDPA_ATTR_DEV_FEATURES,
@@ -10,6 +10,7 @@ import {
   VDPA_ATTR_DEV_NET_CFG_MAX_VQP,
   VDPA_ATTR_DEV_NET_CFG_MTU,
 } from '../../vdpa/uapi.js';
+import { SECTOR_SIZE } from '../../virtio/block.js';
 import { blockConfigLength, blockConfigOffset, netConfigLength, netConfigOffset } from '../../virtio/config-space.js';
 import { VIRTIO_ID_BLOCK, VIRTIO_ID_NET } from '../../virtio/ids.js';
 import { formatMac, parseMac } from '../../virtio/mac-address.js';
@@ -18,9 +19,9 @@ import { Refusal } from '../refusal.js';
 import { handleOf, hex64 } from '../state.js';
 import type { ConfigAttribute, DeviceState, HardwareManagementDevice } from '../state.js';
 import { negotiate } from '../virtio-driver.js';
+import { attributeBit, chosenFeatures, type AddConfig } from './add-config.js';
 import { writeCounters } from './counters.js';
-import type { AddConfig, ManagementDriver, VdpaDevice } from './driver.js';
-import { attributeBit, chosenFeatures } from './vdpasim.js';
+import type { ManagementDriver, VdpaDevice } from './driver.js';
 
 const attributes: Readonly<Record<ConfigAttribute, bigint>> = {
   mac: attributeBit(VDPA_ATTR_DEV_NET_CFG_MACADDR),
@@ -125,16 +126,16 @@ function configSpace(management: HardwareManagementDevice, device: DeviceState, 
   if (deviceId === VIRTIO_ID_BLOCK) {
     const bytes = new Uint8Array(blockConfigLength);
     const view = viewOf(bytes);
-    view.setBigUint64(blockConfigOffset.capacity, BigInt(management.capacity), littleEndian);
-    view.setUint32(blockConfigOffset.blkSize, 512, littleEndian);
-    view.setUint16(blockConfigOffset.numQueues, management.max_vqs, littleEndian);
+    view.setBigUint64(blockConfigOffset.capacity, BigInt(management.capacity), true);
+    view.setUint32(blockConfigOffset.blkSize, SECTOR_SIZE, true);
+    view.setUint16(blockConfigOffset.numQueues, management.max_vqs, true);
     return bytes;
   }
   const bytes = new Uint8Array(netConfigLength);
   if (device.mac !== undefined) bytes.set(parseMac(device.mac), netConfigOffset.mac);
   const view = viewOf(bytes);
-  view.setUint16(netConfigOffset.status, linkUp, littleEndian);
-  view.setUint16(netConfigOffset.maxVirtqueuePairs, device.max_vqp ?? 1, littleEndian);
-  view.setUint16(netConfigOffset.mtu, device.mtu ?? management.mtu, littleEndian);
+  view.setUint16(netConfigOffset.status, linkUp, true);
+  view.setUint16(netConfigOffset.maxVirtqueuePairs, device.max_vqp ?? 1, true);
+  view.setUint16(netConfigOffset.mtu, device.mtu ?? management.mtu, true);
   return bytes;
 }

@@ -1,6 +1,7 @@
 /** The kernel's simulated block device: drivers/vdpa/vdpa_sim/vdpa_sim_blk.c */
-import { littleEndian, viewOf } from '../../netlink/bytes.js';
+import { viewOf } from '../../netlink/bytes.js';
 import { Errno } from '../../sys/errno.js';
+import { SECTOR_SIZE } from '../../virtio/block.js';
 import { blockConfigLength, blockConfigOffset } from '../../virtio/config-space.js';
 import { VIRTIO_ID_BLOCK } from '../../virtio/ids.js';
 import { featureMask } from '../feature-mask.js';
@@ -12,7 +13,6 @@ import { maxVirtqueueSize, rootNames } from './vdpasim.js';
 
 /** 128 MiB in sectors of 512 bytes. */
 const capacity = 0x4_0000n;
-const sectorSize = 512;
 const noLimit = 0xffff_ffff;
 
 /** Its management device does not tell them. */
@@ -57,17 +57,17 @@ export const vdpasimBlk: ManagementDriver<SoftwareManagementDevice> = {
 function makeConfig(): Uint8Array {
   const bytes = new Uint8Array(blockConfigLength);
   const view = viewOf(bytes);
-  view.setBigUint64(blockConfigOffset.capacity, capacity, littleEndian);
-  view.setUint32(blockConfigOffset.sizeMax, 0x1000, littleEndian);
-  view.setUint32(blockConfigOffset.segMax, 32, littleEndian);
-  view.setUint32(blockConfigOffset.blkSize, sectorSize, littleEndian);
-  view.setUint16(blockConfigOffset.minIoSize, 1, littleEndian);
-  view.setUint32(blockConfigOffset.optIoSize, 1, littleEndian);
-  view.setUint16(blockConfigOffset.numQueues, 1, littleEndian);
-  view.setUint32(blockConfigOffset.maxDiscardSectors, noLimit, littleEndian);
-  view.setUint32(blockConfigOffset.maxDiscardSeg, 1, littleEndian);
-  view.setUint32(blockConfigOffset.discardSectorAlignment, sectorSize, littleEndian);
-  view.setUint32(blockConfigOffset.maxWriteZeroesSectors, noLimit, littleEndian);
-  view.setUint32(blockConfigOffset.maxWriteZeroesSeg, 1, littleEndian);
+  view.setBigUint64(blockConfigOffset.capacity, capacity, true);
+  view.setUint32(blockConfigOffset.sizeMax, 0x1000, true);
+  view.setUint32(blockConfigOffset.segMax, 32, true);
+  view.setUint32(blockConfigOffset.blkSize, SECTOR_SIZE, true);
+  view.setUint16(blockConfigOffset.minIoSize, 1, true);
+  view.setUint32(blockConfigOffset.optIoSize, 1, true);
+  view.setUint16(blockConfigOffset.numQueues, 1, true);
+  view.setUint32(blockConfigOffset.maxDiscardSectors, noLimit, true);
+  view.setUint32(blockConfigOffset.maxDiscardSeg, 1, true);
+  view.setUint32(blockConfigOffset.discardSectorAlignment, SECTOR_SIZE, true);
+  view.setUint32(blockConfigOffset.maxWriteZeroesSectors, noLimit, true);
+  view.setUint32(blockConfigOffset.maxWriteZeroesSeg, 1, true);
   return bytes;
 }

@@ -1,5 +1,5 @@
 /** The kernel's simulated network device: drivers/vdpa/vdpa_sim/vdpa_sim_net.c */
-import { littleEndian, viewOf } from '../../netlink/bytes.js';
+import { viewOf } from '../../netlink/bytes.js';
 import { Errno } from '../../sys/errno.js';
 import { VDPA_ATTR_DEV_FEATURES, VDPA_ATTR_DEV_NET_CFG_MACADDR, VDPA_ATTR_DEV_NET_CFG_MTU } from '../../vdpa/uapi.js';
 import { netConfigLength, netConfigOffset } from '../../virtio/config-space.js';
@@ -10,9 +10,10 @@ import type { MessageBuffer } from '../message-buffer.js';
 import { Refusal } from '../refusal.js';
 import { handleOf, hex64 } from '../state.js';
 import type { DeviceState, SoftwareManagementDevice } from '../state.js';
+import { attributeBit, chosenFeatures } from './add-config.js';
 import { writeCounters } from './counters.js';
 import type { ManagementDriver, QueueContext, VdpaDevice } from './driver.js';
-import { attributeBit, chosenFeatures, maxVirtqueueSize, rootNames } from './vdpasim.js';
+import { maxVirtqueueSize, rootNames } from './vdpasim.js';
 
 const linkUp = 1;
 const defaultMtu = 1500;
@@ -66,8 +67,8 @@ class NetDevice implements VdpaDevice {
     const config = new Uint8Array(netConfigLength);
     if (mac !== undefined) config.set(parseMac(mac), netConfigOffset.mac);
     const view = viewOf(config);
-    view.setUint16(netConfigOffset.status, linkUp, littleEndian);
-    view.setUint16(netConfigOffset.mtu, mtu, littleEndian);
+    view.setUint16(netConfigOffset.status, linkUp, true);
+    view.setUint16(netConfigOffset.mtu, mtu, true);
     return config;
   }
 

@@ -2,7 +2,7 @@
 import { Errno } from '../../sys/errno.js';
 import { Refusal } from '../refusal.js';
 import { busName, handleOf } from '../state.js';
-import type { SimState, SoftwareManagementDevice, VduseInstance } from '../state.js';
+import type { SimState, SoftwareManagementDevice, VduseInstanceState } from '../state.js';
 import type { ManagementDriver } from './driver.js';
 
 /** What sysfs shows of an instance beside its virtqueues; its vDPA device lies among them. */
@@ -44,6 +44,6 @@ export const vduse: ManagementDriver<SoftwareManagementDevice> = {
 };
 
 /** The instance that a device of this name on the bus is served by. */
-function findInstance(state: SimState, deviceName: string): VduseInstance | undefined {
+function findInstance(state: SimState, deviceName: string): VduseInstanceState | undefined {
   return state.vduse.find((instance) => busName(instance.name) === deviceName);
 }
