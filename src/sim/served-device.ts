@@ -3,7 +3,7 @@ import { blockIdentity, blockLimits } from '../vduse/block-identity.js';
 import type { DeviceIdentity } from '../vduse/control.js';
 import { macFor, netIdentity } from '../vduse/net-identity.js';
 import { checkQueueSize } from '../vduse/negotiation.js';
-import { DEFAULT_SIZE } from '../vduse/device-options.js';
+import { DEFAULT_BLOCK_SIZE, DEFAULT_QUEUE_SIZE, DEFAULT_SIZE } from '../vduse/device-options.js';
 import { netBackendOf } from '../vduse/service/backend-choice.js';
 import { checkServedDevice, factsOf, toServerWords } from '../vduse/service/device-facts.js';
 import { Simulation } from './simulation.js';
@@ -25,7 +25,7 @@ export async function attachSimulatedServer(
 ): Promise<void> {
   const simulation = new Simulation(environment);
   const { store } = simulation;
-  const { name, queues = 1, queueSize = 256 } = device;
+  const { name, queues = 1, queueSize = DEFAULT_QUEUE_SIZE } = device;
   // Only root may make instances; others are told so by the kernel.
   if (!simulation.isRoot || store.read().vduse.some((instance) => instance.name === name)) {
     await attach(false);
@@ -52,14 +52,21 @@ export async function attachSimulatedServer(
 
 /** What a driver sees of a block device that is served. */
 export function identityOfBlock(device: BlockServed): DeviceIdentity {
-  const { size = DEFAULT_SIZE, readonly = false, blockSize = 512, queues = 1, queueSize = 256, serial = '' } = device;
+  const {
+    size = DEFAULT_SIZE,
+    readonly = false,
+    blockSize = DEFAULT_BLOCK_SIZE,
+    queues = 1,
+    queueSize = DEFAULT_QUEUE_SIZE,
+    serial = '',
+  } = device;
   checkQueueSize(queueSize);
   return blockIdentity({ limits: blockLimits({ size, readonly }, serial), blockSize, queues, queueSize });
 }
 
 /** What a driver sees of a network device that is served. */
 export function identityOfNet(device: NetServed): DeviceIdentity {
-  const { name, mac = macFor(name), mtu, queues = 1, queueSize = 256 } = device;
+  const { name, mac = macFor(name), mtu, queues = 1, queueSize = DEFAULT_QUEUE_SIZE } = device;
   checkQueueSize(queueSize);
   const offloads = netBackendOf(device).type === 'tap';
   return netIdentity({ mac, mtu, pairs: queues, queueSize, offloads });

@@ -2,7 +2,7 @@ import { blockConfigOffset } from '../virtio/config-space.js';
 import { blockIdentity, blockLimits, capacityField } from './block-identity.js';
 import type { BlockModuleOptions } from './block-module.js';
 import { Storage, type StorageOptions } from './block-storage.js';
-import { checkBlockOptions, defaultSerial } from './device-options.js';
+import { checkBlockOptions, DEFAULT_BLOCK_SIZE, DEFAULT_QUEUE_SIZE, defaultSerial } from './device-options.js';
 import type { FlushNote } from './flush-note.js';
 import { moduleUrl } from './module-url.js';
 import { VduseServer } from './server.js';
@@ -36,7 +36,7 @@ const MEASURE_MS = 1000;
  * @throws DeviceNameError, DeviceOptionError, SystemError
  */
 export async function serveBlockDevice(options: BlockDeviceOptions): Promise<VduseServer> {
-  const { queues = 1, queueSize = 256, blockSize = 512 } = options;
+  const { queues = 1, queueSize = DEFAULT_QUEUE_SIZE, blockSize = DEFAULT_BLOCK_SIZE } = options;
   const serial = options.serial ?? defaultSerial(options.name);
   checkBlockOptions({ queues, queueSize, serial });
   const storage = Storage.open(options.storage, blockSize, options.readonly === true);

@@ -6,6 +6,10 @@ import { checkQueueSize } from './negotiation.js';
 
 /** A block device has 64 MiB where nothing else is said. */
 export const DEFAULT_SIZE = 64 * 1024 * 1024;
+/** Its logical blocks, in bytes, where nothing else is said. */
+export const DEFAULT_BLOCK_SIZE = 512;
+/** How many descriptors a queue has where nothing else is said. */
+export const DEFAULT_QUEUE_SIZE = 256;
 
 /** The kernel's limits of an Ethernet device (ETH_MIN_MTU, ETH_MAX_MTU). */
 const MIN_MTU = 68;

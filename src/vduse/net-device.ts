@@ -1,5 +1,5 @@
 import { close } from '../sys/libc.js';
-import { checkNetOptions } from './device-options.js';
+import { checkNetOptions, DEFAULT_QUEUE_SIZE } from './device-options.js';
 import { moduleUrl } from './module-url.js';
 import { macFor, netIdentity } from './net-identity.js';
 import type { NetModuleOptions } from './net-module.js';
@@ -36,7 +36,7 @@ export interface NetDevice {
  * @throws DeviceNameError, DeviceOptionError, InterfaceNameError, SystemError
  */
 export async function serveNetDevice(options: NetDeviceOptions): Promise<NetDevice> {
-  const { backend, pairs = 1, queueSize = 256, mtu, mac = macFor(options.name) } = options;
+  const { backend, pairs = 1, queueSize = DEFAULT_QUEUE_SIZE, mtu, mac = macFor(options.name) } = options;
   checkNetOptions({ pairs, queueSize, mac, mtu });
   const tap = backend.type === 'tap' ? openTap(backend.ifname, pairs) : undefined;
   const closeTap = (): void => {

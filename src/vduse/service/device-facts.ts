@@ -1,6 +1,14 @@
 /** What is known of a served device by what it was asked to be. Touches nothing of the machine. */
 import { formatMac } from '../../virtio/mac-address.js';
-import { checkBlockOptions, checkNetOptions, checkSize, DEFAULT_SIZE, defaultSerial } from '../device-options.js';
+import {
+  checkBlockOptions,
+  checkNetOptions,
+  checkSize,
+  DEFAULT_BLOCK_SIZE,
+  DEFAULT_QUEUE_SIZE,
+  DEFAULT_SIZE,
+  defaultSerial,
+} from '../device-options.js';
 import { macFor } from '../net-identity.js';
 import { netBackendOf, storageOf } from './backend-choice.js';
 import type { BackendName, ServerWords } from './device-words.js';
@@ -34,7 +42,7 @@ export function factsOf(device: ServedDevice): ServedFacts {
     const { type: backend, ...tap } = netBackendOf(device);
     return { type: 'net', backend, mac: formatMac(mac), ...tap, ...(mtu !== undefined && { mtu }), ...common };
   }
-  const { name, blockSize = 512, readonly = false, serial = defaultSerial(name) } = device;
+  const { name, blockSize = DEFAULT_BLOCK_SIZE, readonly = false, serial = defaultSerial(name) } = device;
   const { backend, size, ...file } = storageOf(device, false);
   return { type: 'block', backend, ...file, ...fixed(size), blockSize, readonly, serial, ...common };
 }
@@ -64,10 +72,10 @@ export function toServerWords(facts: ServedFacts, queues: number, queueSize: num
  * @throws DeviceOptionError
  */
 export function checkServedDevice(device: ServedDevice): void {
-  const { queues = 1, queueSize = 256 } = device;
+  const { queues = 1, queueSize = DEFAULT_QUEUE_SIZE } = device;
   if (device.type === 'block') {
     checkBlockOptions({ queues, queueSize, serial: device.serial ?? '' });
-    checkSize(storageOf(device, device.restart === true).size ?? DEFAULT_SIZE, device.blockSize ?? 512);
+    checkSize(storageOf(device, device.restart === true).size ?? DEFAULT_SIZE, device.blockSize ?? DEFAULT_BLOCK_SIZE);
   } else {
     netBackendOf(device);
     checkNetOptions({ pairs: queues, queueSize, mac: device.mac ?? macFor(device.name), mtu: device.mtu });
