@@ -32,7 +32,10 @@ test('each object has its help', async () => {
     assert.deepEqual([status, stdout], [0, '']);
     assert.match(stderr, new RegExp(`^Usage: vdpa (\\[[^\\]]*\\] )?${child.words[0]}\\b`));
   }
-  assert.equal((await vdpa(['apply', 'help', 'dry_run'])).stderr, 'Cannot read file "help": No such file or directory\n');
+  assert.equal(
+    (await vdpa(['apply', 'help', 'dry_run'])).stderr,
+    'Cannot read file "help": No such file or directory\n',
+  );
 });
 
 test('the help of dev tells each command under it', async () => {
