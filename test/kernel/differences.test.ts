@@ -9,7 +9,7 @@ import type { Io } from '../../src/cli/io.js';
 import { NLM_F_DUMP, NLM_F_DUMP_INTR } from '../../src/netlink/constants.js';
 import { decodeMessages, encodeMessage } from '../../src/netlink/message.js';
 import type { NetlinkTransport } from '../../src/netlink/transport.js';
-import { defaultMachine, type HardwareManagementDevice } from '../../src/sim/state.js';
+import type { HardwareManagementDevice } from '../../src/sim/state.js';
 import { lines, output, vdpa } from '../support/command-line.js';
 import { needsReference, ours, reference, startBoth, startFrom, type Result } from '../support/kernel/compare.js';
 import { needs, VDUSE } from '../support/kernel/needs.js';
@@ -351,7 +351,7 @@ function onHardware(more: Partial<HardwareManagementDevice>): TestMachine {
     capacity: 0,
     ...more,
   };
-  return new TestMachine({ ...defaultMachine, mgmtdev: [hardware] });
+  return new TestMachine({ mgmtdev: [hardware] });
 }
 
 /** A socket whose dumps are interrupted as long as `isInterrupted` says so. */

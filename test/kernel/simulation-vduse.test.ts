@@ -17,7 +17,7 @@ import { needs, SIMULATORS, testsWith, VDUSE } from '../support/kernel/needs.js'
 import { Twins } from '../support/kernel/twins.js';
 import type { RespondingInstance } from '../support/kernel/vduse-responder.js';
 import { u64 } from '../support/netlink-requests.js';
-import { VdpaRequests } from '../support/scenarios.js';
+import { VdpaRequests } from '../support/vdpa-requests.js';
 
 const { after, before, describe, test } = testsWith(VDUSE);
 

@@ -13,7 +13,8 @@ import { attribute, text, u16, u32, u64 } from '../support/netlink-requests.js';
 import { concat } from '../support/peer.js';
 import { Random } from '../support/random.js';
 import { RequestGenerator } from '../support/request-generator.js';
-import { scenarios, VdpaRequests } from '../support/scenarios.js';
+import { scenarios } from '../support/scenarios.js';
+import { VdpaRequests } from '../support/vdpa-requests.js';
 
 const { after, before, describe, test } = testsWith(VDUSE, ...SIMULATORS);
 

@@ -36,7 +36,7 @@ const hardware = {
 } as const;
 
 test('what the commands print on the simulation', async () => {
-  const machine = new TestMachine({ ...defaultMachine, mgmtdev: [...defaultMachine.mgmtdev, hardware] });
+  const machine = new TestMachine({ mgmtdev: [...defaultMachine.mgmtdev, hardware] });
   const check = async (command: string, words = ''): Promise<void> => {
     const { stdout } = await machine.vdpa(`-j ${command}${words}`, { env: { VDPA_SIM: '1' } });
     checkOutput(schemaOf(command), stdout);

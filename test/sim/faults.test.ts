@@ -4,17 +4,17 @@ import { SimulationError } from '../../src/sim/error.js';
 import { parseFaults } from '../../src/sim/fault-words.js';
 import type { Fault } from '../../src/sim/fault.js';
 import type { VdpaClient } from '../../src/vdpa/client.js';
-import { SimulatedMachine } from '../support/sim-client.js';
+import { TestMachine } from '../support/test-machine.js';
 
 const onNet = { managementDevice: { name: 'vdpasim_net' } };
 
 /** Both ways to have faults: those of the machine, and those of the process. */
-const waysIn: Readonly<Record<string, (faults: Fault[]) => SimulatedMachine>> = {
-  'of the machine': (faults) => new SimulatedMachine({ faults }),
-  'of the process': (faults) => new SimulatedMachine({}, faults),
+const waysIn: Readonly<Record<string, (faults: Fault[]) => TestMachine>> = {
+  'of the machine': (faults) => new TestMachine({ faults }),
+  'of the process': (faults) => new TestMachine({}, faults),
 };
 
-async function withDevices(machine: SimulatedMachine, count: number): Promise<VdpaClient> {
+async function withDevices(machine: TestMachine, count: number): Promise<VdpaClient> {
   machine.store.update((state) => {
     for (let at = 0; at < count; at++) state.devices.push({ name: `d${at}`, mgmtdev: 'vdpasim_net' });
   });

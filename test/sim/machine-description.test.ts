@@ -5,7 +5,7 @@ import { SimulationError } from '../../src/sim/error.js';
 import { parseMachine } from '../../src/sim/machine-description.js';
 import { bootedState, defaultMachine } from '../../src/sim/state.js';
 import type { MachineState } from '../../src/sim/state.js';
-import { SimulatedMachine } from '../support/sim-client.js';
+import { TestMachine } from '../support/test-machine.js';
 
 const mlx5 = {
   supported_classes: ['net'],
@@ -50,7 +50,7 @@ describe('the description of a machine', () => {
   });
 
   test('hardware on a bus, with all that can be said of it', async () => {
-    const machine = new SimulatedMachine(
+    const machine = new TestMachine(
       read({
         mgmtdev: {
           'pci/0000:03:00.2': { ...mlx5, vendor_id: 5555, mac: '00:11:22:33:44:55', vstats: { received_desc: 7 } },
@@ -78,7 +78,7 @@ describe('the description of a machine', () => {
   });
 
   describe('hardware with virtio_vdpa', () => {
-    const machine = new SimulatedMachine(
+    const machine = new TestMachine(
       read({ mgmtdev: { 'pci/a': { ...mlx5, vstats: { received_desc: 7, completed_desc: 6 } } } }),
     );
     const managementDevice = { bus: 'pci', name: 'a' };
@@ -111,7 +111,7 @@ describe('the description of a machine', () => {
   });
 
   test('a block device of hardware', async () => {
-    const client = await new SimulatedMachine(
+    const client = await new TestMachine(
       read({
         mgmtdev: {
           'pci/blk': {
@@ -130,7 +130,7 @@ describe('the description of a machine', () => {
   });
 
   test('a class that the kernel tells nothing of', async () => {
-    const client = await new SimulatedMachine(read({ mgmtdev: { 'pci/x': { supported_classes: [3] } } })).client();
+    const client = await new TestMachine(read({ mgmtdev: { 'pci/x': { supported_classes: [3] } } })).client();
     await client.addDevice({ name: 'foo0', managementDevice: { bus: 'pci', name: 'x' } });
     await assert.rejects(client.deviceConfig('foo0'), { code: 'EOPNOTSUPP' });
     assert.deepEqual(await client.deviceConfigs(), []);
@@ -145,7 +145,7 @@ describe('the description of a machine', () => {
         vd1: { type: 'net', mac: '02:00:00:00:00:AA', mtu: 1400 },
       },
     };
-    const client = await new SimulatedMachine(read(description)).client();
+    const client = await new TestMachine(read(description)).client();
     const managementDevice = { name: 'vduse' };
     for (const name of ['vd0', 'vd1']) await client.addDevice({ name, managementDevice });
     await assert.rejects(client.addDevice({ name: 'vd2', managementDevice }), { code: 'EINVAL' });
@@ -160,7 +160,7 @@ describe('the description of a machine', () => {
   });
 
   test('an ordinary user', async () => {
-    const client = await new SimulatedMachine(read({ mgmtdev: { vdpasim_net: {} }, uid: 1000 })).client();
+    const client = await new TestMachine(read({ mgmtdev: { vdpasim_net: {} }, uid: 1000 })).client();
     const add = client.addDevice({ name: 'foo0', managementDevice: { name: 'vdpasim_net' } });
     await assert.rejects(add, { code: 'EPERM', message: 'add vdpa device foo0: Operation not permitted (EPERM)' });
     assert.deepEqual(await client.devices(), []);

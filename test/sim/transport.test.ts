@@ -6,8 +6,8 @@ import { MemoryStore } from '../../src/sim/machine.js';
 import { bootedState, defaultMachine } from '../../src/sim/state.js';
 import { SimulatedTransport } from '../../src/sim/transport.js';
 import { VDPA_CMD_DEV_GET } from '../../src/vdpa/uapi.js';
-import { VdpaRequests } from '../support/scenarios.js';
-import { SimulatedMachine } from '../support/sim-client.js';
+import { VdpaRequests } from '../support/vdpa-requests.js';
+import { TestMachine } from '../support/test-machine.js';
 
 const newTransport = (): SimulatedTransport =>
   new SimulatedTransport(new SimulatedKernel(new MemoryStore(bootedState(defaultMachine))));
@@ -44,7 +44,7 @@ describe('a socket to the simulated kernel', () => {
   });
 
   test('lists 200 devices in datagrams as the kernel packs them', async () => {
-    const machine = new SimulatedMachine();
+    const machine = new TestMachine();
     machine.store.update((state) => {
       for (let at = 0; at < 200; at++) state.devices.push({ name: `d${at}`, mgmtdev: 'vdpasim_net' });
     });

@@ -1,5 +1,5 @@
 /** Exchanges with the vdpa family and the controller that between them show each answer the kernel has. */
-import { NLA_F_NESTED, NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST } from '../../src/netlink/constants.js';
+import { NLA_F_NESTED, NLM_F_ACK } from '../../src/netlink/constants.js';
 import {
   CTRL_ATTR_FAMILY_ID,
   CTRL_ATTR_FAMILY_NAME,
@@ -12,10 +12,8 @@ import * as uapi from '../../src/vdpa/uapi.js';
 import { ask } from './exchange.js';
 import type { Step } from './exchange.js';
 import { attribute, request, text, u16, u32, u64 } from './netlink-requests.js';
-import type { RequestParts } from './netlink-requests.js';
 import { concat } from './peer.js';
-
-const dump = NLM_F_REQUEST | NLM_F_DUMP;
+import { dump, VdpaRequests } from './vdpa-requests.js';
 
 export interface Scenario {
   readonly name: string;
@@ -23,48 +21,6 @@ export interface Scenario {
   /** What the sockets are told; both are on where absent. */
   readonly extendedAck?: boolean;
   readonly cappedAck?: boolean;
-}
-
-/** Writes requests to the vdpa family. */
-export class VdpaRequests {
-  readonly #familyId: number;
-
-  constructor(familyId: number) {
-    this.#familyId = familyId;
-  }
-
-  request(command: number, attributes: readonly Uint8Array[] = [], parts: Partial<RequestParts> = {}): Uint8Array {
-    return request({ type: this.#familyId, command, attributes, ...parts });
-  }
-
-  dump(command: number): Uint8Array {
-    return this.request(command, [], { flags: dump });
-  }
-
-  add(name: string, management: string, ...attributes: Uint8Array[]): Uint8Array {
-    return this.request(uapi.VDPA_CMD_DEV_NEW, [this.name(name), this.management(management), ...attributes]);
-  }
-
-  remove(name: string): Uint8Array {
-    return this.request(uapi.VDPA_CMD_DEV_DEL, [this.name(name)]);
-  }
-
-  /** Asks about a device with any of the commands that do. */
-  about(command: number, name: string, ...attributes: Uint8Array[]): Uint8Array {
-    return this.request(command, [this.name(name), ...attributes]);
-  }
-
-  stats(name: string, queue: number): Uint8Array {
-    return this.about(uapi.VDPA_CMD_DEV_VSTATS_GET, name, u32(uapi.VDPA_ATTR_DEV_QUEUE_INDEX, queue));
-  }
-
-  name(name: string): Uint8Array {
-    return text(uapi.VDPA_ATTR_DEV_NAME, name);
-  }
-
-  management(name: string): Uint8Array {
-    return text(uapi.VDPA_ATTR_MGMTDEV_DEV_NAME, name);
-  }
 }
 
 /** The scenarios, to be played in turn on a machine without devices; each leaves none behind. */

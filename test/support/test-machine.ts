@@ -1,19 +1,24 @@
 import type { Io } from '../../src/cli/io.js';
-import type { NetlinkTransport } from '../../src/netlink/transport.js';
+import type { Fault } from '../../src/sim/fault.js';
 import { SimulatedKernel } from '../../src/sim/kernel.js';
 import { MemoryStore } from '../../src/sim/machine.js';
 import { bootedState, defaultMachine, type MachineState } from '../../src/sim/state.js';
-import { SimulatedTransport } from '../../src/sim/transport.js';
+import { SimulatedTransport, type SimulatedTransportOptions } from '../../src/sim/transport.js';
+import { VdpaClient } from '../../src/vdpa/client.js';
 import { vdpa, type Outcome } from './command-line.js';
 
-/** A simulated machine of its own: what a command changes there, the next one sees. */
+/** A simulated machine of its own, in memory: what is changed there in one way, is seen there in all others. */
 export class TestMachine {
   readonly store: MemoryStore;
   readonly #kernel: SimulatedKernel;
 
-  constructor(machine: MachineState = defaultMachine) {
-    this.store = new MemoryStore(bootedState(machine));
-    this.#kernel = new SimulatedKernel(this.store);
+  /**
+   * @param machine what is not as usual
+   * @param faults of the process, beside those of the machine
+   */
+  constructor(machine: Partial<MachineState> = {}, faults: readonly Fault[] = []) {
+    this.store = new MemoryStore(bootedState({ ...defaultMachine, ...machine }));
+    this.#kernel = new SimulatedKernel(this.store, faults);
   }
 
   /** Runs a command line on it. A line is cut at blanks; a list is taken as it is. */
@@ -21,8 +26,16 @@ export class TestMachine {
     return vdpa(line, { openTransport: () => this.openTransport(), ...io });
   }
 
+  client(options: SimulatedTransportOptions & { readonly timeoutMs?: number } = {}): Promise<VdpaClient> {
+    const { timeoutMs, ...transport } = options;
+    return VdpaClient.open({
+      transport: this.openTransport(transport),
+      ...(timeoutMs !== undefined && { timeoutMs }),
+    });
+  }
+
   /** A socket of the machine. */
-  openTransport(): NetlinkTransport {
-    return new SimulatedTransport(this.#kernel);
+  openTransport(options: SimulatedTransportOptions = {}): SimulatedTransport {
+    return new SimulatedTransport(this.#kernel, options);
   }
 }
