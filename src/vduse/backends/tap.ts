@@ -27,8 +27,9 @@ const TUN_F_TSO4 = 0x02;
 const TUN_F_TSO6 = 0x04;
 const TUN_F_TSO_ECN = 0x08;
 
-/** Packets before the driver is told of them, and before other queues get their turn. */
-const BATCH = 64;
+/** Packets before the driver is told of them, and before other queues get their turn: each received one takes a call. */
+const SEND_BATCH = 256;
+const RECEIVE_BATCH = 64;
 
 /** What a driver must be able to take for the tap to hand it such packets. */
 const OFFLOADS: readonly (readonly [bigint, number])[] = [
@@ -59,8 +60,8 @@ export class TapBackend implements NetBackend {
   readonly #chain: DescriptorChain;
   readonly #vector: IoVector;
   readonly #window: ReceiveWindow;
-  readonly #batch = TransferBatch.open(BATCH);
-  readonly #packets = Array.from({ length: BATCH }, (): Packet => ({ head: 0, length: 0, first: 0, entries: 0 }));
+  readonly #batch = TransferBatch.open(SEND_BATCH);
+  readonly #packets = Array.from({ length: SEND_BATCH }, (): Packet => ({ head: 0, length: 0, first: 0, entries: 0 }));
   #merge = false;
   /** The receive queues whose tap may have packets. */
   readonly #readable = new Set<number>();
@@ -132,7 +133,7 @@ export class TapBackend implements NetBackend {
     const vector = this.#vector;
     vector.count = 0;
     let count = 0;
-    for (; count < BATCH && ring.take(chain); count++) {
+    for (; count < SEND_BATCH && ring.take(chain); count++) {
       const packet = this.#packets[count];
       if (!packet) break;
       packet.head = chain.head;
@@ -179,7 +180,7 @@ export class TapBackend implements NetBackend {
     const window = this.#window;
     window.open(receiving, this.#merge);
     try {
-      for (let count = 0; count < BATCH; count++) {
+      for (let count = 0; count < RECEIVE_BATCH; count++) {
         if (!window.fill()) return STARVED;
         const length = window.read(this.#fd(receiving.index));
         if (length < 0) {
