@@ -2,9 +2,11 @@ import { VdpaCommand } from '../cli/command.js';
 import { expectNoMore } from '../cli/grammar.js';
 import { machineBus } from '../cli/machine.js';
 import { choosePaint } from '../cli/printers.js';
-import type { Session } from '../cli/session.js';
-import { readTree } from '../host/tree.js';
+import { outputOf, type Session } from '../cli/session.js';
+import { readTree, type TreeNode } from '../host/tree.js';
+import { JsonPrinter } from '../render/json.js';
 import { plain } from '../render/paint.js';
+import type { Printer } from '../render/printer.js';
 import { drawTree, formatDot, formatMermaid, renderTree } from '../render/tree.js';
 
 export default class Tree extends VdpaCommand {
@@ -14,14 +16,17 @@ export default class Tree extends VdpaCommand {
 
   async execute(session: Session, words: readonly string[]): Promise<void> {
     expectNoMore(words);
-    const { sim, json, output } = session.options;
+    const { sim, json, pretty, output } = session.options;
     // The simulated machine has devices and no file systems that would tell more.
     const bus = sim ? undefined : await machineBus(session);
     const roots = await readTree(await session.client(), bus);
     switch (output) {
-      case 'json':
-        session.io.stdout(`${JSON.stringify({ tree: roots })}\n`);
+      case 'json': {
+        const printer = new JsonPrinter(outputOf(session.io), { pretty });
+        printTree(printer, roots);
+        printer.finish();
         break;
+      }
       case 'mermaid':
         session.io.stdout(formatMermaid(roots));
         break;
@@ -29,13 +34,14 @@ export default class Tree extends VdpaCommand {
         session.io.stdout(formatDot(roots));
         break;
       default:
-        if (json) {
-          session.printer.openRow();
-          renderTree(session.printer, roots);
-          session.printer.closeRow();
-        } else {
-          session.io.stdout(drawTree(roots, (await choosePaint(session.options, session.io)) ?? plain));
-        }
+        if (json) printTree(session.printer, roots);
+        else session.io.stdout(drawTree(roots, (await choosePaint(session.options, session.io)) ?? plain));
     }
   }
+}
+
+function printTree(printer: Printer, roots: readonly TreeNode[]): void {
+  printer.openRow();
+  renderTree(printer, roots);
+  printer.closeRow();
 }

@@ -34,6 +34,7 @@ test('the tree of a machine', async () => {
     ].join('\n'),
   );
   assert.deepEqual(await json('tree'), JSON.parse(await output('tree -o json')));
+  assert.equal(await output('-p tree -o json'), await output('-jp tree'));
   assert.match(await output('tree -o mermaid'), /^flowchart LR\n {2}n0\["vdpasim_net<br>net"\]\n/);
   assert.match(await output('tree -o dot'), /^digraph vdpa \{\n[^]*n2 -> n3;\n[^]*\}\n$/);
 });
