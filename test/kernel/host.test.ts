@@ -56,7 +56,7 @@ test('another network namespace has no family', () => {
   assert.match(text, /^advice: no vdpa netlink family: look from the initial network namespace/m);
 });
 
-test('the same from the library', async () => {
+test('the same from the library', needs(VDUSE, ...SIMULATORS), async () => {
   const client = await VdpaClient.open();
   const report = await reportHost(new VdpaBus(), () => Promise.resolve(client));
   await client.close();
