@@ -28,10 +28,11 @@ export function listOf(count: number): Uint8Array[] {
   return datagrams;
 }
 
+/** In the order in which vdpa_dev_fill() of drivers/vdpa/vdpa.c writes. */
 function deviceMessage(name: string): Uint8Array {
   const attributes = new AttributeWriter()
-    .string(uapi.VDPA_ATTR_DEV_NAME, name)
     .string(uapi.VDPA_ATTR_MGMTDEV_DEV_NAME, 'vdpasim_net')
+    .string(uapi.VDPA_ATTR_DEV_NAME, name)
     .u32(uapi.VDPA_ATTR_DEV_ID, VIRTIO_ID_NET)
     .u32(uapi.VDPA_ATTR_DEV_VENDOR_ID, 0)
     .u32(uapi.VDPA_ATTR_DEV_MAX_VQS, 3)
