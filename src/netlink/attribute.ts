@@ -1,6 +1,5 @@
 import {
   align,
-  allocate,
   high,
   low,
   readUint16,
@@ -12,6 +11,7 @@ import {
 } from './bytes.js';
 import { NLA_F_NESTED, NLA_F_NET_BYTEORDER, NLA_TYPE_MASK } from './constants.js';
 import { NetlinkProtocolError } from './error.js';
+import { allocate } from './slab.js';
 import { decodeTextToNul, encodeText } from './text.js';
 
 /** Length of `struct nlattr`, in bytes. */

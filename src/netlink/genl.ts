@@ -1,6 +1,6 @@
 import { Errno } from '../sys/errno.js';
 import { AttributeList, AttributeWriter } from './attribute.js';
-import { align, allocate } from './bytes.js';
+import { align } from './bytes.js';
 import { NETLINK_GENERIC, NLM_F_DUMP } from './constants.js';
 import { GenlFamilyNotFoundError, NetlinkError, NetlinkProtocolError } from './error.js';
 import {
@@ -13,6 +13,7 @@ import { controlFamily, decodeFamily } from './genl-family.js';
 import type { GenlFamily } from './genl-family.js';
 import type { GenlPolicy } from './genl-policy.js';
 import type { NetlinkMessage } from './message.js';
+import { allocate } from './slab.js';
 import { NetlinkSocket } from './socket.js';
 import type { NetlinkSocketOptions, RequestOptions } from './socket.js';
 import type { NetlinkTransport } from './transport.js';

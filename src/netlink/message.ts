@@ -1,5 +1,6 @@
-import { align, allocate, littleEndian, viewOf, writeUint16, writeUint32 } from './bytes.js';
+import { align, littleEndian, viewOf, writeUint16, writeUint32 } from './bytes.js';
 import { NetlinkProtocolError } from './error.js';
+import { allocate } from './slab.js';
 
 /** Length of `struct nlmsghdr`, in bytes. */
 export const messageHeaderLength = 16;

@@ -38,8 +38,7 @@ export class JsonPrinter implements Printer {
 
   openSection(name: string): void {
     this.#open('{', '}');
-    this.#key(name);
-    this.#open('{', '}');
+    this.#open('{', '}', this.#keyText(name));
   }
 
   closeSection(): void {
@@ -48,9 +47,7 @@ export class JsonPrinter implements Printer {
   }
 
   openRecord(name: string): void {
-    this.#output.put(`${this.#keyText(name)}{`);
-    this.#scopes.push('}');
-    this.#separator = '';
+    this.#open('{', '}', this.#keyText(name));
   }
 
   closeRecord(): void {
@@ -74,8 +71,7 @@ export class JsonPrinter implements Printer {
   }
 
   openList(key: string): void {
-    this.#key(key);
-    this.#open('[', ']');
+    this.#open('[', ']', this.#keyText(key));
     if (this.#pretty) this.#output.put(' ');
   }
 
@@ -127,9 +123,10 @@ export class JsonPrinter implements Printer {
     };
   }
 
-  #open(bracket: '{' | '[', scope: Scope): void {
+  /** @param lead what goes before the bracket */
+  #open(bracket: '{' | '[', scope: Scope, lead: string = this.#separator): void {
     this.#started = true;
-    this.#output.put(this.#separator + bracket);
+    this.#output.put(lead + bracket);
     this.#scopes.push(scope);
     this.#separator = '';
   }
@@ -140,11 +137,6 @@ export class JsonPrinter implements Printer {
     if (this.#pretty && this.#separator !== '') this.#output.put(scope === '}' ? this.#lineBreak() : ' ');
     this.#output.put(scope);
     this.#separator = ',';
-  }
-
-  #key(name: string): void {
-    this.#output.put(this.#keyText(name));
-    this.#separator = '';
   }
 
   #member(name: string, literal: string): void {
