@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { LabError, findCommand, isRoot, runProgram } from './host.js';
 
@@ -10,7 +10,7 @@ export interface Offer {
 }
 
 /**
- * One suite of Debian's archive, read through a private source list in `folder`: the machine's own lists, cache and
+ * A suite of Debian's archive, or several, read through a private source list in `folder`: the machine's own lists, cache and
  * settings stay as they are, and root is not needed. Signatures are checked with Debian's archive keys.
  */
 export class Suite {
@@ -20,14 +20,19 @@ export class Suite {
     this.options = options;
   }
 
-  /** @throws {LabError} when the suite cannot be fetched or its signature does not hold */
-  static async open(name: string, folder: string): Promise<Suite> {
+  /**
+   * @param names the suite, and those that its packages may need others from
+   * @throws {LabError} when one cannot be fetched or its signature does not hold
+   */
+  static async open(names: readonly [string, ...string[]], folder: string): Promise<Suite> {
     for (const part of ['lists/partial', 'cache/archives/partial']) {
       mkdirSync(join(folder, part), { recursive: true });
     }
     const list = join(folder, 'sources.list');
     const signed = existsSync(KEYRING) ? `[signed-by=${KEYRING}] ` : '';
-    writeFileSync(list, `deb ${signed}${await mirror(name.endsWith('-security'))} ${name} main\n`);
+    const lines: string[] = [];
+    for (const name of names) lines.push(`deb ${signed}${await mirror(name.endsWith('-security'))} ${name} main\n`);
+    writeFileSync(list, lines.join(''));
     const settings = {
       'Dir::Etc::SourceList': list,
       'Dir::Etc::SourceParts': '/dev/null',
@@ -35,13 +40,14 @@ export class Suite {
       'Dir::Etc::PreferencesParts': '/dev/null',
       'Dir::State::Lists': join(folder, 'lists'),
       'Dir::Cache': join(folder, 'cache'),
+      'APT::Default-Release': names[0],
       'Acquire::Languages': 'none',
       'Acquire::Retries': '3',
       'APT::Update::Error-Mode': 'any',
       ...(isRoot() ? { 'APT::Sandbox::User': 'root' } : {}),
     };
     const options = Object.entries(settings).flatMap(([key, value]) => ['-o', `${key}=${value}`]);
-    await runProgram('apt-get', [...options, '-q', 'update'], { label: `apt-get update of ${name}` });
+    await runProgram('apt-get', [...options, '-q', 'update'], { label: `apt-get update of ${names.join(' and ')}` });
     return new Suite(options);
   }
 
@@ -58,16 +64,26 @@ export class Suite {
     return version === undefined ? undefined : { name, version };
   }
 
+  /** A package and all that it depends on and this machine has not, or not new enough. */
+  async closure(offer: Offer): Promise<Offer[]> {
+    const install = ['--simulate', '--no-install-recommends', 'install', `${offer.name}=${offer.version}`];
+    const output = await runProgram('apt-get', [...this.options, '-q', ...install]);
+    return [...output.matchAll(/^Inst (\S+) (?:\[[^\]]*\] )?\((\S+) /gm)].map(([, name = '', version = '']) => ({
+      name,
+      version,
+    }));
+  }
+
   /** Downloads and unpacks a package into `folder`, without installing it. */
   async unpack(offer: Offer, folder: string): Promise<void> {
-    const packages = join(folder, 'package');
-    mkdirSync(packages, { recursive: true });
+    const packages = mkdtempSync(join(folder, 'package-'));
     const spec = `${offer.name}=${offer.version}`;
     const label = `apt-get download ${spec}`;
     await runProgram('apt-get', [...this.options, '-q', 'download', spec], { cwd: packages, label });
     const [file] = readdirSync(packages);
     if (file === undefined) throw new LabError(`apt-get download ${spec} left no file in ${packages}`);
     await runProgram('dpkg', ['-x', join(packages, file), folder]);
+    rmSync(packages, { recursive: true });
   }
 }
 

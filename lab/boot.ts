@@ -1,16 +1,17 @@
-import { spawn } from 'node:child_process';
-import { chownSync, closeSync, openSync, readSync, rmSync, writeFileSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { checkoutRoot } from './cache.js';
 import type { GuestUser } from './guest-user.js';
-import { LabError, requireCommand } from './host.js';
-import { takeProcessor } from './processor.js';
+import { startGuest } from './guest.js';
+import { LabError } from './host.js';
+import type { Machine } from './machine/machine.js';
+import { prepareMachine } from './machine/machine.js';
 import { makeRunFolder } from './run-folder.js';
+import { SharedFiles } from './shared-files.js';
 
 /** All that a boot needs of the machine; see `findLab`. */
 export interface Lab {
-  /** The User-Mode Linux kernel, a program. */
-  readonly kernel: string;
+  readonly machine: Machine;
   readonly busybox: string;
   /** iproute2's `vdpa`; undefined where it is not to be had. */
   readonly reference: string | undefined;
@@ -27,6 +28,8 @@ export interface Session {
   /** 'terminal': the command runs on this process's terminal. Otherwise what it reads; nothing by default. */
   readonly input?: 'terminal' | Uint8Array;
   readonly memoryMiB?: number;
+  /** Of the machine qemu; 2 by default. User-Mode Linux has one. */
+  readonly processors?: number;
   /** More words on the kernel's command line, such as `initcall_blacklist=vduse_init` for a kernel without VDUSE. */
   readonly kernelParameters?: readonly string[];
   /** The guest is killed after so long; undefined for no limit. */
@@ -65,9 +68,11 @@ const INHERITED = /^(TERM|COLORTERM|LANG|LC_.*|TZ|NO_COLOR|FORCE_COLOR|CI|NODE_O
  */
 export async function boot(lab: Lab, session: Session, sinks: Sinks = {}): Promise<Ending> {
   const memoryMiB = session.memoryMiB ?? DEFAULT_MEMORY_MIB;
-  const folder = makeRunFolder(memoryMiB, lab.user.id);
+  // User-Mode Linux's memory is a file there.
+  const folder = makeRunFolder(lab.machine.kind === 'uml' ? memoryMiB : 0, lab.user.id);
   const shared = new SharedFiles(folder, lab.user.id);
-  const processor = takeProcessor();
+  const terminal = session.input === 'terminal';
+  let release = (): void => undefined;
   try {
     shared.write('session', sessionScript(lab, session));
     shared.write(
@@ -84,7 +89,15 @@ export async function boot(lab: Lab, session: Session, sinks: Sinks = {}): Promi
     let status = '';
     shared.follow('status', (bytes) => (status += Buffer.from(bytes).toString('latin1')));
 
-    const guest = startGuest(lab, folder, memoryMiB, processor.number, session);
+    const machine = prepareMachine(lab.machine, {
+      folder,
+      memoryMiB,
+      processors: session.processors,
+      kernelWords: kernelWords(lab, session, folder),
+      write: shared.write.bind(shared),
+    });
+    ({ release } = machine);
+    const guest = startGuest({ user: lab.user, folder, command: machine.command, terminal });
     const poll = setInterval(() => {
       shared.poll();
     }, POLL_MS);
@@ -96,120 +109,22 @@ export async function boot(lab: Lab, session: Session, sinks: Sinks = {}): Promi
     if (/^\d+\n$/.test(status)) return { kind: 'exited', status: Number(status) };
     return timedOut ? { kind: 'timed out', afterMs: session.timeLimitMs ?? 0, console } : { kind: 'died', console };
   } finally {
-    processor.release();
+    release();
     shared.close();
     rmSync(folder, { recursive: true, force: true });
   }
 }
 
-/** The files of the run folder, opened before the guest starts: what it does to their names later does not matter. */
-class SharedFiles {
-  private readonly folder: string;
-  private readonly owner: number | undefined;
-  private readonly followed: { readonly fd: number; readonly sink: (bytes: Uint8Array) => void; position: number }[] =
-    [];
-  private readonly buffer = Buffer.alloc(256 * 1024);
-
-  constructor(folder: string, owner: number | undefined) {
-    this.folder = folder;
-    this.owner = owner;
-  }
-
-  write(name: string, content: string | Uint8Array): void {
-    const path = join(this.folder, name);
-    writeFileSync(path, content, { flag: 'wx', mode: 0o600 });
-    if (this.owner !== undefined) chownSync(path, this.owner, this.owner);
-  }
-
-  follow(name: string, sink: ((bytes: Uint8Array) => void) | undefined): void {
-    this.write(name, '');
-    if (sink) this.followed.push({ fd: openSync(join(this.folder, name), 'r'), sink, position: 0 });
-  }
-
-  /** Hands on what has been written since the last time. */
-  poll(): void {
-    for (const file of this.followed) {
-      for (;;) {
-        const length = readSync(file.fd, this.buffer, 0, this.buffer.length, file.position);
-        if (length === 0) break;
-        file.position += length;
-        file.sink(Uint8Array.prototype.slice.call(this.buffer, 0, length));
-      }
-    }
-  }
-
-  close(): void {
-    for (const { fd } of this.followed) closeSync(fd);
-  }
-}
-
-interface Guest {
-  /** What the kernel said, its end. */
-  console(): string;
-  /** Settles when the guest and its keeper are gone; tells whether that took the time limit. */
-  ended(timeLimitMs: number | undefined): Promise<boolean>;
-}
-
-function startGuest(lab: Lab, folder: string, memoryMiB: number, processor: number, session: Session): Guest {
-  const terminal = session.input === 'terminal';
-  const kernel = [
-    lab.kernel,
-    ...['rootfstype=hostfs', 'rootflags=/', 'ro', `mem=${memoryMiB}M`, 'seccomp=auto', `uml_dir=${folder}/uml`],
-    ...['con0=fd:0,fd:1', 'con=null', 'quiet', 'oops=panic'],
+/** Those that lab/init.sh needs, in its environment, and what each machine understands. */
+function kernelWords(lab: Lab, session: Session, folder: string): string[] {
+  return [
+    ...['ro', 'quiet', 'oops=panic'],
     ...(session.kernelParameters ?? []).map(quoteForKernel),
-    ...[`init=${quoteForKernel(join(checkoutRoot, 'lab/init.sh'))}`],
-    ...[`LAB_RUN=${quoteForKernel(folder)}`, `LAB_BUSYBOX=${quoteForKernel(lab.busybox)}`],
+    `init=${quoteForKernel(join(checkoutRoot, 'lab/init.sh'))}`,
+    `LAB_MACHINE=${lab.machine.kind}`,
+    `LAB_RUN=${quoteForKernel(folder)}`,
+    `LAB_BUSYBOX=${quoteForKernel(lab.busybox)}`,
   ];
-  const setpriv = requireCommand('setpriv', 'util-linux');
-  const prlimit = requireCommand('prlimit', 'util-linux');
-  const taskset = requireCommand('taskset', 'util-linux');
-  const limits = [prlimit, '--core=0', taskset, '-c', String(processor)];
-  const guest = [setpriv, ...lab.user.setpriv, '--pdeathsig', 'KILL', ...limits, ...kernel];
-  // On a terminal the kernel must lead the foreground process group: only so does it hear of a new window size.
-  const started = terminal ? [setpriv, '--pdeathsig', 'KILL', 'sh', '-mc', '"$@"', 'sh', ...guest] : guest;
-  const keeper = join(checkoutRoot, 'lab/keep.sh');
-  const child = spawn(setpriv, ['--pdeathsig', 'TERM', 'sh', keeper, folder, ...started], {
-    cwd: '/',
-    env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', TMPDIR: folder, HOME: folder },
-    stdio: terminal ? 'inherit' : ['ignore', 'pipe', 'pipe'],
-    detached: !terminal,
-  });
-  let output = '';
-  const take = (bytes: Buffer) => {
-    output = (output + bytes.toString('latin1')).slice(-20_000);
-  };
-  child.stdout?.on('data', take);
-  child.stderr?.on('data', take);
-  const stop = () => {
-    child.kill('SIGTERM');
-  };
-  process.on('exit', stop);
-  return {
-    console: () => output,
-    ended: (timeLimitMs) =>
-      new Promise((resolve, reject) => {
-        let timedOut = false;
-        const limit =
-          timeLimitMs === undefined
-            ? undefined
-            : setTimeout(() => {
-                timedOut = true;
-                stop();
-              }, timeLimitMs);
-        const finish = () => {
-          clearTimeout(limit);
-          process.off('exit', stop);
-        };
-        child.on('error', (error) => {
-          finish();
-          reject(new LabError(`the guest cannot be started: ${error.message}`));
-        });
-        child.on('close', () => {
-          finish();
-          resolve(timedOut);
-        });
-      }),
-  };
 }
 
 function sessionScript(lab: Lab, session: Session): string {

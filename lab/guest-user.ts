@@ -35,19 +35,19 @@ const unprivilegedUsers: readonly GuestUser[] = [
 ];
 
 export interface Access {
-  /** The User-Mode Linux kernel. */
-  readonly kernel: string;
+  /** The program that the guest is, which knows the option --version, before its arguments. */
+  readonly program: readonly string[];
   /** Files and folders that a guest must be able to read. */
   readonly readable: readonly string[];
 }
 
 /** The user with the least rights under which a guest can run: only root can choose. */
-export function chooseGuestUser({ kernel, readable }: Access): GuestUser {
+export function chooseGuestUser({ program, readable }: Access): GuestUser {
   const setpriv = findCommand('setpriv');
   if (!isRoot() || setpriv === undefined) return sameUser;
-  const check = 'kernel=$1; shift; for file; do [ -r "$file" ] || exit 1; done; exec "$kernel" --version';
+  const check = 'while [ "$1" != -- ]; do [ -r "$1" ] || exit 1; shift; done; shift; exec "$@" --version';
   const works = (user: GuestUser): boolean =>
-    spawnSync(setpriv, [...user.setpriv, 'sh', '-c', check, 'sh', kernel, ...readable], { stdio: 'ignore' }).status ===
-    0;
+    spawnSync(setpriv, [...user.setpriv, 'sh', '-c', check, 'sh', ...readable, '--', ...program], { stdio: 'ignore' })
+      .status === 0;
   return unprivilegedUsers.find(works) ?? sameUser;
 }

@@ -1,32 +1,42 @@
 #!/bin/sh
 # The first process of the guest, and its whole life: set the machine up, run one command, power off.
 #
-# The kernel's command line gives LAB_BUSYBOX and LAB_RUN, the host's folder to share; the file `session` there gives
-# the rest, and `command` what to run. Every tool is called by its full path: until the guest has a /proc of its own,
+# The kernel's command line gives LAB_MACHINE, LAB_BUSYBOX, LAB_RUN, the host's folder to share, and LAB_IDLE_PCI, the
+# PCI devices that no driver is to have; the file `session` there gives the rest, and `command` what to run. Every tool is called by its full path: until the guest has a /proc of its own,
 # /proc/self/exe is the kernel's program on the host, and a busybox that calls its own applets would start that.
 
 box=$LAB_BUSYBOX
+machine=$LAB_MACHINE
 shared=$LAB_RUN
-unset LAB_BUSYBOX LAB_RUN
+idle=$LAB_IDLE_PCI
+unset LAB_BUSYBOX LAB_MACHINE LAB_RUN LAB_IDLE_PCI
 
 "$box" mount -t proc proc /proc
 "$box" mount -t tmpfs -o mode=755 tmpfs /run
-"$box" mkdir /run/lab /run/bin /run/lock /dev/pts /dev/shm
-# Synchronous: the host sees each write at once, and nothing is lost when the guest dies.
-"$box" mount -t hostfs -o sync none /run/lab -o "$shared"
+"$box" mkdir /run/lab /run/host /run/bin /run/lock /dev/pts /dev/shm
+# How tests know that they run inside, and on which machine.
+echo "$machine" >/run/lab-machine
+# Without a cache: the host sees each write at once, and nothing is lost when the guest dies.
+case $machine in
+  uml) "$box" mount -t hostfs -o sync none /run/lab -o "$shared" ;;
+  qemu) "$box" mount -t 9p -o trans=virtio,version=9p2000.L,cache=none,msize=512000 lab /run/lab ;;
+esac
 # A guest that reboots starts here a second time: its session is over.
 if ! "$box" mkdir /run/lab/started; then "$box" poweroff -f; fi
 # shellcheck source=/dev/null
 . /run/lab/session
 
 # The root file system is the host's, read-only; these lie over what programs write.
+"$box" mount --bind / /run/host
 "$box" mount -a -T "$LAB_CHECKOUT/lab/fstab"
 "$box" mkdir /tmp/home
 # What the command needs of the host, and the lines above have hidden.
 while read -r hidden; do
   "$box" mkdir -p "$hidden"
-  "$box" mount -t hostfs -o ro none "$hidden" -o "$hidden"
+  "$box" mount --bind "/run/host$hidden" "$hidden"
 done </run/lab/hidden
+"$box" umount /run/host
+"$box" rmdir /run/host
 
 for stream in 0:stdin 1:stdout 2:stderr; do
   "$box" ln -s "/proc/self/fd/${stream%:*}" "/dev/${stream#*:}"
@@ -36,10 +46,20 @@ done
 "$box" ln -s "$LAB_CHECKOUT/bin/vdpa.js" /run/bin/vdpa
 if [ -n "$LAB_REFERENCE" ]; then "$box" ln -s "$LAB_REFERENCE" /run/bin/vdpa-iproute2; fi
 "$box" hostname lab
+if [ "$machine" = qemu ]; then
+  "$box" ln -s "$LAB_CHECKOUT/lab/bind-vp-vdpa" /run/bin/bind-vp-vdpa
+  "$box" mkdir -p /dev/hugepages
+  "$box" mount -t hugetlbfs hugetlbfs /dev/hugepages
+  # They are for vp_vdpa; the kernel has given them to virtio_blk and virtio_net.
+  IFS=,
+  for device in $idle; do echo "$device" >/sys/bus/pci/drivers/virtio-pci/unbind; done
+  unset IFS
+fi
 "$box" ip link set lo up
 
 if [ -n "$LAB_TERMINAL" ]; then
-  "$box" setsid -c /bin/sh /run/lab/command </dev/tty0 >/dev/tty0 2>&1
+  case $machine in uml) terminal=/dev/tty0 ;; qemu) terminal=/dev/ttyS0 ;; esac
+  "$box" setsid -c /bin/sh /run/lab/command <$terminal >$terminal 2>&1
 else
   "$box" setsid /bin/sh /run/lab/command </run/lab/stdin >/run/lab/stdout 2>/run/lab/stderr
 fi

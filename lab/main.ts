@@ -7,7 +7,8 @@ import { boot } from './boot.js';
 import { checkoutRoot } from './cache.js';
 import { LabError, findCommand } from './host.js';
 import { say } from './progress.js';
-import { prepareLab } from './setup.js';
+import type { MachineKind } from './machine/machine.js';
+import { chosenMachine, prepareLab } from './setup.js';
 
 const HELP = `Usage: npm run lab -- [OPTION…] [COMMAND [ARGUMENT…]]
 
@@ -16,7 +17,9 @@ A single word is a command line for sh. Without a command: a shell, which ends w
 There, vdpa is this checkout's, and vdpa-iproute2 is iproute2's.
 
   -i, --stdin        pass standard input on to the command (read to its end first)
+      --machine NAME what it runs on: uml, User-Mode Linux, the default, or qemu, a whole machine with PCI
   -m, --memory MIB   memory of the guest, 2048 MiB by default
+  -p, --processors N processors of the machine qemu, 2 by default
   -k, --kernel WORD  a word for the kernel's command line; may be given more than once
   -t, --timeout SEC  end the guest after so many seconds; 0 for no limit. 600 for a command, none for a shell
   -h, --help         print this
@@ -31,7 +34,9 @@ const STATUS_LAB_FAILED = 125;
 interface Line {
   command: string[];
   stdin: boolean;
+  machine: MachineKind | undefined;
   memoryMiB: number | undefined;
+  processors: number | undefined;
   kernelParameters: string[];
   timeoutSeconds: number | undefined;
 }
@@ -44,7 +49,7 @@ export async function main(argv: readonly string[]): Promise<number> {
       process.stdout.write(HELP);
       return 0;
     }
-    const lab = await prepareLab();
+    const lab = await prepareLab([], line.machine ?? chosenMachine());
     if ('missing' in lab) throw new LabError(lab.missing);
     return await run(lab, line);
   } catch (error) {
@@ -58,7 +63,9 @@ function parse(argv: readonly string[]): Line | 'help' {
   const line: Line = {
     command: [],
     stdin: false,
+    machine: undefined,
     memoryMiB: undefined,
+    processors: undefined,
     kernelParameters: [],
     timeoutSeconds: undefined,
   };
@@ -67,6 +74,8 @@ function parse(argv: readonly string[]): Line | 'help' {
     if (word === '-h' || word === '--help') return 'help';
     else if (word === '-i' || word === '--stdin') line.stdin = true;
     else if (word === '-m' || word === '--memory') line.memoryMiB = number(word, argv[++i], 64);
+    else if (word === '--machine') line.machine = chosenMachine(text(word, argv[++i]));
+    else if (word === '-p' || word === '--processors') line.processors = number(word, argv[++i], 1);
     else if (word === '-k' || word === '--kernel') line.kernelParameters.push(text(word, argv[++i]));
     else if (word === '-t' || word === '--timeout') line.timeoutSeconds = number(word, argv[++i], 0);
     else if (word.startsWith('-') && word !== '--')
@@ -99,6 +108,7 @@ async function run(lab: Lab, line: Line): Promise<number> {
     timeLimitMs: timeLimit(line, isShell),
     kernelParameters: line.kernelParameters,
     ...(line.memoryMiB === undefined ? {} : { memoryMiB: line.memoryMiB }),
+    ...(line.processors === undefined ? {} : { processors: line.processors }),
     ...(terminal ? { input: 'terminal' } : line.stdin || isShell ? { input: await readAll(process.stdin) } : {}),
   };
   const ending = terminal ? await withTerminal(() => boot(lab, session)) : await boot(lab, session, outputs);

@@ -1,4 +1,4 @@
-import { readdirSync } from 'node:fs';
+import { mkdirSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { Suite, compareVersions } from './apt.js';
 import { addToCache, cacheFolder } from './cache.js';
@@ -27,12 +27,13 @@ export async function fetchReference(): Promise<string> {
   for (const suiteName of SUITES) {
     try {
       const entry = await addToCache(async (work) => {
-        const suite = await Suite.open(suiteName, join(work, suiteName));
+        const suite = await Suite.open([suiteName], join(work, suiteName));
         const offer = await suite.offer('iproute2');
         if (offer === undefined || compareVersions(offer.version.replace(/[^\d.].*/, ''), WANTED) < 0) {
           throw new LabError(`${suiteName} has no iproute2 of ${WANTED} or newer`);
         }
         say(`fetching iproute2 ${offer.version}, whose vdpa the tests compare with`);
+        mkdirSync(join(work, 'unpacked'));
         await suite.unpack(offer, join(work, 'unpacked'));
         // The same program lies in sbin or, on a merged system, in usr/sbin.
         const folder = readdirSync(join(work, 'unpacked')).includes('sbin') ? 'sbin' : 'usr/sbin';

@@ -1,9 +1,18 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { beforeEach } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
+import type { MachineKind } from '../../../lab/machine/machine.js';
+import { isMachineKind } from '../../../lab/machine/machine.js';
 
-/** Whether this process runs inside the lab, on its User-Mode Linux. */
-export const isInsideLab = (): boolean => readFileSync('/proc/cpuinfo', 'utf8').includes('User Mode Linux');
+/** The machine of the lab that this process runs inside, as lab/init.sh names it; undefined outside. */
+export function machineHere(): MachineKind | undefined {
+  const file = '/run/lab-machine';
+  const word = existsSync(file) ? readFileSync(file, 'utf8').trim() : '';
+  return isMachineKind(word) ? word : undefined;
+}
+
+/** Whether this process runs inside the lab. */
+export const isInsideLab = (): boolean => machineHere() !== undefined;
 
 /** The tests of test/kernel/ add and delete devices: on a machine that has some, they must not run by accident. */
 if (!isInsideLab()) {

@@ -6,7 +6,7 @@ const guests = new Map<number, number>();
 /** A processor of the host, held for one guest. */
 export interface Processor {
   readonly number: number;
-  release(): void;
+  readonly release: () => void;
 }
 
 /**

@@ -1,30 +1,38 @@
 import { createHash } from 'node:crypto';
-import { chmodSync, mkdirSync, readFileSync, readdirSync } from 'node:fs';
+import { chmodSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
-import type { Offer } from './apt.js';
-import { Suite, compareVersions } from './apt.js';
-import { addToCache, cacheFolder, checkoutRoot } from './cache.js';
-import { LabError, runProgram } from './host.js';
-import { Progress, say } from './progress.js';
+import type { Offer } from '../apt.js';
+import { Suite, compareVersions } from '../apt.js';
+import { addToCache, cacheFolder, checkoutRoot } from '../cache.js';
+import { LabError, runProgram } from '../host.js';
+import type { MachineKind } from '../machine/machine.js';
+import { Progress, say } from '../progress.js';
 
 /** Where the newest kernel sources are; the second list is tried where none of the first can be read. */
 const SUITES = [['trixie-backports', 'sid'], ['bookworm-security']] as const;
 
-const optionList = join(checkoutRoot, 'lab/kernel.config');
+/** How make(1) calls what a machine runs, and the architecture that it is of. */
+const TARGETS = {
+  uml: { architecture: 'um', file: 'linux' },
+  qemu: { architecture: 'x86_64', file: 'vmlinux' },
+} as const satisfies Record<MachineKind, { architecture: string; file: string }>;
 
-const optionsOf = (file: string): string[] =>
-  readFileSync(file, 'utf8')
-    .split('\n')
-    .filter((line) => line.startsWith('CONFIG_'));
+const optionsIn = (text: string): string[] => text.split('\n').filter((line) => line.startsWith('CONFIG_'));
 
-/** A short name of the option list's content; comments do not count. */
-const optionKey = (): string =>
-  createHash('sha256').update(optionsOf(optionList).join('\n')).digest('hex').slice(0, 12);
+/** The options of a machine's kernel: those that both have, and its own. */
+const optionsOf = (machine: MachineKind): string[] =>
+  ['common', machine]
+    .flatMap((list) => optionsIn(readFileSync(join(checkoutRoot, `lab/kernel/${list}.config`), 'utf8')))
+    .sort();
+
+/** A short name of the option list's content; comments and the order do not count. */
+const optionKey = (machine: MachineKind): string =>
+  createHash('sha256').update(optionsOf(machine).join('\n')).digest('hex').slice(0, 12);
 
 /** The newest kernel in the cache that was built from today's option list; undefined where there is none. */
-export function builtKernel(): string | undefined {
-  const ending = `-${optionKey()}`;
+export function builtKernel(machine: MachineKind): string | undefined {
+  const ending = `-${optionKey(machine)}`;
   const versions = readdirSync(cacheFolder())
     .filter((name) => name.startsWith('linux-') && name.endsWith(ending))
     .sort((a, b) => compareVersions(numbers(a), numbers(b)));
@@ -36,13 +44,13 @@ export function builtKernel(): string | undefined {
 const numbers = (entry: string): string => /\d+(\.\d+)+/.exec(entry)?.[0] ?? '0';
 
 /**
- * Builds the User-Mode Linux kernel from Debian's newest linux-source package into the cache: some minutes, and 2 GB in
+ * Builds a machine's kernel from Debian's newest linux-source package into the cache: some minutes, and 2 GB in
  * the cache's folder meanwhile.
  *
  * @returns the kernel's path
  * @throws {LabError} when no source can be fetched, or the build fails
  */
-export async function buildKernel(): Promise<string> {
+export async function buildKernel(machine: MachineKind): Promise<string> {
   return addToCache(async (work) => {
     const { suite, offer } = await newestSource(work);
     const fetching = new Progress(`fetching and unpacking ${offer.name} ${offer.version}`);
@@ -51,27 +59,31 @@ export async function buildKernel(): Promise<string> {
     const source = join(work, offer.name);
     await runProgram('tar', ['-C', work, '-xf', join(work, 'usr/src', `${offer.name}.tar.xz`)]);
     fetching.done();
-    const path = await compile(source, join(work, 'build'), `building the kernel ${offer.version}`);
-    return { path, name: `linux-${offer.version}-${optionKey()}` };
+    const path = await compile(machine, source, join(work, 'build'), `building the kernel ${offer.version}`);
+    return { path, name: `linux-${offer.version}-${optionKey(machine)}` };
   });
 }
 
-async function compile(source: string, output: string, label: string): Promise<string> {
+async function compile(machine: MachineKind, source: string, output: string, label: string): Promise<string> {
   mkdirSync(output);
-  const make = ['-C', source, 'ARCH=um', `O=${output}`];
+  const { architecture, file } = TARGETS[machine];
+  const make = ['-C', source, `ARCH=${architecture}`, `O=${output}`];
+  const wanted = optionsOf(machine);
+  const optionList = join(output, 'wanted.config');
+  writeFileSync(optionList, `${wanted.join('\n')}\n`);
   const progress = new Progress(label);
   await runProgram('make', [...make, `KCONFIG_ALLCONFIG=${optionList}`, 'allnoconfig']);
-  const got = new Set(optionsOf(join(output, '.config')));
-  const lost = optionsOf(optionList).filter((option) => !got.has(option));
+  const got = new Set(optionsIn(readFileSync(join(output, '.config'), 'utf8')));
+  const lost = wanted.filter((option) => !got.has(option));
   if (lost.length > 0) say(`this kernel cannot have ${lost.join(' ')}: what needs it does not work in the lab`);
   let objects = 0;
-  await runProgram('make', [...make, `-j${availableParallelism()}`, 'linux'], {
+  await runProgram('make', [...make, `-j${availableParallelism()}`, file], {
     onLine: (line) => {
       if (/^ {2}(CC|AS|AR|LD)\s/.test(line)) progress.update(`${++objects} files`);
     },
   });
   progress.done();
-  const kernel = join(output, 'linux');
+  const kernel = join(output, file);
   await runProgram('strip', [kernel]);
   chmodSync(kernel, 0o755);
   return kernel;
@@ -83,7 +95,7 @@ async function newestSource(work: string): Promise<{ suite: Suite; offer: Offer 
     const found: { suite: Suite; offer: Offer }[] = [];
     for (const name of names) {
       try {
-        const suite = await Suite.open(name, join(work, name));
+        const suite = await Suite.open([name], join(work, name));
         for (const offer of await kernelSources(suite)) found.push({ suite, offer });
       } catch (error) {
         if (!(error instanceof LabError)) throw error;

@@ -1,0 +1,73 @@
+import { spawn } from 'node:child_process';
+import { join } from 'node:path';
+import { checkoutRoot } from './cache.js';
+import type { GuestUser } from './guest-user.js';
+import { LabError, requireCommand } from './host.js';
+
+export interface Guest {
+  /** What the kernel said, its end. */
+  console(): string;
+  /** Settles when the guest and its keeper are gone; tells whether that took the time limit. */
+  ended(timeLimitMs: number | undefined): Promise<boolean>;
+}
+
+export interface GuestProcess {
+  readonly user: GuestUser;
+  /** The run folder, removed when the guest ends. */
+  readonly folder: string;
+  readonly command: readonly string[];
+  /** Whether the guest gets this process's terminal. */
+  readonly terminal: boolean;
+}
+
+/** Starts a guest under a keeper: it ends when this process does, in whatever way. */
+export function startGuest({ user, folder, command, terminal }: GuestProcess): Guest {
+  const setpriv = requireCommand('setpriv', 'util-linux');
+  const limits = [requireCommand('prlimit', 'util-linux'), '--core=0'];
+  const guest = [setpriv, ...user.setpriv, '--pdeathsig', 'KILL', ...limits, ...command];
+  // On a terminal the guest must lead the foreground process group: only so does it hear of a new window size.
+  const started = terminal ? [setpriv, '--pdeathsig', 'KILL', 'sh', '-mc', '"$@"', 'sh', ...guest] : guest;
+  const keeper = join(checkoutRoot, 'lab/keep.sh');
+  const child = spawn(setpriv, ['--pdeathsig', 'TERM', 'sh', keeper, folder, ...started], {
+    cwd: '/',
+    env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', TMPDIR: folder, HOME: folder },
+    stdio: terminal ? 'inherit' : ['ignore', 'pipe', 'pipe'],
+    detached: !terminal,
+  });
+  let output = '';
+  const take = (bytes: Buffer) => {
+    output = (output + bytes.toString('latin1')).slice(-20_000);
+  };
+  child.stdout?.on('data', take);
+  child.stderr?.on('data', take);
+  const stop = () => {
+    child.kill('SIGTERM');
+  };
+  process.on('exit', stop);
+  return {
+    console: () => output,
+    ended: (timeLimitMs) =>
+      new Promise((resolve, reject) => {
+        let timedOut = false;
+        const limit =
+          timeLimitMs === undefined
+            ? undefined
+            : setTimeout(() => {
+                timedOut = true;
+                stop();
+              }, timeLimitMs);
+        const finish = () => {
+          clearTimeout(limit);
+          process.off('exit', stop);
+        };
+        child.on('error', (error) => {
+          finish();
+          reject(new LabError(`the guest cannot be started: ${error.message}`));
+        });
+        child.on('close', () => {
+          finish();
+          resolve(timedOut);
+        });
+      }),
+  };
+}

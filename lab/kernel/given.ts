@@ -1,0 +1,75 @@
+import { createHash } from 'node:crypto';
+import { chmodSync, copyFileSync, existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { addToCache, cacheFolder } from '../cache.js';
+import { LabError, requireCommand, runProgram } from '../host.js';
+import type { MachineKind } from '../machine/machine.js';
+
+/** Names a ready kernel of a machine to use instead of a built one, plain or packed with xz. */
+const VARIABLES = { uml: 'VDPA_LAB_KERNEL', qemu: 'VDPA_LAB_KERNEL_QEMU' } as const satisfies Record<
+  MachineKind,
+  string
+>;
+
+/** The variable that gives a machine's ready kernel, for people. */
+export const givenKernelVariable = (machine: MachineKind): string => VARIABLES[machine];
+
+/** The path that the machine's variable gives; undefined where it is unset or empty. */
+export function givenKernel(machine: MachineKind): string | undefined {
+  const path = process.env[VARIABLES[machine]];
+  return path === '' ? undefined : path;
+}
+
+/**
+ * Copies a ready kernel into the cache, unpacked, under the name of its content: the guest's user may not be able to
+ * read it where it is.
+ *
+ * @returns the copy's path
+ * @throws {LabError} when the file cannot be read, or is no such kernel
+ */
+export async function importKernel(machine: MachineKind, path: string): Promise<string> {
+  const problem = (error: unknown): LabError =>
+    new LabError(
+      `${VARIABLES[machine]}=${path} is no kernel to use: ${error instanceof Error ? error.message : String(error)}`,
+    );
+  let content: Buffer;
+  try {
+    content = readFileSync(path);
+  } catch (error) {
+    throw problem(error);
+  }
+  const digest = createHash('sha256').update(content).digest('hex').slice(0, 16);
+  const name = machine === 'uml' ? `given-${digest}` : `given-${machine}-${digest}`;
+  const entry = join(cacheFolder(), name);
+  if (existsSync(entry)) return entry;
+  return addToCache(async (work) => {
+    const copy = join(work, 'kernel');
+    try {
+      if (content.subarray(0, 6).equals(Buffer.from('\xfd7zXZ\0', 'latin1'))) {
+        copyFileSync(path, `${copy}.xz`);
+        await runProgram(requireCommand('xz', 'xz-utils'), ['-d', `${copy}.xz`]);
+      } else {
+        copyFileSync(path, copy);
+      }
+      chmodSync(copy, 0o755);
+      if (machine === 'uml') await runProgram(copy, ['--version']);
+      else checkPvhKernel(readFileSync(copy));
+    } catch (error) {
+      throw problem(error);
+    }
+    return { path: copy, name };
+  });
+}
+
+/** The header of the ELF note XEN_ELFNOTE_PHYS32_ENTRY (xen/interface/elfnote.h), with a value of 4 or 8 bytes. */
+const pvhNotes = [4, 8].map((size) =>
+  Buffer.from(`04000000${size.toString().padStart(2, '0')}00000012000000` + '58656e00', 'hex'),
+);
+
+/** @throws {LabError} unless it is an ELF file that tells where a machine enters it directly */
+function checkPvhKernel(kernel: Buffer): void {
+  if (!kernel.subarray(0, 4).equals(Buffer.from('\x7fELF', 'latin1'))) throw new LabError('it is not an ELF file');
+  if (!pvhNotes.some((note) => kernel.includes(note))) {
+    throw new LabError('it has no PVH entry; build vmlinux with CONFIG_PVH=y');
+  }
+}

@@ -1,0 +1,32 @@
+import type { PreparedMachine, Start } from './start.js';
+import type { QemuMachine } from './qemu.js';
+import { prepareQemu } from './qemu.js';
+import type { UmlMachine } from './uml.js';
+import { prepareUml } from './uml.js';
+
+/** What a session runs on: User-Mode Linux, a program of one processor, or a whole machine that QEMU emulates. */
+export type Machine = UmlMachine | QemuMachine;
+
+export type MachineKind = Machine['kind'];
+
+/** All that there are; the first is the one that is taken where none is named. */
+export const MACHINE_KINDS = ['uml', 'qemu'] as const satisfies readonly MachineKind[];
+
+export const isMachineKind = (word: string): word is MachineKind => MACHINE_KINDS.some((kind) => kind === word);
+
+/** The program, on the host, that a machine is. */
+export const programOf = (machine: Machine): readonly [string, ...string[]] =>
+  machine.kind === 'uml' ? [machine.kernel] : machine.qemu.program;
+
+/**
+ * What is to be run, by the guest's user, for a session on a machine.
+ * @throws {LabError} when the machine has no such thing, or cannot be started so
+ */
+export function prepareMachine(machine: Machine, start: Start): PreparedMachine {
+  switch (machine.kind) {
+    case 'uml':
+      return prepareUml(machine, start);
+    case 'qemu':
+      return prepareQemu(machine, start);
+  }
+}

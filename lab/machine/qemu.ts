@@ -1,0 +1,65 @@
+import { requireCommand } from '../host.js';
+import { pciDevices } from './pci-devices.js';
+import { quoteForOption } from './qemu-option.js';
+import type { PreparedMachine, Start } from './start.js';
+
+/** A whole x86-64 machine that QEMU emulates, without KVM: several processors, PCI, an IOMMU. */
+export interface QemuMachine {
+  readonly kind: 'qemu';
+  /** The kernel, an ELF file that QEMU starts by its PVH entry. */
+  readonly kernel: string;
+  readonly qemu: Qemu;
+}
+
+/** A QEMU of the host, or one in the cache. */
+export interface Qemu {
+  /** The program, before its arguments. */
+  readonly program: readonly [string, ...string[]];
+  readonly version: string;
+}
+
+const DEFAULT_PROCESSORS = 2;
+
+/** Of messages between the guest and the host's files, in bytes. */
+const MESSAGE_SIZE = 512_000;
+
+export function prepareQemu({ kernel, qemu }: QemuMachine, start: Start): PreparedMachine {
+  const root = `trans=virtio,version=9p2000.L,cache=loose,msize=${MESSAGE_SIZE}`;
+  const devices = pciDevices(start);
+  const words = [
+    ...['console=ttyS0', 'panic=-1', 'tsc=reliable', 'nokaslr', 'audit=0'],
+    ...['rootfstype=9p', 'root=root', `rootflags=${root}`],
+    ...start.kernelWords,
+    `LAB_IDLE_PCI=${devices.addresses.join(',')}`,
+  ];
+  const command = [
+    ...qemu.program,
+    ...['-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot'],
+    // What the guest makes QEMU do, should it take it over, is to read files and write to the shared folder.
+    ...['-sandbox', 'on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny'],
+    ...['-machine', 'q35,usb=off,vmport=off', '-cpu', 'max', '-accel', 'tcg,thread=multi,tb-size=512'],
+    ...['-smp', String(start.processors ?? DEFAULT_PROCESSORS), '-m', String(start.memoryMiB)],
+    ...['-chardev', 'stdio,id=console,signal=off', '-serial', 'chardev:console'],
+    ...share('root', '/', 'readonly=on,multidevs=remap'),
+    ...share('lab', start.folder, 'readonly=off'),
+    ...devices.options,
+    ...['-kernel', kernel, '-append', words.join(' ')],
+  ];
+  return { command, release: devices.release };
+}
+
+/** A folder of the host that the guest mounts by its tag. */
+function share(tag: string, path: string, options: string): string[] {
+  return [
+    ...['-fsdev', `local,id=${tag},path=${quoteForOption(path)},security_model=none,${options}`],
+    ...['-device', `virtio-9p-pci,fsdev=${tag},mount_tag=${tag},disable-legacy=on`],
+  ];
+}
+
+/** How an unpacked QEMU is started: with libraries and firmware of its own. */
+export const unpackedProgram = (folder: string): readonly [string, ...string[]] => [
+  requireCommand('env', 'coreutils'),
+  `LD_LIBRARY_PATH=${folder}/usr/lib/x86_64-linux-gnu`,
+  `${folder}/usr/bin/qemu-system-x86_64`,
+  ...['-L', `${folder}/usr/share/seabios`, '-L', `${folder}/usr/share/qemu`],
+];

@@ -1,0 +1,20 @@
+/** What a session asks of its machine. */
+export interface Start {
+  /** The folder that guest and host share. */
+  readonly folder: string;
+  readonly memoryMiB: number;
+  /** Undefined for the machine's default. */
+  readonly processors: number | undefined;
+  /** Words for the kernel's command line, the same on each machine. */
+  readonly kernelWords: readonly string[];
+  /** Makes a file in the shared folder that the guest's user may write. */
+  readonly write: (name: string, content: string) => void;
+}
+
+/** A machine that can be started, once. */
+export interface PreparedMachine {
+  /** The program and its arguments. */
+  readonly command: readonly string[];
+  /** Gives back what is held for the guest. */
+  readonly release: () => void;
+}
