@@ -3,6 +3,7 @@ import { encodeText } from '../netlink/text.js';
 import { featureBit } from '../virtio/features.js';
 import { VIRTIO_ID_BLOCK, VIRTIO_ID_NET } from '../virtio/ids.js';
 import type { ManagementDeviceHandle } from '../vdpa/model.js';
+import { asUnsignedLong, scanHexadecimal, strtoul, type LeadingNumber } from './c-numbers.js';
 import { StricterError, UsageError } from './error.js';
 
 /** The longest text that a netlink attribute holds, in bytes: its length is 16 bits wide, and counts a header and a NUL. */
@@ -30,35 +31,62 @@ export function readHandle(text: string): ManagementDeviceHandle {
   return second === undefined ? { name: readName(first) } : { bus: readName(first), name: readName(second) };
 }
 
-/** Six groups of one or two hexadecimal digits: `00:11:22:33:44:55`. */
+/**
+ * Six numbers of up to 255 in hexadecimal, as iproute2 reads them: `00:11:22:33:44:55`.
+ * What iproute2 makes an address of all the same is refused: it is hardly the one that was meant.
+ */
 export function readMac(text: string): Uint8Array {
-  const refused = text.includes('.')
-    ? [text].filter((address) => !/^[0-9]{1,3}(\.[0-9]{1,3}){1,3}$/.test(address) || address.split('.').some(isOver))
-    : text.split(':').slice(0, 6).filter(isNoByte);
-  if (refused[0] !== undefined) throw new UsageError(`"${refused[0]}" is invalid lladdr.`);
-  if (!/^[0-9a-f]{1,2}(:[0-9a-f]{1,2}){5}$/i.test(text)) {
-    throw new StricterError(
-      `"${text}" is invalid lladdr: six groups of one or two hexadecimal digits expected, as in 00:11:22:33:44:55`,
-    );
+  if (text.includes('.')) throw isDottedAddress(text) ? noSixGroups(text) : notAnAddress(text);
+  const groups = text.split(':');
+  // iproute2 reads six, and then looks no further.
+  const numbers = groups.slice(0, 6).map((group) => {
+    const number = scanHexadecimal(group);
+    if (number === undefined || !isByte(asInt(number))) throw notAnAddress(group);
+    return number;
+  });
+  const isPlain = ({ value, isNegative, rest }: LeadingNumber): boolean => value <= 0xff && !isNegative && rest === '';
+  if (groups.length !== 6 || !numbers.every(isPlain) || groups.some(endsWithPrefix)) throw noSixGroups(text);
+  return Uint8Array.from(numbers, ({ value }) => Number(value));
+}
+
+function notAnAddress(text: string): UsageError {
+  return new UsageError(`"${text}" is invalid lladdr.`);
+}
+
+function noSixGroups(text: string): StricterError {
+  return new StricterError(
+    `"${text}" is invalid lladdr: six groups of one or two hexadecimal digits expected, as in 00:11:22:33:44:55`,
+  );
+}
+
+/** Whether iproute2 takes a text with dots: one to four numbers of up to 255, each as strtoul() reads it. */
+function isDottedAddress(text: string): boolean {
+  let left = text;
+  for (let count = 1; count <= 4; count++) {
+    const number = strtoul(left, 0);
+    if (number === undefined || asUnsignedLong(number) > 0xff) return false;
+    if (number.rest === '') return true;
+    if (!number.rest.startsWith('.')) return false;
+    left = number.rest.slice(1);
   }
-  return Uint8Array.from(text.split(':'), (group) => Number.parseInt(group, 16));
+  return false;
 }
 
-function isOver(octet: string): boolean {
-  return Number(octet) > 0xff;
+/** What scanf() leaves in an int. */
+function asInt(number: LeadingNumber): number {
+  return Number(BigInt.asIntN(32, asUnsignedLong(number)));
 }
 
-/** Whether scanf's `%x`, by which iproute2 reads a group of a MAC address, gives no byte. It skips blanks and ignores what follows. */
-function isNoByte(group: string): boolean {
-  const digits = /^[ \t\n\v\f\r]*\+?(?:0x)?([0-9a-f]+)/i.exec(group)?.[1];
-  return digits === undefined || Number.parseInt(digits, 16) > 0xff;
-}
+const isByte = (value: number): boolean => value >= 0 && value <= 0xff;
+
+/** `0x` without a digit. */
+const endsWithPrefix = (group: string): boolean => /x$/i.test(group);
 
 /** A reader of decimal numbers from `min` to `max`; `what` names the number in the error. As strtoul's, blanks and a plus may lead. */
 export function readNumber(what: string, min: number, max: number): (text: string) => number {
   return (text) => {
-    const digits = /^[ \t\n\v\f\r]*\+?([0-9]+)$/.exec(text)?.[1];
-    const value = Number(digits ?? Number.NaN);
+    const number = strtoul(text, 10);
+    const value = number === undefined || number.isNegative || number.rest !== '' ? Number.NaN : Number(number.value);
     if (!(value >= min && value <= max)) {
       throw new UsageError(`"${text}" is invalid ${what}: a number from ${min} to ${max} expected`);
     }
@@ -71,10 +99,9 @@ export type FeatureWord = { readonly bits: bigint } | { readonly names: readonly
 
 /** 64 feature bits in hexadecimal, with or without `0x`; or names joined by commas: `MAC,MTU,VERSION_1,bit_40`. */
 export function readFeatures(text: string): FeatureWord {
-  const digits = /^[ \t\n\v\f\r]*\+?(?:0x)?([0-9a-f]+)$/i.exec(text)?.[1];
-  if (digits !== undefined) {
-    const bits = BigInt(`0x${digits}`);
-    if (bits <= 0xffff_ffff_ffff_ffffn) return { bits };
+  const number = strtoul(text, 16);
+  if (number?.rest === '') {
+    if (!number.isNegative && number.value <= 0xffff_ffff_ffff_ffffn) return { bits: number.value };
   } else if (/^[a-z][a-z0-9_]*(,[a-z][a-z0-9_]*)*$/i.test(text)) {
     return { names: text.split(',') };
   }

@@ -22,6 +22,7 @@ test('a management device is a name, or a bus and a name', () => {
 
 test('a MAC address is six groups of one or two hexadecimal digits', () => {
   assert.deepEqual(readMac('00:11:22:aa:BB:f'), Uint8Array.of(0, 0x11, 0x22, 0xaa, 0xbb, 0xf));
+  assert.deepEqual(readMac(' 0:\t+1:0x2:003:0X4:\n0005'), Uint8Array.of(0, 1, 2, 3, 4, 5), "as scanf's %x reads them");
 });
 
 for (const [text, named] of [
@@ -32,6 +33,14 @@ for (const [text, named] of [
   ['00:11:22:33:44:', ''],
   ['00:11:22:33:44:100', '100'],
   ['1.2.3.400.5', '1.2.3.400.5'],
+  ['1.2.3.4.5', '1.2.3.4.5'],
+  ['08.1', '08.1'],
+  ['0x.1', '0x.1'],
+  ['1.-1', '1.-1'],
+  ['1..2', '1..2'],
+  ['2.3:4', '2.3:4'],
+  ['00:-1:22:33:44:55', '-1'],
+  ['00:ffffffffffffffffffff:22:33:44:55', 'ffffffffffffffffffff'],
 ] as const) {
   test(`"${text}" is no MAC address, and iproute2 says so`, () => {
     assert.throws(() => readMac(text), { name: 'UsageError', message: `"${named}" is invalid lladdr.` });
@@ -42,9 +51,17 @@ for (const text of [
   '00:11:22',
   '00:11:22:33:44:55:66',
   '1.2.3.4',
-  '00:11:22:33:44:0x5',
-  ' 0:1:2:3:4:5',
+  '0202.0202.0202',
+  '0x2.3.4.5',
+  '0002.3.4.5',
+  ' +2. 3',
+  '2.-0',
+  '2.-18446744073709551613',
   '1x:1:2:3:4:5',
+  '00:11:22:33:44:0x',
+  '-0:1:2:3:4:5',
+  '-ffffff02:1:2:3:4:5',
+  '100000002:1:2:3:4:5',
 ]) {
   test(`"${text}" is no MAC address, but iproute2 takes it`, () => {
     assert.throws(() => readMac(text), {

@@ -92,10 +92,13 @@ describe('what is on the line', () => {
   row('A MAC address of seven groups', [FOO]);
   row('A MAC address with rubbish in a group', [FOO]);
   row('An IPv4 address for a MAC address', [FOO]);
+  row('A number in a MAC address that wraps around', [FOO]);
   for (const [mac, taken] of [
     ['00:11', '00:11:00:00:00:00'],
     ['02:11:22:33:44:5z', '02:11:22:33:44:05'],
     ['2.3.4.5', '02:03:04:05:00:00'],
+    ['0202.0202.0202', '82:82:82:00:00:00'],
+    ['100000002:11:22:33:44:55', '02:11:22:33:44:55'],
   ] as const) {
     test(`iproute2 takes "${mac}" as ${taken}`, needsReference, async () => {
       await startFrom([FOO]);
