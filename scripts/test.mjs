@@ -1,31 +1,39 @@
-// npm test [-- PATTERN]: installs what is missing, builds, lints, type-checks, and runs all tests, those on the lab's
-// real kernel too. With PATTERN only the test files whose path contains it, and no lint and type check before.
+// npm test [-- [--machine NAME] [PATTERN]]: installs what is missing, builds, lints, type-checks, and runs all tests, those
+// on the lab's real kernels too. With PATTERN only the test files whose path contains it, and no lint and type check
+// before. With --machine, or VDPA_LAB_MACHINE, all tests on a kernel run on this machine of the lab, and on no other.
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { build, endOnSignals, ensureModules, root, runNode, say, tool } from './project.mjs';
 
 endOnSignals();
-const pattern = process.argv[2] ?? '';
+const { machine, pattern } = parse(process.argv.slice(2));
 ensureModules();
 build();
 if (pattern === '' && !(await check())) process.exit(1);
 
 const files = readdirSync(join(root, 'build/test'), { recursive: true })
-  .filter((name) => name.endsWith('.test.js'))
+  .filter((name) => name.endsWith('.test.js') && !name.startsWith('kernel/'))
   .sort();
-const kernelFiles = files.filter((name) => name.startsWith('kernel/'));
-const matches = (name) => join('test', name).replace(/js$/, 'ts').includes(pattern);
+const { kernelTestFiles } = await import('../build/test/support/kernel/files.js');
+const { MACHINE_KINDS } = await import('../build/lab/machine/machine.js');
+if (machine !== undefined && !MACHINE_KINDS.includes(machine)) {
+  say(`Unknown machine "${machine}"; there are ${MACHINE_KINDS.join(' and ')}`);
+  process.exit(1);
+}
 // The tests of test/kernel/ run inside the lab; outside, lab.test.js stands for them.
-const chosen = files.filter((name) => !kernelFiles.includes(name) && matches(name));
-const env = { ...process.env, VDPA_TEST_PATTERN: pattern };
-delete env.NODE_EXTRA_CA_CERTS;
-const inLab = kernelFiles.some(matches);
-if (inLab && !chosen.includes('lab.test.js')) chosen.push('lab.test.js');
+const kernelFiles = kernelTestFiles(pattern, machine);
+const chosen = files.filter((name) => join('test', name).replace(/js$/, 'ts').includes(pattern));
+if (kernelFiles.length > 0 && !chosen.includes('lab.test.js')) chosen.push('lab.test.js');
 if (chosen.length === 0) {
   say(`No test file's path contains "${pattern}"`);
   process.exit(1);
 }
-if (chosen.some((name) => name.startsWith('lab'))) Object.assign(env, await prepareLab());
+const env = { ...process.env, VDPA_TEST_PATTERN: pattern, VDPA_LAB_MACHINE: machine ?? '' };
+delete env.NODE_EXTRA_CA_CERTS;
+const needed = chosen.some((name) => name.startsWith('lab/') || (name === 'lab.test.js' && kernelFiles.length === 0))
+  ? MACHINE_KINDS.filter((kind) => machine === undefined || kind === machine)
+  : MACHINE_KINDS.filter((kind) => kernelFiles.some((file) => file.machine === kind));
+for (const kind of needed) Object.assign(env, await prepareLab(kind));
 
 const { status } = await runNode(['--test', ...chosen.map((name) => join('build/test', name))], { env });
 process.exitCode = status;
@@ -46,19 +54,25 @@ async function check() {
 }
 
 /**
- * Makes the lab ready, and tells its tests how that went: why they are left out where this machine cannot have it, or
- * what failed that should have worked.
+ * Makes a machine of the lab ready, and tells its tests how that went: why they are left out where this machine cannot
+ * have it, or what failed that should have worked.
  */
-async function prepareLab() {
+async function prepareLab(kind) {
   const lab = await import('../build/lab/setup.js');
   try {
-    const ready = await lab.prepareLab(['vduse', 'shells']);
+    const ready = await lab.prepareLab(['vduse', 'shells'], kind);
     if (!('missing' in ready)) return {};
-    say(`lab: its tests are left out: ${ready.missing}`);
-    return { VDPA_LAB_LEFT_OUT: ready.missing };
+    say(`lab: the tests on ${kind} are left out: ${ready.missing}`);
+    return { [`VDPA_LAB_LEFT_OUT_${kind.toUpperCase()}`]: ready.missing };
   } catch (error) {
     if (error.name !== 'LabError') throw error;
     say(`lab: ${error.message}`);
-    return { VDPA_LAB_PROBLEM: error.message };
+    return { [`VDPA_LAB_PROBLEM_${kind.toUpperCase()}`]: error.message };
   }
+}
+
+/** The machine that is asked for, if any, and the pattern, which may be empty. */
+function parse(words) {
+  const machine = words[0] === '--machine' ? words[1] : process.env.VDPA_LAB_MACHINE || undefined;
+  return { machine, pattern: (words[0] === '--machine' ? words[2] : words[0]) ?? '' };
 }

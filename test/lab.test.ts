@@ -1,35 +1,35 @@
 import assert from 'node:assert/strict';
-import { readdirSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import type { Ending, Lab } from '../lab/boot.js';
 import { boot } from '../lab/boot.js';
 import { checkoutRoot } from '../lab/cache.js';
+import { kernelTestFiles } from './support/kernel/files.js';
 import { Replay } from './support/kernel/replay.js';
-import { needsLab, theLab } from './support/lab.js';
+import { chosenMachine, machines, needsLab, problemOf, theLab } from './support/lab.js';
 
 const TIME_LIMIT_MS = 600_000;
 
-const folder = join(checkoutRoot, 'build/test/kernel');
 const pattern = process.env['VDPA_TEST_PATTERN'] ?? '';
-const files = readdirSync(folder)
-  .filter((name) => name.endsWith('.test.js'))
-  .filter((name) => 'test/lab.test.ts'.includes(pattern) || sourceOf(name).includes(pattern));
+const files = kernelTestFiles('test/lab.test.ts'.includes(pattern) ? '' : pattern, chosenMachine);
 
-describe('in the lab', { concurrency: availableParallelism(), ...needsLab }, () => {
-  test('all that npm test should set up is there', () => {
-    assert.equal(process.env['VDPA_LAB_PROBLEM'] ?? '', '');
-  });
-  for (const file of files) {
-    test(sourceOf(file), async (context) => {
-      await runInside(theLab(), file, new Replay(context));
+/** How many guests run at once: one of two processors takes as much of the host as two of one. */
+const guests = { uml: availableParallelism(), qemu: Math.max(1, Math.floor(availableParallelism() / 2)) };
+
+for (const machine of machines) {
+  const own = files.filter((file) => file.machine === machine);
+  if (own.length === 0) continue;
+  describe(`in the lab, on ${machine}`, { concurrency: guests[machine], ...needsLab(machine) }, () => {
+    test('all that npm test should set up is there', () => {
+      assert.equal(problemOf(machine), '');
     });
-  }
-});
-
-function sourceOf(file: string): string {
-  return `test/kernel/${file.replace(/js$/, 'ts')}`;
+    for (const { source, path } of own) {
+      test(`${source} on ${machine}`, async (context) => {
+        await runInside(theLab(machine), path, new Replay(context));
+      });
+    }
+  });
 }
 
 /** Runs one test file on a kernel of its own. */
@@ -37,7 +37,7 @@ async function runInside(lab: Lab, file: string, replay: Replay): Promise<void> 
   const reporter = join(checkoutRoot, 'build/test/support/kernel/reporter.js');
   const report = [`--test-reporter=${reporter}`, '--test-reporter-destination=/run/lab/results'];
   const session = {
-    command: ['node', '--enable-source-maps', ...report, join(folder, file)],
+    command: ['node', '--enable-source-maps', ...report, file],
     cwd: checkoutRoot,
     timeLimitMs: TIME_LIMIT_MS,
   };
@@ -48,10 +48,10 @@ async function runInside(lab: Lab, file: string, replay: Replay): Promise<void> 
       replay.take(bytes);
     },
   });
-  await replay.finish(problemOf(ending));
+  await replay.finish(whyEnded(ending));
 }
 
-function problemOf(ending: Ending): string | undefined {
+function whyEnded(ending: Ending): string | undefined {
   switch (ending.kind) {
     case 'exited':
       // Status 1 is node:test's own for failed tests, which are reported one by one.

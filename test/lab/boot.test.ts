@@ -9,7 +9,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Ending, Session } from '../../lab/boot.js';
 import { boot } from '../../lab/boot.js';
 import { checkoutRoot } from '../../lab/cache.js';
-import { needsLab, theLab } from '../support/lab.js';
+import type { MachineKind } from '../../lab/machine/machine.js';
+import { machines, needsLab, theLab } from '../support/lab.js';
 
 interface Run {
   readonly ending: Ending;
@@ -17,12 +18,12 @@ interface Run {
   readonly stderr: string;
 }
 
-/** Boots a kernel and runs a line of shell on it. */
-async function run(line: string, session: Partial<Session> = {}): Promise<Run> {
+/** Boots a machine and runs a line of shell on it. */
+async function runOn(machine: MachineKind, line: string, session: Partial<Session> = {}): Promise<Run> {
   const outputs = { stdout: '', stderr: '' };
   const ending = await boot(
-    theLab(),
-    { command: ['sh', '-c', line], cwd: checkoutRoot, timeLimitMs: 60_000, ...session },
+    theLab(machine),
+    { command: ['sh', '-c', line], cwd: checkoutRoot, timeLimitMs: 180_000, ...session },
     {
       stdout: (bytes) => (outputs.stdout += Buffer.from(bytes).toString('latin1')),
       stderr: (bytes) => (outputs.stderr += Buffer.from(bytes).toString('latin1')),
@@ -31,7 +32,9 @@ async function run(line: string, session: Partial<Session> = {}): Promise<Run> {
   return { ending, ...outputs };
 }
 
-describe('a command in the lab', needsLab, () => {
+const aCommand = (machine: MachineKind) => () => {
+  const run = (line: string, session: Partial<Session> = {}): Promise<Run> => runOn(machine, line, session);
+
   test('gives back its status, and its two outputs apart', async () => {
     assert.deepEqual(await run('echo out; echo err >&2; exit 7'), {
       ending: { kind: 'exited', status: 7 },
@@ -62,15 +65,15 @@ describe('a command in the lab', needsLab, () => {
   });
 
   test('finds the machine set up', async () => {
-    const lines = ['hostname', 'node -p process.version', 'id -u', 'cat /proc/sys/kernel/osrelease', 'pwd'];
+    const lines = ['hostname', 'node -p process.version', 'id -u', 'cat /run/lab-machine', 'pwd'];
     const { stdout } = await run(lines.join('; '));
-    const [hostname, node, uid, , cwd] = stdout.split('\n');
+    const [hostname, node, uid, name, cwd] = stdout.split('\n');
     assert.deepEqual(
-      { hostname, node, uid, cwd },
-      { hostname: 'lab', node: process.version, uid: '0', cwd: checkoutRoot },
+      { hostname, node, uid, name, cwd },
+      { hostname: 'lab', node: process.version, uid: '0', name: machine, cwd: checkoutRoot },
     );
     const { stdout: environment } = await run('env');
-    assert.doesNotMatch(environment, /NODE_EXTRA_CA_CERTS|LAB_RUN|LAB_BUSYBOX/);
+    assert.doesNotMatch(environment, /NODE_EXTRA_CA_CERTS|LAB_(RUN|BUSYBOX|MACHINE|IDLE_PCI)/);
     assert.deepEqual((await run('ls -d /dev/fd/0 /dev/vduse /sys/bus/vdpa /dev/pts/ptmx /dev/net/tun')).stderr, '');
     assert.match((await run('cat /sys/class/net/lo/flags')).stdout, /^0x9$/m);
   });
@@ -88,7 +91,7 @@ describe('a command in the lab', needsLab, () => {
       `echo x >${checkoutRoot}/written; rm -f ${checkoutRoot}/package.json; echo x >/etc/written`,
     );
     assert.match(stderr, /^(.*Read-only file system\n){3}$/);
-    if (theLab().user.id !== undefined) {
+    if (theLab(machine).user.id !== undefined) {
       // Not even with a root file system made writable: the guest's user on the host may not.
       await run(
         `mount -o remount,rw /; echo x >/etc/written; echo x >${checkoutRoot}/written; umount /tmp; echo x >${file}`,
@@ -113,7 +116,8 @@ describe('a command in the lab', needsLab, () => {
   });
 
   test('is ended when its time is up', async () => {
-    const { ending, stdout } = await run('echo begun; while :; do :; done', { timeLimitMs: 2000 });
+    const timeLimitMs = { uml: 2000, qemu: 20_000 }[machine];
+    const { ending, stdout } = await run('echo begun; while :; do :; done', { timeLimitMs });
     assert.equal(ending.kind, 'timed out');
     assert.equal(stdout, 'begun\n');
   });
@@ -132,7 +136,7 @@ describe('a command in the lab', needsLab, () => {
   test('nothing of it stays, not even when its parent is killed', async () => {
     const script = `
       const [{ boot }, { theLab }] = await Promise.all([import('./build/lab/boot.js'), import('./build/test/support/lab.js')]);
-      await boot(theLab(), { command: ['sh', '-c', 'echo begun; sleep 100'], cwd: '/' }, { stdout: (b) => process.stdout.write(b) });`;
+      await boot(theLab('${machine}'), { command: ['sh', '-c', 'echo begun; sleep 100'], cwd: '/' }, { stdout: (b) => process.stdout.write(b) });`;
     const parent = spawn(process.execPath, ['--input-type=module', '-e', script], {
       cwd: checkoutRoot,
       stdio: ['ignore', 'pipe', 'inherit'],
@@ -146,7 +150,7 @@ describe('a command in the lab', needsLab, () => {
     assert.deepEqual(processesOf(folder), []);
     assert.equal(existsSync(folder), false);
   });
-});
+};
 
 interface Process {
   readonly pid: number;
@@ -178,10 +182,10 @@ const runFolders = (): { ppid: number; folder: string }[] =>
 const processesOf = (folder: string): Process[] =>
   processes().filter(({ words }) => words.some((word) => word.includes(folder)));
 
-describe('npm run lab', needsLab, () => {
+const npmRunLab = (machine: MachineKind) => () => {
   const lab = (...argv: string[]): { file: string; argv: string[] } => ({
     file: process.execPath,
-    argv: [join(checkoutRoot, 'scripts/lab.mjs'), ...argv],
+    argv: [join(checkoutRoot, 'scripts/lab.mjs'), '--machine', machine, ...argv],
   });
 
   /** Runs it with pipes for streams; gives the status and both outputs. */
@@ -222,9 +226,10 @@ describe('npm run lab', needsLab, () => {
     ]);
     const [status, , stderr] = await start(['-t', '1', 'sleep', '60']);
     assert.deepEqual([status, stderr], [124, 'lab: ended by force: still running after 1 s\n']);
-    const noKernel = await start(['true'], '', { VDPA_LAB_KERNEL: join(checkoutRoot, 'package.json') });
+    const variable = { uml: 'VDPA_LAB_KERNEL', qemu: 'VDPA_LAB_KERNEL_QEMU' }[machine];
+    const noKernel = await start(['true'], '', { [variable]: join(checkoutRoot, 'package.json') });
     assert.equal(noKernel[0], 125);
-    assert.match(noKernel[2], /^lab: VDPA_LAB_KERNEL=.*package\.json is no kernel to use: /);
+    assert.match(noKernel[2], new RegExp(`^lab: ${variable}=.*package\\.json is no kernel to use: `));
   });
 
   test('has the terminal on a terminal, and its size', () => {
@@ -234,6 +239,12 @@ describe('npm run lab', needsLab, () => {
       encoding: 'utf8',
       stdio: ['ignore', 'pipe', 'pipe'],
     });
-    assert.equal(output, '/dev/tty0\r\n33 77\r\nstatus 5\r\n');
+    const tty = { uml: '/dev/tty0', qemu: '/dev/ttyS0' }[machine];
+    assert.equal(output, `${tty}\r\n33 77\r\nstatus 5\r\n`);
   });
-});
+};
+
+for (const machine of machines) {
+  describe(`a command in the lab, on ${machine}`, needsLab(machine), aCommand(machine));
+  describe(`npm run lab, on ${machine}`, needsLab(machine), npmRunLab(machine));
+}

@@ -1,12 +1,21 @@
 import { accessSync, constants, existsSync } from 'node:fs';
 import { join } from 'node:path';
 import * as nodeTest from 'node:test';
+import type { MachineKind } from '../../../lab/machine/machine.js';
+import { machineHere } from './inside.js';
 
 /** What a kernel with VDUSE has. */
 export const VDUSE = '/dev/vduse/control';
 
 /** What a kernel with the two simulators has: their management devices. */
 export const SIMULATORS = ['/sys/devices/vdpasim_net', '/sys/devices/vdpasim_blk'] as const;
+
+/** What a kernel with the driver vp_vdpa has. */
+export const VP_VDPA = '/sys/bus/pci/drivers/vp-vdpa';
+
+/** Options of a test that makes sense on one machine of the lab: leaves it out on another. */
+export const needsMachine = (machine: MachineKind): { skip?: string } =>
+  machineHere() === machine ? {} : { skip: `it is for the machine ${machine}` };
 
 /**
  * Options of a test that uses other programs, or a part of the kernel: leaves it out where one is not there, and says
