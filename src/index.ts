@@ -28,8 +28,12 @@ export { MachineFiles, type DeviceNumber } from './sysfs/machine-files.js';
 export { VHOST_VDPA, VIRTIO_VDPA, VdpaBus, driverName, type BusDevice, type ParentDevice } from './sysfs/bus.js';
 export { bindDriver, unbindDriver, type BindOptions, type BindResult } from './sysfs/binding.js';
 export { findDevices, type LookUp } from './sysfs/look-up.js';
-export { describeUser, findUsers, type DeviceUser } from './sysfs/users.js';
+export { describeUser, findUsers, type DeviceUser, type NodeUser } from './sysfs/users.js';
+export type { DiskUser } from './sysfs/disk-users.js';
+export { describeInTheWay, findBlockers, type Blocker, type RemovalOptions } from './sysfs/removal.js';
+export { findServerTrouble, type ServerTrouble } from './sysfs/instance-server.js';
 export { addBoundDevice } from './host/add-device.js';
+export { deleteDevice } from './host/delete-device.js';
 export { VdpaMonitor, type MonitorOptions } from './host/monitor.js';
 export type {
   DeviceAdded,

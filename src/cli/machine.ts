@@ -1,5 +1,5 @@
-import type { BindOptions } from '../sysfs/binding.js';
 import type { VdpaBus } from '../sysfs/bus.js';
+import type { RemovalOptions } from '../sysfs/removal.js';
 import type { VduseServers } from '../vduse/service/servers.js';
 import { UsageError } from './error.js';
 import type { Session } from './session.js';
@@ -27,16 +27,13 @@ export async function vduseServers(session: Session): Promise<VduseServers> {
   return (await import('../vduse/service/machine-servers.js')).machineServers;
 }
 
-/** How drivers are changed for a command: by force where it says so, and then the user is told from whom. */
-export async function bindOptions(session: Session, force: boolean): Promise<BindOptions> {
-  const { describeUser } = await import('../sysfs/users.js');
+/** How devices are taken away for a command: by force where it says so, and then the user is told from whom. */
+export async function removalOptions(session: Session, force: boolean): Promise<RemovalOptions> {
+  const { describeForced } = await import('../sysfs/removal.js');
   return {
     force,
-    onForced: (users) => {
-      for (const user of users) {
-        const waits = user.kind === 'process' && user.node.includes('vhost-vdpa');
-        session.io.stderr(`Warning: ${describeUser(user)}${waits ? '; the kernel waits until it is closed' : ''}.\n`);
-      }
+    onForced: (inTheWay) => {
+      for (const one of inTheWay) session.io.stderr(`Warning: ${describeForced(one)}.\n`);
     },
   };
 }

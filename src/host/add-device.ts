@@ -1,16 +1,19 @@
 /** A device made and given to a driver in one go. */
 import { SystemError } from '../sys/error.js';
 import { bindDriver, requireDriver } from '../sysfs/binding.js';
-import { driverName } from '../sysfs/bus.js';
+import { VDUSE_CLASS, driverName } from '../sysfs/bus.js';
 import type { BusDevice, VdpaBus } from '../sysfs/bus.js';
+import { refuseUnserved } from '../sysfs/instance-server.js';
 import type { VdpaClient } from '../vdpa/client.js';
 import type { DeviceSpec } from '../vdpa/encode.js';
+import { formatHandle } from '../vdpa/model.js';
 
 /**
  * Makes a device and binds it to a driver. Where the binding fails the device is deleted again.
  * @param driver `vhost`, `virtio` or the driver's name in sysfs
  * @returns the device as it is then: with vhost_vdpa its node can be opened
- * @throws SystemError ENOENT, before anything is made, where there is no such driver; what {@link bindDriver} throws;
+ * @throws SystemError, before anything is made: ENOENT where there is no such driver, EBUSY for a VDUSE device whose server
+ *   is gone or stopped; what {@link bindDriver} throws;
  *   NetlinkError where the kernel refuses the device
  */
 export async function addBoundDevice(
@@ -20,6 +23,7 @@ export async function addBoundDevice(
   driver: string,
 ): Promise<BusDevice> {
   requireDriver(bus, driverName(driver), `add ${spec.name} with driver ${driver}`);
+  if (formatHandle(spec.managementDevice) === VDUSE_CLASS) refuseUnserved(bus.files, spec.name, `add ${spec.name}`);
   await client.addDevice(spec);
   try {
     // The kernel puts an exclamation mark where a name has a slash, which would cut its path in sysfs.

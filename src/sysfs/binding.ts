@@ -2,17 +2,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Errno } from '../sys/errno.js';
 import { SystemError } from '../sys/error.js';
-import { VHOST_VDPA, deviceFolder, driverFolder, driverName, isFileName } from './bus.js';
+import { VDUSE_CLASS, VHOST_VDPA, VIRTIO_VDPA, deviceFolder, driverFolder, driverName, isFileName } from './bus.js';
 import type { BusDevice, VdpaBus } from './bus.js';
-import { describeUser, findUsers } from './users.js';
-import type { DeviceUser } from './users.js';
+import { refuseUnserved } from './instance-server.js';
+import { refuseUsed, type RemovalOptions } from './removal.js';
 
 /** How drivers are changed. */
-export interface BindOptions {
-  /** Take the device away from whoever uses it. The kernel waits until /dev/vhost-vdpa-N is closed all the same. */
-  readonly force?: boolean;
-  /** Called with those from whom the device is taken by force. */
-  readonly onForced?: (users: readonly DeviceUser[]) => void;
+export interface BindOptions extends RemovalOptions {
   /** How long the device's node may take to come, in milliseconds. */
   readonly timeoutMs?: number;
 }
@@ -45,7 +41,11 @@ export async function bindDriver(
   requireDriver(bus, wanted, operation);
   const before = requireDevice(bus, name, operation);
   if (before.driver === wanted && before.driverOverride === wanted) return { device: before, changed: false };
-  if (before.driver !== wanted) refuseUsed(bus, before, operation, options);
+  if (before.driver !== wanted) {
+    await refuseUsed(bus, before, operation, options);
+    const asksServer = wanted === VIRTIO_VDPA && before.parent?.subsystem === VDUSE_CLASS;
+    if (asksServer && options.force !== true) refuseUnserved(bus.files, name, operation);
+  }
   try {
     moveTo(bus, before, wanted, operation);
     return { device: await nodeOf(bus, name, wanted, operation, options.timeoutMs ?? nodeTimeoutMs), changed: true };
@@ -59,11 +59,11 @@ export async function bindDriver(
  * Takes a device away from its driver. It stays without one until a driver is bound to it.
  * @throws SystemError as {@link bindDriver} does
  */
-export function unbindDriver(bus: VdpaBus, name: string, options: BindOptions = {}): BindResult {
+export async function unbindDriver(bus: VdpaBus, name: string, options: BindOptions = {}): Promise<BindResult> {
   const operation = `unbind ${name}`;
   const before = requireDevice(bus, name, operation);
   if (before.driver === undefined) return { device: before, changed: false };
-  refuseUsed(bus, before, operation, options);
+  await refuseUsed(bus, before, operation, options);
   unbind(bus, name, before.driver, operation);
   return { device: requireDevice(bus, name, operation), changed: true };
 }
@@ -82,17 +82,6 @@ function requireDevice(bus: VdpaBus, name: string, operation: string): BusDevice
   if (device) return device;
   const hint = bus.present ? 'The vdpa bus has no such device' : 'The kernel has no vdpa bus: modprobe vdpa';
   throw new SystemError({ operation, errno: Errno.ENODEV, hint });
-}
-
-function refuseUsed(bus: VdpaBus, device: BusDevice, operation: string, options: BindOptions): void {
-  const users = findUsers(bus.files, device);
-  if (users.length === 0) return;
-  if (options.force === true) {
-    options.onForced?.(users);
-    return;
-  }
-  const hint = `It is in use: ${users.map(describeUser).join('; ')}. End that first, or say force`;
-  throw new SystemError({ operation, errno: Errno.EBUSY, hint });
 }
 
 /** Puts a device where it is wanted: under the one driver that may have it. */

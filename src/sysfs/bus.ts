@@ -12,6 +12,9 @@ export const VHOST_VDPA = 'vhost_vdpa';
 /** The driver that gives a virtio device of this machine. */
 export const VIRTIO_VDPA = 'virtio_vdpa';
 
+/** The class of VDUSE instances, on which their devices hang. */
+export const VDUSE_CLASS = 'vduse';
+
 /** A device that another hangs on: `pci/0000:03:00.2`, `auxiliary/mlx5_core.vnet.2`, `vduse/foo0`. */
 export interface ParentDevice {
   /** The bus or class it is of. */

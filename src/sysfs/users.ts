@@ -1,25 +1,79 @@
 /** Who uses a device of the vdpa bus, so that nobody takes it from under them. */
 import { constants } from 'node:fs';
-import { Errno } from '../sys/errno.js';
-import { SystemError } from '../sys/error.js';
+import { VDUSE_CLASS } from './bus.js';
 import type { BusDevice } from './bus.js';
-import type { DeviceNumber, MachineFiles } from './machine-files.js';
+import { findDiskUsers, partsOf, type DiskUser } from './disk-users.js';
+import { findServerTrouble } from './instance-server.js';
+import type { MachineFiles } from './machine-files.js';
+import { OpenNodes, probeNode } from './open-nodes.js';
 
-/** Something that stops working when the device is taken away. */
-export type DeviceUser =
+/** Whoever has a device node open. */
+export type NodeUser =
   | { readonly kind: 'process'; readonly pid: number; readonly command: string; readonly node: string }
-  | { readonly kind: 'mount'; readonly mountPoint: string; readonly disk: string }
-  | { readonly kind: 'swap'; readonly disk: string }
-  /** A device mapper, md or other device on top of the disk. */
-  | { readonly kind: 'holder'; readonly holder: string; readonly disk: string }
   /** The kernel says that it is taken, and nobody shows: another mount namespace, or a process in another PID namespace. */
   | { readonly kind: 'unknown'; readonly node: string };
 
-/** All that uses a device. @throws SystemError where the machine's files cannot be read */
-export function findUsers(files: MachineFiles, device: BusDevice): DeviceUser[] {
-  if (device.vhost !== undefined) return vhostUsers(files, `/dev/${device.vhost}`);
-  if (device.block !== undefined) return diskUsers(files, device.block);
-  return [];
+/** Something that stops working when the device is taken away. */
+export type DeviceUser = NodeUser | DiskUser;
+
+/**
+ * All that uses a device, as far as this machine's files show it: nothing is opened, so that nobody is disturbed.
+ * @param open what is known of open nodes: one does for many devices
+ * @throws SystemError where the machine's files cannot be read
+ */
+export function seeUsers(files: MachineFiles, device: BusDevice, open = new OpenNodes(files)): Promise<DeviceUser[]> {
+  const { vhost, block } = device;
+  const users: DeviceUser[] = [];
+  if (vhost !== undefined) users.push(...processesWith([`/dev/${vhost}`], open));
+  if (block !== undefined) {
+    const disks = partsOf(files, block);
+    users.push(
+      ...findDiskUsers(files, disks),
+      ...processesWith(
+        disks.map((disk) => `/dev/${disk}`),
+        open,
+      ),
+    );
+  }
+  return Promise.resolve(users);
+}
+
+/**
+ * All that uses a device. Where nothing is seen the kernel is asked as well, by opening the node: a disk for itself alone,
+ * for a file system, swap or a device on top claims it, partitions and other namespaces included.
+ * @throws SystemError where the machine's files cannot be read
+ */
+export async function findUsers(files: MachineFiles, device: BusDevice): Promise<DeviceUser[]> {
+  const { vhost, block } = device;
+  const users = await seeUsers(files, device);
+  if (users.length > 0) return users;
+  if (vhost !== undefined) return findVhostUsers(files, device);
+  const node = `/dev/${block ?? ''}`;
+  const isClaimed = block !== undefined && probeNode(files, node, constants.O_RDONLY | constants.O_EXCL) === 'taken';
+  return isClaimed ? [{ kind: 'unknown', node }] : [];
+}
+
+/**
+ * Who has the node of a device open. vhost-vdpa lets one process in at a time: opening it is the one sure way to ask, and a
+ * quick one. It resets the device, as whoever opens it next does; a server that is gone would not answer to that.
+ * @throws SystemError where /proc cannot be read
+ */
+export function findVhostUsers(files: MachineFiles, { name, vhost, parent }: BusDevice): NodeUser[] {
+  if (vhost === undefined) return [];
+  const node = `/dev/${vhost}`;
+  const open = new OpenNodes(files);
+  const canAsk = parent?.subsystem !== VDUSE_CLASS || findServerTrouble(files, name, open) === undefined;
+  if (canAsk && probeNode(files, node, constants.O_RDWR) === 'free') return [];
+  const users = processesWith([node], open);
+  const isTaken = users.length === 0 && canAsk && probeNode(files, node, constants.O_RDWR) === 'taken';
+  return isTaken ? [{ kind: 'unknown', node }] : users;
+}
+
+/** The processes that have one of these nodes open. */
+export function processesWith(nodes: readonly string[], open: OpenNodes): NodeUser[] {
+  return nodes.flatMap((node) =>
+    open.openersOf(node).map(({ pid, command }) => ({ kind: 'process' as const, pid, command, node })),
+  );
 }
 
 /** For people: `process 12 (qemu) has /dev/vhost-vdpa-0 open`. */
@@ -35,114 +89,5 @@ export function describeUser(user: DeviceUser): string {
       return `${user.holder} is built on ${user.disk}`;
     case 'unknown':
       return `the kernel says that ${user.node} is in use, by whom cannot be seen`;
-  }
-}
-
-/** vhost-vdpa lets one process in at a time; opening it is the one sure way to ask. It is idle where it can be opened. */
-function vhostUsers(files: MachineFiles, node: string): DeviceUser[] {
-  const device = files.deviceNumber(node);
-  if (device === undefined) return [];
-  const users = holdersOf(files, [{ node, device }]);
-  return users.length === 0 && isTaken(files, node, constants.O_RDWR) ? [{ kind: 'unknown', node }] : users;
-}
-
-function diskUsers(files: MachineFiles, block: string): DeviceUser[] {
-  const disks = [block, ...files.list(`/sys/class/block/${block}`).filter((name) => name.startsWith(block))];
-  const nodes = disks.flatMap((disk) => {
-    const device = files.deviceNumber(`/dev/${disk}`);
-    return device === undefined ? [] : [{ node: `/dev/${disk}`, device }];
-  });
-  const users: DeviceUser[] = [
-    ...disks.flatMap((disk) => mountsOf(files, disk)),
-    ...disks.flatMap((disk) =>
-      files
-        .list(`/sys/class/block/${disk}/holders`)
-        .map((holder) => ({ kind: 'holder' as const, holder: `/dev/${holder}`, disk: `/dev/${disk}` })),
-    ),
-    ...swapsOn(files, nodes),
-    ...holdersOf(files, nodes),
-  ];
-  // A file system, swap or a device on top claims the disk for itself alone, partitions and other namespaces included.
-  if (users.length === 0 && isTaken(files, `/dev/${block}`, constants.O_RDONLY | constants.O_EXCL)) {
-    return [{ kind: 'unknown', node: `/dev/${block}` }];
-  }
-  return users;
-}
-
-interface Node {
-  readonly node: string;
-  readonly device: DeviceNumber;
-}
-
-/** The processes that have one of these devices open, each once a device. */
-function holdersOf(files: MachineFiles, nodes: readonly Node[]): DeviceUser[] {
-  const users: DeviceUser[] = [];
-  for (const pid of files.list('/proc').filter((name) => /^[0-9]+$/.test(name))) {
-    if (Number(pid) === process.pid) continue;
-    const open = new Set<string>();
-    for (const fd of descriptors(files, pid)) {
-      const path = `/proc/${pid}/fd/${fd}`;
-      // Only device nodes are looked at: asking after a file on a dead network file system does not come back.
-      if (files.link(path)?.startsWith('/dev/') !== true) continue;
-      const found = files.deviceNumber(path);
-      const node = nodes.find(({ device }) => isSame(device, found));
-      if (node) open.add(node.node);
-    }
-    const command = open.size === 0 ? '' : (files.text(`/proc/${pid}/comm`) ?? '');
-    for (const node of open) users.push({ kind: 'process', pid: Number(pid), command, node });
-  }
-  return users;
-}
-
-/** The open files of a process; none where it may not be looked at. */
-function descriptors(files: MachineFiles, pid: string): string[] {
-  try {
-    return files.list(`/proc/${pid}/fd`);
-  } catch (error) {
-    if (error instanceof SystemError && (error.errno === Errno.EACCES || error.errno === Errno.EPERM)) return [];
-    throw error;
-  }
-}
-
-function isSame(a: DeviceNumber, b: DeviceNumber | undefined): boolean {
-  return a.kind === b?.kind && a.major === b.major && a.minor === b.minor;
-}
-
-/** Where a disk is mounted, as this process sees it: proc(5), mountinfo. */
-function mountsOf(files: MachineFiles, disk: string): DeviceUser[] {
-  const number = files.text(`/sys/class/block/${disk}/dev`);
-  const lines = files.text('/proc/self/mountinfo')?.split('\n') ?? [];
-  return lines.flatMap((line) => {
-    const [, , device, , mountPoint = ''] = line.split(' ');
-    return device === number
-      ? [{ kind: 'mount' as const, mountPoint: unescape(mountPoint), disk: `/dev/${disk}` }]
-      : [];
-  });
-}
-
-function swapsOn(files: MachineFiles, nodes: readonly Node[]): DeviceUser[] {
-  const lines = files.text('/proc/swaps')?.split('\n').slice(1) ?? [];
-  return lines.flatMap((line) => {
-    const path = unescape(line.split(/\s+/)[0] ?? '');
-    const swap = files.deviceNumber(path);
-    const node = nodes.find(({ device }) => isSame(device, swap));
-    return node ? [{ kind: 'swap' as const, disk: node.node }] : [];
-  });
-}
-
-/** The kernel writes blanks, line breaks and backslashes in paths as three octal digits. */
-function unescape(path: string): string {
-  return path.replace(/\\([0-7]{3})/g, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 8)));
-}
-
-function isTaken(files: MachineFiles, node: string, flags: number): boolean {
-  try {
-    files.touch(`open ${node}`, node, flags | constants.O_NONBLOCK | constants.O_NOFOLLOW);
-    return false;
-  } catch (error) {
-    if (error instanceof SystemError && error.errno === Errno.EBUSY) return true;
-    // Whoever may not open it cannot tell; unbinding it takes more rights than that.
-    if (error instanceof SystemError) return false;
-    throw error;
   }
 }

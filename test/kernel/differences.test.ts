@@ -1,6 +1,8 @@
 /** Every row of docs/differences.md: both programs give what it says. */
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { checkoutRoot } from '../../lab/cache.js';
@@ -13,6 +15,7 @@ import type { HardwareManagementDevice } from '../../src/sim/state.js';
 import { lines, output, vdpa } from '../support/command-line.js';
 import { needsReference, ours, reference, startBoth, startFrom, type Result } from '../support/kernel/compare.js';
 import { needs, VDUSE } from '../support/kernel/needs.js';
+import { start, until } from '../support/kernel/vduse.js';
 import { concat, padded, Peer } from '../support/peer.js';
 import { TestMachine } from '../support/test-machine.js';
 
@@ -323,6 +326,7 @@ describe('what iproute2 has not', () => {
     await startFrom([]);
   };
   rowWith('A VDUSE device that no server has made', deviceWithoutServer, needs('vdpa-iproute2', VDUSE));
+  rowWith('A device whose node a process has open', deviceHeldOpen);
   rowWith('More commands', async (told) => {
     expectCell(told.theirs, reference(argvOf(told)));
     assert.notEqual((await ours(argvOf(told))).stdout, '');
@@ -377,4 +381,24 @@ function interrupted(inner: NetlinkTransport, isInterrupted: () => boolean): Net
     },
     close: () => inner.close(),
   };
+}
+
+async function deviceHeldOpen(told: Row): Promise<void> {
+  await startFrom([`${FOO} driver vhost`]);
+  const holder = spawn('bash', ['-c', 'exec 3<>/dev/vhost-vdpa-0; echo; exec sleep 600'], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  await once(holder.stdout, 'data');
+  const { stdout, stderr, status } = await ours(argvOf(told));
+  const [words = ''] = spans(told.ours);
+  assert.deepEqual([stdout, stderr.slice(0, words.length), status], ['', words, statusIn(told.ours)]);
+  let isClosed = false;
+  const theirs = start('/run/bin/vdpa-iproute2', ...argvOf(told)).then((result) => {
+    assert.ok(isClosed, 'iproute2 has not waited');
+    return result;
+  });
+  await until('the kernel has begun', () => !existsSync('/dev/vhost-vdpa-0'));
+  isClosed = true;
+  holder.kill();
+  assert.equal((await theirs).status, 0);
 }

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
 import { bindDriver, unbindDriver } from '../../src/sysfs/binding.js';
 import { VdpaBus } from '../../src/sysfs/bus.js';
+import { describeInTheWay } from '../../src/sysfs/removal.js';
 import { describeUser, findUsers } from '../../src/sysfs/users.js';
 import { FakeMachine } from './fake-machine.js';
 
@@ -29,7 +30,7 @@ test('a device or driver that is not there is refused before anything is written
   machine.vdpaDevice('foo0');
   await assert.rejects(bindDriver(bus, 'foo0', '../devices/foo0'), { code: 'ENOENT' });
   assert.equal(written('/sys/devices/foo0/driver_override'), '(null)\n');
-  assert.throws(() => unbindDriver(bus, 'nothing'), { code: 'ENODEV' });
+  await assert.rejects(unbindDriver(bus, 'nothing'), { code: 'ENODEV' });
 });
 
 test('a node that does not come in time undoes the binding', async () => {
@@ -46,10 +47,10 @@ test('what is so already is left alone', async () => {
   assert.equal((await bindDriver(bus, 'foo0', 'virtio')).changed, false);
   assert.equal(written('/sys/bus/vdpa/drivers/virtio_vdpa/bind'), '');
   machine.vdpaDevice('bar0');
-  assert.equal(unbindDriver(bus, 'bar0').changed, false);
+  assert.equal((await unbindDriver(bus, 'bar0')).changed, false);
 });
 
-test('a mounted disk and what is built on it keep a device where it is, unless it is forced', () => {
+test('a mounted disk and what is built on it keep a device where it is, unless it is forced', async () => {
   machine
     .vdpaDevice('blk0', { driver: 'virtio_vdpa' })
     .folder('/sys/devices/blk0/virtio1/block/vda')
@@ -63,14 +64,14 @@ test('a mounted disk and what is built on it keep a device where it is, unless i
     );
   const device = bus.device('blk0');
   assert.ok(device);
-  assert.deepEqual(findUsers(machine.files, device).map(describeUser), [
+  assert.deepEqual((await findUsers(machine.files, device)).map(describeUser), [
     '/dev/vda1 is mounted on /mnt/a b',
     '/dev/dm-0 is built on /dev/vda1',
   ]);
-  assert.throws(() => unbindDriver(bus, 'blk0'), { code: 'EBUSY', message: /mounted on \/mnt\/a b/ });
+  await assert.rejects(unbindDriver(bus, 'blk0'), { code: 'EBUSY', message: /mounted on \/mnt\/a b/ });
   assert.equal(written('/sys/bus/vdpa/drivers/virtio_vdpa/unbind'), '');
   const forced: string[] = [];
-  unbindDriver(bus, 'blk0', { force: true, onForced: (users) => forced.push(...users.map(describeUser)) });
+  await unbindDriver(bus, 'blk0', { force: true, onForced: (users) => forced.push(...users.map(describeInTheWay)) });
   assert.equal(forced.length, 2);
   assert.equal(written('/sys/bus/vdpa/drivers/virtio_vdpa/unbind'), 'blk0');
 });

@@ -120,6 +120,8 @@ async function addVduse(
     if (word !== undefined) {
       throw new UsageError(`${name} has a server already, which decides what the device is: "${word}" is of no use`);
     }
+    const { refuseUnserved } = await import('../../sysfs/instance-server.js');
+    refuseUnserved((await machineBus(session)).files, name, `add ${name}`);
     await add(session, client, spec, driver);
     return;
   }

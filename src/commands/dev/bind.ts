@@ -2,7 +2,7 @@ import { VdpaCommand } from '../../cli/command.js';
 import { UsageError } from '../../cli/error.js';
 import { parseKeywords, type Keywords } from '../../cli/grammar.js';
 import { usageOf } from '../../cli/help.js';
-import { bindOptions, machineBus } from '../../cli/machine.js';
+import { removalOptions, machineBus } from '../../cli/machine.js';
 import type { Session } from '../../cli/session.js';
 import { readName } from '../../cli/values.js';
 
@@ -27,6 +27,6 @@ export default class DevBind extends VdpaCommand {
     const { driver, force = false } = parseKeywords(keywords, rest);
     const bus = await machineBus(session);
     const { bindDriver } = await import('../../sysfs/binding.js');
-    await bindDriver(bus, name, driver, await bindOptions(session, force));
+    await bindDriver(bus, name, driver, await removalOptions(session, force));
   }
 }

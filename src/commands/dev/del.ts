@@ -1,20 +1,27 @@
 import { VdpaCommand } from '../../cli/command.js';
 import { UsageError } from '../../cli/error.js';
-import { parseOperand } from '../../cli/grammar.js';
+import { parseKeywords, type Keywords } from '../../cli/grammar.js';
+import { machineBus, removalOptions } from '../../cli/machine.js';
 import type { Session } from '../../cli/session.js';
 import { readName } from '../../cli/values.js';
 import { mayHaveServer } from '../../vduse/service/runtime-path.js';
 
+const keywords = { force: { read: () => true } } as const satisfies Keywords;
+
 export default class DevDel extends VdpaCommand {
   static override summary = 'delete a vdpa device';
-  static override usage = ['vdpa dev del DEV'];
+  static override usage = ['vdpa dev del DEV [ force ]'];
   static override operand = 'device' as const;
+  static override keywords = keywords;
 
-  async execute(session: Session, words: readonly string[]): Promise<void> {
-    const name = parseOperand(readName, words);
-    if (name === undefined) throw new UsageError('String parameter expected');
+  async execute(session: Session, [word, ...rest]: readonly string[]): Promise<void> {
+    if (word === undefined) throw new UsageError('String parameter expected');
+    const name = readName(word);
+    const { force = false } = parseKeywords(keywords, rest);
     const client = await session.client();
-    await client.deleteDevice(name);
+    const { deleteDevice } = await import('../../host/delete-device.js');
+    const bus = session.options.sim ? undefined : await machineBus(session);
+    await deleteDevice(client, bus, name, await removalOptions(session, force));
     // A server of ours has nothing more to do.
     if (session.options.sim || !mayHaveServer(name)) return;
     const { endServer } = await import('../../vduse/service/catalogue.js');

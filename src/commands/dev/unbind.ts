@@ -2,7 +2,7 @@ import { VdpaCommand } from '../../cli/command.js';
 import { UsageError } from '../../cli/error.js';
 import { parseKeywords, type Keywords } from '../../cli/grammar.js';
 import { usageOf } from '../../cli/help.js';
-import { bindOptions, machineBus } from '../../cli/machine.js';
+import { removalOptions, machineBus } from '../../cli/machine.js';
 import type { Session } from '../../cli/session.js';
 
 const keywords = { force: { read: () => true } } as const satisfies Keywords;
@@ -18,6 +18,6 @@ export default class DevUnbind extends VdpaCommand {
     const { force = false } = parseKeywords(keywords, rest);
     const bus = await machineBus(session);
     const { unbindDriver } = await import('../../sysfs/binding.js');
-    unbindDriver(bus, name, await bindOptions(session, force));
+    await unbindDriver(bus, name, await removalOptions(session, force));
   }
 }

@@ -1,22 +1,27 @@
 import { VdpaCommand } from '../../cli/command.js';
 import { UsageError } from '../../cli/error.js';
-import { parseOperand } from '../../cli/grammar.js';
-import { vduseServers } from '../../cli/machine.js';
+import { parseKeywords, type Keywords } from '../../cli/grammar.js';
+import { machineBus, removalOptions, vduseServers } from '../../cli/machine.js';
 import type { Session } from '../../cli/session.js';
 import { readName } from '../../cli/values.js';
 
+const keywords = { force: { read: () => true } } as const satisfies Keywords;
+
 export default class VduseDel extends VdpaCommand {
   static override summary = 'take a VDUSE device away: off the bus, its server, its instance';
-  static override usage = ['vdpa vduse del DEV'];
+  static override usage = ['vdpa vduse del DEV [ force ]'];
   static override operand = 'device' as const;
+  static override keywords = keywords;
 
-  async execute(session: Session, words: readonly string[]): Promise<void> {
-    const name = parseOperand(readName, words);
-    if (name === undefined) throw new UsageError('Which device? vdpa vduse del DEV');
+  async execute(session: Session, [word, ...rest]: readonly string[]): Promise<void> {
+    if (word === undefined) throw new UsageError('Which device? vdpa vduse del DEV');
+    const name = readName(word);
+    const { force = false } = parseKeywords(keywords, rest);
     const servers = await vduseServers(session);
     await servers.remove(name, async () => {
-      const client = await session.client();
-      await client.deleteDevice(name);
+      const { deleteDevice } = await import('../../host/delete-device.js');
+      const bus = session.options.sim ? undefined : await machineBus(session);
+      await deleteDevice(await session.client(), bus, name, await removalOptions(session, force));
     });
   }
 }

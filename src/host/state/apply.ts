@@ -4,7 +4,8 @@ import { Errno } from '../../sys/errno.js';
 import { SystemError } from '../../sys/error.js';
 import { bindDriver, unbindDriver } from '../../sysfs/binding.js';
 import type { VdpaBus } from '../../sysfs/bus.js';
-import { describeUser, findUsers } from '../../sysfs/users.js';
+import { refuseUnserved } from '../../sysfs/instance-server.js';
+import { refuseUsed } from '../../sysfs/removal.js';
 import type { VdpaClient } from '../../vdpa/client.js';
 import { withoutServersWords, type DeviceSpec } from '../../vdpa/encode.js';
 import { formatHandle } from '../../vdpa/model.js';
@@ -15,6 +16,7 @@ import {
   VDPA_ATTR_DEV_NET_CFG_MTU,
 } from '../../vdpa/uapi.js';
 import type { VduseServers } from '../../vduse/service/servers.js';
+import { deleteDevice } from '../delete-device.js';
 import type { ActualDevice } from './actual.js';
 import { compareDevice, type Change, type NewDevice } from './plan.js';
 import { VDUSE, type ServerStart } from './served.js';
@@ -87,8 +89,10 @@ async function make(machine: Machine, change: Change): Promise<void> {
 
 /** Deletes a device, and ends its server where that is ours. */
 async function remove(machine: Machine, actual: ActualDevice): Promise<void> {
-  refuseUsed(machine, actual);
+  const { bus, force = false } = machine;
   const { name, managementDevice } = actual.device;
+  // A deleted device takes its disk or node with it, so whoever uses that comes first.
+  if (bus && actual.onBus) await refuseUsed(bus, actual.onBus, `delete ${name}`, { force });
   await machine.client.deleteDevice(name);
   if (formatHandle(managementDevice) === VDUSE) await machine.servers?.end(name);
 }
@@ -98,7 +102,7 @@ async function add(machine: Machine, device: NewDevice, start: ServerStart | und
   const { name } = device.spec;
   if (start?.how !== 'start') return addToBus(machine, device);
   const servers = serversOf(machine, name);
-  if (start.stale) await servers.remove(name, () => machine.client.deleteDevice(name));
+  if (start.stale) await servers.remove(name, () => deleteDevice(machine.client, machine.bus, name, machine));
   return servers.add(start.device, () => addToBus(machine, device, withoutServersWords(device.spec)));
 }
 
@@ -107,8 +111,9 @@ async function add(machine: Machine, device: NewDevice, start: ServerStart | und
  * @param request what the kernel is asked for
  */
 async function addToBus(machine: Machine, device: NewDevice, request: DeviceSpec = device.spec): Promise<void> {
-  const { client } = machine;
+  const { client, bus } = machine;
   const { name } = device.spec;
+  if (bus && formatHandle(device.spec.managementDevice) === VDUSE) refuseUnserved(bus.files, name, `add ${name}`);
   await addLeniently(client, request);
   try {
     const differences = compareDevice(device, await client.device(name), await client.deviceConfig(name));
@@ -163,17 +168,8 @@ function withoutRefused(spec: DeviceSpec, kernelMessage = ''): DeviceSpec {
 
 async function drive({ bus, force = false }: Machine, name: string, driver: string | null): Promise<void> {
   if (!bus) throw new SystemError({ operation: `bind ${name}`, errno: Errno.ENODEV, hint: 'There is no vdpa bus' });
-  if (driver === null) unbindDriver(bus, name, { force });
+  if (driver === null) await unbindDriver(bus, name, { force });
   else await bindDriver(bus, name, driver, { force });
-}
-
-/** A deleted device takes its disk or node with it, so whoever uses that comes first. */
-function refuseUsed({ bus, force = false }: Machine, { onBus }: ActualDevice): void {
-  if (force || !bus || !onBus) return;
-  const users = findUsers(bus.files, onBus);
-  if (users.length === 0) return;
-  const hint = `It is in use: ${users.map(describeUser).join('; ')}. End that first, or say force`;
-  throw new SystemError({ operation: `delete ${onBus.name}`, errno: Errno.EBUSY, hint });
 }
 
 /** What is in a file outlives its server, what is in memory does not. */

@@ -1,0 +1,66 @@
+/** Whether anybody serves a VDUSE instance: drivers/vdpa/vdpa_user/vduse_dev.c lets one process at a time open its node. */
+import { constants } from 'node:fs';
+import { Errno } from '../sys/errno.js';
+import { SystemError } from '../sys/error.js';
+import { isFileName } from './bus.js';
+import type { MachineFiles } from './machine-files.js';
+import { OpenNodes, probeNode } from './open-nodes.js';
+
+/** Why the server of an instance answers nothing. */
+export type ServerTrouble =
+  | { readonly kind: 'server'; readonly trouble: 'gone'; readonly name: string }
+  | {
+      readonly kind: 'server';
+      readonly trouble: 'stopped';
+      readonly name: string;
+      readonly pid: number;
+      readonly command: string;
+    };
+
+/**
+ * Says what is wrong with the server of an instance; undefined where there is no such instance, or nothing is wrong as far
+ * as can be seen from outside.
+ * @throws SystemError where the machine's files cannot be read
+ */
+export function findServerTrouble(
+  files: MachineFiles,
+  name: string,
+  nodes = new OpenNodes(files),
+): ServerTrouble | undefined {
+  if (!isFileName(name) || name === 'control') return undefined;
+  const node = `/dev/vduse/${name}`;
+  if (files.deviceNumber(node) === undefined) return undefined;
+  const servers = nodes.openersOf(node);
+  const [server] = servers;
+  if (server === undefined) {
+    // A server in an outer PID namespace is not seen, but keeps the node from being opened.
+    return probeNode(files, node, constants.O_RDWR) === 'free' ? { kind: 'server', trouble: 'gone', name } : undefined;
+  }
+  if (!servers.every(({ stopped }) => stopped)) return undefined;
+  return { kind: 'server', trouble: 'stopped', name, pid: server.pid, command: server.command };
+}
+
+/** For people: what is wrong and what ends it, without a full stop. */
+export function describeServerTrouble(trouble: ServerTrouble): string {
+  const { name } = trouble;
+  if (trouble.trouble === 'gone') {
+    return `the server of ${name} is gone; start it again as it was started: "vdpa vduse serve name ${name} ..." takes its place where it was one of vdpa's own`;
+  }
+  const { pid, command } = trouble;
+  return `the server of ${name}, process ${pid} (${command}), is stopped; "kill -CONT ${pid}" lets it go on`;
+}
+
+/**
+ * Refuses to hand an instance to a driver while nobody answers for it: the kernel would wait 30 s, with every other request
+ * to vdpa, and then give the device up.
+ * @throws SystemError EBUSY
+ */
+export function refuseUnserved(files: MachineFiles, name: string, operation: string): void {
+  const trouble = findServerTrouble(files, name);
+  if (trouble) throw new SystemError({ operation, errno: Errno.EBUSY, hint: explainServerTrouble(trouble) });
+}
+
+/** The same as a whole sentence, with what the kernel would do. */
+export function explainServerTrouble(trouble: ServerTrouble): string {
+  return `The kernel would wait for an answer, and all of vdpa with it: ${describeServerTrouble(trouble)}`;
+}
