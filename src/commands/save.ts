@@ -34,8 +34,11 @@ function warn(session: Session, instance: VduseInstance): void {
   const { name, served } = instance;
   const attached = served === 'here' ? instance.status.attached : instance.attached;
   const missing = attached ? `the server of ${name}` : name;
+  const isKept = attached ? undefined : `it is not attached; "vdpa dev add mgmtdev vduse name ${name}" does that`;
   const reason = {
-    here: attached ? undefined : `it is not attached; "vdpa dev add mgmtdev vduse name ${name}" does that`,
+    here: isKept,
+    starting: isKept,
+    silent: 'it does not answer',
     elsewhere: 'another program serves it, and has to be started again before "vdpa restore"',
     nobody: `it has died; "vdpa vduse serve" starts another, or "vdpa vduse del ${name}" takes all away`,
   }[served];

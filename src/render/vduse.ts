@@ -1,23 +1,42 @@
-import type { InstanceStatus, VduseInstance } from '../vduse/service/servers.js';
+import type { InstanceStatus, OwnStatus, VduseInstance } from '../vduse/service/servers.js';
 import type { Printer } from './printer.js';
 import { renderRows } from './rows.js';
 
 /** Prints a VDUSE device: who serves it, what it is, and what its queues have done, each on a line of its own. */
 export function renderVduseInstance(printer: Printer, instance: VduseInstance): void {
   printer.openRecord(instance.name);
-  if (instance.served === 'here') {
-    renderStatus(printer, instance.status);
-  } else {
-    const server = instance.served === 'elsewhere' ? 'another program' : 'none';
-    printer.string('server', server, 'server ');
-    printer.boolean('attached', instance.attached, ' attached ');
-  }
+  renderInstance(printer, instance);
   printer.closeRecord();
 }
 
-function renderStatus(printer: Printer, status: InstanceStatus): void {
+function renderInstance(printer: Printer, instance: VduseInstance): void {
+  switch (instance.served) {
+    case 'here':
+      renderStatus(printer, instance.status);
+      return;
+    case 'starting':
+      renderFacts(printer, instance.status);
+      printer.string('state', instance.status.state, ' state ');
+      break;
+    case 'silent':
+      printer.string('server', 'vdpa', 'server ');
+      printer.number('pid', instance.pid, ' pid ');
+      printer.string('state', instance.state, ' state ');
+      break;
+    case 'elsewhere':
+      printer.string('server', 'another program', 'server ');
+      break;
+    case 'nobody':
+      printer.string('server', 'none', 'server ');
+  }
+  printer.boolean('attached', instance.attached, ' attached ');
+}
+
+/** Who serves a device, and what it is. */
+function renderFacts(printer: Printer, status: OwnStatus): void {
   printer.string('server', 'vdpa', 'server ');
-  if (status.pid !== undefined) printer.number('pid', status.pid, ' pid ');
+  if ('pid' in status) printer.number('pid', status.pid, ' pid ');
+  if (status.supervisor !== undefined) printer.number('supervisor', status.supervisor, ' supervisor ');
   printer.string('type', status.type, ' type ');
   printer.string('backend', status.backend, ' backend ');
   for (const key of ['path', 'ifname', 'mac'] as const) {
@@ -32,6 +51,10 @@ function renderStatus(printer: Printer, status: InstanceStatus): void {
     if (value !== undefined) printer.number(key, value, ` ${key} `);
   }
   if (status.readonly !== undefined) printer.boolean('readonly', status.readonly, ' readonly ');
+}
+
+function renderStatus(printer: Printer, status: InstanceStatus): void {
+  renderFacts(printer, status);
   printer.string('state', status.state, ' state ');
   printer.boolean('attached', status.attached, ' attached ');
   printer.boolean('deleted', status.deleted, ' deleted ');

@@ -13,6 +13,7 @@ import {
 } from 'node:fs';
 import { basename, relative, resolve } from 'node:path';
 import { decodeText, encodeText } from '../netlink/text.js';
+import { majorOf, minorOf } from '../sys/device-number.js';
 import { Errno } from '../sys/errno.js';
 import { SystemError } from '../sys/error.js';
 
@@ -74,11 +75,8 @@ export class MachineFiles {
   deviceNumber(path: string): DeviceNumber | undefined {
     const stat = this.#try(`look at ${path}`, () => statSync(this.#path(path)));
     if (stat === undefined || !(stat.isCharacterDevice() || stat.isBlockDevice())) return undefined;
-    // dev_t of the C library: 12 bits of the major number between two parts of the minor one.
-    const { rdev } = stat;
-    const major = Math.floor(rdev / 256) % 4096;
-    const minor = (rdev % 256) + Math.floor(rdev / 2 ** 20) * 256;
-    return { kind: stat.isBlockDevice() ? 'block' : 'character', major, minor };
+    const kind = stat.isBlockDevice() ? 'block' : 'character';
+    return { kind, major: majorOf(stat.rdev), minor: minorOf(stat.rdev) };
   }
 
   /** Writes to a file that is there already, in one call, as sysfs wants it. @throws SystemError */

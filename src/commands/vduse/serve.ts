@@ -8,7 +8,6 @@ import { deviceKeywords, readServedDevice, serverKeywords } from '../../cli/serv
 import type { Session } from '../../cli/session.js';
 import { readName } from '../../cli/values.js';
 import { notifySystemd } from '../../sys/notify.js';
-import { wordsOfDevice } from '../../vduse/service/device-words.js';
 import { READY_VARIABLE, type Readiness } from '../../vduse/service/launch.js';
 import { serveSupervised, serveUntilTold, type ServiceReports } from '../../vduse/service/serve.js';
 import { SUPERVISED_VARIABLE, superviseUntilTold } from '../../vduse/service/supervisor.js';
@@ -68,8 +67,7 @@ export default class VduseServe extends VdpaCommand {
       if (supervisor > 0) {
         await serveSupervised(device, supervisor, reports);
       } else if (restart || user !== undefined) {
-        const supervision = { restart, ...(user !== undefined && { user }) };
-        await superviseUntilTold(device.name, wordsOfDevice(device), supervision, reports);
+        await superviseUntilTold(device, reports);
       } else {
         await serveUntilTold(device, reports);
       }

@@ -5,7 +5,7 @@ import { featureBits, featureName } from '../../virtio/features.js';
 import { formatMac } from '../../virtio/mac-address.js';
 import type { VdpaClient } from '../../vdpa/client.js';
 import { formatHandle, type DeviceConfig, type VdpaDevice } from '../../vdpa/model.js';
-import type { VduseInstance } from '../../vduse/service/servers.js';
+import { ownStatus, type VduseInstance } from '../../vduse/service/servers.js';
 import { serverWordsOf, VDUSE } from './served.js';
 import type { DeviceEntry, StateFile } from './file.js';
 
@@ -52,7 +52,8 @@ function toEntry({ device, config, onBus }: ActualDevice, instance: VduseInstanc
   const net = config?.kind === 'net' ? config : undefined;
   // Devices without an address of their own tell one of zeros, which cannot be set.
   const mac = net?.mac?.some((byte) => byte !== 0) === true ? net.mac : undefined;
-  const server = instance?.served === 'here' ? serverWordsOf(instance.status) : undefined;
+  const status = ownStatus(instance);
+  const server = status && serverWordsOf(status);
   // What a VDUSE device offers is its server's choice, and may be more with a later version of the server.
   const isVduse = formatHandle(device.managementDevice) === VDUSE;
   const features = isVduse ? undefined : config?.deviceFeatures;

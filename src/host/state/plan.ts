@@ -8,7 +8,7 @@ import { formatHandle, type DeviceConfig, type ManagementDevice, type VdpaDevice
 import { nameFeatures, type ActualDevice } from './actual.js';
 import { VduseError } from '../../vduse/error.js';
 import type { ServedDevice } from '../../vduse/service/served-device.js';
-import type { VduseInstance } from '../../vduse/service/servers.js';
+import { ownStatus, type VduseInstance } from '../../vduse/service/servers.js';
 import { changeOfServer, startOf, VDUSE, type ServerKey, type ServerStart, type WantedServer } from './served.js';
 import { StateFileError, type WantedDevice, type WantedState } from './wanted.js';
 
@@ -132,7 +132,7 @@ function changesOf(device: NewDevice, actual: ActualDevice, instance: VduseInsta
     if (isVduse && isOfVduse(device.spec) && !device.server) {
       throw new VduseError(`its server decides what ${name} is: ${ofDevice.map(describeDifference).join(', ')}`);
     }
-    const losesMemory = isVduse && instance?.served === 'here' && instance.status.backend === 'ram';
+    const losesMemory = isVduse && ownStatus(instance)?.backend === 'ram';
     const start = isOfVduse(device.spec) && startAnew(device, actual, instance);
     const differences = [...ofDevice, ...(ofServer?.differences ?? [])];
     return [
@@ -168,7 +168,7 @@ function startAnew(
   instance: VduseInstance | undefined,
 ): ServerStart {
   // A server of ours goes with its device; what a dead one has left is taken away.
-  const left = isOfVduse(device) && instance?.served === 'here' ? undefined : instance;
+  const left = isOfVduse(device) && ownStatus(instance) ? undefined : instance;
   return startOf(spec.name, server, left);
 }
 

@@ -10,7 +10,7 @@ import {
   type ServerWords,
 } from '../../vduse/service/device-words.js';
 import type { ServedDevice } from '../../vduse/service/served-device.js';
-import type { InstanceStatus, VduseInstance } from '../../vduse/service/servers.js';
+import { ownStatus, type OwnStatus, type VduseInstance } from '../../vduse/service/servers.js';
 import { resolve } from 'node:path';
 import type { DeviceEntry } from './file.js';
 
@@ -56,13 +56,13 @@ export function readWantedServer(entry: DeviceEntry, server: ServerEntry, mac: U
 }
 
 /** What a server of ours is to be told so that it serves the same again. */
-export function serverWordsOf(status: InstanceStatus): ServerWords {
-  const count = status.queues.length;
+export function serverWordsOf(status: OwnStatus): ServerWords {
+  const count = 'queues' in status ? status.queues.length : status.queueCount;
   return toServerWords(status, status.type === 'net' ? count / 2 : count, status.queueSize);
 }
 
 /** What of a server is not as a file wants it. */
-export function compareServer({ words }: WantedServer, status: InstanceStatus): ServerDifference[] {
+export function compareServer({ words }: WantedServer, status: OwnStatus): ServerDifference[] {
   // A file that grows has a size too.
   const actual: ServerWords = { ...(status.size !== undefined && { size: status.size }), ...serverWordsOf(status) };
   return (Object.keys(words) as ServerKey[]).flatMap((key) => {
@@ -94,8 +94,9 @@ export function startOf(
     );
   }
   if (!wanted) return { how: 'there' };
-  if (instance.served !== 'here') throw new VduseError(servedElsewhere(name));
-  const [difference] = compareServer(wanted, instance.status);
+  const status = ownStatus(instance);
+  if (!status) throw new VduseError(instance.served === 'silent' ? isSilent(instance) : servedElsewhere(name));
+  const [difference] = compareServer(wanted, status);
   if (!difference) return { how: 'there' };
   const { key, from, to } = difference;
   throw new VduseError(
@@ -114,7 +115,10 @@ export interface ServerChange {
 export function changeOfServer(name: string, wanted: WantedServer, instance: VduseInstance): ServerChange {
   switch (instance.served) {
     case 'here':
+    case 'starting':
       return { differences: compareServer(wanted, instance.status) };
+    case 'silent':
+      throw new VduseError(isSilent(instance));
     case 'elsewhere':
       throw new VduseError(servedElsewhere(name));
     case 'nobody': {
@@ -130,6 +134,9 @@ export function changeOfServer(name: string, wanted: WantedServer, instance: Vdu
     }
   }
 }
+
+const isSilent = ({ name, pid, state }: Extract<VduseInstance, { served: 'silent' }>): string =>
+  `the server of ${name} (process ${pid}) is ${state} and does not answer`;
 
 const servedElsewhere = (name: string): string =>
   `another program serves ${name}: end it, or leave "server" out, and the device is left as that program serves it`;

@@ -1,5 +1,5 @@
 /** What VDUSE devices there are, and who serves them. */
-import { existsSync, readdirSync, readlinkSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { VduseControl } from '../control.js';
 import { VduseError } from '../error.js';
@@ -7,7 +7,8 @@ import { isAttached } from '../instance.js';
 import { checkDeviceName, devicePath } from '../name.js';
 import { RuntimeFolder } from './runtime-folder.js';
 import type { VduseInstance } from './servers.js';
-import { ask, type ServiceStatus } from './socket.js';
+import { serverLife } from './server-life.js';
+import { ask, NoAnswerError, type ServerAnswer } from './socket.js';
 
 /** How long a server may take to write what has to be written when it ends. */
 const END_PATIENCE_MS = 90_000;
@@ -16,7 +17,7 @@ const END_PATIENCE_MS = 90_000;
 const TIDY_PATIENCE_MS = 5000;
 const POLL_MS = 5;
 
-/** All instances of this machine by name, or the one of that name. @throws VduseError where a server does not answer */
+/** All instances of this machine by name, or the one of that name. @throws VduseError where a server answers with an error */
 export async function listInstances(only?: string): Promise<VduseInstance[]> {
   const known = new Set([...instanceNames(), ...RuntimeFolder.names()]);
   const names = only === undefined ? [...known].sort() : [checkDeviceName(only)].filter((name) => known.has(name));
@@ -29,10 +30,25 @@ export async function listInstances(only?: string): Promise<VduseInstance[]> {
 }
 
 async function inspect(name: string): Promise<VduseInstance | undefined> {
-  const status = await serverStatus(name);
-  if (status) return { name, served: 'here', status };
-  if (!existsSync(devicePath(name))) return undefined;
-  return { name, served: isOpen(name) ? 'elsewhere' : 'nobody', attached: isAttached(name) };
+  const answer = await askForStatus(name);
+  if (answer && 'status' in answer) return { name, served: 'here', status: answer.status };
+  const attached = isAttached(name);
+  if (answer) return { name, served: 'starting', status: answer.starting, attached };
+  const life = await serverLife(name);
+  switch (life?.is) {
+    case undefined:
+      return undefined;
+    case 'stopped':
+      if (!RuntimeFolder.isHeld(name)) return { name, served: 'elsewhere', attached };
+      return { name, served: 'silent', state: life.is, pid: life.pid, attached };
+    case 'starting':
+    case 'stuck':
+      return { name, served: 'silent', state: life.is, pid: life.pid, attached };
+    case 'alive':
+      return { name, served: 'elsewhere', attached };
+    case 'dead':
+      return { name, served: 'nobody', attached };
+  }
 }
 
 /** The instances that the kernel has. */
@@ -41,31 +57,24 @@ function instanceNames(): string[] {
   return readdirSync('/dev/vduse').filter((name) => name !== 'control');
 }
 
-/** What a server of ours tells of its device; undefined where it has none. */
-export async function serverStatus(name: string): Promise<ServiceStatus | undefined> {
+type StatusAnswer = Extract<ServerAnswer, { status: unknown } | { starting: unknown }>;
+
+/** What a server of ours, or its supervisor while there is none, tells; undefined where nobody does. */
+async function askForStatus(name: string): Promise<StatusAnswer | undefined> {
   const folder = RuntimeFolder.find(name);
   if (!folder) return undefined;
   try {
-    const answer = await ask(folder, { do: 'status' });
-    return answer && 'status' in answer ? answer.status : undefined;
+    for (const socketPath of [folder.socketPath, folder.supervisorPath]) {
+      const answer = await ask({ name, socketPath }, { do: 'status' });
+      if (answer && ('status' in answer || 'starting' in answer)) return answer;
+    }
+    return undefined;
+  } catch (error) {
+    if (error instanceof NoAnswerError) return undefined;
+    throw error;
   } finally {
     folder.close();
   }
-}
-
-/** Whether a program has the device's file open: a device has one server. */
-function isOpen(name: string): boolean {
-  const target = devicePath(name);
-  for (const pid of readdirSync('/proc')) {
-    if (!/^[0-9]+$/.test(pid)) continue;
-    const folder = `/proc/${pid}/fd`;
-    try {
-      for (const fd of readdirSync(folder)) if (readlinkSync(`${folder}/${fd}`) === target) return true;
-    } catch {
-      // It has ended meanwhile, or is another user's.
-    }
-  }
-  return false;
 }
 
 /**
@@ -77,7 +86,11 @@ export async function endServer(name: string): Promise<boolean> {
   const folder = RuntimeFolder.find(name);
   if (!folder) return false;
   try {
-    if ((await ask(folder, { do: 'end' }, END_PATIENCE_MS)) === undefined) return false;
+    // A supervisor that is told ends its server; one that is not told would start another.
+    const supervisor = { name, socketPath: folder.supervisorPath };
+    const answer =
+      (await ask(supervisor, { do: 'end' }, END_PATIENCE_MS)) ?? (await ask(folder, { do: 'end' }, END_PATIENCE_MS));
+    if (answer === undefined) return false;
     // Its folder is the last thing that goes.
     for (let waited = 0; waited < TIDY_PATIENCE_MS && RuntimeFolder.names().includes(name); waited += POLL_MS) {
       await sleep(POLL_MS);

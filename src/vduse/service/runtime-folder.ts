@@ -5,11 +5,13 @@ import {
   fstatSync,
   mkdirSync,
   openSync,
+  readFileSync,
   readdirSync,
   rmdirSync,
   statSync,
   unlinkSync,
 } from 'node:fs';
+import { majorOf, minorOf } from '../../sys/device-number.js';
 import { Errno } from '../../sys/errno.js';
 import { SystemError } from '../../sys/error.js';
 import { flock, LOCK_EX, LOCK_NB } from '../../sys/file.js';
@@ -24,6 +26,7 @@ const FOLDER = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW
 /** Files in the folder of a device. */
 const LOCK = 'lock';
 const SOCKET = 'socket';
+const SUPERVISOR_SOCKET = 'supervisor';
 const FLUSH_NOTE = 'flush-note';
 
 /** A device has a server of ours already. */
@@ -97,6 +100,16 @@ export class RuntimeFolder {
     }
   }
 
+  /** Whether a device has a server of ours, or a supervisor, that lives. @throws DeviceNameError, SystemError */
+  static isHeld(name: string): boolean {
+    const folder = RuntimeFolder.find(name);
+    try {
+      return folder?.holder() !== undefined;
+    } finally {
+      folder?.close();
+    }
+  }
+
   /** The names of all devices that have a folder. */
   static names(): string[] {
     const parent = openParent(false);
@@ -123,6 +136,11 @@ export class RuntimeFolder {
     return this.#path(SOCKET);
   }
 
+  /** Where the socket of the server's supervisor is. */
+  get supervisorPath(): string {
+    return this.#path(SUPERVISOR_SOCKET);
+  }
+
   /** Takes the lock that only a living server holds. @returns undefined where the folder is being taken away */
   #lock(): number | undefined {
     const flags = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW;
@@ -146,7 +164,24 @@ export class RuntimeFolder {
       return undefined;
     }
     this.removeSocket();
+    remove(this.supervisorPath);
     return fd;
+  }
+
+  /**
+   * The process that holds the folder: a server or a supervisor, also one that does not listen yet, or not any more. To try
+   * the lock would keep a server from taking it.
+   */
+  holder(): number | undefined {
+    const lock = statSync(this.#path(LOCK), { throwIfNoEntry: false });
+    if (!lock) return undefined;
+    const hex = (number: number): string => number.toString(16).padStart(2, '0');
+    const place = `${hex(majorOf(lock.dev))}:${hex(minorOf(lock.dev))}:${lock.ino}`;
+    for (const line of readFileSync('/proc/locks', 'utf8').split('\n')) {
+      const [, kind, , , pid, where] = line.split(/\s+/);
+      if (kind === 'FLOCK' && where === place) return Number(pid);
+    }
+    return undefined;
   }
 
   /**
@@ -164,6 +199,7 @@ export class RuntimeFolder {
 
   #remove(lock: number): void {
     remove(this.socketPath);
+    remove(this.supervisorPath);
     if (!this.#isToBeKept()) remove(this.#path(FLUSH_NOTE));
     remove(this.#path(LOCK));
     closeSync(lock);

@@ -38,7 +38,7 @@ const FLUSH_FAILED =
 export async function serveUntilTold(device: ServedDevice, reports: ServiceReports): Promise<void> {
   const { folder, release } = RuntimeFolder.claim(device.name);
   try {
-    await serve(device, folder, reports, false);
+    await serve(device, folder, reports);
   } finally {
     release();
   }
@@ -58,7 +58,7 @@ export async function serveSupervised(
   const folder = RuntimeFolder.find(device.name);
   if (!folder) throw new VduseError(`${device.name} has no runtime folder: a supervisor makes it`);
   try {
-    await serve(device, folder, reports, true, () => {
+    await serve(device, folder, reports, supervisor, () => {
       if (device.user !== undefined) becomeUser(device.user);
       // After that: a change of user takes it back.
       endWithParent();
@@ -70,21 +70,21 @@ export async function serveSupervised(
 }
 
 /**
- * @param keep leave the instance in the end, wherever the device is
+ * @param supervisor its process id, where there is one: it destroys the instance in the end
  * @param prepared called when everything is open and nothing is served yet
  */
 async function serve(
   device: ServedDevice,
   folder: RuntimeFolder,
   reports: ServiceReports,
-  keep: boolean,
+  supervisor?: number,
   prepared?: () => void,
 ): Promise<void> {
   const takeOver = existsSync(devicePath(device.name));
   const flushNote = folder.openFlushNote(!takeOver);
   try {
     const served = await beginToServe(device, takeOver, flushNote);
-    await new Service(served, flushNote, reports, keep).run(folder, prepared);
+    await new Service(served, flushNote, reports, supervisor).run(folder, prepared);
   } finally {
     flushNote.close();
   }
@@ -94,7 +94,7 @@ class Service {
   readonly #server: VduseServer;
   readonly #facts: ServedServer['facts'];
   readonly #reports: ServiceReports;
-  readonly #keep: boolean;
+  readonly #supervisor: number | undefined;
   readonly #flushNote: FlushNote;
   #wasAttached = false;
   #trouble: string | undefined;
@@ -103,10 +103,14 @@ class Service {
   /** Those who wait for the end. */
   readonly #told: ((answer: ServerAnswer) => void)[] = [];
 
-  /** @param keep leave the instance in the end, wherever the device is */
-  constructor({ server, facts }: ServedServer, flushNote: FlushNote, reports: ServiceReports, keep: boolean) {
+  constructor(
+    { server, facts }: ServedServer,
+    flushNote: FlushNote,
+    reports: ServiceReports,
+    supervisor: number | undefined,
+  ) {
     this.#flushNote = flushNote;
-    this.#keep = keep;
+    this.#supervisor = supervisor;
     this.#server = server;
     this.#facts = facts;
     this.#reports = reports;
@@ -129,7 +133,7 @@ class Service {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, this.#end);
     let socket: Server | undefined;
     try {
-      socket = await listen(folder, (request) => this.#answer(request));
+      socket = await listen(folder.socketPath, (request) => this.#answer(request));
       prepared();
       this.#reports.ready();
       await over;
@@ -166,6 +170,7 @@ class Service {
       ...this.#facts,
       ...(this.#facts.type === 'block' && { size: blockSize(this.#server.config) }),
       pid: process.pid,
+      ...(this.#supervisor !== undefined && { supervisor: this.#supervisor }),
       features: `0x${features.toString(16)}`,
       deleted: this.#wasAttached && !attached,
       ...(trouble !== undefined && { trouble }),
@@ -176,7 +181,7 @@ class Service {
     this.#reports.ending();
     let answer: ServerAnswer = { ended: true };
     try {
-      await this.#server.stop({ keep: this.#look() || this.#keep });
+      await this.#server.stop({ keep: this.#look() || this.#supervisor !== undefined });
     } catch (error) {
       answer = { error: String(error) };
       throw error;

@@ -1,6 +1,6 @@
 /** The VDUSE devices of a machine and their servers, be the machine real or simulated. */
 import type { ServedDevice } from './served-device.js';
-import type { ServiceStatus } from './socket.js';
+import type { ServiceStatus, StartingStatus } from './socket.js';
 
 /** What a server tells of itself and its device; a simulated one is no process. */
 export type InstanceStatus = Omit<ServiceStatus, 'pid'> & Partial<Pick<ServiceStatus, 'pid'>>;
@@ -9,12 +9,31 @@ export type InstanceStatus = Omit<ServiceStatus, 'pid'> & Partial<Pick<ServiceSt
 export type VduseInstance =
   /** Served by a server of ours. */
   | { readonly name: string; readonly served: 'here'; readonly status: InstanceStatus }
+  /** A supervisor of ours is starting a server, the first one or one that takes the place of another. */
+  | { readonly name: string; readonly served: 'starting'; readonly status: StartingStatus; readonly attached: boolean }
+  /** Served by a server of ours that does not answer, or that is about to begin. */
+  | {
+      readonly name: string;
+      readonly served: 'silent';
+      /** It has not begun to answer; a signal or a debugger has stopped it; it is stuck by itself. */
+      readonly state: 'starting' | 'stopped' | 'stuck';
+      readonly pid: number;
+      readonly attached: boolean;
+    }
   /** Served by another program, or by nobody. */
   | { readonly name: string; readonly served: 'elsewhere' | 'nobody'; readonly attached: boolean };
 
+/** What is known of the device of a server of ours. */
+export type OwnStatus = InstanceStatus | StartingStatus;
+
+/** What a server of ours serves, or is about to serve; undefined for other instances, and where it does not answer. */
+export function ownStatus(instance: VduseInstance | undefined): OwnStatus | undefined {
+  return instance?.served === 'here' || instance?.served === 'starting' ? instance.status : undefined;
+}
+
 /** The servers of a machine. */
 export interface VduseServers {
-  /** All instances by name, or the one of that name. @throws VduseError where a server does not answer */
+  /** All instances by name, or the one of that name. @throws VduseError where a server answers with an error */
   list(only?: string): Promise<VduseInstance[]>;
 
   /**

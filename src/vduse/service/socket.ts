@@ -1,12 +1,11 @@
 /**
- * The socket of a server: one line of JSON asks, one line of JSON answers. Only its user reaches it, by the mode of its
- * folder.
+ * The socket of a server or a supervisor: one line of JSON asks, one line of JSON answers. Only its user reaches it, by the
+ * mode of its folder.
  */
 import { chmodSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { VduseError } from '../error.js';
 import type { ServerStatus } from '../server-status.js';
-import type { RuntimeFolder } from './runtime-folder.js';
 import type { ServedFacts } from './device-facts.js';
 
 export type ServerRequest = { readonly do: 'status' } | { readonly do: 'end' };
@@ -14,6 +13,8 @@ export type ServerRequest = { readonly do: 'status' } | { readonly do: 'end' };
 /** What a server tells of itself. */
 export interface ServiceStatus extends Omit<ServerStatus, 'features'>, ServedFacts {
   readonly pid: number;
+  /** The process id of its supervisor, where it has one. */
+  readonly supervisor?: number;
   /** Hexadecimal, since JSON has no numbers of 64 bits. */
   readonly features: string;
   /** The device was on the vdpa bus and is no more, which is not the server's doing. */
@@ -22,7 +23,26 @@ export interface ServiceStatus extends Omit<ServerStatus, 'features'>, ServedFac
   readonly trouble?: string;
 }
 
-export type ServerAnswer = { readonly status: ServiceStatus } | { readonly ended: true } | { readonly error: string };
+/** What a supervisor tells of its device while there is no server, until the next one is ready. */
+export interface StartingStatus extends ServedFacts {
+  /** `starting` for the first server, `restarting` for one that takes the place of another, `ending` once it is told to. */
+  readonly state: 'starting' | 'restarting' | 'ending';
+  /** The supervisor's process id. */
+  readonly supervisor: number;
+  readonly queueCount: number;
+  readonly queueSize: number;
+}
+
+export type ServerAnswer =
+  | { readonly status: ServiceStatus }
+  | { readonly starting: StartingStatus }
+  | { readonly ended: true }
+  | { readonly error: string };
+
+/** A server lives and does not answer in time. */
+export class NoAnswerError extends VduseError {
+  override readonly name = 'NoAnswerError';
+}
 
 /** The other end is gone. */
 class EndedError extends VduseError {
@@ -33,11 +53,8 @@ class EndedError extends VduseError {
 const MAX_LENGTH = 1024 * 1024;
 const PATIENCE_MS = 5000;
 
-/** Answers whoever connects. @param answer what to say; it may take its time */
-export async function listen(
-  folder: RuntimeFolder,
-  answer: (request: ServerRequest) => Promise<ServerAnswer>,
-): Promise<Server> {
+/** Answers whoever connects. @param path of a socket that is not there yet @param answer what to say; it may take its time */
+export async function listen(path: string, answer: (request: ServerRequest) => Promise<ServerAnswer>): Promise<Server> {
   const server = createServer((socket) => {
     socket.on('error', () => socket.destroy());
     readLine(socket, PATIENCE_MS)
@@ -52,23 +69,23 @@ export async function listen(
   });
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
-    server.listen({ path: folder.socketPath }, resolve);
+    server.listen({ path }, resolve);
   });
-  chmodSync(folder.socketPath, 0o600);
+  chmodSync(path, 0o600);
   return server;
 }
 
 /**
  * Asks a server.
  * @returns undefined where none listens, or it ends before it has answered
- * @throws VduseError where it does not answer in time, or with an error
+ * @throws NoAnswerError where it does not answer in time, VduseError where it answers with an error
  */
 export async function ask(
-  folder: Pick<RuntimeFolder, 'name' | 'socketPath'>,
+  { name, socketPath }: { readonly name: string; readonly socketPath: string },
   request: ServerRequest,
   patienceMs = PATIENCE_MS,
 ): Promise<ServerAnswer | undefined> {
-  const socket = connect({ path: folder.socketPath });
+  const socket = connect({ path: socketPath });
   try {
     await new Promise<void>((resolve, reject) => {
       socket.once('connect', resolve);
@@ -84,12 +101,13 @@ export async function ask(
     socket.write(`${JSON.stringify(request)}\n`);
     const line = await readLine(socket, patienceMs).catch((error: unknown) => {
       if (error instanceof EndedError) return undefined;
+      if (error instanceof NoAnswerError) throw new NoAnswerError(`The server of ${name} does not answer`);
       throw error;
     });
     // It has died while it was asked.
     if (line === undefined) return undefined;
     const answer = JSON.parse(line) as ServerAnswer;
-    if ('error' in answer) throw new VduseError(`The server of ${folder.name}: ${answer.error}`);
+    if ('error' in answer) throw new VduseError(`The server of ${name}: ${answer.error}`);
     if ('ended' in answer) await closed(socket);
     return answer;
   } finally {
@@ -109,7 +127,7 @@ function readLine(socket: Socket, patienceMs: number): Promise<string> {
   return new Promise((resolve, reject) => {
     let text = '';
     const timer = setTimeout(() => {
-      fail('it does not answer');
+      fail('no answer in time', NoAnswerError);
     }, patienceMs);
     const fail = (why: string, Kind = VduseError): void => {
       clearTimeout(timer);

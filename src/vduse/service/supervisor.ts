@@ -10,103 +10,142 @@ import { VduseControl } from '../control.js';
 import { VduseError } from '../error.js';
 import { isAttached } from '../instance.js';
 import { devicePath } from '../name.js';
+import { DEFAULT_QUEUE_SIZE } from '../device-options.js';
+import { factsOf } from './device-facts.js';
+import { wordsOfDevice } from './device-words.js';
 import { readiness, startServer } from './launch.js';
 import { RuntimeFolder } from './runtime-folder.js';
 import type { ServiceReports } from './serve.js';
+import type { ServedDevice } from './served-device.js';
+import { listen, type ServerAnswer, type ServerRequest, type StartingStatus } from './socket.js';
 
 /** By this variable a server knows that it has a supervisor: the word is the supervisor's process id. */
 export const SUPERVISED_VARIABLE = 'VDPA_VDUSE_SUPERVISOR';
-
-/** How a server is supervised. */
-export interface Supervision {
-  /** Another takes its place when it ends by itself. */
-  readonly restart: boolean;
-  /** Who it becomes, once its device is open. */
-  readonly user?: string;
-}
 
 /** One that lives for less has not begun well; so many of them in a row are enough. */
 const SHORT_LIFE_MS = 2000;
 const MAX_SHORT_LIVES = 5;
 
+/** How long a server that was told to end has until it is killed: more than it takes itself to give up a thread that is stuck. */
+const END_PATIENCE_MS = 75_000;
+
 /**
- * Lets a process of its own serve a device, until this one gets SIGTERM or SIGINT or the server is told to end. What takes
- * rights is done here: the runtime folder, and the instance's end. The guest's data and the driver are the server's only.
- * @param words behind `vdpa vduse serve`
+ * Lets a process of its own serve a device, until this one gets SIGTERM or SIGINT, or is told to end by its socket. What
+ * takes rights is done here: the runtime folder, and the instance's end. The guest's data and the driver are the server's only.
  * @throws VduseError, RightsError, LaunchError where it cannot begin, or cannot go on
  */
-export async function superviseUntilTold(
-  name: string,
-  words: readonly string[],
-  supervision: Supervision,
-  reports: ServiceReports,
-): Promise<void> {
-  if (supervision.user !== undefined) findUser(supervision.user);
-  const { folder, release } = RuntimeFolder.claim(name);
+export async function superviseUntilTold(device: ServedDevice, reports: ServiceReports): Promise<void> {
+  if (device.user !== undefined) findUser(device.user);
+  const { folder, release } = RuntimeFolder.claim(device.name);
   try {
     forbidNewPrivileges();
-    try {
-      await new Supervisor(name, words, supervision, reports).run(folder);
-    } finally {
-      destroyInstance(name);
-    }
+    await new Supervisor(device, reports).run(folder);
   } finally {
     release();
   }
 }
 
 class Supervisor {
-  readonly #name: string;
-  readonly #words: readonly string[];
-  readonly #supervision: Supervision;
+  readonly #device: ServedDevice;
   readonly #reports: ServiceReports;
   #server: ChildProcess | undefined;
+  #lives = 0;
   #ending = false;
+  /** Those who wait for the end. */
+  readonly #told: ((answer: ServerAnswer) => void)[] = [];
 
-  constructor(name: string, words: readonly string[], supervision: Supervision, reports: ServiceReports) {
-    this.#name = name;
-    this.#words = words;
-    this.#supervision = supervision;
+  constructor(device: ServedDevice, reports: ServiceReports) {
+    this.#device = device;
     this.#reports = reports;
   }
 
   async run(folder: RuntimeFolder): Promise<void> {
+    const socket = await listen(folder.supervisorPath, (request) => this.#answer(request));
     const end = (): void => {
-      this.#ending = true;
-      this.#reports.ending();
-      this.#server?.kill('SIGTERM');
+      this.#end();
     };
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, end);
+    let answer: ServerAnswer = { ended: true };
     try {
-      for (let lives = 0, shortLives = 0; !this.#ending; lives++) {
-        folder.removeSocket();
-        const born = monotonicMs();
-        const how = await this.#live(lives === 0);
-        if (how === undefined) return;
-        const ended = `the server of ${this.#name} has ended ${how}`;
-        if (!this.#supervision.restart) throw new VduseError(ended);
-        shortLives = monotonicMs() - born < SHORT_LIFE_MS ? shortLives + 1 : 0;
-        if (shortLives >= MAX_SHORT_LIVES)
-          throw new VduseError(`${ended}, ${shortLives} times in a row soon after it began`);
-        this.#reports.trouble(`${ended}; another takes its place`);
-        if (shortLives > 1) await sleep(50 * 2 ** shortLives);
+      try {
+        await this.#superviseAll(folder);
+      } finally {
+        destroyInstance(this.#device.name);
       }
+    } catch (error) {
+      answer = { error: String(error) };
+      throw error;
     } finally {
+      for (const tell of this.#told) tell(answer);
+      socket.close();
       for (const signal of ['SIGTERM', 'SIGINT'] as const) process.off(signal, end);
     }
   }
 
+  #answer(request: ServerRequest): Promise<ServerAnswer> {
+    if (request.do === 'status') return Promise.resolve({ starting: this.#status() });
+    this.#end();
+    return new Promise((resolve) => this.#told.push(resolve));
+  }
+
+  #status(): StartingStatus {
+    const { type, queues = 1, queueSize = DEFAULT_QUEUE_SIZE } = this.#device;
+    return {
+      ...factsOf(this.#device),
+      state: this.#ending ? 'ending' : this.#lives === 0 ? 'starting' : 'restarting',
+      supervisor: process.pid,
+      queueCount: type === 'net' ? queues * 2 : queues,
+      queueSize,
+    };
+  }
+
+  #end(): void {
+    if (this.#ending) return;
+    this.#ending = true;
+    this.#reports.ending();
+    this.#endServer();
+  }
+
+  /** Tells the server to end. One that is stopped hears of it only when it goes on; one that does not end is killed. */
+  #endServer(): void {
+    const server = this.#server;
+    server?.kill('SIGTERM');
+    server?.kill('SIGCONT');
+    setTimeout(() => server?.kill('SIGKILL'), END_PATIENCE_MS).unref();
+  }
+
+  /** One server after the other, until one ends that was told to. */
+  async #superviseAll(folder: RuntimeFolder): Promise<void> {
+    for (let shortLives = 0; !this.#ending; this.#lives++) {
+      folder.removeSocket();
+      const born = monotonicMs();
+      const how = await this.#live();
+      if (how === undefined) return;
+      const ended = `the server of ${this.#device.name} has ended ${how}`;
+      if (this.#device.restart !== true) throw new VduseError(ended);
+      shortLives = monotonicMs() - born < SHORT_LIFE_MS ? shortLives + 1 : 0;
+      if (shortLives >= MAX_SHORT_LIVES)
+        throw new VduseError(`${ended}, ${shortLives} times in a row soon after it began`);
+      this.#reports.trouble(`${ended}; another takes its place`);
+      if (shortLives > 1) await sleep(50 * 2 ** shortLives);
+    }
+  }
+
   /** A server from its beginning to its end. @returns how it ended, undefined where it had been told to */
-  async #live(first: boolean): Promise<string | undefined> {
-    const server = startServer(this.#words, { [SUPERVISED_VARIABLE]: String(process.pid) });
+  async #live(): Promise<string | undefined> {
+    const isFirst = this.#lives === 0;
+    const server = startServer(wordsOfDevice(this.#device), { [SUPERVISED_VARIABLE]: String(process.pid) });
     this.#server = server;
     const ended = once(server, 'close') as Promise<[number | null, NodeJS.Signals | null]>;
+    // It was told to end before it was there.
+    if (this.#ending) this.#endServer();
     try {
       await readiness(server);
-      if (first) this.#reports.ready();
+      if (isFirst) this.#reports.ready();
     } catch (error) {
       await ended;
-      if (first) throw error;
+      if (this.#ending) return undefined;
+      if (isFirst) throw error;
       return `before it was ready: ${String(error)}`;
     }
     server.stderr?.pipe(process.stderr, { end: false });
