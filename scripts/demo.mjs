@@ -4,14 +4,30 @@ import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
-import { endOnSignals, ensureBuilt, ensureModules, root } from './project.mjs';
+import { endOnSignals, ensureBuilt, ensureModules, root, say } from './project.mjs';
 
 endOnSignals();
 ensureModules();
 ensureBuilt();
 const commands = readFileSync(join(root, 'scripts/demo.txt'), 'utf8').trim().split('\n');
 const script = commands.map((command) => `echo '$ ${command}'\n${command} || exit\n`).join('');
-process.exitCode = process.argv[2] === 'kernel' ? await runInLab() : runOnSimulation();
+const onKernel = process.argv[2] === 'kernel';
+process.exitCode = onKernel ? await runInLab() : runOnSimulation();
+if (process.exitCode === 0) say(howToGoOn());
+
+function howToGoOn() {
+  const [what, how] = onKernel
+    ? ['a real Linux kernel', 'npm run lab              a shell on that kernel']
+    : [
+        'a simulated machine',
+        'npx vdpa --sim help      more on a simulated machine; npm run demo:kernel has a real kernel',
+      ];
+  return `
+That was ${what}. To go on, in this folder:
+  ${how}
+  npx vdpa host show       is this machine ready for vDPA, and what to do if it is not
+To install: README.md, "Install".`;
+}
 
 async function runInLab() {
   const { main } = await import('../build/lab/main.js');

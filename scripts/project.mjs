@@ -22,22 +22,34 @@ function runStep(file, args) {
   process.exit(1);
 }
 
+/** Set for an npm that a script here runs: what `npm ci` has npm do at its end is done by whoever runs it. */
+const PREPARING = 'VDPA_PREPARING';
+
+/** Whether this process runs at the end of an `npm ci` of {@link ensureModules}. */
+export const isWithinEnsureModules = () => process.env[PREPARING] === '1';
+
 /** Installs the npm packages, unless those of the lock file are there. */
 export function ensureModules() {
   if (modulesFit()) return;
   say('Installing the npm packages');
-  runStep('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error']);
+  // What an outer npm was told, as to install globally or without the packages that build, is not meant for this one.
+  const here = ['--no-global', '--location=project', `--prefix=${root}`, '--include=dev', '--include=optional'];
+  process.env[PREPARING] = '1';
+  runStep('npm', ['ci', ...here, '--no-dry-run', '--no-audit', '--no-fund', '--loglevel=error']);
+  delete process.env[PREPARING];
 }
 
-function modulesFit() {
+/** Whether the npm packages of the lock file are there. Optional ones may fail to build; prebuilt ones for this machine do not. */
+export function modulesFit() {
   const installedList = join(root, 'node_modules/.package-lock.json');
   if (!existsSync(installedList)) return false;
   const read = (file) => Object.entries(JSON.parse(readFileSync(file, 'utf8')).packages);
   const installed = new Map(read(installedList).map(([path, { version }]) => [path, version]));
-  return read(join(root, 'package-lock.json')).every(
-    ([path, { version, optional }]) =>
-      path === '' || installed.get(path) === version || (optional === true && !installed.has(path)),
-  );
+  const isPrebuilt = ({ os, cpu }) => os?.includes(process.platform) === true && cpu?.includes(process.arch) === true;
+  return read(join(root, 'package-lock.json')).every(([path, entry]) => {
+    if (path === '' || installed.get(path) === entry.version) return true;
+    return entry.optional === true && !installed.has(path) && !isPrebuilt(entry);
+  });
 }
 
 /** Builds bin/ and build/. */
@@ -47,19 +59,28 @@ export function build() {
 
 /** Builds bin/ and build/, unless they are newer than all that they are made from. */
 export function ensureBuilt() {
-  const newest = (folder) =>
-    readdirSync(join(root, folder), { recursive: true }).reduce(
-      (time, name) => Math.max(time, statSync(join(root, folder, name), { throwIfNoEntry: false })?.mtimeMs ?? 0),
-      0,
+  if (!isNewer(['build/lab/main.js', 'bin/vdpa.js'], ['src', 'test', 'lab', 'bench'])) build();
+}
+
+/** Builds bin/ and dist/, what the package holds, unless they are newer than all that they are made from. */
+export function ensurePackageBuilt() {
+  if (!isNewer(['dist/index.js', 'dist/index.d.ts', 'bin/vdpa.js'], ['src', 'tsconfig.json', 'tsconfig.build.json'])) {
+    runStep(process.execPath, [join(root, 'scripts/build.mjs')]);
+  }
+}
+
+/** Whether these files are there and newer than these sources, and than what every build uses. */
+function isNewer(outputs, sources) {
+  const timeOf = (path) => statSync(join(root, path), { throwIfNoEntry: false })?.mtimeMs ?? 0;
+  const newest = (path) =>
+    (statSync(join(root, path)).isDirectory() ? readdirSync(join(root, path), { recursive: true }) : []).reduce(
+      (time, name) => Math.max(time, timeOf(join(path, name))),
+      timeOf(path),
     );
-  const outputs = ['build/lab/main.js', 'bin/vdpa.js'].map((file) => join(root, file));
-  const oldestOutput = outputs.every(existsSync) ? Math.min(...outputs.map((file) => statSync(file).mtimeMs)) : 0;
-  if (
-    ['src', 'test', 'lab', 'bench', 'schemas', 'scripts', 'node_modules/esbuild'].some(
-      (folder) => newest(folder) > oldestOutput,
-    )
-  )
-    build();
+  const oldestOutput = Math.min(...outputs.map(timeOf));
+  return [...sources, 'schemas', 'scripts', 'package.json', 'node_modules/esbuild'].every(
+    (path) => newest(path) <= oldestOutput,
+  );
 }
 
 /** Ends this process in good order on a signal, and when npm, which started it, is killed. */

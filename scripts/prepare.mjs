@@ -1,0 +1,17 @@
+// npm runs this at the end of `npm ci` and `npm install` here, for `npm install -g` of this folder and for `npm pack`, which
+// install nothing by themselves: installs the npm packages and builds bin/ and dist/, where that has not been done.
+import { ensureModules, ensurePackageBuilt, isWithinEnsureModules, modulesFit, root, say } from './project.mjs';
+
+/** Whether npm has just installed the packages here, and those alone that it was to install. */
+const isInstallHere =
+  ['ci', 'install'].includes(process.env.npm_command) &&
+  process.env.npm_config_global !== 'true' &&
+  process.env.npm_config_local_prefix === root;
+
+if (isWithinEnsureModules()) process.exit();
+if (isInstallHere && !modulesFit()) {
+  say('vdpa: not built, because packages that build it were left out; "npm ci" installs and builds all of it');
+  process.exit();
+}
+ensureModules();
+ensurePackageBuilt();

@@ -1,0 +1,14 @@
+import { execFileSync } from 'node:child_process';
+import { cpSync } from 'node:fs';
+import { join } from 'node:path';
+import { checkoutRoot } from '../../lab/cache.js';
+
+/** Makes `folder` what a clone of this checkout would be once all changes are committed: nothing installed, nothing built. */
+export function cloneFresh(folder: string): void {
+  const git = (...argv: string[]): string =>
+    execFileSync('git', ['-c', 'safe.directory=*', ...argv], { cwd: checkoutRoot, encoding: 'utf8' });
+  const deleted = new Set(git('ls-files', '-z', '--deleted').split('\0'));
+  for (const path of git('ls-files', '-z', '--cached', '--others', '--exclude-standard').split('\0')) {
+    if (path !== '' && !deleted.has(path)) cpSync(join(checkoutRoot, path), join(folder, path));
+  }
+}
