@@ -1,3 +1,4 @@
+/// <reference types="node" preserve="true" />
 /**
  * The library: vDPA devices over generic netlink, and what the machine makes of them. `vdpa/netlink` has netlink itself,
  * `vdpa/iommufd` has /dev/iommu.
@@ -22,7 +23,7 @@ export {
   NetlinkProtocolError,
   NetlinkUnavailableError,
 } from './netlink/error.js';
-export { SystemError, type SystemErrorDetails } from './sys/error.js';
+export { MissingKoffiError, SystemError, type SystemErrorDetails } from './sys/error.js';
 export { StatsWatch, eachDeviceStats, type CounterSample, type DeviceStats, type StatsSample } from './vdpa/stats.js';
 export { MachineFiles, type DeviceNumber } from './sysfs/machine-files.js';
 export { VHOST_VDPA, VIRTIO_VDPA, VdpaBus, driverName, type BusDevice, type ParentDevice } from './sysfs/bus.js';

@@ -6,7 +6,7 @@ import {
   NetlinkUnavailableError,
 } from '../netlink/error.js';
 import { SimulationError } from '../sim/error.js';
-import { RightsError, SystemError } from '../sys/error.js';
+import { MissingKoffiError, RightsError, SystemError } from '../sys/error.js';
 import { LaunchError, VduseError } from '../vduse/error.js';
 import { UsageError } from './error.js';
 import { OutputError, type Io } from './io.js';
@@ -44,7 +44,12 @@ export function describeError(error: unknown): string[] {
   if (error instanceof NetlinkError) return describeNetlinkError(error);
   if (error instanceof NetlinkProtocolError) return [`The kernel's answer cannot be read: ${error.message}`];
   if (error instanceof LaunchError) return [...error.lines];
-  if (error instanceof SystemError || error instanceof VduseError || error instanceof RightsError) {
+  if (
+    error instanceof SystemError ||
+    error instanceof VduseError ||
+    error instanceof RightsError ||
+    error instanceof MissingKoffiError
+  ) {
     return [`vdpa: ${error.message}`];
   }
   const message = error instanceof Error ? error.message : String(error);

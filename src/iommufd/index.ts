@@ -1,3 +1,4 @@
+/// <reference types="node" preserve="true" />
 /**
  * /dev/iommu: I/O address spaces from TypeScript.
  *

@@ -1,3 +1,4 @@
+/// <reference types="node" preserve="true" />
 /**
  * Netlink for Node: messages, attributes, sockets, generic netlink. Knows no family but the generic netlink controller.
  *

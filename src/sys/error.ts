@@ -41,6 +41,23 @@ export function describeSystemError(details: SystemErrorDetails, middle = ''): s
   return details.hint === undefined ? text : `${text}. ${details.hint}`;
 }
 
+/** The C library cannot be called, because the native part of koffi is not there or does not fit this machine. */
+export class MissingKoffiError extends Error {
+  override readonly name = 'MissingKoffiError';
+
+  /** @param cause what the loader said */
+  constructor(cause: unknown) {
+    const reason = cause instanceof Error ? (cause.message.split('\n', 1)[0] ?? '') : String(cause);
+    const platform = `${process.platform}-${process.arch}`;
+    super(
+      `The C library cannot be called: ${reason}. The package koffi and its prebuilt part @koromix/koffi-${platform} are ` +
+        'needed for it. Install again without "--omit=optional" ("npm ci --include=optional" in a clone). ' +
+        'The simulation ("vdpa --sim") needs neither',
+      { cause },
+    );
+  }
+}
+
 /** Rights cannot be given up as they were asked to be. */
 export class RightsError extends Error {
   override readonly name = 'RightsError';

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { default as KoffiModule } from 'koffi';
+import { MissingKoffiError } from './error.js';
 
 /** What koffi's native module gives: its package's exports, less the deprecated ones. */
 export type Koffi = typeof KoffiModule;
@@ -46,9 +47,14 @@ function isKoffi3(candidate: Partial<Koffi>): candidate is Koffi {
   return candidate.version?.startsWith('3.') === true && typeof candidate.load === 'function';
 }
 
+/** @throws MissingKoffiError */
 function loadPackage(): Koffi {
   // Asked for here, not imported: it is not free, and seldom needed.
   const { createRequire } = process.getBuiltinModule('node:module');
   const load: (name: string) => unknown = createRequire(import.meta.filename);
-  return load('koffi') as Koffi;
+  try {
+    return load('koffi') as Koffi;
+  } catch (cause) {
+    throw new MissingKoffiError(cause);
+  }
 }

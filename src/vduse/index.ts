@@ -1,3 +1,4 @@
+/// <reference types="node" preserve="true" />
 /** The library of VDUSE: devices served by this process. */
 export { BlockPlane, type BlockLimits } from './block-plane.js';
 export * from './block-backend.js';
