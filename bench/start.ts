@@ -2,7 +2,8 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { checkoutRoot } from '../lab/cache.js';
 import { cleanEnvironment, medianTimes, peakMemory, timeOf } from './measure.js';
-import { nodeVersions, type NodeVersion } from './node-versions.js';
+import type { NodeVersion } from '../lab/node-versions.js';
+import { nodeVersions } from './node-versions.js';
 import { mebibytes, milliseconds, type Row } from './report.js';
 
 const program = join(checkoutRoot, 'bin/vdpa.js');

@@ -6,6 +6,7 @@ import { startGuest } from './guest.js';
 import { LabError } from './host.js';
 import type { Machine } from './machine/machine.js';
 import { prepareMachine } from './machine/machine.js';
+import { opensIoUring } from './node-versions.js';
 import { makeRunFolder } from './run-folder.js';
 import { SharedFiles } from './shared-files.js';
 
@@ -30,6 +31,8 @@ export interface Session {
   readonly memoryMiB?: number;
   /** Of the machine qemu; 2 by default. User-Mode Linux has one. */
   readonly processors?: number;
+  /** The Node that is `node` there; this process's by default. */
+  readonly node?: string;
   /** More words on the kernel's command line, such as `initcall_blacklist=vduse_init` for a kernel without VDUSE. */
   readonly kernelParameters?: readonly string[];
   /** The guest is killed after so long; undefined for no limit. */
@@ -97,7 +100,7 @@ export async function boot(lab: Lab, session: Session, sinks: Sinks = {}): Promi
       write: shared.write.bind(shared),
     });
     ({ release } = machine);
-    const guest = startGuest({ user: lab.user, folder, command: machine.command, terminal });
+    const guest = startGuest({ user: lab.user, folder, machine, terminal });
     const poll = setInterval(() => {
       shared.poll();
     }, POLL_MS);
@@ -139,7 +142,8 @@ function sessionScript(lab: Lab, session: Session): string {
     ...session.environment,
   };
   const variables = {
-    LAB_NODE: process.execPath,
+    LAB_NODE: nodeOf(session),
+    LAB_NODE_RING: lab.machine.kind === 'uml' && opensIoUring(nodeOf(session)) ? '1' : '',
     LAB_REFERENCE: lab.reference ?? '',
     LAB_TERMINAL: session.input === 'terminal' ? '1' : '',
   };
@@ -149,9 +153,11 @@ function sessionScript(lab: Lab, session: Session): string {
   ].join('');
 }
 
+const nodeOf = (session: Session): string => session.node ?? process.execPath;
+
 /** The folders that the command needs and that are below one of the guest's own. */
 function hiddenFolders(lab: Lab, session: Session): string[] {
-  const needed = [checkoutRoot, session.cwd, ...[process.execPath, lab.reference ?? '/'].map((path) => dirname(path))];
+  const needed = [checkoutRoot, session.cwd, ...[nodeOf(session), lab.reference ?? '/'].map((path) => dirname(path))];
   return [...new Set(needed)].filter((path) => HIDDEN_FOLDERS.some((hidden) => path.startsWith(`${hidden}/`)));
 }
 

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { checkoutRoot } from './cache.js';
 import type { GuestUser } from './guest-user.js';
 import { LabError, requireCommand } from './host.js';
+import type { PreparedMachine } from './machine/start.js';
 
 export interface Guest {
   /** What the kernel said, its end. */
@@ -15,18 +16,20 @@ export interface GuestProcess {
   readonly user: GuestUser;
   /** The run folder, removed when the guest ends. */
   readonly folder: string;
-  readonly command: readonly string[];
+  readonly machine: PreparedMachine;
   /** Whether the guest gets this process's terminal. */
   readonly terminal: boolean;
 }
 
 /** Starts a guest under a keeper: it ends when this process does, in whatever way. */
-export function startGuest({ user, folder, command, terminal }: GuestProcess): Guest {
+export function startGuest({ user, folder, machine, terminal }: GuestProcess): Guest {
   const setpriv = requireCommand('setpriv', 'util-linux');
   const limits = [requireCommand('prlimit', 'util-linux'), '--core=0'];
-  const guest = [setpriv, ...user.setpriv, '--pdeathsig', 'KILL', ...limits, ...command];
-  // On a terminal the guest must lead the foreground process group: only so does it hear of a new window size.
-  const started = terminal ? [setpriv, '--pdeathsig', 'KILL', 'sh', '-mc', '"$@"', 'sh', ...guest] : guest;
+  const guest = [setpriv, ...user.setpriv, '--pdeathsig', 'KILL', ...limits, ...machine.command];
+  // On a terminal the guest must be in the foreground process group: only there is a new window size told.
+  const dying = [setpriv, '--pdeathsig', 'KILL', 'sh'];
+  const sized = machine.followsTerminal ? guest : [...dying, join(checkoutRoot, 'lab/terminal.sh'), folder, ...guest];
+  const started = terminal ? [...dying, '-mc', '"$@"', 'sh', ...sized] : guest;
   const keeper = join(checkoutRoot, 'lab/keep.sh');
   const child = spawn(setpriv, ['--pdeathsig', 'TERM', 'sh', keeper, folder, ...started], {
     cwd: '/',

@@ -45,6 +45,11 @@ done
 "$box" ln -s "$LAB_NODE" /run/bin/node
 "$box" ln -s "$LAB_CHECKOUT/bin/vdpa.js" /run/bin/vdpa
 if [ -n "$LAB_REFERENCE" ]; then "$box" ln -s "$LAB_REFERENCE" /run/bin/vdpa-iproute2; fi
+if [ "$machine" = uml ] && [ -n "$LAB_NODE_RING" ] && [ -e /proc/sys/kernel/io_uring_disabled ]; then
+  # A kernel without the lab's corrections maps wrong pages into the children of a process with an io_uring, and panics.
+  read -r release </proc/sys/kernel/osrelease
+  case $release in *-lab) ;; *) echo 2 >/proc/sys/kernel/io_uring_disabled ;; esac
+fi
 "$box" hostname lab
 if [ "$machine" = qemu ]; then
   "$box" ln -s "$LAB_CHECKOUT/lab/bind-vp-vdpa" /run/bin/bind-vp-vdpa
@@ -59,6 +64,17 @@ fi
 
 if [ -n "$LAB_TERMINAL" ]; then
   case $machine in uml) terminal=/dev/tty0 ;; qemu) terminal=/dev/ttyS0 ;; esac
+  if [ -e /run/lab/window ]; then
+    set_size() { "$box" stty -F $terminal rows "$1" cols "$2"; }
+    exec 3</run/lab/window
+    read -r rows columns <&3
+    set_size "$rows" "$columns"
+    # More lines come with each change.
+    while :; do
+      if read -r rows columns <&3; then set_size "$rows" "$columns"; else "$box" sleep 1; fi
+    done &
+    exec 3<&-
+  fi
   "$box" setsid -c /bin/sh /run/lab/command <$terminal >$terminal 2>&1
 else
   "$box" setsid /bin/sh /run/lab/command </run/lab/stdin >/run/lab/stdout 2>/run/lab/stderr

@@ -8,6 +8,7 @@ import { addToCache, cacheFolder, checkoutRoot } from '../cache.js';
 import { LabError, runProgram } from '../host.js';
 import type { MachineKind } from '../machine/machine.js';
 import { Progress, say } from '../progress.js';
+import { correctSource, correctionsKey } from './corrections.js';
 
 /** Where the newest kernel sources are; the second list is tried where none of the first can be read. */
 const SUITES = [['trixie-backports', 'sid'], ['bookworm-security']] as const;
@@ -26,9 +27,12 @@ const optionsOf = (machine: MachineKind): string[] =>
     .flatMap((list) => optionsIn(readFileSync(join(checkoutRoot, `lab/kernel/${list}.config`), 'utf8')))
     .sort();
 
-/** A short name of the option list's content; comments and the order do not count. */
+/** A short name of what the kernel is made with; comments and the order of options do not count. */
 const optionKey = (machine: MachineKind): string =>
-  createHash('sha256').update(optionsOf(machine).join('\n')).digest('hex').slice(0, 12);
+  createHash('sha256')
+    .update(optionsOf(machine).join('\n') + correctionsKey(machine))
+    .digest('hex')
+    .slice(0, 12);
 
 /** The newest kernel in the cache that was built from today's option list; undefined where there is none. */
 export function builtKernel(machine: MachineKind): string | undefined {
@@ -66,6 +70,7 @@ export async function buildKernel(machine: MachineKind): Promise<string> {
 
 async function compile(machine: MachineKind, source: string, output: string, label: string): Promise<string> {
   mkdirSync(output);
+  correctSource(machine, source);
   const { architecture, file } = TARGETS[machine];
   const make = ['-C', source, `ARCH=${architecture}`, `O=${output}`];
   const wanted = optionsOf(machine);

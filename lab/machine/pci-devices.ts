@@ -40,8 +40,8 @@ export function pciDevices(start: Start): PciDevices {
       ],
       device: 'virtio-blk-pci,drive=disk6,num-queues=2,serial=disk6',
     },
-    network(7, ''),
-    network(8, ',host_mtu=9000'),
+    network(start.folder, 7, 8, ''),
+    network(start.folder, 8, 7, ',host_mtu=9000'),
     {
       slot: 9,
       backend: ['-object', 'rng-random,id=rng9,filename=/dev/urandom'],
@@ -58,10 +58,14 @@ export function pciDevices(start: Start): PciDevices {
   };
 }
 
-function network(slot: number, more: string): Device {
+/** A network device, by a cable to the one in another slot. */
+function network(folder: string, slot: number, other: number, more: string): Device {
+  const end = (name: string, at: number): string =>
+    `${name}.type=unix,${name}.path=${quoteForOption(join(folder, `net${at}`))}`;
+  const cable = `${end('local', slot)},${end('remote', other)}`;
   return {
     slot,
-    backend: ['-netdev', `hubport,hubid=0,id=net${slot}`],
+    backend: ['-netdev', `dgram,id=net${slot},${cable}`],
     device: `virtio-net-pci,netdev=net${slot},mac=52:54:00:12:34:0${slot},romfile=${more}`,
   };
 }

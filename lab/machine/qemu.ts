@@ -27,7 +27,7 @@ export function prepareQemu({ kernel, qemu }: QemuMachine, start: Start): Prepar
   const root = `trans=virtio,version=9p2000.L,cache=loose,msize=${MESSAGE_SIZE}`;
   const devices = pciDevices(start);
   const words = [
-    ...['console=ttyS0', 'panic=-1', 'tsc=reliable', 'nokaslr', 'audit=0'],
+    ...['console=ttyS0', 'panic=-1', 'tsc=reliable', 'nokaslr'],
     ...['rootfstype=9p', 'root=root', `rootflags=${root}`],
     ...start.kernelWords,
     `LAB_IDLE_PCI=${devices.addresses.join(',')}`,
@@ -45,7 +45,7 @@ export function prepareQemu({ kernel, qemu }: QemuMachine, start: Start): Prepar
     ...devices.options,
     ...['-kernel', kernel, '-append', words.join(' ')],
   ];
-  return { command, release: devices.release };
+  return { command, followsTerminal: false, release: devices.release };
 }
 
 /** A folder of the host that the guest mounts by its tag. */

@@ -15,6 +15,8 @@ export interface Start {
 export interface PreparedMachine {
   /** The program and its arguments. */
   readonly command: readonly string[];
+  /** Whether it hears of the terminal's size by itself. Otherwise it is told in the shared file `window`. */
+  readonly followsTerminal: boolean;
   /** Gives back what is held for the guest. */
   readonly release: () => void;
 }

@@ -21,5 +21,5 @@ export function prepareUml({ kernel }: UmlMachine, start: Start): PreparedMachin
     ...['con0=fd:0,fd:1', 'con=null'],
     ...start.kernelWords,
   ];
-  return { command, release: processor.release };
+  return { command, followsTerminal: true, release: processor.release };
 }

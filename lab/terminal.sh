@@ -1,0 +1,20 @@
+#!/bin/sh
+# terminal.sh FOLDER COMMAND...
+#
+# Runs a guest whose machine knows nothing of the terminal's size: writes it as a line to FOLDER/window, at once and after
+# each change. The file is opened before the guest starts, which could put a link in its place.
+folder=$1
+shift
+exec 3<&0 4>>"$folder/window"
+stty size <&3 >&4
+stty -onlcr <&3 # The guest's own terminal has put the carriage returns in.
+trap 'stty size <&3 >&4' WINCH
+"$@" <&3 3<&- 4>&- &
+guest=$!
+# A signal ends the wait, not the guest.
+while
+  wait "$guest"
+  status=$?
+  kill -0 "$guest" 2>/dev/null
+do :; done
+exit "$status"
