@@ -6,6 +6,7 @@ import {
   NetlinkUnavailableError,
 } from '../netlink/error.js';
 import { SimulationError } from '../sim/error.js';
+import { Errno } from '../sys/errno.js';
 import { MissingKoffiError, RightsError, SystemError } from '../sys/error.js';
 import { LaunchError, VduseError } from '../vduse/error.js';
 import { UsageError } from './error.js';
@@ -44,16 +45,21 @@ export function describeError(error: unknown): string[] {
   if (error instanceof NetlinkError) return describeNetlinkError(error);
   if (error instanceof NetlinkProtocolError) return [`The kernel's answer cannot be read: ${error.message}`];
   if (error instanceof LaunchError) return [...error.lines];
-  if (
-    error instanceof SystemError ||
-    error instanceof VduseError ||
-    error instanceof RightsError ||
-    error instanceof MissingKoffiError
-  ) {
+  if (error instanceof SystemError) {
+    return [`vdpa: ${error.message}`, ...(lacksRights(error) ? ['Run it as root.'] : [])];
+  }
+  if (error instanceof VduseError || error instanceof RightsError || error instanceof MissingKoffiError) {
     return [`vdpa: ${error.message}`];
   }
   const message = error instanceof Error ? error.message : String(error);
   return [`vdpa: ${message}`, 'This is a fault of vdpa itself. VDPA_DEBUG=1 shows where it happened.'];
+}
+
+/** Whether root could have done it, and nobody has said so yet. */
+function lacksRights({ errno, hint }: SystemError): boolean {
+  return (
+    (errno === Errno.EACCES || errno === Errno.EPERM) && hint?.includes('as root') !== true && process.geteuid?.() !== 0
+  );
 }
 
 function describeNetlinkError(error: NetlinkError): string[] {

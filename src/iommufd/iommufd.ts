@@ -94,6 +94,6 @@ export class Iommufd {
 
 const openHints: Readonly<Partial<Record<number, string>>> = {
   [Errno.ENOENT]: 'The kernel has no iommufd: load its module (modprobe iommufd) or build it with CONFIG_IOMMUFD',
-  [Errno.EACCES]: 'Only root may, unless the node is given to others',
-  [Errno.EPERM]: 'Only root may, unless the node is given to others',
+  [Errno.EACCES]: 'Run it as root: others may use it only where the node is given to them',
+  [Errno.EPERM]: 'Run it as root: others may use it only where the node is given to them',
 };

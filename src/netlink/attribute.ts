@@ -31,6 +31,13 @@ export interface Attribute {
   readonly payload: Uint8Array;
 }
 
+/** The attribute that starts at `at`; undefined where there is none that ends within the bytes. */
+export function findAttribute(bytes: Uint8Array, at: number): Attribute | undefined {
+  if (at < 0 || at + headerLength > bytes.length) return undefined;
+  const length = readUint16(bytes, at);
+  return length < headerLength || at + length > bytes.length ? undefined : attributeAt(bytes, at);
+}
+
 /**
  * The attributes of a message or a nest, in the kernel's order, unknown ones kept.
  *

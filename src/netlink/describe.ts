@@ -1,6 +1,6 @@
 /** Netlink messages as text, by name and with their bytes. */
 import { decodeDone, decodeError } from './acknowledgement.js';
-import { AttributeList, type Attribute } from './attribute.js';
+import { AttributeList, findAttribute, type Attribute } from './attribute.js';
 import {
   NLMSG_DONE,
   NLMSG_ERROR,
@@ -16,22 +16,25 @@ import {
   NLM_F_REQUEST,
 } from './constants.js';
 import { errnoName } from './errno.js';
-import { NetlinkProtocolError } from './error.js';
+import { NetlinkProtocolError, type ExtendedAck } from './error.js';
 import { CTRL_ATTR_FAMILY_ID, CTRL_ATTR_FAMILY_NAME, GENL_ID_CTRL } from './genl-constants.js';
 import { decodeGenl } from './genl.js';
-import { decodeMessages, encodeMessage, type NetlinkMessage } from './message.js';
+import { decodeAttributePolicy, type AttributePolicy } from './genl-policy.js';
+import { decodeMessages, encodeMessage, messageHeaderLength, type NetlinkMessage } from './message.js';
 import { controlNames, type AttributeKind, type AttributeNames, type FamilyNames } from './schema.js';
 
 const unnamed: FamilyNames = { commands: {}, attributes: {} };
 
 /**
  * Describes the messages of a generic netlink socket. It learns which family has which number from what the controller
- * answers, so it must see all messages of the socket.
+ * answers, and what a refusal points at from the request, so it must see all messages of the socket.
  */
 export class MessageDescriber {
   readonly #names: Readonly<Record<string, FamilyNames>>;
   /** The families' names by their numbers. */
   readonly #families = new Map<number, string>([[GENL_ID_CTRL, 'nlctrl']]);
+  /** The last request. */
+  #request: NetlinkMessage | undefined;
 
   /** @param names the names of families' messages, by the name of the family */
   constructor(names: Readonly<Record<string, FamilyNames>> = {}) {
@@ -57,19 +60,65 @@ export class MessageDescriber {
 
   #describeMessage(message: NetlinkMessage): string[] {
     try {
-      return message.type < NLMSG_MIN_TYPE ? describeControl(message) : this.#describeGenl(message);
+      if (message.type < NLMSG_MIN_TYPE) return this.#describeControl(message);
+      if ((message.flags & NLM_F_REQUEST) !== 0) this.#request = message;
+      return this.#describeGenl(message);
     } catch (error) {
       return [`message of type ${message.type}`, `cannot be read: ${reasonOf(error)}`];
     }
   }
 
   #describeGenl(message: NetlinkMessage): string[] {
-    const family = this.#families.get(message.type) ?? `family ${message.type}`;
+    const family = this.#familyName(message.type);
     const { commands, attributes: names } = this.#names[family] ?? unnamed;
     const { command, version, attributes } = decodeGenl(message);
     if (message.type === GENL_ID_CTRL) this.#learn(attributes);
     const head = `${family} ${commands[command] ?? `command ${command}`} version ${version}`;
     return [head, ...describeAttributes(attributes, names)];
+  }
+
+  #familyName(type: number): string {
+    return this.#families.get(type) ?? `family ${type}`;
+  }
+
+  #describeControl(message: NetlinkMessage): string[] {
+    switch (message.type) {
+      case NLMSG_ERROR: {
+        const { errno, extended } = decodeError(message);
+        const head = errno === 0 ? 'ACK' : `ERROR ${-errno} ${errnoName(errno)}`;
+        return [head, ...this.#describeExtended(message, extended)];
+      }
+      case NLMSG_DONE: {
+        const { errno, extended } = decodeDone(message);
+        const head = errno === 0 ? 'DONE' : `DONE ${-errno} ${errnoName(errno)}`;
+        return [head, ...this.#describeExtended(message, extended)];
+      }
+      case NLMSG_NOOP:
+        return ['NOOP'];
+      case NLMSG_OVERRUN:
+        return ['OVERRUN'];
+      default:
+        return [`control message ${message.type}`];
+    }
+  }
+
+  #describeExtended({ seq }: NetlinkMessage, extended: ExtendedAck): string[] {
+    const { kernelMessage, offset, policy, missingType, missingNest } = extended;
+    const request = this.#request?.seq === seq ? this.#request : undefined;
+    const names = request && this.#names[this.#familyName(request.type)]?.attributes;
+    const called = (type: number | undefined): string => {
+      const name = type === undefined ? undefined : names?.[type]?.[0];
+      return name === undefined ? '' : ` ${name}`;
+    };
+    const refused =
+      offset === undefined ? undefined : request && findAttribute(request.payload, offset - messageHeaderLength);
+    return [
+      ...(kernelMessage === undefined ? [] : [`MSG ${JSON.stringify(kernelMessage)}`]),
+      ...(offset === undefined ? [] : [`OFFS ${offset}${called(refused?.type)}`]),
+      ...(policy === undefined ? [] : [`POLICY ${describePolicy(policy)}`]),
+      ...(missingType === undefined ? [] : [`MISS_TYPE ${missingType}${called(missingType)}`]),
+      ...(missingNest === undefined ? [] : [`MISS_NEST ${missingNest}`]),
+    ];
   }
 
   #learn(attributes: AttributeList): void {
@@ -79,33 +128,16 @@ export class MessageDescriber {
   }
 }
 
-function describeControl(message: NetlinkMessage): string[] {
-  switch (message.type) {
-    case NLMSG_ERROR: {
-      const { errno, extended } = decodeError(message);
-      return [errno === 0 ? 'ACK' : `ERROR ${-errno} ${errnoName(errno)}`, ...describeExtended(extended)];
-    }
-    case NLMSG_DONE: {
-      const { errno, extended } = decodeDone(message);
-      return [errno === 0 ? 'DONE' : `DONE ${-errno} ${errnoName(errno)}`, ...describeExtended(extended)];
-    }
-    case NLMSG_NOOP:
-      return ['NOOP'];
-    case NLMSG_OVERRUN:
-      return ['OVERRUN'];
-    default:
-      return [`control message ${message.type}`];
+/** The kind of an attribute and its limits, by name: `u16 min 68 max 65535`. */
+function describePolicy(bytes: Uint8Array): string {
+  let policy: AttributePolicy;
+  try {
+    policy = decodeAttributePolicy(AttributeList.parse(bytes));
+  } catch (error) {
+    return `${hex(bytes)} (${reasonOf(error)})`;
   }
-}
-
-function describeExtended(extended: ReturnType<typeof decodeError>['extended']): string[] {
-  const { kernelMessage, offset, missingType, missingNest } = extended;
-  return [
-    ...(kernelMessage === undefined ? [] : [`MSG ${JSON.stringify(kernelMessage)}`]),
-    ...(offset === undefined ? [] : [`OFFS ${offset}`]),
-    ...(missingType === undefined ? [] : [`MISS_TYPE ${missingType}`]),
-    ...(missingNest === undefined ? [] : [`MISS_NEST ${missingNest}`]),
-  ];
+  const { kind, ...limits } = policy;
+  return [kind, ...Object.entries(limits).map(([name, value]) => `${name} ${value}`)].join(' ');
 }
 
 function describeAttributes(attributes: Iterable<Attribute>, names: AttributeNames): string[] {

@@ -15,8 +15,18 @@ export interface ExtendedAck {
   readonly policy?: Uint8Array;
 }
 
+/** An attribute of a request, as it was sent. */
+export interface SentAttribute {
+  /** The family's number for it. */
+  readonly type: number;
+  readonly payload: Uint8Array;
+}
+
 /** What a {@link NetlinkError} is made of. */
-export interface NetlinkErrorDetails extends ExtendedAck, SystemErrorDetails {}
+export interface NetlinkErrorDetails extends ExtendedAck, SystemErrorDetails {
+  /** The attribute of the request that stands at `offset`. */
+  readonly attribute?: SentAttribute;
+}
 
 /** The kernel, or the socket, refused an operation. Says which one, with what error number, and what the kernel said. */
 export class NetlinkError extends SystemError implements ExtendedAck {
@@ -26,14 +36,25 @@ export class NetlinkError extends SystemError implements ExtendedAck {
   declare readonly missingType?: number;
   declare readonly missingNest?: number;
   declare readonly policy?: Uint8Array;
+  /** The refused attribute, where the kernel says which one it is. */
+  declare readonly attribute?: SentAttribute;
+
+  readonly #details: NetlinkErrorDetails;
 
   constructor(details: NetlinkErrorDetails) {
     super(details, describe(details));
+    this.#details = details;
     if (details.kernelMessage !== undefined) this.kernelMessage = details.kernelMessage;
     if (details.offset !== undefined) this.offset = details.offset;
     if (details.missingType !== undefined) this.missingType = details.missingType;
     if (details.missingNest !== undefined) this.missingNest = details.missingNest;
     if (details.policy !== undefined) this.policy = details.policy;
+    if (details.attribute !== undefined) this.attribute = details.attribute;
+  }
+
+  /** The same refusal with what to do about it, or what lies behind it: one sentence. It is the other's cause. */
+  withHint(hint: string): NetlinkError {
+    return new NetlinkError({ ...this.#details, hint, cause: this });
   }
 }
 
@@ -67,6 +88,7 @@ export class NetlinkBindingError extends Error {
 function describe(details: NetlinkErrorDetails): string {
   let middle = details.kernelMessage === undefined ? '' : `: ${details.kernelMessage}`;
   if (details.missingType !== undefined) middle += ` (attribute ${details.missingType} is missing in the request)`;
-  else if (details.offset !== undefined) middle += ` (about the attribute at byte ${details.offset} of the request)`;
+  else if (details.attribute !== undefined) middle += ` (about attribute ${details.attribute.type} of the request)`;
+  else if (details.offset !== undefined) middle += ` (about byte ${details.offset} of the request)`;
   return describeSystemError(details, middle);
 }

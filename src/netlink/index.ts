@@ -19,7 +19,7 @@ export {
   NetlinkProtocolError,
   NetlinkUnavailableError,
 } from './error.js';
-export type { ExtendedAck, NetlinkErrorDetails } from './error.js';
+export type { ExtendedAck, NetlinkErrorDetails, SentAttribute } from './error.js';
 export { decodeText, encodeText } from './text.js';
 export { AttributeList, AttributeWriter } from './attribute.js';
 export type { Attribute } from './attribute.js';

@@ -13,7 +13,8 @@ import {
   NLM_F_REQUEST,
 } from './constants.js';
 import { NetlinkError } from './error.js';
-import { decodeMessages, encodeMessage } from './message.js';
+import { findAttribute } from './attribute.js';
+import { decodeMessages, encodeMessage, messageHeaderLength } from './message.js';
 import type { NetlinkMessage } from './message.js';
 import type { NetlinkTransport } from './transport.js';
 
@@ -244,8 +245,13 @@ class Answers {
   }
 
   #check({ errno, extended }: Acknowledgement): void {
-    const { operation, onWarning } = this.#request;
-    if (errno !== 0) throw new NetlinkError({ operation, errno, ...extended });
+    const { operation, onWarning, payload } = this.#request;
+    if (errno !== 0) {
+      // Offsets count from the header.
+      const at = extended.offset === undefined ? -1 : extended.offset - messageHeaderLength;
+      const attribute = findAttribute(payload, at);
+      throw new NetlinkError({ operation, errno, ...extended, ...(attribute && { attribute }) });
+    }
     if (extended.kernelMessage !== undefined) onWarning?.(extended.kernelMessage);
   }
 

@@ -21,8 +21,8 @@ export interface VdpaClientOptions {
 /**
  * The vdpa generic netlink family of a kernel.
  *
- * Every method throws NetlinkError where the kernel refuses (with its error number and its words), and
- * NetlinkProtocolError where its answer cannot be understood.
+ * Every method throws NetlinkError where the kernel refuses (with its error number and its words; the hint says what they
+ * are about), and NetlinkProtocolError where its answer cannot be understood.
  */
 export class VdpaClient {
   readonly #socket: GenlSocket;
@@ -184,12 +184,22 @@ export class VdpaClient {
     onRestart?: () => void,
   ): Promise<void> {
     const { onWarning } = this.#options;
-    return this.#socket.execute(this.#family, encodeRequest(request), onMessage, {
-      operation,
-      ...(onRestart && { onRestart }),
-      ...(onWarning && { onWarning }),
-    });
+    return this.#socket
+      .execute(this.#family, encodeRequest(request), onMessage, {
+        operation,
+        ...(onRestart && { onRestart }),
+        ...(onWarning && { onWarning }),
+      })
+      .catch(explain);
   }
+}
+
+/** Adds to the kernel's refusal what it is about, in words. @throws NetlinkError */
+async function explain(error: unknown): Promise<never> {
+  if (!(error instanceof NetlinkError) || error.hint !== undefined) throw error;
+  const { explainRefusal } = await import('./refusal.js');
+  const hint = explainRefusal(error);
+  throw hint === undefined ? error : error.withHint(hint);
 }
 
 /** Gathers what is given one by one, and begins anew where it has to. */

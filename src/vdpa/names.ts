@@ -54,6 +54,11 @@ export const vdpaNames: FamilyNames = {
   },
 };
 
+/** The name of an attribute: `DEV_NET_CFG_MTU`; `ATTR_99` for one that is newer than this program. */
+export function vdpaAttributeName(type: number): string {
+  return vdpaNames.attributes[type]?.[0] ?? `ATTR_${type}`;
+}
+
 /** The name of a command: `DEV_NEW`; `CMD_9` for one that is newer than this program. */
 export function vdpaCommandName(command: number): string {
   return vdpaNames.commands[command] ?? `CMD_${command}`;

@@ -35,8 +35,8 @@ export class VduseControl {
   constructor() {
     this.#fd = openFile('/dev/vduse/control', O_RDWR, {
       [Errno.ENOENT]: 'This kernel has no VDUSE; load its module (modprobe vduse) or build it with CONFIG_VDPA_USER',
-      [Errno.EACCES]: 'Only root may make VDUSE devices, unless the node is given to others',
-      [Errno.EPERM]: 'Only root may make VDUSE devices, unless the node is given to others',
+      [Errno.EACCES]: 'Run it as root: others may make VDUSE devices only where the node is given to them',
+      [Errno.EPERM]: 'Run it as root: others may make VDUSE devices only where the node is given to them',
     });
     try {
       this.apiVersion = this.#agreeOnVersion();

@@ -15,6 +15,7 @@ import type { HardwareManagementDevice } from '../../src/sim/state.js';
 import { lines, output, vdpa } from '../support/command-line.js';
 import { needsReference, ours, reference, startBoth, startFrom, type Result } from '../support/kernel/compare.js';
 import { needs, VDUSE } from '../support/kernel/needs.js';
+import { asNobody } from '../support/kernel/unprivileged.js';
 import { start, until } from '../support/kernel/vduse.js';
 import { concat, padded, Peer } from '../support/peer.js';
 import { TestMachine } from '../support/test-machine.js';
@@ -178,6 +179,14 @@ describe('what is printed', () => {
     const result = await ours(argvOf(told));
     assert.equal(result.status, statusIn(told.ours));
     assert.match(result.stdout, new RegExp(`^foo0: .*\n${name}: .*\n$`));
+  });
+  row('A number that the kernel does not take');
+  row('A word that the management device does not take');
+  row('Features that other words need');
+  rowWith('What only root may do', (told) => {
+    const { expected, actual } = startBoth(argvOf(told), asNobody);
+    expectCell(told.theirs, expected);
+    expectCell(told.ours, actual);
   });
   rowWith('Features that have a name †', async (told) => {
     const [net = '', block = ''] = spans(told.ours);

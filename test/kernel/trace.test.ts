@@ -19,6 +19,8 @@ test('every message of a command is told on stderr, and nothing else changes', a
     'kernel answers: No such device',
     '',
   ]);
+  const refused = await vdpa('--trace dev add mgmtdev vdpasim_net name foo0 mtu 10');
+  assert.match(refused.stderr, /^ {5}OFFS \d+ DEV_NET_CFG_MTU\n {5}POLICY u16 min 68 max 65535$/m);
   const plain = await vdpa('mgmtdev show');
   const traced = await vdpa('mgmtdev show', { env: { VDPA_TRACE: '1' } });
   assert.equal(traced.stdout, plain.stdout);

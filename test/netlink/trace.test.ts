@@ -72,6 +72,25 @@ test('an error has its name and the kernel’s words', () => {
   ]);
 });
 
+test('a refusal says which attribute of the request it is about, and what the kernel takes there', () => {
+  const describer = new MessageDescriber({ vdpa: vdpaNames });
+  describer.describe(genl(0x10, 1, new AttributeWriter().string(2, 'vdpa').u16(1, 0x1c)));
+  describer.describe(genl(0x1c, 3, new AttributeWriter().string(4, 'foo0').u16(13, 10), 5));
+  const extended = new AttributeWriter()
+    .string(1, 'integer out of range')
+    .u32(2, 32)
+    .nested(4, (policy) => policy.u64(4, 68n).u64(5, 65535n).u32(1, 3))
+    .u32(5, 2)
+    .finish();
+  const refusal = message(2, [0xde, 0xff, 0xff, 0xff, ...message(0x1c, []), ...extended], 0x300);
+  assert.deepEqual(words(describer.describe(refusal)).slice(1), [
+    '  MSG "integer out of range"',
+    '  OFFS 32 DEV_NET_CFG_MTU',
+    '  POLICY u16 min 68 max 65535',
+    '  MISS_TYPE 2 MGMTDEV_DEV_NAME',
+  ]);
+});
+
 test('what cannot be read is told all the same, and never thrown', () => {
   const describer = new MessageDescriber({ vdpa: vdpaNames });
   const wrongLength = genl(0x10, 1, new AttributeWriter().u32(1, 5));

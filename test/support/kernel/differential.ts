@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { mainHelp } from '../../../src/cli/help.js';
 import { lines, output } from '../command-line.js';
-import { ours, reference, startFrom, type Result } from './compare.js';
+import { ours, reference, startFrom, withoutExplanation, type Result } from './compare.js';
 
 /** A command line: cut at blanks, or a list that is taken as it is. */
 export type Line = string | readonly string[];
@@ -23,7 +23,7 @@ export async function compareReading(all: Iterable<Line>, environment: NodeJS.Pr
   for (const line of all) {
     const argv = wordsOf(line);
     const expected = adapt(reference(argv, environment), argv);
-    const actual = await ours(argv, environment);
+    const actual = withoutExplanation(await ours(argv, environment));
     compared++;
     if (!isSame(actual, expected)) differences.push({ argv, expected, actual });
   }
@@ -43,7 +43,7 @@ export async function compareChanging(all: Iterable<Line>, given: readonly strin
     await startFrom(given);
     const expected = { ...adapt(reference(argv), argv), left: await state() };
     await startFrom(given);
-    const actual = { ...(await ours(argv)), left: await state() };
+    const actual = { ...withoutExplanation(await ours(argv)), left: await state() };
     compared++;
     if (!isSame(actual, expected)) differences.push({ argv, expected, actual });
   }
