@@ -15,3 +15,8 @@ export class UsageError extends Error {
 export class StricterError extends UsageError {
   override readonly name = 'StricterError';
 }
+
+/** A command has failed, and the user has been told of it already: only the exit status is left. */
+export class ReportedError extends Error {
+  override readonly name = 'ReportedError';
+}

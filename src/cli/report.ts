@@ -9,7 +9,7 @@ import { SimulationError } from '../sim/error.js';
 import { Errno } from '../sys/errno.js';
 import { MissingKoffiError, RightsError, SystemError } from '../sys/error.js';
 import { LaunchError, VduseError } from '../vduse/error.js';
-import { UsageError } from './error.js';
+import { ReportedError, UsageError } from './error.js';
 import { OutputError, type Io } from './io.js';
 
 /** What a shell says of a program that SIGPIPE has ended: 128 and the signal's number. */
@@ -22,6 +22,7 @@ export const brokenPipeStatus = 141;
 export function reportError(error: unknown, io: Io): number {
   // Whoever read the output has seen enough and gone. Other programs die of it, without a word.
   if (error instanceof OutputError && error.code === 'EPIPE') return brokenPipeStatus;
+  if (error instanceof ReportedError) return 1;
   io.stderr(`${describeError(error).join('\n')}\n`);
   if (io.env['VDPA_DEBUG'] === '1' && error instanceof Error) io.stderr(`${error.stack ?? error.message}\n`);
   return 1;

@@ -38,3 +38,6 @@ export function uninterrupted(call: () => number): number {
 
 /** close(2). Linux has closed the descriptor even where it says EINTR, so it is never called again. */
 export const close: (fd: number) => number = libc.func('int close(int fd)');
+
+/** dup2(2): makes `to` the same open file as `from`. */
+export const dup2: (from: number, to: number) => number = libc.func('int dup2(int from, int to)');

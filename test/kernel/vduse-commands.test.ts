@@ -1,12 +1,10 @@
 import '../support/kernel/inside.js';
 import assert from 'node:assert/strict';
 import { existsSync, readdirSync } from 'node:fs';
-import { checked, close } from '../../src/sys/libc.js';
-import { bind, MSG_DONTWAIT, socket } from '../../src/sys/socket.js';
+import { DatagramListener } from '../support/kernel/datagram-listener.js';
 import { nothingLeft, runningServers } from '../support/kernel/leftovers.js';
 import { needs, testsWith, VDUSE } from '../support/kernel/needs.js';
 import { QEMU, serveWithQemu } from '../support/kernel/qemu-server.js';
-import { recvfrom } from '../support/recvfrom.js';
 import { checkOutput } from '../support/output-schemas.js';
 import { bash, detach, diskOf, mountPoint, sh, start, until } from '../support/kernel/vduse.js';
 
@@ -39,32 +37,6 @@ async function show(name: string): Promise<Shown> {
   const shown = (JSON.parse(stdout) as { vduse: Record<string, Shown> }).vduse[name];
   assert.ok(shown);
   return shown;
-}
-
-/** What systemd listens at. */
-class NotifySocket {
-  readonly #fd: number;
-
-  constructor(path: string) {
-    this.#fd = checked('open a socket', socket(1, 2, 0));
-    const address = Buffer.concat([Uint8Array.of(1, 0), Buffer.from(path)]);
-    checked('bind it', bind(this.#fd, address, address.length));
-  }
-
-  /** The datagrams that have come. */
-  received(): string[] {
-    const datagrams: string[] = [];
-    const buffer = new Uint8Array(4096);
-    for (;;) {
-      const length = recvfrom(this.#fd, buffer, buffer.length, MSG_DONTWAIT, new Uint8Array(2), Uint32Array.of(2));
-      if (length < 0) return datagrams;
-      datagrams.push(Buffer.from(buffer.subarray(0, length)).toString());
-    }
-  }
-
-  close(): void {
-    close(this.#fd);
-  }
 }
 
 afterEach(nothingLeft);
@@ -205,7 +177,7 @@ describe('vdpa dev add mgmtdev vduse', () => {
 describe('vdpa vduse serve', () => {
   test('serves in the foreground, tells systemd, and ends in good order', async () => {
     await bash('truncate -s 16M /tmp/fore.img');
-    const systemd = new NotifySocket('/tmp/notify');
+    const systemd = new DatagramListener('/tmp/notify');
     const serving = start(
       'env',
       `NOTIFY_SOCKET=/tmp/notify`,

@@ -1,11 +1,12 @@
 import { closeSync, writeSync } from 'node:fs';
 import { isAbsolute, resolve } from 'node:path';
 import { VdpaCommand } from '../../cli/command.js';
-import { UsageError } from '../../cli/error.js';
+import { ReportedError, UsageError } from '../../cli/error.js';
 import { parseKeywords, type Keywords } from '../../cli/grammar.js';
 import { describeError } from '../../cli/report.js';
 import { deviceKeywords, readServedDevice, serverKeywords } from '../../cli/served-device.js';
 import type { Session } from '../../cli/session.js';
+import { ServiceOutput } from '../../cli/service-output.js';
 import { readName } from '../../cli/values.js';
 import { notifySystemd } from '../../sys/notify.js';
 import { READY_VARIABLE, type Readiness } from '../../vduse/service/launch.js';
@@ -36,33 +37,43 @@ export default class VduseServe extends VdpaCommand {
         'The simulated machine runs no programs: "vdpa --sim dev add mgmtdev vduse name NAME …" makes a device that is served there',
       );
     }
-    const launcher = new Launcher(session.io.env);
-    const systemd = (state: string): void => {
-      try {
-        notifySystemd(session.io.env['NOTIFY_SOCKET'], state);
-      } catch (error) {
-        session.io.stderr(`${describeError(error).join('\n')}\n`);
-      }
-    };
+    const { env } = session.io;
+    const launcher = new Launcher(env);
+    const supervisor = Number(env[SUPERVISED_VARIABLE] ?? 0);
+    const output = new ServiceOutput((error) => {
+      launcher.tell({ failed: describeError(error) });
+    });
     try {
       const values = parseKeywords(keywords, words);
       const { path } = values;
       const absolute = path === undefined || isAbsolute(path) ? values : { ...values, path: resolve(path) };
       const device = readServedDevice(values.name, absolute);
+      output.begin();
+      const systemd = (state: string): void => {
+        try {
+          notifySystemd(env['NOTIFY_SOCKET'], state);
+        } catch (error) {
+          output.warn(describeError(error).join('\n'));
+        }
+      };
       const reports: ServiceReports = {
         ready: () => {
-          launcher.tell({ ready: true });
+          const isLaunched = launcher.tell({ ready: true });
           systemd(`READY=1\nSTATUS=Serving ${values.name}`);
+          // A supervisor goes on to read what its server says; who has launched a server to attach its device does not.
+          output.startService({ apart: isLaunched && supervisor === 0 });
         },
         ending: () => {
           systemd('STOPPING=1');
         },
         trouble: (text) => {
-          session.io.stderr(`${values.name}: ${text}\n`);
+          output.warn(`${values.name}: ${text}`);
           systemd(`STATUS=${text}`);
         },
+        said: (line) => {
+          output.warn(line);
+        },
       };
-      const supervisor = Number(session.io.env[SUPERVISED_VARIABLE] ?? 0);
       const { user, restart = false } = device;
       if (supervisor > 0) {
         await serveSupervised(device, supervisor, reports);
@@ -72,8 +83,11 @@ export default class VduseServe extends VdpaCommand {
         await serveUntilTold(device, reports);
       }
     } catch (error) {
-      launcher.tell({ failed: describeError(error) });
-      throw error;
+      const lines = describeError(error);
+      launcher.tell({ failed: lines });
+      if (!output.isServing) throw error;
+      output.fail(lines);
+      throw new ReportedError(lines.join('\n'), { cause: error });
     }
   }
 }
@@ -87,9 +101,9 @@ class Launcher {
     this.#fd = text === undefined || !/^[0-9]+$/.test(text) ? undefined : Number(text);
   }
 
-  /** Only the first word counts. */
-  tell(readiness: Readiness): void {
-    if (this.#fd === undefined) return;
+  /** Only the first word counts. @returns whether there is a launcher, and it was told */
+  tell(readiness: Readiness): boolean {
+    if (this.#fd === undefined) return false;
     try {
       writeSync(this.#fd, `${JSON.stringify(readiness)}\n`);
       closeSync(this.#fd);
@@ -97,5 +111,6 @@ class Launcher {
       // It has not waited.
     }
     this.#fd = undefined;
+    return true;
   }
 }

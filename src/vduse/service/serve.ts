@@ -21,6 +21,8 @@ export interface ServiceReports {
   ending(): void;
   /** Something is wrong, which does not end the service; for people. */
   trouble(text: string): void;
+  /** A server has written a line, for people. */
+  said(line: string): void;
 }
 
 /** For people. */

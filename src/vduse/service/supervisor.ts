@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
+import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ChildProcess } from 'node:child_process';
 import { Errno } from '../../sys/errno.js';
@@ -148,7 +149,11 @@ class Supervisor {
       if (isFirst) throw error;
       return `before it was ready: ${String(error)}`;
     }
-    server.stderr?.pipe(process.stderr, { end: false });
+    if (server.stderr) {
+      createInterface(server.stderr).on('line', (line) => {
+        this.#reports.said(line);
+      });
+    }
     const [status, signal] = await ended;
     if (status === 0 || this.#ending) return undefined;
     return signal === null ? `with status ${status ?? 1}` : `by ${signal}`;

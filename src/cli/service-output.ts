@@ -1,0 +1,134 @@
+/** What a process says that serves for a long time. Nobody has to read it: it neither waits for a reader nor dies of one. */
+import { closeSync, constants, openSync, writeSync } from 'node:fs';
+import { Writable } from 'node:stream';
+import { monotonicMs } from '../sys/clock.js';
+import { dup2 } from '../sys/libc.js';
+import { poll, POLLOUT } from '../sys/poll.js';
+import { exitNow } from '../sys/process.js';
+import { LOG_ERR, LOG_WARNING, sendToSyslog } from '../sys/syslog.js';
+
+const STDOUT = 1;
+const STDERR = 2;
+
+/** What a pipe takes whole (PIPE_BUF). */
+const MAX_LINE = 4096;
+
+/** A guest that breaks its rings again and again does not fill the log: so many lines are said in so long. */
+const BURST = 20;
+const BURST_MS = 10_000;
+
+/**
+ * The output of a server or a supervisor: standard error as long as somebody reads there, the system's log otherwise.
+ * Where neither takes a line it is lost.
+ */
+export class ServiceOutput {
+  readonly #onFailure: (error: unknown) => void;
+  #isServing = false;
+  #isApart = false;
+  #burstBegan = 0;
+  #said = 0;
+  #suppressed = 0;
+
+  /** @param onFailure told of an error that nobody has caught, before the process ends of it */
+  constructor(onFailure: (error: unknown) => void) {
+    this.#onFailure = onFailure;
+  }
+
+  /**
+   * Takes over all that this process writes to standard output and error: its own lines, what Node and threads write there,
+   * errors that nobody catches. From now on no write waits.
+   */
+  begin(): void {
+    for (const fd of [STDOUT, STDERR]) reopen(fd);
+    for (const name of ['stdout', 'stderr'] as const) {
+      const stream = new Writable({
+        write: (chunk: Uint8Array, _encoding, done) => {
+          this.warn(Buffer.from(chunk).toString().trimEnd());
+          done();
+        },
+      });
+      Object.defineProperty(process, name, { value: stream, configurable: true, enumerable: true });
+    }
+    process.removeAllListeners('warning');
+    process.on('warning', (warning) => {
+      this.warn(warning.stack ?? warning.message);
+    });
+    process.on('uncaughtException', (error) => {
+      this.#onFailure(error);
+      this.#say(LOG_ERR, error instanceof Error ? (error.stack ?? error.message) : String(error));
+      exitNow(1);
+    });
+  }
+
+  /** Whether the service has begun, so that whoever began it may be gone. */
+  get isServing(): boolean {
+    return this.#isServing;
+  }
+
+  /** The service begins. @param apart nobody reads standard error any more: everything goes to the system's log */
+  startService({ apart }: { readonly apart: boolean }): void {
+    this.#isServing = true;
+    if (!apart) return;
+    this.#isApart = true;
+    const fd = openSync('/dev/null', constants.O_RDWR);
+    dup2(fd, STDERR);
+    closeSync(fd);
+  }
+
+  warn(text: string): void {
+    const now = monotonicMs();
+    if (now - this.#burstBegan > BURST_MS) {
+      const suppressed = this.#suppressed;
+      this.#burstBegan = now;
+      this.#said = this.#suppressed = 0;
+      if (suppressed > 0) this.#say(LOG_WARNING, `${suppressed} lines more were not written`);
+    }
+    if (++this.#said > BURST) this.#suppressed++;
+    else this.#say(LOG_WARNING, text);
+  }
+
+  /** What the process ends of. */
+  fail(lines: readonly string[]): void {
+    this.#say(LOG_ERR, lines.join('\n'));
+  }
+
+  #say(severity: number, text: string): void {
+    for (const line of text.split('\n')) {
+      if (this.#isApart || !writeAtOnce(STDERR, line)) log(severity, line);
+    }
+  }
+}
+
+/** Gives a descriptor an open file of its own that does not wait, where that can be: its file is another program's too. */
+function reopen(fd: number): void {
+  let own: number;
+  try {
+    own = openSync(
+      `/proc/self/fd/${fd}`,
+      constants.O_WRONLY | constants.O_NONBLOCK | constants.O_APPEND | constants.O_NOCTTY,
+    );
+  } catch {
+    // A socket cannot be opened so; nor can what belongs to another user.
+    return;
+  }
+  dup2(own, fd);
+  closeSync(own);
+}
+
+/** @returns false where it cannot be written now */
+function writeAtOnce(fd: number, line: string): boolean {
+  const bytes = Buffer.from(`${line}\n`).subarray(0, MAX_LINE);
+  try {
+    return poll(fd, POLLOUT, 0) === 1 && writeSync(fd, bytes) === bytes.length;
+  } catch {
+    return false;
+  }
+}
+
+function log(severity: number, line: string): void {
+  try {
+    sendToSyslog(severity, 'vdpa', line.slice(0, MAX_LINE));
+  } catch {
+    // There is nobody to tell: no log, or one that is behind.
+  }
+}
