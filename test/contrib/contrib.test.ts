@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { chmodSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { copyFileSync, cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -14,32 +13,50 @@ const isMissing = (program: string): false | string =>
 let folder: string;
 
 before(() => {
-  folder = mkdtempSync(join(tmpdir(), 'vdpa-contrib-'));
+  folder = mkdtempSync('/tmp/vdpa-contrib-');
 });
 
 after(() => {
   rmSync(folder, { recursive: true });
 });
 
-test('systemd finds nothing to say about the units', { skip: isMissing('systemd-analyze') }, () => {
-  const program = join(folder, 'vdpa');
-  writeFileSync(program, '#!/bin/sh\n');
-  chmodSync(program, 0o755);
-  const units = readdirSync(join(root, 'contrib/systemd'));
-  assert.equal(units.length, 2);
-  const files = units.map((unit) => {
-    const text = readFileSync(join(root, 'contrib/systemd', unit), 'utf8');
-    assert.match(text, /^ExecStart=\/usr\/local\/bin\/vdpa /m);
-    // It looks whether the programs are there, and pages of the manual.
-    const file = join(folder, unit.replace('@', '@disk0'));
-    writeFileSync(file, text.replaceAll('/usr/local/bin/vdpa', program));
-    return file;
-  });
-  const { status, stdout, stderr } = spawnSync('systemd-analyze', ['verify', '--man=no', ...files], {
-    encoding: 'utf8',
-  });
-  assert.deepEqual([status, stdout, stderr], [0, '', '']);
+test('systemd finds nothing to say about the units that are written', { skip: isMissing('systemd-analyze') }, () => {
+  const { status, stdout, stderr } = install(folder);
+  assert.equal(status, 0, stderr);
+  const files = ['vdpa-restore.service', 'vdpa-vduse@.service'].map((unit) => join(folder, unit));
+  assert.deepEqual(stdout.split('\n').slice(0, 2), files);
+  for (const file of files) {
+    const text = readFileSync(file, 'utf8');
+    assert.ok(text.includes(`\nExecStart=${process.execPath} ${join(root, 'bin/vdpa.js')} `), text);
+    assert.doesNotMatch(text, /@[A-Z_]+@/);
+  }
+  // It looks whether the programs are there, and pages of the manual.
+  copyFileSync(join(folder, 'vdpa-vduse@.service'), join(folder, 'vdpa-vduse@disk0.service'));
+  const units = ['vdpa-restore.service', 'vdpa-vduse@disk0.service'].map((unit) => join(folder, unit));
+  const verified = spawnSync('systemd-analyze', ['verify', '--man=no', ...units], { encoding: 'utf8' });
+  assert.deepEqual([verified.status, verified.stdout, verified.stderr], [0, '', '']);
 });
+
+test('units that cannot be written leave nothing, and are told of', () => {
+  assert.match(install(join(folder, 'nosuch')).stderr, /vdpa-restore\.service cannot be written: ENOENT\n$/);
+  assert.match(install('-h').stderr, /^Usage: install\.mjs \[FOLDER\]\n$/);
+  assert.equal(install(join(folder, 'nosuch')).status, 1);
+});
+
+test('units are not written for a program that is gone after a boot', () => {
+  const copy = join(folder, 'copy');
+  cpSync(join(root, 'contrib/systemd'), join(copy, 'contrib/systemd'), { recursive: true });
+  const script = join(copy, 'contrib/systemd/install.mjs');
+  assert.match(install(folder, script).stderr, /bin\/vdpa\.js is not built: "npm ci" does that\n$/);
+  mkdirSync(join(copy, 'bin'));
+  writeFileSync(join(copy, 'bin/vdpa.js'), '');
+  assert.match(install(folder, script).stderr, /^\/.*vdpa\.js does not outlive a boot there\n$/);
+});
+
+/** Runs the script that writes the units. */
+function install(target: string, script = join(root, 'contrib/systemd/install.mjs')) {
+  return spawnSync(process.execPath, [script, target], { encoding: 'utf8' });
+}
 
 test(
   'Ansible makes simulated devices, and a second run changes nothing',

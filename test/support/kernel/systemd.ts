@@ -10,13 +10,19 @@ import { start, until, type Ran } from './vduse.js';
 const ETC = '/run/systemd-etc';
 export const SYSTEMD = '/lib/systemd/systemd';
 
-/** systemd itself, the first process of a process namespace of its own, with the units of contrib/systemd/. */
+/**
+ * systemd itself, the first process of a process namespace of its own, with the units that contrib/systemd/install.mjs
+ * writes for a program, and a Node, in a folder that it sees.
+ */
 export class Systemd {
   readonly #unshare: ChildProcess;
   readonly #pid: number;
 
-  /** @param files that are in its /etc, by their paths below */
-  static async boot(files: Readonly<Record<string, string>>): Promise<Systemd> {
+  /**
+   * @param files that are in its /etc, by their paths below
+   * @param folder where the program and Node are for it, and nothing else
+   */
+  static async boot(files: Readonly<Record<string, string>>, folder: '/root' | '/opt'): Promise<Systemd> {
     for (const [name, text] of Object.entries({
       'machine-id': `${'0123456789abcdef'.repeat(2)}\n`,
       'systemd/system/lab.target': '[Unit]\nDescription=Lab\nDefaultDependencies=no\n',
@@ -26,16 +32,23 @@ export class Systemd {
       writeFileSync(join(ETC, name), text);
     }
     for (const name of ['passwd', 'group', 'nsswitch.conf', 'ld.so.cache']) cpSync(`/etc/${name}`, join(ETC, name));
-    cpSync(join(checkoutRoot, 'contrib/systemd'), join(ETC, 'systemd/system'), { recursive: true });
     const script = [
       'mount --make-rprivate /',
       `mount --bind ${ETC} /etc`,
-      'mount -t tmpfs none /usr/local/bin',
-      `ln -s ${realpathSync('/run/bin/vdpa')} /usr/local/bin/vdpa`,
-      `ln -s ${realpathSync('/run/bin/node')} /usr/local/bin/node`,
+      // The checkout or Node may lie where the new folder hides them.
+      'mkdir -p /run/checkout',
+      'touch /run/node-program',
+      `mount --bind ${checkoutRoot} /run/checkout`,
+      `mount --bind ${realpathSync('/run/bin/node')} /run/node-program`,
+      `mount -t tmpfs none ${folder}`,
+      `mkdir ${folder}/vdpa`,
+      `touch ${folder}/node`,
+      `mount --move /run/checkout ${folder}/vdpa`,
+      `mount --move /run/node-program ${folder}/node`,
+      `${folder}/node ${folder}/vdpa/contrib/systemd/install.mjs /etc/systemd/system`,
       'mount -t proc proc /proc',
       'mount -t cgroup2 none /sys/fs/cgroup',
-      `exec env -i container=lab PATH="$PATH" ${SYSTEMD} --system --unit=lab.target --log-target=null --show-status=no`,
+      `exec env -i container=lab PATH=/usr/sbin:/usr/bin:/sbin:/bin ${SYSTEMD} --system --unit=lab.target --log-target=null --show-status=no`,
     ];
     const unshare = spawn('unshare', ['--pid', '--mount', '--fork', 'bash', '-euc', script.join('\n')], {
       stdio: 'ignore',
