@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { checkoutRoot } from './cache.js';
 import { LabError, findCommand, isDebian, isRoot, runProgram } from './host.js';
+import { Progress, say } from './progress.js';
 
 /** What a package is needed for; see lab/debian-packages.txt. */
 export type Need = 'guest' | 'kernel' | 'reference' | 'vduse' | 'shells';
@@ -28,8 +29,37 @@ function readList(): Package[] {
     });
 }
 
+/** What is not there, by what it is needed for: packages on Debian, commands elsewhere. */
+export type Missing = ReadonlyMap<Need, readonly string[]>;
+
+/**
+ * Installs all packages of lab/debian-packages.txt that are missing for the needs, as root on Debian, unless VDPA_INSTALL
+ * is 0. Says before what it installs, or otherwise what is missing and how to install it: all at once.
+ *
+ * @returns what is missing still
+ * @throws {LabError} with apt-get's words
+ */
+export async function providePackages(needs: readonly Need[]): Promise<Missing> {
+  const missing = new Map<Need, string[]>();
+  for (const need of needs) missing.set(need, await missingPackages([need]));
+  const names = [...new Set([...missing.values()].flat())];
+  if (names.length === 0) return missing;
+  if (mayInstall()) {
+    say(`installing ${names.length} Debian packages, as root: ${names.join(' ')} (with VDPA_INSTALL=0 none is)`);
+    await installPackages(names);
+    return new Map();
+  }
+  if (isDebian()) {
+    const asRoot = isRoot() ? '' : 'sudo ';
+    say(`missing packages; to install them: ${asRoot}apt-get install --no-install-recommends ${names.join(' ')}`);
+  } else {
+    say(`missing programs: ${names.join(' ')}`);
+  }
+  return missing;
+}
+
 /** The packages (on Debian) or commands (elsewhere) of lab/debian-packages.txt that are needed and not there. */
-export async function missingPackages(needs: readonly Need[]): Promise<string[]> {
+async function missingPackages(needs: readonly Need[]): Promise<string[]> {
   const wanted = readList().filter((entry) => needs.includes(entry.need));
   if (!isDebian()) {
     return wanted.flatMap(({ command }) => (command === undefined || findCommand(command) ? [] : [command]));
@@ -42,16 +72,27 @@ export async function missingPackages(needs: readonly Need[]): Promise<string[]>
 }
 
 /** Whether this process may install Debian packages. */
-export const canInstall = (): boolean => isDebian() && isRoot();
+const mayInstall = (): boolean => isDebian() && isRoot() && process.env['VDPA_INSTALL'] !== '0';
 
 /** Installs Debian packages. @throws {LabError} with apt-get's words */
-export async function installPackages(names: readonly string[]): Promise<void> {
+async function installPackages(names: readonly string[]): Promise<void> {
   const install = ['-q', '-y', '-o', 'DPkg::Lock::Timeout=300', '--no-install-recommends', 'install', '--', ...names];
+  const progress = new Progress('installing');
+  // Those that they depend on come along.
+  let total = names.length;
+  let done = 0;
+  const onLine = (line: string): void => {
+    total = Number(/^\d+ upgraded, (\d+) newly installed/.exec(line)?.[1] ?? total);
+    if (line.startsWith('Setting up ')) done++;
+    if (/^(Get:|Unpacking |Setting up )/.test(line)) progress.update(`${done} of ${total} packages set up`);
+  };
   try {
-    await runProgram('apt-get', install);
+    await runProgram('apt-get', install, { onLine });
   } catch {
     // A fresh machine has no package lists, an older one has lists whose files are gone.
     await runProgram('apt-get', ['-q', '-o', 'Acquire::Retries=3', 'update']);
-    await runProgram('apt-get', install);
+    done = 0;
+    await runProgram('apt-get', install, { onLine });
   }
+  progress.done();
 }

@@ -11,10 +11,21 @@ const WANTED = '6.15';
 /** Suites that have it, those for older machines first: a newer one may need a newer C library. */
 const SUITES = ['bookworm-backports', 'trixie', 'trixie-backports', 'sid'] as const;
 
-/** The path of iproute2's `vdpa` in the cache; undefined where it is not there. */
-export function cachedReference(): string | undefined {
+/** The path of iproute2's `vdpa`: in the cache, or the machine's own; undefined where there is none that runs and is new enough. */
+export async function findReference(): Promise<string | undefined> {
   const entry = readdirSync(cacheFolder()).find((name) => name.startsWith('iproute2-'));
-  return entry === undefined ? undefined : join(cacheFolder(), entry, 'vdpa');
+  const cached = entry === undefined ? undefined : join(cacheFolder(), entry, 'vdpa');
+  for (const path of [cached, findCommand('vdpa')]) {
+    if (path !== undefined && (await isWanted(path))) return path;
+  }
+  return undefined;
+}
+
+/** Whether this is iproute2's tool, new enough, and its libraries are there. */
+async function isWanted(path: string): Promise<boolean> {
+  const output = await runProgram(path, ['-V']).catch(() => '');
+  const version = /iproute2-(\d+\.\d+)/.exec(output)?.[1];
+  return version !== undefined && compareVersions(version, WANTED) >= 0;
 }
 
 /**
@@ -48,13 +59,4 @@ export async function fetchReference(): Promise<string> {
     }
   }
   throw new LabError(`iproute2's vdpa cannot be fetched:\n${problems.join('\n')}`);
-}
-
-/** The machine's own `vdpa` of iproute2, where it is new enough. */
-export async function systemReference(): Promise<string | undefined> {
-  const path = findCommand('vdpa');
-  if (path === undefined) return undefined;
-  const output = await runProgram(path, ['-V']).catch(() => '');
-  const version = /iproute2-(\d+\.\d+)/.exec(output)?.[1];
-  return version !== undefined && compareVersions(version, WANTED) >= 0 ? path : undefined;
 }

@@ -8,11 +8,11 @@ import { buildKernel, builtKernel } from './kernel/build.js';
 import { givenKernel, givenKernelVariable, importKernel } from './kernel/given.js';
 import type { Machine, MachineKind } from './machine/machine.js';
 import { MACHINE_KINDS, isMachineKind, programOf } from './machine/machine.js';
-import type { Need } from './packages.js';
-import { canInstall, installPackages, missingPackages } from './packages.js';
+import type { Missing, Need } from './packages.js';
+import { providePackages } from './packages.js';
 import { say } from './progress.js';
 import { fetchQemu, findQemu } from './qemu.js';
-import { cachedReference, fetchReference, systemReference } from './reference.js';
+import { fetchReference, findReference } from './reference.js';
 
 /** Why there can be no lab on this machine, and what to do: for people, one line. */
 export interface NoLab {
@@ -30,20 +30,33 @@ export function chosenMachine(word = process.env['VDPA_LAB_MACHINE'] ?? ''): Mac
 }
 
 /**
- * Makes the lab ready: as root on Debian it installs the packages of lab/debian-packages.txt that are missing; it builds
- * the kernel, and fetches QEMU and iproute2's vdpa, unless they are there. All of it is quick the next time.
+ * Installs the packages that machines of the lab need and that are not there, where it may; see `providePackages`.
  *
- * @param extras what tests need beyond the lab itself; what of it is missing is told in one line
+ * @param extras what tests need beyond the lab itself
+ * @returns what is missing still
+ */
+export async function provideFor(machines: readonly MachineKind[], extras: readonly Need[] = []): Promise<Missing> {
+  if (process.arch !== 'x64' || machines.length === 0) return new Map();
+  const builds = machines.some((machine) => (givenKernel(machine) ?? builtKernel(machine)) === undefined);
+  return providePackages(['guest', 'reference', ...(builds ? (['kernel'] as const) : []), ...extras]);
+}
+
+/**
+ * Makes the lab ready: it installs packages, builds the kernel, and fetches QEMU and iproute2's vdpa, unless they are
+ * there. All of it is quick the next time. What cannot run for want of a package is left out.
+ *
+ * @param extras what tests need beyond the lab itself
+ * @param provided what is missing, where that has been looked after already
  * @throws {LabError} when something that should work fails
  */
 export async function prepareLab(
   extras: readonly Need[] = [],
   machine: MachineKind = chosenMachine(),
+  provided?: Missing,
 ): Promise<Lab | NoLab> {
   if (process.arch !== 'x64') return { missing: "the lab's machines run on x86-64 only" };
   const ready = givenKernel(machine) ?? builtKernel(machine);
-  const needs: Need[] = ready === undefined ? ['guest', 'reference', 'kernel'] : ['guest', 'reference'];
-  const missing = await provide([...needs, ...extras]);
+  const missing = provided ?? (await provideFor([machine], extras));
   const guestMissing = missing.get('guest') ?? [];
   if (guestMissing.length > 0) return { missing: `missing to boot it: ${guestMissing.join(' ')}` };
   const archive = isDebian() && canUseArchive();
@@ -60,13 +73,12 @@ export async function prepareLab(
     }
     await buildKernel(machine);
   }
-  const reference = cachedReference() ?? (await systemReference());
-  if (reference === undefined) {
-    if (archive) await fetchReference();
-    else say("missing: iproute2's vdpa, 6.15 or newer; the comparisons with it are left out");
+  if ((await findReference()) === undefined) {
+    if (archive && (missing.get('reference') ?? []).length === 0) await fetchReference();
+    else say("left out: iproute2's vdpa, 6.15 or newer, and the comparisons with it");
   }
   const extrasMissing = extras.flatMap((need) => missing.get(need) ?? []);
-  if (extrasMissing.length > 0) say(`missing: ${extrasMissing.join(' ')}; the tests that need it are left out`);
+  if (extrasMissing.length > 0) say(`left out: the tests that use ${extrasMissing.join(' ')}`);
   return findLab(machine);
 }
 
@@ -76,7 +88,7 @@ export async function findLab(kind: MachineKind = chosenMachine()): Promise<Lab 
   if ('missing' in machine) return machine;
   const busybox = findCommand('busybox');
   if (busybox === undefined) return { missing: 'missing to boot it: busybox' };
-  const reference = cachedReference() ?? (await systemReference());
+  const reference = await findReference();
   const readable = [
     ...[join(checkoutRoot, 'lab/init.sh'), join(checkoutRoot, 'node_modules'), process.execPath],
     machine.kernel,
@@ -92,15 +104,4 @@ async function findMachine(kind: MachineKind): Promise<Machine | NoLab> {
   if (kind === 'uml') return { kind, kernel };
   const qemu = await findQemu();
   return qemu === undefined ? { missing: `QEMU is not fetched yet: ${howTo}` } : { kind, kernel, qemu };
-}
-
-/** Installs what is missing for the needs, where it may; returns what is missing still. */
-async function provide(needs: readonly Need[]): Promise<Map<Need, string[]>> {
-  const missing = new Map<Need, string[]>();
-  for (const need of needs) missing.set(need, await missingPackages([need]));
-  const names = [...missing.values()].flat();
-  if (names.length === 0 || !canInstall()) return missing;
-  say(`installing the Debian packages ${names.join(' ')}`);
-  await installPackages(names);
-  return new Map();
 }

@@ -33,6 +33,9 @@ delete env.NODE_EXTRA_CA_CERTS;
 const needed = chosen.some((name) => name.startsWith('lab/') || (name === 'lab.test.js' && kernelFiles.length === 0))
   ? MACHINE_KINDS.filter((kind) => machine === undefined || kind === machine)
   : MACHINE_KINDS.filter((kind) => kernelFiles.some((file) => file.machine === kind));
+const lab = await import('../build/lab/setup.js');
+const extras = ['vduse', 'shells'];
+const missing = await lab.provideFor(needed, extras).catch(reportLabError);
 for (const kind of needed) Object.assign(env, await prepareLab(kind));
 
 const { status } = await runNode(['--test', ...chosen.map((name) => join('build/test', name))], { env });
@@ -45,8 +48,16 @@ async function check() {
     prettier: [tool('prettier', 'bin/prettier.cjs'), '--log-level=warn', '--check', '.'],
     tsc: [tool('typescript', 'bin/tsc'), '--noEmit', '-p', 'tsconfig.json'],
   };
+  const names = Object.keys(checks);
+  const start = Date.now();
+  let done = 0;
+  say(`Checking with ${names.join(', ')}`);
   const results = await Promise.all(
-    Object.entries(checks).map(async ([name, args]) => ({ name, ...(await runNode(args, { take: true })) })),
+    Object.entries(checks).map(async ([name, args]) => {
+      const result = { name, ...(await runNode(args, { take: true })) };
+      say(`Checked ${++done} of ${names.length}: ${name}, ${Math.round((Date.now() - start) / 1000)} s`);
+      return result;
+    }),
   );
   const failed = results.filter(({ status }) => status !== 0);
   for (const { name, output } of failed) say(`${name} failed:\n${output}`);
@@ -58,17 +69,21 @@ async function check() {
  * have it, or what failed that should have worked.
  */
 async function prepareLab(kind) {
-  const lab = await import('../build/lab/setup.js');
   try {
-    const ready = await lab.prepareLab(['vduse', 'shells'], kind);
+    const ready = await lab.prepareLab(extras, kind, missing);
     if (!('missing' in ready)) return {};
     say(`lab: the tests on ${kind} are left out: ${ready.missing}`);
     return { [`VDPA_LAB_LEFT_OUT_${kind.toUpperCase()}`]: ready.missing };
   } catch (error) {
-    if (error.name !== 'LabError') throw error;
-    say(`lab: ${error.message}`);
+    reportLabError(error);
     return { [`VDPA_LAB_PROBLEM_${kind.toUpperCase()}`]: error.message };
   }
+}
+
+/** Says what is wrong with the lab. @throws any other error */
+function reportLabError(error) {
+  if (error.name !== 'LabError') throw error;
+  say(`lab: ${error.message}`);
 }
 
 /** The machine that is asked for, if any, and the pattern, which may be empty. */

@@ -81,10 +81,12 @@ async function compile(machine: MachineKind, source: string, output: string, lab
   const got = new Set(optionsIn(readFileSync(join(output, '.config'), 'utf8')));
   const lost = wanted.filter((option) => !got.has(option));
   if (lost.length > 0) say(`this kernel cannot have ${lost.join(' ')}: what needs it does not work in the lab`);
+  await runProgram('make', [...make, `-j${availableParallelism()}`, 'prepare']);
+  const total = await countFiles([...make, file]);
   let objects = 0;
   await runProgram('make', [...make, `-j${availableParallelism()}`, file], {
     onLine: (line) => {
-      if (/^ {2}(CC|AS|AR|LD)\s/.test(line)) progress.update(`${++objects} files`);
+      if (MADE.test(line)) progress.update(`${++objects}${total === 0 ? '' : ` of ${Math.max(objects, total)}`} files`);
     },
   });
   progress.done();
@@ -92,6 +94,20 @@ async function compile(machine: MachineKind, source: string, output: string, lab
   await runProgram('strip', [kernel]);
   chmodSync(kernel, 0o755);
   return kernel;
+}
+
+/** What make(1) says of a file that it makes: a line, or in a dry run the command that prints it. */
+const MADE = /(?:^|^[^']*\becho ') {2}(CC|AS|AR|LD)\s/;
+
+/** How many files make(1) would make, as far as it knows before it has made any; 0 where it cannot tell. */
+async function countFiles(make: readonly string[]): Promise<number> {
+  let files = 0;
+  const onLine = (line: string): void => {
+    if (MADE.test(line)) files++;
+  };
+  // It ends with an error, at the first step that looks into a file that it has not made.
+  await runProgram('make', ['--dry-run', ...make], { onLine }).catch(() => '');
+  return files;
 }
 
 async function newestSource(work: string): Promise<{ suite: Suite; offer: Offer }> {
