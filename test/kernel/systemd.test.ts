@@ -126,7 +126,7 @@ test(
       assert.equal(await systemd.property(unit, 'ProtectHome'), 'yes');
       assert.equal((await shown('other0'))?.['state'], 'idle');
       await systemd.ctl('stop', unit);
-      assert.deepEqual(instances(), []);
+      assert.ok(!instances().includes('other0'));
     } finally {
       await systemd.end();
     }
