@@ -92,7 +92,7 @@ export async function boot(lab: Lab, session: Session, sinks: Sinks = {}): Promi
     let status = '';
     shared.follow('status', (bytes) => (status += Buffer.from(bytes).toString('latin1')));
 
-    const machine = prepareMachine(lab.machine, {
+    const machine = await prepareMachine(lab.machine, {
       folder,
       memoryMiB,
       processors: session.processors,

@@ -22,7 +22,7 @@ export const programOf = (machine: Machine): readonly [string, ...string[]] =>
  * What is to be run, by the guest's user, for a session on a machine.
  * @throws {LabError} when the machine has no such thing, or cannot be started so
  */
-export function prepareMachine(machine: Machine, start: Start): PreparedMachine {
+export async function prepareMachine(machine: Machine, start: Start): Promise<PreparedMachine> {
   switch (machine.kind) {
     case 'uml':
       return prepareUml(machine, start);

@@ -2,8 +2,12 @@ import { truncateSync } from 'node:fs';
 import { join } from 'node:path';
 import { quoteForOption } from './qemu-option.js';
 import type { Start } from './start.js';
+import { startVhostUserPeer } from './vhost-user-peer.js';
 
 const DISK_MIB = 64;
+
+/** Queue pairs of the network device that has several. */
+const PAIRS = 4;
 
 interface PciDevices {
   /** As sysfs names them. */
@@ -21,40 +25,54 @@ interface Device {
   readonly device: string;
 }
 
-/** As the devices of a network card that does its work itself: virtio 1, memory through the IOMMU. */
-const COMMON = 'disable-legacy=on,iommu_platform=on,ats=on';
+/** Memory goes through the IOMMU, whose snoop control vhost_vdpa wants and QEMU's own vhost does not support. */
+const THROUGH_IOMMU = 'iommu_platform=on,ats=on';
 
 /**
- * The PCI devices that vp_vdpa takes. The two network devices are on one network, which nothing else is on: what one sends,
- * the other receives.
+ * The PCI devices that vp_vdpa takes. The two network devices of one pair are joined: what one sends, the other
+ * receives. That of several pairs sends to nobody.
  */
-export function pciDevices(start: Start): PciDevices {
+export async function pciDevices(start: Start): Promise<PciDevices> {
   const disk = 'pci-disk';
   start.write(disk, '');
   truncateSync(join(start.folder, disk), DISK_MIB * 2 ** 20);
+  const cards = join(start.folder, 'net5');
+  const endPeer = await startVhostUserPeer(cards, PAIRS);
   const devices: Device[] = [
+    {
+      slot: 5,
+      backend: [
+        ...['-chardev', `socket,id=net5,path=${quoteForOption(cards)}`],
+        ...['-netdev', `vhost-user,id=net5,chardev=net5,queues=${PAIRS}`],
+      ],
+      device: `virtio-net-pci,netdev=net5,mac=52:54:00:12:34:05,romfile=,mq=on,vectors=${2 * PAIRS + 2}`,
+    },
     {
       slot: 6,
       backend: [
         ...['-drive', `if=none,id=disk6,format=raw,cache=unsafe,file=${quoteForOption(join(start.folder, disk))}`],
       ],
-      device: 'virtio-blk-pci,drive=disk6,num-queues=2,serial=disk6',
+      device: `virtio-blk-pci,drive=disk6,num-queues=2,serial=disk6,${THROUGH_IOMMU}`,
     },
     network(start.folder, 7, 8, ''),
     network(start.folder, 8, 7, ',host_mtu=9000'),
     {
       slot: 9,
       backend: ['-object', 'rng-random,id=rng9,filename=/dev/urandom'],
-      device: 'virtio-rng-pci,rng=rng9',
+      device: `virtio-rng-pci,rng=rng9,${THROUGH_IOMMU}`,
     },
   ];
   return {
     addresses: devices.map(({ slot }) => `0000:00:0${slot}.0`),
     options: [
       ...['-device', 'intel-iommu,snoop-control=on,device-iotlb=on,intremap=off'],
-      ...devices.flatMap(({ slot, backend, device }) => [...backend, '-device', `${device},addr=${slot},${COMMON}`]),
+      ...devices.flatMap(({ slot, backend, device }) => [
+        ...backend,
+        '-device',
+        `${device},addr=${slot},disable-legacy=on`,
+      ]),
     ],
-    release: () => undefined,
+    release: endPeer,
   };
 }
 
@@ -66,6 +84,6 @@ function network(folder: string, slot: number, other: number, more: string): Dev
   return {
     slot,
     backend: ['-netdev', `dgram,id=net${slot},${cable}`],
-    device: `virtio-net-pci,netdev=net${slot},mac=52:54:00:12:34:0${slot},romfile=${more}`,
+    device: `virtio-net-pci,netdev=net${slot},mac=52:54:00:12:34:0${slot},romfile=,${THROUGH_IOMMU}${more}`,
   };
 }

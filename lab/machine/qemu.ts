@@ -23,11 +23,11 @@ const DEFAULT_PROCESSORS = 2;
 /** Of messages between the guest and the host's files, in bytes. */
 const MESSAGE_SIZE = 512_000;
 
-export function prepareQemu({ kernel, qemu }: QemuMachine, start: Start): PreparedMachine {
+export async function prepareQemu({ kernel, qemu }: QemuMachine, start: Start): Promise<PreparedMachine> {
   const root = `trans=virtio,version=9p2000.L,cache=loose,msize=${MESSAGE_SIZE}`;
-  const devices = pciDevices(start);
+  const devices = await pciDevices(start);
   const words = [
-    ...['console=ttyS0', 'panic=-1', 'tsc=reliable', 'nokaslr'],
+    ...['console=ttyS0', 'panic=-1', 'tsc=reliable', 'no_timer_check', 'nokaslr'],
     ...['rootfstype=9p', 'root=root', `rootflags=${root}`],
     ...start.kernelWords,
     `LAB_IDLE_PCI=${devices.addresses.join(',')}`,
@@ -37,8 +37,17 @@ export function prepareQemu({ kernel, qemu }: QemuMachine, start: Start): Prepar
     ...['-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot'],
     // What the guest makes QEMU do, should it take it over, is to read files and write to the shared folder.
     ...['-sandbox', 'on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny'],
-    ...['-machine', 'q35,usb=off,vmport=off', '-cpu', 'max', '-accel', 'tcg,thread=multi,tb-size=512'],
+    ...[
+      '-machine',
+      'q35,usb=off,vmport=off,memory-backend=memory',
+      '-cpu',
+      'max',
+      '-accel',
+      'tcg,thread=multi,tb-size=512',
+    ],
     ...['-smp', String(start.processors ?? DEFAULT_PROCESSORS), '-m', String(start.memoryMiB)],
+    // vhost-user wants memory that could be shared.
+    ...['-object', `memory-backend-memfd,id=memory,size=${start.memoryMiB}M,share=on`],
     ...['-chardev', 'stdio,id=console,signal=off', '-serial', 'chardev:console'],
     ...share('root', '/', 'readonly=on,multidevs=remap'),
     ...share('lab', start.folder, 'readonly=off'),
