@@ -172,7 +172,7 @@ async function wordsOf(kind: WordKind, session: Session, current: string): Promi
  */
 function filesAt(path: string, { env }: Io): Candidate[] {
   const folder = path.slice(0, path.lastIndexOf('/') + 1);
-  const place = folder.startsWith('~/') ? join(homeFolder(env), folder.slice(1)) : folder;
+  const place = folder.startsWith('~/') ? join(homeFolder(env) ?? '~', folder.slice(1)) : folder;
   const names = readdirSync(place === '' ? '.' : place, { withFileTypes: true }).map((entry) =>
     isFolder(entry) ? `${entry.name}/` : entry.name,
   );

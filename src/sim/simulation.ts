@@ -11,14 +11,23 @@ import { SimulatedTransport } from './transport.js';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-/** Where the state is kept: VDPA_SIM_STATE, otherwise `vdpa/sim.json` below XDG_STATE_HOME or ~/.local/state. */
+/**
+ * Where the state is kept: VDPA_SIM_STATE, otherwise `vdpa/sim.json` below XDG_STATE_HOME or ~/.local/state.
+ * @throws SimulationError where none of them is known
+ */
 export function statePath(environment: Environment): string {
   const chosen = environment['VDPA_SIM_STATE'];
   if (chosen !== undefined && chosen !== '') return resolve(chosen);
-  const home = environment['XDG_STATE_HOME'];
+  const chosenFolder = environment['XDG_STATE_HOME'];
   // The specification of XDG_STATE_HOME wants a relative path to be ignored.
-  const folder = home !== undefined && isAbsolute(home) ? home : join(homeFolder(environment), '.local/state');
-  return join(folder, 'vdpa/sim.json');
+  if (chosenFolder !== undefined && isAbsolute(chosenFolder)) return join(chosenFolder, 'vdpa/sim.json');
+  const home = homeFolder(environment);
+  if (home === undefined) {
+    throw new SimulationError(
+      'This user has no home folder for the simulated machine: VDPA_SIM_STATE names a file for it',
+    );
+  }
+  return join(home, '.local/state/vdpa/sim.json');
 }
 
 /** A simulated machine whose state lasts in a file. */

@@ -2,9 +2,7 @@
  * The state file of a simulated machine.
  *
  * Readers take no lock: a new state is a new file that is renamed over the old one, so that whoever opens the path has
- * a whole state. Writers take turns with flock(2) on the file itself, which the system gives back whatever ends the
- * process; a lock file with a process id would have to be taken over from the dead, and two could do that at once.
- * Whoever has the lock and finds another file at the path has the lock of an old state, and begins anew.
+ * a whole state. Writers take turns (state-lock.ts).
  *
  * A process that makes one change after another adds the later ones to the file that it wrote (state-changes.ts): a
  * file that is renamed over another costs the file system a millisecond.
@@ -15,8 +13,6 @@ import {
   existsSync,
   fstatSync,
   fsyncSync,
-  linkSync,
-  mkdirSync,
   openSync,
   readFileSync,
   renameSync,
@@ -24,47 +20,35 @@ import {
   statSync,
   writeSync,
 } from 'node:fs';
-import type { BigIntStats } from 'node:fs';
-import { dirname } from 'node:path';
 import { monotonicMs } from '../sys/clock.js';
-import { Errno, strerror } from '../sys/errno.js';
-import type * as fileCalls from '../sys/file.js';
-import type * as libcCalls from '../sys/libc.js';
 import { SimulationError } from './error.js';
 import { copyState } from './machine.js';
 import type { MachineStore } from './machine.js';
 import { describeChange } from './state-changes.js';
+import { LockError, StateLock, defaultPatience, isSame, type FileIdentity } from './state-lock.js';
 import { bootedState, defaultMachine } from './state.js';
 import type { SimState } from './state.js';
 import { parseState } from './state-parser.js';
 
-/** How long to wait for other processes that change the state, in milliseconds. */
-const lockPatience = 30_000;
-/** How long a first nap between two tries is at most; later ones grow to four times that. */
-const shortNap = 1;
 /** Writes that follow one another within so many milliseconds are only brought to the disk by the last of them. */
 const syncInterval = 50;
 /** The most that changes may take behind a state, in bytes; then the whole state is written anew. */
 const maxChangesLength = 1 << 20;
 
-/** What a lock needs of the C library, which is loaded only where something is changed. */
-interface LockCalls {
-  readonly file: typeof fileCalls;
-  readonly libc: typeof libcCalls;
-}
-
 /** A machine that is kept in a file, and shared with whoever uses the same file. */
 export class FileStore implements MachineStore {
   readonly path: string;
   #known: { readonly identity: FileIdentity; readonly state: SimState } | undefined;
-  #calls: LockCalls | undefined;
+  readonly #lock: StateLock;
   #lastSync = 0;
   #unsynced = false;
   /** How many bytes of changes this process has added to the file that it wrote; undefined where the file is another's. */
   #changesLength: number | undefined;
 
-  constructor(path: string) {
+  /** @param patience how long to wait where another process has the lock and changes nothing, in milliseconds */
+  constructor(path: string, { patience = defaultPatience }: { readonly patience?: number } = {}) {
     this.path = path;
+    this.#lock = new StateLock(path, patience);
   }
 
   /** @throws SimulationError where the file cannot be read or is damaged. */
@@ -81,12 +65,12 @@ export class FileStore implements MachineStore {
   }
 
   prepare(): void | Promise<void> {
-    return this.#calls === undefined ? this.#loadCalls() : undefined;
+    return this.#lock.isPrepared ? undefined : this.#lock.prepare();
   }
 
   /** @throws SimulationError where the file cannot be read, written or locked, or is damaged. */
   update<Result>(change: (state: SimState) => Result): Result {
-    const fd = this.#lock();
+    const fd = this.#take();
     try {
       const before = this.#load(fd);
       const changed = copyState(before);
@@ -101,7 +85,7 @@ export class FileStore implements MachineStore {
 
   /** Puts another state in the place of whatever is there, damaged or not. @throws SimulationError */
   overwrite(state: SimState): void {
-    const fd = this.#lock();
+    const fd = this.#take();
     try {
       this.#replace(state);
     } finally {
@@ -112,7 +96,7 @@ export class FileStore implements MachineStore {
   /** Makes one state of what was written, and brings it to the disk. */
   close(): void {
     if (this.#changesLength !== undefined && this.#changesLength > 0) {
-      const fd = this.#lock();
+      const fd = this.#take();
       try {
         this.#replace(this.#load(fd));
       } finally {
@@ -131,11 +115,6 @@ export class FileStore implements MachineStore {
     });
   }
 
-  async #loadCalls(): Promise<void> {
-    const [file, libc] = await Promise.all([import('../sys/file.js'), import('../sys/libc.js')]);
-    this.#calls = { file, libc };
-  }
-
   #load(fd: number): SimState {
     const stats = fstatSync(fd, { bigint: true });
     if (this.#known !== undefined && isSame(this.#known.identity, stats)) return this.#known.state;
@@ -148,32 +127,8 @@ export class FileStore implements MachineStore {
   }
 
   /** The locked file, made where there is none. */
-  #lock(): number {
-    const deadline = monotonicMs() + lockPatience;
-    for (let nap = shortNap; ; nap = Math.min(nap * 2, shortNap * 4)) {
-      const fd = this.#guard(() => openOrMake(this.path));
-      if (this.#tryLock(fd)) {
-        const current = statSync(this.path, { bigint: true, throwIfNoEntry: false });
-        if (current !== undefined && isSame(current, fstatSync(fd, { bigint: true }))) return fd;
-        closeSync(fd);
-        continue;
-      }
-      closeSync(fd);
-      if (monotonicMs() > deadline)
-        throw this.#unusable(`another process has had its lock for ${lockPatience / 1000} s`);
-      sleep(nap * Math.random());
-    }
-  }
-
-  /** Whether the lock could be had at once. */
-  #tryLock(fd: number): boolean {
-    if (this.#calls === undefined) throw new Error('a simulated machine is changed that was not prepared');
-    const { file, libc } = this.#calls;
-    if (file.flock(fd, file.LOCK_EX | file.LOCK_NB) === 0) return true;
-    const errno = libc.lastErrno();
-    if (errno === Errno.EAGAIN || errno === Errno.EINTR) return false;
-    closeSync(fd);
-    throw this.#unusable(`it cannot be locked: ${strerror(errno)}`);
+  #take(): number {
+    return this.#guard(() => this.#lock.take(() => openOrMake(this.path)));
   }
 
   /** Writes a change, or the whole state with it. */
@@ -220,6 +175,7 @@ export class FileStore implements MachineStore {
     try {
       return work();
     } catch (error) {
+      if (error instanceof LockError) throw this.#unusable(error.message, error);
       if (!(error instanceof Error && 'code' in error)) throw error;
       throw this.#unusable(error.code === 'ELOOP' ? 'it is a symbolic link' : error.message, error);
     }
@@ -229,19 +185,6 @@ export class FileStore implements MachineStore {
     const text = `The simulated machine's state file ${this.path} cannot be used: ${reason}. VDPA_SIM_STATE names another one.`;
     return new SimulationError(text, { cause });
   }
-}
-
-/** What tells one content of the path from another. */
-type FileIdentity = Pick<BigIntStats, 'dev' | 'ino' | 'size' | 'mtimeNs' | 'ctimeNs'>;
-
-function isSame(one: FileIdentity, other: FileIdentity): boolean {
-  return (
-    one.ino === other.ino &&
-    one.dev === other.dev &&
-    one.size === other.size &&
-    one.mtimeNs === other.mtimeNs &&
-    one.ctimeNs === other.ctimeNs
-  );
 }
 
 /** Opens it neither through a symbolic link nor to wait for the other end of a pipe. */
@@ -258,18 +201,18 @@ function openOrMake(path: string): number {
   return openFile(path, constants.O_RDWR);
 }
 
-/** Makes the file where there is none, whole from its first moment on. */
+/**
+ * Makes the file, whole from its first moment on. Only whoever is next comes here, so that it replaces no other. It is not
+ * linked to its place: some containers allow no hard links.
+ */
 function makeFirst(path: string): void {
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
   const temporary = `${path}.${process.pid}`;
   rmSync(temporary, { force: true });
   const fd = makeFile(temporary);
   try {
     writeAll(fd, `${JSON.stringify(bootedState(defaultMachine))}\n`);
     fsyncSync(fd);
-    linkSync(temporary, path);
-  } catch (error) {
-    if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error;
+    renameSync(temporary, path);
   } finally {
     closeSync(fd);
     rmSync(temporary, { force: true });
@@ -285,8 +228,4 @@ function writeAll(fd: number, text: string, position = 0): void {
   for (let done = 0; done < bytes.length;) {
     done += writeSync(fd, bytes, done, bytes.length - done, position + done);
   }
-}
-
-function sleep(milliseconds: number): void {
-  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds);
 }

@@ -1,19 +1,23 @@
 import assert from 'node:assert/strict';
-import { spawn, spawnSync } from 'node:child_process';
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import {
+  closeSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
+  openSync,
   readFileSync,
   readdirSync,
+  readlinkSync,
   rmSync,
   statSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { after, before, beforeEach, describe, test } from 'node:test';
 import { check } from '../../src/generated/sim-state.js';
 import { SimulationError } from '../../src/sim/error.js';
@@ -24,6 +28,18 @@ import { bootedState, defaultMachine } from '../../src/sim/state.js';
 import type { SimState } from '../../src/sim/state.js';
 import { VdpaClient } from '../../src/vdpa/client.js';
 import { Random } from '../support/random.js';
+
+const lockCalls = async () => ({ file: await import('../../src/sys/file.js') });
+
+/** Whether a process has this file open, or one beside it. */
+function hasOpen(pid: number | undefined, path: string): boolean {
+  try {
+    const folder = `/proc/${pid ?? ''}/fd`;
+    return readdirSync(folder).some((fd) => readlinkSync(`${folder}/${fd}`).startsWith(path));
+  } catch {
+    return false; // A descriptor was closed meanwhile.
+  }
+}
 
 const changer = new URL('../support/sim-changer.js', import.meta.url).pathname;
 
@@ -36,6 +52,30 @@ describe('where the state is kept', () => {
     assert.equal(statePath({ XDG_STATE_HOME: '/x' }), '/x/vdpa/sim.json');
     assert.match(statePath({ XDG_STATE_HOME: 'x' }), /\/\.local\/state\/vdpa\/sim\.json$/);
     assert.match(statePath({ VDPA_SIM_STATE: '' }), /\/\.local\/state\/vdpa\/sim\.json$/);
+  });
+});
+
+describe('without a home folder in the environment', () => {
+  for (const HOME of ['', 'relative', undefined]) {
+    test(`HOME ${HOME === undefined ? 'unset' : `"${HOME}"`}: that of the system's list of users`, () => {
+      assert.equal(statePath({ HOME }), join(userInfo().homedir, '.local/state/vdpa/sim.json'));
+    });
+  }
+
+  test('HOME= writes nothing into the working folder, and a user whom nobody knows is told', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'vdpa-home-'));
+    const forget = `
+      import os from 'node:os';
+      os.userInfo = () => { throw new Error('ENOENT: no such file or directory, uv_os_get_passwd'); };`;
+    const { status, stderr } = spawnSync(
+      process.execPath,
+      ['--import', `data:text/javascript,${encodeURIComponent(forget)}`, changer, 'add', 'foo0'],
+      { cwd: folder, env: { PATH: process.env['PATH'], HOME: '' }, encoding: 'utf8' },
+    );
+    assert.deepEqual(readdirSync(folder), []);
+    assert.match(stderr, /SimulationError: This user has no home folder .*VDPA_SIM_STATE/);
+    assert.equal(status, 1);
+    rmSync(folder, { recursive: true });
   });
 });
 
@@ -201,6 +241,92 @@ describe('the state file', () => {
     assert.deepEqual((await deviceNames()).sort(), expected.sort());
   });
 
+  test('the lock is fair: whoever has waited longest is next', async () => {
+    await add('first');
+    const { file } = await lockCalls();
+    const held = openSync(path, 'r+');
+    assert.equal(file.flock(held, file.LOCK_EX), 0);
+    const children: ChildProcess[] = [];
+    const startWaiting = async (name: string): Promise<void> => {
+      const child = spawn(process.execPath, [changer, 'add', name], {
+        env: { ...process.env, ...environment },
+        stdio: ['ignore', 'ignore', 'inherit'],
+      });
+      children.push(child);
+      while (!hasOpen(child.pid, path)) await sleep(1);
+    };
+    await startWaiting('oldest');
+    await Promise.all(Array.from({ length: 12 }, (_none, at) => startWaiting(`later${at}`)));
+    closeSync(held);
+    for (const child of children) if (child.exitCode === null) await once(child, 'exit');
+    assert.deepEqual((await deviceNames()).slice(0, 2), ['first', 'oldest']);
+    assert.equal((await deviceNames()).length, 14);
+  });
+
+  test('a process that keeps the lock and changes nothing is named', async () => {
+    await add('first');
+    const { file } = await lockCalls();
+    const held = openSync(path, 'r+');
+    assert.equal(file.flock(held, file.LOCK_EX), 0);
+    const store = new FileStore(path, { patience: 300 });
+    await store.prepare();
+    const update = (): void => {
+      store.update((state) => {
+        state.devices.pop();
+      });
+    };
+    const message = `process ${process.pid} has its lock, and nothing was changed for 0.3 s`;
+    assert.throws(update, (error) => error instanceof SimulationError && error.message.includes(message));
+    closeSync(held);
+    update();
+  });
+
+  test('many that change it in turn are no reason to give up', async () => {
+    const churns = Array.from({ length: 4 }, (_none, at) =>
+      spawn(process.execPath, [changer, 'churn', `c${at}`], {
+        env: { ...process.env, ...environment },
+        stdio: ['ignore', 'pipe', 'inherit'],
+      }),
+    );
+    try {
+      await Promise.all(churns.map(({ stdout }) => once(stdout, 'data')));
+      for (const { stdout } of churns) stdout.resume();
+      const store = new FileStore(path, { patience: 1000 });
+      await store.prepare();
+      for (let count = 0; count < 20; count++) {
+        store.update((state) => {
+          state.devices.push({ name: `mine${count}`, mgmtdev: 'vdpasim_net' });
+        });
+      }
+    } finally {
+      await Promise.all(
+        churns.map((child) => {
+          child.kill('SIGKILL');
+          return once(child, 'exit');
+        }),
+      );
+    }
+    assert.equal((await deviceNames()).filter((name) => name.startsWith('mine')).length, 20);
+  });
+
+  test('where hard links are refused, as in some containers, it is made all the same', () => {
+    const refuse = `
+      import fs from 'node:fs';
+      import { syncBuiltinESMExports } from 'node:module';
+      fs.linkSync = () => { throw Object.assign(new Error('EPERM: operation not permitted, link'), { code: 'EPERM' }); };
+      syncBuiltinESMExports();`;
+    const { status, stderr } = spawnSync(
+      process.execPath,
+      ['--import', `data:text/javascript,${encodeURIComponent(refuse)}`, changer, 'add', 'foo0'],
+      { env: { ...process.env, ...environment }, encoding: 'utf8' },
+    );
+    assert.deepEqual([status, stderr], [0, '']);
+    assert.deepEqual(
+      stored().devices.map(({ name }) => name),
+      ['foo0'],
+    );
+  });
+
   test('a kill at any moment leaves a whole file with all that was acknowledged, and no lock', async () => {
     const random = new Random(1);
     const acknowledged = new Set<string>();
@@ -236,7 +362,7 @@ describe('the state file', () => {
       acknowledged.add(`after${round}`);
     }
     assert.deepEqual(
-      readdirSync(folder).filter((name) => name !== 'sim.json' && name !== 'sim.json.new'),
+      readdirSync(folder).filter((name) => !['sim.json', 'sim.json.lock', 'sim.json.new'].includes(name)),
       [],
     );
   });

@@ -2,7 +2,10 @@ import { existsSync } from 'node:fs';
 
 /** Where runtime files of this user go: root's to /run, another's to where its session says. */
 export function runtimeBase(environment: NodeJS.ProcessEnv = process.env): string | undefined {
-  return process.geteuid?.() === 0 ? '/run' : environment['XDG_RUNTIME_DIR'];
+  if (process.geteuid?.() === 0) return '/run';
+  const folder = environment['XDG_RUNTIME_DIR'];
+  // The specification of XDG_RUNTIME_DIR wants a relative path to be ignored.
+  return folder?.startsWith('/') === true ? folder : undefined;
 }
 
 /** In it, the folder of all servers; each device has one in that. */
