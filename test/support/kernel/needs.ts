@@ -2,7 +2,7 @@ import { accessSync, constants, existsSync } from 'node:fs';
 import { join } from 'node:path';
 import * as nodeTest from 'node:test';
 import type { MachineKind } from '../../../lab/machine/machine.js';
-import { machineHere } from './inside.js';
+import { machineHere } from './machine-here.js';
 
 /** What a kernel with VDUSE has. */
 export const VDUSE = '/dev/vduse/control';
