@@ -8,6 +8,7 @@ import { commandsUnder } from '../../src/cli/dispatch.js';
 import { optionTable } from '../../src/cli/option-table.js';
 import { tree } from '../../src/cli/tree.js';
 import DevAdd from '../../src/commands/dev/add.js';
+import VduseServe from '../../src/commands/vduse/serve.js';
 import { needs } from '../support/kernel/needs.js';
 
 const pages = readdirSync(join(checkoutRoot, 'man'));
@@ -22,7 +23,9 @@ for (const page of pages) {
   });
 
   test(`${page} refers to pages that there are`, () => {
-    for (const [, name] of read(page).matchAll(/^\.Xr (\S+) 8/gm)) assert.ok(pages.includes(`${name ?? ''}.8`), name);
+    for (const [, name = '', section = ''] of read(page).matchAll(/^\.Xr (\S+) (\d)/gm)) {
+      assert.ok(pages.includes(`${name}.${section}`), name);
+    }
   });
 }
 
@@ -102,7 +105,7 @@ test('vdpa.8 tells of every option and object', () => {
   } of tree.children)
     assert.match(page, new RegExp(`^\\.It Cm ${object}$`, 'm'));
   for (const name of pages) {
-    if (name !== 'vdpa.8') assert.ok(page.includes(`.Xr ${name.replace('.8', ' 8')}`), name);
+    if (name !== 'vdpa.8') assert.ok(page.includes(`.Xr ${name.replace(/\.(\d)$/, ' $1')}`), name);
   }
 });
 
@@ -132,11 +135,34 @@ test('every variable of the environment that the program looks at is told of', (
   assert.deepEqual([...new Set(told)].sort(), [...looked].sort());
 });
 
-test('vdpa-dev.8 tells of every argument of dev add, and vdpa-vduse.8 of those for servers', () => {
-  const text = ['vdpa-dev.8', 'vdpa-vduse.8']
+test('vdpa-dev.8 tells of every argument of dev add, and vdpa-vduse-options.7 of those for servers', () => {
+  const text = ['vdpa-dev.8', 'vdpa-vduse-options.7']
     .map((page) => read(page).replace(/^[^]*^\.Sh DESCRIPTION$/m, ''))
     .join('');
   for (const keyword of Object.keys(DevAdd.keywords)) {
     assert.match(text, new RegExp(`^\\.(It )?Cm (dev add )?${keyword}( |$)`, 'm'), keyword);
   }
 });
+
+test('vdpa-vduse-options.7 tells of every argument of vduse serve', () => {
+  for (const keyword of Object.keys(VduseServe.keywords)) {
+    if (keyword !== 'name')
+      assert.match(read('vdpa-vduse-options.7'), new RegExp(`^\\.It Cm ${keyword}( |$)`, 'm'), keyword);
+  }
+});
+
+test('vdpa-state.5 tells of every key of a state file, and of no other', () => {
+  const schema = (name: string): object =>
+    JSON.parse(readFileSync(join(checkoutRoot, `schemas/${name}.schema.json`), 'utf8')) as object;
+  const told = [...read('vdpa-state.5').matchAll(/^\.It Cm (\S+)$/gm)].map(([, key = '']) => key);
+  const keys = [...keysOf(schema('state')), ...keysOf(schema('vduse-server'))];
+  assert.deepEqual(told.sort(), keys.sort());
+});
+
+/** The keys of all objects that a schema tells of. */
+function keysOf(schema: object): string[] {
+  return Object.entries(schema).flatMap(([word, value]: [string, unknown]) => {
+    if (typeof value !== 'object' || value === null) return [];
+    return [...(word === 'properties' ? Object.keys(value) : []), ...keysOf(value)];
+  });
+}
