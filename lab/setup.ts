@@ -62,7 +62,12 @@ export async function prepareLab(
   const archive = isDebian() && canUseArchive();
   if (machine === 'qemu' && (await findQemu()) === undefined) {
     if (!archive) return { missing: 'missing to boot it: qemu-system-x86_64, 10.0 or newer' };
-    await fetchQemu();
+    try {
+      await fetchQemu();
+    } catch (error) {
+      if (!(error instanceof LabError)) throw error;
+      return { missing: `missing to boot it: QEMU, which cannot be fetched: ${error.message.replaceAll('\n', ' ')}` };
+    }
   }
   if (ready === undefined) {
     const kernelMissing = archive ? (missing.get('kernel') ?? []) : ["Debian's package sources"];

@@ -209,6 +209,14 @@ const npmRunLab = (machine: MachineKind) => () => {
     assert.deepEqual(await start(['echo a | tr a b; exit 3']), [3, 'b\n', '']);
   });
 
+  test('may have more processors on the machine qemu alone', async () => {
+    const expected = {
+      uml: [125, '', 'lab: User-Mode Linux has one processor; the machine qemu may have more\n'],
+      qemu: [0, '3\n', ''],
+    };
+    assert.deepEqual(await start(['--processors', '3', 'nproc']), expected[machine]);
+  });
+
   test('passes standard input on where that is asked for', async () => {
     assert.deepEqual(await start(['-i', 'cat', '-'], 'input'), [0, 'input', '']);
     assert.deepEqual(await start(['cat', '-'], 'input'), [0, '', '']);
@@ -226,6 +234,11 @@ const npmRunLab = (machine: MachineKind) => () => {
     ]);
     const [status, , stderr] = await start(['-t', '1', 'sleep', '60']);
     assert.deepEqual([status, stderr], [124, 'lab: ended by force: still running after 1 s\n']);
+    assert.deepEqual(await start(['--machine', 'nonsense', 'true']), [
+      125,
+      '',
+      'lab: unknown machine "nonsense"; there are uml and qemu\n',
+    ]);
     const variable = { uml: 'VDPA_LAB_KERNEL', qemu: 'VDPA_LAB_KERNEL_QEMU' }[machine];
     const noKernel = await start(['true'], '', { [variable]: join(checkoutRoot, 'package.json') });
     assert.equal(noKernel[0], 125);
