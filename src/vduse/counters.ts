@@ -18,8 +18,9 @@ export const BYTES_IN = 1;
 export const BYTES_OUT = 2;
 export const ERRORS = 3;
 export const INTERRUPTS = 4;
-/** Not a count: the used index, which is how far the device has come in the queue. */
+/** Not a count: the used index, which is how far the device has come in the queue, or UNKNOWN. */
 const USED_INDEX = 5;
+const UNKNOWN = -1;
 /** Not a count either: one of the states below. */
 const STATE = 6;
 
@@ -39,7 +40,9 @@ export class QueueCounters {
 
   /** Memory for the counters of `queueCount` queues. */
   static allocate(queueCount: number): SharedArrayBuffer {
-    return new SharedArrayBuffer(queueCount * SLOTS * 8);
+    const shared = new SharedArrayBuffer(queueCount * SLOTS * 8);
+    for (let queue = 0; queue < queueCount; queue++) QueueCounters.at(shared, queue).usedIndex = undefined;
+    return shared;
   }
 
   static at(shared: SharedArrayBuffer, queue: number): QueueCounters {
@@ -50,12 +53,14 @@ export class QueueCounters {
     this.#words[counter] = (this.#words[counter] ?? 0) + count;
   }
 
-  get usedIndex(): number {
-    return this.#words[USED_INDEX] ?? 0;
+  /** How far the device has come; undefined where nobody knows, or the queue was not served since the last reset. */
+  get usedIndex(): number | undefined {
+    const index = this.#words[USED_INDEX];
+    return index === UNKNOWN ? undefined : index;
   }
 
-  set usedIndex(index: number) {
-    this.#words[USED_INDEX] = index;
+  set usedIndex(index: number | undefined) {
+    this.#words[USED_INDEX] = index ?? UNKNOWN;
   }
 
   get state(): QueueState {

@@ -59,7 +59,7 @@ export class DeviceQueue {
     this.#argument = argument;
     this.#isRevoked = isRevoked;
     this.interruptPending = setup.availableIndex === undefined;
-    counters.usedIndex = setup.availableIndex ?? 0;
+    counters.usedIndex = setup.availableIndex;
     counters.state = 'running';
   }
 

@@ -28,14 +28,14 @@ export function negotiated(taken: bigint, offered: bigint): bigint | undefined {
 
 /**
  * Checks where a driver put a queue.
- * @param resume go on where the used ring ends, not where the driver began
+ * @param begin the available index to begin with; undefined to go on where the used ring ends
  */
 export function queueSetup(
   index: number,
   info: QueueInfo,
   features: bigint,
   maxSize: number,
-  resume: boolean,
+  begin: number | undefined,
 ): QueueSetup | 'not ready' | 'invalid' {
   if (!info.ready) return 'not ready';
   const { size } = info;
@@ -45,7 +45,7 @@ export function queueSetup(
   if (places.some((place) => place > BigInt(Number.MAX_SAFE_INTEGER))) return 'invalid';
   return {
     index,
-    availableIndex: resume ? undefined : info.availableIndex,
+    availableIndex: begin,
     layout: {
       size,
       descriptorTable: Number(info.descriptorTable),

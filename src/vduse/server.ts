@@ -293,6 +293,9 @@ export class VduseServer extends EventEmitter<ServerEvents> {
       this.#started.clear();
       this.#driverStatus = 0;
       this.#unknownPast = false;
+      for (let queue = 0; queue < this.#identity.queueCount; queue++) {
+        QueueCounters.at(this.#counters, queue).usedIndex = undefined;
+      }
       this.#features = 0n;
       this.#setState('idle');
       respond({ ok: true });
@@ -318,7 +321,9 @@ export class VduseServer extends EventEmitter<ServerEvents> {
   #run(resume: boolean): void {
     const queues = [];
     for (let index = 0; index < this.#identity.queueCount; index++) {
-      const setup = queueSetup(index, this.#device.queueInfo(index), this.#features, this.#identity.queueSize, resume);
+      const info = this.#device.queueInfo(index);
+      const begin = resume ? undefined : info.availableIndex;
+      const setup = queueSetup(index, info, this.#features, this.#identity.queueSize, begin);
       if (setup === 'not ready') continue;
       if (setup === 'invalid') {
         this.#needReset(index, 'its size or its place in memory cannot be');
@@ -349,7 +354,10 @@ export class VduseServer extends EventEmitter<ServerEvents> {
     respond({ ok: true });
     return async () => {
       for (let waited = 0; waited < READY_WAIT_MS; waited++) {
-        const setup = queueSetup(index, this.#device.queueInfo(index), this.#features, this.#identity.queueSize, false);
+        const info = this.#device.queueInfo(index);
+        // The kernel lets no driver move the index while the device runs: one that was disabled goes on where it was.
+        const begin = QueueCounters.at(this.#counters, index).usedIndex ?? info.availableIndex;
+        const setup = queueSetup(index, info, this.#features, this.#identity.queueSize, begin);
         if (typeof setup === 'object') {
           this.#host.runQueue(setup);
           this.#started.add(index);
@@ -365,10 +373,11 @@ export class VduseServer extends EventEmitter<ServerEvents> {
   #queueState(queue: number): Answer {
     if (queue >= this.#identity.queueCount) return { ok: false };
     const { state, usedIndex } = QueueCounters.at(this.#counters, queue);
-    const neverServed = state === 'stopped' && usedIndex === 0;
-    // The driver may have suspended the device when the last server had it: how far that came nobody knows any more.
-    if (neverServed && this.#unknownPast) return { ok: false };
-    const availableIndex = neverServed ? this.#device.queueInfo(queue).availableIndex : usedIndex;
+    if (usedIndex !== undefined) return { ok: true, queueState: { queue, availableIndex: usedIndex } };
+    // Served, from where the last server had come, and the ring that says so is not there; or suspended when the last server
+    // had it: how far the device has come nobody knows.
+    if (state !== 'stopped' || this.#unknownPast) return { ok: false };
+    const { availableIndex } = this.#device.queueInfo(queue);
     return { ok: true, queueState: { queue, availableIndex } };
   }
 

@@ -202,4 +202,68 @@ describe('a VDUSE device through vhost-vdpa', () => {
     driver.vhost.status = 15;
     assert.equal(driver.request(IN, 0, 512), OK);
   });
+
+  test('queue state: 0 is an index like any other, where the used index is 0 again', async (context) => {
+    const { open } = await attached(context);
+    const driver = open();
+    for (const begin of [65533, 65531]) {
+      driver.prepare();
+      goOnAt(driver, begin);
+      for (let count = begin; count < 65536; count++) assert.equal(driver.request(IN, 0, 512), OK);
+      driver.vhost.suspend();
+      assert.equal(driver.vhost.queueBase(0), 0);
+    }
+  });
+
+  test('queue state: after a reset it is what the driver has set, not what the device had before', async (context) => {
+    const { open } = await attached(context);
+    const driver = open();
+    driver.start();
+    for (let count = 0; count < 5; count++) driver.request(IN, 0, 512);
+    driver.prepare();
+    assert.equal(driver.vhost.queueBase(0), 0);
+    driver.vhost.setQueueBase(0, 7);
+    assert.equal(driver.vhost.queueBase(0), 7);
+  });
+
+  test('queue state: an error, not 0, where the next server does not find the ring that says it', async () => {
+    const device = { name: 'vhost1', storage: { backend: 'null' } } as const;
+    const server = await ServerProcess.start(device);
+    await attach('vhost1');
+    const driver = new VhostBlock(await giveToVhost('vhost1'));
+    driver.start();
+    for (let count = 0; count < 5; count++) driver.request(IN, 0, 512);
+    driver.vhost.unmap(BASE, MEMORY_BYTES);
+    await server.kill();
+    const next = await ServerProcess.start({ ...device, takeOver: true });
+    assert.throws(() => driver.vhost.queueBase(0), /EIO/);
+    driver.vhost.map(BASE, MEMORY_BYTES, driver.memory.address);
+    assert.equal(driver.request(IN, 0, 512), OK);
+    assert.equal(driver.vhost.queueBase(0), 6);
+    driver.close();
+    await detach('vhost1');
+    await next.stop();
+  });
+
+  test('queue state: a queue that is disabled and enabled again goes on where it was', async (context) => {
+    const { open } = await attached(context, { queues: 2 });
+    const driver = open({ queues: 2 });
+    driver.start();
+    for (let count = 0; count < 5; count++) assert.equal(driver.request(IN, 0, 512, 1), OK);
+    driver.vhost.enable(1, false);
+    assert.equal(driver.vhost.queueBase(1), 5);
+    driver.vhost.enable(1, true);
+    assert.equal(driver.request(IN, 0, 512, 1), OK);
+    assert.equal(driver.used(1, 200), undefined, 'a request is done twice');
+  });
 });
+
+/** Lets a driver that is prepared go on from an index, as after a migration. */
+function goOnAt(driver: VhostBlock, index: number): void {
+  const ring = driver.ring();
+  ring.setAvailableIndex(index);
+  ring.usedIndex = index;
+  ring.seenUsed = index;
+  driver.vhost.setQueueBase(0, index);
+  driver.vhost.status = 15;
+}
