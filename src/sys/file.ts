@@ -63,6 +63,10 @@ export const fallocate: (fd: number, mode: number, offset: number, length: numbe
 export const memfdCreate: (name: string, flags: number) => number = libc.func(
   'int memfd_create(const char *name, unsigned int flags)',
 );
+export const MFD_CLOEXEC = 0x1;
+export const MFD_ALLOW_SEALING = 0x2;
+/** With a page size of the machine's choice; from linux/memfd.h. */
+export const MFD_HUGETLB = 0x4;
 
 /** ftruncate(2). */
 export const ftruncate: (fd: number, length: number) => number = libc.func('int ftruncate(int fd, int64_t length)');
@@ -77,3 +81,9 @@ export const LOCK_NB = 4;
 export const fcntl: (fd: number, command: number, argument: number) => number = libc.func(
   'int fcntl(int fd, int command, int argument)',
 );
+
+/** Seals of a memory file, from linux/fcntl.h. */
+export const F_ADD_SEALS = 1033;
+export const F_SEAL_SEAL = 0x1;
+export const F_SEAL_SHRINK = 0x2;
+export const F_SEAL_GROW = 0x4;

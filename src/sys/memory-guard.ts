@@ -3,11 +3,14 @@
  * (signal(7)), which ends a process that has no handler, and JavaScript can be none. So the handler is machine code, see
  * sigbus-handler.ts: it puts zeroed memory where such a mapping was, counts that for the thread, and lets it go on.
  *
+ * The functions of guarded-copy.ts find no zeros: they end, and say so.
+ *
  * Only mappings that a thread has noted are guarded, against that thread's own touch. Any other SIGBUS does what it did
  * before: it tells of broken hardware, or of a program file that cannot be read, and zeros there would be wrong data.
  */
 import { Errno } from './errno.js';
 import { SystemError } from './error.js';
+import { FAIL_OFFSET, x64Copies } from './guarded-copy.js';
 import { checked, libc } from './libc.js';
 import { mapAnonymous, mapReserve, PROT_EXEC, PROT_READ, pageSize, protect, viewMemory } from './memory.js';
 import {
@@ -28,6 +31,9 @@ const glibcAction = { handler: 0, mask: 8, flags: 136, restorer: 144, length: 15
 /** That of the kernel, whose mask is one word. */
 const kernelAction = { handler: 0, flags: 8, restorer: 16, mask: 24 } as const;
 
+/** The page of the handler has the functions that copy in its second half. */
+const COPIES_OFFSET = 2048;
+
 /** The highest thread id that there can be (PID_MAX_LIMIT). */
 const MAX_THREADS = 4 * 1024 * 1024;
 
@@ -36,20 +42,27 @@ const sigaction: (signal: number, action: number, old: number) => number = libc.
   'int sigaction(int signal, uintptr_t action, uintptr_t old)',
 );
 
-/** Where the threads are noted; 0 where there is no guard on this architecture. */
-let threads: number | undefined;
+let installed: MemoryGuard | undefined;
+
+/** The handler that a process has set up, for its threads. */
+export interface MemoryGuard {
+  /** The address of the table of guarded threads. */
+  readonly threads: number;
+  /** The address of the functions that copy, see guarded-copy.ts. */
+  readonly copies: number;
+}
 
 /**
  * Sets the handler up, once for the process. Only the main thread may call it.
- * @returns what {@link LostMemory} of each thread is made with
+ * @returns what {@link LostMemory} of each thread is made with; undefined where there is no guard on this architecture
  * @throws SystemError
  */
-export function guardMemory(): number {
-  threads ??= process.arch === 'x64' ? install() : 0;
-  return threads;
+export function guardMemory(): MemoryGuard | undefined {
+  if (process.arch === 'x64') installed ??= install();
+  return installed;
 }
 
-function install(): number {
+function install(): MemoryGuard {
   const table = mapReserve('reserve the table of guarded threads', MAX_THREADS * THREAD_BYTES);
   const before = mapAnonymous('allocate a signal action', pageSize);
   const code = mapAnonymous('allocate a signal handler', pageSize);
@@ -62,13 +75,16 @@ function install(): number {
   }
   words.setUint32(kernelAction.flags, view.getUint32(glibcAction.flags, true), true);
   protect('keep a signal action', before, pageSize, PROT_READ);
-  new Uint8Array(viewMemory(code, pageSize)).set(x64Handler(table, before));
+  const codeBytes = new Uint8Array(viewMemory(code, pageSize));
+  const copies = code + COPIES_OFFSET;
+  codeBytes.set(x64Handler(table, before, copies, copies + FAIL_OFFSET));
+  codeBytes.set(x64Copies, COPIES_OFFSET);
   protect('make a signal handler', code, pageSize, PROT_READ | PROT_EXEC);
   view.setBigUint64(glibcAction.handler, BigInt(code), true);
   view.setBigUint64(glibcAction.mask, 0n, true);
   view.setUint32(glibcAction.flags, SA_SIGINFO, true);
   checked('handle SIGBUS', sigaction(SIGBUS, action, 0));
-  return table;
+  return { threads: table, copies };
 }
 
 /** The guard of one thread: it tells of the memory that the thread has lost. */
@@ -83,12 +99,12 @@ export class LostMemory {
    *   whole pages; a length of 0 is a free place. It must stay until {@link end}.
    * @throws SystemError
    */
-  constructor(guard: number, mappings: number) {
-    if (guard === 0) return;
+  constructor(guard: MemoryGuard | undefined, mappings: number) {
+    if (guard === undefined) return;
     const thread = gettid();
     if (thread < 0 || thread >= MAX_THREADS)
       throw new SystemError({ operation: 'ask for the thread', errno: Errno.ESRCH });
-    this.#thread = new DataView(viewMemory(guard + thread * THREAD_BYTES, THREAD_BYTES));
+    this.#thread = new DataView(viewMemory(guard.threads + thread * THREAD_BYTES, THREAD_BYTES));
     this.#seen = this.#thread.getUint32(threadField.lost, true);
     this.#thread.setBigUint64(threadField.mappings, BigInt(mappings), true);
   }

@@ -3,6 +3,7 @@
  *
  * Addresses are numbers: those of a process are below 2^48 on every architecture that Node runs on.
  */
+import { F_ADD_SEALS, F_SEAL_GROW, F_SEAL_SEAL, fcntl, memfdCreate, MFD_ALLOW_SEALING, MFD_CLOEXEC } from './file.js';
 import { koffi } from './koffi.js';
 import { checked, libc } from './libc.js';
 
@@ -78,13 +79,32 @@ export function protect(operation: string, address: number, length: number, prot
 }
 
 /**
- * Puts zeroed memory of this process's own where something else is mapped. Whoever still uses the address, even a system
- * call under way, uses that from now on.
+ * Puts zeroed memory of this process's own where something else is mapped: whoever touches the address finds zeros.
  * @throws SystemError
  */
-export function replaceMapping(operation: string, address: number, length: number): void {
+export function replaceByZeros(operation: string, address: number, length: number): void {
   const flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED;
   checked(operation, mmapCall(address, length, PROT_READ | PROT_WRITE, flags, -1, 0));
+}
+
+/** A file without a byte, which stays so. */
+let emptyFile: number | undefined;
+
+function openEmptyFile(): number {
+  const fd = checked('make an empty file', memfdCreate('taken-away', MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  checked('seal the empty file', fcntl(fd, F_ADD_SEALS, F_SEAL_GROW | F_SEAL_SEAL));
+  return fd;
+}
+
+/**
+ * Takes away what is mapped: a file without a byte is mapped there from now on. A system call that uses the address, even one
+ * under way, fails with EFAULT, and a touch raises SIGBUS.
+ * @throws SystemError
+ */
+export function takeAway(operation: string, address: number, length: number): void {
+  emptyFile ??= openEmptyFile();
+  const flags = MAP_SHARED | MAP_NORESERVE | MAP_FIXED;
+  checked(operation, mmapCall(address, length, PROT_READ | PROT_WRITE, flags, emptyFile, 0));
 }
 
 /** munmap(2). The views of it must not be used any more: touching one ends the process. @throws SystemError */
@@ -92,20 +112,15 @@ export function unmap(operation: string, address: number, length: number): void 
   checked(operation, munmapCall(address, length));
 }
 
+/** The same. @returns false where the kernel does not; it may still be mapped then */
+export function tryUnmap(address: number, length: number): boolean {
+  return munmapCall(address, length) === 0;
+}
+
 /** An array buffer over memory that is mapped, without a copy. */
 export function viewMemory(address: number, length: number): ArrayBuffer {
   return koffi.view(address, length);
 }
-
-/** memmove(3): between any two addresses. */
-export const copyMemory: (destination: number, source: number, length: number) => void = libc.func(
-  'void memmove(uintptr_t destination, uintptr_t source, size_t length)',
-);
-
-/** memset(3). */
-export const fillMemory: (address: number, byte: number, length: number) => void = libc.func(
-  'void memset(uintptr_t address, int byte, size_t length)',
-);
 
 /** Writes an address of 64 bits into two words, as the machines that Node runs on keep it: the low one first. */
 export function writeAddress(words: Uint32Array, at: number, address: number): void {

@@ -13,6 +13,9 @@ export const GUARDED_BYTES = MAX_GUARDED * 16;
 export const THREAD_BYTES = 16;
 export const threadField = { mappings: 0, lost: 8 } as const;
 
+/** Of a ucontext_t: uc_mcontext.gregs[REG_RIP]. */
+const CONTEXT_RIP = 168;
+
 /** struct sigaction of the kernel. */
 export const KERNEL_SIGACTION_BYTES = 32;
 
@@ -29,10 +32,13 @@ const u64 = (value: number): number[] => [...new Uint8Array(BigUint64Array.of(Bi
  * touches no memory but its stack, the siginfo, the tables and the stored action. All registers are restored by the
  * return from the signal, so it may use any. SIGBUS is blocked while it runs: a fault of its own would end the process.
  *
+ * A fault of the functions of guarded-copy.ts ends them. Any other touch of a noted mapping finds zeros.
+ *
  * @param threads the table of threads
  * @param before the kernel's struct sigaction that was set before: what is not guarded is given back to it
+ * @param copies where those functions begin, and from `copiesEnd` on is what they end by
  */
-export function x64Handler(threads: number, before: number): Uint8Array {
+export function x64Handler(threads: number, before: number, copies: number, copiesEnd: number): Uint8Array {
   const replace = [
     ...[0xba, ...u32(PROTECTION)], //                     mov edx, PROTECTION
     ...[0x41, 0xba, ...u32(FLAGS)], //                    mov r10d, FLAGS
@@ -57,6 +63,17 @@ export function x64Handler(threads: number, before: number): Uint8Array {
     ...[0x72, 0xe5], //                                   jb next
     ...[0xeb, replace.length], //                         jmp giveUp
   ];
+  const endCopy = [
+    ...[0x49, 0x8b, 0x8d, ...u32(CONTEXT_RIP)], //        mov rcx, [r13 + CONTEXT_RIP]
+    ...[0x48, 0xbf, ...u64(copies)], //                   mov rdi, copies
+    ...[0x48, 0x29, 0xf9], //                             sub rcx, rdi
+    ...[0x48, 0x81, 0xf9, ...u32(copiesEnd - copies)], // cmp rcx, copiesEnd - copies       unsigned
+    ...[0x73, 0x15], //                                   jae findTable
+    ...[0x48, 0xb9, ...u64(copiesEnd)], //                mov rcx, copiesEnd
+    ...[0x49, 0x89, 0x8d, ...u32(CONTEXT_RIP)], //        mov [r13 + CONTEXT_RIP], rcx
+    ...[0xff, 0x43, threadField.lost], //                 inc dword [rbx + lost]
+    0xc3, //                                              ret
+  ];
   const findTable = [
     ...[0x49, 0x8b, 0x54, 0x24, 0x10], //                 mov rdx, [r12 + 16]       info->si_addr
     ...[0x4c, 0x8d, 0x80, ...u32(GUARDED_BYTES)], //      lea r8, [rax + GUARDED_BYTES]
@@ -67,15 +84,16 @@ export function x64Handler(threads: number, before: number): Uint8Array {
     ...[0x48, 0x01, 0xc3], //                             add rbx, rax
     ...[0x48, 0x8b, 0x03], //                             mov rax, [rbx]            its table
     ...[0x48, 0x85, 0xc0], //                             test rax, rax
-    ...[0x74, findTable.length + search.length + replace.length], // je giveUp
+    ...[0x0f, 0x84, ...u32(endCopy.length + findTable.length + search.length + replace.length)], // je giveUp
   ];
   const begin = [
     ...[0x49, 0x89, 0xf4], //                             mov r12, rsi              info
+    ...[0x49, 0x89, 0xd5], //                             mov r13, rdx              context
     ...[0xb8, ...u32(186)], //                            mov eax, SYS_gettid
     ...[0x0f, 0x05], //                                   syscall
     ...[0x89, 0xc5], //                                   mov ebp, eax
     ...[0x41, 0x83, 0x7c, 0x24, 0x08, BUS_ADRERR], //     cmp dword [r12 + 8], BUS_ADRERR     info->si_code
-    ...[0x75, findThread.length + findTable.length + search.length + replace.length], // jne giveUp
+    ...[0x0f, 0x85, ...u32([findThread, endCopy, findTable, search, replace].flat().length)], // jne giveUp
   ];
   // A signal that a process has sent is over when it is handled: it is sent again, to the thread itself.
   const sendAgain = [
@@ -100,5 +118,5 @@ export function x64Handler(threads: number, before: number): Uint8Array {
     ...sendAgain,
     0xc3, //                                              done: ret
   ];
-  return Uint8Array.from([...begin, ...findThread, ...findTable, ...search, ...replace, ...giveUp]);
+  return Uint8Array.from([...begin, ...findThread, ...endCopy, ...findTable, ...search, ...replace, ...giveUp]);
 }

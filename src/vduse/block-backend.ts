@@ -2,8 +2,9 @@
  * What holds the data of a block device. It works on guest memory by address: JavaScript never sees the data.
  */
 import { Errno } from '../sys/errno.js';
+import { copyMemory } from '../sys/guarded-copy.js';
 import type { IoVector } from '../sys/io-vector.js';
-import { copyMemory, NativeBuffer } from '../sys/memory.js';
+import { NativeBuffer } from '../sys/memory.js';
 
 export const READ = 0;
 export const WRITE = 1;
@@ -101,12 +102,12 @@ export abstract class SimpleBlockBackend implements BlockBackend {
 
   #read(position: number, address: number, length: number): number {
     const error = this.read(position, this.#scratch.u8.subarray(0, length));
-    if (error === 0) copyMemory(address, this.#scratch.address, length);
-    return error;
+    if (error !== 0) return error;
+    return copyMemory(address, this.#scratch.address, length) ? 0 : Errno.EFAULT;
   }
 
   #write(position: number, address: number, length: number): number {
-    copyMemory(this.#scratch.address, address, length);
+    if (!copyMemory(this.#scratch.address, address, length)) return Errno.EFAULT;
     return this.write?.(position, this.#scratch.u8.subarray(0, length)) ?? Errno.EROFS;
   }
 }

@@ -24,11 +24,6 @@ export type StorageOptions =
 /** _IOR(0x12, 114, size_t), from linux/fs.h: the size of a block device in bytes. */
 const BLKGETSIZE64 = ior(0x12, 114, 8);
 
-const F_ADD_SEALS = 1033;
-const F_SEAL_SHRINK = 0x2;
-const MFD_CLOEXEC = 0x1;
-const MFD_ALLOW_SEALING = 0x2;
-
 /** The opened data of a block device. */
 export class Storage {
   /** Bytes that the device has: whole blocks. */
@@ -97,10 +92,10 @@ export class Storage {
 }
 
 function openMemory(size: number, readonly: boolean): Storage {
-  const fd = checked('make a memory file', file.memfdCreate('vduse', MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  const fd = checked('make a memory file', file.memfdCreate('vduse', file.MFD_CLOEXEC | file.MFD_ALLOW_SEALING));
   try {
     checked('size the memory file', file.ftruncate(fd, size));
-    checked('seal the memory file', file.fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK));
+    checked('seal the memory file', file.fcntl(fd, file.F_ADD_SEALS, file.F_SEAL_SHRINK));
   } catch (error) {
     close(fd);
     throw error;

@@ -2,7 +2,7 @@ import { setImmediate } from 'node:timers/promises';
 import { receiveMessageOnPort, type MessagePort } from 'node:worker_threads';
 import { EPOLLET, EPOLLIN, EventPoll } from '../sys/events.js';
 import { NativeBuffer } from '../sys/memory.js';
-import { LostMemory } from '../sys/memory-guard.js';
+import { LostMemory, type MemoryGuard } from '../sys/memory-guard.js';
 import { yieldProcessor } from '../sys/process.js';
 import { BrokenRingError } from '../virtio/split-queue.js';
 import { QueueCounters } from './counters.js';
@@ -85,8 +85,7 @@ export class DataThread {
     readonly mappings: SharedMappings;
     readonly counters: SharedArrayBuffer;
     readonly watched: readonly Watched[];
-    /** See guardMemory. */
-    readonly guard: number;
+    readonly guard: MemoryGuard | undefined;
     readonly notify: (notice: Notice) => void;
   }) {
     this.#device = parts.device;
@@ -202,8 +201,12 @@ export class DataThread {
     this.#notify({ type: 'broken', queue: queue.index, reason });
   }
 
-  /** The driver's memory ends before its mapping does: what was read there were zeros, what was written there is gone. */
+  /**
+   * The driver's memory ends before its mapping does: what was read there were zeros, what was written there is gone.
+   * @throws MemoryRevokedError where it was taken away instead
+   */
   #loseMemory(queue: DeviceQueue): void {
+    if (this.#isRevoked()) throw new MemoryRevokedError();
     this.#break(queue, 'memory that its driver has mapped is gone');
     for (const other of this.#queues) other.unmap();
     this.#iotlb.clear();
@@ -224,6 +227,8 @@ export class DataThread {
   /** What was mapped is not the driver's memory any more. The rings, found anew, say how far the device has come. */
   #forgetMemory(): void {
     this.#seenRevocations = Atomics.load(this.#words, threadWord.revocations);
+    // A copy that found it gone counts as lost memory.
+    this.#lost.check();
     for (const queue of this.#queues) queue.unmap();
     this.#iotlb.clear();
   }

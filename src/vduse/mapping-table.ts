@@ -1,11 +1,15 @@
-import { mapAnonymous, replaceMapping, unmap, viewMemory, writeAddress } from '../sys/memory.js';
+import { mapAnonymous, replaceByZeros, takeAway, tryUnmap, unmap, viewMemory, writeAddress } from '../sys/memory.js';
 import { GUARDED_BYTES } from '../sys/memory-guard.js';
 
-/** Words of an entry: address and length of a mapping, each a u64; a length of 0 is a free place. */
+/** Words of an entry: address and length of a view, each a u64; a length of 0 is a free place. */
 const ENTRY_WORDS = 4;
 const LENGTH = 2;
 /** Twice as many as the kernel keeps regions of a driver's memory by default (max_iotlb_entries). */
 const CAPACITY = GUARDED_BYTES / 4 / ENTRY_WORDS;
+
+/** After the entries come the addresses of the transfers, each a u64. */
+const TRANSFERS = GUARDED_BYTES / 4;
+const TABLE_BYTES = GUARDED_BYTES + CAPACITY * 8;
 
 const LOCK = 0;
 /** Nobody holds the lock for longer than a system call or two. */
@@ -18,11 +22,20 @@ export interface SharedMappings {
   readonly entries: number;
 }
 
+/** Where a piece of guest memory is mapped, twice. */
+export interface MappedTwice {
+  /** The address for JavaScript's own reads and writes. */
+  readonly view: number;
+  /** The address for data: system calls use it, and the functions of guarded-copy.ts. */
+  readonly transfer: number;
+}
+
 /**
  * The mappings of guest memory that a data thread has made, where the main thread sees them too.
  *
  * Nothing but this lets the main thread take guest memory away from a thread that does not answer, being stuck in a
- * system call: it puts other memory in the place of each mapping.
+ * system call. Data must not turn into other data by that: so what is for data has a mapping of its own, which a system call
+ * finds gone (EFAULT), while JavaScript, which knows no faults, finds zeros in the other.
  */
 export class MappingTable {
   readonly shared: SharedMappings;
@@ -31,63 +44,78 @@ export class MappingTable {
 
   /** Made by the main thread. @throws SystemError */
   static allocate(): MappingTable {
-    const entries = mapAnonymous('allocate the table of mappings', GUARDED_BYTES);
+    const entries = mapAnonymous('allocate the table of mappings', TABLE_BYTES);
     return new MappingTable({ lock: new SharedArrayBuffer(4), entries });
   }
 
   constructor(shared: SharedMappings) {
     this.shared = shared;
     this.#lock = new Int32Array(shared.lock);
-    this.#words = new Uint32Array(viewMemory(shared.entries, GUARDED_BYTES));
+    this.#words = new Uint32Array(viewMemory(shared.entries, TABLE_BYTES));
   }
 
   /**
-   * Makes a mapping and notes it.
-   * @returns its address, or undefined where there are too many
+   * Makes both mappings and notes them.
+   * @param map makes one
+   * @returns undefined where there are too many
+   * @throws what `map` throws
    */
-  add(length: number, map: () => number): number | undefined {
+  add(length: number, map: () => number): MappedTwice | undefined {
     return this.#locked(() => {
       for (let slot = 0; slot < CAPACITY; slot++) {
         if (this.#length(slot) !== 0) continue;
-        const address = map();
-        writeAddress(this.#words, slot * ENTRY_WORDS, address);
-        writeAddress(this.#words, slot * ENTRY_WORDS + LENGTH, length);
-        return address;
+        const view = map();
+        try {
+          const transfer = map();
+          writeAddress(this.#words, slot * ENTRY_WORDS, view);
+          writeAddress(this.#words, TRANSFERS + slot * 2, transfer);
+          writeAddress(this.#words, slot * ENTRY_WORDS + LENGTH, length);
+          return { view, transfer };
+        } catch (error) {
+          tryUnmap(view, length);
+          throw error;
+        }
       }
       return undefined;
     });
   }
 
-  /** Undoes a mapping. */
-  remove(address: number): void {
+  /** Undoes the mappings of a view. What the kernel does not unmap stays noted, and takes its place. */
+  remove(view: number): void {
     this.#locked(() => {
       for (let slot = 0; slot < CAPACITY; slot++) {
         const length = this.#length(slot);
-        if (length === 0 || this.#address(slot) !== address) continue;
-        writeAddress(this.#words, slot * ENTRY_WORDS + LENGTH, 0);
-        unmap('unmap guest memory', address, length);
+        if (length === 0 || this.#view(slot) !== view) continue;
+        const unmapped = tryUnmap(this.#transfer(slot), length) && tryUnmap(view, length);
+        if (unmapped) writeAddress(this.#words, slot * ENTRY_WORDS + LENGTH, 0);
         return;
       }
     });
   }
 
-  /** Puts zeroed memory where guest memory is mapped. The mappings stay noted, to be undone by who made them. */
+  /** Takes guest memory away. The mappings stay noted, to be undone by who made them. */
   revokeAll(): void {
     this.#locked(() => {
       for (let slot = 0; slot < CAPACITY; slot++) {
         const length = this.#length(slot);
-        if (length !== 0) replaceMapping('take guest memory away', this.#address(slot), length);
+        if (length === 0) continue;
+        takeAway('take guest memory away', this.#transfer(slot), length);
+        replaceByZeros('take guest memory away', this.#view(slot), length);
       }
     });
   }
 
   /** Gives the table's own memory back. Nobody may use it any more. */
   free(): void {
-    unmap('free the table of mappings', this.shared.entries, GUARDED_BYTES);
+    unmap('free the table of mappings', this.shared.entries, TABLE_BYTES);
   }
 
-  #address(slot: number): number {
+  #view(slot: number): number {
     return this.#u64(slot * ENTRY_WORDS);
+  }
+
+  #transfer(slot: number): number {
+    return this.#u64(TRANSFERS + slot * 2);
   }
 
   #length(slot: number): number {

@@ -1,8 +1,9 @@
 import { Errno } from '../sys/errno.js';
 import { IOV_MAX, readv } from '../sys/file.js';
+import { fillMemory } from '../sys/guarded-copy.js';
 import { IoVector } from '../sys/io-vector.js';
 import { lastErrno } from '../sys/libc.js';
-import { fillMemory, NativeBuffer } from '../sys/memory.js';
+import { NativeBuffer } from '../sys/memory.js';
 import { DescriptorChain } from '../virtio/descriptor-chain.js';
 import { HEADER_BUFFERS, HEADER_SIZE, MAX_PACKET } from '../virtio/net.js';
 import { ERRORS } from './counters.js';

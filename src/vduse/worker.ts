@@ -1,5 +1,7 @@
 /** The entry of a data thread. */
 import { parentPort, workerData, type MessagePort } from 'node:worker_threads';
+import { copyBy } from '../sys/guarded-copy.js';
+import type { MemoryGuard } from '../sys/memory-guard.js';
 import type { CreateDataPlane } from './data-plane.js';
 import { DataThread, type Notice, type Watched } from './data-thread.js';
 import { VduseDevice } from './device.js';
@@ -20,8 +22,7 @@ export interface DataThreadStart {
   readonly mappings: SharedMappings;
   readonly counters: SharedArrayBuffer;
   readonly shared: SharedArrayBuffer;
-  /** See guardMemory. */
-  readonly guard: number;
+  readonly guard: MemoryGuard | undefined;
 }
 
 const start = workerData as DataThreadStart;
@@ -29,6 +30,7 @@ const notify = (notice: Notice): void => {
   parentPort?.postMessage(notice);
 };
 
+if (start.guard) copyBy(start.guard.copies);
 const { createDataPlane } = (await import(start.module)) as { createDataPlane: CreateDataPlane<unknown> };
 const watched: Watched[] = [];
 const plane = await createDataPlane(start.options, {

@@ -11,7 +11,7 @@ export class MemoryRegion {
   readonly start: number;
   /** One past the last IOVA. */
   readonly end: number;
-  /** Where `start` is in this process: for system calls. */
+  /** Where `start` is in this process: for system calls and guarded copies. It may be another mapping than that of the views. */
   readonly address: number;
   readonly readable: boolean;
   readonly writable: boolean;

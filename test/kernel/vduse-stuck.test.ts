@@ -1,13 +1,13 @@
 import '../support/kernel/inside.js';
 import assert from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import * as blk from '../../src/virtio/block.js';
 import { testsWith, VDUSE } from '../support/kernel/needs.js';
 import { ServerProcess } from '../support/kernel/server-process.js';
 import { STUCK_SECTOR } from '../support/kernel/stuck-backend.js';
 import { VhostBlock } from '../support/kernel/vhost-block.js';
 import { BASE, DATA, MEMORY_BYTES } from '../support/kernel/vhost-driver.js';
-import { attach, bash, detach, giveToVhost } from '../support/kernel/vduse.js';
+import { attach, bash, detach, giveToVhost, mountPoint } from '../support/kernel/vduse.js';
 
 const { test } = testsWith(VDUSE);
 
@@ -67,5 +67,50 @@ test('a backend stuck in I/O holds up no control message, and touches no memory 
   await detach('stuck');
   assert.ok(performance.now() - deleting < KERNEL_PATIENCE_MS / 2);
   writeFileSync(pipe, 'x');
+  await server.stop();
+});
+
+const BEFORE = 0x4f;
+const WRITTEN = 0x4e;
+
+test('a write that waits in the file system when the guest is reset: old data or new on the disk, never zeros', async (context) => {
+  const folder = mountPoint('frozen');
+  const loop = (
+    await bash(`truncate -s 32M /tmp/frozen.img; mkfs.ext4 -q -F /tmp/frozen.img; losetup -f --show /tmp/frozen.img`)
+  ).trim();
+  const thaw = (): Promise<string> => bash(`fsfreeze -u ${folder} 2>/dev/null || true`);
+  context.after(async () => {
+    await thaw();
+    await bash(`umount ${folder}; losetup -d ${loop}; rm /tmp/frozen.img`);
+  });
+  await bash(`mount -t ext4 ${loop} ${folder}`);
+  const path = `${folder}/disk.img`;
+  writeFileSync(path, new Uint8Array(MIB).fill(BEFORE));
+  await bash('sync');
+  const server = await ServerProcess.start({ name: 'frozen', storage: { backend: 'file', path } });
+  await attach('frozen');
+  const driver = new VhostBlock(await giveToVhost('frozen'));
+  driver.start();
+  assert.equal(driver.request(blk.VIRTIO_BLK_T_OUT, 8, new Uint8Array(4096).fill(WRITTEN)), blk.VIRTIO_BLK_S_OK);
+
+  await bash(`fsfreeze -f ${folder}`);
+  driver.memory.u8.fill(WRITTEN, driver.at(DATA + 0x1000), driver.at(DATA + 0x1000) + 4096);
+  const header = driver.header(DATA, blk.VIRTIO_BLK_T_OUT, 64);
+  driver.offer(driver.ring().chain([header, { iova: DATA + 0x1000, length: 4096 }, driver.statusByte(DATA + 0x100)]));
+  assert.equal(driver.used(0, 500), undefined);
+  driver.vhost.status = 0;
+  assert.equal(driver.vhost.status, 0);
+  await thaw();
+  // When the device serves again, the write has come to its end.
+  driver.start();
+  driver.checkService(1);
+  const bytes = readFileSync(path).subarray(64 * 512, 64 * 512 + 4096);
+  const found = [...new Set(bytes)];
+  assert.ok(
+    found.every((byte) => byte === BEFORE || byte === WRITTEN),
+    `on the disk: ${found.join(', ')}`,
+  );
+  driver.close();
+  await detach('frozen');
   await server.stop();
 });

@@ -1,13 +1,25 @@
 /** Loses mapped memory in one way or another, in a process of its own; see test/sys/memory-guard.test.ts. */
 import { Worker, isMainThread, workerData } from 'node:worker_threads';
-import { ftruncate, memfdCreate } from '../../src/sys/file.js';
-import { checked } from '../../src/sys/libc.js';
-import { MAP_SHARED, mapFile, pageSize, PROT_READ, PROT_WRITE, viewMemory } from '../../src/sys/memory.js';
+import { constants, openSync } from 'node:fs';
+import { errnoName } from '../../src/sys/errno.js';
+import { ftruncate, memfdCreate, pwrite } from '../../src/sys/file.js';
+import { copyBy, copyMemory, fillMemory } from '../../src/sys/guarded-copy.js';
+import { checked, lastErrno } from '../../src/sys/libc.js';
+import {
+  MAP_SHARED,
+  mapFile,
+  NativeBuffer,
+  pageSize,
+  PROT_READ,
+  PROT_WRITE,
+  viewMemory,
+} from '../../src/sys/memory.js';
 import { guardMemory, LostMemory } from '../../src/sys/memory-guard.js';
 import { MappingTable } from '../../src/vduse/mapping-table.js';
 
 const PAGES = 3;
 const BYTES = PAGES * pageSize;
+const O_TMPFILE = 0o20200000;
 
 const fd = checked('make a memory file', memfdCreate('guarded', 1));
 checked('size it', ftruncate(fd, BYTES));
@@ -18,7 +30,8 @@ if (isMainThread) {
   const guard = guardMemory();
   const table = MappingTable.allocate();
   const lost = new LostMemory(guard, table.shared.entries);
-  const address = what === 'not noted' ? map() : (table.add(BYTES, map) ?? 0);
+  const mapped = what === 'not noted' ? undefined : table.add(BYTES, map);
+  const address = mapped?.view ?? map();
   const bytes = new Uint8Array(viewMemory(address, BYTES));
   bytes.fill(7);
   switch (what) {
@@ -29,6 +42,23 @@ if (isMainThread) {
       console.log(JSON.stringify({ bytes: [0, 1, 2].map((page) => bytes[page * pageSize]), lost: lost.check() }));
       console.log(JSON.stringify({ lost: lost.check() }));
       break;
+    case 'copied':
+    case 'taken away': {
+      if (guard) copyBy(guard.copies);
+      if (what === 'copied') checked('cut it', ftruncate(fd, pageSize));
+      else table.revokeAll();
+      const own = new NativeBuffer(BYTES);
+      own.u8.fill(1);
+      const transfer = mapped?.transfer ?? 0;
+      const copied = [copyMemory(own.address, transfer, BYTES), copyMemory(transfer, own.address, BYTES)];
+      const filled = fillMemory(transfer, 9, BYTES);
+      const pages = [0, 1, 2].map((page) => own.u8[page * pageSize]);
+      const file = openSync('/tmp', O_TMPFILE | constants.O_RDWR, 0o600);
+      const written = pwrite(file, transfer + pageSize, pageSize, 0);
+      const error = errnoName(lastErrno());
+      console.log(JSON.stringify({ copied, filled, pages, written, error, seen: bytes[pageSize], lost: lost.check() }));
+      break;
+    }
     case 'ended':
       lost.end();
       checked('cut it', ftruncate(fd, 0));

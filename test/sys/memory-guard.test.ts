@@ -20,6 +20,17 @@ describe('memory that is cut short underneath', { skip: process.arch !== 'x64' &
     assert.deepEqual({ status, said }, { status: 0, said: ['{"bytes":[0,0,1],"lost":true}', '{"lost":false}'] });
   });
 
+  for (const [what, pages] of [
+    ['a mapping that is copied', [7, 1, 1]],
+    ['a mapping that is taken away', [1, 1, 1]],
+  ] as const) {
+    test(`${what}: copies end there and say so, a system call says EFAULT, JavaScript sees zeros`, () => {
+      const { status, said } = lose(what.replace('a mapping that is ', ''));
+      const gone = { copied: [false, false], filled: false, pages, written: -1, error: 'EFAULT', seen: 0, lost: true };
+      assert.deepEqual({ status, said: said.map((line) => JSON.parse(line) as unknown) }, { status: 0, said: [gone] });
+    });
+  }
+
   for (const what of ['not noted', 'ended', 'of another thread']) {
     test(`a mapping that is ${what}: ends the process, as without a guard`, () => {
       assert.equal(lose(what).signal, 'SIGBUS');

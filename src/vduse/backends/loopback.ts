@@ -1,4 +1,4 @@
-import { copyMemory } from '../../sys/memory.js';
+import { copyMemory } from '../../sys/guarded-copy.js';
 import { IoVector } from '../../sys/io-vector.js';
 import { DescriptorChain } from '../../virtio/descriptor-chain.js';
 import * as net from '../../virtio/net.js';
@@ -72,13 +72,12 @@ export class LoopbackBackend implements NetBackend {
     if (!this.#isOurs(sent)) return;
     if (!receiving.ring.take(this.#received)) return;
     const received = this.#received;
-    const fits = received.fault === undefined && received.writableBytes >= length;
-    receiving.ring.complete(received.head, fits ? length : 0);
-    if (!fits) {
+    const copied = received.fault === undefined && received.writableBytes >= length && this.#copy(length);
+    receiving.ring.complete(received.head, copied ? length : 0);
+    if (!copied) {
       receiving.count(ERRORS, 1);
       return;
     }
-    this.#copy(length);
     receiving.count(REQUESTS, 1);
     receiving.count(BYTES_IN, length - net.HEADER_SIZE);
   }
@@ -94,8 +93,11 @@ export class LoopbackBackend implements NetBackend {
     return true;
   }
 
-  /** Copies the packet that was sent to the buffer that was taken for it, and puts a header of its own before it. */
-  #copy(length: number): void {
+  /**
+   * Copies the packet that was sent to the buffer that was taken for it, and puts a header of its own before it.
+   * @returns false where its memory was gone
+   */
+  #copy(length: number): boolean {
     const from = this.#from;
     const to = this.#to;
     from.count = 0;
@@ -107,7 +109,7 @@ export class LoopbackBackend implements NetBackend {
     for (let target = 0; target < to.count; target++) {
       for (let done = 0; done < to.length(target);) {
         const piece = Math.min(to.length(target) - done, from.length(source) - sourceDone);
-        copyMemory(to.base(target) + done, from.base(source) + sourceDone, piece);
+        if (!copyMemory(to.base(target) + done, from.base(source) + sourceDone, piece)) return false;
         done += piece;
         sourceDone += piece;
         if (sourceDone < from.length(source)) continue;
@@ -117,6 +119,7 @@ export class LoopbackBackend implements NetBackend {
     }
     // The packet takes one buffer, and its header says no more than that.
     for (let at = 0; at < net.HEADER_SIZE; at++) this.#received.writeByte(at, at === net.HEADER_BUFFERS ? 1 : 0);
+    return true;
   }
 
   close(): void {

@@ -1,5 +1,6 @@
+import { Errno } from '../../sys/errno.js';
+import { fillMemory } from '../../sys/guarded-copy.js';
 import type { IoVector } from '../../sys/io-vector.js';
-import { fillMemory } from '../../sys/memory.js';
 import { READ, type BlockBackend, type Operation } from '../block-backend.js';
 
 /** A disk that forgets what is written and reads as zeros: what the protocol alone costs. */
@@ -11,7 +12,7 @@ export class NullBackend implements BlockBackend {
       operation.error = 0;
       if (operation.type !== READ) continue;
       for (let entry = operation.first; entry < operation.first + operation.count; entry++) {
-        fillMemory(vector.base(entry), 0, vector.length(entry));
+        if (!fillMemory(vector.base(entry), 0, vector.length(entry))) operation.error = Errno.EFAULT;
       }
     }
   }

@@ -1,7 +1,9 @@
 import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE, fallocate } from '../../sys/file.js';
+import { Errno } from '../../sys/errno.js';
+import { copyMemory } from '../../sys/guarded-copy.js';
 import type { IoVector } from '../../sys/io-vector.js';
 import { lastErrno } from '../../sys/libc.js';
-import { copyMemory, MAP_NORESERVE, MAP_SHARED, mapFile, PROT_READ, PROT_WRITE, unmap } from '../../sys/memory.js';
+import { MAP_NORESERVE, MAP_SHARED, mapFile, PROT_READ, PROT_WRITE, unmap } from '../../sys/memory.js';
 import { DISCARD, FLUSH, READ, WRITE, WRITE_ZEROES, type BlockBackend, type Operation } from '../block-backend.js';
 
 /** A disk in memory. It is a memory file, so that all threads have the same and discarded ranges take no memory. */
@@ -30,13 +32,13 @@ export class RamBackend implements BlockBackend {
     switch (operation.type) {
       case READ:
         for (let entry = operation.first; entry < end; entry++) {
-          copyMemory(vector.base(entry), at, vector.length(entry));
+          if (!copyMemory(vector.base(entry), at, vector.length(entry))) return Errno.EFAULT;
           at += vector.length(entry);
         }
         return 0;
       case WRITE:
         for (let entry = operation.first; entry < end; entry++) {
-          copyMemory(at, vector.base(entry), vector.length(entry));
+          if (!copyMemory(at, vector.base(entry), vector.length(entry))) return Errno.EFAULT;
           at += vector.length(entry);
         }
         return 0;

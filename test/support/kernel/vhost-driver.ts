@@ -2,6 +2,7 @@ import './inside.js';
 import assert from 'node:assert/strict';
 import { readSync } from 'node:fs';
 import { openEventfd, signalEventfd } from '../../../src/sys/events.js';
+import { MFD_HUGETLB } from '../../../src/sys/file.js';
 import { close } from '../../../src/sys/libc.js';
 import { poll, POLLIN } from '../../../src/sys/poll.js';
 import { RingDriver } from '../ring-driver.js';
@@ -24,6 +25,8 @@ export const DRIVER_OK = 15;
 export interface DriverOptions {
   readonly queues?: number;
   readonly queueSize?: number;
+  /** Its memory is on huge pages of the machine's usual size. */
+  readonly hugePages?: boolean;
   /** What is taken of the features offered; all but the event index by default. */
   readonly features?: (offered: bigint) => bigint;
 }
@@ -31,8 +34,8 @@ export interface DriverOptions {
 /** A driver by vhost-vdpa. It knows how to behave and leaves open not to. */
 export class VhostDriver {
   readonly vhost: VhostVdpa;
-  readonly memory = new DriverMemory(MEMORY_BYTES);
-  readonly view = new DataView(this.memory.buffer);
+  readonly memory: DriverMemory;
+  readonly view: DataView;
   rings: RingDriver[] = [];
   readonly #kicks: number[] = [];
   readonly #calls: number[] = [];
@@ -41,6 +44,8 @@ export class VhostDriver {
   /** @param node `/dev/vhost-vdpa-0` */
   constructor(node: string, options: DriverOptions = {}) {
     this.vhost = new VhostVdpa(node);
+    this.memory = new DriverMemory(MEMORY_BYTES, MEMORY_BYTES, options.hugePages === true ? MFD_HUGETLB : 0);
+    this.view = new DataView(this.memory.buffer);
     this.#options = options;
     for (let queue = 0; queue < (options.queues ?? 1); queue++) {
       this.#kicks.push(openEventfd());

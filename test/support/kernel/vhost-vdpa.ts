@@ -4,7 +4,7 @@
  */
 import './inside.js';
 import { constants, openSync, writeSync } from 'node:fs';
-import { ftruncate, memfdCreate } from '../../../src/sys/file.js';
+import { ftruncate, memfdCreate, MFD_CLOEXEC } from '../../../src/sys/file.js';
 import { io, ior, iow, iowr, ioctl } from '../../../src/sys/ioctl.js';
 import { checked, close } from '../../../src/sys/libc.js';
 import { MAP_SHARED, mapFile, PROT_READ, PROT_WRITE, unmap, viewMemory } from '../../../src/sys/memory.js';
@@ -48,10 +48,13 @@ export class DriverMemory {
   readonly buffer: ArrayBuffer;
   readonly u8: Uint8Array;
 
-  /** @param mapped how much is mapped here: it may be more than there is in the file */
-  constructor(length: number, mapped = length) {
+  /**
+   * @param mapped how much is mapped here: it may be more than there is in the file
+   * @param flags of memfd_create(2), as MFD_HUGETLB
+   */
+  constructor(length: number, mapped = length, flags = 0) {
     this.length = mapped;
-    this.fd = checked('make a memory file', memfdCreate('driver', 1));
+    this.fd = checked('make a memory file', memfdCreate('driver', MFD_CLOEXEC | flags));
     checked('size it', ftruncate(this.fd, length));
     this.address = mapFile('map it', this.fd, mapped, PROT_READ | PROT_WRITE, MAP_SHARED, 0);
     this.buffer = viewMemory(this.address, mapped);

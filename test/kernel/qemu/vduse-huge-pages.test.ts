@@ -1,0 +1,62 @@
+import '../../support/kernel/inside.js';
+import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import type { TestContext } from 'node:test';
+import { testsWith, VDUSE } from '../../support/kernel/needs.js';
+import { ServerProcess } from '../../support/kernel/server-process.js';
+import { VhostBlock } from '../../support/kernel/vhost-block.js';
+import { BASE, MEMORY_BYTES } from '../../support/kernel/vhost-driver.js';
+import { attach, bash, detach, giveToVhost } from '../../support/kernel/vduse.js';
+import type { StorageOptions } from '../../../src/vduse/block-storage.js';
+
+const { describe, test } = testsWith(VDUSE, '/sys/kernel/mm/hugepages');
+
+/** The second region begins in the middle of a huge page: there is a hole before it, as in a PC's memory. */
+const HOLE = BASE + 0x180000;
+const SECOND = BASE + 0x1ff000;
+
+const PATH = '/tmp/huge.img';
+
+async function servedBy(context: TestContext, storage: StorageOptions): Promise<[VhostBlock, ServerProcess]> {
+  writeFileSync('/proc/sys/vm/nr_hugepages', '8');
+  const server = await ServerProcess.start({ name: 'huge', storage });
+  await attach('huge');
+  const driver = new VhostBlock(await giveToVhost('huge'), { hugePages: true });
+  context.after(async () => {
+    driver.close();
+    await detach('huge');
+    await server.stop();
+  });
+  return [driver, server];
+}
+
+function mapInPieces({ vhost, memory }: VhostBlock): void {
+  vhost.unmap(BASE, MEMORY_BYTES);
+  vhost.map(BASE, HOLE - BASE, memory.address);
+  vhost.map(SECOND, BASE + MEMORY_BYTES - SECOND, memory.address + (SECOND - BASE));
+}
+
+describe('a driver whose memory is on huge pages', () => {
+  for (const backend of ['ram', 'file'] as const) {
+    test(`is served from ${backend}, in regions that begin and end in the middle of a page`, async (context) => {
+      await bash(`truncate -s 1M ${PATH}`);
+      const storage = backend === 'file' ? { backend, path: PATH } : ({ backend, size: 2 ** 20 } as const);
+      const [driver, server] = await servedBy(context, storage);
+      for (let round = 0; round < 5; round++) {
+        mapInPieces(driver);
+        driver.start();
+        driver.checkService(round);
+        // The second region is taken away, and with it a part of a huge page of the first; it comes back.
+        const length = BASE + MEMORY_BYTES - SECOND;
+        driver.vhost.unmap(SECOND, length);
+        driver.vhost.map(SECOND, length, driver.memory.address + (SECOND - BASE));
+        driver.checkService(round + 1);
+        driver.vhost.unmap(BASE, MEMORY_BYTES);
+      }
+      mapInPieces(driver);
+      driver.start();
+      driver.checkService(7);
+      assert.equal(server.ended, undefined);
+    });
+  }
+});
