@@ -14,7 +14,8 @@ const HELP = `Usage: npm run lab -- [OPTION…] [COMMAND [ARGUMENT…]]
 
 Runs a command in the lab: a real Linux kernel with vDPA, which sees this machine's files and cannot change them.
 A single word is a command line for sh. Without a command: a shell, which ends with "exit" or ^D.
-There, vdpa is this checkout's, and vdpa-iproute2 is iproute2's.
+There, vdpa is this checkout's, and vdpa-iproute2 is iproute2's; VDPA_VDUSE_SERVE=1 is set, so that
+"vdpa dev add mgmtdev vduse name NAME" begins a server.
 
   -i, --stdin        pass standard input on to the command (read to its end first)
       --machine NAME what it runs on: uml, User-Mode Linux, the default, or qemu, a whole machine with PCI
@@ -105,6 +106,8 @@ async function run(lab: Lab, line: Line): Promise<number> {
   const session: Session = {
     command: isShell ? shell(terminal) : line.command.length === 1 ? ['sh', '-c', ...line.command] : line.command,
     cwd: process.env['INIT_CWD'] ?? process.cwd(),
+    // Nothing else serves VDUSE devices here, and nothing can be lost.
+    environment: { VDPA_VDUSE_SERVE: process.env['VDPA_VDUSE_SERVE'] ?? '1' },
     timeLimitMs: timeLimit(line, isShell),
     kernelParameters: line.kernelParameters,
     ...(line.memoryMiB === undefined ? {} : { memoryMiB: line.memoryMiB }),

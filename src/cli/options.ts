@@ -208,6 +208,6 @@ function unknownOption(...lines: string[]): UsageError {
 }
 
 /** Whether an environment variable switches something on: set, and not to 0. */
-function isSet(value: string | undefined): boolean {
+export function isSet(value: string | undefined): boolean {
   return value !== undefined && value !== '' && value !== '0';
 }

@@ -18,7 +18,7 @@ import type {
   VduseInstanceState,
 } from './state.js';
 import { DEFAULT_SIZE } from '../vduse/device-options.js';
-import { identityOfBlock, identityOfNet } from './served-device.js';
+import { identityOfBlock, identityOfNet } from './served-identity.js';
 import { toInstance } from './vduse-instance.js';
 
 interface ManagementDescription {

@@ -1,44 +1,40 @@
-import type { BlockServed, NetServed, ServedDevice } from '../vduse/service/served-device.js';
-import { blockIdentity, blockLimits } from '../vduse/block-identity.js';
-import type { DeviceIdentity } from '../vduse/control.js';
-import { macFor, netIdentity } from '../vduse/net-identity.js';
-import { checkQueueSize } from '../vduse/negotiation.js';
-import { DEFAULT_BLOCK_SIZE, DEFAULT_QUEUE_SIZE, DEFAULT_SIZE } from '../vduse/device-options.js';
-import { netBackendOf } from '../vduse/service/backend-choice.js';
+import { DEFAULT_QUEUE_SIZE } from '../vduse/device-options.js';
+import { InstanceExistsError } from '../vduse/error.js';
 import { checkServedDevice, factsOf, toServerWords } from '../vduse/service/device-facts.js';
+import type { ServedDevice } from '../vduse/service/served-device.js';
+import { identityOfBlock, identityOfNet } from './served-identity.js';
 import { Simulation } from './simulation.js';
 import { createInstance, destroyInstance, isAttached } from './vduse-instance.js';
 
 /**
- * Attaches a VDUSE device to a simulated machine as `dev add` does on a real one: where there is no instance of its name,
- * as if a server of the tool's own had been started, one is made first, and destroyed where attaching it fails. Nothing of
- * this machine is touched: no file is opened, no interface made.
+ * Makes a VDUSE instance on a simulated machine, as if a server of the tool's own had been started, and attaches it; it is
+ * destroyed where attaching it fails. Nothing of this machine is touched: no file is opened, no interface made.
  * @param environment names the machine
- * @param attach sends the request to the kernel; is told whether an instance was made for it
- * @throws DeviceNameError, DeviceOptionError; SystemError where the instance cannot be made; SimulationError; whatever
- *   `attach` throws
+ * @param attach sends the request to the kernel
+ * @throws DeviceNameError, DeviceOptionError; InstanceExistsError where there is one of the name; SystemError where it cannot
+ *   be made; SimulationError; whatever `attach` throws
  */
-export async function attachSimulatedServer(
+export async function addSimulatedServer(
   environment: Readonly<Record<string, string | undefined>>,
   device: ServedDevice,
-  attach: (isNew: boolean) => Promise<void>,
+  attach: () => Promise<void>,
 ): Promise<void> {
   const simulation = new Simulation(environment);
   const { store } = simulation;
   const { name, queues = 1, queueSize = DEFAULT_QUEUE_SIZE } = device;
   // Only root may make instances; others are told so by the kernel.
-  if (!simulation.isRoot || store.read().vduse.some((instance) => instance.name === name)) {
-    await attach(false);
-    return;
-  }
+  if (!simulation.isRoot) return attach();
   checkServedDevice(device);
   const identity = device.type === 'block' ? identityOfBlock(device) : identityOfNet(device);
   await store.prepare();
   store.update((state) => {
+    if (state.vduse.some((instance) => instance.name === name)) {
+      throw new InstanceExistsError([`vdpa: ${name} has a server already`]);
+    }
     createInstance(state, name, identity, toServerWords(factsOf(device), queues, queueSize));
   });
   try {
-    await attach(true);
+    await attach();
   } catch (error) {
     store.update((state) => {
       // The kernel may have answered too late, and yet have attached it.
@@ -48,26 +44,4 @@ export async function attachSimulatedServer(
   } finally {
     store.close();
   }
-}
-
-/** What a driver sees of a block device that is served. */
-export function identityOfBlock(device: BlockServed): DeviceIdentity {
-  const {
-    size = DEFAULT_SIZE,
-    readonly = false,
-    blockSize = DEFAULT_BLOCK_SIZE,
-    queues = 1,
-    queueSize = DEFAULT_QUEUE_SIZE,
-    serial = '',
-  } = device;
-  checkQueueSize(queueSize);
-  return blockIdentity({ limits: blockLimits({ size, readonly }, serial), blockSize, queues, queueSize });
-}
-
-/** What a driver sees of a network device that is served. */
-export function identityOfNet(device: NetServed): DeviceIdentity {
-  const { name, mac = macFor(name), mtu, queues = 1, queueSize = DEFAULT_QUEUE_SIZE } = device;
-  checkQueueSize(queueSize);
-  const offloads = netBackendOf(device).type === 'tap';
-  return netIdentity({ mac, mtu, pairs: queues, queueSize, offloads });
 }

@@ -26,9 +26,10 @@ import { copyState } from './machine.js';
 import type { MachineStore } from './machine.js';
 import { describeChange } from './state-changes.js';
 import { LockError, StateLock, defaultPatience, isSame, type FileIdentity } from './state-lock.js';
-import { bootedState, defaultMachine } from './state.js';
+import { bootedState } from './state.js';
 import type { SimState } from './state.js';
 import { parseState } from './state-parser.js';
+import { usualMachine } from './usual-machine.js';
 
 /** Writes that follow one another within so many milliseconds are only brought to the disk by the last of them. */
 const syncInterval = 50;
@@ -54,7 +55,7 @@ export class FileStore implements MachineStore {
   /** @throws SimulationError where the file cannot be read or is damaged. */
   read(): SimState {
     const found = this.#guard(() => statSync(this.path, { bigint: true, throwIfNoEntry: false }));
-    if (found === undefined) return bootedState(defaultMachine);
+    if (found === undefined) return bootedState(usualMachine);
     if (this.#known !== undefined && isSame(this.#known.identity, found)) return this.#known.state;
     const fd = this.#guard(() => openFile(this.path, constants.O_RDONLY));
     try {
@@ -121,7 +122,7 @@ export class FileStore implements MachineStore {
     this.#changesLength = undefined;
     const text = this.#guard(() => readFileSync(fd, 'utf8'));
     // An empty file is what mktemp(1) leaves.
-    const state = text === '' ? bootedState(defaultMachine) : parseState(text, this.path);
+    const state = text === '' ? bootedState(usualMachine) : parseState(text, this.path);
     this.#known = { identity: stats, state };
     return state;
   }
@@ -210,7 +211,7 @@ function makeFirst(path: string): void {
   rmSync(temporary, { force: true });
   const fd = makeFile(temporary);
   try {
-    writeAll(fd, `${JSON.stringify(bootedState(defaultMachine))}\n`);
+    writeAll(fd, `${JSON.stringify(bootedState(usualMachine))}\n`);
     fsyncSync(fd);
     renameSync(temporary, path);
   } finally {

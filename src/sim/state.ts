@@ -104,7 +104,7 @@ export function bootedState(machine: MachineState): SimState {
   return { version: stateVersion, machine, devices: [], vduse: [...machine.vduse], fault_hits: [] };
 }
 
-/** Linux 7.3 with vdpasim_net, vdpasim_blk and VDUSE, and virtio_vdpa to take their devices. */
+/** Linux 7.3 with vdpasim_net, vdpasim_blk and VDUSE, and virtio_vdpa to take their devices. No program serves any. */
 export const defaultMachine: MachineState = {
   uid: 0,
   bus_driver: 'virtio_vdpa',

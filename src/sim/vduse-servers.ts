@@ -16,7 +16,7 @@ import type { ServedDevice } from '../vduse/service/served-device.js';
 import type { InstanceStatus, VduseInstance, VduseServers } from '../vduse/service/servers.js';
 import { SimulationError } from './error.js';
 import { findDevice, openDevice } from './machine.js';
-import { attachSimulatedServer } from './served-device.js';
+import { addSimulatedServer } from './served-device.js';
 import { Simulation } from './simulation.js';
 import { busName, type SimState, type VduseInstanceState } from './state.js';
 import { isAttached } from './vduse-instance.js';
@@ -46,8 +46,14 @@ export class SimulatedServers implements VduseServers {
     return Promise.resolve(instances);
   }
 
+  /** @throws SimulationError */
+  has(name: string): Promise<boolean> {
+    const { store } = new Simulation(this.#environment);
+    return Promise.resolve(store.read().vduse.some((instance) => instance.name === name));
+  }
+
   add(device: ServedDevice, attach: () => Promise<void>): Promise<void> {
-    return attachSimulatedServer(this.#environment, device, attach);
+    return addSimulatedServer(this.#environment, device, attach);
   }
 
   takeOver({ name }: ServedDevice): Promise<void> {

@@ -5,7 +5,7 @@ export class VduseError extends Error {
 
 /** A server of ours could not begin. */
 export class LaunchError extends VduseError {
-  override readonly name = 'LaunchError';
+  override readonly name: string = 'LaunchError';
   /** What it said of it, for people, line by line. */
   readonly lines: readonly string[];
 
@@ -13,4 +13,9 @@ export class LaunchError extends VduseError {
     super(lines.join('\n'));
     this.lines = lines;
   }
+}
+
+/** A server of ours could not begin, for another program has made the instance meanwhile. */
+export class InstanceExistsError extends LaunchError {
+  override readonly name = 'InstanceExistsError';
 }

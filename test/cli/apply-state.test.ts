@@ -57,9 +57,11 @@ test('the simulation has no drivers to bind, and files that cannot be read are r
 });
 
 test('on the simulation: servers of VDUSE devices are saved, shown, restored and deleted', async () => {
-  await sim('sim reset');
+  const machine = join(folder, 'servers.json');
+  writeFileSync(machine, JSON.stringify({ mgmtdev: { vduse: {} } }));
+  await sim(`sim init ${machine}`);
   for (const line of [
-    'dev add mgmtdev vduse name foo0',
+    'dev add mgmtdev vduse name foo0 serve',
     'dev add mgmtdev vduse name disk0 path /srv/disk0.img queues 4 block_size 4096 readonly user nobody',
     'dev add mgmtdev vduse name net0 type net ifname tap7 mac 02:00:00:00:00:01 mtu 9000',
   ]) {

@@ -59,7 +59,7 @@ test(
   needs(...SIMULATORS),
   async () => {
     await bash('truncate -s 16M /tmp/keep.img; truncate -s 8M /tmp/part.img');
-    await output(`${ADD} ram0`);
+    await output(`${ADD} ram0 serve`);
     await output(`${ADD} file0 path /tmp/keep.img queues 2 queue_size 128 block_size 4096 serial S1 restart on`);
     await output(`${ADD} part0 path /tmp/part.img size 4M readonly driver vhost`);
     await output(`${ADD} null0 backend null size 1G user nobody`);

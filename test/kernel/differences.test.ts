@@ -327,14 +327,22 @@ describe('what iproute2 has not', () => {
     await startFrom(['dev add mgmtdev vdpasim_net name foo1 device_features MAC,version_1,bit_33']);
     assert.match(await output('dev features show foo1'), /^ {2}device_features MAC VERSION_1 ACCESS_PLATFORM$/m);
   });
-  const deviceWithoutServer = async (told: Row): Promise<void> => {
+  const nobodyServes = async (told: Row): Promise<void> => {
+    const theirs = reference(argvOf(told));
+    expectCell(told.theirs, theirs);
+    const { status, stdout, stderr } = await ours(argvOf(told));
+    assert.deepEqual([status, stdout, stderr.startsWith(theirs.stderr)], [statusIn(told.ours), '', true]);
+    assert.match(stderr.slice(theirs.stderr.length), /^Nobody serves foo1: begin a server, or .*\n$/);
+  };
+  rowWith('A VDUSE device that no server has made', nobodyServes, needs('vdpa-iproute2', VDUSE));
+  const served = async (told: Row): Promise<void> => {
     await startFrom([]);
     expectCell(told.theirs, reference(argvOf(told)));
     assert.deepEqual(await ours(argvOf(told)), { status: statusIn(told.ours), stdout: '', stderr: '' });
     assert.match(await output('dev show foo1'), /^foo1: type block mgmtdev vduse /);
     await startFrom([]);
   };
-  rowWith('A VDUSE device that no server has made', deviceWithoutServer, needs('vdpa-iproute2', VDUSE));
+  rowWith('A server for a VDUSE device', served, needs('vdpa-iproute2', VDUSE));
   rowWith('A device whose node a process has open', deviceHeldOpen);
   rowWith('More commands', async (told) => {
     expectCell(told.theirs, reference(argvOf(told)));

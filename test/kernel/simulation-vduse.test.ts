@@ -1,11 +1,7 @@
 import '../support/kernel/inside.js';
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import type { ChildProcessByStdio } from 'node:child_process';
-import { once } from 'node:events';
-import type { Readable, Writable } from 'node:stream';
 import { featureMask } from '../../src/sim/feature-mask.js';
-import { identityOfBlock, identityOfNet } from '../../src/sim/served-device.js';
+import { identityOfBlock, identityOfNet } from '../../src/sim/served-identity.js';
 import { defaultMachine, hex64 } from '../../src/sim/state.js';
 import type { VduseInstanceState } from '../../src/sim/state.js';
 import { toInstance } from '../../src/sim/vduse-instance.js';
@@ -14,8 +10,8 @@ import { VIRTIO_ID_BLOCK, VIRTIO_ID_NET } from '../../src/virtio/ids.js';
 import type { BlockServed, NetServed } from '../../src/vduse/service/served-device.js';
 import { ask } from '../support/exchange.js';
 import { needs, SIMULATORS, testsWith, VDUSE } from '../support/kernel/needs.js';
+import { startResponder, toResponding } from '../support/kernel/responder-process.js';
 import { Twins } from '../support/kernel/twins.js';
-import type { RespondingInstance } from '../support/kernel/vduse-responder.js';
 import { u64 } from '../support/netlink-requests.js';
 import { VdpaRequests } from '../support/vdpa-requests.js';
 
@@ -75,22 +71,15 @@ const instances: readonly VduseInstanceState[] = [
 describe('the simulated VDUSE answers as this one, byte for byte', () => {
   let twins: Twins;
   let vdpa: VdpaRequests;
-  let server: ChildProcessByStdio<Writable, Readable, null>;
+  let endResponder: () => Promise<void>;
 
   before(async () => {
-    const responder = new URL('../support/kernel/vduse-responder.js', import.meta.url).pathname;
-    const list = JSON.stringify(instances.map(toResponding));
-    server = spawn(process.execPath, [responder, list], { stdio: ['pipe', 'pipe', 'inherit'] });
-    await once(server.stdout, 'data');
+    endResponder = await startResponder(instances.map(toResponding));
     twins = await Twins.start({ ...defaultMachine, vduse: instances });
     vdpa = new VdpaRequests(twins.familyId);
   });
 
-  after(async () => {
-    server.stdin.end();
-    const [status] = (await once(server, 'exit')) as [number | null];
-    assert.equal(status, 0);
-  });
+  after(() => endResponder());
 
   for (const { name } of instances) {
     test(`a device ${name.slice(0, 20)}`, () => {
@@ -143,8 +132,3 @@ describe('the simulated VDUSE answers as this one, byte for byte', () => {
     pair.close();
   });
 });
-
-function toResponding(instance: VduseInstanceState): RespondingInstance {
-  const { name, device_id: deviceId, vendor_id: vendorId, features, vq_sizes: queueSizes, config } = instance;
-  return { name, deviceId, vendorId, features, queueSizes, config };
-}

@@ -44,7 +44,7 @@ afterEach(nothingLeft);
 describe('vdpa dev add mgmtdev vduse', () => {
   test('one command makes a disk of 64 MiB that keeps a file system; dev del leaves nothing, twenty times', async () => {
     for (let round = 0; round < 20; round++) {
-      await done(`${ADD} foo0`);
+      await done(`${ADD} foo0 serve`);
       const disk = await diskOf('foo0');
       assert.equal(await sh(`blockdev --getsize64 ${disk}`), `${64 * 1024 * 1024}\n`);
       await sh(`mkfs.ext4 -q ${disk}`);
@@ -115,7 +115,7 @@ describe('vdpa dev add mgmtdev vduse', () => {
   });
 
   test('given to vhost at once', async () => {
-    await done(`${ADD} vh0 driver vhost`);
+    await done(`${ADD} vh0 serve driver vhost`);
     assert.ok(existsSync('/sys/bus/vdpa/drivers/vhost_vdpa/vh0'));
     await done('dev del vh0');
   });
@@ -212,8 +212,8 @@ describe('refused, with nothing left', () => {
     ['a file that cannot be written', `${ADD} e0 path /tmp`, /^vdpa: open \/tmp: Is a directory/],
     ['a size that is not whole blocks', `${ADD} e0 size 1000`, /^vdpa: The size, 1000 bytes, is not a multiple/],
     ['a size that is none', `${ADD} e0 size 1X`, /"1X" is invalid size/],
-    ['a name that is too long', `${ADD} ${'n'.repeat(256)}`, /^vdpa: The name has 256 bytes/],
-    ['a name that is a path', `${ADD} ../e0`, /^vdpa: "\.\.\/e0" has a character/],
+    ['a name that is too long', `${ADD} ${'n'.repeat(256)} serve`, /^vdpa: The name has 256 bytes/],
+    ['a name that is a path', `${ADD} ../e0 serve`, /^vdpa: "\.\.\/e0" has a character/],
     ['words of the other type', `${ADD} e0 ifname tap0`, /"ifname" is for devices of type net/],
     ['a backend of the other type', `${ADD} e0 type net backend ram`, /has no backend "ram"/],
     ['a path without a file', `${ADD} e0 backend file`, /needs the path/],
@@ -222,7 +222,7 @@ describe('refused, with nothing left', () => {
       'dev add mgmtdev vdpasim_blk name e0 size 1M',
       /"size" is for devices of mgmtdev vduse/,
     ],
-    ['a driver that is not there', `${ADD} e0 driver nosuch`, /nosuch/],
+    ['a driver that is not there', `${ADD} e0 serve driver nosuch`, /nosuch/],
     ['a device that is not there', 'vduse del nosuch', /no VDUSE instance nosuch/],
     ['showing what is not there', 'vduse show nosuch', /no VDUSE instance nosuch/],
   ] as const) {
@@ -235,13 +235,13 @@ describe('refused, with nothing left', () => {
 
   test('a name of 255 bytes is taken', async () => {
     const name = 'n'.repeat(255);
-    await done(`${ADD} ${name}`);
+    await done(`${ADD} ${name} serve`);
     await diskOf(name);
     await done(`dev del ${name}`);
   });
 
   test('a name that is taken', async () => {
-    await done(`${ADD} taken0`);
+    await done(`${ADD} taken0 serve`);
     const { status, stderr } = await vdpa(`${ADD} taken0`);
     assert.equal(status, 1);
     assert.match(stderr, /kernel answers: File exists/);
@@ -257,7 +257,7 @@ describe('refused, with nothing left', () => {
       '-m',
       'sh',
       '-c',
-      `mount -t tmpfs none /dev/vduse && ${VDPA} ${ADD} e0`,
+      `mount -t tmpfs none /dev/vduse && ${VDPA} ${ADD} e0 serve`,
     );
     assert.equal(status, 1);
     assert.match(stderr, /^vdpa: open \/dev\/vduse\/control: No such file or directory.*modprobe vduse/);
@@ -267,14 +267,14 @@ describe('refused, with nothing left', () => {
     const { status, stderr } = await start(
       ...(['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups'] as const),
       ...['--inh-caps=-all,+dac_read_search,+net_admin', '--ambient-caps=-all,+dac_read_search,+net_admin'],
-      ...['env', 'XDG_RUNTIME_DIR=/tmp', VDPA, ...`${ADD} e0`.split(' ')],
+      ...['env', 'XDG_RUNTIME_DIR=/tmp', VDPA, ...`${ADD} e0 serve`.split(' ')],
     );
     assert.equal(status, 1);
     assert.match(stderr, /not this user's alone|Permission denied/);
   });
 
   test('a server that is killed before it is ready', async () => {
-    const adding = vdpa(`${ADD} killed1`);
+    const adding = vdpa(`${ADD} killed1 serve`);
     await until('there is a server', () => {
       const [pid] = runningServers();
       if (pid === undefined) return false;

@@ -177,7 +177,7 @@ describe('a server that was killed', () => {
 
 describe('the runtime folder', () => {
   test('and its socket are for their user alone: 0700 and 0600', async () => {
-    await done('dev add mgmtdev vduse name modes');
+    await done('dev add mgmtdev vduse name modes serve');
     for (const folder of ['/run/vdpa', '/run/vdpa/vduse', '/run/vdpa/vduse/modes']) {
       assert.equal(statSync(folder).mode & 0o777, 0o700, folder);
     }
@@ -191,19 +191,19 @@ describe('the runtime folder', () => {
     rmSync('/run/vdpa', { recursive: true, force: true });
     mkdirSync('/tmp/trap', { recursive: true });
     symlinkSync('/tmp/trap', '/run/vdpa');
-    const link = await vdpa('dev add mgmtdev vduse name trapped');
+    const link = await vdpa('dev add mgmtdev vduse name trapped serve');
     assert.notEqual(link.status, 0);
     assert.deepEqual(readdirSync('/tmp/trap'), []);
     rmSync('/run/vdpa');
     mkdirSync('/run/vdpa', { mode: 0o700 });
     chownSync('/run/vdpa', NOBODY, NOBODY);
-    const foreign = await vdpa('dev add mgmtdev vduse name trapped');
+    const foreign = await vdpa('dev add mgmtdev vduse name trapped serve');
     assert.notEqual(foreign.status, 0);
     assert.match(foreign.stderr, /belongs to user 65534/);
     rmSync('/run/vdpa', { recursive: true });
     mkdirSync('/run/vdpa/vduse', { recursive: true, mode: 0o700 });
     symlinkSync('/tmp/trap', '/run/vdpa/vduse/trapped');
-    assert.notEqual((await vdpa('dev add mgmtdev vduse name trapped')).status, 0);
+    assert.notEqual((await vdpa('dev add mgmtdev vduse name trapped serve')).status, 0);
     assert.deepEqual(readdirSync('/tmp/trap'), []);
     rmSync('/run/vdpa', { recursive: true });
   });

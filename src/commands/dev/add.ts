@@ -2,7 +2,8 @@ import { resolve } from 'node:path';
 import { VdpaCommand } from '../../cli/command.js';
 import { UsageError } from '../../cli/error.js';
 import { parseKeywords, type Keywords, type Values } from '../../cli/grammar.js';
-import { machineBus } from '../../cli/machine.js';
+import { machineBus, vduseServers } from '../../cli/machine.js';
+import { isSet } from '../../cli/options.js';
 import { readServedDevice, serverKeywords, serverWord } from '../../cli/served-device.js';
 import type { Session } from '../../cli/session.js';
 import {
@@ -15,7 +16,9 @@ import {
   readMac,
   readName,
   readNumber,
+  type DeviceType,
 } from '../../cli/values.js';
+import { InstanceExistsError } from '../../vduse/error.js';
 import { className, deviceClasses } from '../../virtio/classes.js';
 import type { VdpaClient } from '../../vdpa/client.js';
 import { withoutServersWords, type DeviceSpec } from '../../vdpa/encode.js';
@@ -37,8 +40,12 @@ const keywords = {
   device_features: { placeholder: 'DEVICE_FEATURES', read: readFeatures },
   type: { placeholder: 'TYPE', read: readDeviceType, completes: deviceTypeNames },
   driver: { placeholder: 'DRIVER', read: readName, completes: ['vhost', 'virtio'] },
+  serve: { read: () => true as const },
+  wait: { placeholder: 'SECONDS', read: readNumber('wait', 0, 86_400) },
   ...serverKeywords,
 } as const satisfies Keywords;
+
+type AddValues = Values<typeof keywords>;
 
 export default class DevAdd extends VdpaCommand {
   static override summary = 'add a vdpa device';
@@ -48,7 +55,9 @@ export default class DevAdd extends VdpaCommand {
     '                                             [ mac MACADDR ] [ mtu MTU ]',
     '                                             [ max_vqp MAX_VQ_PAIRS ]',
     '                                             [ driver { vhost | virtio | NAME } ]',
-    'vdpa dev add name NAME mgmtdev vduse [ type { net | block } ] [ queues N ] [ queue_size N ]',
+    'vdpa dev add name NAME mgmtdev vduse [ type { net | block } ] [ wait SECONDS ]',
+    '                                     [ driver { vhost | virtio | NAME } ]',
+    'vdpa dev add name NAME mgmtdev vduse [ type { net | block } ] [ serve ] [ queues N ] [ queue_size N ]',
     '                                     [ backend { ram | file | null } ] [ path FILE ] [ size SIZE ]',
     '                                     [ block_size { 512 | 4096 } ] [ readonly ] [ serial STRING ]',
     '                                     [ backend { loopback | tap } ] [ ifname TAP ]',
@@ -62,8 +71,7 @@ export default class DevAdd extends VdpaCommand {
     const values = parseKeywords(keywords, words);
     const { mgmtdev, type, device_features: features, driver } = values;
     const isVduse = formatHandle(mgmtdev) === 'vduse';
-    const word = serverWord(values);
-    if (word !== undefined && !isVduse) throw new UsageError(`"${word}" is for devices of mgmtdev vduse`);
+    if (!isVduse) refuseVduseWords(values);
     const client = await session.client();
     let deviceId: number | undefined;
     if (type !== undefined || (features && 'names' in features)) {
@@ -96,38 +104,70 @@ async function add(session: Session, client: VdpaClient, spec: DeviceSpec, drive
   await addBoundDevice(client, await machineBus(session), spec, driver);
 }
 
-/** Makes a device of VDUSE: of the instance of that name where there is one, otherwise with a server of ours behind it. */
-async function addVduse(
-  session: Session,
-  client: VdpaClient,
-  spec: DeviceSpec,
-  values: Values<typeof keywords>,
-): Promise<void> {
-  const { name, path, driver } = values;
-  // The server runs in another folder.
-  const words = path === undefined ? values : { ...values, path: resolve(path) };
-  if (session.options.sim) {
-    const { attachSimulatedServer } = await import('../../sim/served-device.js');
-    const device = readServedDevice(name, words);
-    await attachSimulatedServer(session.io.env, device, (isNew) =>
-      client.addDevice(isNew ? withoutServersWords(spec) : spec),
-    );
-    return;
+/** Refuses words that other management devices do not know. @throws UsageError */
+function refuseVduseWords(values: AddValues): void {
+  const word = wordForServer(values) ?? (values.wait === undefined ? undefined : 'wait');
+  if (word !== undefined) throw new UsageError(`"${word}" is for devices of mgmtdev vduse`);
+}
+
+/** The first word that asks for a server of the tool's own, where there is one. */
+function wordForServer(values: AddValues): string | undefined {
+  return serverWord(values) ?? (values.serve && 'serve');
+}
+
+/** Makes a device of VDUSE: of the instance that another program serves; with a server of the tool's own where one is asked for. */
+async function addVduse(session: Session, client: VdpaClient, spec: DeviceSpec, values: AddValues): Promise<void> {
+  const { name, type, driver, path, wait } = values;
+  const asked = wordForServer(values);
+  if (asked !== undefined && wait !== undefined) {
+    throw new UsageError(`"wait" is for another program's server, and "${asked}" asks for one of vdpa's own`);
   }
-  const { addServedDevice, instanceExists } = await import('../../vduse/service/add-device.js');
-  if (instanceExists(name)) {
+  const servers = await vduseServers(session);
+  const isAskedFor = asked !== undefined || (wait === undefined && isSet(session.io.env['VDPA_VDUSE_SERVE']));
+  if (isAskedFor) {
+    // The server runs in another folder.
+    const device = readServedDevice(name, path === undefined ? values : { ...values, path: resolve(path) });
+    if (!(await servers.has(name))) {
+      try {
+        await servers.add(device, () => add(session, client, withoutServersWords(spec), driver));
+        return;
+      } catch (error) {
+        // Another program may have been quicker, as if it had been there before.
+        if (!(error instanceof InstanceExistsError)) throw error;
+      }
+    }
     const word = serverWord(values);
     if (word !== undefined) {
       throw new UsageError(`${name} has a server already, which decides what the device is: "${word}" is of no use`);
     }
-    const { refuseUnserved } = await import('../../sysfs/instance-server.js');
-    refuseUnserved((await machineBus(session)).files, name, `add ${name}`);
-    await add(session, client, spec, driver);
-    return;
   }
-  const device = readServedDevice(name, words);
-  const attachment = withoutServersWords(spec);
-  await addServedDevice(device, () => add(session, client, attachment, driver));
+  const serveCommand = `vdpa dev add mgmtdev vduse name ${name} ${type === 'net' ? 'type net serve' : 'size 64M'}`;
+  const refuse = session.options.sim ? undefined : await refusalOf(session, name);
+  const { attachVduseDevice } = await import('../../host/attach-vduse.js');
+  const options = { waitMs: (wait ?? 0) * 1000, serveCommand, ...(refuse && { refuse }) };
+  await attachVduseDevice(servers, name, options, async () => {
+    await add(session, client, spec, driver);
+    if (type !== undefined) await checkType(client, name, type);
+  });
+}
+
+/** What refuses an instance whose server is gone. */
+async function refusalOf(session: Session, name: string): Promise<() => void> {
+  const { files } = await machineBus(session);
+  const { refuseUnserved } = await import('../../sysfs/instance-server.js');
+  return () => {
+    refuseUnserved(files, name, `add ${name}`);
+  };
+}
+
+/** Sees that a device is what it was said to be: its server alone decides that. @throws UsageError; it is deleted again then */
+async function checkType(client: VdpaClient, name: string, type: DeviceType): Promise<void> {
+  const { deviceId } = await client.device(name);
+  if (deviceId === deviceTypeId(type)) return;
+  await client.deleteDevice(name);
+  throw new UsageError(
+    `${name} is not of type ${type}: its server offers ${className(deviceId) ?? `class ${deviceId}`}`,
+  );
 }
 
 /** Which class the device will be of: the one asked for, or the only one there is. @throws UsageError where it cannot be */

@@ -4,7 +4,8 @@ import { readText } from '../../cli/input.js';
 import type { Session } from '../../cli/session.js';
 import { parseMachine } from '../../sim/machine-description.js';
 import { Simulation } from '../../sim/simulation.js';
-import { defaultMachine, type MachineState } from '../../sim/state.js';
+import type { MachineState } from '../../sim/state.js';
+import { usualMachine } from '../../sim/usual-machine.js';
 
 export default class SimInit extends VdpaCommand {
   static override summary = 'make a new simulated machine, as a file describes it or as usual';
@@ -13,7 +14,7 @@ export default class SimInit extends VdpaCommand {
 
   async execute(session: Session, words: readonly string[]): Promise<void> {
     const file = parseOperand((word) => word, words);
-    await new Simulation(session.io.env).boot(file === undefined ? defaultMachine : readMachine(file));
+    await new Simulation(session.io.env).boot(file === undefined ? usualMachine : readMachine(file));
   }
 }
 

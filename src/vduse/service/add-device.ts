@@ -1,18 +1,17 @@
 import { existsSync } from 'node:fs';
-import { VduseError } from '../error.js';
-import { devicePath } from '../name.js';
+import { InstanceExistsError, LaunchError, VduseError } from '../error.js';
+import { devicePath, isDeviceName } from '../name.js';
 import { wordsOfDevice } from './device-words.js';
 import { launchServer } from './launch.js';
 import type { ServedDevice } from './served-device.js';
 
 /**
- * Attaches a VDUSE device, with a server of ours where there is no instance of that name yet. Where the attaching fails the
- * server is ended, and with it the instance.
+ * Starts a server of ours, and attaches its device. Where the attaching fails the server is ended, and with it the instance.
  * @param attach sends the request to the kernel
- * @throws LaunchError, DeviceNameError; whatever `attach` throws
+ * @throws LaunchError: InstanceExistsError where another program was quicker; DeviceNameError; whatever `attach` throws
  */
 export async function addServedDevice(device: ServedDevice, attach: () => Promise<void>): Promise<void> {
-  const end = await launchServer(device.name, wordsOfDevice(device));
+  const end = await launchNew(device);
   try {
     await attach();
   } catch (error) {
@@ -27,7 +26,17 @@ export async function addServedDevice(device: ServedDevice, attach: () => Promis
   }
 }
 
-/** Whether there is an instance of that name, of whatever server. @throws DeviceNameError */
+/** @returns what ends the server again */
+async function launchNew(device: ServedDevice): Promise<() => Promise<void>> {
+  try {
+    return await launchServer(device.name, wordsOfDevice(device));
+  } catch (error) {
+    if (!(error instanceof LaunchError && instanceExists(device.name))) throw error;
+    throw new InstanceExistsError(error.lines);
+  }
+}
+
+/** Whether there is an instance of that name, of whatever server; never of a name that none can have. */
 export function instanceExists(name: string): boolean {
-  return existsSync(devicePath(name));
+  return isDeviceName(name) && existsSync(devicePath(name));
 }

@@ -3,6 +3,7 @@ import type { VduseServers } from './servers.js';
 /** The servers of this machine. */
 export const machineServers: VduseServers = {
   list: async (only) => (await import('./catalogue.js')).listInstances(only),
+  has: async (name) => (await import('./add-device.js')).instanceExists(name),
   add: async (device, attach) => (await import('./add-device.js')).addServedDevice(device, attach),
   takeOver: async (device) => {
     const { launchServer } = await import('./launch.js');

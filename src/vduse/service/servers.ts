@@ -36,10 +36,13 @@ export interface VduseServers {
   /** All instances by name, or the one of that name. @throws VduseError where a server answers with an error */
   list(only?: string): Promise<VduseInstance[]>;
 
+  /** Whether a server, of whatever program, has made an instance of that name; false for a name that none can have. */
+  has(name: string): Promise<boolean>;
+
   /**
    * Starts a server, and attaches its device. Where the attaching fails the server is ended, and with it the instance.
    * @param attach sends the request to the kernel
-   * @throws VduseError; whatever `attach` throws
+   * @throws VduseError: InstanceExistsError where another program was quicker to make it; whatever `attach` throws
    */
   add(device: ServedDevice, attach: () => Promise<void>): Promise<void>;
 

@@ -1,0 +1,88 @@
+/** `dev add mgmtdev vduse` on the simulation: what another program serves is attached, a server begun where it is asked for. */
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, beforeEach, test } from 'node:test';
+import { vdpa, type Outcome } from '../support/command-line.js';
+
+let folder: string;
+
+before(() => {
+  folder = mkdtempSync(join(tmpdir(), 'vdpa-add-'));
+});
+beforeEach(() => {
+  rmSync(join(folder, 'sim.json'), { force: true });
+});
+after(() => {
+  rmSync(folder, { recursive: true });
+});
+
+const sim = (line: string, variables: NodeJS.ProcessEnv = {}): Promise<Outcome> =>
+  vdpa(`--sim ${line}`, { env: { VDPA_SIM_STATE: join(folder, 'sim.json'), ...variables } });
+const done: Outcome = { status: 0, stdout: '', stderr: '' };
+const ADD = 'dev add mgmtdev vduse name';
+
+test('a program of the usual machine serves foo0, which is attached and stays when its device is deleted', async () => {
+  assert.equal((await sim('vduse show')).stdout, 'foo0: server another program attached false\n');
+  assert.deepEqual(await sim(`${ADD} foo0`), done);
+  assert.equal((await sim('vduse show')).stdout, 'foo0: server another program attached true\n');
+  assert.match(
+    (await sim('dev show')).stdout,
+    /^foo0: type block mgmtdev vduse vendor_id 0 max_vqs 1 max_vq_size 256\n$/,
+  );
+  assert.match((await sim('dev config show foo0')).stdout, /^foo0: capacity 131072 /);
+  assert.match((await sim(`${ADD} foo0 size 1M`)).stderr, /^foo0 has a server already, .*"size" is of no use/);
+  assert.match((await sim(`${ADD} foo0 serve`)).stderr, /kernel answers: File exists/);
+  assert.deepEqual(await sim('dev del foo0'), done);
+  assert.equal((await sim('vduse show')).stdout, 'foo0: server another program attached false\n');
+  assert.match((await sim(`${ADD} foo0 type net`)).stderr, /^foo0 is not of type net: its server offers block\n$/);
+  assert.equal((await sim('dev show')).stdout, '');
+  for (const command of ['sim init', 'sim reset']) {
+    assert.deepEqual(await sim(command), done);
+    assert.equal((await sim('vduse show')).stdout, 'foo0: server another program attached false\n');
+  }
+});
+
+test('without a word that asks for a server nothing is served', async () => {
+  for (const words of ['', ' type block', ' type net', ' wait 0', ' wait 1', ' mac 00:11:22:33:44:55']) {
+    const { status, stdout, stderr } = await sim(`${ADD} bar${words}`);
+    assert.deepEqual([status, stdout], [1, ''], words);
+    if (words.startsWith(' mac')) {
+      assert.match(stderr, /^Error: vdpa: Some provided attributes are not supported: 0x400\.\nkernel answers: Op/);
+      assert.doesNotMatch(stderr, /Nobody serves/);
+      continue;
+    }
+    const advice = words === ' type net' ? 'type net serve' : 'size 64M';
+    assert.equal(
+      stderr,
+      'kernel answers: Invalid argument\n' +
+        `Nobody serves bar: begin a server, or say "vdpa dev add mgmtdev vduse name bar ${advice}".\n`,
+    );
+  }
+  assert.equal((await sim('dev show')).stdout, '');
+});
+
+test('"serve", a word for the server, or VDPA_VDUSE_SERVE begins one', async () => {
+  assert.deepEqual(await sim(`${ADD} a serve`), done);
+  assert.deepEqual(await sim(`${ADD} b type net queues 2`), done);
+  assert.deepEqual(await sim(`${ADD} c`, { VDPA_VDUSE_SERVE: '1' }), done);
+  assert.equal((await sim(`${ADD} d`, { VDPA_VDUSE_SERVE: '0' })).status, 1);
+  assert.equal((await sim(`${ADD} d wait 0`, { VDPA_VDUSE_SERVE: '1' })).status, 1);
+  assert.deepEqual(await sim(`${ADD} foo0`, { VDPA_VDUSE_SERVE: '1' }), done);
+  const shown = (await sim('vduse show')).stdout;
+  for (const name of ['a', 'b', 'c']) assert.match(shown, new RegExp(`^${name}: server vdpa type `, 'm'));
+  assert.match(shown, /^foo0: server another program attached true$/m);
+});
+
+test('words for a server are refused elsewhere, and where another program is waited for', async () => {
+  for (const [line, complaint] of [
+    ['dev add mgmtdev vdpasim_blk name x serve', '"serve" is for devices of mgmtdev vduse\n'],
+    ['dev add mgmtdev vdpasim_blk name x wait 1', '"wait" is for devices of mgmtdev vduse\n'],
+    [`${ADD} x serve wait 1`, `"wait" is for another program's server, and "serve" asks for one of vdpa's own\n`],
+    [`${ADD} x wait 1 size 1M`, `"wait" is for another program's server, and "size" asks for one of vdpa's own\n`],
+  ] as const) {
+    assert.deepEqual(await sim(line), { status: 1, stdout: '', stderr: complaint });
+  }
+  assert.equal((await sim(`${ADD} x wait soon`)).status, 1);
+});
