@@ -23,7 +23,7 @@ export {
   NetlinkProtocolError,
   NetlinkUnavailableError,
 } from './netlink/error.js';
-export { MissingKoffiError, SystemError, type SystemErrorDetails } from './sys/error.js';
+export { MissingKoffiError, SystemError, UnsupportedMachineError, type SystemErrorDetails } from './sys/error.js';
 export { StatsWatch, eachDeviceStats, type CounterSample, type DeviceStats, type StatsSample } from './vdpa/stats.js';
 export { MachineFiles, type DeviceNumber } from './sysfs/machine-files.js';
 export { VHOST_VDPA, VIRTIO_VDPA, VdpaBus, driverName, type BusDevice, type ParentDevice } from './sysfs/bus.js';

@@ -15,7 +15,7 @@ const maxLineLength = 1 << 20;
 
 /**
  * Gives the commands of a batch file, each as soon as it is there. `#` begins a comment, in quotes too; a line that ends
- * with a backslash goes on in the next one.
+ * with a backslash goes on in the next one. A byte-order mark before the first line is skipped.
  * @param read fills the buffer from its start and says with how many bytes; 0 at the end of the file
  * @throws UsageError where the last line is to go on, or a line is too long or holds a NUL
  */
@@ -23,8 +23,9 @@ export function* batchLines(read: (buffer: Uint8Array) => number): Generator<Bat
   let number = 0;
   let text = '';
   let goesOn = false;
-  for (const bytes of physicalLines(read)) {
+  for (const line of physicalLines(read)) {
     number++;
+    const bytes = number === 1 && beginsWith(line, byteOrderMark) ? line.subarray(byteOrderMark.length) : line;
     if (bytes.includes(0)) throw new UsageError(`Line ${number} holds a NUL character`);
     text += beforeComment(decodeText(bytes));
     goesOn = text.endsWith('\\\n');
@@ -53,6 +54,12 @@ export function splitWords(text: string): string[] {
   }
   return words;
 }
+
+/** What some editors write before the first line of UTF-8. */
+const byteOrderMark = Uint8Array.of(0xef, 0xbb, 0xbf);
+
+const beginsWith = (bytes: Uint8Array, start: Uint8Array): boolean =>
+  start.every((byte, index) => bytes[index] === byte);
 
 /** A comment takes the end of its line with it. */
 function beforeComment(line: string): string {

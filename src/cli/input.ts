@@ -1,4 +1,5 @@
-import { closeSync, openSync, readFileSync, readSync } from 'node:fs';
+import { closeSync, openSync, readSync } from 'node:fs';
+import { decodeText } from '../netlink/text.js';
 import { strerror } from '../sys/errno.js';
 import { UsageError } from './error.js';
 import { errnoOf, whenReady } from './io.js';
@@ -25,9 +26,40 @@ export function openInput(name: string): Input {
   };
 }
 
-/** All of a file, or of standard input for `-`, as text. @throws UsageError where it cannot be read */
+/** The longest file that is read as a whole, in bytes: more than any machine has devices for. */
+const maxTextLength = 1 << 24;
+
+/**
+ * All of a file, or of standard input for `-`, as text: UTF-8, a byte-order mark before it skipped.
+ * @throws UsageError where it cannot be read, is longer than 16 MiB, or is UTF-16
+ */
 export function readText(name: string): string {
-  return guard(`Cannot read file "${name}"`, () => readFileSync(name === '-' ? 0 : name, 'utf8'));
+  const failure = `Cannot read file "${name}"`;
+  const fd = name === '-' ? 0 : guard(failure, () => openSync(name, 'r'));
+  try {
+    const bytes = guard(failure, () => readAll(fd));
+    if (bytes.length > maxTextLength) throw new UsageError(`${failure}: it is longer than ${maxTextLength >> 20} MiB`);
+    const [first = 0, second = 0] = bytes;
+    if (first + second === 0xff + 0xfe && Math.abs(first - second) === 1) {
+      throw new UsageError(`${failure}: it is UTF-16, and UTF-8 is expected`);
+    }
+    return decodeText(bytes).replace(/^\ufeff/, '');
+  } finally {
+    if (fd !== 0) closeSync(fd);
+  }
+}
+
+/** Reads to the end, but not much more than {@link maxTextLength}; waits where a pipe that does not block has nothing yet. */
+function readAll(fd: number): Uint8Array {
+  const chunks: Uint8Array[] = [];
+  for (let total = 0; total <= maxTextLength;) {
+    const chunk = Buffer.allocUnsafe(1 << 16);
+    const length = whenReady(() => readSync(fd, chunk));
+    if (length === 0) break;
+    chunks.push(chunk.subarray(0, length));
+    total += length;
+  }
+  return Buffer.concat(chunks);
 }
 
 function guard<Result>(failure: string, call: () => Result): Result {

@@ -7,7 +7,7 @@ import {
 } from '../netlink/error.js';
 import { SimulationError } from '../sim/error.js';
 import { Errno } from '../sys/errno.js';
-import { MissingKoffiError, RightsError, SystemError } from '../sys/error.js';
+import { MissingKoffiError, RightsError, SystemError, UnsupportedMachineError } from '../sys/error.js';
 import { LaunchError, VduseError } from '../vduse/error.js';
 import { ReportedError, UsageError } from './error.js';
 import { OutputError, type Io } from './io.js';
@@ -52,6 +52,7 @@ export function describeError(error: unknown): string[] {
   if (error instanceof VduseError || error instanceof RightsError || error instanceof MissingKoffiError) {
     return [`vdpa: ${error.message}`];
   }
+  if (error instanceof UnsupportedMachineError) return [error.message];
   const message = error instanceof Error ? error.message : String(error);
   return [`vdpa: ${message}`, 'This is a fault of vdpa itself. VDPA_DEBUG=1 shows where it happened.'];
 }

@@ -1,13 +1,10 @@
 /** Readers of the values that stand on the command line. Each throws UsageError for what it cannot read. */
-import { encodeText } from '../netlink/text.js';
+import { encodeText, maxTextLength } from '../netlink/text.js';
 import { featureBit } from '../virtio/features.js';
 import { VIRTIO_ID_BLOCK, VIRTIO_ID_NET } from '../virtio/ids.js';
 import type { ManagementDeviceHandle } from '../vdpa/model.js';
 import { asUnsignedLong, scanHexadecimal, strtoul, type LeadingNumber } from './c-numbers.js';
 import { StricterError, UsageError } from './error.js';
-
-/** The longest text that a netlink attribute holds, in bytes: its length is 16 bits wide, and counts a header and a NUL. */
-const maxTextLength = 0xffff - 4 - 1;
 
 /** The name of a device. The kernel says which names it likes; here it only has to fit a message. */
 export function readName(text: string): string {

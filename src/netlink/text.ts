@@ -3,6 +3,9 @@
  * lone surrogate U+DC00 + byte, as in Python's surrogateescape, so that every byte string has a text and comes back from it.
  */
 
+/** The longest text that an attribute holds, in bytes: its length is 16 bits wide, and counts a header and a NUL. */
+export const maxTextLength = 0xffff - 4 - 1;
+
 const escapeBase = 0xdc00;
 const loneSurrogate = /[\ud800-\udfff]/u;
 
@@ -89,6 +92,11 @@ export function encodeText(text: string): Uint8Array {
     }
   }
   return Buffer.concat(parts);
+}
+
+/** Whether a text holds a lone surrogate that stands for no byte: {@link encodeText} throws for it. */
+export function lacksBytes(text: string): boolean {
+  return /[\ud800-\udc7f\udd00-\udfff]/u.test(text);
 }
 
 /** What nearly every name is. Buffer.from() and the search for surrogates take longer than that. */

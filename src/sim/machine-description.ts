@@ -7,6 +7,7 @@ import { VIRTIO_ID_BLOCK, VIRTIO_ID_NET } from '../virtio/ids.js';
 import { parseMac } from '../virtio/mac-address.js';
 import { SimulationError } from './error.js';
 import type { Fault } from './fault.js';
+import { parseJson } from './json.js';
 import { defaultMachine, hex64 } from './state.js';
 import type {
   BusDriver,
@@ -72,7 +73,7 @@ export function parseMachine(text: string, source: string): MachineState {
     );
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    value = parseJson(text);
   } catch (error) {
     throw refuse(`it is not JSON: ${error instanceof Error ? error.message : String(error)}`);
   }

@@ -4,6 +4,7 @@
  *
  * A last line that lacks its end is a change that a process was killed in, or is about to make: it has not happened.
  */
+import { parseJson } from './json.js';
 import type { SimState } from './state.js';
 
 /** The lists of a state that change while a machine runs. */
@@ -52,7 +53,7 @@ function compare(before: readonly unknown[], after: readonly unknown[]): Splice 
  * @throws SyntaxError where it is not a change of this state
  */
 export function applyChange(state: unknown, line: string): void {
-  const change: unknown = line.startsWith(mark) ? JSON.parse(line.slice(mark.length)) : undefined;
+  const change: unknown = line.startsWith(mark) ? parseJson(line.slice(mark.length)) : undefined;
   if (!isObject(state) || !isObject(change)) throw new SyntaxError('a line behind the state is no change of it');
   for (const [list, splice] of Object.entries(change)) {
     const entries = state[list];

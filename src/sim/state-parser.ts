@@ -1,5 +1,6 @@
 import { check } from '../generated/sim-state.js';
 import { SimulationError } from './error.js';
+import { parseJson } from './json.js';
 import { applyChange, splitChanges } from './state-changes.js';
 import { busName, handleOf, stateVersion } from './state.js';
 import type { SimState } from './state.js';
@@ -13,7 +14,7 @@ export function parseState(text: string, path: string): SimState {
   const { state: document, changes } = splitChanges(text);
   let value: unknown;
   try {
-    value = JSON.parse(document);
+    value = parseJson(document);
     for (const change of changes) applyChange(value, change);
   } catch (error) {
     throw damaged(path, `it is not JSON: ${error instanceof Error ? error.message : String(error)}`);

@@ -62,3 +62,8 @@ export class MissingKoffiError extends Error {
 export class RightsError extends Error {
   override readonly name = 'RightsError';
 }
+
+/** The program does not run on machines of this architecture. */
+export class UnsupportedMachineError extends Error {
+  override readonly name = 'UnsupportedMachineError';
+}

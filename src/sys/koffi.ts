@@ -1,7 +1,8 @@
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { default as KoffiModule } from 'koffi';
-import { MissingKoffiError } from './error.js';
+import { MissingKoffiError, UnsupportedMachineError } from './error.js';
+import { whyUnsupported } from './platform.js';
 
 /** What koffi's native module gives: its package's exports, less the deprecated ones. */
 export type Koffi = typeof KoffiModule;
@@ -10,7 +11,14 @@ export type Koffi = typeof KoffiModule;
  * The foreign function interface. Koffi's package reads and parses the running executable to choose its native module,
  * which costs several times what opening it does. So the module is opened directly where there is no doubt which one it is.
  */
-export const koffi: Koffi = openDirectly() ?? loadPackage();
+export const koffi: Koffi = openKoffi();
+
+/** @throws UnsupportedMachineError, MissingKoffiError */
+function openKoffi(): Koffi {
+  const reason = whyUnsupported();
+  if (reason !== undefined) throw new UnsupportedMachineError(reason);
+  return openDirectly() ?? loadPackage();
+}
 
 function openDirectly(): Koffi | undefined {
   const file = findNativeModule();

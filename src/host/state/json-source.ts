@@ -1,5 +1,7 @@
 /** JSON that knows where it stands: for files that people write, whose mistakes they want to find. */
 
+import { lacksBytes, maxTextLength } from '../../netlink/text.js';
+
 /** A value of JSON. Objects have no prototype, so that no key means something else. */
 export type JsonValue = null | boolean | number | string | JsonValue[] | { [key: string]: JsonValue };
 
@@ -48,6 +50,11 @@ export function parseJson(text: string): JsonSource {
   };
 }
 
+/** As much of a text as an error can show. */
+function shortened(text: string): string {
+  return text.length <= 60 ? text : `${text.slice(0, 60)}…`;
+}
+
 class Reader {
   readonly lines = new Map<string, number>();
   readonly #text: string;
@@ -92,7 +99,8 @@ class Reader {
       this.#skipBlanks();
       if (this.#text[this.#at] !== '"') throw this.#error('a key in double quotes expected');
       const key = this.#string();
-      if (Object.hasOwn(object, key)) throw this.#error(`the key ${JSON.stringify(key)} is there a second time`);
+      if (Object.hasOwn(object, key))
+        throw this.#error(`the key ${JSON.stringify(shortened(key))} is there a second time`);
       if (!this.#take(':')) throw this.#error('":" expected');
       object[key] = this.#value(`${path}/${key.replaceAll('~', '~0').replaceAll('/', '~1')}`, depth + 1);
     } while (this.#take(','));
@@ -111,15 +119,38 @@ class Reader {
   }
 
   #string(): string {
-    const token = this.#match(/"(?:[^"\\\n]|\\.)*"/y);
-    if (token === undefined) throw this.#error('the string does not end on its line');
-    return this.#native(token, 'this is no string of JSON') as string;
+    const end = this.#endOfString();
+    if (end === undefined) throw this.#error('the string does not end on its line');
+    const token = this.#text.slice(this.#at, end);
+    this.#at = end;
+    const text = this.#native(token, 'this is no string of JSON') as string;
+    if (lacksBytes(text)) {
+      this.#at -= token.length;
+      throw this.#error('the string holds half of a surrogate pair, which stands for no character');
+    }
+    // What stands in a file becomes netlink's text, or a path, which is shorter.
+    if (Buffer.byteLength(text) > maxTextLength) {
+      this.#at -= token.length;
+      throw this.#error(`the string is longer than ${maxTextLength} bytes`);
+    }
+    return text;
+  }
+
+  /** Behind the quote that ends the string. A pattern for that would overflow the stack on a long one. */
+  #endOfString(): number | undefined {
+    for (let at = this.#at + 1; at < this.#text.length; at++) {
+      const character = this.#text[at];
+      if (character === '"') return at + 1;
+      if (character === '\n') return undefined;
+      if (character === '\\') at++;
+    }
+    return undefined;
   }
 
   #literal(): JsonValue {
     const token = this.#match(/[-+.\w]+/y);
     if (token === undefined) throw this.#error(`unexpected ${JSON.stringify(this.#text[this.#at])}`);
-    return this.#native(token, `${JSON.stringify(token)} is no value of JSON`) as JsonValue;
+    return this.#native(token, `${JSON.stringify(shortened(token))} is no value of JSON`) as JsonValue;
   }
 
   /** A token as JavaScript's own parser reads it; `#at` is behind it already. */

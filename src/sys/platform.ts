@@ -1,0 +1,24 @@
+/** What of this machine the program depends on, other than its kernel. */
+export interface Platform {
+  /** As Node calls it: `x64`. */
+  readonly arch: string;
+  readonly littleEndian: boolean;
+}
+
+/** Node's names of architectures with addresses of 32 bits. */
+const narrow: readonly string[] = ['arm', 'ia32', 'mips', 'mipsel', 'ppc', 's390'];
+
+const littleEndian = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1;
+
+/**
+ * Why the program does not run on a machine: structures of the kernel's are read and written with 64-bit addresses, and
+ * virtio's numbers, which are little-endian, in the machine's own order.
+ * @returns one line; undefined where it runs
+ */
+export function whyUnsupported(platform: Platform = { arch: process.arch, littleEndian }): string | undefined {
+  const { arch } = platform;
+  if (narrow.includes(arch)) return `vdpa does not run on ${arch}: it needs a 64-bit Node and kernel`;
+  if (!platform.littleEndian)
+    return `vdpa does not run on ${arch} with big-endian numbers: it needs a little-endian machine`;
+  return undefined;
+}
