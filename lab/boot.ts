@@ -29,7 +29,7 @@ export interface Session {
   /** 'terminal': the command runs on this process's terminal. Otherwise what it reads; nothing by default. */
   readonly input?: 'terminal' | Uint8Array;
   readonly memoryMiB?: number;
-  /** Of the machine qemu; 2 by default. User-Mode Linux has one. */
+  /** Of the machines qemu and debian; 2 by default. User-Mode Linux has one. */
   readonly processors?: number;
   /** The Node that is `node` there; this process's by default. */
   readonly node?: string;
@@ -96,6 +96,7 @@ export async function boot(lab: Lab, session: Session, sinks: Sinks = {}): Promi
       folder,
       memoryMiB,
       processors: session.processors,
+      init: quoteForKernel(join(checkoutRoot, 'lab/init.sh')),
       kernelWords: kernelWords(lab, session, folder),
       write: shared.write.bind(shared),
     });
@@ -123,7 +124,6 @@ function kernelWords(lab: Lab, session: Session, folder: string): string[] {
   return [
     ...['ro', 'quiet', 'oops=panic'],
     ...(session.kernelParameters ?? []).map(quoteForKernel),
-    `init=${quoteForKernel(join(checkoutRoot, 'lab/init.sh'))}`,
     `LAB_MACHINE=${lab.machine.kind}`,
     `LAB_RUN=${quoteForKernel(folder)}`,
     `LAB_BUSYBOX=${quoteForKernel(lab.busybox)}`,

@@ -19,7 +19,7 @@ echo "$machine" >/run/lab-machine
 # Without a cache: the host sees each write at once, and nothing is lost when the guest dies.
 case $machine in
   uml) "$box" mount -t hostfs -o sync none /run/lab -o "$shared" ;;
-  qemu) "$box" mount -t 9p -o trans=virtio,version=9p2000.L,cache=none,msize=512000 lab /run/lab ;;
+  qemu | debian) "$box" mount -t 9p -o trans=virtio,version=9p2000.L,cache=none,msize=512000 lab /run/lab ;;
 esac
 # A guest that reboots starts here a second time: its session is over.
 if ! "$box" mkdir /run/lab/started; then "$box" poweroff -f; fi
@@ -51,7 +51,7 @@ if [ "$machine" = uml ] && [ -n "$LAB_NODE_RING" ] && [ -e /proc/sys/kernel/io_u
   case $release in *-lab) ;; *) echo 2 >/proc/sys/kernel/io_uring_disabled ;; esac
 fi
 "$box" hostname lab
-if [ "$machine" = qemu ]; then
+if [ "$machine" != uml ]; then
   "$box" ln -s "$LAB_CHECKOUT/lab/bind-vp-vdpa" /run/bin/bind-vp-vdpa
   "$box" mkdir -p /dev/hugepages
   "$box" mount -t hugetlbfs hugetlbfs /dev/hugepages
@@ -63,7 +63,7 @@ fi
 "$box" ip link set lo up
 
 if [ -n "$LAB_TERMINAL" ]; then
-  case $machine in uml) terminal=/dev/tty0 ;; qemu) terminal=/dev/ttyS0 ;; esac
+  case $machine in uml) terminal=/dev/tty0 ;; qemu | debian) terminal=/dev/ttyS0 ;; esac
   if [ -e /run/lab/window ]; then
     set_size() { "$box" stty -F $terminal rows "$1" cols "$2"; }
     exec 3</run/lab/window

@@ -18,9 +18,10 @@ There, vdpa is this checkout's, and vdpa-iproute2 is iproute2's; VDPA_VDUSE_SERV
 "vdpa dev add mgmtdev vduse name NAME" begins a server.
 
   -i, --stdin        pass standard input on to the command (read to its end first)
-      --machine NAME what it runs on: uml, User-Mode Linux, the default, or qemu, a whole machine with PCI
+      --machine NAME what it runs on: uml, User-Mode Linux, the default; qemu, a whole machine with PCI; or
+                     debian, the same with Debian's own kernel
   -m, --memory MIB   memory of the guest, 2048 MiB by default
-  -p, --processors N processors of the machine qemu, 2 by default
+  -p, --processors N processors of the machines qemu and debian, 2 by default
   -k, --kernel WORD  a word for the kernel's command line; may be given more than once
   -t, --timeout SEC  end the guest after so many seconds; 0 for no limit. 600 for a command, none for a shell
   -h, --help         print this

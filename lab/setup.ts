@@ -5,6 +5,7 @@ import { checkoutRoot } from './cache.js';
 import { chooseGuestUser } from './guest-user.js';
 import { LabError, findCommand, isDebian } from './host.js';
 import { buildKernel, builtKernel } from './kernel/build.js';
+import { cachedDebianKernel, fetchDebianKernel } from './kernel/debian.js';
 import { givenKernel, givenKernelVariable, importKernel } from './kernel/given.js';
 import type { Machine, MachineKind } from './machine/machine.js';
 import { MACHINE_KINDS, isMachineKind, programOf } from './machine/machine.js';
@@ -29,6 +30,10 @@ export function chosenMachine(word = process.env['VDPA_LAB_MACHINE'] ?? ''): Mac
   throw new LabError(`unknown machine "${word}"; there are ${MACHINE_KINDS.join(' and ')}`);
 }
 
+/** The kernel that a machine starts with as things are; undefined where it is to be built or fetched. */
+const readyKernel = (machine: MachineKind): string | undefined =>
+  machine === 'debian' ? cachedDebianKernel()?.kernel : (givenKernel(machine) ?? builtKernel(machine));
+
 /**
  * Installs the packages that machines of the lab need and that are not there, where it may; see `providePackages`.
  *
@@ -37,7 +42,7 @@ export function chosenMachine(word = process.env['VDPA_LAB_MACHINE'] ?? ''): Mac
  */
 export async function provideFor(machines: readonly MachineKind[], extras: readonly Need[] = []): Promise<Missing> {
   if (process.arch !== 'x64' || machines.length === 0) return new Map();
-  const builds = machines.some((machine) => (givenKernel(machine) ?? builtKernel(machine)) === undefined);
+  const builds = machines.some((machine) => readyKernel(machine) === undefined);
   return providePackages(['guest', 'reference', ...(builds ? (['kernel'] as const) : []), ...extras]);
 }
 
@@ -55,12 +60,12 @@ export async function prepareLab(
   provided?: Missing,
 ): Promise<Lab | NoLab> {
   if (process.arch !== 'x64') return { missing: "the lab's machines run on x86-64 only" };
-  const ready = givenKernel(machine) ?? builtKernel(machine);
+  const ready = readyKernel(machine);
   const missing = provided ?? (await provideFor([machine], extras));
   const guestMissing = missing.get('guest') ?? [];
   if (guestMissing.length > 0) return { missing: `missing to boot it: ${guestMissing.join(' ')}` };
   const archive = isDebian() && canUseArchive();
-  if (machine === 'qemu' && (await findQemu()) === undefined) {
+  if (machine !== 'uml' && (await findQemu()) === undefined) {
     if (!archive) return { missing: 'missing to boot it: qemu-system-x86_64, 10.0 or newer' };
     try {
       await fetchQemu();
@@ -73,10 +78,14 @@ export async function prepareLab(
     const kernelMissing = archive ? (missing.get('kernel') ?? []) : ["Debian's package sources"];
     if (kernelMissing.length > 0) {
       return {
-        missing: `missing to build its kernel: ${kernelMissing.join(' ')}; or set ${givenKernelVariable(machine)} to a ready one`,
+        missing:
+          machine === 'debian'
+            ? `missing to fetch its kernel: ${kernelMissing.join(' ')}`
+            : `missing to build its kernel: ${kernelMissing.join(' ')}; or set ${givenKernelVariable(machine)} to a ready one`,
       };
     }
-    await buildKernel(machine);
+    if (machine === 'debian') await fetchDebianKernel();
+    else await buildKernel(machine);
   }
   if ((await findReference()) === undefined) {
     if (archive && (missing.get('reference') ?? []).length === 0) await fetchReference();
@@ -102,9 +111,15 @@ export async function findLab(kind: MachineKind = chosenMachine()): Promise<Lab 
 }
 
 async function findMachine(kind: MachineKind): Promise<Machine | NoLab> {
+  const howTo = `\`npm run lab -- --machine ${kind} true\` does that`;
+  if (kind === 'debian') {
+    const kernel = cachedDebianKernel();
+    const qemu = await findQemu();
+    if (kernel === undefined) return { missing: `its kernel is not fetched yet: ${howTo}` };
+    return qemu === undefined ? { missing: `QEMU is not fetched yet: ${howTo}` } : { kind, ...kernel, qemu };
+  }
   const given = givenKernel(kind);
   const kernel = given === undefined ? builtKernel(kind) : await importKernel(kind, given);
-  const howTo = `\`npm run lab -- --machine ${kind} true\` does that`;
   if (kernel === undefined) return { missing: `its kernel is not built yet: ${howTo}` };
   if (kind === 'uml') return { kind, kernel };
   const qemu = await findQemu();

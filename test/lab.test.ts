@@ -9,7 +9,8 @@ const pattern = process.env['VDPA_TEST_PATTERN'] ?? '';
 const files = kernelTestFiles('test/lab.test.ts'.includes(pattern) ? '' : pattern, chosenMachine);
 
 /** How many guests run at once: one of two processors takes as much of the host as two of one. */
-const guests = { uml: availableParallelism(), qemu: Math.max(1, Math.floor(availableParallelism() / 2)) };
+const half = Math.max(1, Math.floor(availableParallelism() / 2));
+const guests = { uml: availableParallelism(), qemu: half, debian: half };
 
 for (const machine of machines) {
   const own = files.filter((file) => file.machine === machine);

@@ -6,7 +6,7 @@ import type { Offer } from '../apt.js';
 import { Suite, compareVersions } from '../apt.js';
 import { addToCache, cacheFolder, checkoutRoot } from '../cache.js';
 import { LabError, runProgram } from '../host.js';
-import type { MachineKind } from '../machine/machine.js';
+import type { BuiltMachine } from '../machine/machine.js';
 import { Progress, say } from '../progress.js';
 import { correctSource, correctionsKey } from './corrections.js';
 
@@ -17,25 +17,25 @@ const SUITES = [['trixie-backports', 'sid'], ['bookworm-security']] as const;
 const TARGETS = {
   uml: { architecture: 'um', file: 'linux' },
   qemu: { architecture: 'x86_64', file: 'vmlinux' },
-} as const satisfies Record<MachineKind, { architecture: string; file: string }>;
+} as const satisfies Record<BuiltMachine, { architecture: string; file: string }>;
 
 const optionsIn = (text: string): string[] => text.split('\n').filter((line) => line.startsWith('CONFIG_'));
 
 /** The options of a machine's kernel: those that both have, and its own. */
-const optionsOf = (machine: MachineKind): string[] =>
+const optionsOf = (machine: BuiltMachine): string[] =>
   ['common', machine]
     .flatMap((list) => optionsIn(readFileSync(join(checkoutRoot, `lab/kernel/${list}.config`), 'utf8')))
     .sort();
 
 /** A short name of what the kernel is made with; comments and the order of options do not count. */
-const optionKey = (machine: MachineKind): string =>
+const optionKey = (machine: BuiltMachine): string =>
   createHash('sha256')
     .update(optionsOf(machine).join('\n') + correctionsKey(machine))
     .digest('hex')
     .slice(0, 12);
 
 /** The newest kernel in the cache that was built from today's option list; undefined where there is none. */
-export function builtKernel(machine: MachineKind): string | undefined {
+export function builtKernel(machine: BuiltMachine): string | undefined {
   const ending = `-${optionKey(machine)}`;
   const versions = readdirSync(cacheFolder())
     .filter((name) => name.startsWith('linux-') && name.endsWith(ending))
@@ -54,7 +54,7 @@ const numbers = (entry: string): string => /\d+(\.\d+)+/.exec(entry)?.[0] ?? '0'
  * @returns the kernel's path
  * @throws {LabError} when no source can be fetched, or the build fails
  */
-export async function buildKernel(machine: MachineKind): Promise<string> {
+export async function buildKernel(machine: BuiltMachine): Promise<string> {
   return addToCache(async (work) => {
     const { suite, offer } = await newestSource(work);
     const fetching = new Progress(`fetching and unpacking ${offer.name} ${offer.version}`);
@@ -68,7 +68,7 @@ export async function buildKernel(machine: MachineKind): Promise<string> {
   });
 }
 
-async function compile(machine: MachineKind, source: string, output: string, label: string): Promise<string> {
+async function compile(machine: BuiltMachine, source: string, output: string, label: string): Promise<string> {
   mkdirSync(output);
   correctSource(machine, source);
   const { architecture, file } = TARGETS[machine];

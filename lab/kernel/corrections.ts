@@ -1,6 +1,6 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { MachineKind } from '../machine/machine.js';
+import type { BuiltMachine } from '../machine/machine.js';
 
 /** A fault of the kernel's source that the lab mends, where it is there. */
 interface Correction {
@@ -21,10 +21,10 @@ const SET_PTES: Correction = {
 };
 
 /** The kernels with these call themselves so (CONFIG_LOCALVERSION): what they mend need not be worked around. */
-const CORRECTIONS: Readonly<Record<MachineKind, readonly Correction[]>> = { uml: [SET_PTES], qemu: [] };
+const CORRECTIONS: Readonly<Record<BuiltMachine, readonly Correction[]>> = { uml: [SET_PTES], qemu: [] };
 
 /** Mends the source of a machine's kernel; a source without the fault stays as it is. */
-export function correctSource(machine: MachineKind, source: string): void {
+export function correctSource(machine: BuiltMachine, source: string): void {
   for (const { file, wrong, right } of CORRECTIONS[machine]) {
     const path = join(source, file);
     writeFileSync(path, readFileSync(path, 'utf8').replaceAll(wrong, right));
@@ -32,5 +32,5 @@ export function correctSource(machine: MachineKind, source: string): void {
 }
 
 /** What tells one set of corrections from another. */
-export const correctionsKey = (machine: MachineKind): string =>
+export const correctionsKey = (machine: BuiltMachine): string =>
   CORRECTIONS[machine].map(({ file, right }) => `${file}: ${right}\n`).join('');

@@ -3,19 +3,19 @@ import { chmodSync, copyFileSync, existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { addToCache, cacheFolder } from '../cache.js';
 import { LabError, requireCommand, runProgram } from '../host.js';
-import type { MachineKind } from '../machine/machine.js';
+import type { BuiltMachine } from '../machine/machine.js';
 
 /** Names a ready kernel of a machine to use instead of a built one, plain or packed with xz. */
 const VARIABLES = { uml: 'VDPA_LAB_KERNEL', qemu: 'VDPA_LAB_KERNEL_QEMU' } as const satisfies Record<
-  MachineKind,
+  BuiltMachine,
   string
 >;
 
 /** The variable that gives a machine's ready kernel, for people. */
-export const givenKernelVariable = (machine: MachineKind): string => VARIABLES[machine];
+export const givenKernelVariable = (machine: BuiltMachine): string => VARIABLES[machine];
 
 /** The path that the machine's variable gives; undefined where it is unset or empty. */
-export function givenKernel(machine: MachineKind): string | undefined {
+export function givenKernel(machine: BuiltMachine): string | undefined {
   const path = process.env[VARIABLES[machine]];
   return path === '' ? undefined : path;
 }
@@ -27,7 +27,7 @@ export function givenKernel(machine: MachineKind): string | undefined {
  * @returns the copy's path
  * @throws {LabError} when the file cannot be read, or is no such kernel
  */
-export async function importKernel(machine: MachineKind, path: string): Promise<string> {
+export async function importKernel(machine: BuiltMachine, path: string): Promise<string> {
   const problem = (error: unknown): LabError =>
     new LabError(
       `${VARIABLES[machine]}=${path} is no kernel to use: ${error instanceof Error ? error.message : String(error)}`,

@@ -1,16 +1,19 @@
 import type { PreparedMachine, Start } from './start.js';
-import type { QemuMachine } from './qemu.js';
+import type { DebianMachine, QemuMachine } from './qemu.js';
 import { prepareQemu } from './qemu.js';
 import type { UmlMachine } from './uml.js';
 import { prepareUml } from './uml.js';
 
 /** What a session runs on: User-Mode Linux, a program of one processor, or a whole machine that QEMU emulates. */
-export type Machine = UmlMachine | QemuMachine;
+export type Machine = UmlMachine | QemuMachine | DebianMachine;
 
 export type MachineKind = Machine['kind'];
 
+/** Those whose kernel is built here, with an option list in lab/kernel/. */
+export type BuiltMachine = Exclude<MachineKind, 'debian'>;
+
 /** All that there are; the first is the one that is taken where none is named. */
-export const MACHINE_KINDS = ['uml', 'qemu'] as const satisfies readonly MachineKind[];
+export const MACHINE_KINDS = ['uml', 'qemu', 'debian'] as const satisfies readonly MachineKind[];
 
 export const isMachineKind = (word: string): word is MachineKind => MACHINE_KINDS.some((kind) => kind === word);
 
@@ -27,6 +30,7 @@ export async function prepareMachine(machine: Machine, start: Start): Promise<Pr
     case 'uml':
       return prepareUml(machine, start);
     case 'qemu':
+    case 'debian':
       return prepareQemu(machine, start);
   }
 }

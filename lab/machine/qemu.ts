@@ -1,4 +1,5 @@
 import { requireCommand } from '../host.js';
+import type { DebianKernel } from '../kernel/debian.js';
 import { pciDevices } from './pci-devices.js';
 import { quoteForOption } from './qemu-option.js';
 import type { PreparedMachine, Start } from './start.js';
@@ -8,6 +9,12 @@ export interface QemuMachine {
   readonly kind: 'qemu';
   /** The kernel, an ELF file that QEMU starts by its PVH entry. */
   readonly kernel: string;
+  readonly qemu: Qemu;
+}
+
+/** The same machine with a kernel of Debian's, whose drivers are modules. */
+export interface DebianMachine extends DebianKernel {
+  readonly kind: 'debian';
   readonly qemu: Qemu;
 }
 
@@ -23,12 +30,13 @@ const DEFAULT_PROCESSORS = 2;
 /** Of messages between the guest and the host's files, in bytes. */
 const MESSAGE_SIZE = 512_000;
 
-export async function prepareQemu({ kernel, qemu }: QemuMachine, start: Start): Promise<PreparedMachine> {
-  const root = `trans=virtio,version=9p2000.L,cache=loose,msize=${MESSAGE_SIZE}`;
+export async function prepareQemu(machine: QemuMachine | DebianMachine, start: Start): Promise<PreparedMachine> {
+  const { kernel, qemu } = machine;
+  const root = rootOf(machine, start);
   const devices = await pciDevices(start);
   const words = [
     ...['console=ttyS0', 'panic=-1', 'tsc=reliable', 'no_timer_check', 'nokaslr'],
-    ...['rootfstype=9p', 'root=root', `rootflags=${root}`],
+    ...root.words,
     ...start.kernelWords,
     `LAB_IDLE_PCI=${devices.addresses.join(',')}`,
   ];
@@ -52,9 +60,22 @@ export async function prepareQemu({ kernel, qemu }: QemuMachine, start: Start): 
     ...share('root', '/', 'readonly=on,multidevs=remap'),
     ...share('lab', start.folder, 'readonly=off'),
     ...devices.options,
-    ...['-kernel', kernel, '-append', words.join(' ')],
+    ...['-kernel', kernel, ...root.options, '-append', words.join(' ')],
   ];
   return { command, followsTerminal: false, release: devices.release };
+}
+
+/** How the host's files become the root: by the kernel itself, or by an initramfs that loads modules first. */
+function rootOf(
+  machine: QemuMachine | DebianMachine,
+  { init }: Start,
+): { readonly words: readonly string[]; readonly options: readonly string[] } {
+  if (machine.kind === 'debian') {
+    const words = ['rdinit=/init', `LAB_INIT=${init}`, `LAB_MODULES=${machine.modules}`];
+    return { words, options: ['-initrd', machine.initramfs] };
+  }
+  const flags = `trans=virtio,version=9p2000.L,cache=loose,msize=${MESSAGE_SIZE}`;
+  return { words: ['rootfstype=9p', 'root=root', `rootflags=${flags}`, `init=${init}`], options: [] };
 }
 
 /** A folder of the host that the guest mounts by its tag. */

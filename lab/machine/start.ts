@@ -5,6 +5,8 @@ export interface Start {
   readonly memoryMiB: number;
   /** Undefined for the machine's default. */
   readonly processors: number | undefined;
+  /** The first process of the guest, as the kernel's command line may hold it. */
+  readonly init: string;
   /** Words for the kernel's command line, the same on each machine. */
   readonly kernelWords: readonly string[];
   /** Makes a file in the shared folder that the guest's user may write. */

@@ -18,7 +18,7 @@ export function prepareUml({ kernel }: UmlMachine, start: Start): PreparedMachin
   const command = [
     ...[taskset, '-c', String(processor.number), kernel],
     ...['rootfstype=hostfs', 'rootflags=/', `mem=${start.memoryMiB}M`, 'seccomp=auto', `uml_dir=${start.folder}/uml`],
-    ...['con0=fd:0,fd:1', 'con=null'],
+    ...['con0=fd:0,fd:1', 'con=null', `init=${start.init}`],
     ...start.kernelWords,
   ];
   return { command, followsTerminal: true, release: processor.release };

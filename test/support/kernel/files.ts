@@ -2,12 +2,10 @@ import { readdirSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { checkoutRoot } from '../../../lab/cache.js';
 import type { MachineKind } from '../../../lab/machine/machine.js';
+import { MACHINE_KINDS } from '../../../lab/machine/machine.js';
 
 /** The files that run on the machine qemu too: what a second processor, PCI or disks that take time can change. */
 const ALSO_ON_QEMU: readonly string[] = ['apply', 'drivers', 'monitor', 'tree', 'vduse-block'];
-
-/** The folder of test/kernel/ whose files run on the machine qemu alone. */
-const ONLY_ON_QEMU = 'qemu';
 
 /** A file of test/kernel/, on one of the machines that it runs on. */
 export interface KernelTestFile {
@@ -36,11 +34,16 @@ export function kernelTestFiles(pattern: string, machine: MachineKind | undefine
     );
 }
 
-const possibleMachines = (name: string): MachineKind[] =>
-  name.startsWith(`${ONLY_ON_QEMU}/`) ? ['qemu'] : ['uml', 'qemu'];
+/** A folder of test/kernel/ with a machine's name holds what runs on that machine alone. */
+const ownMachine = (name: string): MachineKind | undefined => MACHINE_KINDS.find((kind) => name.startsWith(`${kind}/`));
 
-const machinesOf = (name: string): MachineKind[] =>
-  possibleMachines(name).filter(
-    (kind) =>
-      kind === 'uml' || name.startsWith(`${ONLY_ON_QEMU}/`) || ALSO_ON_QEMU.includes(basename(name, '.test.js')),
-  );
+function possibleMachines(name: string): readonly MachineKind[] {
+  const own = ownMachine(name);
+  return own === undefined ? MACHINE_KINDS : [own];
+}
+
+function machinesOf(name: string): readonly MachineKind[] {
+  const own = ownMachine(name);
+  if (own !== undefined) return [own];
+  return ALSO_ON_QEMU.includes(basename(name, '.test.js')) ? ['uml', 'qemu'] : ['uml'];
+}
