@@ -2,13 +2,13 @@
 import { availableParallelism } from 'node:os';
 import { batchLines, splitWords } from './batch-lines.js';
 import { Connection } from './connection.js';
-import { dispatch } from './dispatch.js';
+import { dispatch, helpOn } from './dispatch.js';
 import { UsageError } from './error.js';
 import { openInput } from './input.js';
 import type { Io } from './io.js';
 import { parseOptions, type ParsedLine } from './options.js';
 import { brokenPipeStatus } from './report.js';
-import { attempt, close, runCommand, tell } from './run-line.js';
+import { attempt, close, runCommand, tellHelp, tellVersion } from './run-line.js';
 
 /** A batch, as the options of its line describe it. */
 type Batch = Extract<ParsedLine, { kind: 'batch' }>;
@@ -60,8 +60,9 @@ async function runText(text: string, { options }: Batch, io: Io, connection: Con
   const line = parseOptions(words, io.env, options);
   switch (line.kind) {
     case 'version':
+      return tellVersion(io);
     case 'help':
-      return tell(line.kind, io);
+      return tellHelp(await helpOn(line.words), io);
     case 'batch':
       throw new UsageError('A batch cannot hold another one');
     case 'command':

@@ -2,6 +2,7 @@ import { Command } from '@oclif/core/command';
 import type { Config } from '@oclif/core';
 import { UsageError } from './error.js';
 import type { Keywords, WordKind } from './grammar.js';
+import { usageOf } from './help.js';
 import { processIo } from './io.js';
 import { runLine, type Execute } from './run-line.js';
 import type { Session } from './session.js';
@@ -46,8 +47,12 @@ export abstract class VdpaCommand extends Command {
   /** Runs it on the process's own streams: the way in for oclif. */
   override async run(): Promise<void> {
     const execute: Execute = (session, words) => this.execute(session, words);
-    process.exitCode = await runLine(this.argv, processIo(), execute, () => {
-      throw new UsageError('A batch cannot be run by one command of it');
+    process.exitCode = await runLine(this.argv, processIo(), {
+      execute,
+      runBatch: () => {
+        throw new UsageError('A batch cannot be run by one command of it');
+      },
+      helpOn: () => Promise.resolve(usageOf([this.constructor as CommandClass])),
     });
   }
 }

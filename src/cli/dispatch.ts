@@ -16,9 +16,9 @@ export async function dispatch(session: Session, words: readonly string[]): Prom
 
 async function enter(branch: Branch, session: Session, words: readonly string[]): Promise<void> {
   const [word, ...rest] = words;
-  if (word === undefined && branch.bare === 'refuse') throw new UsageError(...(await help(branch)));
+  if (word === undefined && branch.bare === 'refuse') throw new UsageError(...(await helpOn([], branch)));
   if (word === undefined ? branch.bare === 'help' : branch.shortHelp ? isPrefix(word, 'help') : word === 'help') {
-    session.io.stderr(`${(await help(branch)).join('\n')}\n`);
+    session.io.stderr(`${(await helpOn(rest, branch)).join('\n')}\n`);
     return;
   }
   const child = findChild(branch, word ?? branch.bare);
@@ -28,13 +28,32 @@ async function enter(branch: Branch, session: Session, words: readonly string[])
     return;
   }
   const { default: CommandType } = await child.load();
-  // An object that is a command itself has its help all the same; a file of that name can be written ./help.
-  if (branch === tree && rest.length === 1 && rest[0] === 'help') {
+  if (rest.length === 1 && rest[0] === 'help' && takesHelp(branch, CommandType)) {
     session.io.stderr(`${usageOf([CommandType]).join('\n')}\n`);
     return;
   }
   refuseStrayOptions(CommandType, session.options);
   await new CommandType().execute(session, rest);
+}
+
+/**
+ * Whether `help` after a command is none of its arguments. An object that is a command itself has its help all the same: a
+ * file of that name can be written ./help.
+ */
+function takesHelp(branch: Branch, { operand }: CommandClass): boolean {
+  return branch === tree || operand === undefined;
+}
+
+/**
+ * The help of what words name: of a command, or of all under an object. What follows a command's words does not matter, and a
+ * word that is no command ends the search.
+ * @param branch where the words begin
+ */
+export async function helpOn(words: readonly string[], branch: Branch = tree): Promise<string[]> {
+  const [word, ...rest] = words;
+  const child = word === undefined ? undefined : findChild(branch, word);
+  if (child === undefined) return branch === tree ? mainHelp() : usageOf(await commandsUnder(branch));
+  return 'children' in child ? helpOn(rest, child) : usageOf([(await child.load()).default]);
 }
 
 /** Refuses options that would change nothing here: whoever gives them expects something else. @throws UsageError */
@@ -57,10 +76,6 @@ export function findChild(branch: Branch, word: string): Leaf | Branch | undefin
   return branch.children.find(({ words, abbreviable }) =>
     words.some((full) => (abbreviable ? isPrefix(word, full) : word === full)),
   );
-}
-
-async function help(branch: Branch): Promise<string[]> {
-  return branch === tree ? mainHelp() : usageOf(await commandsUnder(branch));
 }
 
 /** All commands under a word. */

@@ -34,7 +34,7 @@ export const optionTable: readonly OptionSpec[] = [
   { name: 'no-nice-names', short: 'n', summary: 'accepted, without effect' },
   { name: 'json', short: 'j', summary: 'write JSON' },
   { name: 'pretty', short: 'p', summary: 'lay JSON out in lines' },
-  { name: 'help', short: 'h', summary: 'print a short help' },
+  { name: 'help', short: 'h', summary: 'print a short help, of the command on the line' },
   { name: 'batch', short: 'b', value: 'required', summary: 'run the lines of a file, or of standard input for -' },
   { name: 'force', short: 'f', summary: 'go on behind a line of a batch that fails' },
   { name: 'sim', summary: 'talk to the simulated kernel' },

@@ -33,7 +33,8 @@ export type ParsedLine =
   /** The lines of a file; `force` goes on behind one that fails. */
   | { readonly kind: 'batch'; readonly options: Options; readonly file: string; readonly force: boolean }
   | { readonly kind: 'version' }
-  | { readonly kind: 'help' };
+  /** The help of what the words name. */
+  | { readonly kind: 'help'; readonly words: readonly string[] };
 
 /** An option on the line. */
 export interface FoundOption {
@@ -80,7 +81,7 @@ export function parseOptions(
         case 'Version':
           return { kind: 'version' };
         case 'help':
-          return { kind: 'help' };
+          return { kind: 'help', words: [...words, ...left.filter((word) => !isOption(word))] };
         case 'no-nice-names':
           // Advertised by iproute2, and without a meaning: vdpa has no names that are not nice.
           break;

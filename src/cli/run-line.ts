@@ -1,5 +1,4 @@
 import { Connection } from './connection.js';
-import { mainHelp } from './help.js';
 import type { Io } from './io.js';
 import { parseOptions, type ParsedLine } from './options.js';
 import { choosePrinter } from './printers.js';
@@ -10,17 +9,24 @@ import { versionLine } from './version.js';
 /** Does what the words of a line ask for, once its options were taken out. */
 export type Execute = (session: Session, words: readonly string[]) => Promise<void>;
 
-/** Runs a batch. @returns its exit status. @throws UsageError where there can be none */
-export type RunBatch = (batch: Extract<ParsedLine, { kind: 'batch' }>, io: Io) => Promise<number>;
+/** What a line can ask for. */
+export interface Ways {
+  readonly execute: Execute;
+  /** Runs a batch. @returns its exit status. @throws UsageError where there can be none */
+  readonly runBatch: (batch: Extract<ParsedLine, { kind: 'batch' }>, io: Io) => Promise<number>;
+  /** The help of what words name. */
+  readonly helpOn: (words: readonly string[]) => Promise<string[]>;
+}
 
 /**
- * Runs one command line: options, then `execute` with the words that are left; or `runBatch` where it names a batch.
+ * Runs one command line: options, then what the words that are left ask for.
  * @returns the exit status: 0, 1 where anything failed, 141 where the reader of the output has gone. Never rejects
  */
-export function runLine(argv: readonly string[], io: Io, execute: Execute, runBatch: RunBatch): Promise<number> {
+export function runLine(argv: readonly string[], io: Io, { execute, runBatch, helpOn }: Ways): Promise<number> {
   return attempt(io, async () => {
     const line = parseOptions(argv, io.env);
-    if (line.kind === 'version' || line.kind === 'help') return tell(line.kind, io);
+    if (line.kind === 'version') return tellVersion(io);
+    if (line.kind === 'help') return tellHelp(await helpOn(line.words), io);
     if (line.kind === 'batch') return runBatch(line, io);
     const connection = new Connection(io, line.options);
     const status = await runCommand(line, io, connection, execute);
@@ -28,10 +34,15 @@ export function runLine(argv: readonly string[], io: Io, execute: Execute, runBa
   });
 }
 
-/** Prints the version or the help. @returns the exit status. @throws OutputError */
-export function tell(what: 'version' | 'help', io: Io): number {
-  if (what === 'version') io.stdout(`${versionLine}\n`);
-  else io.stderr(`${mainHelp().join('\n')}\n`);
+/** Prints the version. @returns the exit status. @throws OutputError */
+export function tellVersion(io: Io): number {
+  io.stdout(`${versionLine}\n`);
+  return 0;
+}
+
+/** Prints lines of help: like iproute2's they go to stderr. @returns the exit status */
+export function tellHelp(lines: readonly string[], io: Io): number {
+  io.stderr(`${lines.join('\n')}\n`);
   return 0;
 }
 

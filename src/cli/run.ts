@@ -1,6 +1,6 @@
-import { dispatch } from './dispatch.js';
+import { dispatch, helpOn } from './dispatch.js';
 import type { Io } from './io.js';
-import { runLine, type RunBatch } from './run-line.js';
+import { runLine, type Ways } from './run-line.js';
 
 /**
  * Runs a command line of `vdpa`.
@@ -13,7 +13,7 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
     const { complete } = await import('./complete.js');
     return complete(argv.slice(1), io);
   }
-  return runLine(argv, io, dispatch, runBatch);
+  return runLine(argv, io, { execute: dispatch, runBatch, helpOn });
 }
 
-const runBatch: RunBatch = async (batch, io) => (await import('./batch.js')).runBatch(batch, io);
+const runBatch: Ways['runBatch'] = async (batch, io) => (await import('./batch.js')).runBatch(batch, io);

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { mainHelp } from '../../src/cli/help.js';
-import { tree } from '../../src/cli/tree.js';
+import { helpOn } from '../../src/cli/dispatch.js';
+import { mainHelp, usageOf } from '../../src/cli/help.js';
+import { tree, type Branch } from '../../src/cli/tree.js';
 import { OutputError, type Io } from '../../src/cli/io.js';
 import { Errno } from '../../src/netlink/errno.js';
 import { lines, vdpa as runVdpa, type Outcome } from '../support/command-line.js';
@@ -13,7 +14,7 @@ function vdpa(argv: readonly string[], io: Partial<Io> = {}): Promise<Outcome> {
 
 test('help at each level needs no kernel', async () => {
   const main = lines(...mainHelp());
-  for (const argv of [[], ['help'], ['h'], ['-h'], ['--he'], ['dev', '-jh']]) {
+  for (const argv of [[], ['help'], ['h'], ['-h'], ['--he'], ['-jh'], ['junk', '-h'], ['help', 'junk']]) {
     assert.deepEqual(await vdpa(argv), { status: 0, stdout: '', stderr: main }, argv.join(' '));
   }
   const mgmtdev = lines('Usage: vdpa mgmtdev show [ DEV ]');
@@ -24,6 +25,33 @@ test('help at each level needs no kernel', async () => {
   const vstats = lines('Usage: vdpa dev vstats show DEV [qidx QUEUE_INDEX]');
   assert.deepEqual(await vdpa(['d', 'vstats', 'help']), { status: 0, stdout: '', stderr: vstats });
   assert.deepEqual(await vdpa(['d', 'vstats']), { status: 1, stdout: '', stderr: vstats });
+});
+
+test('-h, --help and help tell of each command, at every level', async () => {
+  const walk = async (branch: Branch, path: readonly string[]): Promise<void> => {
+    for (const child of branch.children) {
+      const words = [...path, child.words[0]];
+      const usage = 'children' in child ? undefined : usageOf([(await child.load()).default]);
+      const expected = { status: 0, stdout: '', stderr: lines(...(usage ?? (await helpOn(words)))) };
+      assert.ok(expected.stderr.includes(`vdpa ${words.join(' ')}`) || usage !== undefined, words.join(' '));
+      for (const argv of [
+        [...words, '--help'],
+        [...words, '-h'],
+        ['-h', ...words],
+        [...words, 'x', '-h', '--junk'],
+        ['help', ...words],
+        ...path.map((_word, at) => [...words.slice(0, at + 1), 'help', ...words.slice(at + 1)]),
+      ]) {
+        assert.deepEqual(await vdpa(argv), expected, argv.join(' '));
+      }
+      if ('children' in child) await walk(child, words);
+    }
+  };
+  await walk(tree, []);
+  for (const line of ['dev add', 'dev set', 'host show', 'sim reset']) {
+    const { status, stderr } = await vdpa([...line.split(' '), 'help']);
+    assert.deepEqual([status, stderr.startsWith(`Usage: vdpa ${line}`)], [0, true], line);
+  }
 });
 
 test('each object has its help', async () => {

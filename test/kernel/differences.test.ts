@@ -287,6 +287,14 @@ describe('options, help and version', () => {
     const words = new Set(stderr.split(/\s+/));
     for (const word of theirs.join(' ').split(' ')) assert.ok(words.has(word), word);
   });
+  for (const what of ['The help of a command', 'What follows the word `help`']) {
+    rowWith(what, async (told) => {
+      const theirs = reference(argvOf(told));
+      assert.deepEqual([theirs.stderr, theirs.status], [reference(['help']).stderr, statusIn(told.theirs)]);
+      expectCell(told.ours, await ours(argvOf(told)));
+    });
+  }
+  row('The word `help` after a command without an operand');
   rowWith('The help of `dev`', async (told) => {
     const { stderr, status } = await ours(argvOf(told));
     const theirs = reference(argvOf(told)).stderr;
