@@ -3,6 +3,7 @@ import type { GenlFamily } from '../netlink/genl-family.js';
 import type { AttributeList } from '../netlink/attribute.js';
 import { NetlinkError, NetlinkProtocolError } from '../netlink/error.js';
 import type { NetlinkTransport } from '../netlink/transport.js';
+import { Errno } from '../sys/errno.js';
 import { decodeDevice, decodeDeviceConfig, decodeManagementDevice, decodeVendorStats } from './decode.js';
 import { encodeRequest, type DeviceChange, type DeviceSpec, type VdpaRequest } from './encode.js';
 import type { DeviceConfig, ManagementDevice, ManagementDeviceHandle, VdpaDevice, VendorStats } from './model.js';
@@ -76,9 +77,41 @@ export class VdpaClient {
     return only((item) => this.eachDevice(name, item));
   }
 
-  /** The configuration of all vDPA devices (VDPA_CMD_DEV_CONFIG_GET). */
-  deviceConfigs(): Promise<DeviceConfig[]> {
-    return gather((item, restart) => this.eachDeviceConfig(undefined, item, restart));
+  /**
+   * The configuration of all vDPA devices (VDPA_CMD_DEV_CONFIG_GET), but of those of which the kernel tells none:
+   * {@link readDeviceConfigs} says why.
+   */
+  async deviceConfigs(): Promise<DeviceConfig[]> {
+    const configs = await this.readDeviceConfigs(await this.devices());
+    return [...configs.values()].flatMap((config) => (config instanceof NetlinkError ? [] : [config]));
+  }
+
+  /**
+   * The configurations of these devices by name, or why the kernel does not tell one: EOPNOTSUPP for a device that is
+   * neither net nor block. A device that has gone meanwhile is left out.
+   *
+   * The kernel's list ends without a word at the first device that it cannot tell of (vdpa_nl_cmd_dev_config_get_dumpit);
+   * those behind it are asked for one by one.
+   */
+  async readDeviceConfigs(devices: readonly VdpaDevice[]): Promise<Map<string, DeviceConfig | NetlinkError>> {
+    const listed = await gather<DeviceConfig>((item, restart) => this.eachDeviceConfig(undefined, item, restart));
+    const known = new Map(listed.map((config) => [config.name, config]));
+    const configs = new Map<string, DeviceConfig | NetlinkError>();
+    for (const { name } of devices) {
+      const config = known.get(name) ?? (await this.#deviceConfigIfThere(name));
+      if (config) configs.set(name, config);
+    }
+    return configs;
+  }
+
+  async #deviceConfigIfThere(name: string): Promise<DeviceConfig | NetlinkError | undefined> {
+    try {
+      return await this.deviceConfig(name);
+    } catch (error) {
+      // A kernel that does not answer for one device does not for the next either.
+      if (!(error instanceof NetlinkError) || error.errno === Errno.ETIMEDOUT) throw error;
+      return error.errno === Errno.ENODEV ? undefined : error;
+    }
   }
 
   /** The configuration of one vDPA device. */
@@ -149,7 +182,10 @@ export class VdpaClient {
     return this.#each('show vdpa devices', request, decodeDevice, onItem, onRestart);
   }
 
-  /** Gives configurations one by one; see {@link eachManagementDevice}. */
+  /**
+   * Gives configurations one by one; see {@link eachManagementDevice}. Without a name it is the kernel's list, which ends
+   * at the first device that is neither net nor block; {@link deviceConfigs} has all.
+   */
   eachDeviceConfig(
     name: string | undefined,
     onItem: (config: DeviceConfig) => void,
