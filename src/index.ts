@@ -53,10 +53,34 @@ export type { ModuleReport, ModuleState } from './host/modules.js';
 export { readTree, type TreeKind, type TreeNode } from './host/tree.js';
 export { readActualDevices, toStateFile, type ActualDevice } from './host/state/actual.js';
 export type { DeviceEntry, StateFile } from './host/state/file.js';
-export { StateFileError, readWantedState, type WantedDevice, type WantedState } from './host/state/wanted.js';
-export { planChanges, type Change, type Difference, type NewDevice, type Surroundings } from './host/state/plan.js';
+export {
+  PlanError,
+  StateFileError,
+  readWantedState,
+  type WantedDevice,
+  type WantedState,
+} from './host/state/wanted.js';
+export type {
+  Addition,
+  Adjustment,
+  Change,
+  Deletion,
+  Difference,
+  NewDevice,
+  Replacement,
+} from './host/state/change.js';
+export { refuseInUse } from './host/state/in-use.js';
+export { capacityOf } from './host/state/capacity.js';
+export {
+  planChanges,
+  planPossible,
+  type Plan,
+  type PlanOptions,
+  type Refusal,
+  type Surroundings,
+} from './host/state/plan.js';
 export { machineServers } from './vduse/service/machine-servers.js';
 export type { InstanceStatus, VduseInstance, VduseServers } from './vduse/service/servers.js';
-export { applyChanges, type ApplyOptions, type ApplyResult } from './host/state/apply.js';
+export { applyChanges, type ApplyOptions, type ApplyResult, type Failure } from './host/state/apply.js';
 export { featureBit, featureBits, featureName } from './virtio/features.js';
 export { VIRTIO_ID_BLOCK, VIRTIO_ID_NET } from './virtio/ids.js';

@@ -1,16 +1,23 @@
-import { applyChanges } from '../host/state/apply.js';
+/** What `vdpa apply` and `vdpa restore` share: a file, the machine, a plan, and what is told of its being carried out. */
+import { applyChanges, type Failure } from '../host/state/apply.js';
 import { hasVduseDevice, readActualDevices } from '../host/state/actual.js';
-import { planChanges, type Change } from '../host/state/plan.js';
+import type { Change } from '../host/state/change.js';
+import { refuseInUse } from '../host/state/in-use.js';
+import { planPossible, type Plan, type PlanOptions } from '../host/state/plan.js';
+import { messageOf } from '../host/state/refusals.js';
 import { StateFileError, readWantedState, type WantedState } from '../host/state/wanted.js';
-import { formatChange, outcomes, renderOutcome, type Outcome } from '../render/plan.js';
+import { formatChange, outcomes, renderOutcome, type Outcome, type OutcomeDetails } from '../render/plan.js';
 import type { VdpaBus } from '../sysfs/bus.js';
 import type { VduseServers } from '../vduse/service/servers.js';
-import { UsageError } from './error.js';
+import { IncompleteError, UsageError, type InterruptedError } from './error.js';
 import { readText } from './input.js';
-import { machineBus, vduseServers } from './machine.js';
+import { OutputError } from './io.js';
+import { lockingState, machineBus, managementCapacity, vduseServers } from './machine.js';
+import { describeError } from './report.js';
 import type { Session } from './session.js';
+import { heedingSignals } from './signals.js';
 
-/** What the words behind the file say. */
+/** What the words after the file say. */
 export interface ApplyWords {
   readonly dryRun: boolean;
   readonly prune: boolean;
@@ -18,77 +25,182 @@ export interface ApplyWords {
 }
 
 /**
- * Makes the machine's devices those of a file, and tells what that took.
+ * Makes the machine's devices those of a file, and tells what that took. A plan that cannot be carried out is refused
+ * whole.
  * @param file its name; `-` for standard input
- * @throws UsageError, before anything is changed, where the file is not right or asks for what the machine has not;
- *   whatever made a change fail
+ * @throws UsageError, before anything is changed, where the file is not right or asks for what cannot be;
+ *   IncompleteError where a change failed; InterruptedError
  */
 export async function applyState(session: Session, file: string, words: ApplyWords): Promise<void> {
-  const wanted = explain(() => readWantedState(readText(file), file === '-' ? 'standard input' : file));
-  const client = await session.client();
-  const bus = session.options.sim ? undefined : await machineBus(session);
-  const { changes, servers } = await plan(wanted, session, bus, words);
-  if (words.dryRun) {
-    tell(
-      session,
-      changes.map((change) => [change, 'planned']),
-      { dryRun: true },
-    );
-    return;
-  }
-  const result = await applyChanges(client, bus, changes, { force: words.force, ...(servers && { servers }) });
-  const { failed } = result;
-  const error = failed && (failed.error instanceof Error ? failed.error.message : String(failed.error));
-  tell(session, outcomes(result), { dryRun: false, ...(error !== undefined && { error }) });
-  if (failed) throw failed.error;
+  const wanted = readFile(file);
+  const { dryRun } = words;
+  const run = async (): Promise<void> => {
+    const work = await planWork(session, wanted, words);
+    const refused = work.plan.refusals.flatMap(({ reason }) => describeRefusal(reason));
+    if (refused.length > 0) {
+      if (session.options.json) renderOutcome(session.printer, [], { dryRun, refused });
+      throw new UsageError(...refused);
+    }
+    if (dryRun) {
+      const { changes } = work.plan;
+      for (const change of changes) tell(session, formatChange(change));
+      conclude(
+        session,
+        changes.map((change) => [change, 'planned']),
+        { dryRun },
+        count(changes.length, 'to make'),
+      );
+      return;
+    }
+    const report = await carryOut(session, work, { force: words.force, keepGoing: false });
+    const { changes, failures, interrupted } = report;
+    const lines = failures.flatMap(describeFailure);
+    const error = [...lines, ...(interrupted ? [interrupted.message] : [])].join('\n');
+    const done = changes.filter(([, outcome]) => outcome === 'done').length;
+    const summary =
+      done === changes.length
+        ? count(done, 'made')
+        : `${done} of ${changes.length} changes made; say it again to go on from there.`;
+    conclude(session, changes, { dryRun, lost: hasLost(failures), ...(error !== '' && { error }) }, summary);
+    raise(session, { failures, interrupted }, lines);
+  };
+  return dryRun ? run() : lockingState(session, run);
 }
 
-async function plan(
-  wanted: WantedState,
+/** Fails where something did. @throws InterruptedError, IncompleteError */
+export function raise(
   session: Session,
-  bus: VdpaBus | undefined,
-  { prune }: ApplyWords,
-): Promise<{ readonly changes: readonly Change[]; readonly servers: VduseServers | undefined }> {
-  const client = await session.client();
-  const actual = await readActualDevices(client, bus);
-  const managementDevices = await client.managementDevices();
-  const devices = actual.map(({ device }) => device);
-  const servers = hasVduseDevice([...devices, ...wanted.devices]) ? await vduseServers(session) : undefined;
-  const surroundings = { managementDevices, drivers: bus?.drivers(), instances: (await servers?.list()) ?? [] };
-  return { changes: explain(() => planChanges(wanted, actual, surroundings, { prune })), servers };
+  { failures, interrupted }: Pick<Report, 'failures' | 'interrupted'>,
+  lines: readonly string[],
+): void {
+  if (lines.length === 0 && !interrupted) return;
+  const incomplete = new IncompleteError(lines, { cause: failures[0]?.error });
+  if (!interrupted) throw incomplete;
+  if (lines.length > 0) session.io.stderr(`${incomplete.message}\n`);
+  throw interrupted;
 }
 
-/** Gives what is wrong with the file as a refusal. */
-function explain<Result>(task: () => Result): Result {
+const count = (changes: number, what: string): string =>
+  changes === 0 ? 'Nothing to change.' : `${changes} ${changes === 1 ? 'change' : 'changes'} ${what}.`;
+
+/** Ends what is told. @throws OutputError */
+export function conclude(session: Session, changes: Report['changes'], details: OutcomeDetails, summary: string): void {
+  if (session.options.json) renderOutcome(session.printer, changes, details);
+  else session.io.stdout(`${summary}\n`);
+}
+
+/** @throws UsageError where the file cannot be read or is not right */
+export function readFile(file: string): WantedState {
   try {
-    return task();
+    return readWantedState(readText(file), file === '-' ? 'standard input' : file);
   } catch (error) {
     if (error instanceof StateFileError) throw new UsageError(error.message);
     throw error;
   }
 }
 
-function tell(
-  session: Session,
-  changes: readonly (readonly [Change, Outcome])[],
-  outcome: { readonly dryRun: boolean; readonly error?: string },
-): void {
-  if (session.options.json) {
-    renderOutcome(session.printer, changes, outcome);
-    return;
-  }
-  for (const [change, became] of changes) {
-    const note = became === 'failed' || became === 'left' ? `  (${became === 'failed' ? 'failed' : 'not begun'})` : '';
-    session.io.stdout(`${formatChange(change)}${note}\n`);
-  }
-  session.io.stdout(`${summarize(changes, outcome)}\n`);
+/** A plan, and what it is carried out with. */
+export interface Work {
+  readonly plan: Plan;
+  readonly bus: VdpaBus | undefined;
+  readonly servers: VduseServers | undefined;
 }
 
-function summarize(changes: readonly (readonly [Change, Outcome])[], { dryRun }: { readonly dryRun: boolean }): string {
-  if (changes.length === 0) return 'Nothing to change.';
-  const noun = changes.length === 1 ? 'change' : 'changes';
-  if (dryRun) return `${changes.length} ${noun} to make.`;
-  const done = changes.filter(([, outcome]) => outcome === 'done').length;
-  if (done === changes.length) return `${done} ${noun} made.`;
-  return `${done} of ${changes.length} changes made; say it again to go on from there.`;
+/** Looks at the machine and plans. */
+export async function planWork(session: Session, wanted: WantedState, options: PlanOptions): Promise<Work> {
+  const client = await session.client();
+  const bus = session.options.sim ? undefined : await machineBus(session);
+  const actual = await readActualDevices(client, bus);
+  const devices = actual.map(({ device }) => device);
+  const servers = hasVduseDevice([...devices, ...wanted.devices]) ? await vduseServers(session) : undefined;
+  const surroundings = {
+    managementDevices: await client.managementDevices(),
+    drivers: bus?.drivers(),
+    instances: (await servers?.list()) ?? [],
+    capacityOf: await managementCapacity(session),
+  };
+  const plan = planPossible(wanted, actual, surroundings, options);
+  return { plan: bus && options.force !== true ? await refuseInUse(bus, plan) : plan, bus, servers };
+}
+
+/** What became of the changes. */
+export interface Report {
+  readonly changes: readonly (readonly [Change, Outcome])[];
+  readonly failures: readonly Failure[];
+  /** Changes were left out for it. */
+  readonly interrupted: InterruptedError | undefined;
+}
+
+/** How changes are made. */
+export interface CarryOutOptions {
+  readonly force: boolean;
+  /** Go on after a change that failed. */
+  readonly keepGoing: boolean;
+}
+
+/**
+ * Makes the changes, and tells each as it is made. A signal ends that between two changes; a reader of the output who has
+ * gone does not.
+ */
+export async function carryOut(
+  session: Session,
+  { plan, bus, servers }: Work,
+  { force, keepGoing }: CarryOutOptions,
+): Promise<Report> {
+  const client = await session.client();
+  const changes: (readonly [Change, Outcome])[] = [];
+  const failures: Failure[] = [];
+  const onDone = (change: Change): void => {
+    tell(session, formatChange(change));
+  };
+  const { result: left, interrupted } = await heedingSignals(async (signal) => {
+    const options = { force, signal, onDone, ...(servers && { servers }) };
+    let rest = plan.changes;
+    for (;;) {
+      const result = await applyChanges(client, bus, rest, options);
+      changes.push(...outcomes(result));
+      if (!result.failed) return result.left;
+      failures.push(result.failed);
+      tell(session, `${formatChange(result.failed.change)}  (failed)`);
+      rest = result.left;
+      if (!keepGoing) return rest;
+    }
+  });
+  for (const change of left) {
+    changes.push([change, 'left']);
+    tell(session, `${formatChange(change)}  (not begun)`);
+  }
+  return { changes, failures, interrupted: left.length > 0 ? interrupted : undefined };
+}
+
+/** A line of text; JSON is one document at the end. */
+export function tell(session: Session, line: string): void {
+  if (session.options.json) return;
+  try {
+    session.io.stdout(`${line}\n`);
+  } catch (error) {
+    // Whoever reads has gone, or the disk is full: that is found out again at the end, when all is done.
+    if (!(error instanceof OutputError)) throw error;
+  }
+}
+
+/** Whether a device that was there is gone for good. */
+export function hasLost(failures: readonly Failure[]): boolean {
+  return failures.some(({ lost }) => lost.length > 0);
+}
+
+/** What failed, for people, and what came of it. */
+export function describeFailure({ change, error, undone, putBack, lost }: Failure): string[] {
+  const back = [...(putBack ? [change.name] : []), ...undone.map(({ name }) => name)];
+  const empty = putBack && change.action === 'replace' && change.losesMemory === true ? ', but empty' : '';
+  return [
+    ...describeRefusal(error),
+    ...back.map((name) => `${name} is there again as it was${name === change.name ? empty : ''}.`),
+    ...lost.map((device) => `${device.name} is gone, and could not be put back: ${messageOf(device.error)}`),
+  ];
+}
+
+/** For people. */
+export function describeRefusal(reason: unknown): string[] {
+  return reason instanceof StateFileError ? [reason.message] : describeError(reason);
 }

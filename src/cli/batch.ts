@@ -7,7 +7,7 @@ import { UsageError } from './error.js';
 import { openInput } from './input.js';
 import type { Io } from './io.js';
 import { parseOptions, type ParsedLine } from './options.js';
-import { brokenPipeStatus } from './report.js';
+import { endedBySignal } from './report.js';
 import { attempt, close, runCommand, tellHelp, tellVersion } from './run-line.js';
 
 /** A batch, as the options of its line describe it. */
@@ -17,7 +17,7 @@ type Batch = Extract<ParsedLine, { kind: 'batch' }>;
  * Runs the lines of a file, each as it would stand behind `vdpa`. The options of the batch hold for every line, and a line
  * may have its own. What a line prints is written before the next one runs. The first line that fails ends the batch,
  * unless it is forced to go on.
- * @returns the exit status: 0; 1 where a line failed, or the file; 141 where the reader of the output has gone
+ * @returns the exit status: 0; 1 where a line failed, or the file; 128 and more where a signal has ended it, or the reader of the output has gone
  */
 export async function runBatch(batch: Batch, io: Io): Promise<number> {
   if (availableParallelism() === 1) forgoOptimization();
@@ -42,7 +42,8 @@ async function runLines(batch: Batch, io: Io, connection: Connection): Promise<n
     for (const { number, text } of batchLines((buffer) => input.read(buffer))) {
       const status = await attempt(io, () => runText(text, batch, io, connection));
       if (status === 0) continue;
-      if (status === brokenPipeStatus) return status;
+      // The reader of the output has gone, or whoever waits has had enough.
+      if (status > endedBySignal) return status;
       io.stderr(`Command failed ${file}:${number}\n`);
       worst = status;
       if (!force) break;

@@ -20,3 +20,25 @@ export class StricterError extends UsageError {
 export class ReportedError extends Error {
   override readonly name = 'ReportedError';
 }
+
+/** What could not be done while the rest was, line by line. */
+export class IncompleteError extends Error {
+  override readonly name = 'IncompleteError';
+
+  /** @param lines what goes to stderr, as it is */
+  constructor(lines: readonly string[], options?: ErrorOptions) {
+    super(lines.join('\n'), options);
+  }
+}
+
+/** A signal has ended a command that finishes what it has begun. */
+export class InterruptedError extends Error {
+  override readonly name = 'InterruptedError';
+  /** The signal's number. */
+  readonly number: number;
+
+  constructor(signal: NodeJS.Signals, number: number) {
+    super(`Interrupted by ${signal}: what was begun is finished, and nothing more is begun.`);
+    this.number = number;
+  }
+}

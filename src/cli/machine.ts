@@ -1,3 +1,4 @@
+import type { CapacityOf } from '../host/state/conflicts.js';
 import type { VdpaBus } from '../sysfs/bus.js';
 import type { RemovalOptions } from '../sysfs/removal.js';
 import type { VduseServers } from '../vduse/service/servers.js';
@@ -25,6 +26,52 @@ export async function vduseServers(session: Session): Promise<VduseServers> {
     return new SimulatedServers(session.io.env);
   }
   return (await import('../vduse/service/machine-servers.js')).machineServers;
+}
+
+/** How many devices the management devices of this machine, or of the simulated one, can have. */
+export async function managementCapacity(session: Session): Promise<CapacityOf> {
+  if (session.options.sim) {
+    const { Simulation } = await import('../sim/simulation.js');
+    const { mgmtdev } = new Simulation(session.io.env).store.read().machine;
+    return (handle) => {
+      const management = mgmtdev.find(({ bus, name }) => bus === handle.bus && name === handle.name);
+      return management?.driver === 'hardware' ? management.max_devices : undefined;
+    };
+  }
+  const { files } = await machineBus(session);
+  const { capacityOf } = await import('../host/state/capacity.js');
+  return (handle) => capacityOf(files, handle);
+}
+
+/** The file that those lock who make the devices those of a file; undefined where there is no place for it. */
+async function stateLockPath(session: Session): Promise<string | undefined> {
+  if (session.options.sim) {
+    const { statePath } = await import('../sim/simulation.js');
+    return `${statePath(session.io.env)}.apply`;
+  }
+  const { runtimeBase } = await import('../vduse/service/runtime-path.js');
+  const base = runtimeBase();
+  return base === undefined || base === '' ? undefined : `${base}/vdpa/apply.lock`;
+}
+
+/**
+ * Does something while nobody else makes the machine's devices those of a file.
+ * @throws SystemError where another process does so for too long; whatever the task throws
+ */
+export async function lockingState<Result>(session: Session, task: () => Promise<Result>): Promise<Result> {
+  const path = await stateLockPath(session);
+  if (path === undefined) return task();
+  const { lockState } = await import('../host/state/lock.js');
+  const unlock = await lockState(path, {
+    onWait: (holder) => {
+      session.io.stderr(`${holder} is changing devices: waiting for it.\n`);
+    },
+  });
+  try {
+    return await task();
+  } finally {
+    unlock();
+  }
 }
 
 /** How devices are taken away for a command: by force where it says so, and then the user is told from whom. */

@@ -9,15 +9,17 @@ import { SimulationError } from '../sim/error.js';
 import { Errno } from '../sys/errno.js';
 import { MissingKoffiError, RightsError, SystemError, UnsupportedMachineError } from '../sys/error.js';
 import { LaunchError, VduseError } from '../vduse/error.js';
-import { ReportedError, UsageError } from './error.js';
+import { IncompleteError, InterruptedError, ReportedError, UsageError } from './error.js';
 import { OutputError, type Io } from './io.js';
 
-/** What a shell says of a program that SIGPIPE has ended: 128 and the signal's number. */
-export const brokenPipeStatus = 141;
+/** What a shell adds to the number of a signal that has ended a program. */
+export const endedBySignal = 128;
+/** What a shell says of a program that SIGPIPE has ended. */
+const brokenPipeStatus = endedBySignal + 13;
 
 /**
  * Tells the user on stderr what went wrong, in iproute2's words where it has some.
- * @returns the exit status that it makes: 1, or {@link brokenPipeStatus}
+ * @returns the exit status that it makes: 1, {@link brokenPipeStatus}, or that of a signal
  */
 export function reportError(error: unknown, io: Io): number {
   // Whoever read the output has seen enough and gone. Other programs die of it, without a word.
@@ -25,12 +27,15 @@ export function reportError(error: unknown, io: Io): number {
   if (error instanceof ReportedError) return 1;
   io.stderr(`${describeError(error).join('\n')}\n`);
   if (io.env['VDPA_DEBUG'] === '1' && error instanceof Error) io.stderr(`${error.stack ?? error.message}\n`);
-  return 1;
+  return error instanceof InterruptedError ? endedBySignal + error.number : 1;
 }
 
 /** What a user is told of an error, line by line. */
 export function describeError(error: unknown): string[] {
-  if (error instanceof UsageError || error instanceof SimulationError || error instanceof NetlinkBindingError) {
+  if (error instanceof UsageError || error instanceof IncompleteError || error instanceof InterruptedError) {
+    return [error.message];
+  }
+  if (error instanceof SimulationError || error instanceof NetlinkBindingError) {
     return [error.message];
   }
   if (error instanceof GenlFamilyNotFoundError) {

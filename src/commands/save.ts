@@ -1,32 +1,80 @@
 import { VdpaCommand } from '../cli/command.js';
+import { IncompleteError } from '../cli/error.js';
 import { expectNoMore } from '../cli/grammar.js';
 import { machineBus, vduseServers } from '../cli/machine.js';
-import { outputOf, type Session } from '../cli/session.js';
-import { readActualDevices, toStateFile } from '../host/state/actual.js';
+import { replaceFile } from '../cli/replace-file.js';
+import type { Session } from '../cli/session.js';
+import { heedingSignals } from '../cli/signals.js';
+import { readActualDevices, toStateFile, type ActualDevice } from '../host/state/actual.js';
 import { JsonPrinter } from '../render/json.js';
+import { Output } from '../render/output.js';
 import { renderState } from '../render/state.js';
+import { Errno } from '../sys/errno.js';
 import type { VduseInstance } from '../vduse/service/servers.js';
 
 export default class Save extends VdpaCommand {
-  static override summary = 'print all devices as a file for vdpa restore and vdpa apply';
-  static override usage = ['vdpa save'];
+  static override summary = 'write all devices down as a file for vdpa restore and vdpa apply';
+  static override usage = ['vdpa save [ FILE ]'];
+  static override operand = 'file' as const;
 
-  async execute(session: Session, words: readonly string[]): Promise<void> {
-    expectNoMore(words);
+  async execute(session: Session, [file, ...rest]: readonly string[]): Promise<void> {
+    expectNoMore(rest);
     const bus = session.options.sim ? undefined : await machineBus(session);
     const devices = await readActualDevices(await session.client(), bus);
     const instances = await (await vduseServers(session)).list();
-    const file = toStateFile(devices, instances);
+    const state = toStateFile(devices, instances);
     for (const instance of instances) warn(session, instance);
-    if (session.options.json) {
-      renderState(session.printer, file);
-      return;
+    const { secret, unread } = unknownOf(devices);
+    const isWritten = file !== undefined && file !== '-';
+    if (isWritten && unread.length > 0) {
+      throw new IncompleteError([...secret, ...unread, `${file} is left as it was.`]);
     }
-    // A file for people to read and change, which is JSON all the same.
-    const printer = new JsonPrinter(outputOf(session.io), { pretty: true });
-    renderState(printer, file);
-    printer.finish();
+    if (isWritten) {
+      // A signal does not leave half a file lying about.
+      await heedingSignals(() => {
+        replaceFile(file, toText(state));
+        return Promise.resolve();
+      });
+    } else if (session.options.json) renderState(session.printer, state);
+    else session.io.stdout(toText(state));
+    const lines = [...secret, ...unread];
+    if (lines.length > 0) throw new IncompleteError(lines);
   }
+}
+
+/** A file for people to read and change, which is JSON all the same. */
+function toText(state: ReturnType<typeof toStateFile>): string {
+  let text = '';
+  const printer = new JsonPrinter(
+    new Output((part) => {
+      text += part;
+    }),
+    { pretty: true },
+  );
+  renderState(printer, state);
+  printer.finish();
+  return text;
+}
+
+/**
+ * What is not known of devices, for people.
+ * @returns `secret`: what the kernel tells of no such device; `unread`: what it tells at other times
+ */
+function unknownOf(devices: readonly ActualDevice[]): { readonly secret: string[]; readonly unread: string[] } {
+  const secret: string[] = [];
+  const unread: string[] = [];
+  for (const { device, unknownConfig: error } of devices) {
+    if (!error) continue;
+    const { name, deviceId } = device;
+    if (error.errno !== Errno.EOPNOTSUPP) {
+      unread.push(`The configuration of ${name} is not saved: ${error.message}`);
+    } else {
+      secret.push(
+        `The features of ${name} are not saved: the kernel tells no configuration of devices of class ${deviceId}`,
+      );
+    }
+  }
+  return { secret, unread };
 }
 
 /** Tells of what a file cannot keep, and what to do about it. */

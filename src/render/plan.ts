@@ -1,5 +1,5 @@
 import type { ApplyResult } from '../host/state/apply.js';
-import type { Change, NewDevice } from '../host/state/plan.js';
+import type { Change, NewDevice } from '../host/state/change.js';
 import type { ServerStart } from '../host/state/served.js';
 import { formatHandle } from '../vdpa/model.js';
 import { formatMac } from '../virtio/mac-address.js';
@@ -41,30 +41,37 @@ function wordsOfAddition({ spec, driver }: NewDevice, start: ServerStart | undef
   return words;
 }
 
-/** What became of a change: `planned` where it was only to be shown, `left` where one before it failed. */
-export type Outcome = 'planned' | 'done' | 'failed' | 'left';
+/** What became of a change: `planned` where it was only to be shown, `left` where one before it failed, `undone` with it. */
+export type Outcome = 'planned' | 'done' | 'undone' | 'failed' | 'left';
 
-/** Every change of a plan with what became of it, in order. */
+/** Every change that was begun, with what became of it. */
 export function outcomes(result: ApplyResult): (readonly [Change, Outcome])[] {
   return [
     ...result.done.map((change) => [change, 'done'] as const),
+    ...(result.failed?.undone ?? []).map((change) => [change, 'undone'] as const),
     ...(result.failed ? ([[result.failed.change, 'failed']] as const) : []),
-    ...result.left.map((change) => [change, 'left'] as const),
   ];
+}
+
+/** What else there is to say of a plan and its outcome. */
+export interface OutcomeDetails {
+  readonly dryRun: boolean;
+  /** A device that was there is gone, though the change that took it away failed. */
+  readonly lost?: boolean;
+  /** Why a change failed. */
+  readonly error?: string;
+  /** Why devices cannot be as they are wanted. */
+  readonly refused?: readonly string[];
 }
 
 /** Prints a plan and its outcome as one JSON document. `changed` says whether the machine is, or with `dryRun` would be, another. */
 export function renderOutcome(
   printer: Printer,
   changes: readonly (readonly [Change, Outcome])[],
-  { dryRun, error }: { readonly dryRun: boolean; readonly error?: string },
+  { dryRun, lost = false, error, refused = [] }: OutcomeDetails,
 ): void {
   printer.openRow();
-  printer.boolean(
-    'changed',
-    changes.some(([, outcome]) => outcome === 'done' || outcome === 'planned'),
-    '',
-  );
+  printer.boolean('changed', lost || changes.some(([, outcome]) => outcome === 'done' || outcome === 'planned'), '');
   printer.boolean('dry_run', dryRun, ' ');
   renderRows(printer, 'changes', changes, ([change, outcome]) => {
     printer.string('action', change.action, '');
@@ -78,6 +85,11 @@ export function renderOutcome(
       });
     }
   });
+  if (refused.length > 0) {
+    printer.openList('refused');
+    for (const reason of refused) printer.item(reason);
+    printer.closeList();
+  }
   if (error !== undefined) printer.string('error', error, '');
   printer.closeRow();
 }

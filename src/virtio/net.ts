@@ -15,6 +15,7 @@ export const VIRTIO_NET_F_HOST_TSO6 = 12n;
 export const VIRTIO_NET_F_HOST_ECN = 13n;
 export const VIRTIO_NET_F_MRG_RXBUF = 15n;
 export const VIRTIO_NET_F_STATUS = 16n;
+export const VIRTIO_NET_F_MQ = 22n;
 
 /** A bit of the status field of the configuration space. */
 export const VIRTIO_NET_S_LINK_UP = 1;

@@ -104,10 +104,10 @@ test('an address and a driver are changed in place, the rest takes a new device'
   assert.deepEqual(change({ mgmtdev: 'pci/both' }), ['! foo mgmtdev net -> pci/both']);
 });
 
-test('what the file does not name is left alone, or with prune deleted first', () => {
+test('what the file does not name is left alone, or with prune deleted after all else', () => {
   const add = { name: 'bar', mgmtdev: 'pci/both', type: 'block', driver: null };
   assert.deepEqual(plan([add], [foo]), ['+ bar mgmtdev pci/both driver (none)']);
-  assert.deepEqual(plan([add], [foo], true), ['- foo', '+ bar mgmtdev pci/both driver (none)']);
+  assert.deepEqual(plan([add], [foo], true), ['+ bar mgmtdev pci/both driver (none)', '- foo']);
 });
 
 const status = {

@@ -1,6 +1,8 @@
 import '../support/kernel/inside.js';
 import assert from 'node:assert/strict';
-import { closeSync, openSync, writeFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { VdpaBus } from '../../src/sysfs/bus.js';
 import { VdpaClient } from '../../src/vdpa/client.js';
 import { applyChanges } from '../../src/host/state/apply.js';
@@ -9,10 +11,12 @@ import { planChanges } from '../../src/host/state/plan.js';
 import { readWantedState } from '../../src/host/state/wanted.js';
 import { json, output, vdpa } from '../support/command-line.js';
 import { SIMULATORS, testsWith } from '../support/kernel/needs.js';
+import { start } from '../support/kernel/vduse.js';
 import { checkDocument, checkOutput } from '../support/output-schemas.js';
 
 const { afterEach, test } = testsWith(...SIMULATORS);
 
+const VDPA = '/run/bin/vdpa';
 const file = '/tmp/state.json';
 
 function write(devices: readonly object[]): void {
@@ -66,7 +70,7 @@ test('what is saved comes again after all is gone, drivers and block devices too
 test('a dry run shows the plan and does nothing of it', async () => {
   await output('dev add mgmtdev vdpasim_net name old0');
   write([{ name: 'new0', mgmtdev: 'vdpasim_net' }]);
-  assert.equal(await output(`apply ${file} dry_run prune`), '- old0\n+ new0 mgmtdev vdpasim_net\n2 changes to make.\n');
+  assert.equal(await output(`apply ${file} dry_run prune`), '+ new0 mgmtdev vdpasim_net\n- old0\n2 changes to make.\n');
   assert.deepEqual(await names(), ['old0']);
   checkDocument('apply', await json(`apply ${file} dry_run prune`));
   assert.deepEqual(await json(`apply ${file} dry_run`), {
@@ -76,18 +80,41 @@ test('a dry run shows the plan and does nothing of it', async () => {
   });
 });
 
-test('a failure half-way tells what was done, and saying it again goes on', async () => {
+test('a device in use: the whole plan is refused before anything is done, the same with dry_run', async () => {
   await output('dev add mgmtdev vdpasim_net name used0 mtu 1500 driver vhost');
+  await output('dev add mgmtdev vdpasim_net name moved0 driver vhost');
   write([
     { name: 'a0', mgmtdev: 'vdpasim_net' },
     { name: 'used0', mgmtdev: 'vdpasim_net', mtu: 9000, driver: 'vhost' },
-    { name: 'b0', mgmtdev: 'vdpasim_net' },
+    { name: 'moved0', mgmtdev: 'vdpasim_net', driver: 'virtio' },
   ]);
-  const holder = openSync('/dev/vhost-vdpa-0', 'r+');
-  const { status, stdout, stderr } = await vdpa(`-j apply ${file}`);
-  closeSync(holder);
+  const holders = ['used0', 'moved0'].map((name) => openSync(`/dev/${new VdpaBus().device(name)?.vhost ?? ''}`, 'r+'));
+  const refused = await vdpa(`-j apply ${file}`);
+  const dry = await vdpa(`apply ${file} dry_run`);
+  for (const holder of holders) closeSync(holder);
   // This process is the holder, whom it does not name; the kernel says it all the same.
-  assert.match(stderr, /^vdpa: delete used0: Device or resource busy/);
+  assert.match(
+    refused.stderr,
+    /^vdpa: delete used0: Device or resource busy .*in use.*\nvdpa: bind moved0 to virtio_vdpa: Device or resource busy .*in use.*\n$/,
+  );
+  assert.equal(refused.status, 1);
+  assert.deepEqual(dry, { status: 1, stdout: '', stderr: refused.stderr });
+  checkOutput('apply', refused.stdout);
+  assert.equal((JSON.parse(refused.stdout) as { changed: boolean }).changed, false);
+  assert.deepEqual((await names()).sort(), ['moved0', 'used0']);
+  assert.match(await output(`apply ${file}`), /! used0 mtu 1500 -> 9000\n~ moved0 driver .*\n3 changes made\.\n$/);
+  assert.equal(await output(`apply ${file}`), 'Nothing to change.\n');
+});
+
+test('a failure half-way tells what was done, and saying it again goes on', async () => {
+  const otherwise = { name: 'blk0', mgmtdev: 'vdpasim_blk', device_features: ['VERSION_1', 'ACCESS_PLATFORM'] };
+  const [first, last] = [
+    { name: 'a0', mgmtdev: 'vdpasim_net' },
+    { name: 'b0', mgmtdev: 'vdpasim_net' },
+  ];
+  write([first, otherwise, last]);
+  const { status, stdout, stderr } = await vdpa(`-j apply ${file}`);
+  assert.match(stderr, /^vdpa: add blk0: .*vdpasim_blk makes it otherwise/);
   assert.equal(status, 1);
   checkOutput('apply', stdout);
   const told = JSON.parse(stdout) as { changed: boolean; changes: { name: string; outcome: string }[]; error: string };
@@ -96,14 +123,72 @@ test('a failure half-way tells what was done, and saying it again goes on', asyn
     told.changes.map(({ name, outcome }) => [name, outcome]),
     [
       ['a0', 'done'],
-      ['used0', 'failed'],
+      ['blk0', 'failed'],
       ['b0', 'left'],
     ],
   );
-  assert.match(told.error, /in use/);
-  assert.deepEqual(await names(), ['used0', 'a0']);
-  assert.equal(await output(`apply ${file}`), '! used0 mtu 1500 -> 9000\n+ b0 mgmtdev vdpasim_net\n2 changes made.\n');
+  assert.match(told.error, /makes it otherwise/);
+  assert.deepEqual(await names(), ['a0']);
+  write([first, last]);
+  assert.equal(await output(`apply ${file}`), '+ b0 mgmtdev vdpasim_net\n1 change made.\n');
   assert.equal(await output(`apply ${file}`), 'Nothing to change.\n');
+});
+
+test('a replacement that fails is put back as it was, driver and address too', async () => {
+  await output('dev add mgmtdev vdpasim_net name foo0 mac 02:00:00:00:00:01 mtu 9000 driver vhost');
+  const before = await output('save');
+  const otherwise = { name: 'foo0', mgmtdev: 'vdpasim_blk', device_features: ['VERSION_1', 'ACCESS_PLATFORM'] };
+  write([otherwise]);
+  const { status, stdout, stderr } = await vdpa(`apply ${file}`);
+  assert.equal(status, 1);
+  assert.match(stdout, /^! foo0 mgmtdev vdpasim_net -> vdpasim_blk .*\(failed\)\n0 of 1 changes made/);
+  assert.match(stderr, /makes it otherwise.*\nfoo0 is there again as it was\.\n$/);
+  assert.equal(await output('save'), before);
+});
+
+test('two at once: one waits, and each device is made once', async () => {
+  write(Array.from({ length: 50 }, (_, index) => ({ name: `net${index}`, mgmtdev: 'vdpasim_net' })));
+  const both = await Promise.all([start(VDPA, 'apply', file), start(VDPA, 'apply', file)]);
+  assert.deepEqual(
+    both.map(({ status, stdout }) => [status, stdout.split('\n').at(-2)]).sort(),
+    [
+      [0, '50 changes made.'],
+      [0, 'Nothing to change.'],
+    ],
+    both.map(({ stderr }) => stderr).join(),
+  );
+  assert.equal((await names()).length, 50);
+});
+
+test('a signal between two changes: nothing is lost, and saying it again goes on', async () => {
+  const devices = Array.from({ length: 100 }, (_, index) => ({ name: `net${index}`, mgmtdev: 'vdpasim_net' }));
+  write(devices);
+  await output(`apply ${file}`);
+  write(devices.map((device) => ({ ...device, mtu: 9000 })));
+  const child = spawn(VDPA, ['apply', file], { stdio: ['ignore', 'pipe', 'pipe'] });
+  let stdout = '';
+  child.stdout.setEncoding('utf8').on('data', (part: string) => {
+    // As soon as the first is told.
+    if (stdout === '') child.kill('SIGINT');
+    stdout += part;
+  });
+  const [status] = (await once(child, 'close')) as [number];
+  assert.equal((await names()).length, 100);
+  const done = Number(/^(\d+) (?:of 100 )?changes made/m.exec(stdout)?.[1]);
+  assert.equal(status, done === 100 ? 0 : 130);
+  assert.match(await output(`apply ${file}`), done === 100 ? /^Nothing/ : new RegExp(`\\n${100 - done} changes made`));
+});
+
+test('save FILE, and restore of what can be restored', async () => {
+  await output('dev add mgmtdev vdpasim_net name foo0 mac 02:00:00:00:00:01');
+  await output(`save ${file}`);
+  assert.equal(readFileSync(file, 'utf8'), await output('save'));
+  const late = { name: 'late0', mgmtdev: 'pci/0000:99:00.0' };
+  write([late, { name: 'foo1', mgmtdev: 'vdpasim_net' }]);
+  const { status, stdout, stderr } = await vdpa(`restore ${file} wait 1`);
+  assert.equal(status, 1);
+  assert.equal(stdout, '+ foo1 mgmtdev vdpasim_net\n1 change made; not restored: late0.\n');
+  assert.match(stderr, /^Waiting for up to 1 s: (.* there is no management device pci\/0000:99:00\.0\n)\/.*\1?/);
 });
 
 test('a device that does not come as it was wanted does not stay', async () => {

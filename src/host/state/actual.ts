@@ -1,4 +1,5 @@
 /** The devices of a machine as they are, and that as a file. */
+import { NetlinkError } from '../../netlink/error.js';
 import type { BusDevice, VdpaBus } from '../../sysfs/bus.js';
 import { className } from '../../virtio/classes.js';
 import { featureBits, featureName } from '../../virtio/features.js';
@@ -12,24 +13,29 @@ import type { DeviceEntry, StateFile } from './file.js';
 /** A device, by what netlink and sysfs tell of it. */
 export interface ActualDevice {
   readonly device: VdpaDevice;
-  /** Absent for a device that tells none. */
+  /** Absent where the kernel does not tell it. */
   readonly config?: DeviceConfig;
+  /** Why the kernel does not tell the configuration: EOPNOTSUPP for a device that is neither net nor block. */
+  readonly unknownConfig?: NetlinkError;
   /** Absent on a machine without a vdpa bus: the simulation. */
   readonly onBus?: BusDevice;
 }
 
 /**
- * Reads all devices.
+ * Reads all devices. One that goes meanwhile is left out.
  * @param bus undefined on the simulation
  * @throws NetlinkError, SystemError
  */
 export async function readActualDevices(client: VdpaClient, bus: VdpaBus | undefined): Promise<ActualDevice[]> {
   const devices = await client.devices();
-  const configs = new Map((await client.deviceConfigs()).map((config) => [config.name, config]));
-  return devices.map((device) => {
+  const configs = await client.readDeviceConfigs(devices);
+  return devices.flatMap((device) => {
     const config = configs.get(device.name);
+    // It has gone meanwhile.
+    if (!config) return [];
     const onBus = bus?.device(device.name);
-    return { device, ...(config && { config }), ...(onBus && { onBus }) };
+    const known = config instanceof NetlinkError ? { unknownConfig: config } : { config };
+    return [{ device, ...known, ...(onBus && { onBus }) }];
   });
 }
 
@@ -50,8 +56,7 @@ export function toStateFile(devices: readonly ActualDevice[], instances: readonl
 function toEntry({ device, config, onBus }: ActualDevice, instance: VduseInstance | undefined): DeviceEntry {
   const type = className(device.deviceId);
   const net = config?.kind === 'net' ? config : undefined;
-  // Devices without an address of their own tell one of zeros, which cannot be set.
-  const mac = net?.mac?.some((byte) => byte !== 0) === true ? net.mac : undefined;
+  const mac = ownMac(config);
   const status = ownStatus(instance);
   const server = status && serverWordsOf(status);
   // What a VDUSE device offers is its server's choice, and may be more with a later version of the server.
@@ -68,6 +73,11 @@ function toEntry({ device, config, onBus }: ActualDevice, instance: VduseInstanc
     ...(server && { server }),
     ...(onBus && { driver: onBus.driver ?? null }),
   };
+}
+
+/** The address of a network device. One without an address of its own tells one of zeros, which cannot be set. */
+export function ownMac(config: DeviceConfig | undefined): Uint8Array | undefined {
+  return config?.kind === 'net' && config.mac?.some((byte) => byte !== 0) === true ? config.mac : undefined;
 }
 
 /** The names of feature bits; `bit_N` for one without. */

@@ -1,180 +1,159 @@
-/** Making the changes of a plan. */
+/** Making the changes of a plan, one after the other, and undoing what fails half-way. */
+import { setImmediate } from 'node:timers/promises';
 import { NetlinkError } from '../../netlink/error.js';
 import { Errno } from '../../sys/errno.js';
-import { SystemError } from '../../sys/error.js';
-import { bindDriver, unbindDriver } from '../../sysfs/binding.js';
 import type { VdpaBus } from '../../sysfs/bus.js';
-import { refuseUnserved } from '../../sysfs/instance-server.js';
-import { refuseUsed } from '../../sysfs/removal.js';
 import type { VdpaClient } from '../../vdpa/client.js';
-import { withoutServersWords, type DeviceSpec } from '../../vdpa/encode.js';
-import { formatHandle } from '../../vdpa/model.js';
-import {
-  VDPA_ATTR_DEV_FEATURES,
-  VDPA_ATTR_DEV_NET_CFG_MACADDR,
-  VDPA_ATTR_DEV_NET_CFG_MAX_VQP,
-  VDPA_ATTR_DEV_NET_CFG_MTU,
-} from '../../vdpa/uapi.js';
 import type { VduseServers } from '../../vduse/service/servers.js';
-import { deleteDevice } from '../delete-device.js';
-import type { ActualDevice } from './actual.js';
-import { compareDevice, type Change, type NewDevice } from './plan.js';
-import { VDUSE, type ServerStart } from './served.js';
+import type { Change, Deletion } from './change.js';
+import { add, adjust, remove, type Machine } from './make.js';
+import { rememberDevice, type FormerDevice } from './former.js';
+import { memoryLoss } from './refusals.js';
 
 /** How changes are made. */
 export interface ApplyOptions {
-  /** Take devices away from those who use them. */
+  /** Take devices away from those who use them, and let go what is in memory. */
   readonly force?: boolean;
   /** The servers of the machine's VDUSE devices; needed where the plan has such devices. */
   readonly servers?: VduseServers;
+  /** No further change is begun once it is aborted; the one under way is finished, or undone. */
+  readonly signal?: AbortSignal;
+  /** Called after each change that was made. */
+  readonly onDone?: (change: Change) => void;
+}
+
+/** A change that failed, and what came of it. */
+export interface Failure {
+  readonly change: Change;
+  readonly error: unknown;
+  /** The deletions that were made for it, and are undone. */
+  readonly undone: readonly Deletion[];
+  /** The device that it was to replace is there again. */
+  readonly putBack: boolean;
+  /** Devices that were there before, and could not be put back. */
+  readonly lost: readonly { readonly name: string; readonly error: unknown }[];
 }
 
 /** What became of a plan. */
 export interface ApplyResult {
+  /** What was made, without what was undone. */
   readonly done: readonly Change[];
-  /**
-   * The change that failed, and why. A device that could not be made as it was wanted is not there; of a replacement the
-   * old one is gone too. Absent where all was done.
-   */
-  readonly failed?: { readonly change: Change; readonly error: unknown };
+  /** Absent where all was done, or the rest was not begun. */
+  readonly failed?: Failure;
   /** What was not begun. */
   readonly left: readonly Change[];
 }
 
 /**
- * Makes the changes one after the other and stops where one fails: planning and applying again goes on from there.
+ * Makes the changes one after the other and stops where one fails: planning and applying again goes on from there. What a
+ * change that fails has taken away is put back as it was.
  * Never throws for a change that fails.
  */
 export async function applyChanges(
   client: VdpaClient,
   bus: VdpaBus | undefined,
   changes: readonly Change[],
-  options: ApplyOptions = {},
+  { force = false, servers, signal, onDone }: ApplyOptions = {},
 ): Promise<ApplyResult> {
+  const machine: Machine = { client, bus, servers, force };
+  const done: Change[] = [];
+  const former = new Map<Deletion, FormerDevice>();
   for (const [index, change] of changes.entries()) {
+    // Signals are told when nothing else is to be done.
+    await setImmediate();
+    if (signal?.aborted === true) return { done, left: changes.slice(index) };
     try {
-      await make({ client, bus, ...options }, change);
+      if (change.action === 'delete') former.set(change, await rememberDevice(machine, change.actual));
+      await make(machine, change);
     } catch (error) {
-      return { done: changes.slice(0, index), failed: { change, error }, left: changes.slice(index + 1) };
+      const failed = await undo(machine, change, error, former);
+      const undone = new Set<Change>(failed.undone);
+      return { done: done.filter((made) => !undone.has(made)), failed, left: changes.slice(index + 1) };
     }
+    done.push(change);
+    onDone?.(change);
   }
-  return { done: changes, left: [] };
+  return { done, left: [] };
 }
 
-/** What changes are made with. */
-interface Machine extends ApplyOptions {
-  readonly client: VdpaClient;
-  readonly bus: VdpaBus | undefined;
+/** A replacement could not be made, and this is what became of the device that was there. */
+class ReplacementError extends Error {
+  override readonly name = 'ReplacementError';
+  readonly putBack: boolean;
+  readonly lost: Failure['lost'];
+
+  constructor(cause: unknown, lost: Failure['lost']) {
+    super('', { cause });
+    this.putBack = lost.length === 0;
+    this.lost = lost;
+  }
 }
 
 async function make(machine: Machine, change: Change): Promise<void> {
-  const { client } = machine;
   switch (change.action) {
     case 'delete':
       return remove(machine, change.actual);
     case 'add':
       return add(machine, change.device, change.start);
-    case 'replace':
-      if (change.losesMemory === true) refuseLoss(machine, change.name);
-      await remove(machine, change.actual);
-      return add(machine, change.device, change.start);
-    case 'serve':
-      return serversOf(machine, change.name).takeOver(change.server);
-    case 'set':
-      return client.setDevice(change.name, { mac: change.mac });
-    case 'bind':
-      return drive(machine, change.name, change.driver);
+    case 'replace': {
+      if (change.losesMemory === true && !machine.force) throw memoryLoss(change.name);
+      const former = await rememberDevice(machine, change.actual);
+      try {
+        await remove(machine, change.actual);
+        await add(machine, change.device, change.start);
+        return;
+      } catch (error) {
+        if (await isThere(machine, change.name)) throw error;
+        throw new ReplacementError(error, await putBack(machine, former));
+      }
+    }
+    default:
+      return adjust(machine, change);
   }
 }
 
-/** Deletes a device, and ends its server where that is ours. */
-async function remove(machine: Machine, actual: ActualDevice): Promise<void> {
-  const { bus, force = false } = machine;
-  const { name, managementDevice } = actual.device;
-  // A deleted device takes its disk or node with it, so whoever uses that comes first.
-  if (bus && actual.onBus) await refuseUsed(bus, actual.onBus, `delete ${name}`, { force });
-  await machine.client.deleteDevice(name);
-  if (formatHandle(managementDevice) === VDUSE) await machine.servers?.end(name);
+/** Puts back what was deleted for a change that failed, the last first. */
+async function undo(
+  machine: Machine,
+  change: Change,
+  error: unknown,
+  deleted: ReadonlyMap<Deletion, FormerDevice>,
+): Promise<Failure> {
+  const replacement = error instanceof ReplacementError ? error : undefined;
+  const lost = [...(replacement?.lost ?? [])];
+  const undone: Deletion[] = [];
+  for (const [deletion, former] of [...deleted].reverse()) {
+    if (deletion.makesWayFor !== change.name || deletion === change) continue;
+    const losses = await putBack(machine, former);
+    if (losses.length === 0) undone.push(deletion);
+    lost.push(...losses);
+  }
+  return {
+    change,
+    error: replacement ? replacement.cause : error,
+    undone,
+    putBack: replacement?.putBack === true,
+    lost,
+  };
 }
 
-/** Makes a device, with its server where it is one of VDUSE. Where anything fails nothing is left of either. */
-async function add(machine: Machine, device: NewDevice, start: ServerStart | undefined): Promise<void> {
-  const { name } = device.spec;
-  if (start?.how !== 'start') return addToBus(machine, device);
-  const servers = serversOf(machine, name);
-  if (start.stale) await servers.remove(name, () => deleteDevice(machine.client, machine.bus, name, machine));
-  return servers.add(start.device, () => addToBus(machine, device, withoutServersWords(device.spec)));
-}
-
-/**
- * Makes a device, sees that it is as it was wanted, and binds it. Where anything fails it is deleted again.
- * @param request what the kernel is asked for
- */
-async function addToBus(machine: Machine, device: NewDevice, request: DeviceSpec = device.spec): Promise<void> {
-  const { client, bus } = machine;
-  const { name } = device.spec;
-  if (bus && formatHandle(device.spec.managementDevice) === VDUSE) refuseUnserved(bus.files, name, `add ${name}`);
-  await addLeniently(client, request);
+async function isThere({ client }: Machine, name: string): Promise<boolean> {
   try {
-    const differences = compareDevice(device, await client.device(name), await client.deviceConfig(name));
-    if (differences.length > 0) {
-      const words = differences.map(({ key, from, to }) => `${key} is ${from}, not ${to}`).join('; ');
-      const hint = `${formatHandle(device.spec.managementDevice)} makes it otherwise: ${words}`;
-      throw new SystemError({ operation: `add ${name}`, errno: Errno.EOPNOTSUPP, hint });
-    }
-    if (device.driver !== undefined) await drive({ ...machine, force: false }, name, device.driver);
+    await client.device(name);
+    return true;
   } catch (error) {
-    await client.deleteDevice(name).catch(() => undefined);
+    if (error instanceof NetlinkError) return error.errno !== Errno.ENODEV;
     throw error;
   }
 }
 
-function serversOf({ servers }: Machine, name: string): VduseServers {
-  if (servers) return servers;
-  throw new SystemError({ operation: `serve ${name}`, errno: Errno.EOPNOTSUPP, hint: 'Say which servers there are' });
-}
-
-/**
- * Drivers refuse attributes that they cannot set, also where the device would come with just these. So those are left out
- * in a second try; whoever calls looks at what came.
- */
-async function addLeniently(client: VdpaClient, spec: DeviceSpec): Promise<void> {
+/** Makes a device again as it was. @returns what is lost */
+async function putBack(machine: Machine, former: FormerDevice): Promise<Failure['lost']> {
+  const { name } = former.device.spec;
   try {
-    await client.addDevice(spec);
+    await add(machine, former.device, former.start);
+    return [];
   } catch (error) {
-    if (!(error instanceof NetlinkError && error.errno === Errno.EOPNOTSUPP)) throw error;
-    const reduced = withoutRefused(spec, error.kernelMessage);
-    if (Object.keys(reduced).length === Object.keys(spec).length) throw error;
-    await client.addDevice(reduced);
+    return [{ name, error }];
   }
-}
-
-/** The kernel names the attributes that it refuses by their bits: `Some provided attributes are not supported: 0x400`. */
-function withoutRefused(spec: DeviceSpec, kernelMessage = ''): DeviceSpec {
-  const digits = /not supported: (0x[0-9a-f]+)$/.exec(kernelMessage)?.[1];
-  // Older kernels do not name them.
-  const refused = digits === undefined ? ~0n : BigInt(digits);
-  const isRefused = (attribute: number): boolean => ((refused >> BigInt(attribute)) & 1n) === 1n;
-  const { name, managementDevice, mac, mtu, maxVirtqueuePairs, features } = spec;
-  return {
-    name,
-    managementDevice,
-    ...(mac && !isRefused(VDPA_ATTR_DEV_NET_CFG_MACADDR) && { mac }),
-    ...(mtu !== undefined && !isRefused(VDPA_ATTR_DEV_NET_CFG_MTU) && { mtu }),
-    ...(maxVirtqueuePairs !== undefined && !isRefused(VDPA_ATTR_DEV_NET_CFG_MAX_VQP) && { maxVirtqueuePairs }),
-    ...(features !== undefined && !isRefused(VDPA_ATTR_DEV_FEATURES) && { features }),
-  };
-}
-
-async function drive({ bus, force = false }: Machine, name: string, driver: string | null): Promise<void> {
-  if (!bus) throw new SystemError({ operation: `bind ${name}`, errno: Errno.ENODEV, hint: 'There is no vdpa bus' });
-  if (driver === null) await unbindDriver(bus, name, { force });
-  else await bindDriver(bus, name, driver, { force });
-}
-
-/** What is in a file outlives its server, what is in memory does not. */
-function refuseLoss({ force = false }: Machine, name: string): void {
-  if (force) return;
-  const hint = 'It is in memory, and another device would begin with an empty one. Save what is on it, and say force';
-  throw new SystemError({ operation: `replace ${name}`, errno: Errno.EBUSY, hint });
 }

@@ -61,6 +61,11 @@ export function serverWordsOf(status: OwnStatus): ServerWords {
   return toServerWords(status, status.type === 'net' ? count / 2 : count, status.queueSize);
 }
 
+/** The file and the interface that a server has for itself alone, as far as they are known. */
+export function filesOfServer(server: { readonly path?: string; readonly ifname?: string }): string[] {
+  return [server.path, server.ifname].filter((name) => name !== undefined);
+}
+
 /** What of a server is not as a file wants it. */
 export function compareServer({ words }: WantedServer, status: OwnStatus): ServerDifference[] {
   // A file that grows has a size too.

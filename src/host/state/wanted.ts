@@ -34,7 +34,18 @@ export interface WantedState {
 
 /** A file does not say what it should. The message names the file, the line and the path in it. */
 export class StateFileError extends Error {
-  override readonly name = 'StateFileError';
+  override readonly name: string = 'StateFileError';
+}
+
+/** A machine's devices cannot become what a file wants. The message has every reason, each on a line of its own. */
+export class PlanError extends StateFileError {
+  override readonly name = 'PlanError';
+  readonly reasons: readonly Error[];
+
+  constructor(reasons: readonly Error[]) {
+    super(reasons.map(({ message }) => message).join('\n'));
+    this.reasons = reasons;
+  }
 }
 
 /**

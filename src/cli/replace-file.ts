@@ -1,0 +1,73 @@
+/** A file of the user's that is written anew, whole or not at all. */
+import { randomBytes } from 'node:crypto';
+import {
+  closeSync,
+  constants,
+  fchmodSync,
+  fchownSync,
+  fsyncSync,
+  lstatSync,
+  openSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+  type Stats,
+} from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import { strerror } from '../sys/errno.js';
+import { UsageError } from './error.js';
+import { errnoOf } from './io.js';
+
+/**
+ * Puts a text in the place of a file: writes it beside, brings it to the disk, and renames it. A file that is there keeps
+ * its owner and its mode; a new one is its user's alone.
+ * @throws UsageError where it cannot be written; the old file is as it was then
+ */
+export function replaceFile(path: string, text: string): void {
+  const refuse = (reason: string): never => {
+    throw new UsageError(`Cannot write file "${path}": ${reason}`);
+  };
+  try {
+    const old = lstatSync(path, { throwIfNoEntry: false });
+    // What a link leads to may be of others, and a device or a pipe cannot be replaced.
+    if (old?.isSymbolicLink() === true) refuse('it is a symbolic link; name the file that it leads to');
+    if (old?.isFile() === false) refuse('it is not a regular file');
+    const folder = dirname(path);
+    const temporary = join(folder, `.${basename(path)}.${randomBytes(6).toString('hex')}`);
+    try {
+      writeNew(temporary, text, old);
+      renameSync(temporary, path);
+    } catch (error) {
+      rmSync(temporary, { force: true });
+      throw error;
+    }
+    syncFolder(folder);
+  } catch (error) {
+    if (error instanceof UsageError) throw error;
+    refuse(strerror(errnoOf(error)));
+  }
+}
+
+function writeNew(path: string, text: string, old: Stats | undefined): void {
+  const fd = openSync(path, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW, 0o600);
+  try {
+    if (old) {
+      fchownSync(fd, old.uid, old.gid);
+      fchmodSync(fd, old.mode & 0o777);
+    }
+    writeFileSync(fd, text);
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** The new name lasts, too. */
+function syncFolder(folder: string): void {
+  const fd = openSync(folder, constants.O_RDONLY | constants.O_DIRECTORY);
+  try {
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}

@@ -1,0 +1,98 @@
+/** What of a device is not as it is wanted, and the changes that make it so. */
+import { className } from '../../virtio/classes.js';
+import { formatMac } from '../../virtio/mac-address.js';
+import { formatHandle, type DeviceConfig, type VdpaDevice } from '../../vdpa/model.js';
+import { VduseError } from '../../vduse/error.js';
+import { ownStatus, type VduseInstance } from '../../vduse/service/servers.js';
+import { nameFeatures, type ActualDevice } from './actual.js';
+import type { Addition, Adjustment, Difference, NewDevice, Replacement } from './change.js';
+import { changeOfServer, startOf, VDUSE, type ServerStart } from './served.js';
+
+/** @throws VduseError where the device cannot have the server that it is wanted with */
+export function additionOf(device: NewDevice, instance: VduseInstance | undefined): Addition {
+  const { name } = device.spec;
+  if (!isOfVduse(device.spec)) return { action: 'add', name, device };
+  return { action: 'add', name, device, start: startOf(name, device.server, instance) };
+}
+
+export const isOfVduse = ({ managementDevice }: Pick<VdpaDevice, 'managementDevice'>): boolean =>
+  formatHandle(managementDevice) === VDUSE;
+
+/** @throws VduseError where the device cannot have the server that it is wanted with */
+export function changesOf(
+  device: NewDevice,
+  actual: ActualDevice,
+  instance: VduseInstance | undefined,
+): (Replacement | Adjustment)[] {
+  const { name, mac } = device.spec;
+  const isVduse = isOfVduse(actual.device);
+  const ofServer = device.server && instance && isVduse ? changeOfServer(name, device.server, instance) : undefined;
+  const ofDevice = compareDevice(device, actual.device, actual.config);
+  // A device that has an address can be given another while it lives, but not by VDUSE.
+  const settable = ofDevice.filter(({ key }) => key === 'mac' && hasMac(actual.config) && !isVduse);
+  const lasting = ofServer && !ofServer.takeOver ? ofServer.differences : [];
+  if (ofDevice.length > settable.length || lasting.length > 0) {
+    if (isVduse && isOfVduse(device.spec) && !device.server) {
+      throw new VduseError(`its server decides what ${name} is: ${ofDevice.map(describeDifference).join(', ')}`);
+    }
+    const losesMemory = isVduse && ownStatus(instance)?.backend === 'ram';
+    const start = isOfVduse(device.spec) && startAnew(device, actual, instance);
+    const differences = [...ofDevice, ...(ofServer?.differences ?? [])];
+    const replacement: Replacement = { action: 'replace', name, device, actual, differences };
+    return [{ ...replacement, ...(start && { start }), ...(losesMemory && { losesMemory }) }];
+  }
+  const changes: Adjustment[] = [];
+  if (ofServer?.takeOver) {
+    changes.push({ action: 'serve', name, server: ofServer.takeOver, differences: ofServer.differences });
+  }
+  if (mac && settable.length > 0) changes.push({ action: 'set', name, mac, actual, differences: settable });
+  const { driver } = device;
+  const bound = actual.onBus?.driver ?? null;
+  if (driver !== undefined && driver !== bound) {
+    const difference: Difference = { key: 'driver', from: bound ?? '(none)', to: driver ?? '(none)' };
+    changes.push({ action: 'bind', name, driver, actual, differences: [difference] });
+  }
+  return changes;
+}
+
+/** How a device gets its server when the old one is gone. @throws VduseError */
+function startAnew(
+  { spec, server }: NewDevice,
+  { device }: ActualDevice,
+  instance: VduseInstance | undefined,
+): ServerStart {
+  // A server of ours goes with its device; what a dead one has left is taken away.
+  const left = isOfVduse(device) && ownStatus(instance) ? undefined : instance;
+  return startOf(spec.name, server, left);
+}
+
+const describeDifference = ({ key, from, to }: Difference): string => `${key} is ${from}, not ${to}`;
+
+function hasMac(config: DeviceConfig | undefined): boolean {
+  return config?.kind === 'net' && config.mac !== undefined;
+}
+
+/** What of a device is not as it is wanted, but for its driver. What the kernel does not tell of it does not differ. */
+export function compareDevice(
+  { spec, deviceId }: NewDevice,
+  device: VdpaDevice,
+  config: DeviceConfig | undefined,
+): Difference[] {
+  const differences: Difference[] = [];
+  const compare = (key: Difference['key'], to: string | undefined, from: string | undefined): void => {
+    if (to !== undefined && to !== from) differences.push({ key, from: from ?? '(none)', to });
+  };
+  compare('mgmtdev', formatHandle(spec.managementDevice), formatHandle(device.managementDevice));
+  compare('type', deviceId === undefined ? undefined : className(deviceId), className(device.deviceId));
+  if (!config) return differences;
+  const net = config.kind === 'net' ? config : undefined;
+  compare('mac', spec.mac && formatMac(spec.mac), net?.mac && formatMac(net.mac));
+  compare('mtu', spec.mtu?.toString(), net?.mtu?.toString());
+  // A device without multiqueue tells no number of pairs: it has one.
+  compare('max_vqp', spec.maxVirtqueuePairs?.toString(), net && (net.maxVirtqueuePairs ?? 1).toString());
+  if (spec.features !== undefined && config.deviceFeatures !== undefined) {
+    const names = (features: bigint): string => nameFeatures(features, device.deviceId).join(',');
+    compare('device_features', names(spec.features), names(config.deviceFeatures));
+  }
+  return differences;
+}

@@ -1,0 +1,101 @@
+/** What several devices cannot have at once: the places on a card, a MAC address. */
+import { formatMac } from '../../virtio/mac-address.js';
+import { formatHandle, type ManagementDeviceHandle } from '../../vdpa/model.js';
+import { ownMac, type ActualDevice } from './actual.js';
+import type { Addition, Adjustment, Change, Replacement } from './change.js';
+
+/** A change that cannot be made beside the others. */
+export interface Conflict {
+  readonly change: Exclude<Change, { readonly action: 'delete' }>;
+  /** What of the device is at fault, as the file calls it. */
+  readonly key: 'mgmtdev' | 'mac';
+  readonly reason: string;
+}
+
+/** How many devices a management device can have; undefined where that is not known. */
+export type CapacityOf = (handle: ManagementDeviceHandle) => number | undefined;
+
+/** What is looked for. */
+export interface ConflictOptions {
+  readonly capacityOf: CapacityOf | undefined;
+  /** Two devices may have one address. */
+  readonly sharedMacs: boolean;
+}
+
+/** Finds the changes, in their order, that would leave a machine as it cannot be, or as nobody can want it. */
+export function findConflicts(
+  changes: readonly Change[],
+  actual: readonly ActualDevice[],
+  { capacityOf, sharedMacs }: ConflictOptions,
+): Conflict[] {
+  return [
+    ...(capacityOf ? findFull(changes, actual, capacityOf) : []),
+    ...(sharedMacs ? [] : findSharedMacs(changes, actual)),
+  ];
+}
+
+/** Devices for which there is no place when all that is to go has gone. */
+function findFull(changes: readonly Change[], actual: readonly ActualDevice[], capacityOf: CapacityOf): Conflict[] {
+  const going = new Set(changes.filter(leavesPlace).map(({ name }) => name));
+  const tenants = new Map<string, string[]>();
+  const tenantsOf = (handle: string): string[] => {
+    const known = tenants.get(handle) ?? [];
+    tenants.set(handle, known);
+    return known;
+  };
+  for (const { device } of actual) {
+    if (!going.has(device.name)) tenantsOf(formatHandle(device.managementDevice)).push(device.name);
+  }
+  return changes.flatMap((change): Conflict[] => {
+    if (!takesPlace(change)) return [];
+    const { managementDevice } = change.device.spec;
+    const capacity = capacityOf(managementDevice);
+    const there = tenantsOf(formatHandle(managementDevice));
+    if (capacity !== undefined && there.length >= capacity) {
+      const devices = capacity === 1 ? 'one device' : `${capacity} devices`;
+      const reason = `${formatHandle(managementDevice)} has room for ${devices}: ${there.join(', ')}`;
+      return [{ change, key: 'mgmtdev', reason }];
+    }
+    there.push(change.name);
+    return [];
+  });
+}
+
+/** A device of the same name on the same management device has its place again. */
+function leavesPlace(change: Change): boolean {
+  return change.action === 'delete' || change.action === 'replace';
+}
+
+function takesPlace(change: Change): change is Addition | Replacement {
+  return change.action === 'add' || change.action === 'replace';
+}
+
+/** Devices that would have the address of another one. */
+function findSharedMacs(changes: readonly Change[], actual: readonly ActualDevice[]): Conflict[] {
+  const changed = new Set(changes.filter(changesMac).map(({ name }) => name));
+  const owners = new Map<string, string>();
+  for (const { device, config } of actual) {
+    const mac = ownMac(config);
+    if (mac && !changed.has(device.name)) owners.set(formatMac(mac), device.name);
+  }
+  return changes.flatMap((change): Conflict[] => {
+    if (change.action === 'delete') return [];
+    const mac = macOf(change);
+    if (!mac) return [];
+    const address = formatMac(mac);
+    const owner = owners.get(address);
+    if (owner !== undefined) return [{ change, key: 'mac', reason: `${address} is the address of ${owner}` }];
+    owners.set(address, change.name);
+    return [];
+  });
+}
+
+function changesMac(change: Change): boolean {
+  return change.action === 'delete' || change.action === 'replace' || change.action === 'set';
+}
+
+/** The address that a change gives to a device. */
+export function macOf(change: Addition | Replacement | Adjustment): Uint8Array | undefined {
+  if (change.action === 'set') return change.mac;
+  return change.action === 'add' || change.action === 'replace' ? change.device.spec.mac : undefined;
+}

@@ -1,0 +1,52 @@
+/** A device that is to be deleted, remembered so that it can be made again. */
+import { parseMac } from '../../virtio/mac-address.js';
+import { readDeviceWords } from '../../vduse/service/device-words.js';
+import { ownStatus, type OwnStatus } from '../../vduse/service/servers.js';
+import { ownMac, type ActualDevice } from './actual.js';
+import type { NewDevice } from './change.js';
+import { isOfVduse } from './compare.js';
+import type { Machine } from './make.js';
+import { serverWordsOf, type ServerStart } from './served.js';
+
+/** What it takes to make a device as it was. */
+export interface FormerDevice {
+  readonly device: NewDevice;
+  readonly start?: ServerStart;
+}
+
+/** A server that does not answer is not remembered. */
+export async function rememberDevice({ servers }: Machine, actual: ActualDevice): Promise<FormerDevice> {
+  const { device, config, onBus } = actual;
+  const { name, managementDevice, deviceId } = device;
+  const driver = onBus ? { driver: onBus.driver ?? null } : {};
+  if (isOfVduse(device)) {
+    const [instance] = (await servers?.list(name).catch(() => [])) ?? [];
+    const status = ownStatus(instance);
+    const start: ServerStart = status
+      ? { how: 'start', device: servedAgain(name, status), stale: false }
+      : { how: 'there' };
+    return { device: { spec: { name, managementDevice }, deviceId, ...driver }, start };
+  }
+  const net = config?.kind === 'net' ? config : undefined;
+  const mac = ownMac(config);
+  const features = config?.deviceFeatures;
+  const spec = {
+    name,
+    managementDevice,
+    ...(mac && { mac }),
+    ...(net?.mtu !== undefined && { mtu: net.mtu }),
+    ...(net?.maxVirtqueuePairs !== undefined && { maxVirtqueuePairs: net.maxVirtqueuePairs }),
+    ...(features !== undefined && { features }),
+  };
+  return { device: { spec, deviceId, ...driver } };
+}
+
+function servedAgain(name: string, status: OwnStatus): Extract<ServerStart, { readonly how: 'start' }>['device'] {
+  const { type, mac, mtu } = status;
+  return readDeviceWords(name, {
+    ...serverWordsOf(status),
+    type,
+    ...(mac !== undefined && { mac: parseMac(mac) }),
+    ...(mtu !== undefined && { mtu }),
+  });
+}

@@ -1,0 +1,42 @@
+/** Devices that somebody uses, in a plan. */
+import { Errno } from '../../sys/errno.js';
+import { SystemError } from '../../sys/error.js';
+import type { VdpaBus } from '../../sysfs/bus.js';
+import { refuseUsed } from '../../sysfs/removal.js';
+import type { Change } from './change.js';
+import type { Plan, Refusal } from './plan.js';
+
+/**
+ * Leaves out of a plan what would take a device from those who use it, or make the kernel wait.
+ * @throws SystemError where the machine's files cannot be read
+ */
+export async function refuseInUse(bus: VdpaBus, { changes, refusals }: Plan): Promise<Plan> {
+  const free: Change[] = [];
+  const used: Refusal[] = [];
+  for (const change of changes) {
+    const reason = await userOf(bus, change);
+    if (reason) used.push({ name: change.name, reason, mayCome: false });
+    else free.push(change);
+  }
+  return { changes: free, refusals: [...refusals, ...used] };
+}
+
+/** Why a device cannot be taken away. */
+async function userOf(bus: VdpaBus, change: Change): Promise<SystemError | undefined> {
+  if (change.action !== 'replace' && change.action !== 'delete' && change.action !== 'bind') return undefined;
+  const { onBus } = change.actual;
+  if (!onBus) return undefined;
+  try {
+    await refuseUsed(bus, onBus, operationOf(change));
+    return undefined;
+  } catch (error) {
+    if (error instanceof SystemError && error.errno === Errno.EBUSY) return error;
+    throw error;
+  }
+}
+
+function operationOf(change: Extract<Change, { readonly action: 'replace' | 'delete' | 'bind' }>): string {
+  const { name } = change;
+  if (change.action !== 'bind') return `delete ${name}`;
+  return change.driver === null ? `unbind ${name}` : `bind ${name} to ${change.driver}`;
+}

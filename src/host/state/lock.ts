@@ -1,0 +1,81 @@
+/** Those who make a machine's devices those of a file take turns. */
+import { closeSync, constants, fstatSync, ftruncateSync, mkdirSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Errno } from '../../sys/errno.js';
+import { SystemError } from '../../sys/error.js';
+import { flock, LOCK_EX, LOCK_NB } from '../../sys/file.js';
+import { checked } from '../../sys/libc.js';
+
+/** How to wait for a lock. */
+export interface LockOptions {
+  /** How long another process may have it, in milliseconds. */
+  readonly patienceMs?: number;
+  /** Called once, where another process has it. */
+  readonly onWait?: (holder: string) => void;
+}
+
+const pollMs = 20;
+
+/**
+ * Takes the lock in a file, which is made where there is none, and its folder too. The system gives it back whatever ends
+ * the process.
+ * @returns what gives it back
+ * @throws SystemError: EBUSY where another process has had it for too long
+ */
+export async function lockState(path: string, { patienceMs = 60_000, onWait }: LockOptions = {}): Promise<() => void> {
+  const fd = openLock(path);
+  try {
+    const deadline = performance.now() + patienceMs;
+    for (let tries = 0; !tryLock(fd); tries++) {
+      const holder = readHolder(path);
+      if (tries === 0) onWait?.(holder);
+      if (performance.now() > deadline) {
+        const hint = `${holder} has been changing devices for ${patienceMs / 1000} s`;
+        throw new SystemError({ operation: `lock ${path}`, errno: Errno.EBUSY, hint });
+      }
+      await sleep(pollMs);
+    }
+    ftruncateSync(fd);
+    writeSync(fd, `${process.pid}\n`, 0);
+  } catch (error) {
+    closeSync(fd);
+    throw error;
+  }
+  return () => {
+    closeSync(fd);
+  };
+}
+
+function openLock(path: string): number {
+  const operation = `lock ${path}`;
+  try {
+    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+    const fd = openSync(
+      path,
+      constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW | constants.O_NONBLOCK,
+      0o600,
+    );
+    if (fstatSync(fd).isFile()) return fd;
+    closeSync(fd);
+  } catch (cause) {
+    if (!(cause instanceof Error && 'errno' in cause && typeof cause.errno === 'number')) throw cause;
+    throw new SystemError({ operation, errno: -cause.errno, cause });
+  }
+  throw new SystemError({ operation, errno: Errno.EINVAL, hint: 'It is not a regular file' });
+}
+
+function tryLock(fd: number): boolean {
+  try {
+    checked('lock', flock(fd, LOCK_EX | LOCK_NB));
+    return true;
+  } catch (error) {
+    if (error instanceof SystemError && error.errno === Errno.EAGAIN) return false;
+    throw error;
+  }
+}
+
+function readHolder(path: string): string {
+  const pid = /^[0-9]+$/m.exec(readFileSync(path, 'utf8'))?.[0];
+  return pid === undefined ? 'Another process' : `Process ${pid}`;
+}

@@ -1,0 +1,161 @@
+/** Making one change. */
+import { NetlinkError } from '../../netlink/error.js';
+import { Errno } from '../../sys/errno.js';
+import { SystemError } from '../../sys/error.js';
+import { bindDriver, unbindDriver } from '../../sysfs/binding.js';
+import type { VdpaBus } from '../../sysfs/bus.js';
+import { refuseUnserved } from '../../sysfs/instance-server.js';
+import { refuseUsed } from '../../sysfs/removal.js';
+import type { VdpaClient } from '../../vdpa/client.js';
+import { withoutServersWords, type DeviceSpec } from '../../vdpa/encode.js';
+import { formatHandle, type DeviceConfig } from '../../vdpa/model.js';
+import {
+  VDPA_ATTR_DEV_FEATURES,
+  VDPA_ATTR_DEV_NET_CFG_MACADDR,
+  VDPA_ATTR_DEV_NET_CFG_MAX_VQP,
+  VDPA_ATTR_DEV_NET_CFG_MTU,
+} from '../../vdpa/uapi.js';
+import type { VduseServers } from '../../vduse/service/servers.js';
+import { deleteDevice } from '../delete-device.js';
+import type { ActualDevice } from './actual.js';
+import type { Adjustment, NewDevice } from './change.js';
+import { compareDevice } from './compare.js';
+import { messageOf } from './refusals.js';
+import { VDUSE, type ServerStart } from './served.js';
+
+/** What changes are made with. */
+export interface Machine {
+  readonly client: VdpaClient;
+  /** undefined on the simulation. */
+  readonly bus: VdpaBus | undefined;
+  /** The servers of the machine's VDUSE devices; needed where there are such devices. */
+  readonly servers?: VduseServers | undefined;
+  /** Take devices away from those who use them, and lose what is in memory. */
+  readonly force: boolean;
+}
+
+/** Changes a device that lives on. A failure leaves it as it was. */
+export function adjust(machine: Machine, change: Adjustment): Promise<void> {
+  switch (change.action) {
+    case 'serve':
+      return serversOf(machine, change.name).takeOver(change.server);
+    case 'set':
+      return machine.client.setDevice(change.name, { mac: change.mac });
+    case 'bind':
+      return drive(machine, change.name, change.driver);
+  }
+}
+
+/** Deletes a device, and ends its server where that is ours. */
+export async function remove(machine: Machine, actual: ActualDevice): Promise<void> {
+  const { bus, force } = machine;
+  const { name, managementDevice } = actual.device;
+  // The plan has looked already, but somebody may have come since.
+  if (bus && actual.onBus) await refuseUsed(bus, actual.onBus, `delete ${name}`, { force });
+  await machine.client.deleteDevice(name);
+  if (formatHandle(managementDevice) === VDUSE) await machine.servers?.end(name);
+}
+
+/** Makes a device, with its server where it is one of VDUSE. Where anything fails nothing is left of either. */
+export async function add(machine: Machine, device: NewDevice, start: ServerStart | undefined): Promise<void> {
+  const { name } = device.spec;
+  if (start?.how !== 'start') return addToBus(machine, device);
+  const servers = serversOf(machine, name);
+  if (start.stale) await servers.remove(name, () => deleteDevice(machine.client, machine.bus, name, machine));
+  return servers.add(start.device, () => addToBus(machine, device, withoutServersWords(device.spec)));
+}
+
+/**
+ * Makes a device, sees that it is as it was wanted, and binds it. Where anything fails it is deleted again.
+ * @param request what the kernel is asked for
+ */
+async function addToBus(machine: Machine, device: NewDevice, request: DeviceSpec = device.spec): Promise<void> {
+  const { client, bus } = machine;
+  const { name } = device.spec;
+  if (bus && formatHandle(device.spec.managementDevice) === VDUSE) refuseUnserved(bus.files, name, `add ${name}`);
+  const unsaid = await addLeniently(client, request);
+  try {
+    const differences = compareDevice(device, await client.device(name), await configOf(client, name, unsaid));
+    if (differences.length > 0) {
+      const words = differences.map(({ key, from, to }) => `${key} is ${from}, not ${to}`).join('; ');
+      const hint = `${formatHandle(device.spec.managementDevice)} makes it otherwise: ${words}`;
+      throw new SystemError({ operation: `add ${name}`, errno: Errno.EOPNOTSUPP, hint });
+    }
+    if (device.driver !== undefined) await drive({ ...machine, force: false }, name, device.driver);
+  } catch (error) {
+    throw await withoutDevice(client, name, error);
+  }
+}
+
+/** What the kernel tells of a new device; where it tells nothing all must have been made as it was asked for. */
+async function configOf(
+  client: VdpaClient,
+  name: string,
+  unsaid: NetlinkError | undefined,
+): Promise<DeviceConfig | undefined> {
+  try {
+    return await client.deviceConfig(name);
+  } catch (error) {
+    if (!(error instanceof NetlinkError && error.errno === Errno.EOPNOTSUPP)) throw error;
+    if (unsaid) throw unsaid;
+    return undefined;
+  }
+}
+
+/** Deletes a device that did not become what it should. @returns what to say of it */
+async function withoutDevice(client: VdpaClient, name: string, failure: unknown): Promise<unknown> {
+  try {
+    await client.deleteDevice(name);
+    return failure;
+  } catch (cause) {
+    if (!(failure instanceof SystemError)) return failure;
+    const hint = `${failure.message}. And then it could not be deleted again: ${messageOf(cause)}`;
+    return new SystemError({ operation: `add ${name}`, errno: failure.errno, hint, cause: failure });
+  }
+}
+
+function serversOf({ servers }: Machine, name: string): VduseServers {
+  if (servers) return servers;
+  throw new SystemError({ operation: `serve ${name}`, errno: Errno.EOPNOTSUPP, hint: 'Say which servers there are' });
+}
+
+/**
+ * Drivers refuse attributes that they cannot set, also where the device would come with just these. So those are left out
+ * in a second try; whoever calls looks at what came.
+ * @returns why not all was said
+ */
+async function addLeniently(client: VdpaClient, spec: DeviceSpec): Promise<NetlinkError | undefined> {
+  try {
+    await client.addDevice(spec);
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof NetlinkError && error.errno === Errno.EOPNOTSUPP)) throw error;
+    const reduced = withoutRefused(spec, error.kernelMessage);
+    if (Object.keys(reduced).length === Object.keys(spec).length) throw error;
+    await client.addDevice(reduced);
+    return error;
+  }
+}
+
+/** The kernel names the attributes that it refuses by their bits: `Some provided attributes are not supported: 0x400`. */
+function withoutRefused(spec: DeviceSpec, kernelMessage = ''): DeviceSpec {
+  const digits = /not supported: (0x[0-9a-f]+)$/.exec(kernelMessage)?.[1];
+  // Older kernels do not name them.
+  const refused = digits === undefined ? ~0n : BigInt(digits);
+  const isRefused = (attribute: number): boolean => ((refused >> BigInt(attribute)) & 1n) === 1n;
+  const { name, managementDevice, mac, mtu, maxVirtqueuePairs, features } = spec;
+  return {
+    name,
+    managementDevice,
+    ...(mac && !isRefused(VDPA_ATTR_DEV_NET_CFG_MACADDR) && { mac }),
+    ...(mtu !== undefined && !isRefused(VDPA_ATTR_DEV_NET_CFG_MTU) && { mtu }),
+    ...(maxVirtqueuePairs !== undefined && !isRefused(VDPA_ATTR_DEV_NET_CFG_MAX_VQP) && { maxVirtqueuePairs }),
+    ...(features !== undefined && !isRefused(VDPA_ATTR_DEV_FEATURES) && { features }),
+  };
+}
+
+async function drive({ bus, force }: Machine, name: string, driver: string | null): Promise<void> {
+  if (!bus) throw new SystemError({ operation: `bind ${name}`, errno: Errno.ENODEV, hint: 'There is no vdpa bus' });
+  if (driver === null) await unbindDriver(bus, name, { force });
+  else await bindDriver(bus, name, driver, { force });
+}

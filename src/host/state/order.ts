@@ -1,0 +1,127 @@
+/** The order in which changes can be made: what has to go for another goes before it, other deletions come last. */
+import { formatMac } from '../../virtio/mac-address.js';
+import { formatHandle } from '../../vdpa/model.js';
+import { factsOf } from '../../vduse/service/device-facts.js';
+import { ownStatus, type VduseInstance } from '../../vduse/service/servers.js';
+import { ownMac, type ActualDevice } from './actual.js';
+import type { Change } from './change.js';
+import { macOf, type CapacityOf } from './conflicts.js';
+import { filesOfServer } from './served.js';
+
+/** What the order depends on. */
+export interface OrderOptions {
+  readonly actual: readonly ActualDevice[];
+  readonly instances: readonly VduseInstance[];
+  readonly capacityOf: CapacityOf | undefined;
+}
+
+/** Changes in their order, and those that wait for one another's place. */
+export interface Order {
+  readonly changes: readonly Change[];
+  readonly circular: readonly { readonly change: Change; readonly other: string }[];
+}
+
+/** @param changes those to the file's devices in its order, then deletions */
+export function inOrder(changes: readonly Change[], options: OrderOptions): Order {
+  const things = new Things(changes, options);
+  const ordered: Change[] = [];
+  const circular: { change: Change; other: string }[] = [];
+  const done = new Set<Change>();
+  const under = new Set<Change>();
+  const put = (change: Change, makesWayFor?: string): void => {
+    under.add(change);
+    const taken = things.takenBy(change);
+    for (const other of changes) {
+      const shared = other === change ? [] : things.givenUpBy(other).filter((thing) => taken.includes(thing));
+      if (shared.length === 0 || done.has(other)) continue;
+      if (!under.has(other)) put(other, change.name);
+      // For a moment two devices can have one address, but not one place.
+      else if (shared.some(({ kind }) => kind !== 'mac')) circular.push({ change, other: other.name });
+    }
+    under.delete(change);
+    done.add(change);
+    ordered.push(change.action === 'delete' && makesWayFor !== undefined ? { ...change, makesWayFor } : change);
+  };
+  for (const change of changes) if (!done.has(change)) put(change);
+  return { changes: ordered, circular };
+}
+
+/** Something that one device has at a time. */
+interface Thing {
+  readonly kind: 'mac' | 'place' | 'file';
+  readonly name: string;
+}
+
+/** What changes take and give up. The same thing is the same object. */
+class Things {
+  readonly #known = new Map<string, Thing>();
+  readonly #instances: ReadonlyMap<string, VduseInstance>;
+  /** The management devices on which something has to go before all that is to come has room. */
+  readonly #crowded: ReadonlySet<string>;
+
+  constructor(changes: readonly Change[], { actual, instances, capacityOf }: OrderOptions) {
+    this.#instances = new Map(instances.map((instance) => [instance.name, instance]));
+    this.#crowded = new Set(
+      changes.flatMap((change) => {
+        if (change.action !== 'add' && change.action !== 'replace') return [];
+        const { managementDevice } = change.device.spec;
+        const handle = formatHandle(managementDevice);
+        const present = actual.filter(({ device }) => formatHandle(device.managementDevice) === handle).length;
+        const coming = changes.filter((other) => takesPlaceOn(other) === handle).length;
+        const capacity = capacityOf?.(managementDevice) ?? Infinity;
+        return present + coming > capacity ? [handle] : [];
+      }),
+    );
+  }
+
+  /** What only one device can have at a time, and this one will. */
+  takenBy(change: Change): Thing[] {
+    if (change.action === 'delete') return [];
+    const mac = macOf(change);
+    const start = change.action === 'add' || change.action === 'replace' ? change.start : undefined;
+    return [
+      ...(mac ? [this.#thing('mac', formatMac(mac))] : []),
+      ...this.#place(takesPlaceOn(change)),
+      ...(start?.how === 'start' ? filesOfServer(factsOf(start.device)).map((file) => this.#thing('file', file)) : []),
+    ];
+  }
+
+  givenUpBy(change: Change): Thing[] {
+    if (change.action === 'add' || change.action === 'bind' || change.action === 'serve') return [];
+    const { config, device } = change.actual;
+    const address = ownMac(config);
+    const mac = address ? [this.#thing('mac', formatMac(address))] : [];
+    if (change.action === 'set') return mac;
+    const handle = formatHandle(device.managementDevice);
+    const status = ownStatus(this.#instances.get(change.name));
+    return [
+      ...mac,
+      // A device that is made anew where it was takes its own place again.
+      ...this.#place(change.action === 'replace' && isInPlace(change) ? undefined : handle),
+      ...(status ? filesOfServer(status) : []).map((file) => this.#thing('file', file)),
+    ];
+  }
+
+  #place(handle: string | undefined): Thing[] {
+    return handle !== undefined && this.#crowded.has(handle) ? [this.#thing('place', handle)] : [];
+  }
+
+  #thing(kind: Thing['kind'], name: string): Thing {
+    const key = `${kind} ${name}`;
+    const known = this.#known.get(key) ?? { kind, name };
+    this.#known.set(key, known);
+    return known;
+  }
+}
+
+/** The management device on which a change needs a place that it has not. */
+function takesPlaceOn(change: Change): string | undefined {
+  if (change.action === 'add' || (change.action === 'replace' && !isInPlace(change))) {
+    return formatHandle(change.device.spec.managementDevice);
+  }
+  return undefined;
+}
+
+function isInPlace({ device, actual }: Extract<Change, { readonly action: 'replace' }>): boolean {
+  return formatHandle(device.spec.managementDevice) === formatHandle(actual.device.managementDevice);
+}

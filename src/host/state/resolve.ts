@@ -1,0 +1,92 @@
+/** A wanted device against the management device that is to make it. */
+import { deviceClasses } from '../../virtio/classes.js';
+import { featureBit } from '../../virtio/features.js';
+import { VIRTIO_ID_BLOCK, VIRTIO_ID_NET } from '../../virtio/ids.js';
+import { VIRTIO_NET_F_MAC, VIRTIO_NET_F_MQ, VIRTIO_NET_F_MTU } from '../../virtio/net.js';
+import { formatHandle, type ManagementDevice } from '../../vdpa/model.js';
+import { nameFeatures } from './actual.js';
+import type { NewDevice } from './change.js';
+import { VDUSE } from './served.js';
+import type { WantedDevice } from './wanted.js';
+
+/** Tells why a device cannot be as the file wants it, at one of its keys. */
+export type Refuse = (key: string, reason: string) => void;
+
+/** Turns the names in a wanted device into numbers. */
+export function resolve(wanted: WantedDevice, management: ManagementDevice, refuse: Refuse): NewDevice {
+  const { name, managementDevice, mac, mtu, maxVirtqueuePairs, driver } = wanted;
+  const classes = deviceClasses(management.supportedClasses ?? 0n);
+  const typeId = wanted.type && (wanted.type === 'net' ? VIRTIO_ID_NET : VIRTIO_ID_BLOCK);
+  if (wanted.type && typeId !== undefined && !classes.includes(typeId)) {
+    refuse('type', `${formatHandle(management)} makes no ${wanted.type} devices`);
+  }
+  const deviceId = typeId ?? (classes.length === 1 ? classes[0] : undefined);
+  let features = wanted.features && 0n;
+  for (const [index, word] of wanted.features?.entries() ?? []) {
+    const bit = featureBit(word, deviceId);
+    if (bit === undefined) refuse(`device_features/${index}`, `${word} is no feature that such a device has`);
+    else features = (features ?? 0n) | (1n << BigInt(bit));
+  }
+  return {
+    spec: {
+      name,
+      managementDevice,
+      ...(mac && { mac }),
+      ...(mtu !== undefined && { mtu }),
+      ...(maxVirtqueuePairs !== undefined && { maxVirtqueuePairs }),
+      ...(features !== undefined && { features }),
+    },
+    deviceId: typeId,
+    ...(wanted.server && { server: wanted.server }),
+    ...(driver !== undefined && { driver }),
+  };
+}
+
+/**
+ * Checks that a management device can make a device: what the kernel's core and the drivers refuse
+ * (vdpa_nl_cmd_dev_add_set_doit, and the dev_add of each driver).
+ */
+export function checkNew({ spec }: NewDevice, management: ManagementDevice, refuse: Refuse): void {
+  const handle = formatHandle(management);
+  // What such a device is, its server says.
+  if (handle === VDUSE) return;
+  const { mac, mtu, maxVirtqueuePairs: pairs, features } = spec;
+  const ofNet = { mac, mtu, max_vqp: pairs };
+  if (!deviceClasses(management.supportedClasses ?? 0n).includes(VIRTIO_ID_NET)) {
+    for (const [key, value] of Object.entries(ofNet)) {
+      if (value !== undefined) refuse(key, `is for net devices, and ${handle} makes none`);
+    }
+    // Features are called otherwise there.
+    checkOffered(features, management, undefined, refuse);
+    return;
+  }
+  // Drivers that do not say how many they have, have 0 here.
+  const queues = management.maxVirtqueues ?? 0;
+  if (pairs !== undefined && queues > 0 && pairs * 2 > queues) {
+    refuse('max_vqp', `${handle} has ${queues} virtqueues: ${pairs} pairs need ${pairs * 2}`);
+  }
+  checkOffered(features, management, VIRTIO_ID_NET, refuse);
+  if (features === undefined) return;
+  const needs = (bit: bigint, key: string): void => {
+    if ((features >> bit) % 2n === 1n) return;
+    refuse('device_features', `lacks ${nameFeatures(1n << bit, VIRTIO_ID_NET).join()}, which ${key} needs`);
+  };
+  if (mac) needs(VIRTIO_NET_F_MAC, 'mac');
+  if (mtu !== undefined) needs(VIRTIO_NET_F_MTU, 'mtu');
+  if (pairs !== undefined && pairs > 1) needs(VIRTIO_NET_F_MQ, 'max_vqp');
+}
+
+function checkOffered(
+  features: bigint | undefined,
+  management: ManagementDevice,
+  deviceId: number | undefined,
+  refuse: Refuse,
+): void {
+  // Drivers that do not say what they offer, offer 0 here.
+  const offered = management.supportedFeatures ?? 0n;
+  if (features === undefined || offered === 0n) return;
+  const missing = features & ~offered;
+  if (missing === 0n) return;
+  const names = nameFeatures(missing, deviceId ?? deviceClasses(management.supportedClasses ?? 0n)[0] ?? 0);
+  refuse('device_features', `${formatHandle(management)} does not offer ${names.join(', ')}`);
+}

@@ -1,0 +1,135 @@
+/** `vdpa apply` as a process: signals, what is told when, and others at the same time. */
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, beforeEach, test } from 'node:test';
+import { setTimeout } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { vdpa, type Outcome } from '../support/command-line.js';
+
+const program = fileURLToPath(new URL('../../../bin/vdpa.js', import.meta.url));
+const folder = mkdtempSync(join(tmpdir(), 'vdpa-signals-'));
+const file = join(folder, 'state.json');
+const env = { VDPA_SIM_STATE: join(folder, 'sim.json') };
+
+after(() => {
+  rmSync(folder, { recursive: true });
+});
+
+const sim = (line: string): Promise<Outcome> => vdpa(`--sim ${line}`, { env });
+
+beforeEach(async () => {
+  assert.equal((await sim('sim reset')).status, 0);
+  await sim('dev add mgmtdev vdpasim_net name foo0 mtu 1500');
+  const names = ['foo1', 'foo0', 'foo2'];
+  const devices = names.map((name) => ({ name, mgmtdev: 'vdpasim_net', ...(name === 'foo0' && { mtu: 9000 }) }));
+  writeFileSync(file, JSON.stringify({ version: 1, devices }));
+});
+
+interface Running {
+  readonly kill: (signal: NodeJS.Signals) => void;
+  /** Waits for a text on one of the streams. */
+  readonly told: (text: string) => Promise<void>;
+  readonly ended: Promise<Outcome>;
+}
+
+/** Runs a line; what a fault delays is under way when the line before it is told. */
+function start(line: string, faults = ''): Running {
+  const child = spawn(process.execPath, [program, '--sim', ...line.split(' ')], {
+    env: { PATH: process.env['PATH'], ...env, VDPA_SIM_FAULTS: faults },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const texts = { stdout: '', stderr: '' };
+  for (const name of ['stdout', 'stderr'] as const) {
+    child[name].setEncoding('utf8').on('data', (part: string) => (texts[name] += part));
+  }
+  const ended = once(child, 'close').then(([status]) => ({ status: Number(status ?? -1), ...texts }));
+  return {
+    kill: (signal) => {
+      child.kill(signal);
+    },
+    told: async (text) => {
+      while (!`${texts.stdout}${texts.stderr}`.includes(text)) {
+        await Promise.race([once(child.stdout, 'data'), once(child.stderr, 'data'), ended]);
+        if (child.exitCode !== null) break;
+      }
+      assert.ok(`${texts.stdout}${texts.stderr}`.includes(text), `${text}: ${texts.stdout}${texts.stderr}`);
+    },
+    ended,
+  };
+}
+
+/** Waits until a device is deleted, and another is to take its place. */
+async function untilGone(name: string): Promise<void> {
+  while ((await sim(`dev show ${name}`)).status === 0) await setTimeout(5);
+}
+
+/** The deletion is done, and answered late. */
+const delayed = 'dev del device foo0 delay 1500';
+
+for (const [signal, number] of [
+  ['SIGINT', 2],
+  ['SIGTERM', 15],
+  ['SIGHUP', 1],
+] as const) {
+  test(`${signal} between delete and add: the change is finished, no other is begun, and that is said`, async () => {
+    const running = start(`apply ${file}`, delayed);
+    // Told as it is made, while the next one is under way.
+    await running.told('+ foo1 mgmtdev vdpasim_net\n');
+    await untilGone('foo0');
+    running.kill(signal);
+    assert.deepEqual(await running.ended, {
+      status: 128 + number,
+      stdout:
+        '+ foo1 mgmtdev vdpasim_net\n! foo0 mtu 1500 -> 9000\n+ foo2 mgmtdev vdpasim_net  (not begun)\n' +
+        '2 of 3 changes made; say it again to go on from there.\n',
+      stderr: `Interrupted by ${signal}: what was begun is finished, and nothing more is begun.\n`,
+    });
+    assert.match((await sim(`dev config show foo0`)).stdout, /mtu 9000/);
+    assert.equal((await sim(`apply ${file}`)).stdout, '+ foo2 mgmtdev vdpasim_net\n1 change made.\n');
+  });
+}
+
+test('a signal during a change that fails: what it took away is put back all the same', async () => {
+  const running = start(`apply ${file}`, `${delayed}; dev add device foo0 errno EIO times 1`);
+  await running.told('+ foo1');
+  await untilGone('foo0');
+  running.kill('SIGINT');
+  const { status, stderr } = await running.ended;
+  assert.equal(status, 130);
+  assert.match(stderr, /^kernel answers: Input\/output error\nfoo0 is there again as it was\.\nInterrupted by SIGINT/);
+  assert.match((await sim('dev config show foo0')).stdout, /mtu 1500/);
+});
+
+test('a signal ends a batch too', async () => {
+  const batch = join(folder, 'batch');
+  writeFileSync(batch, `apply ${file}\ndev add mgmtdev vdpasim_net name bar0\n`);
+  const running = start(`-f -b ${batch}`, delayed);
+  await untilGone('foo0');
+  running.kill('SIGTERM');
+  assert.equal((await running.ended).status, 143);
+  assert.match((await sim('dev show bar0')).stderr, /device not found/);
+});
+
+test('two at once: the second waits, says for whom, and finds nothing left to change', async () => {
+  const first = start(`apply ${file}`, delayed);
+  await first.told('+ foo1');
+  const second = start(`apply ${file}`);
+  await second.told('is changing devices: waiting for it.');
+  const [one, other] = await Promise.all([first.ended, second.ended]);
+  assert.match(one.stdout, /\n3 changes made\.\n$/);
+  assert.deepEqual([other.status, other.stdout], [0, 'Nothing to change.\n']);
+  assert.match(other.stderr, /^Process \d+ is changing devices: waiting for it\.\n$/);
+});
+
+test('a reader who has gone does not end it half-way', async () => {
+  const child = spawn('bash', ['-c', `"$@" | head -n 1`, 'bash', process.execPath, program, '--sim', 'apply', file], {
+    env: { PATH: process.env['PATH'], ...env },
+    stdio: 'ignore',
+  });
+  await once(child, 'close');
+  assert.equal((await sim(`apply ${file}`)).stdout, 'Nothing to change.\n');
+});

@@ -1,0 +1,154 @@
+/** Files of `vdpa save` are written whole or not at all, and `vdpa restore` does what can be done. */
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import {
+  chmodSync,
+  chownSync,
+  mkdtempSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, beforeEach, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { vdpa, type Outcome } from '../support/command-line.js';
+import { checkOutput } from '../support/output-schemas.js';
+
+const program = fileURLToPath(new URL('../../../bin/vdpa.js', import.meta.url));
+const root = mkdtempSync(join(tmpdir(), 'vdpa-save-'));
+const folder = join(root, 'files');
+const file = join(folder, 'state.json');
+const env = { VDPA_SIM_STATE: join(root, 'sim.json') };
+
+after(() => {
+  rmSync(root, { recursive: true });
+});
+
+const sim = (line: string, faults = ''): Promise<Outcome> =>
+  vdpa(`--sim ${line}`, { env: { ...env, VDPA_SIM_FAULTS: faults } });
+
+async function boot(...cards: readonly string[]): Promise<void> {
+  const machine = join(root, 'machine.json');
+  const card = { dev_features: ['MAC', 'VERSION_1', 'ACCESS_PLATFORM'] };
+  const mgmtdev = { ...Object.fromEntries(cards.map((handle) => [handle, card])), vdpasim_net: {} };
+  writeFileSync(machine, JSON.stringify({ mgmtdev }));
+  assert.equal((await sim(`sim init ${machine}`)).status, 0);
+}
+
+beforeEach(async () => {
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(folder);
+  await boot();
+  await sim('dev add mgmtdev vdpasim_net name foo0 mac 02:00:00:00:00:01');
+});
+
+test('save FILE: what it would print, in a file of one’s own; one that is there keeps its mode and owner', async () => {
+  assert.deepEqual(await sim(`save ${file}`), { status: 0, stdout: '', stderr: '' });
+  const printed = (await sim('save')).stdout;
+  assert.equal(readFileSync(file, 'utf8'), printed);
+  assert.equal(statSync(file).mode & 0o777, 0o600);
+  chmodSync(file, 0o640);
+  const isRoot = process.geteuid?.() === 0;
+  if (isRoot) chownSync(file, 65534, 65534);
+  const { ino } = statSync(file);
+  assert.equal((await sim(`save ${file}`)).status, 0);
+  const now = statSync(file);
+  assert.notEqual(now.ino, ino);
+  assert.deepEqual([now.mode & 0o777, isRoot ? now.uid : 65534], [0o640, 65534]);
+  assert.equal((await sim('save -')).stdout, printed);
+  assert.deepEqual(readdirSync(folder), ['state.json']);
+});
+
+test('save FILE that fails leaves the old file, and nothing beside it', async () => {
+  writeFileSync(file, 'old');
+  for (const faults of ['dev show errno EIO', 'dev config show errno EIO']) {
+    assert.equal((await sim(`save ${file}`, faults)).status, 1, faults);
+    assert.equal(readFileSync(file, 'utf8'), 'old');
+  }
+  symlinkSync(file, join(folder, 'link'));
+  const refused = async (path: string): Promise<string> => {
+    const { status, stderr } = await sim(`save ${path}`);
+    assert.equal(status, 1);
+    return stderr.replace(/^Cannot write file ".*": /, '');
+  };
+  assert.equal(await refused(join(folder, 'link')), 'it is a symbolic link; name the file that it leads to\n');
+  assert.equal(await refused(folder), 'it is not a regular file\n');
+  assert.equal(await refused('/dev/null'), 'it is not a regular file\n');
+  assert.equal(await refused(join(folder, 'no/such')), 'No such file or directory\n');
+  assert.equal(readFileSync(file, 'utf8'), 'old');
+  assert.deepEqual(readdirSync(folder).sort(), ['link', 'state.json']);
+  assert.match((await sim(`save ${file} now`)).stderr, /^Unknown option "now"/);
+});
+
+const wanted = [
+  { name: 'card0', mgmtdev: 'pci/0000:03:00.2', mac: '02:00:00:00:00:07' },
+  { name: 'foo0', mgmtdev: 'vdpasim_net' },
+  { name: 'foo1', mgmtdev: 'vdpasim_net' },
+];
+const absent = `${file}: line 1 (/devices/0/mgmtdev) there is no management device pci/0000:03:00.2\n`;
+
+test('restore makes what can be made, says what cannot, status 1', async () => {
+  writeFileSync(file, JSON.stringify({ version: 1, devices: wanted }));
+  assert.deepEqual(await sim(`restore ${file}`), {
+    status: 1,
+    stdout: '+ foo1 mgmtdev vdpasim_net\n1 change made; not restored: card0.\n',
+    stderr: absent,
+  });
+  const again = await sim(`-j restore ${file}`);
+  checkOutput('restore', again.stdout);
+  assert.deepEqual(JSON.parse(again.stdout), {
+    changed: false,
+    dry_run: false,
+    changes: [],
+    refused: [absent.trimEnd()],
+  });
+});
+
+test('restore goes on after a device that fails', async () => {
+  const devices = ['bad0', 'foo1', 'foo2'].map((name) => ({ name, mgmtdev: 'vdpasim_net' }));
+  writeFileSync(file, JSON.stringify({ version: 1, devices }));
+  assert.deepEqual(await sim(`restore ${file} wait 60`, 'dev add device bad0 errno ENOSPC'), {
+    status: 1,
+    stdout:
+      '+ bad0 mgmtdev vdpasim_net  (failed)\n+ foo1 mgmtdev vdpasim_net\n+ foo2 mgmtdev vdpasim_net\n' +
+      '2 changes made; not restored: bad0.\n',
+    stderr: 'kernel answers: No space left on device\n',
+  });
+});
+
+test('restore wait: a management device that comes late gets its device, the others are not kept waiting', async () => {
+  writeFileSync(file, JSON.stringify({ version: 1, devices: wanted }));
+  const child = spawn(process.execPath, [program, '--sim', 'restore', file, 'wait', '60'], {
+    env: { PATH: process.env['PATH'], ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let stdout = '';
+  let stderr = '';
+  child.stdout.setEncoding('utf8').on('data', (part: string) => (stdout += part));
+  child.stderr.setEncoding('utf8').on('data', (part: string) => (stderr += part));
+  const ended = once(child, 'close');
+  while (!stderr.includes('Waiting')) await once(child.stderr, 'data');
+  assert.equal(stdout, '+ foo1 mgmtdev vdpasim_net\n');
+  // The machine's card is there now; booting it anew takes the devices away, which come again.
+  await boot('pci/0000:03:00.2');
+  const [status] = (await ended) as [number];
+  assert.equal(status, 0);
+  assert.equal(stderr, `Waiting for up to 60 s: ${absent}`);
+  assert.match(stdout, /\+ card0 mgmtdev pci\/0000:03:00\.2 mac 02:00:00:00:00:07\n(.*\n)*\d changes made\.\n$/);
+});
+
+test('restore wait: when the time is over the rest is said', async () => {
+  writeFileSync(file, JSON.stringify({ version: 1, devices: wanted }));
+  const { status, stdout, stderr } = await sim(`restore ${file} wait 1`);
+  assert.deepEqual([status, stderr], [1, `Waiting for up to 1 s: ${absent}${absent}`]);
+  assert.match(stdout, /not restored: card0\.\n$/);
+  assert.equal((await sim(`restore ${file} wait`)).status, 1);
+  assert.match((await sim(`restore ${file} wait soon`)).stderr, /^"soon" is invalid wait/);
+});
