@@ -77,14 +77,15 @@ test('files and folders are completed', async () => {
     assert.deepEqual(await candidates(`sim init ${folder}/more/`), []);
     assert.deepEqual(await candidates(`sim init ${folder}/none/`), []);
     for (const line of [
-      ...['restore', 'apply', '-b', '-f -b', '--batch', '-jb', 'dev add mgmtdev vduse name x path'],
+      ...['save', 'restore', 'apply', '-b', '-f -b', '--batch', '-jb', 'dev add mgmtdev vduse name x path'],
       'vduse serve name x path',
     ]) {
       assert.deepEqual(await candidates(`${line} ${folder}/m`), [`${folder}/machine.json`, `${folder}/more/`], line);
     }
     assert.deepEqual(await candidates(`apply ${folder}/machine.json `), ['dry_run', 'prune', 'force']);
     assert.deepEqual(await candidates(`apply ${folder}/machine.json prune f`), ['force']);
-    assert.deepEqual(await candidates(`restore ${folder}/machine.json `), []);
+    assert.deepEqual(await candidates(`restore ${folder}/machine.json `), ['wait']);
+    assert.deepEqual(await candidates(`save ${folder}/machine.json `), []);
     assert.deepEqual(await candidates(`-b ${folder}/machine.json `), []);
     for (const option of ['--batch=', '--ba=', '-batch=', '-b', '-fb']) {
       const words = [`${option}${folder}/machine.json`, `${option}${folder}/more/`];
