@@ -56,7 +56,7 @@ async function refused(words = ''): Promise<string[]> {
 
 test('a plan that cannot work is refused whole, with every reason', async () => {
   await sim('dev add mgmtdev vdpasim_net name old0 mac 02:00:00:00:00:01');
-  await sim('dev add mgmtdev vduse name ram0');
+  await sim('dev add mgmtdev vduse name ram0 size 64M');
   write(
     { name: 'good0', mgmtdev: 'vdpasim_net' },
     {
