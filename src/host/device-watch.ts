@@ -8,11 +8,14 @@ export class DeviceWatch {
   readonly #bus: VdpaBus;
   /** The names of the devices by their folders below /sys. */
   readonly #names = new Map<string, string>();
+  /** And by the names of their virtio devices, which may hang elsewhere: `virtio2`. */
+  readonly #ofVirtio = new Map<string, string>();
 
   /** @param bus what is on it now is not told of */
   constructor(bus: VdpaBus) {
     this.#bus = bus;
     for (const [folder, name] of this.#present()) this.#names.set(folder, name);
+    this.#readVirtioDevices();
   }
 
   /** What an event means for the devices; undefined where nothing. */
@@ -20,6 +23,9 @@ export class DeviceWatch {
     switch (uevent.subsystem) {
       case 'vdpa':
         return this.#readDevice(uevent);
+      case 'virtio':
+        this.#readVirtio(uevent);
+        return undefined;
       case 'net':
       case 'block':
         return this.#readPart(uevent, uevent.subsystem);
@@ -41,6 +47,7 @@ export class DeviceWatch {
       this.#names.set(folder, name);
       yield { object: 'dev', event: 'added', name };
     }
+    this.#readVirtioDevices();
   }
 
   #present(): Map<string, string> {
@@ -70,10 +77,38 @@ export class DeviceWatch {
     }
   }
 
-  /** `/devices/foo0/virtio0/net/eth0`, `/devices/blk0/virtio1/block/vda/vda1`: the device's folder is before `virtioN`. */
+  /** Learns anew which virtio device belongs to which device. */
+  #readVirtioDevices(): void {
+    this.#ofVirtio.clear();
+    for (const { name, virtio } of this.#bus.devices()) {
+      if (virtio !== undefined) this.#ofVirtio.set(virtio, name);
+    }
+  }
+
+  /** Learns of a virtio device that has come, whose parts tell of themselves next; names of those that went are used again. */
+  #readVirtio({ action, devpath }: Uevent): void {
+    const end = devpath.lastIndexOf('/');
+    const virtio = devpath.slice(end + 1);
+    if (action === 'remove') this.#ofVirtio.delete(virtio);
+    else if (!this.#names.has(devpath.slice(0, end))) this.#ownerOf(virtio);
+  }
+
+  /** The device that a virtio device belongs to: what is known, or else what the bus says. */
+  #ownerOf(virtio: string): string | undefined {
+    const known = this.#ofVirtio.get(virtio);
+    if (known !== undefined) return known;
+    const name = this.#bus.devices().find((device) => device.virtio === virtio)?.name;
+    if (name !== undefined) this.#ofVirtio.set(virtio, name);
+    return name;
+  }
+
+  /**
+   * `/devices/foo0/virtio0/net/eth0`, `/devices/pci0000:00/0000:00:06.0/virtio1/block/vda/vda1`: the virtio device hangs on
+   * the vdpa device itself, or on the one that does DMA for it.
+   */
   #readPart({ action, devpath, words }: Uevent, subsystem: 'net' | 'block'): Happening | undefined {
-    const folder = /^(.+)\/virtio[0-9]+\/(?:net|block)\/[^/]+/.exec(devpath)?.[1] ?? '';
-    const name = this.#names.get(folder);
+    const [, folder = '', virtio = ''] = /^(.+)\/(virtio[0-9]+)\/(?:net|block)\/[^/]+/.exec(devpath) ?? [];
+    const name = virtio === '' ? undefined : (this.#names.get(folder) ?? this.#ownerOf(virtio));
     if (name === undefined) return undefined;
     const partName =
       words.get(subsystem === 'net' ? 'INTERFACE' : 'DEVNAME') ?? devpath.slice(devpath.lastIndexOf('/') + 1);

@@ -53,10 +53,18 @@ function driverNodes(device: BusDevice | undefined): TreeNode[] {
 }
 
 /** What users of the device open or configure. */
-function endNodes({ vhost, netdev, block, virtio }: BusDevice): TreeNode[] {
+function endNodes({ vhost, netdev, netdevElsewhere, block, virtio, virtioCandidates = [] }: BusDevice): TreeNode[] {
   if (vhost !== undefined) return [{ kind: 'vhost', name: `/dev/${vhost}`, children: [] }];
   if (netdev !== undefined) return [{ kind: 'netdev', name: netdev, children: [] }];
   if (block !== undefined) return [{ kind: 'block', name: `/dev/${block}`, children: [] }];
-  if (virtio !== undefined) return [{ kind: 'virtio', name: virtio, children: [] }];
-  return [];
+  if (virtio !== undefined) {
+    const detail = netdevElsewhere ? { detail: 'interface in another network namespace' } : {};
+    return [{ kind: 'virtio', name: virtio, ...detail, children: [] }];
+  }
+  return virtioCandidates.map((candidate) => ({
+    kind: 'virtio',
+    name: candidate.virtio,
+    detail: 'perhaps',
+    children: [],
+  }));
 }

@@ -34,6 +34,8 @@ export interface TransportOptions {
   readonly groups?: readonly number[];
   /** Room for messages that wait to be received, in bytes. Worth setting where groups are joined; the kernel's default otherwise. */
   readonly receiveBufferSize?: number;
+  /** The kernel takes what a dump asks for as a filter (NETLINK_GET_STRICT_CHK), where kernel and binding can. */
+  readonly strictChecks?: boolean;
   /**
    * Waits for datagrams beside this thread, so that it goes on meanwhile: for sockets that wait long. Answers to requests
    * come at once and are waited for on the spot, which takes less time.

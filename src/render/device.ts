@@ -1,6 +1,6 @@
 import { VIRTIO_ID_BLOCK, VIRTIO_ID_NET } from '../virtio/ids.js';
 import { formatHandle, type VdpaDevice } from '../vdpa/model.js';
-import type { BusDevice } from '../sysfs/bus.js';
+import type { DeviceDetails } from '../host/device-details.js';
 import { renderDetails } from './details.js';
 import type { Printer } from './printer.js';
 
@@ -16,8 +16,8 @@ export function typeName(deviceId: number): string {
   }
 }
 
-/** Prints a device as `vdpa dev show` does, and what the machine's file systems tell of it where that is given. */
-export function renderDevice(printer: Printer, device: VdpaDevice, details?: BusDevice): void {
+/** Prints a device as `vdpa dev show` does, and what the machine knows of it where that is given. */
+export function renderDevice(printer: Printer, device: VdpaDevice, details?: DeviceDetails): void {
   printer.openRecord(device.name);
   printer.string('type', typeName(device.deviceId), 'type ');
   printer.string('mgmtdev', formatHandle(device.managementDevice), ' mgmtdev ');

@@ -1,9 +1,11 @@
 /**
  * The vdpa bus as sysfs shows it: what each device is bound to, and under what names the machine knows it.
- * The layout is that of drivers/vdpa/vdpa.c, drivers/vhost/vdpa.c and drivers/virtio/virtio_vdpa.c.
+ * The layout is that of drivers/vdpa/vdpa.c and drivers/vhost/vdpa.c.
  */
 import { dirname } from 'node:path';
+import { readBusInfo } from '../sys/ethtool.js';
 import { MachineFiles } from './machine-files.js';
+import { findVirtio, type BusInfo, type Placed, type VirtioDevice } from './virtio-device.js';
 
 const busFolder = '/sys/bus/vdpa';
 
@@ -22,8 +24,8 @@ export interface ParentDevice {
   readonly name: string;
 }
 
-/** What the machine knows of a device on the vdpa bus. */
-export interface BusDevice {
+/** What the machine knows of a device on the vdpa bus; with virtio_vdpa, what is known of its virtio device too. */
+export interface BusDevice extends Partial<VirtioDevice> {
   readonly name: string;
   /** The driver bound to it, as sysfs spells it; absent where it has none. */
   readonly driver?: string;
@@ -31,14 +33,8 @@ export interface BusDevice {
   readonly driverOverride?: string;
   /** With vhost_vdpa: the name of its character device, `vhost-vdpa-0`. */
   readonly vhost?: string;
-  /** With virtio_vdpa: the name of its virtio device, `virtio0`. */
-  readonly virtio?: string;
-  /** The driver bound to the virtio device: `virtio_net`. */
-  readonly virtioDriver?: string;
-  /** Its network interface, where that is in this network namespace. */
-  readonly netdev?: string;
-  /** Its disk: `vda`. */
-  readonly block?: string;
+  /** With virtio_vdpa, where it is not certain which one is its virtio device: those that it may be. */
+  readonly virtioCandidates?: readonly VirtioDevice[];
   /** What it hangs on; absent for the simulators' devices, which hang on nothing. */
   readonly parent?: ParentDevice;
   /** The PCI function that it belongs to, however far up: `0000:03:00.2`. */
@@ -51,8 +47,15 @@ export interface BusDevice {
 export class VdpaBus {
   readonly files: MachineFiles;
 
-  constructor(files: MachineFiles = new MachineFiles()) {
-    this.files = files;
+  readonly #busInfo: BusInfo;
+
+  /**
+   * @param files this machine's where not given
+   * @param busInfo what an interface says that it hangs on: by ioctl(2) on this machine; nothing where other files are given
+   */
+  constructor(files?: MachineFiles, busInfo: BusInfo = files === undefined ? readBusInfo : () => undefined) {
+    this.files = files ?? new MachineFiles();
+    this.#busInfo = busInfo;
   }
 
   /** Whether the kernel has a vdpa bus. */
@@ -66,7 +69,7 @@ export class VdpaBus {
   }
 
   /** Where sysfs keeps each device, without links: `/sys/devices/foo0`. */
-  folders(): { readonly name: string; readonly folder: string }[] {
+  folders(): Placed[] {
     return this.names().flatMap((name) => {
       const folder = this.files.real(deviceFolder(name));
       return folder === undefined ? [] : [{ name, folder }];
@@ -91,13 +94,12 @@ export class VdpaBus {
     const driverOverride = this.driverOverride(name);
     const parts = this.files.list(real);
     const vhost = parts.find((part) => /^vhost-vdpa-[0-9]+$/.test(part));
-    const virtio = parts.find((part) => /^virtio[0-9]+$/.test(part));
     return {
       name,
       ...(driver !== undefined && { driver }),
       ...(driverOverride !== undefined && { driverOverride }),
       ...(vhost !== undefined && { vhost }),
-      ...(virtio !== undefined && this.#virtioDevice(`${real}/${virtio}`, virtio)),
+      ...(driver === VIRTIO_VDPA && this.#virtioPart({ name, folder: real })),
       ...this.#ancestry(dirname(real)),
     };
   }
@@ -109,16 +111,14 @@ export class VdpaBus {
     return text === '(null)' || text === '' ? undefined : text;
   }
 
-  #virtioDevice(folder: string, virtio: string): Pick<BusDevice, 'virtio' | 'virtioDriver' | 'netdev' | 'block'> {
-    const virtioDriver = this.files.linkName(`${folder}/driver`);
-    const [netdev] = this.files.list(`${folder}/net`);
-    const [block] = this.files.list(`${folder}/block`);
-    return {
-      virtio,
-      ...(virtioDriver !== undefined && { virtioDriver }),
-      ...(netdev !== undefined && { netdev }),
-      ...(block !== undefined && { block }),
-    };
+  #virtioPart(device: Placed): Partial<BusDevice> {
+    const found = findVirtio(this.files, device, () => this.#boundTo(VIRTIO_VDPA), this.#busInfo);
+    if (!found) return {};
+    return found.kind === 'found' ? found.device : { virtioCandidates: found.candidates };
+  }
+
+  #boundTo(driver: string): Placed[] {
+    return this.folders().filter(({ folder }) => this.files.linkName(`${folder}/driver`) === driver);
   }
 
   /** What lies above a device on the way to the root of all devices. */

@@ -13,7 +13,8 @@ export interface LookUp {
 
 /**
  * The devices that are bound to a driver, or the one that has become a network interface, a disk or a vhost-vdpa node.
- * @throws SystemError ENOENT where the bus has no such driver; ENODEV where no device has become what was named
+ * @throws SystemError ENOENT where the bus has no such driver; ENODEV where no device has become what was named; ENOTUNIQ
+ *   where it cannot be said which one has
  */
 export function findDevices(bus: VdpaBus, { by, value }: LookUp): BusDevice[] {
   const operation = `find the vdpa device with ${by} ${value}`;
@@ -23,8 +24,16 @@ export function findDevices(bus: VdpaBus, { by, value }: LookUp): BusDevice[] {
     return bus.devices().filter((device) => device.driver === driver);
   }
   const wanted = by === 'netdev' ? value : value.replace(/^\/dev\//, '');
-  const found = bus.devices().filter((device) => device[by] === wanted);
+  const devices = bus.devices();
+  const found = devices.filter((device) => device[by] === wanted);
   if (found.length > 0) return found;
+  const possible = devices.filter(
+    ({ virtioCandidates = [] }) => by !== 'vhost' && virtioCandidates.some((candidate) => candidate[by] === wanted),
+  );
+  if (possible.length > 0) {
+    const hint = `It is one of these, which sysfs does not tell apart: ${possible.map(({ name }) => name).join(', ')}`;
+    throw new SystemError({ operation, errno: Errno.ENOTUNIQ, hint });
+  }
   throw new SystemError({ operation, errno: Errno.ENODEV, hint: explanations[by] });
 }
 

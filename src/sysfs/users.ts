@@ -3,7 +3,14 @@ import { constants } from 'node:fs';
 import { VDUSE_CLASS } from './bus.js';
 import type { BusDevice } from './bus.js';
 import { findDiskUsers, partsOf, type DiskUser } from './disk-users.js';
+import { readInterfaceUses } from '../rtnetlink/interface-uses.js';
 import { findServerTrouble } from './instance-server.js';
+import {
+  describeInterfaceUser,
+  findInterfaceUsers,
+  type InterfaceUser,
+  type ReadInterfaceUses,
+} from './interface-users.js';
 import type { MachineFiles } from './machine-files.js';
 import { OpenNodes, probeNode } from './open-nodes.js';
 
@@ -14,43 +21,54 @@ export type NodeUser =
   | { readonly kind: 'unknown'; readonly node: string };
 
 /** Something that stops working when the device is taken away. */
-export type DeviceUser = NodeUser | DiskUser;
+export type DeviceUser = NodeUser | DiskUser | InterfaceUser;
+
+/** How a machine is looked at, by whoever looks at many devices or at another machine's files. */
+export interface Sight {
+  /** What is known of open nodes: one does for many devices. */
+  readonly open?: OpenNodes;
+  /** Tells addresses and routes: this machine's kernel where not given. */
+  readonly interfaceUses?: ReadInterfaceUses;
+}
 
 /**
- * All that uses a device, as far as this machine's files show it: nothing is opened, so that nobody is disturbed.
- * @param open what is known of open nodes: one does for many devices
- * @throws SystemError where the machine's files cannot be read
+ * All that uses a device, as far as this machine shows it: nothing is opened, so that nobody is disturbed.
+ * @throws SystemError where the machine's files cannot be read; NetlinkError where the kernel does not tell of addresses
  */
-export function seeUsers(files: MachineFiles, device: BusDevice, open = new OpenNodes(files)): Promise<DeviceUser[]> {
-  const { vhost, block } = device;
-  const users: DeviceUser[] = [];
-  if (vhost !== undefined) users.push(...processesWith([`/dev/${vhost}`], open));
-  if (block !== undefined) {
-    const disks = partsOf(files, block);
-    users.push(
-      ...findDiskUsers(files, disks),
-      ...processesWith(
-        disks.map((disk) => `/dev/${disk}`),
-        open,
-      ),
-    );
+export async function seeUsers(files: MachineFiles, device: BusDevice, sight: Sight = {}): Promise<DeviceUser[]> {
+  const { vhost, virtioCandidates = [] } = device;
+  const { open = new OpenNodes(files), interfaceUses = readInterfaceUses } = sight;
+  const users: DeviceUser[] = vhost === undefined ? [] : processesWith([`/dev/${vhost}`], open);
+  for (const { block, netdev, netdevElsewhere, virtio = '' } of [device, ...virtioCandidates]) {
+    if (block !== undefined) {
+      const disks = partsOf(files, block);
+      const nodes = disks.map((disk) => `/dev/${disk}`);
+      users.push(...findDiskUsers(files, disks), ...processesWith(nodes, open));
+    }
+    if (netdev !== undefined) users.push(...(await findInterfaceUsers(files, netdev, interfaceUses)));
+    if (netdevElsewhere) users.push({ kind: 'namespace', virtio });
   }
-  return Promise.resolve(users);
+  return users;
 }
 
 /**
  * All that uses a device. Where nothing is seen the kernel is asked as well, by opening the node: a disk for itself alone,
  * for a file system, swap or a device on top claims it, partitions and other namespaces included.
- * @throws SystemError where the machine's files cannot be read
+ * @throws SystemError, NetlinkError as {@link seeUsers} does
  */
-export async function findUsers(files: MachineFiles, device: BusDevice): Promise<DeviceUser[]> {
-  const { vhost, block } = device;
-  const users = await seeUsers(files, device);
+export async function findUsers(files: MachineFiles, device: BusDevice, sight: Sight = {}): Promise<DeviceUser[]> {
+  const users = await seeUsers(files, device, sight);
   if (users.length > 0) return users;
-  if (vhost !== undefined) return findVhostUsers(files, device);
-  const node = `/dev/${block ?? ''}`;
-  const isClaimed = block !== undefined && probeNode(files, node, constants.O_RDONLY | constants.O_EXCL) === 'taken';
-  return isClaimed ? [{ kind: 'unknown', node }] : [];
+  if (device.vhost !== undefined) return findVhostUsers(files, device);
+  return disksOf(device)
+    .map((block) => `/dev/${block}`)
+    .filter((node) => probeNode(files, node, constants.O_RDONLY | constants.O_EXCL) === 'taken')
+    .map((node) => ({ kind: 'unknown', node }));
+}
+
+/** Its disk, or those that may be its. */
+function disksOf({ block, virtioCandidates = [] }: BusDevice): string[] {
+  return [{ block }, ...virtioCandidates].flatMap((device) => device.block ?? []);
 }
 
 /**
@@ -89,5 +107,7 @@ export function describeUser(user: DeviceUser): string {
       return `${user.holder} is built on ${user.disk}`;
     case 'unknown':
       return `the kernel says that ${user.node} is in use, by whom cannot be seen`;
+    default:
+      return describeInterfaceUser(user);
   }
 }

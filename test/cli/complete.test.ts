@@ -37,7 +37,7 @@ for (const [line, ...expected] of [
   ['dev show foo0 '],
   ['d l foo', 'foo0'],
   ['dev del b', 'blk0'],
-  ['dev del blk0 '],
+  ['dev del blk0 ', 'force'],
   ['mgmtdev show ', 'vdpasim_net', 'vdpasim_blk', 'vduse'],
   ['dev vstats show ', 'foo0', 'blk0', 'a b"é'],
   ['dev vstats show foo0 ', 'qidx'],

@@ -4,6 +4,7 @@ import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, existsSync, mkdirSync, openSync, rmSync, writeFileSync } from 'node:fs';
 import { json, output, vdpa } from '../support/command-line.js';
+import { checkOutput } from '../support/output-schemas.js';
 import { needs, SIMULATORS, testsWith, VDUSE } from '../support/kernel/needs.js';
 
 const { afterEach, test } = testsWith(...SIMULATORS);
@@ -116,5 +117,35 @@ test('a device that cannot be bound is not left behind', async () => {
     assert.match(await output('-d dev show foo1'), /\n {2}driver virtio_vdpa virtio virtio/);
   } finally {
     rmSync('/dev/vhost-vdpa-0');
+  }
+});
+
+test('-d says who holds a node and who uses a disk', async () => {
+  const users = async (name: string): Promise<unknown> => {
+    const text = await output(`-j -d dev show ${name}`);
+    checkOutput('dev-show', text);
+    return (JSON.parse(text) as { dev: Record<string, { user?: unknown }> }).dev[name]?.user;
+  };
+  await output('dev add mgmtdev vdpasim_net name foo0 driver vhost');
+  assert.equal(await users('foo0'), undefined);
+  const node = openSync('/dev/vhost-vdpa-0', 'r+');
+  const holder = spawn('sleep', ['30'], { stdio: [node, 'ignore', 'ignore'] });
+  closeSync(node);
+  const holds = { kind: 'process', pid: holder.pid, command: 'sleep', node: '/dev/vhost-vdpa-0' };
+  assert.deepEqual(await users('foo0'), [holds]);
+  assert.match(
+    await output('-d dev show foo0'),
+    new RegExp(`\\n {2}user: process pid ${holder.pid} command sleep node /dev/vhost-vdpa-0\\n$`),
+  );
+  holder.kill();
+  await once(holder, 'close');
+  await output('dev add mgmtdev vdpasim_blk name blk0');
+  execFileSync('mke2fs', ['-q', '-t', 'ext4', '-O', '^has_journal', '/dev/vda']);
+  mkdirSync('/tmp/in use', { recursive: true });
+  execFileSync('mount', ['/dev/vda', '/tmp/in use']);
+  try {
+    assert.deepEqual(await users('blk0'), [{ kind: 'mount', mount_point: '/tmp/in use', disk: '/dev/vda' }]);
+  } finally {
+    execFileSync('umount', ['/tmp/in use']);
   }
 });

@@ -4,6 +4,8 @@ import { machineBus } from '../../cli/machine.js';
 import type { Session } from '../../cli/session.js';
 import { readHandle, readName } from '../../cli/values.js';
 import { renderDevice } from '../../render/device.js';
+import type { Printer } from '../../render/printer.js';
+import type { VdpaBus } from '../../sysfs/bus.js';
 import type { VdpaClient } from '../../vdpa/client.js';
 import { formatHandle, type VdpaDevice } from '../../vdpa/model.js';
 
@@ -34,12 +36,19 @@ export default class DevShow extends VdpaCommand {
       return;
     }
     const name = parseOperand(readName, words);
-    const bus = session.options.details ? await machineBus(session) : undefined;
+    if (session.options.details) {
+      const bus = await machineBus(session);
+      await session.show('dev', async (client, printer) => {
+        const devices = name === undefined ? await client.devices() : [await client.device(name)];
+        await renderDetailed(printer, devices, bus);
+      });
+      return;
+    }
     await session.show('dev', (client, printer, restart) =>
       client.eachDevice(
         name,
         (item) => {
-          renderDevice(printer, item, bus?.device(item.name));
+          renderDevice(printer, item);
         },
         restart,
       ),
@@ -58,10 +67,17 @@ async function lookUp(session: Session, by: LookUpWord, value: string): Promise<
   const wants = await selector(session, by, value);
   const bus = session.options.details ? await machineBus(session) : undefined;
   await session.show('dev', async (client, printer) => {
-    for (const device of (await client.devices()).filter(await wants(client))) {
-      renderDevice(printer, device, bus?.device(device.name));
-    }
+    const devices = (await client.devices()).filter(await wants(client));
+    if (bus) await renderDetailed(printer, devices, bus);
+    else for (const device of devices) renderDevice(printer, device);
   });
+}
+
+/** Shows devices with what the machine knows of them. */
+async function renderDetailed(printer: Printer, devices: readonly VdpaDevice[], bus: VdpaBus): Promise<void> {
+  const { detailsReader } = await import('../../host/device-details.js');
+  const read = detailsReader(bus);
+  for (const device of devices) renderDevice(printer, device, await read(device.name));
 }
 
 /** Which devices are meant. What can be refused without the kernel is refused at once. */

@@ -23,7 +23,7 @@ import {
   socket,
 } from '../../sys/socket.js';
 import { littleEndian, viewOf } from '../bytes.js';
-import { NETLINK_ADD_MEMBERSHIP, NETLINK_CAP_ACK, NETLINK_EXT_ACK } from '../constants.js';
+import { NETLINK_ADD_MEMBERSHIP, NETLINK_CAP_ACK, NETLINK_EXT_ACK, NETLINK_GET_STRICT_CHK } from '../constants.js';
 import { NetlinkError, NetlinkUnavailableError } from '../error.js';
 import type { NetlinkTransport, TransportOptions } from '../transport.js';
 
@@ -75,6 +75,7 @@ class KoffiTransport implements NetlinkTransport {
     // Kernels before 4.12 and 4.3 do not know these; they answer without what was asked for.
     this.#tryOption(NETLINK_EXT_ACK, 1);
     this.#tryOption(NETLINK_CAP_ACK, 1);
+    if (options.strictChecks === true) this.#tryOption(NETLINK_GET_STRICT_CHK, 1);
     if (receiveBufferSize !== undefined) setReceiveBuffer(fd, receiveBufferSize);
     if (bind(fd, kernelAddress, addressLength) === -1) throw openError('bind netlink socket', protocol);
     this.port = ownPort(fd);

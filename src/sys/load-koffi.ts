@@ -1,0 +1,72 @@
+import { existsSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import type { default as KoffiModule } from 'koffi';
+import { MissingKoffiError, UnsupportedMachineError } from './error.js';
+import { whyUnsupported } from './platform.js';
+
+/** What koffi's native module gives: its package's exports, less the deprecated ones. */
+export type Koffi = typeof KoffiModule;
+
+let loaded: Koffi | undefined;
+
+/**
+ * The foreign function interface. Koffi's package reads and parses the running executable to choose its native module,
+ * which costs several times what opening it does. So the module is opened directly where there is no doubt which one it is.
+ * @throws UnsupportedMachineError, MissingKoffiError
+ */
+export function loadKoffi(): Koffi {
+  return (loaded ??= openKoffi());
+}
+
+function openKoffi(): Koffi {
+  const reason = whyUnsupported();
+  if (reason !== undefined) throw new UnsupportedMachineError(reason);
+  return openDirectly() ?? loadPackage();
+}
+
+function openDirectly(): Koffi | undefined {
+  const file = findNativeModule();
+  if (file === undefined) return undefined;
+  const module: { exports: Partial<Koffi> } = { exports: {} };
+  try {
+    process.dlopen(module, file);
+  } catch {
+    return undefined; // Koffi's own loader tries others, and says it better where none fits.
+  }
+  // Another major version has another interface; let koffi's package check its own parts.
+  return isKoffi3(module.exports) ? module.exports : undefined;
+}
+
+/** The path of the prebuilt module for glibc on this architecture, looked for as Node looks for packages. */
+function findNativeModule(): string | undefined {
+  // The two architectures whose triplet is plain, without a choice of float ABI or byte order.
+  if (process.platform !== 'linux' || (process.arch !== 'x64' && process.arch !== 'arm64') || hasMusl())
+    return undefined;
+  const relative = `node_modules/@koromix/koffi-linux-${process.arch}/linux_${process.arch}/koffi.node`;
+  for (let folder = import.meta.dirname; ; folder = dirname(folder)) {
+    const file = join(folder, relative);
+    if (existsSync(file)) return file;
+    if (folder === dirname(folder)) return undefined;
+  }
+}
+
+/** Where musl's loader is there, Node itself may be linked to it. Its path is part of musl's ABI. */
+function hasMusl(): boolean {
+  return existsSync(`/lib/ld-musl-${process.arch === 'x64' ? 'x86_64' : 'aarch64'}.so.1`);
+}
+
+function isKoffi3(candidate: Partial<Koffi>): candidate is Koffi {
+  return candidate.version?.startsWith('3.') === true && typeof candidate.load === 'function';
+}
+
+/** @throws MissingKoffiError */
+function loadPackage(): Koffi {
+  // Asked for here, not imported: it is not free, and seldom needed.
+  const { createRequire } = process.getBuiltinModule('node:module');
+  const load: (name: string) => unknown = createRequire(import.meta.filename);
+  try {
+    return load('koffi') as Koffi;
+  } catch (cause) {
+    throw new MissingKoffiError(cause);
+  }
+}
