@@ -97,7 +97,7 @@ test('a device whose server died with a request under way is deleted only by for
     );
   }
   // Everything else works meanwhile.
-  await done(`${ADD} other`);
+  await done(`${ADD} other serve`);
   await done('dev del other');
   assert.match((await vdpa('dev show d0')).stdout, /^d0: type block /);
   const ended = serveAgain('d0');
@@ -136,7 +136,7 @@ test('the library and a state file are refused too', async () => {
 });
 
 test('where nobody would be asked a server that is gone is no matter', async () => {
-  await done(`${ADD} d0`);
+  await done(`${ADD} d0 serve`);
   await diskOf('d0');
   await bash(`echo ${new VdpaBus().device('d0')?.virtio ?? ''} > /sys/bus/virtio/drivers/virtio_blk/unbind`);
   await kill(await serverPid('d0'));
@@ -145,7 +145,7 @@ test('where nobody would be asked a server that is gone is no matter', async () 
 });
 
 test('an instance whose server is dead or stopped is not attached', async () => {
-  await done(`${ADD} d0`);
+  await done(`${ADD} d0 serve`);
   const pid = await serverPid('d0');
   await sh('/run/bin/vdpa-iproute2 dev del d0');
   process.kill(pid, 'SIGSTOP');
@@ -164,7 +164,7 @@ test('an instance whose server is dead or stopped is not attached', async () => 
 });
 
 test('a server that cannot be seen keeps its instance attached and attachable', async () => {
-  await done(`${ADD} d0`);
+  await done(`${ADD} d0 serve`);
   // In a PID namespace of its own nobody else is seen, but the kernel refuses to open the node.
   const hidden = ['--fork', '--pid', '--mount-proc', VDPA];
   const { status, stderr } = await start('unshare', ...hidden, 'dev', 'del', 'd0');
@@ -199,7 +199,7 @@ test('a node that is open keeps its device from being deleted, unless it is forc
 });
 
 test('a node that nobody has open, of a server that is gone, keeps nothing', async () => {
-  await done(`${ADD} d0`);
+  await done(`${ADD} d0 serve`);
   await giveToVhost('d0');
   await kill(await serverPid('d0'));
   const begun = performance.now();
@@ -215,7 +215,7 @@ test(
   'a device of another management device is no matter of an instance of its name',
   needs(...SIMULATORS),
   async () => {
-    await done(`${ADD} twin`);
+    await done(`${ADD} twin serve`);
     const pid = await serverPid('twin');
     await sh('/run/bin/vdpa-iproute2 dev del twin');
     await kill(pid);
