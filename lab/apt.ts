@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { LabError, findCommand, isRoot, runProgram } from './host.js';
+import { say } from './progress.js';
 
 const KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg';
 
@@ -47,6 +48,7 @@ export class Suite {
       ...(isRoot() ? { 'APT::Sandbox::User': 'root' } : {}),
     };
     const options = Object.entries(settings).flatMap(([key, value]) => ['-o', `${key}=${value}`]);
+    say(`reading the package lists of ${names.join(' and ')}`);
     await runProgram('apt-get', [...options, '-q', 'update'], { label: `apt-get update of ${names.join(' and ')}` });
     return new Suite(options);
   }
