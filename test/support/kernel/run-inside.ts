@@ -3,9 +3,11 @@ import { join } from 'node:path';
 import type { Ending, Lab } from '../../../lab/boot.js';
 import { boot } from '../../../lab/boot.js';
 import { checkoutRoot } from '../../../lab/cache.js';
+import type { MachineKind } from '../../../lab/machine/machine.js';
 import { Replay } from './replay.js';
 
-const TIME_LIMIT_MS = 600_000;
+/** An emulated processor is several times slower. */
+const timeLimitMs = (machine: MachineKind): number => (machine === 'uml' ? 600_000 : 1_200_000);
 
 /**
  * Runs one built test file on a kernel of its own, and shows its tests as subtests of the one outside.
@@ -18,7 +20,7 @@ export async function runInside(lab: Lab, file: string, context: TestContext, no
   const session = {
     command: ['node', '--enable-source-maps', ...report, file],
     cwd: checkoutRoot,
-    timeLimitMs: TIME_LIMIT_MS,
+    timeLimitMs: timeLimitMs(lab.machine.kind),
     ...(node === undefined ? {} : { node }),
   };
   const ending = await boot(lab, session, {
