@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { after, before, describe, test, type TestContext } from 'node:test';
-import { cloneFresh } from '../support/fresh-clone.js';
+import { cloneFresh, needsGit } from '../support/fresh-clone.js';
 import { isOffline, type Ended } from '../support/registry.js';
 import { needs } from '../support/kernel/needs.js';
 
@@ -91,7 +91,7 @@ async function shows(person: Person, ...program: [string, ...string[]]): Promise
   assert.match(stdout, /^vdpasim_net: \n {2}supported_classes net$/m);
 }
 
-describe('a fresh clone', { concurrency: true }, () => {
+describe('a fresh clone', { concurrency: true, ...needsGit }, () => {
   test('of whoever runs the tests: npm install -g ., npx vdpa and the demo work', async (context) => {
     const person = new Person('first');
     await installs(person, context);

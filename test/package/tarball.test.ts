@@ -14,7 +14,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { checkoutRoot } from '../../lab/cache.js';
-import { cloneFresh } from '../support/fresh-clone.js';
+import { cloneFresh, needsGit } from '../support/fresh-clone.js';
 import { isOffline, type Ended } from '../support/registry.js';
 
 /** What `npm pack --json` tells of a package, as far as it is used here. */
@@ -29,7 +29,7 @@ const manifest = JSON.parse(readFileSync(join(checkoutRoot, 'package.json'), 'ut
   exports: Record<string, unknown>;
 };
 
-describe('the package that npm pack makes', () => {
+describe('the package that npm pack makes', needsGit, () => {
   const folder = mkdtempSync(join(tmpdir(), 'vdpa-package-'));
   const [source, user] = [join(folder, 'source'), join(folder, 'user')];
   let pack: Pack;

@@ -1,7 +1,11 @@
 import { execFileSync } from 'node:child_process';
-import { cpSync } from 'node:fs';
+import { cpSync, existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { checkoutRoot } from '../../lab/cache.js';
+import { needs } from './kernel/needs.js';
+
+/** Options of tests that make a clone: left out where git is not there, or this checkout is not git's. */
+export const needsGit = existsSync(join(checkoutRoot, '.git')) ? needs('git') : { skip: 'this is not a clone' };
 
 /** Makes `folder` what a clone of this checkout would be once all changes are committed: nothing installed, nothing built. */
 export function cloneFresh(folder: string): void {
