@@ -3,6 +3,7 @@ import { describe, it } from 'node:test';
 import { littleEndian } from '../../src/netlink/bytes.js';
 import { goldenNames, readGolden, replay, requestsOf } from '../golden/exchange.js';
 import { vdpa } from '../support/command-line.js';
+import { withoutExplanation } from '../support/explanation.js';
 
 // Exchanges of iproute2's vdpa with a kernel: given the same answers, this tool asks and prints the same, to the byte.
 const skip = !littleEndian && 'the recordings are those of a little-endian machine';
@@ -17,7 +18,8 @@ describe('recorded commands', { skip }, () => {
     const golden = readGolden(name);
     it(golden.command, async () => {
       const peer = replay(golden);
-      const { status, stdout, stderr } = await vdpa(golden.command.split(' ').slice(1), { openTransport: () => peer });
+      const ours = await vdpa(golden.command.split(' ').slice(1), { openTransport: () => peer });
+      const { status, stdout, stderr } = withoutExplanation(ours);
       assert.equal(stdout, asThisToolSays(golden.stdout));
       assert.equal(stderr, golden.stderr);
       assert.equal(status, golden.status);

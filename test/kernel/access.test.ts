@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { lines } from '../support/command-line.js';
-import { needsReference, startBoth, startFrom, withoutExplanation } from '../support/kernel/compare.js';
+import { needsReference, startBoth, startFrom } from '../support/kernel/compare.js';
+import { withoutExplanation } from '../support/explanation.js';
 import { asNobody } from '../support/kernel/unprivileged.js';
 
 const ADD = 'dev add mgmtdev vdpasim_net name foo0';

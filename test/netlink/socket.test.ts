@@ -51,7 +51,7 @@ function fails(properties: Partial<NetlinkError>): (error: unknown) => boolean {
   return (error) => {
     assert.ok(error instanceof NetlinkError, String(error));
     for (const [key, value] of Object.entries(properties))
-      assert.deepEqual(error[key as keyof NetlinkError], value, key);
+      assert.deepEqual(Reflect.get(error, key), value, key);
     return true;
   };
 }

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { spawnSync, type SpawnSyncOptions } from 'node:child_process';
 import { encodeText } from '../../../src/netlink/text.js';
 import { json, output, vdpa } from '../command-line.js';
+import { withoutExplanation } from '../explanation.js';
 import { needs, SIMULATORS } from './needs.js';
 
 const REFERENCE = '/run/bin/vdpa-iproute2';
@@ -28,21 +29,6 @@ export function reference(argv: readonly string[], environment: NodeJS.ProcessEn
   // Node gives programs UTF-8 only; bash gives them any bytes.
   const words = argv.map((word) => `$'${[...encodeText(word)].map((byte) => `\\x${byte.toString(16)}`).join('')}'`);
   return start(['bash', '-c', `exec -a vdpa ${REFERENCE} ${words.join(' ')}`], { env });
-}
-
-/** What ours adds to the kernel's refusal where that does not say which word it is about, or what to do. */
-const explanation = new RegExp(
-  `^((?:Error: .*\n)?kernel answers: .*\n)(?:${[
-    '"[^]*" is invalid \\w+: .* expected',
-    'The management device does not take .*',
-    'Add \\S+ to device_features',
-    'Run it as root: .*',
-  ].join('|')})\n$`,
-);
-
-/** A result of ours without that line, by the rows of docs/differences.md that tell of it. */
-export function withoutExplanation(result: Result): Result {
-  return { ...result, stderr: result.stderr.replace(explanation, '$1') };
 }
 
 /** Runs ours in this process, which is faster than a process of its own by a tenth of a second. */

@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { mainHelp } from '../../../src/cli/help.js';
 import { lines, output } from '../command-line.js';
-import { ours, reference, startFrom, withoutExplanation, type Result } from './compare.js';
+import { withoutExplanation } from '../explanation.js';
+import { ours, reference, startFrom, type Result } from './compare.js';
 
 /** A command line: cut at blanks, or a list that is taken as it is. */
 export type Line = string | readonly string[];

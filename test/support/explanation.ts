@@ -1,0 +1,14 @@
+/** What ours adds to the kernel's refusal where that does not say which word it is about, or what to do. */
+const explanation = new RegExp(
+  `^((?:Error: .*\n)?kernel answers: .*\n)(?:${[
+    '"[^]*" is invalid \\w+: .* expected',
+    'The management device does not take .*',
+    'Add \\S+ to device_features',
+    'Run it as root: .*',
+  ].join('|')})\n$`,
+);
+
+/** A result of ours without that line, by the rows of docs/differences.md that tell of it. */
+export function withoutExplanation<Result extends { readonly stderr: string }>(result: Result): Result {
+  return { ...result, stderr: result.stderr.replace(explanation, '$1') };
+}
