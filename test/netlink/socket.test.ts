@@ -50,8 +50,7 @@ function text(request: NetlinkMessage, payload: string, flags = 0): Uint8Array {
 function fails(properties: Partial<NetlinkError>): (error: unknown) => boolean {
   return (error) => {
     assert.ok(error instanceof NetlinkError, String(error));
-    for (const [key, value] of Object.entries(properties))
-      assert.deepEqual(Reflect.get(error, key), value, key);
+    for (const [key, value] of Object.entries(properties)) assert.deepEqual(Reflect.get(error, key), value, key);
     return true;
   };
 }
