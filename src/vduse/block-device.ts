@@ -3,7 +3,9 @@ import { blockIdentity, blockLimits, capacityField } from './block-identity.js';
 import type { BlockModuleOptions } from './block-module.js';
 import { Storage, type StorageOptions } from './block-storage.js';
 import { checkBlockOptions, DEFAULT_BLOCK_SIZE, DEFAULT_QUEUE_SIZE, defaultSerial } from './device-options.js';
+import type { DeviceIdentity } from './control.js';
 import type { FlushNote } from './flush-note.js';
+import { startRecorded, type InstanceMakings, type InstanceRecord } from './instance-record.js';
 import { moduleUrl } from './module-url.js';
 import { VduseServer } from './server.js';
 
@@ -26,6 +28,8 @@ export interface BlockDeviceOptions {
   readonly takeOver?: boolean;
   /** Where it is kept, for the server that takes over, that a flush of the file has failed. It stays the caller's. */
   readonly flushNote?: FlushNote;
+  /** Where it is kept, for the server that takes over, what the device is made of. */
+  readonly record?: InstanceRecord;
 }
 
 /** How often a file is looked at for having grown. */
@@ -47,14 +51,17 @@ export async function serveBlockDevice(options: BlockDeviceOptions): Promise<Vdu
       backend: storage.backend,
       ...(options.flushNote !== undefined && { flushNote: options.flushNote.fd }),
     };
-    const server = await VduseServer.start({
-      name: options.name,
-      identity: blockIdentity({ limits, blockSize, queues, queueSize }),
-      dataPlane: { module: moduleUrl('block'), options: moduleOptions },
-      ...(options.threads !== undefined && { threads: options.threads }),
-      ...(options.takeOver !== undefined && { takeOver: options.takeOver }),
-    });
-    const timer = storage.changes ? followFile(server, storage, blockSize) : undefined;
+    const identity = blockIdentity({ limits, blockSize, queues, queueSize });
+    const server = await startRecorded(makingsOf(options, storage, identity), options, () =>
+      VduseServer.start({
+        name: options.name,
+        identity,
+        dataPlane: { module: moduleUrl('block'), options: moduleOptions },
+        ...(options.threads !== undefined && { threads: options.threads }),
+        ...(options.takeOver !== undefined && { takeOver: options.takeOver }),
+      }),
+    );
+    const timer = storage.changes ? followFile(server, storage, blockSize, options.record) : undefined;
     server.on('state', (state) => {
       if (state !== 'stopped') return;
       clearInterval(timer);
@@ -67,14 +74,41 @@ export async function serveBlockDevice(options: BlockDeviceOptions): Promise<Vdu
   }
 }
 
+/** What the device is made of, for the next server of its instance. */
+function makingsOf(options: BlockDeviceOptions, storage: Storage, identity: DeviceIdentity): InstanceMakings {
+  const { storage: wanted, serial = defaultSerial(options.name), blockSize = DEFAULT_BLOCK_SIZE } = options;
+  return {
+    type: 'block',
+    backend: wanted.backend,
+    queues: identity.queueCount,
+    queueSize: identity.queueSize,
+    features: identity.features,
+    ...(wanted.backend === 'file' && { path: wanted.path }),
+    ...(storage.file !== undefined && { file: storage.file }),
+    size: storage.size,
+    ...(wanted.size !== undefined && { fixedSize: wanted.size }),
+    blockSize,
+    readonly: storage.readonly,
+    serial,
+  };
+}
+
 /** Tells the driver when the file has grown, and the data threads when there is less of it. */
-function followFile(server: VduseServer, storage: Storage, blockSize: number): NodeJS.Timeout {
+function followFile(
+  server: VduseServer,
+  storage: Storage,
+  blockSize: number,
+  record: InstanceRecord | undefined,
+): NodeJS.Timeout {
   let known = { size: storage.size, left: storage.measure(blockSize).left };
   return setInterval(() => {
     const now = storage.measure(blockSize);
     if (now.size === known.size && now.left === known.left) return;
     server.change(now);
-    if (now.size > known.size) server.changeConfig(blockConfigOffset.capacity, capacityField(now.size));
+    if (now.size > known.size) {
+      record?.grow(now.size);
+      server.changeConfig(blockConfigOffset.capacity, capacityField(now.size));
+    }
     known = { size: Math.max(now.size, known.size), left: now.left };
   }, MEASURE_MS).unref();
 }

@@ -1,4 +1,5 @@
 import { fstatSync, type BigIntStats } from 'node:fs';
+import { majorOf, minorOf } from '../sys/device-number.js';
 import { Errno } from '../sys/errno.js';
 import { SystemError } from '../sys/error.js';
 import * as file from '../sys/file.js';
@@ -32,6 +33,8 @@ export class Storage {
   readonly backend: BackendOptions;
   /** For people: `file /srv/disk.img`. */
   readonly description: string;
+  /** Which file or disk it is, whatever its path; see InstanceMakings. */
+  readonly file: string | undefined;
   readonly #fd: number | undefined;
   readonly #follows: boolean;
 
@@ -62,6 +65,7 @@ export class Storage {
     readonly backend: BackendOptions;
     readonly description: string;
     readonly fd?: number;
+    readonly file?: string;
     /** Whether the device is as long as its file. */
     readonly follows?: boolean;
   }) {
@@ -69,6 +73,7 @@ export class Storage {
     this.readonly = parts.readonly;
     this.backend = parts.backend;
     this.description = parts.description;
+    this.file = parts.file;
     this.#fd = parts.fd;
     this.#follows = parts.follows === true;
   }
@@ -131,11 +136,18 @@ function openPath(path: string, wanted: number | undefined, blockSize: number, r
       follows: wanted === undefined,
       backend: { backend: 'file', fd, size },
       description: path,
+      file: fileOf(stats),
     });
   } catch (error) {
     close(fd);
     throw error;
   }
+}
+
+/** A name for a file or a disk that it keeps for as long as it is there. */
+function fileOf(stats: BigIntStats): string {
+  const number = (device: bigint): string => `${majorOf(Number(device))}:${minorOf(Number(device))}`;
+  return stats.isBlockDevice() ? `disk ${number(stats.rdev)}` : `inode ${stats.ino} of ${number(stats.dev)}`;
 }
 
 function measureFile(fd: number, stats: BigIntStats = fstatSync(fd, { bigint: true })): number {

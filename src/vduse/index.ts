@@ -10,6 +10,7 @@ export { MORE, QUIET, STARVED, WAIT } from './data-plane.js';
 export type { CreateDataPlane, DataPlane, DataPlaneContext, DataPlaneModule, Served } from './data-plane.js';
 export type { DeviceQueue } from './device-queue.js';
 export { FlushNote } from './flush-note.js';
+export type { InstanceMakings, InstanceRecord } from './instance-record.js';
 export { DeviceNameError } from './name.js';
 export { DeviceOptionError } from './device-option-error.js';
 export { LaunchError, VduseError } from './error.js';

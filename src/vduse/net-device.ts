@@ -1,10 +1,13 @@
 import { close } from '../sys/libc.js';
+import { setInterfaceMtu } from '../sys/network-interface.js';
+import { formatMac } from '../virtio/mac-address.js';
 import { checkNetOptions, DEFAULT_QUEUE_SIZE } from './device-options.js';
+import { madeTapOf, startRecorded, type InstanceMakings, type InstanceRecord } from './instance-record.js';
 import { moduleUrl } from './module-url.js';
 import { macFor, netIdentity } from './net-identity.js';
 import type { NetModuleOptions } from './net-module.js';
 import { VduseServer } from './server.js';
-import { openTap, type TapInterface } from './tap-interface.js';
+import { openTap, persistTap, type TapInterface } from './tap-interface.js';
 
 /** A network device of VDUSE. */
 export interface NetDeviceOptions {
@@ -21,6 +24,8 @@ export interface NetDeviceOptions {
   /** How many threads serve the pairs; 1 by default. */
   readonly threads?: number;
   readonly takeOver?: boolean;
+  /** Where it is kept, for the server that takes over, what the device is made of. */
+  readonly record?: InstanceRecord;
 }
 
 /** A network device that is served, and what it is on this machine. */
@@ -38,20 +43,39 @@ export interface NetDevice {
 export async function serveNetDevice(options: NetDeviceOptions): Promise<NetDevice> {
   const { backend, pairs = 1, queueSize = DEFAULT_QUEUE_SIZE, mtu, mac = macFor(options.name) } = options;
   checkNetOptions({ pairs, queueSize, mac, mtu });
-  const tap = backend.type === 'tap' ? openTap(backend.ifname, pairs) : undefined;
+  const made = madeTapOf(options.record?.read());
+  const tap = backend.type === 'tap' ? openTap(backend.ifname, pairs, made) : undefined;
   const closeTap = (): void => {
     for (const fd of tap?.fds ?? []) close(fd);
   };
   try {
-    const server = await VduseServer.start({
-      name: options.name,
-      identity: netIdentity({ mac, mtu, pairs, queueSize, offloads: tap !== undefined }),
-      dataPlane: { module: moduleUrl('net'), options: moduleOptions(mac, tap) },
-      // Both queues of a pair are served by the same thread.
-      queueGroup: 2,
-      ...(options.threads !== undefined && { threads: options.threads }),
-      ...(options.takeOver !== undefined && { takeOver: options.takeOver }),
-    });
+    // One that a server has made before keeps what it was given since.
+    if (tap && mtu !== undefined && tap.index !== made?.index) setInterfaceMtu(tap.name, mtu);
+    const identity = netIdentity({ mac, mtu, pairs, queueSize, offloads: tap !== undefined });
+    const makings: InstanceMakings = {
+      type: 'net',
+      backend: backend.type,
+      queues: identity.queueCount,
+      queueSize,
+      features: identity.features,
+      mac: formatMac(mac),
+      ...(mtu !== undefined && { mtu }),
+      // It may have another name by now.
+      ...(tap && { ifname: tap.index === made?.index ? made.name : tap.name }),
+      ...(tap?.isMade === true && { madeInterface: tap.index }),
+    };
+    const server = await startRecorded(makings, options, () =>
+      VduseServer.start({
+        name: options.name,
+        identity,
+        dataPlane: { module: moduleUrl('net'), options: moduleOptions(mac, tap) },
+        // Both queues of a pair are served by the same thread.
+        queueGroup: 2,
+        ...(options.threads !== undefined && { threads: options.threads }),
+        ...(options.takeOver !== undefined && { takeOver: options.takeOver }),
+      }),
+    );
+    if (tap && options.record) persistTap(tap);
     server.on('state', (state) => {
       if (state === 'stopped') closeTap();
     });

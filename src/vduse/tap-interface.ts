@@ -1,12 +1,14 @@
 import { Errno } from '../sys/errno.js';
-import { ioctl, iow } from '../sys/ioctl.js';
-import { close } from '../sys/libc.js';
+import { ioctl, ioctlNumber, iow } from '../sys/ioctl.js';
+import { checked, close } from '../sys/libc.js';
+import { interfaceIndex, interfaceName } from '../sys/network-interface.js';
 import { HEADER_SIZE } from '../virtio/net.js';
 import { VduseError } from './error.js';
 import { O_NONBLOCK, O_RDWR, openFile } from './open.js';
 
 /** From linux/if_tun.h and linux/if.h. */
 const TUNSETIFF = iow(0x54, 202, 4);
+const TUNSETPERSIST = iow(0x54, 203, 4);
 const TUNSETVNETHDRSZ = iow(0x54, 216, 4);
 const TUNSETVNETLE = iow(0x54, 220, 4);
 const IFF_TAP = 0x0002;
@@ -22,9 +24,21 @@ export class InterfaceNameError extends VduseError {
   override readonly name = 'InterfaceNameError';
 }
 
-/** A tap interface, opened. It is made where there is none of the name, and goes when it is closed; one that was there stays. */
+/** A tap interface that a server has made, by what finds it again. */
+export interface MadeTap {
+  readonly name: string;
+  readonly index: number;
+}
+
+/**
+ * A tap interface, opened. It is made where there is none of the name, and goes when it is closed unless it is to last
+ * ({@link persistTap}); one that was there stays.
+ */
 export interface TapInterface {
   readonly name: string;
+  readonly index: number;
+  /** This server has made it, or one before it of the same instance. */
+  readonly isMade: boolean;
   /** One for each queue. They do not block. */
   readonly fds: readonly number[];
 }
@@ -32,11 +46,14 @@ export interface TapInterface {
 /**
  * Opens a tap interface whose packets have virtio's header before them.
  * @param wanted its name; undefined to let the kernel choose
+ * @param made the interface that the last server of the instance had made: it may have another name now
  * @throws InterfaceNameError, SystemError
  */
-export function openTap(wanted: string | undefined, queues: number): TapInterface {
+export function openTap(wanted: string | undefined, queues: number, made?: MadeTap): TapInterface {
   const fds: number[] = [];
   let name = wanted === undefined ? '' : checkInterfaceName(wanted);
+  if (made && (wanted === undefined || wanted === made.name)) name = interfaceName(made.index) ?? made.name;
+  const before = name === '' ? undefined : interfaceIndex(name);
   try {
     for (let queue = 0; queue < queues; queue++) {
       const fd = openFile('/dev/net/tun', O_RDWR | O_NONBLOCK, {
@@ -55,7 +72,34 @@ export function openTap(wanted: string | undefined, queues: number): TapInterfac
     for (const fd of fds) close(fd);
     throw error;
   }
-  return { name, fds };
+  const index = interfaceIndex(name) ?? 0;
+  return { name, index, isMade: before === undefined || before === made?.index, fds };
+}
+
+/** Lets an interface that a server has made outlive it: with its index, addresses, state and bridge. @throws SystemError */
+export function persistTap({ name, fds, isMade }: TapInterface): void {
+  const [fd] = fds;
+  if (isMade && fd !== undefined) setPersistent(fd, name, 1);
+}
+
+/**
+ * Takes away an interface that servers have made, if it is still there.
+ * @throws SystemError: EBUSY where a program has it open
+ */
+export function removeTap({ index }: MadeTap, queues: number): void {
+  const name = interfaceName(index);
+  if (name === undefined) return;
+  const fd = openFile('/dev/net/tun', O_RDWR | O_NONBLOCK);
+  try {
+    attach(fd, name, queues > 1);
+    setPersistent(fd, name, 0);
+  } finally {
+    close(fd);
+  }
+}
+
+function setPersistent(fd: number, name: string, value: 0 | 1): void {
+  checked(value === 1 ? `keep ${name}` : `remove ${name}`, ioctlNumber(fd, TUNSETPERSIST, value));
 }
 
 /** Makes or finds the interface and adds a queue to it. @returns its name */

@@ -161,7 +161,7 @@ describe('a server that was killed', () => {
     process.kill((await serverOf('other')).pid, 'SIGKILL');
     for (const [words, message] of [
       [['readonly'], /features that are not offered/],
-      [['queues', '2'], /has not 2 queues/],
+      [['queues', '2'], /queues 1, not 2/],
     ] as const) {
       await until('it has no server', async () => (await vdpa('-j vduse show other')).stdout.includes('"none"'));
       const { status, stderr } = await start(VDPA, 'vduse', 'serve', 'name', 'other', 'path', FILE, ...words);

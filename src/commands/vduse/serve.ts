@@ -17,6 +17,7 @@ const keywords = {
   name: { placeholder: 'NAME', read: readName, abbreviable: true, missing: 'device name is not set.' },
   ...deviceKeywords,
   ...serverKeywords,
+  force: { read: () => true as const },
 } as const satisfies Keywords;
 
 export default class VduseServe extends VdpaCommand {
@@ -27,7 +28,7 @@ export default class VduseServe extends VdpaCommand {
     '                           [ block_size { 512 | 4096 } ] [ readonly ] [ serial STRING ]',
     '                           [ backend { loopback | tap } ] [ ifname TAP ]',
     '                           [ mac MACADDR ] [ mtu MTU ]',
-    '                           [ user USER ] [ restart { on | off } ]',
+    '                           [ user USER ] [ restart { on | off } ] [ force ]',
   ];
   static override keywords = keywords;
 
@@ -74,13 +75,14 @@ export default class VduseServe extends VdpaCommand {
           output.warn(line);
         },
       };
+      const options = { force: values.force === true };
       const { user, restart = false } = device;
       if (supervisor > 0) {
-        await serveSupervised(device, supervisor, reports);
+        await serveSupervised(device, supervisor, reports, options);
       } else if (restart || user !== undefined) {
-        await superviseUntilTold(device, reports);
+        await superviseUntilTold(device, reports, options);
       } else {
-        await serveUntilTold(device, reports);
+        await serveUntilTold(device, reports, options);
       }
     } catch (error) {
       const lines = describeError(error);

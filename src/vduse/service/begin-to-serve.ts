@@ -1,5 +1,6 @@
 import { serveBlockDevice } from '../block-device.js';
 import type { FlushNote } from '../flush-note.js';
+import type { InstanceRecord } from '../instance-record.js';
 import { serveNetDevice } from '../net-device.js';
 import type { VduseServer } from '../server.js';
 import { netBackendOf, storageOf } from './backend-choice.js';
@@ -12,22 +13,26 @@ export interface ServedServer {
   readonly facts: ServedFacts;
 }
 
-/**
- * Begins to serve a device.
- * @param flushNote what is kept of it from one server to the next; of no use to a network device
- * @throws VduseError, SystemError
- */
-export function beginToServe(device: ServedDevice, takeOver: boolean, flushNote: FlushNote): Promise<ServedServer> {
-  return device.type === 'block' ? beginBlock(device, takeOver, flushNote) : beginNet(device, takeOver);
+/** What is kept of an instance from one server to the next. */
+export interface KeptOfInstance {
+  /** The instance is there: another server has had it. */
+  readonly takeOver: boolean;
+  /** Of no use to a network device. */
+  readonly flushNote: FlushNote;
+  readonly record: InstanceRecord;
 }
 
-async function beginBlock(device: BlockServed, takeOver: boolean, flushNote: FlushNote): Promise<ServedServer> {
+/** Begins to serve a device. @throws VduseError, SystemError */
+export function beginToServe(device: ServedDevice, kept: KeptOfInstance): Promise<ServedServer> {
+  return device.type === 'block' ? beginBlock(device, kept) : beginNet(device, kept);
+}
+
+async function beginBlock(device: BlockServed, kept: KeptOfInstance): Promise<ServedServer> {
   const { name, queues, queueSize, blockSize, readonly, serial } = device;
   const server = await serveBlockDevice({
     name,
-    storage: storageOf(device, takeOver || device.restart === true),
-    takeOver,
-    flushNote,
+    storage: storageOf(device, kept.takeOver || device.restart === true),
+    ...kept,
     ...(blockSize !== undefined && { blockSize }),
     ...(readonly !== undefined && { readonly }),
     ...(serial !== undefined && { serial }),
@@ -37,12 +42,13 @@ async function beginBlock(device: BlockServed, takeOver: boolean, flushNote: Flu
   return { server, facts: factsOf(device) };
 }
 
-async function beginNet(device: NetServed, takeOver: boolean): Promise<ServedServer> {
+async function beginNet(device: NetServed, { takeOver, record }: KeptOfInstance): Promise<ServedServer> {
   const { name, queues, queueSize, mac, mtu } = device;
   const { server, ifname } = await serveNetDevice({
     name,
     backend: netBackendOf(device),
     takeOver,
+    record,
     ...(queues !== undefined && { pairs: queues }),
     ...(queueSize !== undefined && { queueSize }),
     ...(mac !== undefined && { mac }),

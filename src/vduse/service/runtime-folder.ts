@@ -19,6 +19,9 @@ import { checked } from '../../sys/libc.js';
 import { VduseError } from '../error.js';
 import { FlushNote } from '../flush-note.js';
 import { checkDeviceName, devicePath } from '../name.js';
+import { RecordFile } from './record-file.js';
+import { madeTapOf } from '../instance-record.js';
+import { removeTap } from '../tap-interface.js';
 import { runtimeBase, SERVERS_FOLDER } from './runtime-path.js';
 
 const FOLDER = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW;
@@ -28,6 +31,7 @@ const LOCK = 'lock';
 const SOCKET = 'socket';
 const SUPERVISOR_SOCKET = 'supervisor';
 const FLUSH_NOTE = 'flush-note';
+const RECORD = 'instance';
 
 /** A device has a server of ours already. */
 export class AlreadyServedError extends VduseError {
@@ -192,6 +196,14 @@ export class RuntimeFolder {
     return FlushNote.open(this.#path(FLUSH_NOTE), forget);
   }
 
+  /**
+   * What the instance was made of; it stays for as long as the instance does.
+   * @param force the next server may serve it from something else
+   */
+  record(force: boolean): RecordFile {
+    return new RecordFile(this.name, this.#path(RECORD), force);
+  }
+
   /** Removes the socket that a killed server has left behind. */
   removeSocket(): void {
     remove(this.socketPath);
@@ -200,26 +212,27 @@ export class RuntimeFolder {
   #remove(lock: number): void {
     remove(this.socketPath);
     remove(this.supervisorPath);
-    if (!this.#isToBeKept()) remove(this.#path(FLUSH_NOTE));
-    remove(this.#path(LOCK));
-    closeSync(lock);
+    // An instance that is left on the bus is for another server, which has to know of it.
     try {
-      rmdirSync(`/proc/self/fd/${this.#parent}/${this.name}`);
-    } catch {
-      // Another server has begun to use it, or will need what is kept there.
+      if (!existsSync(devicePath(this.name))) this.#forgetInstance();
+    } finally {
+      remove(this.#path(LOCK));
+      closeSync(lock);
+      try {
+        rmdirSync(`/proc/self/fd/${this.#parent}/${this.name}`);
+      } catch {
+        // Another server has begun to use it, or will need what is kept there.
+      }
+      this.close();
     }
-    this.close();
   }
 
-  /** Whether the next server of the instance must know that a flush has failed. */
-  #isToBeKept(): boolean {
-    if (!existsSync(devicePath(this.name))) return false;
-    const note = this.openFlushNote(false);
-    try {
-      return note.failed;
-    } finally {
-      note.close();
-    }
+  /** Removes what was kept for its next server, and what servers have made for it on this machine. */
+  #forgetInstance(): void {
+    const makings = this.record(false).read();
+    for (const file of [FLUSH_NOTE, RECORD]) remove(this.#path(file));
+    const tap = madeTapOf(makings);
+    if (tap && makings) removeTap(tap, makings.queues / 2);
   }
 
   /** Closes it; what is in it stays. */

@@ -25,6 +25,12 @@ export interface ServiceReports {
   said(line: string): void;
 }
 
+/** How a device is served. */
+export interface ServiceOptions {
+  /** An instance that is there is served from something else than it was made of. */
+  readonly force: boolean;
+}
+
 /** For people. */
 const FLUSH_FAILED =
   'a flush has failed: what was written may be lost, so every flush fails until the device is deleted';
@@ -37,10 +43,14 @@ const FLUSH_FAILED =
  * destroyed.
  * @throws VduseError, SystemError where it cannot begin; and where it cannot go on
  */
-export async function serveUntilTold(device: ServedDevice, reports: ServiceReports): Promise<void> {
+export async function serveUntilTold(
+  device: ServedDevice,
+  reports: ServiceReports,
+  { force }: ServiceOptions,
+): Promise<void> {
   const { folder, release } = RuntimeFolder.claim(device.name);
   try {
-    await serve(device, folder, reports);
+    await serve(device, folder, reports, { force });
   } finally {
     release();
   }
@@ -56,11 +66,12 @@ export async function serveSupervised(
   device: ServedDevice,
   supervisor: number,
   reports: ServiceReports,
+  { force }: ServiceOptions,
 ): Promise<void> {
   const folder = RuntimeFolder.find(device.name);
   if (!folder) throw new VduseError(`${device.name} has no runtime folder: a supervisor makes it`);
   try {
-    await serve(device, folder, reports, supervisor, () => {
+    await serve(device, folder, reports, { force, supervisor }, () => {
       if (device.user !== undefined) becomeUser(device.user);
       // After that: a change of user takes it back.
       endWithParent();
@@ -72,20 +83,20 @@ export async function serveSupervised(
 }
 
 /**
- * @param supervisor its process id, where there is one: it destroys the instance in the end
+ * @param supervisor the process id of one that destroys the instance in the end
  * @param prepared called when everything is open and nothing is served yet
  */
 async function serve(
   device: ServedDevice,
   folder: RuntimeFolder,
   reports: ServiceReports,
-  supervisor?: number,
+  { force, supervisor }: ServiceOptions & { readonly supervisor?: number },
   prepared?: () => void,
 ): Promise<void> {
   const takeOver = existsSync(devicePath(device.name));
   const flushNote = folder.openFlushNote(!takeOver);
   try {
-    const served = await beginToServe(device, takeOver, flushNote);
+    const served = await beginToServe(device, { takeOver, flushNote, record: folder.record(force) });
     await new Service(served, flushNote, reports, supervisor).run(folder, prepared);
   } finally {
     flushNote.close();

@@ -9,6 +9,7 @@ import { monotonicMs } from '../../sys/clock.js';
 import { findUser, forbidNewPrivileges } from '../../sys/rights.js';
 import { VduseControl } from '../control.js';
 import { VduseError } from '../error.js';
+import type { InstanceRecord } from '../instance-record.js';
 import { isAttached } from '../instance.js';
 import { devicePath } from '../name.js';
 import { DEFAULT_QUEUE_SIZE } from '../device-options.js';
@@ -16,7 +17,7 @@ import { factsOf } from './device-facts.js';
 import { wordsOfDevice } from './device-words.js';
 import { readiness, startServer } from './launch.js';
 import { RuntimeFolder } from './runtime-folder.js';
-import type { ServiceReports } from './serve.js';
+import type { ServiceOptions, ServiceReports } from './serve.js';
 import type { ServedDevice } from './served-device.js';
 import { listen, type ServerAnswer, type ServerRequest, type StartingStatus } from './socket.js';
 
@@ -35,12 +36,16 @@ const END_PATIENCE_MS = 75_000;
  * takes rights is done here: the runtime folder, and the instance's end. The guest's data and the driver are the server's only.
  * @throws VduseError, RightsError, LaunchError where it cannot begin, or cannot go on
  */
-export async function superviseUntilTold(device: ServedDevice, reports: ServiceReports): Promise<void> {
+export async function superviseUntilTold(
+  device: ServedDevice,
+  reports: ServiceReports,
+  options: ServiceOptions,
+): Promise<void> {
   if (device.user !== undefined) findUser(device.user);
   const { folder, release } = RuntimeFolder.claim(device.name);
   try {
     forbidNewPrivileges();
-    await new Supervisor(device, reports).run(folder);
+    await new Supervisor(device, reports, options).run(folder);
   } finally {
     release();
   }
@@ -49,29 +54,36 @@ export async function superviseUntilTold(device: ServedDevice, reports: ServiceR
 class Supervisor {
   readonly #device: ServedDevice;
   readonly #reports: ServiceReports;
+  readonly #force: boolean;
+  #record: InstanceRecord | undefined;
   #server: ChildProcess | undefined;
   #lives = 0;
+  #wasReady = false;
   #ending = false;
   /** Those who wait for the end. */
   readonly #told: ((answer: ServerAnswer) => void)[] = [];
 
-  constructor(device: ServedDevice, reports: ServiceReports) {
+  constructor(device: ServedDevice, reports: ServiceReports, { force }: ServiceOptions) {
+    this.#force = force;
     this.#device = device;
     this.#reports = reports;
   }
 
   async run(folder: RuntimeFolder): Promise<void> {
+    this.#record = folder.record(false);
     const socket = await listen(folder.supervisorPath, (request) => this.#answer(request));
     const end = (): void => {
       this.#end();
     };
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, end);
+    const wasThere = existsSync(devicePath(this.#device.name));
     let answer: ServerAnswer = { ended: true };
     try {
       try {
         await this.#superviseAll(folder);
       } finally {
-        destroyInstance(this.#device.name);
+        // One that was there before, and that no server of this supervisor could serve, is left as it was.
+        if (!wasThere || this.#wasReady) destroyInstance(this.#device.name);
       }
     } catch (error) {
       answer = { error: String(error) };
@@ -90,9 +102,12 @@ class Supervisor {
   }
 
   #status(): StartingStatus {
+    const { ifname } = this.#record?.read() ?? {};
     const { type, queues = 1, queueSize = DEFAULT_QUEUE_SIZE } = this.#device;
     return {
       ...factsOf(this.#device),
+      // The kernel may have chosen it.
+      ...(ifname !== undefined && { ifname }),
       state: this.#ending ? 'ending' : this.#lives === 0 ? 'starting' : 'restarting',
       supervisor: process.pid,
       queueCount: type === 'net' ? queues * 2 : queues,
@@ -135,13 +150,16 @@ class Supervisor {
   /** A server from its beginning to its end. @returns how it ended, undefined where it had been told to */
   async #live(): Promise<string | undefined> {
     const isFirst = this.#lives === 0;
-    const server = startServer(wordsOfDevice(this.#device), { [SUPERVISED_VARIABLE]: String(process.pid) });
+    // What is forced is what the instance is made of from then on.
+    const words = [...wordsOfDevice(this.#device), ...(this.#force && isFirst ? ['force'] : [])];
+    const server = startServer(words, { [SUPERVISED_VARIABLE]: String(process.pid) });
     this.#server = server;
     const ended = once(server, 'close') as Promise<[number | null, NodeJS.Signals | null]>;
     // It was told to end before it was there.
     if (this.#ending) this.#endServer();
     try {
       await readiness(server);
+      this.#wasReady = true;
       if (isFirst) this.#reports.ready();
     } catch (error) {
       await ended;

@@ -1,0 +1,59 @@
+/** Network interfaces by ioctl(2), see netdevice(7); of the network namespace that this process is in. */
+import { Errno } from './errno.js';
+import { SystemError } from './error.js';
+import { ioctl } from './ioctl.js';
+import { checked, close } from './libc.js';
+import { socket, SOCK_CLOEXEC } from './socket.js';
+
+/** From linux/sockios.h. */
+const SIOCGIFNAME = 0x8910;
+const SIOCGIFMTU = 0x8921;
+const SIOCSIFMTU = 0x8922;
+const SIOCGIFINDEX = 0x8933;
+
+/** struct ifreq: a name of 16 bytes, then here a number. */
+const IFREQ_LENGTH = 40;
+const IFNAMSIZ = 16;
+
+/** Any socket does; this one systemd's units let a service have. */
+const AF_UNIX = 1;
+const SOCK_DGRAM = 2;
+
+/** Its index, which no other interface of the namespace gets; undefined where there is none of that name. @throws SystemError */
+export function interfaceIndex(name: string): number | undefined {
+  return ask(`look for the interface ${name}`, SIOCGIFINDEX, { name })?.number;
+}
+
+/** The name that an interface has now; undefined where there is none of that index. @throws SystemError */
+export function interfaceName(index: number): string | undefined {
+  return ask(`look for the interface of index ${index}`, SIOCGIFNAME, { number: index })?.name;
+}
+
+/** Sees to it that an interface has an MTU. @param mtu bytes @throws SystemError */
+export function setInterfaceMtu(name: string, mtu: number): void {
+  if (ask(`read the MTU of ${name}`, SIOCGIFMTU, { name })?.number === mtu) return;
+  ask(`set the MTU of ${name} to ${mtu}`, SIOCSIFMTU, { name, number: mtu });
+}
+
+interface Request {
+  readonly name: string;
+  readonly number: number;
+}
+
+/** @returns undefined where there is no such interface */
+function ask(operation: string, request: number, { name = '', number = 0 }: Partial<Request>): Request | undefined {
+  const bytes = new Uint8Array(IFREQ_LENGTH);
+  bytes.set(Buffer.from(name));
+  const view = new DataView(bytes.buffer);
+  view.setInt32(IFNAMSIZ, number, true);
+  const fd = checked(operation, socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  try {
+    ioctl(operation, fd, request, bytes);
+  } catch (error) {
+    if (error instanceof SystemError && (error.errno === Errno.ENODEV || error.errno === Errno.ENXIO)) return undefined;
+    throw error;
+  } finally {
+    close(fd);
+  }
+  return { name: Buffer.from(bytes.subarray(0, bytes.indexOf(0))).toString(), number: view.getInt32(IFNAMSIZ, true) };
+}

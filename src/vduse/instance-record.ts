@@ -1,0 +1,124 @@
+/** What an instance was made of: a server that takes the place of another has to serve the same. */
+import type { MadeTap } from './tap-interface.js';
+
+/** A device by what its server made it of. All that can be told of the kind of device is there. */
+export interface InstanceMakings {
+  readonly type: 'block' | 'net';
+  readonly backend: string;
+  /** Virtqueues, and how many descriptors each has. */
+  readonly queues: number;
+  readonly queueSize: number;
+  /** The features that drivers are offered. */
+  readonly features: bigint;
+  /** Of a file or a disk, as it was said. */
+  readonly path?: string;
+  /** Which file or disk that is: `inode 12 of 8:1`, `disk 8:16`. */
+  readonly file?: string;
+  /** Bytes that the device has. */
+  readonly size?: number;
+  /** Bytes that it was asked to have; absent where it is as long as its file. */
+  readonly fixedSize?: number;
+  readonly blockSize?: number;
+  readonly readonly?: boolean;
+  readonly serial?: string;
+  readonly mac?: string;
+  readonly mtu?: number;
+  readonly ifname?: string;
+  /** The index of that interface, where servers of the instance have made it: it goes with the instance. */
+  readonly madeInterface?: number;
+}
+
+/** The tap interface that servers of an instance have made. */
+export function madeTapOf({ ifname, madeInterface }: Partial<InstanceMakings> = {}): MadeTap | undefined {
+  return ifname === undefined || madeInterface === undefined ? undefined : { name: ifname, index: madeInterface };
+}
+
+/** Where it is kept, from one server of an instance to the next. */
+export interface InstanceRecord {
+  /** What is kept. @returns undefined where nothing is, as of servers that kept none */
+  read(): InstanceMakings | undefined;
+
+  /** Sees whether an instance that is there is made of this. @throws DeviceOptionError where it is not */
+  check(makings: InstanceMakings): void;
+
+  /** Keeps what an instance is made of. */
+  keep(makings: InstanceMakings): void;
+
+  /** The device has grown to so many bytes. */
+  grow(size: number): void;
+}
+
+/**
+ * Starts a server of an instance, and keeps what it is made of: of a new one before it is there, so that no server can die
+ * in between; of one that is taken over when that has come to pass.
+ * @throws DeviceOptionError where the instance was made of something else
+ */
+export async function startRecorded<Server>(
+  makings: InstanceMakings,
+  { record, takeOver = false }: { readonly record?: InstanceRecord; readonly takeOver?: boolean },
+  start: () => Promise<Server>,
+): Promise<Server> {
+  if (takeOver) record?.check(makings);
+  else record?.keep(makings);
+  const server = await start();
+  if (takeOver) record?.keep(makings);
+  return server;
+}
+
+type Difference = readonly [key: keyof InstanceMakings, was: string, is: string];
+
+/** What nobody can change of an instance that is there, and what drivers have relied on since they began. */
+const fixed: readonly (keyof InstanceMakings)[] = ['type', 'queues', 'queueSize', 'blockSize'];
+const changeable: readonly (keyof InstanceMakings)[] = [
+  'backend',
+  'fixedSize',
+  'readonly',
+  'serial',
+  'mac',
+  'mtu',
+  'ifname',
+];
+
+/** As they are said on the command line. */
+const words: Partial<Record<keyof InstanceMakings, string>> = {
+  queueSize: 'queue_size',
+  blockSize: 'block_size',
+  fixedSize: 'size',
+};
+
+/**
+ * Finds what differs between what an instance was made of and what it is to be served from.
+ * @returns for people; `lasting` is what no force changes
+ */
+export function compareMakings(
+  was: InstanceMakings,
+  is: InstanceMakings,
+): { readonly lasting: readonly string[]; readonly others: readonly string[] } {
+  const differing = (keys: readonly (keyof InstanceMakings)[]): Difference[] =>
+    keys.filter((key) => was[key] !== is[key]).map((key) => [key, textOf(was[key]), textOf(is[key])]);
+  const lasting = differing(fixed);
+  const missing = was.features & ~is.features;
+  const others: Difference[] = [...differingFile(was, is), ...differing(changeable)];
+  // It may have grown, as its file has.
+  if (was.size !== undefined && is.size !== undefined && is.size < was.size) {
+    others.push(['size', textOf(was.size), textOf(is.size)]);
+  }
+  return {
+    lasting: [
+      ...lasting.map(describe),
+      ...(missing === 0n ? [] : [`features that are not offered now (0x${missing.toString(16)})`]),
+    ],
+    others: others.map(describe),
+  };
+}
+
+/** A file may have another name now; what counts is which file it is. */
+function differingFile(was: InstanceMakings, is: InstanceMakings): Difference[] {
+  if (was.file === is.file) return [];
+  if (was.path === is.path) return [['file', textOf(was.file), textOf(is.file)]];
+  return [['path', textOf(was.path), textOf(is.path)]];
+}
+
+const textOf = (value: InstanceMakings[keyof InstanceMakings]): string => value?.toString() ?? '(none)';
+
+const describe = ([key, was, is]: Difference): string => `${words[key] ?? key} ${was}, not ${is}`;

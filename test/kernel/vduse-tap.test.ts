@@ -1,0 +1,154 @@
+import '../support/kernel/inside.js';
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync } from 'node:fs';
+import { nothingLeft, runningServers } from '../support/kernel/leftovers.js';
+import { testsWith, VDUSE } from '../support/kernel/needs.js';
+import { bash, sh, start, until, type Ran } from '../support/kernel/vduse.js';
+
+const { afterEach, describe, test } = testsWith(VDUSE);
+
+const VDPA = '/run/bin/vdpa';
+
+const vdpa = (line: string): Promise<Ran> => start(VDPA, ...line.split(' '));
+
+async function done(line: string): Promise<void> {
+  assert.deepEqual(await vdpa(line), { status: 0, stdout: '', stderr: '' }, line);
+}
+
+interface Shown {
+  readonly pid?: number;
+  readonly server: string;
+  readonly state?: string;
+  readonly ifname?: string;
+}
+
+async function show(name: string): Promise<Shown | undefined> {
+  const { status, stdout } = await vdpa(`-j vduse show ${name}`);
+  return status === 0 ? (JSON.parse(stdout) as { vduse: Record<string, Shown> }).vduse[name] : undefined;
+}
+
+function served(name: string, not?: number): Promise<Shown & { readonly pid: number }> {
+  return until(`${name} is served`, async () => {
+    const shown = await show(name);
+    const pid = shown?.pid;
+    const isServing = shown?.state === 'running' || shown?.state === 'idle';
+    return shown && isServing && pid !== undefined && pid !== not && { ...shown, pid };
+  });
+}
+
+/** Lets the server of a device die. */
+async function kill(name: string): Promise<void> {
+  process.kill((await served(name)).pid, 'SIGKILL');
+  await until('it has died', async () => (await show(name))?.server === 'none');
+}
+
+/** What an operator has given an interface, and what tells that it is still the same one. */
+async function looks(tap: string): Promise<unknown> {
+  const read = (file: string): string => readFileSync(`/sys/class/net/${tap}/${file}`, 'utf8').trim();
+  await until('it has its carrier', () => read('carrier') === '1');
+  return {
+    index: read('ifindex'),
+    mac: read('address'),
+    mtu: read('mtu'),
+    flags: read('flags'),
+    addresses: (await sh(`ip -o -4 address show dev ${tap}`)).replace(/valid_lft.*/, ''),
+    bridge: existsSync(`/sys/class/net/${tap}/master`) && readFileSync(`/sys/class/net/${tap}/master/ifindex`, 'utf8'),
+  };
+}
+
+const isThere = (tap: string): boolean => existsSync(`/sys/class/net/${tap}`);
+
+afterEach(async () => {
+  await until('no server is left', () => runningServers().length === 0);
+  nothingLeft();
+});
+
+describe('a tap interface of a server that is killed and replaced', () => {
+  for (const [how, words] of [
+    ['by its supervisor: keeps index, address, state, MTU and bridge, and goes with its device', 'restart on'],
+    ['by its supervisor, as another user: the same', 'restart on user nobody'],
+    ['by its supervisor, with several queues: the same', 'restart on queues 2'],
+  ] as const) {
+    test(how, async () => {
+      await done(`dev add mgmtdev vduse name net0 type net ifname vdpat0 mtu 1400 ${words}`);
+      await bash(`ip link add br0 type bridge; ip link set br0 up; ip link set vdpat0 master br0
+        ip link set vdpat0 mtu 1300; ip link set vdpat0 up; ip address add 10.9.9.1/24 dev vdpat0`);
+      const before = await looks('vdpat0');
+      let { pid } = await served('net0');
+      for (let kills = 0; kills < 2; kills++) {
+        process.kill(pid, 'SIGKILL');
+        ({ pid } = await served('net0', pid));
+        assert.deepEqual(await looks('vdpat0'), before);
+      }
+      await done('dev del net0');
+      assert.ok(!isThere('vdpat0'), 'it is left');
+      await bash('ip link del br0');
+    });
+  }
+
+  test('by "vduse serve" again: the same, also where the kernel chose its name, and where that was changed', async () => {
+    await done('dev add mgmtdev vduse name net0 type net backend tap');
+    const { ifname = '' } = await served('net0');
+    await bash(`ip link set ${ifname} up; ip address add 10.9.9.1/24 dev ${ifname}`);
+    const before = await looks(ifname);
+    await kill('net0');
+    assert.ok(isThere(ifname), 'it is gone');
+    const second = vdpa('vduse serve name net0 type net backend tap');
+    assert.equal((await served('net0')).ifname, ifname);
+    assert.deepEqual(await looks(ifname), before);
+    // An interface that is up keeps its name's change waiting in older kernels.
+    await bash(`ip link set ${ifname} down; ip link set ${ifname} name renamed; ip link set renamed up`);
+    await kill('net0');
+    assert.equal((await second).status, null);
+    const third = vdpa('vduse serve name net0 type net backend tap');
+    assert.equal((await served('net0')).ifname, 'renamed');
+    assert.deepEqual(await looks('renamed'), before);
+    await done('vduse del net0');
+    assert.equal((await third).status, 0);
+    assert.ok(!isThere('renamed') && !isThere(ifname), 'it is left');
+  });
+
+  test('that is ended with its device on the bus: stays for the next one; a dead one leaves it to "vduse del"', async () => {
+    await done('dev add mgmtdev vduse name net0 type net ifname vdpat0 queues 2');
+    await bash('ip link set vdpat0 up; ip address add 10.9.9.1/24 dev vdpat0');
+    const before = await looks('vdpat0');
+    process.kill((await served('net0')).pid, 'SIGTERM');
+    await until('it has ended', () => runningServers().length === 0);
+    const next = vdpa('vduse serve name net0 type net ifname vdpat0 queues 2');
+    await served('net0');
+    assert.deepEqual(await looks('vdpat0'), before);
+    await bash('/run/bin/vdpa-iproute2 dev del net0');
+    await kill('net0');
+    assert.equal((await next).status, null);
+    assert.ok(isThere('vdpat0'), 'it is gone');
+    await done('vduse del net0');
+    assert.ok(!isThere('vdpat0'), 'it is left');
+  });
+
+  test('that was there before the server: stays when all is gone', async () => {
+    await bash('ip tuntap add mode tap name vdpat0 vnet_hdr');
+    await done('dev add mgmtdev vduse name net0 type net ifname vdpat0 restart on');
+    const { pid } = await served('net0');
+    process.kill(pid, 'SIGKILL');
+    await served('net0', pid);
+    await done('dev del net0');
+    assert.ok(isThere('vdpat0'), 'it is gone');
+    await bash('ip link del vdpat0');
+  });
+});
+
+test('the MTU of a device is set on its tap, and kept', async () => {
+  const mtuOf = (tap: string): number => Number(readFileSync(`/sys/class/net/${tap}/mtu`, 'utf8'));
+  await done('dev add mgmtdev vduse name mtu0 type net ifname vdpat0 mtu 1400 restart on');
+  assert.equal(mtuOf('vdpat0'), 1400);
+  const { pid } = await served('mtu0');
+  process.kill(pid, 'SIGKILL');
+  await served('mtu0', pid);
+  assert.equal(mtuOf('vdpat0'), 1400);
+  await done('dev del mtu0');
+  await bash('ip tuntap add mode tap name vdpat0 vnet_hdr');
+  await done('dev add mgmtdev vduse name mtu0 type net ifname vdpat0 mtu 9000');
+  assert.equal(mtuOf('vdpat0'), 9000);
+  await done('dev del mtu0');
+  await bash('ip link del vdpat0');
+});
