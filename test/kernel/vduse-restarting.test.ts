@@ -161,8 +161,8 @@ describe('a supervised server that is told to end', () => {
 
 describe('a server that does not answer', () => {
   test('hides no other: show tells that it is stopped', async () => {
-    await done('dev add mgmtdev vduse name mute');
-    await done('dev add mgmtdev vduse name well');
+    await done('dev add mgmtdev vduse name mute serve');
+    await done('dev add mgmtdev vduse name well serve');
     const { pid } = await serving('mute');
     process.kill(pid, 'SIGSTOP');
     const { status, stdout, stderr } = await vdpa('-j vduse show');
