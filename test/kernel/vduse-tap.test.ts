@@ -51,7 +51,7 @@ async function looks(tap: string): Promise<unknown> {
     mac: read('address'),
     mtu: read('mtu'),
     flags: read('flags'),
-    addresses: (await sh(`ip -o -4 address show dev ${tap}`)).replace(/valid_lft.*/, ''),
+    addresses: /inet (\S+)/.exec(await sh(`ip -o -4 address show dev ${tap}`))?.[1],
     bridge: existsSync(`/sys/class/net/${tap}/master`) && readFileSync(`/sys/class/net/${tap}/master/ifindex`, 'utf8'),
   };
 }
