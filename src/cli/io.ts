@@ -3,6 +3,7 @@ import type { NetlinkTransport } from '../netlink/transport.js';
 import { decodeText, encodeText } from '../netlink/text.js';
 import { Errno } from '../sys/errno.js';
 import { SystemError } from '../sys/error.js';
+import type { TerminalSize } from './terminal.js';
 
 /** Standard output took no more. */
 export class OutputError extends SystemError {
@@ -18,6 +19,8 @@ export interface Io {
   stderr(text: string): void;
   /** Whether standard output is a terminal; it is none where this is absent. */
   readonly isTerminal?: () => boolean;
+  /** How large that terminal is now; undefined where it is none. */
+  readonly terminalSize?: () => TerminalSize | undefined;
   /** What to speak to in the kernel's place. */
   readonly openTransport?: () => NetlinkTransport;
 }
@@ -42,6 +45,10 @@ export function processIo(): Io {
     },
     // Asked for here: Node's own module of terminals takes a millisecond, and few commands need it.
     isTerminal: () => process.getBuiltinModule('node:tty').isatty(1),
+    terminalSize: () => {
+      const { isTTY, columns, rows } = process.stdout;
+      return isTTY && columns > 0 && rows > 0 ? { columns, rows } : undefined;
+    },
   };
 }
 

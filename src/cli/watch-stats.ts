@@ -1,10 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { JsonPrinter } from '../render/json.js';
 import { Output } from '../render/output.js';
+import { plain } from '../render/paint.js';
 import { formatRates, renderRates } from '../render/rates.js';
 import { monotonicMs } from '../sys/clock.js';
 import { StatsWatch, eachDeviceStats, type DeviceStats } from '../vdpa/stats.js';
+import { choosePaint } from './printers.js';
 import type { Session } from './session.js';
+import { speaksUtf8, takesEscapes } from './terminal.js';
 
 const intervalMs = 1000;
 
@@ -13,12 +16,13 @@ const clearScreen = '\x1b[H\x1b[J';
 
 /**
  * Shows statistics and their rates every second, until the process is ended or a device that was named goes: on a terminal
- * in one place and with bars, elsewhere one after the other, in JSON a document a line.
+ * in one place, with bars and within its size, elsewhere one after the other, in JSON a document a line.
  */
 export async function watchStats(session: Session, name: string | undefined): Promise<never> {
   const { io, options } = session;
   const client = await session.client();
-  const inPlace = !options.json && io.isTerminal?.() === true;
+  const inPlace = !options.json && io.isTerminal?.() === true && takesEscapes(io.env);
+  const paint = (await choosePaint(options, io)) ?? plain;
   const output = new Output((text) => {
     io.stdout(text);
   });
@@ -32,7 +36,9 @@ export async function watchStats(session: Session, name: string | undefined): Pr
       renderRates(printer, sample);
       printer.finish();
     } else {
-      io.stdout(`${inPlace ? clearScreen : ''}${formatRates(sample, inPlace)}`);
+      const size = inPlace ? io.terminalSize?.() : undefined;
+      const view = { bars: inPlace, utf8: speaksUtf8(io.env), paint, size };
+      io.stdout(`${inPlace ? clearScreen : ''}${formatRates(sample, view)}`);
     }
     await sleep(Math.max(next + intervalMs - monotonicMs(), 0));
   }

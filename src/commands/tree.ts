@@ -3,6 +3,7 @@ import { expectNoMore } from '../cli/grammar.js';
 import { machineBus } from '../cli/machine.js';
 import { choosePaint } from '../cli/printers.js';
 import { outputOf, type Session } from '../cli/session.js';
+import { speaksUtf8 } from '../cli/terminal.js';
 import { readTree, type TreeNode } from '../host/tree.js';
 import { JsonPrinter } from '../render/json.js';
 import { plain } from '../render/paint.js';
@@ -35,7 +36,10 @@ export default class Tree extends VdpaCommand {
         break;
       default:
         if (json) printTree(session.printer, roots);
-        else session.io.stdout(drawTree(roots, (await choosePaint(session.options, session.io)) ?? plain));
+        else
+          session.io.stdout(
+            drawTree(roots, (await choosePaint(session.options, session.io)) ?? plain, speaksUtf8(session.io.env)),
+          );
     }
   }
 }

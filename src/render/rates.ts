@@ -1,4 +1,6 @@
 import type { CounterSample, StatsSample } from '../vdpa/stats.js';
+import { leading, padded, printable, widthOf } from './cells.js';
+import type { Paint, Role } from './paint.js';
 import type { Printer } from './printer.js';
 import { renderRows } from './rows.js';
 import { queueType } from './stats.js';
@@ -22,41 +24,93 @@ export function renderRates(printer: Printer, { seconds, counters }: StatsSample
   printer.closeRow();
 }
 
-/**
- * A sample as lines in columns, a counter each.
- * @param bars whether each rate is drawn, against the highest of the counters of the same name
- */
-export function formatRates({ counters }: StatsSample, bars: boolean): string {
+/** Where a sample is shown. */
+export interface RatesView {
+  /** Whether each rate is drawn, against the highest of the counters of the same name. */
+  readonly bars: boolean;
+  /** Whether characters other than ASCII may be used. */
+  readonly utf8: boolean;
+  readonly paint: Paint;
+  /** How large a terminal is that it is to fit, in characters; undefined where it may be of any size. */
+  readonly size?: { readonly columns: number; readonly rows: number } | undefined;
+}
+
+/** A word of a line, and what it is. */
+interface Part {
+  readonly text: string;
+  readonly role?: Role | undefined;
+}
+
+const separator = '  ';
+
+/** A sample as lines in columns, a counter each. Where a terminal is too low for them, how many more there are. */
+export function formatRates({ counters }: StatsSample, view: RatesView): string {
   const highest = new Map<string, number>();
   for (const { name, rate = 0 } of counters) highest.set(name, Math.max(highest.get(name) ?? 0, rate));
-  const rows = counters.map((counter) => cells(counter));
-  const widths = [0, 1, 2, 3, 4].map((column) => Math.max(0, ...rows.map((row) => row[column]?.length ?? 0)));
-  const lines = counters.map(({ name, rate = 0 }, index) => {
-    const columns = (rows[index] ?? []).map((cell, column) =>
-      column < 3 ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0),
-    );
-    const drawn = bars ? bar(rate, highest.get(name) ?? 0) : '';
-    return [...columns, drawn].join('  ').trimEnd();
+  // The last line of the terminal stays free: to end it would move all the others.
+  const room = view.size === undefined ? counters.length : Math.max(1, view.size.rows - 1);
+  const shown = counters.length <= room ? counters : counters.slice(0, room - 1);
+  const rows = shown.map(cells);
+  const widths = [0, 1, 2, 3, 4].map((column) => Math.max(0, ...rows.map((row) => widthOf(row[column] ?? ''))));
+  const used = widths.reduce((sum, width) => sum + width + separator.length, 0);
+  const left = view.size === undefined ? barLength : Math.min(barLength, view.size.columns - used);
+  const lines = shown.map((counter, index) => {
+    const { name, rate = 0 } = counter;
+    const roles = [...(['name', undefined, undefined, undefined] as const), rateRole(name, rate)];
+    const parts: Part[] = (rows[index] ?? []).map((cell, column) => ({
+      text: padded(cell, widths[column] ?? 0, column < 3 ? 'left' : 'right'),
+      role: roles[column],
+    }));
+    if (view.bars && left > 0)
+      parts.push({ text: bar(rate, highest.get(name) ?? 0, { length: left, utf8: view.utf8 }) });
+    return joined(parts, view);
   });
-  return lines.map((line) => `${line}\n`).join('');
+  if (shown.length < counters.length) lines.push(`${view.utf8 ? '…' : '...'} ${counters.length - shown.length} more`);
+  return lines.map((line) => `${line.trimEnd()}\n`).join('');
 }
 
 /** Device, queue, counter, value and rate. */
 function cells({ device, queue, name, value, rate }: CounterSample): string[] {
   const queueWords = [queue.queueIndex === undefined ? '' : `qidx ${queue.queueIndex}`, queueType(queue) ?? ''];
   return [
-    device,
+    printable(device),
     queueWords.join(' ').trim(),
-    name,
+    printable(name),
     value.toString(),
     rate === undefined ? '' : `${rate.toFixed(1)}/s`,
   ];
 }
 
-/** A bar of up to 20 characters, drawn to an eighth of one. */
-export function bar(rate: number, highest: number): string {
-  const length = highest <= 0 ? 0 : Math.round((rate / highest) * barLength * 8);
-  return '█'.repeat(Math.floor(length / 8)) + (eighths[length % 8] ?? '');
+/** What grows is up; what should not grow, down. */
+function rateRole(name: string, rate: number): Role | undefined {
+  if (rate === 0) return undefined;
+  return /error|drop|overrun/.test(name) ? 'down' : 'up';
+}
+
+/** The parts of a line, cut where the terminal ends. */
+function joined(parts: readonly Part[], { size, paint, utf8 }: RatesView): string {
+  let left = size?.columns ?? Number.POSITIVE_INFINITY;
+  let line = '';
+  for (const [index, { text, role }] of parts.entries()) {
+    const lead = index === 0 ? '' : separator;
+    const whole = lead + text;
+    // What follows the last word are blanks: they need no room.
+    const width = widthOf(whole.trimEnd());
+    if (width > left) {
+      const mark = utf8 ? '…' : '~';
+      return left < 1 ? line : `${line}${leading(whole, left - 1)}${mark}`;
+    }
+    line += lead + (role === undefined ? text : paint(role, text));
+    left -= widthOf(whole);
+  }
+  return line;
+}
+
+/** A bar of up to so many characters, drawn to an eighth of one. */
+export function bar(rate: number, highest: number, { length = barLength, utf8 = true } = {}): string {
+  const eighth = highest <= 0 ? 0 : Math.round((rate / highest) * length * 8);
+  const whole = Math.floor(eighth / 8);
+  return utf8 ? '█'.repeat(whole) + (eighths[eighth % 8] ?? '') : '#'.repeat(Math.round(eighth / 8));
 }
 
 function round(value: number, digits: number): number {

@@ -3,17 +3,30 @@ import type { TreeNode } from '../host/tree.js';
 import type { Paint } from './paint.js';
 import type { Printer } from './printer.js';
 
-/** Draws trees with lines, a node a line. */
-export function drawTree(roots: readonly TreeNode[], paint: Paint): string {
-  return roots.map((root) => drawNode(root, '', '', paint)).join('');
+/** What leads a node, and the nodes below it: one that others follow, and the last one. */
+interface Branches {
+  readonly middle: readonly [lead: string, below: string];
+  readonly last: readonly [lead: string, below: string];
 }
 
-function drawNode(node: TreeNode, lead: string, below: string, paint: Paint): string {
+const drawn: Branches = { middle: ['├── ', '│   '], last: ['└── ', '    '] };
+/** As tree(1) draws it with --charset=ascii. */
+const typed: Branches = { middle: ['|-- ', '|   '], last: ['`-- ', '    '] };
+
+/**
+ * Draws trees with lines, a node a line.
+ * @param utf8 whether characters other than ASCII may be used
+ */
+export function drawTree(roots: readonly TreeNode[], paint: Paint, utf8 = true): string {
+  return roots.map((root) => drawNode(root, '', '', paint, utf8 ? drawn : typed)).join('');
+}
+
+function drawNode(node: TreeNode, lead: string, below: string, paint: Paint, branches: Branches): string {
   const detail = node.detail === undefined || node.detail === '' ? '' : ` (${node.detail})`;
   const name = node.kind === 'driver' ? node.name : paint('name', node.name);
   const children = node.children.map((child, index) => {
-    const isLast = index === node.children.length - 1;
-    return drawNode(child, `${below}${isLast ? '└── ' : '├── '}`, `${below}${isLast ? '    ' : '│   '}`, paint);
+    const [first, rest] = index === node.children.length - 1 ? branches.last : branches.middle;
+    return drawNode(child, below + first, below + rest, paint, branches);
   });
   return `${lead}${name}${detail}\n${children.join('')}`;
 }

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
+import { stripVTControlCharacters } from 'node:util';
 import { json, output, vdpa } from '../support/command-line.js';
 import { SIMULATORS, testsWith } from '../support/kernel/needs.js';
 
@@ -95,6 +96,40 @@ test('on a terminal each sample takes the place of the one before, with bars', a
   assert.match(first ?? '', /^foo0 {2}qidx 0 rx +rx packets +\d+\r\n/);
   assert.match(second ?? '', /^foo0 {2}qidx 0 rx +rx packets +\d+ +\d+\.\d\/s/);
 });
+
+for (const { what, setting, env } of [
+  { what: 'it fits the height and the width, and has colours', setting: 'cols 40 rows 6', env: {} },
+  {
+    what: 'with TERM=dumb it has no escapes, with LC_ALL=C only ASCII',
+    setting: 'cols 60 rows 24',
+    env: { TERM: 'dumb', LC_ALL: 'C' },
+  },
+]) {
+  test(`on a terminal ${what}`, async () => {
+    const watch = spawn('script', ['-qec', `stty ${setting}; exec vdpa -w -c dev stats show foo0`, '/dev/null'], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+      env: { ...process.env, TERM: 'xterm', LC_ALL: 'C.UTF-8', ...env },
+    });
+    const isDumb = 'TERM' in env;
+    let text = '';
+    for await (const part of watch.stdout.setEncoding('utf8')) {
+      text += String(part);
+      if (text.split(isDumb ? 'qidx 0 rx  ' : clearScreen).length > (isDumb ? 12 : 3)) break;
+    }
+    watch.kill();
+    await once(watch, 'close');
+    if (isDumb) {
+      assert.match(text, /^[\r\n -~]+$/);
+      return;
+    }
+    const screen = text.split(clearScreen)[2] ?? '';
+    assert.ok(screen.includes('\x1b['));
+    const rows = stripVTControlCharacters(screen).trimEnd().split('\r\n');
+    assert.equal(rows.length, 5);
+    for (const row of rows) assert.ok(row.length <= 40, row);
+    assert.match(rows[4] ?? '', /^… \d+ more$/);
+  });
+}
 
 test('what cannot be is refused', async () => {
   for (const line of [

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { stripVTControlCharacters } from 'node:util';
+import stringWidth from 'string-width';
 import { renderDevice } from '../../src/render/device.js';
 import { Output } from '../../src/render/output.js';
 import { loadPaint, plain, type Paint } from '../../src/render/paint.js';
@@ -59,4 +60,57 @@ test('what a dump said before it began anew is forgotten', () => {
   });
   assert.match(text, /new/);
   assert.doesNotMatch(text, /old/);
+});
+
+const draw = (printer: TablePrinter): void => {
+  for (const name of ['foo0', '設備', 'a'.repeat(60)]) {
+    printer.openRecord(name);
+    printer.string('type', 'network');
+    printer.string('mgmtdev', 'pci/0000:03:00.2');
+    printer.openList('dev_features');
+    for (const word of ['MAC', 'CTRL_MAC_ADDR', 'ACCESS_PLATFORM', '特性'.repeat(12)]) printer.item(word);
+    printer.closeList();
+    printer.closeRecord();
+  }
+};
+
+function fitted(width: number | undefined, utf8: boolean, paint: Paint = plain): string {
+  let text = '';
+  const printer = new TablePrinter(new Output((part) => (text += part)), paint, { width, utf8 });
+  printer.openSection('dev');
+  draw(printer);
+  printer.closeSection();
+  printer.finish();
+  return text;
+}
+
+for (const width of [40, 30, 80]) {
+  test(`a table fits ${width} columns, and loses nothing`, async () => {
+    for (const utf8 of [true, false]) {
+      const text = fitted(width, utf8);
+      const widths = text.split('\n').map((line) => stringWidth(line));
+      assert.ok(Math.max(...widths) <= width, text);
+      const shown = text.replace(/[^\p{L}\d_]/gu, '');
+      for (const word of ['foo0', '設備', 'CTRL_MAC_ADDR', 'a'.repeat(60), '特性'.repeat(12)]) {
+        const record =
+          shown.includes(word) ||
+          text
+            .split('\n')
+            .map((line) => line.split(/[|│]/)[2]?.trim())
+            .join('')
+            .includes(word);
+        assert.ok(record, `${word} in\n${text}`);
+      }
+      assert.equal(stripVTControlCharacters(fitted(width, utf8, await loadPaint(undefined))), text);
+    }
+  });
+}
+
+test('without UTF-8 the lines of a table are of ASCII', () => {
+  assert.match(fitted(40, false).replace(/[\u4e00-\u9fff]/g, ''), /^[\n -~]*$/);
+  assert.match(fitted(undefined, false).split('\n')[0] ?? '', /^\+(-+\+){4}$/);
+});
+
+test('a table that fits stays as it is', () => {
+  assert.equal(fitted(500, true), fitted(undefined, true));
 });

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import stringWidth from 'string-width';
 import { formatMetrics } from '../../src/render/metrics.js';
+import { plain, type Role } from '../../src/render/paint.js';
 import { bar, formatRates } from '../../src/render/rates.js';
-import { StatsWatch, type DeviceStats } from '../../src/vdpa/stats.js';
+import { StatsWatch, type CounterSample, type DeviceStats } from '../../src/vdpa/stats.js';
 
 const stats = (values: readonly bigint[]): DeviceStats[] => [
   {
@@ -41,11 +43,12 @@ test('lines stand in columns, and are drawn against the highest of their kind', 
   watch.compare(stats([0n, 0n]), 0);
   const sample = watch.compare(stats([100n, 50n]), 1000);
   assert.equal(
-    formatRates(sample, true),
+    formatRates(sample, { bars: true, utf8: true, paint: plain }),
     `foo0  qidx 0 rx  packets  100  100.0/s  ${'█'.repeat(20)}\n` +
       `foo0  qidx 1 tx  packets   50   50.0/s  ${'█'.repeat(10)}\n`,
   );
-  assert.doesNotMatch(formatRates(sample, false), /█/);
+  assert.doesNotMatch(formatRates(sample, { bars: false, utf8: true, paint: plain }), /█/);
+  assert.match(formatRates(sample, { bars: true, utf8: false, paint: plain }), /^[\n -~]*#[\n -~]*$/);
 });
 
 test('metrics: names as Prometheus takes them, the vendor’s own in a label, quotes and line breaks escaped', () => {
@@ -69,4 +72,50 @@ test('metrics: names as Prometheus takes them, the vendor’s own in a label, qu
     ].join('\n'),
   );
   assert.equal(formatMetrics([], []), '# EOF\n');
+});
+
+test('rates fit a terminal in height and width, wide characters counted, and have colours', () => {
+  const counter = (device: string, name: string, rate: number): CounterSample => ({
+    device,
+    queue: { queueIndex: 0, negotiatedFeatures: 0n, deviceId: 1, name: device, counters: [] },
+    name,
+    value: 123_456n,
+    rate,
+  });
+  const counters = [
+    ...['設備一', '設備二', 'foo0'].map((device) => counter(device, 'rx packets', 10)),
+    ...['設備三', 'foo1'].map((device) => counter(device, 'rx drops', 5)),
+    counter('a\u001b[2Jb', 'rx packets', 0),
+  ];
+  const roles: string[] = [];
+  const paint = (role: Role, text: string): string => {
+    roles.push(`${role} ${text.trim()}`);
+    return text;
+  };
+  for (const columns of [120, 60, 40, 20, 9, 1]) {
+    for (const rows of [24, 7, 6, 4, 2, 1]) {
+      for (const utf8 of [true, false]) {
+        const lines = formatRates({ seconds: 1, counters }, { bars: true, utf8, paint, size: { columns, rows } })
+          .split('\n')
+          .slice(0, -1);
+        assert.ok(lines.length <= Math.max(1, rows - 1), `${lines.length} lines on ${rows}`);
+        for (const line of lines.filter((one) => !/^(…|\.\.\.) \d+ more$/.test(one))) {
+          assert.ok(stringWidth(line) <= columns, `${JSON.stringify(line)} on ${columns}`);
+          assert.doesNotMatch(line, /\p{Cc}/u);
+        }
+      }
+    }
+  }
+  const [first = '', , third = '', , , last] = formatRates(
+    { seconds: 1, counters },
+    { bars: true, utf8: true, paint, size: { columns: 120, rows: 24 } },
+  ).split('\n');
+  assert.equal(stringWidth(first.slice(0, first.indexOf('qidx'))), stringWidth(third.slice(0, third.indexOf('qidx'))));
+  assert.match(last ?? '', /^a\ufffd\[2Jb/);
+  for (const role of ['name 設備一', 'up 10.0/s', 'down 5.0/s']) assert.ok(roles.includes(role), role);
+  const short = formatRates(
+    { seconds: 1, counters },
+    { bars: true, utf8: true, paint, size: { columns: 80, rows: 4 } },
+  );
+  assert.match(short, /\n… 4 more\n$/);
 });

@@ -1,0 +1,27 @@
+import type { Io } from './io.js';
+
+/** How large a terminal is, in characters. */
+export interface TerminalSize {
+  readonly columns: number;
+  readonly rows: number;
+}
+
+/**
+ * Whether text may hold other characters than ASCII: what the locale says, and yes where nothing is said. As systemd has it,
+ * only an outright C or POSIX, or another character set, is ASCII.
+ */
+export function speaksUtf8(env: NodeJS.ProcessEnv): boolean {
+  const locale = [env['LC_ALL'], env['LC_CTYPE'], env['LANG']].find((value) => value !== undefined && value !== '');
+  return locale === undefined || /utf-?8/i.test(locale);
+}
+
+/** Whether the terminal moves its cursor and changes its colours. */
+export function takesEscapes(env: NodeJS.ProcessEnv): boolean {
+  return env['TERM'] !== 'dumb';
+}
+
+/** How wide output may be: as COLUMNS says, or the terminal is; undefined where there is no end. */
+export function outputWidth({ env, terminalSize }: Io): number | undefined {
+  const said = env['COLUMNS'];
+  return said !== undefined && /^[1-9][0-9]{0,4}$/.test(said) ? Number(said) : terminalSize?.()?.columns;
+}
