@@ -47,8 +47,8 @@ test('one without rights is told so, and shown what may be seen', needs(VDUSE), 
   const text = execFileSync(setpriv, [...words, 'vdpa', 'host', 'show'], { encoding: 'utf8' });
   assert.match(text, /^advice: no right to change devices: run as root, or with CAP_NET_ADMIN$/m);
   assert.match(text, /^vdpa_family: present true /m);
-  assert.match(text, /^vduse: present false; Only root /m);
-  assert.match(text, /^iommu: present false; Only root /m);
+  assert.match(text, /^vduse: present false; Run it as root: /m);
+  assert.match(text, /^iommu: present false; Run it as root: /m);
 });
 
 test('another network namespace has no family', () => {
