@@ -83,7 +83,7 @@ test('FLUSH that failed is known to the next server where the last one has ended
   const { pid = 0 } = await show('kept');
   process.kill(pid, 'SIGTERM');
   await until('the server has ended', () => !existsSync(`/proc/${pid}`));
-  assert.deepEqual(readdirSync('/run/vdpa/vduse/kept'), ['flush-note']);
+  assert.deepEqual(readdirSync('/run/vdpa/vduse/kept').sort(), ['flush-note', 'instance']);
   const next = start(VDPA, ...`vduse serve name kept path ${lower.disk}`.split(' '));
   await until('the next one serves', async () => (await show('kept')).pid !== undefined);
   assert.equal(await write(disk), false);
