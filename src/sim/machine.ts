@@ -86,5 +86,11 @@ export class MemoryStore implements MachineStore {
 
 /** A state that can be changed without changing the first: its devices and instances are never changed in place. */
 export function copyState(state: SimState): SimState {
-  return { ...state, devices: [...state.devices], vduse: [...state.vduse], fault_hits: [...state.fault_hits] };
+  return {
+    ...state,
+    devices: [...state.devices],
+    vduse: [...state.vduse],
+    files: [...state.files],
+    fault_hits: [...state.fault_hits],
+  };
 }

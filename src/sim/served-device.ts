@@ -1,9 +1,13 @@
 import { DEFAULT_QUEUE_SIZE } from '../vduse/device-options.js';
+import { Errno } from '../sys/errno.js';
+import { SystemError } from '../sys/error.js';
 import { InstanceExistsError } from '../vduse/error.js';
 import { checkServedDevice, factsOf, toServerWords } from '../vduse/service/device-facts.js';
-import type { ServedDevice } from '../vduse/service/served-device.js';
+import type { BlockServed, ServedDevice } from '../vduse/service/served-device.js';
+import type { ServeOptions } from '../vduse/service/servers.js';
 import { identityOfBlock, identityOfNet } from './served-identity.js';
 import { Simulation } from './simulation.js';
+import type { FileState, SimState } from './state.js';
 import { createInstance, destroyInstance, isAttached } from './vduse-instance.js';
 
 /**
@@ -18,6 +22,7 @@ export async function addSimulatedServer(
   environment: Readonly<Record<string, string | undefined>>,
   device: ServedDevice,
   attach: () => Promise<void>,
+  { makeFile = false }: ServeOptions = {},
 ): Promise<void> {
   const simulation = new Simulation(environment);
   const { store } = simulation;
@@ -25,23 +30,41 @@ export async function addSimulatedServer(
   // Only root may make instances; others are told so by the kernel.
   if (!simulation.isRoot) return attach();
   checkServedDevice(device);
-  const identity = device.type === 'block' ? identityOfBlock(device) : identityOfNet(device);
   await store.prepare();
-  store.update((state) => {
+  const madeFile = store.update((state) => {
     if (state.vduse.some((instance) => instance.name === name)) {
       throw new InstanceExistsError([`vdpa: ${name} has a server already`]);
     }
+    const file = device.type === 'block' ? findFile(state, device, makeFile) : undefined;
+    const identity = device.type === 'block' ? identityOfBlock({ ...file, ...device }) : identityOfNet(device);
     createInstance(state, name, identity, toServerWords(factsOf(device), queues, queueSize));
+    if (file === undefined || state.files.includes(file)) return undefined;
+    state.files.push(file);
+    return file.path;
   });
   try {
     await attach();
   } catch (error) {
     store.update((state) => {
       // The kernel may have answered too late, and yet have attached it.
-      if (!isAttached(state, name)) destroyInstance(state, name);
+      if (isAttached(state, name)) return;
+      destroyInstance(state, name);
+      state.files = state.files.filter(({ path }) => path !== madeFile);
     });
     throw error;
   } finally {
     store.close();
   }
+}
+
+/**
+ * The file that a block device is in; a new one where it may be made. Undefined for a device in none.
+ * @throws SystemError ENOENT where the machine has no such file
+ */
+function findFile({ files }: SimState, { path, size }: BlockServed, makeFile: boolean): FileState | undefined {
+  if (path === undefined) return undefined;
+  const file = files.find((known) => known.path === path);
+  if (file !== undefined) return file;
+  if (makeFile && size !== undefined) return { path, size };
+  throw new SystemError({ operation: `open ${path}`, errno: Errno.ENOENT });
 }

@@ -6,7 +6,7 @@ import type { Fault } from './fault.js';
 import { SimulatedKernel } from './kernel.js';
 import { FileStore } from './state-file.js';
 import { bootedState } from './state.js';
-import type { MachineState } from './state.js';
+import type { FileState, MachineState } from './state.js';
 import { SimulatedTransport } from './transport.js';
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -41,10 +41,10 @@ export class Simulation {
     this.store = new FileStore(statePath(environment));
   }
 
-  /** Puts a machine that was just booted in the place of whatever there is. @throws SimulationError */
-  async boot(machine: MachineState): Promise<void> {
+  /** Puts a machine that was just booted in the place of whatever there is. @param files what its disk holds. @throws SimulationError */
+  async boot(machine: MachineState, files: readonly FileState[] = []): Promise<void> {
     await this.store.prepare();
-    this.store.overwrite(bootedState(machine));
+    this.store.overwrite(bootedState(machine, files));
     this.store.close();
   }
 

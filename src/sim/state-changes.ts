@@ -8,7 +8,7 @@ import { parseJson } from './json.js';
 import type { SimState } from './state.js';
 
 /** The lists of a state that change while a machine runs. */
-const lists = ['devices', 'vduse', 'fault_hits'] as const;
+const lists = ['devices', 'vduse', 'files', 'fault_hits'] as const;
 
 /** Where in a list entries are taken out, how many, and what is put in their place: the arguments of Array.splice(). */
 type Splice = readonly [start: number, removed: number, ...added: readonly unknown[]];

@@ -65,6 +65,13 @@ export interface VduseInstanceState {
   readonly served?: ServerEntry;
 }
 
+/** A file of the machine that a block device can be in. */
+export interface FileState {
+  readonly path: string;
+  /** Bytes. */
+  readonly size: number;
+}
+
 /** A device on the vdpa bus: what it was made of. */
 export interface DeviceState {
   readonly name: string;
@@ -92,16 +99,18 @@ export interface SimState {
   /** In the order in which they were added, which is the bus's. */
   devices: DeviceState[];
   vduse: VduseInstanceState[];
+  /** Those that were made for block devices; there is no other. They outlive a boot. */
+  files: FileState[];
   /** How often each fault of the machine has been met, by its place in the list. */
   fault_hits: number[];
 }
 
 /** Grows with every change of the file's meaning. */
-export const stateVersion = 2;
+export const stateVersion = 3;
 
-/** A machine that was just booted. */
-export function bootedState(machine: MachineState): SimState {
-  return { version: stateVersion, machine, devices: [], vduse: [...machine.vduse], fault_hits: [] };
+/** A machine that was just booted. @param files what its disk holds */
+export function bootedState(machine: MachineState, files: readonly FileState[] = []): SimState {
+  return { version: stateVersion, machine, devices: [], vduse: [...machine.vduse], files: [...files], fault_hits: [] };
 }
 
 /** Linux 7.3 with vdpasim_net, vdpasim_blk and VDUSE, and virtio_vdpa to take their devices. No program serves any. */

@@ -13,7 +13,7 @@ import { checkDeviceName } from '../vduse/name.js';
 import { factsOf } from '../vduse/service/device-facts.js';
 import { readDeviceWords, readServerEntry, type ServerEntry } from '../vduse/service/device-words.js';
 import type { ServedDevice } from '../vduse/service/served-device.js';
-import type { InstanceStatus, VduseInstance, VduseServers } from '../vduse/service/servers.js';
+import type { InstanceStatus, ServeOptions, VduseInstance, VduseServers } from '../vduse/service/servers.js';
 import { SimulationError } from './error.js';
 import { findDevice, openDevice } from './machine.js';
 import { addSimulatedServer } from './served-device.js';
@@ -52,8 +52,8 @@ export class SimulatedServers implements VduseServers {
     return Promise.resolve(store.read().vduse.some((instance) => instance.name === name));
   }
 
-  add(device: ServedDevice, attach: () => Promise<void>): Promise<void> {
-    return addSimulatedServer(this.#environment, device, attach);
+  add(device: ServedDevice, attach: () => Promise<void>, options?: ServeOptions): Promise<void> {
+    return addSimulatedServer(this.#environment, device, attach, options);
   }
 
   takeOver({ name }: ServedDevice): Promise<void> {

@@ -3,9 +3,9 @@
  * capabilities(7), prctl(2).
  */
 import { readdirSync, readFileSync } from 'node:fs';
+import { userIds } from './accounts.js';
 import { RightsError } from './error.js';
 import { checked, libc } from './libc.js';
-import { viewMemory } from './memory.js';
 
 const PR_SET_PDEATHSIG = 1;
 const PR_SET_NO_NEW_PRIVS = 38;
@@ -18,10 +18,6 @@ const prctl: (option: number, a: number, b: number, c: number, d: number) => num
 const initgroups: (user: string, group: number) => number = libc.func(
   'int initgroups(const char *user, unsigned int group)',
 );
-const getpwnam: (name: string) => number = libc.func('uintptr_t getpwnam(const char *name)');
-
-/** struct passwd: two pointers, then these two. */
-const PASSWD_IDS = 16;
 
 /**
  * no_new_privs for the calling thread and for what it starts from now on: no program gives more rights any more.
@@ -41,11 +37,10 @@ export function endWithParent(): void {
  * @throws RightsError where there is none of that name, or where it is root again
  */
 export function findUser(name: string): { readonly uid: number; readonly gid: number } {
-  const entry = name.includes('\0') ? 0 : getpwnam(name);
-  if (entry === 0) throw new RightsError(`There is no user ${JSON.stringify(name)}`);
-  const [uid = 0, gid = 0] = new Uint32Array(viewMemory(entry + PASSWD_IDS, 8));
-  if (uid === 0) throw new RightsError(`The user ${name} is root: there is nothing to give up`);
-  return { uid, gid };
+  const ids = userIds(name);
+  if (!ids) throw new RightsError(`There is no user ${JSON.stringify(name)}`);
+  if (ids.uid === 0) throw new RightsError(`The user ${name} is root: there is nothing to give up`);
+  return ids;
 }
 
 /**

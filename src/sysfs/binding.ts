@@ -5,10 +5,13 @@ import { SystemError } from '../sys/error.js';
 import { VDUSE_CLASS, VHOST_VDPA, VIRTIO_VDPA, deviceFolder, driverFolder, driverName, isFileName } from './bus.js';
 import type { BusDevice, VdpaBus } from './bus.js';
 import { refuseUnserved } from './instance-server.js';
+import { setNodeAccess, type NodeAccess } from './node-access.js';
 import { refuseUsed, type RemovalOptions } from './removal.js';
 
 /** How drivers are changed. */
 export interface BindOptions extends RemovalOptions {
+  /** With vhost_vdpa: who may open the node. */
+  readonly access?: NodeAccess;
   /** How long the device's node may take to come, in milliseconds. */
   readonly timeoutMs?: number;
 }
@@ -40,7 +43,10 @@ export async function bindDriver(
   const operation = `bind ${name} to ${wanted}`;
   requireDriver(bus, wanted, operation);
   const before = requireDevice(bus, name, operation);
-  if (before.driver === wanted && before.driverOverride === wanted) return { device: before, changed: false };
+  if (before.driver === wanted && before.driverOverride === wanted) {
+    await giveNode(bus, before, operation, options);
+    return { device: before, changed: false };
+  }
   if (before.driver !== wanted) {
     await refuseUsed(bus, before, operation, options);
     const asksServer = wanted === VIRTIO_VDPA && before.parent?.subsystem === VDUSE_CLASS;
@@ -48,7 +54,9 @@ export async function bindDriver(
   }
   try {
     moveTo(bus, before, wanted, operation);
-    return { device: await nodeOf(bus, name, wanted, operation, options.timeoutMs ?? nodeTimeoutMs), changed: true };
+    const device = await nodeOf(bus, name, wanted, operation, options.timeoutMs ?? nodeTimeoutMs);
+    await giveNode(bus, device, operation, options);
+    return { device, changed: true };
   } catch (error) {
     undo(bus, before, error);
     throw error;
@@ -122,8 +130,17 @@ async function nodeOf(
   }
 }
 
+async function giveNode(
+  { files }: VdpaBus,
+  { vhost }: BusDevice,
+  operation: string,
+  options: BindOptions,
+): Promise<void> {
+  if (options.access && vhost !== undefined) await setNodeAccess(files, `/dev/${vhost}`, options.access, operation);
+}
+
 /** Whether /dev/vhost-vdpa-N is there, and is the one that sysfs speaks of, not the left-over of another. */
-function hasNode({ files }: VdpaBus, { name, vhost }: BusDevice): boolean {
+export function hasNode({ files }: VdpaBus, { name, vhost }: BusDevice): boolean {
   if (vhost === undefined) return false;
   const node = files.deviceNumber(`/dev/${vhost}`);
   return node !== undefined && files.text(`${deviceFolder(name)}/${vhost}/dev`) === `${node.major}:${node.minor}`;

@@ -158,6 +158,11 @@ export function isFileName(name: string): boolean {
   return name !== '' && name !== '.' && name !== '..' && !name.includes('/') && !name.includes('\0');
 }
 
+/** The name of a device in sysfs: the kernel puts an exclamation mark where a name has a slash, which would cut its path. */
+export function sysfsName(name: string): string {
+  return name.replaceAll('/', '!');
+}
+
 /** The whole name of a driver that may be written short: `vhost` and `virtio`. */
 export function driverName(name: string): string {
   return name === 'vhost' || name === 'virtio' ? `${name}_vdpa` : name;

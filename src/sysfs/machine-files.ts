@@ -1,7 +1,10 @@
 /** The machine's own files: /sys, /proc and /dev, below a root folder that a test may put elsewhere. */
 import {
+  chmodSync,
+  chownSync,
   closeSync,
   constants,
+  fstatSync,
   lstatSync,
   openSync,
   readFileSync,
@@ -11,6 +14,7 @@ import {
   statSync,
   writeSync,
 } from 'node:fs';
+import type { Stats } from 'node:fs';
 import { basename, relative, resolve } from 'node:path';
 import { decodeText, encodeText } from '../netlink/text.js';
 import { majorOf, minorOf } from '../sys/device-number.js';
@@ -74,9 +78,36 @@ export class MachineFiles {
   /** Which device a device node stands for; undefined where there is no device node. @throws SystemError */
   deviceNumber(path: string): DeviceNumber | undefined {
     const stat = this.#try(`look at ${path}`, () => statSync(this.#path(path)));
-    if (stat === undefined || !(stat.isCharacterDevice() || stat.isBlockDevice())) return undefined;
-    const kind = stat.isBlockDevice() ? 'block' : 'character';
-    return { kind, major: majorOf(stat.rdev), minor: minorOf(stat.rdev) };
+    return stat === undefined ? undefined : numberOf(stat);
+  }
+
+  /**
+   * Sets owner, group and permissions of a device node, which is not opened: that would let nobody else in.
+   * @param device what has to be there under this name
+   * @throws SystemError ENODEV where it is something else
+   */
+  setAccess(
+    operation: string,
+    path: string,
+    device: DeviceNumber,
+    access: { readonly uid?: number; readonly gid?: number; readonly mode?: number },
+  ): void {
+    guard(operation, () => {
+      const fd = openSync(this.#path(path), O_PATH | constants.O_NOFOLLOW);
+      try {
+        const found = numberOf(fstatSync(fd));
+        if (found?.kind !== device.kind || found.major !== device.major || found.minor !== device.minor) {
+          throw new SystemError({ operation, errno: Errno.ENODEV, hint: `${path} is another device now` });
+        }
+        // Such a descriptor takes neither fchown(2) nor fchmod(2), but leads to the node.
+        const node = `/proc/self/fd/${fd}`;
+        const { uid, gid, mode } = access;
+        if (uid !== undefined || gid !== undefined) chownSync(node, uid ?? UNCHANGED, gid ?? UNCHANGED);
+        if (mode !== undefined) chmodSync(node, mode);
+      } finally {
+        closeSync(fd);
+      }
+    });
   }
 
   /** Writes to a file that is there already, in one call, as sysfs wants it. @throws SystemError */
@@ -112,6 +143,19 @@ export class MachineFiles {
   }
 }
 
+/** open(2): a name in the file system and no more. Node.js has no name for it. */
+const O_PATH = 0o10000000;
+
+/** What leaves an owner or group as it is: chown(2)'s -1. */
+const UNCHANGED = 0xffff_ffff;
+
+/** Which device a node stands for; undefined where it is no device node. */
+function numberOf(stat: Stats): DeviceNumber | undefined {
+  if (!(stat.isCharacterDevice() || stat.isBlockDevice())) return undefined;
+  const kind = stat.isBlockDevice() ? 'block' : 'character';
+  return { kind, major: majorOf(stat.rdev), minor: minorOf(stat.rdev) };
+}
+
 /**
  * What reading says of something that is not there, or has gone: devices and processes end while they are looked at.
  * EINVAL is readlink(2)'s word for what is no link.
@@ -130,6 +174,7 @@ function guard<Result>(operation: string, act: () => Result): Result {
   try {
     return act();
   } catch (cause) {
+    if (cause instanceof SystemError) throw cause;
     if (!(cause instanceof Error && 'errno' in cause && typeof cause.errno === 'number')) throw cause;
     throw new SystemError({ operation, errno: -cause.errno, cause });
   }

@@ -62,7 +62,7 @@ test('on the simulation: servers of VDUSE devices are saved, shown, restored and
   await sim(`sim init ${machine}`);
   for (const line of [
     'dev add mgmtdev vduse name foo0 serve',
-    'dev add mgmtdev vduse name disk0 path /srv/disk0.img queues 4 block_size 4096 readonly user nobody',
+    'dev add mgmtdev vduse name disk0 path /srv/disk0.img size 64M queues 4 block_size 4096 readonly user nobody',
     'dev add mgmtdev vduse name net0 type net ifname tap7 mac 02:00:00:00:00:01 mtu 9000',
   ]) {
     assert.deepEqual(await sim(line), { status: 0, stdout: '', stderr: '' }, line);

@@ -1,6 +1,6 @@
 /** `dev add mgmtdev vduse` on the simulation: what another program serves is attached, a server begun where it is asked for. */
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, beforeEach, test } from 'node:test';
@@ -85,4 +85,42 @@ test('words for a server are refused elsewhere, and where another program is wai
     assert.deepEqual(await sim(line), { status: 1, stdout: '', stderr: complaint });
   }
   assert.equal((await sim(`${ADD} x wait soon`)).status, 1);
+});
+
+test('a file that is not there is noted where a size is said, and outlives a boot; no file of this machine is made', async () => {
+  const path = join(folder, 'disk.img');
+  const missing = { status: 1, stdout: '', stderr: `vdpa: open ${path}: No such file or directory (ENOENT)\n` };
+  assert.deepEqual(await sim(`${ADD} d0 path ${path}`), missing);
+  assert.equal((await sim(`${ADD} d0 path ${path} size 8M device_features 0`)).status, 1);
+  assert.deepEqual(await sim(`${ADD} d0 path ${path}`), missing);
+  assert.deepEqual(await sim(`${ADD} d0 path ${path} size 8M`), done);
+  assert.deepEqual(await sim('sim reset'), done);
+  assert.deepEqual(await sim(`${ADD} d0 path ${path}`), done);
+  assert.match((await sim('vduse show d0')).stdout, / size 8388608 /);
+  assert.deepEqual(await sim('sim init'), done);
+  assert.deepEqual(await sim(`${ADD} d0 path ${path}`), missing);
+  assert.ok(!existsSync(path));
+});
+
+test('"max_vqp max" is as many pairs of queues as the management device offers', async () => {
+  const machine = join(folder, 'machine.json');
+  const hardware = { max_supported_vqs: 17, dev_features: ['MQ', 'CTRL_VQ', 'VERSION_1', 'ACCESS_PLATFORM'] };
+  writeFileSync(machine, JSON.stringify({ mgmtdev: { 'pci/0000:03:00.2': hardware, vduse: {} } }));
+  assert.deepEqual(await sim(`sim init ${machine}`), done);
+  assert.deepEqual(await sim('dev add mgmtdev pci/0000:03:00.2 name foo0 max_vqp max'), done);
+  assert.match((await sim('dev config show foo0')).stdout, / max_vq_pairs 8 /);
+  assert.deepEqual(await sim(`${ADD} x max_vqp max`), {
+    status: 1,
+    stdout: '',
+    stderr: 'vduse does not say how many queues it offers: say "max_vqp" with a number\n',
+  });
+});
+
+test('what only a real machine has is refused before anything is made', async () => {
+  for (const line of [`-d ${ADD} foo0`, `${ADD} foo0 driver vhost owner root`]) {
+    const { status, stderr } = await sim(line);
+    assert.equal(status, 1);
+    assert.match(stderr, /^The simulated machine has no sysfs/);
+  }
+  assert.equal((await sim('dev show')).stdout, '');
 });

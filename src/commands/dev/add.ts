@@ -4,8 +4,10 @@ import { UsageError } from '../../cli/error.js';
 import { parseKeywords, type Keywords, type Values } from '../../cli/grammar.js';
 import { machineBus, vduseServers } from '../../cli/machine.js';
 import { isSet } from '../../cli/options.js';
+import { nodeKeywords, nodeUsage, readNodeAccess } from '../../cli/node-access.js';
 import { readServedDevice, serverKeywords, serverWord } from '../../cli/served-device.js';
 import type { Session } from '../../cli/session.js';
+import { renderDetailed } from '../../cli/show-detailed.js';
 import {
   deviceTypeId,
   deviceTypeNames,
@@ -18,7 +20,10 @@ import {
   readNumber,
   type DeviceType,
 } from '../../cli/values.js';
+import type { VdpaBus } from '../../sysfs/bus.js';
+import type { NodeAccess } from '../../sysfs/node-access.js';
 import { InstanceExistsError } from '../../vduse/error.js';
+import type { ServedDevice } from '../../vduse/service/served-device.js';
 import { className, deviceClasses } from '../../virtio/classes.js';
 import type { VdpaClient } from '../../vdpa/client.js';
 import { withoutServersWords, type DeviceSpec } from '../../vdpa/encode.js';
@@ -36,10 +41,11 @@ const keywords = {
   name: { placeholder: 'NAME', read: readName, abbreviable: true, missing: 'device name is not set.' },
   mac: { placeholder: 'MACADDR', read: readMac },
   mtu: { placeholder: 'MTU', read: readNumber('mtu', 0, 0xffff) },
-  max_vqp: { placeholder: 'MAX_VQ_PAIRS', read: readNumber('max_vqp', 0, 0xffff), abbreviable: true },
+  max_vqp: { placeholder: 'MAX_VQ_PAIRS', read: readPairs, abbreviable: true },
   device_features: { placeholder: 'DEVICE_FEATURES', read: readFeatures },
   type: { placeholder: 'TYPE', read: readDeviceType, completes: deviceTypeNames },
   driver: { placeholder: 'DRIVER', read: readName, completes: ['vhost', 'virtio'] },
+  ...nodeKeywords,
   serve: { read: () => true as const },
   wait: { placeholder: 'SECONDS', read: readNumber('wait', 0, 86_400) },
   ...serverKeywords,
@@ -53,10 +59,12 @@ export default class DevAdd extends VdpaCommand {
     'vdpa dev add name NAME mgmtdev MANAGEMENTDEV [ type { net | block } ]',
     '                                             [ device_features DEVICE_FEATURES ]',
     '                                             [ mac MACADDR ] [ mtu MTU ]',
-    '                                             [ max_vqp MAX_VQ_PAIRS ]',
+    '                                             [ max_vqp { MAX_VQ_PAIRS | max } ]',
     '                                             [ driver { vhost | virtio | NAME } ]',
+    `                                             ${nodeUsage}`,
     'vdpa dev add name NAME mgmtdev vduse [ type { net | block } ] [ wait SECONDS ]',
     '                                     [ driver { vhost | virtio | NAME } ]',
+    `                                     ${nodeUsage}`,
     'vdpa dev add name NAME mgmtdev vduse [ type { net | block } ] [ serve ] [ queues N ] [ queue_size N ]',
     '                                     [ backend { ram | file | null } ] [ path FILE ] [ size SIZE ]',
     '                                     [ block_size { 512 | 4096 } ] [ readonly ] [ serial STRING ]',
@@ -64,44 +72,68 @@ export default class DevAdd extends VdpaCommand {
     '                                     [ mac MACADDR ] [ mtu MTU ]',
     '                                     [ user USER ] [ restart { on | off } ]',
     '                                     [ driver { vhost | virtio | NAME } ]',
+    `                                     ${nodeUsage}`,
   ];
   static override keywords = keywords;
 
   async execute(session: Session, words: readonly string[]): Promise<void> {
     const values = parseKeywords(keywords, words);
-    const { mgmtdev, type, device_features: features, driver } = values;
+    const { name, mgmtdev, type, device_features: features } = values;
     const isVduse = formatHandle(mgmtdev) === 'vduse';
     if (!isVduse) refuseVduseWords(values);
+    const access = await readNodeAccess(values, values.driver);
+    const bus = session.options.details || values.driver !== undefined ? await machineBus(session) : undefined;
     const client = await session.client();
     let deviceId: number | undefined;
     if (type !== undefined || (features && 'names' in features)) {
       const { supportedClasses = 0n } = await client.managementDevice(mgmtdev);
       deviceId = chooseClass(mgmtdev, deviceClasses(supportedClasses), type && deviceTypeId(type));
     }
+    const pairs = values.max_vqp === 'max' ? await mostPairs(client, mgmtdev) : values.max_vqp;
     const spec: DeviceSpec = {
-      name: values.name,
+      name,
       managementDevice: mgmtdev,
       ...(values.mac && { mac: values.mac }),
       ...(values.mtu !== undefined && { mtu: values.mtu }),
-      ...(values.max_vqp !== undefined && { maxVirtqueuePairs: values.max_vqp }),
+      ...(pairs !== undefined && { maxVirtqueuePairs: pairs }),
       ...(features && { features: featureWord(features, deviceId) }),
     };
-    if (isVduse) {
-      await addVduse(session, client, spec, values);
-    } else {
-      await add(session, client, spec, driver);
+    const add = (wanted: DeviceSpec): Promise<void> => addToBus(session, client, bus, wanted, values, access);
+    await (isVduse ? addVduse(session, client, spec, values, add) : add(spec));
+    if (bus !== undefined && session.options.details) {
+      await session.show('dev', async (_client, printer) => {
+        await renderDetailed(printer, [await client.device(name)], bus);
+      });
     }
   }
 }
 
-/** Makes a device, and gives it to a driver where one is named. */
-async function add(session: Session, client: VdpaClient, spec: DeviceSpec, driver: string | undefined): Promise<void> {
-  if (driver === undefined) {
-    await client.addDevice(spec);
-    return;
-  }
-  const { addBoundDevice } = await import('../../host/add-device.js');
-  await addBoundDevice(client, await machineBus(session), spec, driver);
+/** Makes a device, and gives it to a driver where one is named. With -d it is waited for until it can be used. */
+async function addToBus(
+  session: Session,
+  client: VdpaClient,
+  bus: VdpaBus | undefined,
+  spec: DeviceSpec,
+  { driver }: AddValues,
+  access: NodeAccess | undefined,
+): Promise<void> {
+  if (bus === undefined) return client.addDevice(spec);
+  const { addBoundDevice, requireUsable } = await import('../../host/add-device.js');
+  if (driver === undefined) await client.addDevice(spec);
+  else await addBoundDevice(client, bus, spec, driver, access);
+  if (session.options.details) await requireUsable(client, bus, spec.name);
+}
+
+function readPairs(text: string): number | 'max' {
+  return text === 'max' ? text : readNumber('max_vqp', 0, 0xffff)(text);
+}
+
+/** As many pairs of queues as a management device offers: a control queue is one queue more. @throws UsageError */
+async function mostPairs(client: VdpaClient, handle: ManagementDeviceHandle): Promise<number> {
+  const { maxVirtqueues = 0 } = await client.managementDevice(handle);
+  const pairs = Math.floor(maxVirtqueues / 2);
+  if (pairs > 0) return pairs;
+  throw new UsageError(`${formatHandle(handle)} does not say how many queues it offers: say "max_vqp" with a number`);
 }
 
 /** Refuses words that other management devices do not know. @throws UsageError */
@@ -116,8 +148,14 @@ function wordForServer(values: AddValues): string | undefined {
 }
 
 /** Makes a device of VDUSE: of the instance that another program serves; with a server of the tool's own where one is asked for. */
-async function addVduse(session: Session, client: VdpaClient, spec: DeviceSpec, values: AddValues): Promise<void> {
-  const { name, type, driver, path, wait } = values;
+async function addVduse(
+  session: Session,
+  client: VdpaClient,
+  spec: DeviceSpec,
+  values: AddValues,
+  add: (spec: DeviceSpec) => Promise<void>,
+): Promise<void> {
+  const { name, type, path, wait } = values;
   const asked = wordForServer(values);
   if (asked !== undefined && wait !== undefined) {
     throw new UsageError(`"wait" is for another program's server, and "${asked}" asks for one of vdpa's own`);
@@ -129,7 +167,8 @@ async function addVduse(session: Session, client: VdpaClient, spec: DeviceSpec, 
     const device = readServedDevice(name, path === undefined ? values : { ...values, path: resolve(path) });
     if (!(await servers.has(name))) {
       try {
-        await servers.add(device, () => add(session, client, withoutServersWords(spec), driver));
+        await servers.add(device, () => add(withoutServersWords(spec)), { makeFile: true });
+        if (values.driver === undefined && !session.options.sim) await tellTaker(session, device);
         return;
       } catch (error) {
         // Another program may have been quicker, as if it had been there before.
@@ -146,9 +185,16 @@ async function addVduse(session: Session, client: VdpaClient, spec: DeviceSpec, 
   const { attachVduseDevice } = await import('../../host/attach-vduse.js');
   const options = { waitMs: (wait ?? 0) * 1000, serveCommand, ...(refuse && { refuse }) };
   await attachVduseDevice(servers, name, options, async () => {
-    await add(session, client, spec, driver);
+    await add(spec);
     if (type !== undefined) await checkType(client, name, type);
   });
+}
+
+/** Says so where a device that was to be a disk or an interface of this machine has not become one. */
+async function tellTaker(session: Session, { name, type }: ServedDevice): Promise<void> {
+  const { whyNotHere } = await import('../../host/usable-device.js');
+  const reason = whyNotHere(await machineBus(session), name, type === 'net' ? 'network interface' : 'disk');
+  if (reason !== undefined) session.io.stderr(`Warning: ${reason}\n`);
 }
 
 /** What refuses an instance whose server is gone. */

@@ -2,10 +2,9 @@ import { VdpaCommand } from '../../cli/command.js';
 import { expectNoMore, parseOperand, type Keywords } from '../../cli/grammar.js';
 import { machineBus } from '../../cli/machine.js';
 import type { Session } from '../../cli/session.js';
+import { renderDetailed } from '../../cli/show-detailed.js';
 import { readHandle, readName } from '../../cli/values.js';
 import { renderDevice } from '../../render/device.js';
-import type { Printer } from '../../render/printer.js';
-import type { VdpaBus } from '../../sysfs/bus.js';
 import type { VdpaClient } from '../../vdpa/client.js';
 import { formatHandle, type VdpaDevice } from '../../vdpa/model.js';
 
@@ -71,13 +70,6 @@ async function lookUp(session: Session, by: LookUpWord, value: string): Promise<
     if (bus) await renderDetailed(printer, devices, bus);
     else for (const device of devices) renderDevice(printer, device);
   });
-}
-
-/** Shows devices with what the machine knows of them. */
-async function renderDetailed(printer: Printer, devices: readonly VdpaDevice[], bus: VdpaBus): Promise<void> {
-  const { detailsReader } = await import('../../host/device-details.js');
-  const read = detailsReader(bus);
-  for (const device of devices) renderDevice(printer, device, await read(device.name));
 }
 
 /** Which devices are meant. What can be refused without the kernel is refused at once. */

@@ -13,7 +13,8 @@ export default class SimReset extends VdpaCommand {
     expectNoMore(words);
     const simulation = new Simulation(session.io.env);
     try {
-      await simulation.boot(simulation.store.read().machine);
+      const { machine, files } = simulation.store.read();
+      await simulation.boot(machine, files);
     } catch (error) {
       if (!(error instanceof SimulationError)) throw error;
       // What it was made of cannot be read.

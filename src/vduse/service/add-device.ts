@@ -1,16 +1,32 @@
 import { existsSync } from 'node:fs';
 import { InstanceExistsError, LaunchError, VduseError } from '../error.js';
 import { devicePath, isDeviceName } from '../name.js';
+import { makeBackingFile } from './backing-file.js';
 import { wordsOfDevice } from './device-words.js';
 import { launchServer } from './launch.js';
 import type { ServedDevice } from './served-device.js';
+import type { ServeOptions } from './servers.js';
 
 /**
  * Starts a server of ours, and attaches its device. Where the attaching fails the server is ended, and with it the instance.
  * @param attach sends the request to the kernel
- * @throws LaunchError: InstanceExistsError where another program was quicker; DeviceNameError; whatever `attach` throws
+ * @throws DeviceOptionError, SystemError where its file cannot be made; LaunchError: InstanceExistsError where another program was quicker; DeviceNameError; whatever `attach` throws
  */
-export async function addServedDevice(device: ServedDevice, attach: () => Promise<void>): Promise<void> {
+export async function addServedDevice(
+  device: ServedDevice,
+  attach: () => Promise<void>,
+  { makeFile = false }: ServeOptions = {},
+): Promise<void> {
+  const removeFile = makeFile ? makeBackingFile(device) : undefined;
+  try {
+    await serveAndAttach(device, attach);
+  } catch (error) {
+    removeFile?.();
+    throw error;
+  }
+}
+
+async function serveAndAttach(device: ServedDevice, attach: () => Promise<void>): Promise<void> {
   const end = await launchNew(device);
   try {
     await attach();

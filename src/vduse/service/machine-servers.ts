@@ -4,7 +4,7 @@ import type { VduseServers } from './servers.js';
 export const machineServers: VduseServers = {
   list: async (only) => (await import('./catalogue.js')).listInstances(only),
   has: async (name) => (await import('./add-device.js')).instanceExists(name),
-  add: async (device, attach) => (await import('./add-device.js')).addServedDevice(device, attach),
+  add: async (device, attach, options) => (await import('./add-device.js')).addServedDevice(device, attach, options),
   takeOver: async (device) => {
     const { launchServer } = await import('./launch.js');
     const { wordsOfDevice } = await import('./device-words.js');

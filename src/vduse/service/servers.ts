@@ -31,6 +31,12 @@ export function ownStatus(instance: VduseInstance | undefined): OwnStatus | unde
   return instance?.served === 'here' || instance?.served === 'starting' ? instance.status : undefined;
 }
 
+/** How a server is begun. */
+export interface ServeOptions {
+  /** Make the file of a block device whose size is said, where it is not there; it is removed where anything fails then. */
+  readonly makeFile?: boolean;
+}
+
 /** The servers of a machine. */
 export interface VduseServers {
   /** All instances by name, or the one of that name. @throws VduseError where a server answers with an error */
@@ -42,9 +48,9 @@ export interface VduseServers {
   /**
    * Starts a server, and attaches its device. Where the attaching fails the server is ended, and with it the instance.
    * @param attach sends the request to the kernel
-   * @throws VduseError: InstanceExistsError where another program was quicker to make it; whatever `attach` throws
+   * @throws DeviceOptionError; VduseError: InstanceExistsError where another program was quicker to make it; whatever `attach` throws
    */
-  add(device: ServedDevice, attach: () => Promise<void>): Promise<void>;
+  add(device: ServedDevice, attach: () => Promise<void>, options?: ServeOptions): Promise<void>;
 
   /** Serves a device whose server has died. @throws VduseError */
   takeOver(device: ServedDevice): Promise<void>;

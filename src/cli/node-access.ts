@@ -1,0 +1,56 @@
+/** The words that say who may open a device's /dev/vhost-vdpa-N. */
+import { driverName, VHOST_VDPA } from '../sysfs/bus.js';
+import type { NodeAccess } from '../sysfs/node-access.js';
+import { UsageError } from './error.js';
+import type { Keywords, Values } from './grammar.js';
+
+/** Keywords of commands that bind a driver. */
+export const nodeKeywords = {
+  owner: { placeholder: 'USER', read: (text: string) => text },
+  group: { placeholder: 'GROUP', read: (text: string) => text },
+  mode: { placeholder: 'MODE', read: readMode },
+} as const satisfies Keywords;
+
+/** The form of these words in usage lines. */
+export const nodeUsage = '[ owner USER ] [ group GROUP ] [ mode MODE ]';
+
+/** The greatest number that a user or group can have; the next one means "leave it as it is". */
+const MAX_ID = 0xffff_fffe;
+
+function readMode(text: string): number {
+  if (/^0?[0-7]{3}$/.test(text)) return Number.parseInt(text, 8);
+  throw new UsageError(`"${text}" is invalid mode: three octal digits expected, as in 0660`);
+}
+
+/**
+ * Looks users and groups up.
+ * @param driver what the device is given to; undefined where that is not said
+ * @returns undefined where nothing is said of the node
+ * @throws UsageError where there is no such user or group, or where the driver makes no node
+ */
+export async function readNodeAccess(
+  words: Values<typeof nodeKeywords>,
+  driver: string | undefined,
+): Promise<NodeAccess | undefined> {
+  const { owner, group, mode } = words;
+  const word =
+    owner === undefined ? (group === undefined ? (mode === undefined ? undefined : 'mode') : 'group') : 'owner';
+  if (word === undefined) return undefined;
+  if (driver === undefined || driverName(driver) !== VHOST_VDPA) {
+    throw new UsageError(`"${word}" is for "driver vhost", which makes the node /dev/vhost-vdpa-N`);
+  }
+  const { userIds, groupId } = await import('../sys/accounts.js');
+  return {
+    ...(owner !== undefined && { uid: numberOf('user', owner, userIds(owner)?.uid) }),
+    ...(group !== undefined && { gid: numberOf('group', group, groupId(group)) }),
+    ...(mode !== undefined && { mode }),
+  };
+}
+
+/** As chown(1) has it: a name comes before a number. @throws UsageError */
+function numberOf(what: string, text: string, found: number | undefined): number {
+  if (found !== undefined) return found;
+  const id = /^[0-9]{1,10}$/.test(text) ? Number(text) : MAX_ID + 1;
+  if (id <= MAX_ID) return id;
+  throw new UsageError(`There is no ${what} ${JSON.stringify(text)}`);
+}

@@ -1,0 +1,43 @@
+/** Who may open a device's node. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { monotonicMs } from '../sys/clock.js';
+import { Errno } from '../sys/errno.js';
+import { SystemError } from '../sys/error.js';
+import type { DeviceNumber, MachineFiles } from './machine-files.js';
+
+/** Owner, group and permissions of a node; what is absent stays as it is. */
+export interface NodeAccess {
+  readonly uid?: number;
+  readonly gid?: number;
+  /** Permission bits, 0 to 0o777. */
+  readonly mode?: number;
+}
+
+const udevTimeoutMs = 2000;
+const pollMs = 5;
+
+/**
+ * Gives a node to a user or group. Where udev runs, it is let finish with the node first: it would set what its rules say.
+ * @param node its path below /dev
+ * @throws SystemError ENODEV where the node is not that device's
+ */
+export async function setNodeAccess(
+  files: MachineFiles,
+  node: string,
+  access: NodeAccess,
+  operation: string,
+): Promise<void> {
+  const device = files.deviceNumber(node);
+  if (device?.kind !== 'character') {
+    throw new SystemError({ operation, errno: Errno.ENODEV, hint: `${node} is not a character device` });
+  }
+  await untilUdevIsDone(files, device);
+  files.setAccess(operation, node, device, access);
+}
+
+/** udev writes a file for each device node that it has dealt with: sd-device, device_update_db(). */
+async function untilUdevIsDone(files: MachineFiles, { major, minor }: DeviceNumber): Promise<void> {
+  if (!files.exists('/run/udev/control')) return;
+  const deadline = monotonicMs() + udevTimeoutMs;
+  while (!files.exists(`/run/udev/data/c${major}:${minor}`) && monotonicMs() < deadline) await sleep(pollMs);
+}

@@ -1,0 +1,58 @@
+/** The file of a block device, made where it is not there. */
+import { closeSync, constants, fstatSync, ftruncateSync, lstatSync, openSync, unlinkSync } from 'node:fs';
+import { Errno } from '../../sys/errno.js';
+import { SystemError } from '../../sys/error.js';
+import { checkServedDevice } from './device-facts.js';
+import type { ServedDevice } from './served-device.js';
+
+const NEW_FILE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
+
+/** The path and size of the file that a device is to be in, where both were said. */
+export function fileOf(device: ServedDevice): { readonly path: string; readonly size: number } | undefined {
+  if (device.type !== 'block') return undefined;
+  const { path, size } = device;
+  return path === undefined || size === undefined ? undefined : { path, size };
+}
+
+/**
+ * Makes the file of a device whose size was said, sparse and its owner's alone. One that is there is left as it is.
+ * @returns what takes the file away again; undefined where none was made
+ * @throws DeviceOptionError where no server would take the device; SystemError where the file cannot be made
+ */
+export function makeBackingFile(device: ServedDevice): (() => void) | undefined {
+  const file = fileOf(device);
+  if (!file) return undefined;
+  checkServedDevice(device);
+  const { path, size } = file;
+  let fd: number;
+  try {
+    fd = openSync(path, NEW_FILE, 0o600);
+  } catch (error) {
+    if (errnoOf(error) === Errno.EEXIST) return undefined;
+    throw failure(`make ${path}`, error);
+  }
+  const { dev, ino } = fstatSync(fd, { bigint: true });
+  const remove = (): void => {
+    const found = lstatSync(path, { bigint: true, throwIfNoEntry: false });
+    if (found?.dev === dev && found.ino === ino) unlinkSync(path);
+  };
+  try {
+    ftruncateSync(fd, size);
+  } catch (error) {
+    remove();
+    throw failure(`give ${path} ${size} bytes`, error);
+  } finally {
+    closeSync(fd);
+  }
+  return remove;
+}
+
+function failure(operation: string, cause: unknown): unknown {
+  const errno = errnoOf(cause);
+  return errno === undefined ? cause : new SystemError({ operation, errno, cause });
+}
+
+/** Node's error numbers are negative. */
+function errnoOf(error: unknown): number | undefined {
+  return error instanceof Error && 'errno' in error && typeof error.errno === 'number' ? -error.errno : undefined;
+}
