@@ -3,11 +3,16 @@ import type { NetlinkTransport } from '../netlink/transport.js';
 import { decodeText, encodeText } from '../netlink/text.js';
 import { Errno } from '../sys/errno.js';
 import { SystemError } from '../sys/error.js';
-import type { TerminalSize } from './terminal.js';
 
 /** Standard output took no more. */
 export class OutputError extends SystemError {
   override readonly name = 'OutputError';
+}
+
+/** How large a terminal is, in characters. */
+export interface TerminalSize {
+  readonly columns: number;
+  readonly rows: number;
 }
 
 /** What a command line touches of its surroundings, so that a test can give it others. */

@@ -1,11 +1,5 @@
 import type { Io } from './io.js';
 
-/** How large a terminal is, in characters. */
-export interface TerminalSize {
-  readonly columns: number;
-  readonly rows: number;
-}
-
 /**
  * Whether text may hold other characters than ASCII: what the locale says, and yes where nothing is said. As systemd has it,
  * only an outright C or POSIX, or another character set, is ASCII.
