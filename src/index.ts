@@ -3,7 +3,7 @@
  * The library: vDPA devices over generic netlink, and what the machine makes of them. `vdpa/netlink` has netlink itself,
  * `vdpa/iommufd` has /dev/iommu.
  */
-export { VdpaClient, type VdpaClientOptions } from './vdpa/client.js';
+export { VdpaClient, type DeviceQueues, type QueueRefusal, type VdpaClientOptions } from './vdpa/client.js';
 export type { DeviceChange, DeviceSpec, VdpaRequest } from './vdpa/encode.js';
 export {
   formatHandle,

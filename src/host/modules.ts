@@ -85,8 +85,9 @@ export function findModules(files: MachineFiles, release: string): ModuleReport[
       (trace !== undefined && files.exists(trace));
     let state: ModuleState = 'missing';
     if (loaded.has(known.name)) state = 'loaded';
-    else if (isThere) state = 'built-in';
+    // What is a file to be loaded is not built in, whatever has the same name: kmod makes nodes of modules before they are loaded.
     else if (available.has(known.name)) state = 'available';
+    else if (isThere) state = 'built-in';
     return { report: describe(known, state), hardware };
   });
   return reports.filter(({ report, hardware }) => !hardware || report.state !== 'missing').map(({ report }) => report);

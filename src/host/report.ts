@@ -28,8 +28,16 @@ export interface HostReport {
   readonly vhostNodes: readonly { readonly node: string; readonly device: string }[];
   /** /dev/iommu, and what a fresh address space of it offers. */
   readonly iommu: Part<IovaRanges>;
-  /** Whether this process may change devices: CAP_NET_ADMIN for netlink, CAP_DAC_OVERRIDE or root for sysfs. */
-  readonly capabilities: { readonly netAdmin: boolean; readonly dacOverride: boolean };
+  /**
+   * Whether this process may change devices: CAP_NET_ADMIN for netlink, CAP_DAC_OVERRIDE or root for sysfs, both of the
+   * initial user namespace.
+   */
+  readonly capabilities: {
+    readonly netAdmin: boolean;
+    readonly dacOverride: boolean;
+    /** Whether this process is in the initial user namespace: in others it has no rights over devices. */
+    readonly initialUserNamespace: boolean;
+  };
   /** What stands in the way, and what to do; empty where devices can be made and used. */
   readonly advice: readonly string[];
 }
@@ -50,11 +58,11 @@ export async function reportHost(bus: VdpaBus, openClient: () => Promise<VdpaCli
     managementDevices,
     modules,
     busDrivers: bus.drivers(),
-    vduse: await reportVduse(),
+    vduse: await reportVduse(modules),
     vhostNodes: bus
       .devices()
       .flatMap(({ name, vhost }) => (vhost === undefined ? [] : [{ node: `/dev/${vhost}`, device: name }])),
-    iommu: await reportIommu(),
+    iommu: await reportIommu(modules),
     capabilities: readCapabilities(files),
   };
   return { ...facts, advice: advise(facts) };
@@ -80,9 +88,9 @@ async function reportFamily(
   }
 }
 
-async function reportVduse(): Promise<HostReport['vduse']> {
+async function reportVduse(modules: readonly ModuleReport[]): Promise<HostReport['vduse']> {
   const { VduseControl } = await import('../vduse/control.js');
-  return present(() => {
+  return present(adviceFor(modules, 'vduse'), () => {
     const control = new VduseControl();
     const { apiVersion, features } = control;
     control.close();
@@ -90,9 +98,9 @@ async function reportVduse(): Promise<HostReport['vduse']> {
   });
 }
 
-async function reportIommu(): Promise<HostReport['iommu']> {
+async function reportIommu(modules: readonly ModuleReport[]): Promise<HostReport['iommu']> {
   const { Iommufd } = await import('../iommufd/index.js');
-  return present(() => {
+  return present(adviceFor(modules, 'iommufd'), () => {
     const iommufd = Iommufd.open();
     try {
       return iommufd.allocateIoas().iovaRanges();
@@ -102,20 +110,38 @@ async function reportIommu(): Promise<HostReport['iommu']> {
   });
 }
 
-/** What opening something tells; where it cannot be opened, that. */
-function present<T extends object>(look: () => T): Part<T> {
+/** What is said of a module that is not there, so that nothing else is said of what it brings. */
+function adviceFor(modules: readonly ModuleReport[], module: string): string | undefined {
+  return modules.find(({ name }) => name === module)?.advice;
+}
+
+/**
+ * What opening something tells; where it cannot be opened, that.
+ * @param adviceOfModule what is to be done where its node is missing, if its module is not there
+ */
+function present<T extends object>(adviceOfModule: string | undefined, look: () => T): Part<T> {
   try {
     return { present: true, ...look() };
   } catch (error) {
     if (!(error instanceof SystemError)) throw error;
-    return { present: false, advice: error.hint ?? error.message };
+    const isMissing = missingNode.has(error.errno);
+    return { present: false, advice: (isMissing ? adviceOfModule : undefined) ?? error.hint ?? error.message };
   }
 }
+
+/** A node that is not there, or that no driver stands behind: kmod makes some before their module is loaded. */
+const missingNode: ReadonlySet<number> = new Set([Errno.ENOENT, Errno.ENXIO, Errno.ENODEV]);
 
 const CAP_DAC_OVERRIDE = 1n;
 const CAP_NET_ADMIN = 12n;
 
-/** The capabilities in effect: proc(5), `CapEff` of status. */
+/** The link of the initial user namespace: PROC_USER_INIT_INO of linux/proc_ns.h. */
+const INITIAL_USER_NAMESPACE = 'user:[4026531837]';
+
+/**
+ * The capabilities in effect: proc(5), `CapEff` of status. Those of another user namespace than the initial one, of a container
+ * or `unshare --user`, give no rights over devices: netlink and sysfs ask for the initial one's.
+ */
 function readCapabilities(files: MachineFiles): HostReport['capabilities'] {
   const digits = /^CapEff:\s*([0-9a-f]+)$/m.exec(files.text('/proc/self/status') ?? '')?.[1];
   if (digits === undefined) {
@@ -126,8 +152,10 @@ function readCapabilities(files: MachineFiles): HostReport['capabilities'] {
     });
   }
   const word = BigInt(`0x${digits}`);
-  const has = (bit: bigint): boolean => ((word >> bit) & 1n) === 1n;
-  return { netAdmin: has(CAP_NET_ADMIN), dacOverride: has(CAP_DAC_OVERRIDE) };
+  // A kernel without user namespaces has no such link.
+  const initialUserNamespace = (files.link('/proc/self/ns/user') ?? INITIAL_USER_NAMESPACE) === INITIAL_USER_NAMESPACE;
+  const has = (bit: bigint): boolean => initialUserNamespace && ((word >> bit) & 1n) === 1n;
+  return { netAdmin: has(CAP_NET_ADMIN), dacOverride: has(CAP_DAC_OVERRIDE), initialUserNamespace };
 }
 
 /** What to do first. */
@@ -141,6 +169,10 @@ function advise(report: Omit<HostReport, 'advice'>): string[] {
   if (family.present && !['vhost_vdpa', 'virtio_vdpa'].some((driver) => busDrivers.includes(driver))) {
     advice.push('no driver that uses devices: modprobe vhost_vdpa, or modprobe virtio_vdpa');
   }
-  if (!capabilities.netAdmin) advice.push('no right to change devices: run as root, or with CAP_NET_ADMIN');
+  if (!capabilities.initialUserNamespace) {
+    advice.push(
+      'no right to change devices in this user namespace: run as root of the initial one, outside of the container',
+    );
+  } else if (!capabilities.netAdmin) advice.push('no right to change devices: run as root, or with CAP_NET_ADMIN');
   return advice;
 }

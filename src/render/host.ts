@@ -54,6 +54,7 @@ export function renderHost(printer: Printer, report: HostReport): void {
   printer.openRecord('capabilities');
   printer.boolean('net_admin', report.capabilities.netAdmin, 'net_admin ');
   printer.boolean('dac_override', report.capabilities.dacOverride, ' dac_override ');
+  printer.boolean('initial_user_namespace', report.capabilities.initialUserNamespace, ' initial_user_namespace ');
   printer.closeRecord();
 }
 

@@ -1,5 +1,6 @@
 import { VIRTIO_ID_NET } from '../virtio/ids.js';
 import type { VendorStats } from '../vdpa/model.js';
+import type { DeviceStats } from '../vdpa/stats.js';
 import type { Printer } from './printer.js';
 import { renderRows } from './rows.js';
 
@@ -12,11 +13,16 @@ export function renderVendorStats(printer: Printer, stats: VendorStats): void {
   printer.closeRecord();
 }
 
-/** Prints the vendor statistics of every queue of a device, a row a queue. */
-export function renderDeviceStats(printer: Printer, name: string, queues: readonly VendorStats[]): void {
-  renderRows(printer, name, queues, (stats) => {
-    if (stats.queueIndex !== undefined) printer.number('qidx', stats.queueIndex, 'qidx ', ' ');
-    renderQueue(printer, stats);
+/**
+ * Prints the vendor statistics of every queue of a device, a row a queue in the order of the queues; of a queue that the
+ * kernel refuses, the name of the error number in the place of counters.
+ */
+export function renderDeviceStats(printer: Printer, { name, queues, refused }: DeviceStats): void {
+  const rows = [...queues, ...refused].sort((one, other) => (one.queueIndex ?? 0) - (other.queueIndex ?? 0));
+  renderRows(printer, name, rows, (row) => {
+    if (row.queueIndex !== undefined) printer.number('qidx', row.queueIndex, 'qidx ', ' ');
+    if ('error' in row) printer.string('error', row.error.code, 'error ', ' ');
+    else renderQueue(printer, row);
   });
 }
 

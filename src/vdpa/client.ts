@@ -19,6 +19,19 @@ export interface VdpaClientOptions {
   readonly onWarning?: (kernelMessage: string) => void;
 }
 
+/** A virtqueue whose statistics the kernel refuses, and why. */
+export interface QueueRefusal {
+  readonly queueIndex: number;
+  readonly error: NetlinkError;
+}
+
+/** The vendor statistics of the virtqueues of a device. */
+export interface DeviceQueues {
+  readonly queues: readonly VendorStats[];
+  /** Those that were refused, but for queues that are not in use. */
+  readonly refused: readonly QueueRefusal[];
+}
+
 /**
  * The vdpa generic netlink family of a kernel.
  *
@@ -130,22 +143,24 @@ export class VdpaClient {
   }
 
   /**
-   * Vendor statistics of every virtqueue that a device has in use. Drivers answer EINVAL for a queue that is not.
-   * @throws NetlinkError as {@link vendorStats} does, where not one queue has statistics
+   * Vendor statistics of every virtqueue that a device has in use. A queue that the kernel refuses does not hide the others:
+   * drivers answer EINVAL for one that is not in use, and mlx5 EAGAIN for one that is not ready.
+   * @throws NetlinkError as {@link vendorStats} does, where not one queue has statistics, or the kernel does not answer
    */
-  async deviceStats(device: VdpaDevice): Promise<VendorStats[]> {
+  async deviceStats(device: VdpaDevice): Promise<DeviceQueues> {
     const queues: VendorStats[] = [];
-    let refusal: NetlinkError | undefined;
-    for (let index = 0; index < (device.maxVirtqueues ?? 0); index++) {
+    const refusals: QueueRefusal[] = [];
+    for (let queueIndex = 0; queueIndex < (device.maxVirtqueues ?? 0); queueIndex++) {
       try {
-        queues.push(await this.vendorStats(device.name, index));
+        queues.push(await this.vendorStats(device.name, queueIndex));
       } catch (error) {
-        if (!(error instanceof NetlinkError && error.code === 'EINVAL')) throw error;
-        refusal ??= error;
+        if (!(error instanceof NetlinkError) || error.code === 'ETIMEDOUT') throw error;
+        refusals.push({ queueIndex, error });
       }
     }
-    if (queues.length === 0 && refusal !== undefined) throw refusal;
-    return queues;
+    const [first] = refusals;
+    if (queues.length === 0 && first) throw first.error;
+    return { queues, refused: refusals.filter(({ error }) => error.code !== 'EINVAL') };
   }
 
   /** Makes a vDPA device (VDPA_CMD_DEV_NEW). */

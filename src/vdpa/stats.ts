@@ -1,43 +1,37 @@
 /** Vendor statistics of devices, gathered. */
 import { NetlinkError } from '../netlink/error.js';
 import { VIRTIO_ID_NET } from '../virtio/ids.js';
-import type { VdpaClient } from './client.js';
+import type { DeviceQueues, VdpaClient } from './client.js';
 import type { VendorStats } from './model.js';
 
 /** The vendor statistics of the virtqueues of a device. */
-export interface DeviceStats {
+export interface DeviceStats extends DeviceQueues {
   readonly name: string;
-  readonly queues: readonly VendorStats[];
 }
 
 /**
  * Gives the statistics of one device, or of every device that has some, one after the other.
- * @throws NetlinkError where the one that is named has none
+ * @throws NetlinkError where the one that is named has none, or the kernel does not answer
  */
 export async function* eachDeviceStats(client: VdpaClient, name?: string): AsyncGenerator<DeviceStats> {
   if (name !== undefined) {
-    yield { name, queues: await client.deviceStats(await client.device(name)) };
+    yield { name, ...(await client.deviceStats(await client.device(name))) };
     return;
   }
   for (const device of await client.devices()) {
     // The kernel asks network devices only.
     if (device.deviceId !== VIRTIO_ID_NET) continue;
-    let queues: readonly VendorStats[];
+    let stats: DeviceQueues;
     try {
-      queues = await client.deviceStats(device);
+      stats = await client.deviceStats(device);
     } catch (error) {
-      if (error instanceof NetlinkError && tellsNothing.has(error.code)) continue;
+      // Its driver keeps none, no virtio driver has taken it yet, it has gone: one device of many that has nothing to show.
+      if (error instanceof NetlinkError && error.code !== 'ETIMEDOUT' && error.code !== 'EPERM') continue;
       throw error;
     }
-    yield { name: device.name, queues };
+    yield { name: device.name, ...stats };
   }
 }
-
-/**
- * Why one device among all has no statistics to show: its driver keeps none, no virtio driver has taken it yet, or it has
- * gone since the list was made.
- */
-const tellsNothing: ReadonlySet<string> = new Set(['EOPNOTSUPP', 'EAGAIN', 'ENODEV']);
 
 /** Statistics at one moment, with how fast each counter grew since the moment before. */
 export interface StatsSample {

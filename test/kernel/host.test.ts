@@ -1,6 +1,6 @@
 import '../support/kernel/inside.js';
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { test } from 'node:test';
 import { reportHost } from '../../src/host/report.js';
 import { VdpaBus } from '../../src/sysfs/bus.js';
@@ -39,7 +39,11 @@ test('a machine with everything is ready', needs(VDUSE, ...SIMULATORS), async ()
     iova_alignment: 1,
     iova_ranges: ['0x0-0xffffffffffffffff'],
   });
-  assert.deepEqual(host['capabilities'], { net_admin: true, dac_override: true });
+  assert.deepEqual(host['capabilities'], {
+    net_admin: true,
+    dac_override: true,
+    initial_user_namespace: true,
+  });
 });
 
 test('one without rights is told so, and shown what may be seen', needs(VDUSE), () => {
@@ -49,6 +53,16 @@ test('one without rights is told so, and shown what may be seen', needs(VDUSE), 
   assert.match(text, /^vdpa_family: present true /m);
   assert.match(text, /^vduse: present false; Run it as root: /m);
   assert.match(text, /^iommu: present false; Run it as root: /m);
+});
+
+test('root of another user namespace is told that it has no rights', () => {
+  const inside = ['--user', '--map-root-user'];
+  const text = execFileSync('unshare', [...inside, 'vdpa', 'host', 'show'], { encoding: 'utf8' });
+  assert.match(text, /^machine: kernel \S+ ready false$/m);
+  assert.match(text, /^advice: no right to change devices in this user namespace: run as root of the initial one/m);
+  assert.match(text, /^capabilities: net_admin false dac_override false initial_user_namespace false$/m);
+  const add = spawnSync('unshare', [...inside, 'vdpa', 'dev', 'add', 'mgmtdev', 'vdpasim_net', 'name', 'denied0']);
+  assert.equal(add.status, 1);
 });
 
 test('another network namespace has no family', () => {

@@ -9,6 +9,7 @@ import { StatsWatch, type CounterSample, type DeviceStats } from '../../src/vdpa
 const stats = (values: readonly bigint[]): DeviceStats[] => [
   {
     name: 'foo0',
+    refused: [],
     queues: values.map((value, queueIndex) => ({
       name: 'foo0',
       deviceId: 1,
@@ -56,7 +57,13 @@ test('metrics: names as Prometheus takes them, the vendor’s own in a label, qu
   const queue = { name: 'foo0', deviceId: 1, queueIndex: 2, maxVirtqueuePairs: 1, negotiatedFeatures: 1n << 17n };
   const text = formatMetrics(
     [device],
-    [{ name: 'foo0', queues: [{ ...queue, counters: [{ name: 'Rx-bytes (total)', value: 2n ** 64n - 1n }] }] }],
+    [
+      {
+        name: 'foo0',
+        refused: [],
+        queues: [{ ...queue, counters: [{ name: 'Rx-bytes (total)', value: 2n ** 64n - 1n }] }],
+      },
+    ],
   );
   assert.equal(
     text,

@@ -25,9 +25,7 @@ export default class DevStatsShow extends VdpaCommand {
       return;
     }
     await session.show('stats', async (client, printer) => {
-      for await (const { name: device, queues } of eachDeviceStats(client, name)) {
-        renderDeviceStats(printer, device, queues);
-      }
+      for await (const stats of eachDeviceStats(client, name)) renderDeviceStats(printer, stats);
     });
   }
 }
