@@ -13,9 +13,12 @@ import { koffi } from './koffi.js';
  */
 export const libc = koffi.load(null);
 
-/** The error number that the last call of this thread left, positive. Only meaningful right after a call that failed. */
+/**
+ * The error number that the last call of this thread left, positive. Only meaningful right after a call that failed; read
+ * later it may be another, but never 0: what has failed is never taken for done. EIO stands for one that is gone.
+ */
 export function lastErrno(): number {
-  return koffi.errno();
+  return koffi.errno() || Errno.EIO;
 }
 
 /**
