@@ -1,9 +1,10 @@
 import { IOCB_CMD_PWRITEV, TransferBatch } from '../../sys/aio.js';
 import { Errno } from '../../sys/errno.js';
 import { IOV_MAX, writev } from '../../sys/file.js';
-import { ioctl, ioctlNumber, iow } from '../../sys/ioctl.js';
+import { ioctlNumber, iow } from '../../sys/ioctl.js';
 import { IoVector } from '../../sys/io-vector.js';
 import { lastErrno } from '../../sys/libc.js';
+import { NativeBuffer } from '../../sys/memory.js';
 import { DescriptorChain } from '../../virtio/descriptor-chain.js';
 import * as net from '../../virtio/net.js';
 import { BYTES_IN, BYTES_OUT, ERRORS, REQUESTS } from '../counters.js';
@@ -62,6 +63,8 @@ export class TapBackend implements NetBackend {
   readonly #window: ReceiveWindow;
   readonly #batch = TransferBatch.open(SEND_BATCH);
   readonly #packets = Array.from({ length: SEND_BATCH }, (): Packet => ({ head: 0, length: 0, first: 0, entries: 0 }));
+  /** A struct ifreq. */
+  readonly #request = new NativeBuffer(IFREQ_LENGTH);
   #merge = false;
   /** The receive queues whose tap may have packets. */
   readonly #readable = new Set<number>();
@@ -92,17 +95,23 @@ export class TapBackend implements NetBackend {
     this.#merge = hasFeature(features, net.VIRTIO_NET_F_MRG_RXBUF);
     let offloads = 0;
     for (const [bit, flag] of OFFLOADS) if (hasFeature(features, bit)) offloads |= flag;
-    // A tap of an old kernel that refuses keeps on handing out plain packets.
-    for (const fd of this.#fds) ioctlNumber(fd, TUNSETOFFLOAD, offloads);
+    // A tap that refuses, as it does offloads that do not go together, would keep those of the driver before.
+    for (const fd of this.#fds) {
+      if (ioctlNumber(fd, TUNSETOFFLOAD, offloads) !== 0) ioctlNumber(fd, TUNSETOFFLOAD, 0);
+    }
     for (const queue of this.#receiveQueues) if (queue > 0) this.#setQueue(queue, false);
   }
 
-  /** Attaches the tap's queue for a receive queue, or detaches it. The first pair's always stays. */
+  /**
+   * Attaches the tap's queue for a receive queue, or detaches it. The first pair's always stays. A tap that was deleted
+   * refuses: no packet comes from it any more, whatever its queues are.
+   */
   #setQueue(queue: number, attach: boolean): void {
     if (this.#attached.has(queue) === attach) return;
-    const request = new Uint8Array(IFREQ_LENGTH);
-    new DataView(request.buffer).setUint16(IFREQ_FLAGS, attach ? IFF_ATTACH_QUEUE : IFF_DETACH_QUEUE, true);
-    ioctl(`${attach ? 'attach' : 'detach'} a queue of the tap`, this.#fd(queue), TUNSETQUEUE, request);
+    const request = this.#request;
+    request.u8.fill(0);
+    new DataView(request.u8.buffer).setUint16(IFREQ_FLAGS, attach ? IFF_ATTACH_QUEUE : IFF_DETACH_QUEUE, true);
+    if (ioctlNumber(this.#fd(queue), TUNSETQUEUE, request.address) !== 0) return;
     if (attach) this.#attached.add(queue);
     else this.#attached.delete(queue);
   }
@@ -206,5 +215,6 @@ export class TapBackend implements NetBackend {
     this.#vector.free();
     this.#window.free();
     this.#batch?.close();
+    this.#request.free();
   }
 }
