@@ -33,7 +33,12 @@ const parts = {
 };
 
 /** What threads load. */
-const threadModules = ['src/vduse/worker.ts', 'src/vduse/block-module.ts', 'src/vduse/net-module.ts'];
+const threadModules = [
+  'src/vduse/worker.ts',
+  'src/vduse/file-thread.ts',
+  'src/vduse/block-module.ts',
+  'src/vduse/net-module.ts',
+];
 
 const packages = ['koffi', 'node-netlink'];
 

@@ -56,6 +56,7 @@ function renderFacts(printer: Printer, status: OwnStatus): void {
 function renderStatus(printer: Printer, status: InstanceStatus): void {
   renderFacts(printer, status);
   printer.string('state', status.state, ' state ');
+  if (status.stalledSeconds !== undefined) printer.number('stalled', status.stalledSeconds, ' stalled ');
   printer.boolean('attached', status.attached, ' attached ');
   printer.boolean('deleted', status.deleted, ' deleted ');
   printer.string('features', status.features, ' features ');

@@ -1,5 +1,5 @@
 /** What drivers see of simulated devices that are served. */
-import { blockIdentity, blockLimits } from '../vduse/block-identity.js';
+import { blockIdentity, blockLimits, plainBlocks } from '../vduse/block-identity.js';
 import type { DeviceIdentity } from '../vduse/control.js';
 import { DEFAULT_BLOCK_SIZE, DEFAULT_QUEUE_SIZE, DEFAULT_SIZE } from '../vduse/device-options.js';
 import { macFor, netIdentity } from '../vduse/net-identity.js';
@@ -18,7 +18,12 @@ export function identityOfBlock(device: BlockServed): DeviceIdentity {
     serial = '',
   } = device;
   checkQueueSize(queueSize);
-  return blockIdentity({ limits: blockLimits({ size, readonly }, serial), blockSize, queues, queueSize });
+  return blockIdentity({
+    limits: blockLimits({ size, readonly }, serial),
+    blocks: plainBlocks(blockSize),
+    queues,
+    queueSize,
+  });
 }
 
 /** What a driver sees of a network device that is served. */

@@ -2,7 +2,7 @@ import { blockConfigOffset } from '../virtio/config-space.js';
 import { blockIdentity, blockLimits, capacityField } from './block-identity.js';
 import type { BlockModuleOptions } from './block-module.js';
 import { Storage, type StorageOptions } from './block-storage.js';
-import { checkBlockOptions, DEFAULT_BLOCK_SIZE, DEFAULT_QUEUE_SIZE, defaultSerial } from './device-options.js';
+import { checkBlockOptions, DEFAULT_QUEUE_SIZE, defaultSerial } from './device-options.js';
 import type { DeviceIdentity } from './control.js';
 import type { FlushNote } from './flush-note.js';
 import { startRecorded, type InstanceMakings, type InstanceRecord } from './instance-record.js';
@@ -13,7 +13,7 @@ import { VduseServer } from './server.js';
 export interface BlockDeviceOptions {
   readonly name: string;
   readonly storage: StorageOptions;
-  /** Bytes of a logical block; 512 by default. */
+  /** Bytes of a logical block; 512 by default, and that of the disk on a block device. */
   readonly blockSize?: 512 | 4096;
   readonly readonly?: boolean;
   /** At most 20 bytes; the name by default. */
@@ -32,18 +32,15 @@ export interface BlockDeviceOptions {
   readonly record?: InstanceRecord;
 }
 
-/** How often a file is looked at for having grown. */
-const MEASURE_MS = 1000;
-
 /**
  * Serves a block device until its server is stopped. The device can be attached to the vdpa bus when this returns.
  * @throws DeviceNameError, DeviceOptionError, SystemError
  */
 export async function serveBlockDevice(options: BlockDeviceOptions): Promise<VduseServer> {
-  const { queues = 1, queueSize = DEFAULT_QUEUE_SIZE, blockSize = DEFAULT_BLOCK_SIZE } = options;
+  const { queues = 1, queueSize = DEFAULT_QUEUE_SIZE } = options;
   const serial = options.serial ?? defaultSerial(options.name);
   checkBlockOptions({ queues, queueSize, serial });
-  const storage = Storage.open(options.storage, blockSize, options.readonly === true);
+  const storage = await Storage.open(options.storage, options.blockSize, options.readonly === true);
   try {
     const limits = blockLimits(storage, serial);
     const moduleOptions: BlockModuleOptions = {
@@ -51,32 +48,28 @@ export async function serveBlockDevice(options: BlockDeviceOptions): Promise<Vdu
       backend: storage.backend,
       ...(options.flushNote !== undefined && { flushNote: options.flushNote.fd }),
     };
-    const identity = blockIdentity({ limits, blockSize, queues, queueSize });
+    const identity = blockIdentity({ limits, blocks: storage.blocks, queues, queueSize });
     const server = await startRecorded(makingsOf(options, storage, identity), options, () =>
       VduseServer.start({
         name: options.name,
         identity,
         dataPlane: { module: moduleUrl('block'), options: moduleOptions },
+        backing: storage,
         ...(options.threads !== undefined && { threads: options.threads }),
         ...(options.takeOver !== undefined && { takeOver: options.takeOver }),
       }),
     );
-    const timer = storage.changes ? followFile(server, storage, blockSize, options.record) : undefined;
-    server.on('state', (state) => {
-      if (state !== 'stopped') return;
-      clearInterval(timer);
-      storage.close();
-    });
+    followFile(server, storage, options.storage.size === undefined, options.record);
     return server;
   } catch (error) {
-    storage.close();
+    await storage.close();
     throw error;
   }
 }
 
 /** What the device is made of, for the next server of its instance. */
 function makingsOf(options: BlockDeviceOptions, storage: Storage, identity: DeviceIdentity): InstanceMakings {
-  const { storage: wanted, serial = defaultSerial(options.name), blockSize = DEFAULT_BLOCK_SIZE } = options;
+  const { storage: wanted, serial = defaultSerial(options.name) } = options;
   return {
     type: 'block',
     backend: wanted.backend,
@@ -84,31 +77,35 @@ function makingsOf(options: BlockDeviceOptions, storage: Storage, identity: Devi
     queueSize: identity.queueSize,
     features: identity.features,
     ...(wanted.backend === 'file' && { path: wanted.path }),
-    ...(storage.file !== undefined && { file: storage.file }),
+    ...(storage.file !== undefined && { file: storage.file.facts.name }),
     size: storage.size,
     ...(wanted.size !== undefined && { fixedSize: wanted.size }),
-    blockSize,
+    blockSize: storage.blocks.logical,
     readonly: storage.readonly,
     serial,
   };
 }
 
-/** Tells the driver when the file has grown, and the data threads when there is less of it. */
+/**
+ * Tells the driver when the file has grown, and the data threads when there is less of it.
+ * @param grows whether the device is as long as its file
+ */
 function followFile(
   server: VduseServer,
-  storage: Storage,
-  blockSize: number,
+  { size, blocks, file }: Storage,
+  grows: boolean,
   record: InstanceRecord | undefined,
-): NodeJS.Timeout {
-  let known = { size: storage.size, left: storage.measure(blockSize).left };
-  return setInterval(() => {
-    const now = storage.measure(blockSize);
+): void {
+  let known = { size, left: size };
+  file?.follow((length) => {
+    const whole = length - (length % blocks.logical);
+    const now = { size: grows ? Math.max(known.size, whole) : known.size, left: length };
     if (now.size === known.size && now.left === known.left) return;
     server.change(now);
     if (now.size > known.size) {
       record?.grow(now.size);
       server.changeConfig(blockConfigOffset.capacity, capacityField(now.size));
     }
-    known = { size: Math.max(now.size, known.size), left: now.left };
-  }, MEASURE_MS).unref();
+    known = now;
+  });
 }

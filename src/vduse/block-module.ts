@@ -6,7 +6,14 @@ import { FlushNote } from './flush-note.js';
 
 /** Which backend a data thread makes. */
 export type BackendOptions =
-  | { readonly backend: 'ram' | 'file'; readonly fd: number; readonly size: number }
+  | { readonly backend: 'ram'; readonly fd: number; readonly size: number }
+  | {
+      readonly backend: 'file';
+      readonly fd: number;
+      readonly size: number;
+      /** Of a block device: bytes of its logical block. */
+      readonly blockDevice: number | undefined;
+    }
   | { readonly backend: 'null' }
   /** A module that exports `createBlockBackend`, a {@link CreateBlockBackend}. */
   | { readonly backend: 'module'; readonly module: string; readonly options: unknown };
@@ -39,7 +46,7 @@ async function createBackend(
     case 'file': {
       const { FileBackend } = await import('./backends/file.js');
       const note = flushNote === undefined ? undefined : FlushNote.forThread(flushNote);
-      return new FileBackend(options.fd, options.size, context.shared, note);
+      return new FileBackend(options, context.shared, note);
     }
     case 'null': {
       const { NullBackend } = await import('./backends/null.js');

@@ -29,6 +29,8 @@ export interface BlockLimits {
  * go with one interrupt then.
  */
 const BATCH_BYTES = 4 * 1024 * 1024;
+/** A range to discard counts as so much less than one to write to. */
+const DISCARD_WEIGHT = 1 / 256;
 /** Rounds before other queues get their turn. */
 const ROUNDS = 8;
 
@@ -109,6 +111,7 @@ export class BlockPlane implements DataPlane {
       this.#backend.execute(this.#operations, this.#operationCount, this.#vector);
       if (this.#writeThrough) this.#flushWrites();
       this.#finish(queue);
+      if (queue.isWanted()) break;
     }
     return MORE;
   }
@@ -272,6 +275,7 @@ export class BlockPlane implements DataPlane {
       } else if (sectors > 0) {
         const operation = this.#addOperation(request, type, position, sectors * blk.SECTOR_SIZE);
         operation.unmap = flags !== 0;
+        this.#batchBytes += operation.length * (type === backend.DISCARD ? DISCARD_WEIGHT : 1);
       }
     }
     // One bad range makes the request bad: none of them is carried out.

@@ -1,5 +1,6 @@
 import { EventEmitter } from 'node:events';
 import { MessageChannel, SHARE_ENV, Worker, type MessagePort } from 'node:worker_threads';
+import { monotonicMs } from '../sys/clock.js';
 import { openEventfd, signalEventfd } from '../sys/events.js';
 import { close } from '../sys/libc.js';
 import { guardMemory } from '../sys/memory-guard.js';
@@ -48,6 +49,7 @@ class ThreadHandle {
   readonly #words = new Int32Array(new SharedArrayBuffer(threadWord.length * 4));
   readonly #mappings = MappingTable.allocate();
   readonly #waiting = new Map<number, () => void>();
+  #seen = { serving: 0, at: monotonicMs() };
   #ticket = 0;
   #exited = false;
   /** It has not obeyed in time, nor since. */
@@ -122,6 +124,13 @@ class ThreadHandle {
       });
       this.send({ ...command, ticket });
     });
+  }
+
+  /** Looks whether it still serves what it served the last time. @returns for how long it does, in milliseconds */
+  look(): number {
+    const serving = Atomics.load(this.#words, threadWord.serving);
+    if (serving % 2 === 0 || serving !== this.#seen.serving) this.#seen = { serving, at: monotonicMs() };
+    return monotonicMs() - this.#seen.at;
   }
 
   /** Takes guest memory away from a thread that does not obey: what it still reads and writes is memory of no account. */
@@ -239,6 +248,11 @@ export class DataPlaneHost extends EventEmitter<HostEvents> {
         if (!(await thread.call(command))) thread.revoke();
       }),
     );
+  }
+
+  /** For how long a thread has been at one thing, in milliseconds, as far as it was looked at. */
+  look(): number {
+    return Math.max(...this.#threads.map((thread) => thread.look()));
   }
 
   change(change: unknown): void {

@@ -35,7 +35,9 @@ export const threadWord = {
   commands: 0,
   /** How often guest memory was taken away by force. */
   revocations: 1,
-  length: 2,
+  /** Goes up by one when the thread begins to serve a queue, and when it has: odd while it does. */
+  serving: 2,
+  length: 3,
 } as const;
 
 /** While an interrupt waits to be injected. */
@@ -107,14 +109,15 @@ export class DataThread {
   /** Runs until it is told to exit. Blocks the thread, but for a turn of its event loop after commands. */
   async run(): Promise<void> {
     while (this.#running) {
-      if (Atomics.load(this.#words, threadWord.commands) !== this.#seenCommands) {
+      if (this.#isWanted()) {
         this.#obey();
         // Views of memory that commands have made useless are given back by the event loop, and by nothing else.
         await setImmediate();
         continue;
       }
       try {
-        if (!this.#round() && !this.#look() && !this.#enableKicks()) this.#sleep();
+        if (this.#round()) this.#glance();
+        else if (!this.#look() && !this.#enableKicks()) this.#sleep();
       } catch (error) {
         if (!(error instanceof MemoryRevokedError)) throw error;
         this.#forgetMemory();
@@ -143,7 +146,12 @@ export class DataThread {
     const { ring } = queue;
     const before = ring.nextUsed;
     ring.disableKicks();
-    queue.served = this.#plane.serve(queue);
+    Atomics.add(this.#words, threadWord.serving, 1);
+    try {
+      queue.served = this.#plane.serve(queue);
+    } finally {
+      Atomics.add(this.#words, threadWord.serving, 1);
+    }
     if (ring.nextUsed !== before) this.#worked = true;
     if (this.#lost.check()) this.#loseMemory(queue);
     return queue.served === MORE;
@@ -165,7 +173,7 @@ export class DataThread {
   }
 
   #hasMore(): boolean {
-    if (Atomics.load(this.#words, threadWord.commands) !== this.#seenCommands) return true;
+    if (this.#isWanted()) return true;
     for (const queue of this.#queues) {
       if (queue.usable && queue.served === WAIT && queue.ring.hasNew) return true;
     }
@@ -218,11 +226,22 @@ export class DataThread {
       if (queue.interruptPending) queue.interrupt();
       pending ||= queue.interruptPending;
     }
-    this.#poll.wait(pending ? RETRY_MS : -1);
+    this.#wait(pending ? RETRY_MS : -1);
+  }
+
+  /** Between two rounds of work: what has come meanwhile does not wait until there is none. */
+  #glance(): void {
+    if (this.#watched.length > 0) this.#wait(0);
+  }
+
+  #wait(timeoutMs: number): void {
+    this.#poll.wait(timeoutMs);
     for (let index = 0; index < this.#poll.count; index++) this.#watched[this.#poll.tag(index) - KICK - 1]?.readable();
   }
 
   readonly #isRevoked = (): boolean => Atomics.load(this.#words, threadWord.revocations) !== this.#seenRevocations;
+
+  readonly #isWanted = (): boolean => Atomics.load(this.#words, threadWord.commands) !== this.#seenCommands;
 
   /** What was mapped is not the driver's memory any more. The rings, found anew, say how far the device has come. */
   #forgetMemory(): void {
@@ -282,7 +301,15 @@ export class DataThread {
 
   #addQueue(setup: QueueSetup): void {
     const counters = QueueCounters.at(this.#counters, setup.index);
-    const queue = new DeviceQueue(setup, this.#iotlb, counters, this.#device.fd, this.#argument, this.#isRevoked);
+    const queue = new DeviceQueue(
+      setup,
+      this.#iotlb,
+      counters,
+      this.#device.fd,
+      this.#argument,
+      this.#isRevoked,
+      this.#isWanted,
+    );
     this.#queues = [...this.#queues.filter((other) => other.index !== setup.index), queue];
   }
 }

@@ -38,6 +38,8 @@ export class DeviceQueue {
   readonly #deviceFd: number;
   readonly #argument: NativeBuffer;
   readonly #isRevoked: () => boolean;
+  /** Whether the main thread waits for this one, so that serving should come to its end soon. */
+  readonly isWanted: () => boolean;
   #begin: number | undefined;
   #ring: SplitQueue | undefined;
 
@@ -49,6 +51,7 @@ export class DeviceQueue {
     /** Native memory for the argument of the interrupt's ioctl. */
     argument: NativeBuffer,
     isRevoked: () => boolean,
+    isWanted: () => boolean,
   ) {
     this.index = setup.index;
     this.#layout = setup.layout;
@@ -58,6 +61,7 @@ export class DeviceQueue {
     this.#deviceFd = deviceFd;
     this.#argument = argument;
     this.#isRevoked = isRevoked;
+    this.isWanted = isWanted;
     this.interruptPending = setup.availableIndex === undefined;
     counters.usedIndex = setup.availableIndex;
     counters.state = 'running';

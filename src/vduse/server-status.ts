@@ -25,6 +25,8 @@ export interface ServerStatus {
   /** What the driver negotiated; 0 before it did. */
   readonly features: bigint;
   readonly queueSize: number;
+  /** For how many seconds the file behind the device has not answered; absent where it does, or there is none. */
+  readonly stalledSeconds?: number;
   readonly queues: readonly QueueStatus[];
 }
 

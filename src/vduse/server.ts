@@ -20,6 +20,14 @@ import { negotiated, queueSetup } from './negotiation.js';
 import { checkDeviceName } from './name.js';
 import type { ServerState, ServerStatus } from './server-status.js';
 
+/** What data planes work on, where it may hang. */
+export interface Backing {
+  /** For how long it has not answered, in milliseconds. */
+  readonly stalledMs: number;
+  /** Called when no data plane uses it any more. @returns false where that takes too long: it goes on, on a thread of its own */
+  close(): Promise<boolean>;
+}
+
 /** What a server is made of. */
 export interface ServerOptions {
   readonly name: string;
@@ -31,6 +39,8 @@ export interface ServerOptions {
   readonly queueGroup?: number;
   /** Serve the instance of that name that is there already, its server having ended. */
   readonly takeOver?: boolean;
+  /** Closed when the server stops; it stays the caller's where the server does not start. */
+  readonly backing?: Backing;
 }
 
 interface ServerEvents {
@@ -41,6 +51,10 @@ interface ServerEvents {
   /** The server cannot go on. */
   error: [Error];
 }
+
+/** How often it is looked at whether what the data planes work on answers; what takes longer than that may tell nothing. */
+const LOOK_MS = 1000;
+const STALLED_MS = 2000;
 
 const DEVICE = 0;
 const WAKE = 1;
@@ -69,6 +83,9 @@ export class VduseServer extends EventEmitter<ServerEvents> {
   #unknownPast: boolean;
   #loop: Promise<void> | undefined;
   #ending = false;
+  readonly #backing: Backing | undefined;
+  #backingStuck = false;
+  #looking: NodeJS.Timeout | undefined;
 
   /**
    * Makes the instance and its data threads, and begins to answer. The device can be attached to the vdpa bus then.
@@ -129,6 +146,8 @@ export class VduseServer extends EventEmitter<ServerEvents> {
     this.#device = device;
     this.#host = host;
     this.#counters = counters;
+    this.#backing = options.backing;
+    if (options.backing) this.#looking = setInterval(() => host.look(), LOOK_MS).unref();
     this.#unknownPast = options.takeOver === true && device.driverFeatures() !== 0n;
     host.on('broken', (queue, reason) => {
       this.#needReset(queue, reason);
@@ -149,9 +168,9 @@ export class VduseServer extends EventEmitter<ServerEvents> {
     return this.#config.slice();
   }
 
-  /** Whether a data thread has not ended, being stuck in a system call: the process must be ended without it. */
+  /** Whether a thread has not ended, being stuck in a system call: the process must be ended without it. */
   get stuck(): boolean {
-    return this.#host.stuck;
+    return this.#host.stuck || this.#backingStuck;
   }
 
   /** What the server knows of the device now. */
@@ -165,11 +184,18 @@ export class VduseServer extends EventEmitter<ServerEvents> {
       deviceId,
       features: this.#features,
       queueSize,
+      ...this.#stalled(),
       queues: Array.from({ length: queueCount }, (_, index) => {
         const counters = QueueCounters.at(this.#counters, index);
         return { state: counters.state, ...counters.read() };
       }),
     };
+  }
+
+  #stalled(): Pick<ServerStatus, 'stalledSeconds'> {
+    if (!this.#backing) return {};
+    const stalled = Math.max(this.#backing.stalledMs, this.#host.look());
+    return stalled < STALLED_MS ? {} : { stalledSeconds: Math.floor(stalled / 1000) };
   }
 
   /** Writes to the configuration space and tells the driver that it has changed. @throws SystemError */
@@ -214,6 +240,9 @@ export class VduseServer extends EventEmitter<ServerEvents> {
     signalEventfd(this.#wake);
     await this.#loop;
     await this.#host.exit();
+    clearInterval(this.#looking);
+    // What a stuck thread may still use is not closed: its descriptor would become another file's.
+    if (this.#backing && !this.#host.stuck) this.#backingStuck = !(await this.#backing.close());
     this.#setState('stopped');
     this.#poll.close();
     close(this.#wake);

@@ -110,7 +110,7 @@ describe('the file backend', () => {
       writeFileSync(LIMIT, together ? limit : '0');
       assert.equal(probe(), together);
       const fd = openImage();
-      const backend = new FileBackend(fd, BLOCKS * BLOCK, new Int32Array(16));
+      const backend = new FileBackend({ fd, size: BLOCKS * BLOCK, blockDevice: undefined }, new Int32Array(16));
       const memory = new NativeBuffer(64 * BLOCK);
       const vector = new IoVector(64);
       for (let index = 0; index < 64; index++) vector.push(memory.address + index * BLOCK, BLOCK);
@@ -149,7 +149,7 @@ describe('the file backend', () => {
     test(`an error is that of the one that has it, ${how}`, () => {
       writeFileSync(LIMIT, together ? limit : '0');
       const fd = openImage('r');
-      const backend = new FileBackend(fd, BLOCKS * BLOCK, new Int32Array(16));
+      const backend = new FileBackend({ fd, size: BLOCKS * BLOCK, blockDevice: undefined }, new Int32Array(16));
       const memory = new NativeBuffer(4 * BLOCK);
       const vector = new IoVector(4);
       vector.push(memory.address, BLOCK);

@@ -1,9 +1,10 @@
 import { IOCB_CMD_PREADV, IOCB_CMD_PWRITEV, TransferBatch } from '../../sys/aio.js';
 import { Errno } from '../../sys/errno.js';
 import * as file from '../../sys/file.js';
+import { io, ioctlNumber } from '../../sys/ioctl.js';
 import { IoVector } from '../../sys/io-vector.js';
 import { lastErrno, uninterrupted } from '../../sys/libc.js';
-import { NativeBuffer } from '../../sys/memory.js';
+import { NativeBuffer, writeAddress } from '../../sys/memory.js';
 import { DISCARD, FLUSH, READ, WRITE, WRITE_ZEROES, type BlockBackend, type Operation } from '../block-backend.js';
 import type { FlushNote } from '../flush-note.js';
 
@@ -11,6 +12,9 @@ import type { FlushNote } from '../flush-note.js';
 const MAX_BYTES = 0x7fff_f000;
 
 const ZEROS = 64 * 1024;
+
+/** From linux/fs.h: gives a range of a block device back, two u64, bytes. */
+const BLKDISCARD = io(0x12, 119);
 
 /** Of the words that the device's threads share: a flush has failed. */
 const FLUSH_FAILED = 0;
@@ -36,6 +40,10 @@ interface Run {
  */
 export class FileBackend implements BlockBackend {
   readonly #fd: number;
+  /** Of a block device: bytes of its logical block. */
+  readonly #blockDevice: number | undefined;
+  /** The range of BLKDISCARD: two u64. */
+  readonly #range = new NativeBuffer(16);
   readonly #shared: Int32Array;
   readonly #note: FlushNote | undefined;
   /** How many bytes of the file are the disk, or are left of it: beyond there are only errors. */
@@ -54,13 +62,18 @@ export class FileBackend implements BlockBackend {
   }));
 
   /**
-   * @param fd stays open until the server closes it
+   * @param opened its descriptor stays open until the server closes it
    * @param shared words that the device's data threads share
    * @param note where it is kept for the next server that a flush has failed; the last one may have kept it there
    */
-  constructor(fd: number, size: number, shared: Int32Array, note?: FlushNote) {
-    this.#fd = fd;
-    this.#size = size;
+  constructor(
+    opened: { readonly fd: number; readonly size: number; readonly blockDevice: number | undefined },
+    shared: Int32Array,
+    note?: FlushNote,
+  ) {
+    this.#fd = opened.fd;
+    this.#size = opened.size;
+    this.#blockDevice = opened.blockDevice;
     this.#shared = shared;
     this.#note = note;
     if (note?.failed === true) Atomics.store(shared, FLUSH_FAILED, Errno.EIO);
@@ -204,11 +217,13 @@ export class FileBackend implements BlockBackend {
         return this.#flush();
       case DISCARD:
         // What cannot be given back may stay: a discard is a hint.
-        return ignoring(Errno.EOPNOTSUPP, this.#allocate(file.FALLOC_FL_PUNCH_HOLE, position, length));
+        return ignoring(Errno.EOPNOTSUPP, this.#discard(position, length));
       case WRITE_ZEROES: {
         const mode = unmap ? file.FALLOC_FL_PUNCH_HOLE : file.FALLOC_FL_ZERO_RANGE;
         const error = this.#allocate(mode, position, length);
-        return error === Errno.EOPNOTSUPP ? this.#writeZeros(position, length) : error;
+        // EINVAL: a block device does it for whole blocks only.
+        const byHand = error === Errno.EOPNOTSUPP || (error === Errno.EINVAL && this.#blockDevice !== undefined);
+        return byHand ? this.#writeZeros(position, length) : error;
       }
       case READ:
       case WRITE:
@@ -224,6 +239,19 @@ export class FileBackend implements BlockBackend {
     this.#note?.record();
     Atomics.store(this.#shared, FLUSH_FAILED, error);
     return error;
+  }
+
+  #discard(position: number, length: number): number {
+    const block = this.#blockDevice;
+    if (block === undefined) return this.#allocate(file.FALLOC_FL_PUNCH_HOLE, position, length);
+    if (position + length > this.#size) return Errno.EIO;
+    // Where the driver has smaller blocks than the disk, what is no whole block stays.
+    const start = Math.ceil(position / block) * block;
+    const end = Math.floor((position + length) / block) * block;
+    if (start >= end) return 0;
+    writeAddress(this.#range.u32, 0, start);
+    writeAddress(this.#range.u32, 2, end - start);
+    return uninterrupted(() => ioctlNumber(this.#fd, BLKDISCARD, this.#range.address)) === 0 ? 0 : lastErrno();
   }
 
   #allocate(mode: number, position: number, length: number): number {
@@ -248,6 +276,7 @@ export class FileBackend implements BlockBackend {
   close(): void {
     this.#flush();
     this.#rest.free();
+    this.#range.free();
     this.#zeros?.free();
     this.#batch?.close();
   }

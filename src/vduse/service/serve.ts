@@ -181,7 +181,7 @@ class Service {
     return {
       ...status,
       ...this.#facts,
-      ...(this.#facts.type === 'block' && { size: blockSize(this.#server.config) }),
+      ...(this.#facts.type === 'block' && sizesOf(this.#server.config)),
       pid: process.pid,
       ...(this.#supervisor !== undefined && { supervisor: this.#supervisor }),
       features: `0x${features.toString(16)}`,
@@ -207,8 +207,11 @@ class Service {
   }
 }
 
-/** How many bytes a block device has, as its driver reads it. */
-function blockSize(config: Uint8Array): number {
+/** How many bytes a block device has, and its blocks, as its driver reads it. */
+function sizesOf(config: Uint8Array): { readonly size: number; readonly blockSize: number } {
   const view = new DataView(config.buffer, config.byteOffset);
-  return Number(view.getBigUint64(blockConfigOffset.capacity, true)) * SECTOR_SIZE;
+  return {
+    size: Number(view.getBigUint64(blockConfigOffset.capacity, true)) * SECTOR_SIZE,
+    blockSize: view.getUint32(blockConfigOffset.blkSize, true),
+  };
 }
