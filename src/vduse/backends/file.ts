@@ -158,7 +158,8 @@ export class FileBackend implements BlockBackend {
     first: number,
     count: number,
   ): number {
-    if (position + length > this.#size) return Errno.EIO;
+    // A write must not make the file longer; of what can be read the file itself says it best.
+    if (writing && position + length > this.#size) return Errno.EIO;
     const moved = this.#call(writing, position, vector, first, Math.min(count, file.IOV_MAX));
     if (moved === length) return 0;
     if (moved < 0) return lastErrno();
