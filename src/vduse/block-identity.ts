@@ -18,7 +18,7 @@ const MAX_SEGMENT = 4 * 1024 * 1024;
 const MAX_DISCARD = 64 * 1024 * 1024;
 const MAX_DISCARD_RANGES = 16;
 /** What one request may write zeros to: some file systems have no way but to write them. */
-const MAX_ZEROES = 4 * 1024 * 1024;
+const MAX_ZEROES = 16 * 1024 * 1024;
 const MAX_ZEROES_RANGES = 1;
 
 /** Bytes: of a logical block, of a physical one, and what a discard should be a multiple of. */
