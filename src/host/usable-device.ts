@@ -67,7 +67,7 @@ export function whyNotHere(bus: VdpaBus, name: string, wanted: 'disk' | 'network
   const device = bus.device(sysfsName(name));
   if (device === undefined || device.driver === VIRTIO_VDPA) return undefined;
   const bind = `vdpa dev bind ${name} driver virtio`;
-  const remedy = bus.drivers().includes(VIRTIO_VDPA) ? `"${bind}"` : `"modprobe virtio_vdpa" and "${bind}"`;
+  const remedy = bus.drivers().includes(VIRTIO_VDPA) ? `"${bind}"` : `"modprobe virtio_vdpa", then "${bind}"`;
   const taker = device.driver === undefined ? 'no driver has taken it' : `${device.driver} has taken it`;
   const node = device.vhost === undefined ? '' : ` as ${nodePath(device.vhost)}`;
   return `${name} is no ${wanted} of this machine: ${taker}${node}. ${remedy} makes it one.`;
