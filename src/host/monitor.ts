@@ -5,7 +5,8 @@ import { Errno } from '../sys/errno.js';
 import { VdpaBus } from '../sysfs/bus.js';
 import { openUevents, parseUevent, type Uevent } from '../uevent/uevent.js';
 import type { VdpaClient } from '../vdpa/client.js';
-import { formatHandle, type ManagementDevice } from '../vdpa/model.js';
+import { formatHandle, type ManagementDevice, type VdpaDevice } from '../vdpa/model.js';
+import { DeviceStates, differences, stateOf, type DeviceState } from './device-states.js';
 import { DeviceWatch } from './device-watch.js';
 import type { Happening, VdpaEvent } from './events.js';
 
@@ -22,6 +23,9 @@ export interface MonitorOptions {
 
 /** How long it is quiet before management devices are looked at again, in milliseconds. */
 const settleMs = 50;
+
+/** How long is waited for what a socket still has, in milliseconds. */
+const drainMs = 1;
 
 /** How long one wait for an event lasts, in milliseconds. */
 const waitMs = 60_000;
@@ -43,8 +47,12 @@ export class VdpaMonitor implements AsyncIterable<VdpaEvent> {
   readonly #transport: NetlinkTransport;
   readonly #client: MonitorOptions['client'];
   readonly #object: MonitorOptions['object'];
+  readonly #bus: VdpaBus;
   readonly #devices: DeviceWatch;
+  readonly #states = new DeviceStates();
   #managementDevices: ReadonlyMap<string, ManagementDevice>;
+  /** The number of the last event that was made before the devices were looked at anew; undefined where it is not known. */
+  #caughtUpTo: bigint | undefined;
   #closed = false;
 
   private constructor(
@@ -55,7 +63,8 @@ export class VdpaMonitor implements AsyncIterable<VdpaEvent> {
     this.#transport = transport;
     this.#client = options.client;
     this.#object = options.object;
-    this.#devices = new DeviceWatch(options.bus ?? new VdpaBus());
+    this.#bus = options.bus ?? new VdpaBus();
+    this.#devices = new DeviceWatch(this.#bus);
     this.#managementDevices = managementDevices;
   }
 
@@ -66,27 +75,45 @@ export class VdpaMonitor implements AsyncIterable<VdpaEvent> {
   static async open(options: MonitorOptions): Promise<VdpaMonitor> {
     const transport = options.transport ?? (await openUevents());
     try {
-      return new VdpaMonitor(options, transport, await listManagementDevices(options.client));
+      const monitor = new VdpaMonitor(options, transport, await listManagementDevices(options.client));
+      for (const name of monitor.#bus.names()) monitor.#states.set(name, await monitor.#stateOf(name));
+      return monitor;
     } catch (error) {
       await transport.close();
       throw error;
     }
   }
 
-  /** Events as they come, without end, until {@link close} is called. */
+  /**
+   * Events as they come, without end, until {@link close} is called. Whoever leaves the loop closes it: no more is told.
+   * @throws NetlinkError, SystemError
+   */
   async *[Symbol.asyncIterator](): AsyncGenerator<VdpaEvent> {
+    try {
+      yield* this.#events();
+    } finally {
+      await this.close();
+    }
+  }
+
+  async *#events(): AsyncGenerator<VdpaEvent> {
     // Whether something came or went that management devices may be made of.
     let stale = false;
+    // A socket that was full takes nothing more, without a word, until all that it has is read.
+    let overrun = false;
     while (!this.#closed) {
-      const received = await this.#receive(stale ? settleMs : waitMs);
+      const received = await this.#receive(overrun ? drainMs : stale ? settleMs : waitMs);
       if (received === 'lost') {
-        yield stamp({ object: 'monitor', event: 'lost' });
-        if (this.#object !== 'mgmtdev') for (const happening of this.#devices.catchUp()) yield stamp(happening);
-        stale = true;
+        if (!overrun) yield stamp({ object: 'monitor', event: 'lost' });
+        overrun = true;
       } else if (received !== 'nothing') {
-        const happening = this.#object === 'mgmtdev' ? undefined : this.#devices.read(received);
-        if (happening) yield stamp(await this.#withDevice(happening));
+        const happening = this.#isNews(received) ? this.#devices.read(received) : undefined;
+        if (happening) yield this.#tell(await this.#withDevice(happening));
         stale ||= parentSubsystems.has(received.subsystem);
+      } else if (overrun) {
+        overrun = false;
+        stale = true;
+        if (this.#object !== 'mgmtdev') yield* this.#catchUp();
       } else if (stale) {
         stale = false;
         if (this.#object !== 'dev') for (const happening of await this.#compare()) yield stamp(happening);
@@ -94,8 +121,49 @@ export class VdpaMonitor implements AsyncIterable<VdpaEvent> {
     }
   }
 
+  /** Tells what is different about the devices from what was told of them. */
+  async *#catchUp(): AsyncGenerator<VdpaEvent> {
+    // What was made before this is seen below, and may still be on its way here.
+    this.#caughtUpTo = readSequenceNumber(this.#bus);
+    for (const happening of [...this.#devices.catchUp()]) yield this.#tell(await this.#withDevice(happening));
+    for (const name of this.#bus.names()) {
+      for (const happening of differences(name, this.#states.get(name), await this.#stateOf(name))) {
+        yield this.#tell(happening);
+      }
+    }
+  }
+
+  /** Whether an event tells of something that is not told already. */
+  #isNews({ action, devpath, subsystem, words }: Uevent): boolean {
+    if (this.#object === 'mgmtdev') return false;
+    const number = words.get('SEQNUM');
+    if (this.#caughtUpTo === undefined || number === undefined || !/^[0-9]+$/.test(number)) return true;
+    if (BigInt(number) > this.#caughtUpTo) return true;
+    // The kernel tells that an interface or disk goes shortly before it is gone from sysfs.
+    const isPart = subsystem === 'net' || subsystem === 'block';
+    return isPart && action === 'remove' && !this.#bus.files.exists(`/sys${devpath}`) && this.#isKnownPart(devpath);
+  }
+
+  #isKnownPart(devpath: string): boolean {
+    const part = devpath.slice(devpath.lastIndexOf('/') + 1);
+    return this.#bus.names().some((name) => {
+      const { netdev, block } = this.#states.get(name);
+      return netdev === part || block === part;
+    });
+  }
+
+  #tell(happening: Happening): VdpaEvent {
+    this.#states.note(happening);
+    return stamp(happening);
+  }
+
+  async #stateOf(name: string): Promise<DeviceState> {
+    return stateOf(this.#bus.device(name), await this.#deviceIfThere(name));
+  }
+
   /** Ends the iteration and gives the socket back. */
   async close(): Promise<void> {
+    if (this.#closed) return;
     this.#closed = true;
     await this.#transport.close();
   }
@@ -114,10 +182,17 @@ export class VdpaMonitor implements AsyncIterable<VdpaEvent> {
   /** Adds what the kernel tells of a device that came. */
   async #withDevice(happening: Happening): Promise<Happening> {
     if (happening.object !== 'dev' || happening.event !== 'added') return happening;
+    const device = await this.#deviceIfThere(happening.name);
+    return device ? { ...happening, device } : happening;
+  }
+
+  async #deviceIfThere(name: string): Promise<VdpaDevice | undefined> {
     try {
-      return { ...happening, device: await this.#client.device(happening.name) };
+      return await this.#client.device(name);
     } catch (error) {
-      if (error instanceof NetlinkError && error.errno === Errno.ENODEV) return happening;
+      // One that nobody manages is on the bus all the same.
+      if (error instanceof NetlinkError && (error.errno === Errno.ENODEV || error.errno === Errno.EINVAL))
+        return undefined;
       throw error;
     }
   }
@@ -142,6 +217,12 @@ export class VdpaMonitor implements AsyncIterable<VdpaEvent> {
 
 async function listManagementDevices(client: MonitorOptions['client']): Promise<ReadonlyMap<string, ManagementDevice>> {
   return new Map((await client.managementDevices()).map((device) => [formatHandle(device), device]));
+}
+
+/** The number of the last event that the kernel made. */
+function readSequenceNumber({ files }: VdpaBus): bigint | undefined {
+  const text = files.text('/sys/kernel/uevent_seqnum');
+  return text !== undefined && /^[0-9]+$/.test(text) ? BigInt(text) : undefined;
 }
 
 function stamp(happening: Happening): VdpaEvent {

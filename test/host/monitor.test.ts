@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
 import type { VdpaEvent } from '../../src/host/events.js';
 import { VdpaMonitor, type MonitorOptions } from '../../src/host/monitor.js';
@@ -17,19 +19,24 @@ type Errno = (typeof Errno)[keyof typeof Errno];
 
 let machine: FakeMachine;
 let managementDevices: ManagementDevice[];
+/** Virtio device ids by name, where they are not 1. */
+let classes: Map<string, number>;
+let closed: number;
 
 beforeEach(() => {
   machine = new FakeMachine();
   managementDevices = [];
+  classes = new Map();
+  closed = 0;
 });
 
 afterEach(() => {
   machine.remove();
 });
 
-/** All events that these steps lead to; the time is left out. */
-async function watch(steps: Step[], object?: 'dev' | 'mgmtdev'): Promise<Partial<VdpaEvent>[]> {
-  let closed = false;
+/** A monitor to which this happens. */
+async function open(steps: Step[], object?: 'dev' | 'mgmtdev'): Promise<VdpaMonitor> {
+  let isOver = false;
   const transport: NetlinkTransport = {
     port: 1,
     send: () => undefined,
@@ -39,20 +46,22 @@ async function watch(steps: Step[], object?: 'dev' | 'mgmtdev'): Promise<Partial
         if (typeof step === 'number') throw new NetlinkError({ operation: 'receive', errno: step });
         step();
       }
-      if (!closed) {
-        closed = true;
+      if (!isOver) {
+        isOver = true;
         throw new NetlinkError({ operation: 'receive', errno: Errno.ETIMEDOUT });
       }
       void monitor.close();
       throw new NetlinkError({ operation: 'receive', errno: Errno.EBADF });
     },
-    close: () => undefined,
+    close: () => {
+      closed++;
+    },
   };
   const client: MonitorOptions['client'] = {
     device: (name) =>
       name.startsWith('gone')
         ? Promise.reject(new NetlinkError({ operation: 'show', errno: Errno.ENODEV }))
-        : Promise.resolve({ name, managementDevice: { name: 'm' }, deviceId: 1 }),
+        : Promise.resolve({ name, managementDevice: { name: 'm' }, deviceId: classes.get(name) ?? 1 }),
     managementDevices: () => Promise.resolve(managementDevices),
   };
   const monitor = await VdpaMonitor.open({
@@ -61,8 +70,13 @@ async function watch(steps: Step[], object?: 'dev' | 'mgmtdev'): Promise<Partial
     bus: new VdpaBus(machine.files),
     ...(object && { object }),
   });
+  return monitor;
+}
+
+/** All events that these steps lead to; the time is left out. */
+async function watch(steps: Step[], object?: 'dev' | 'mgmtdev'): Promise<Partial<VdpaEvent>[]> {
   const events: Partial<VdpaEvent>[] = [];
-  for await (const { time, ...event } of monitor) {
+  for await (const { time, ...event } of await open(steps, object)) {
     assert.ok(time > 1.6e15);
     events.push(event);
   }
@@ -119,6 +133,9 @@ test('where events are lost, what is different is told, and nothing twice', asyn
       },
       Errno.ENOBUFS,
       vdpa('add', 'c'),
+      () => {
+        rmSync(join(machine.root, '/sys/bus/vdpa/devices/a'));
+      },
       vdpa('remove', 'a'),
       vdpa('remove', 'a'),
     ],
@@ -132,6 +149,86 @@ test('where events are lost, what is different is told, and nothing twice', asyn
       ['dev', 'removed', 'a'],
     ],
   );
+});
+
+test('where events are lost, another driver, class, node, interface and disk are told, and old events are not', async () => {
+  const devices = (name: string): string => `/sys/devices/${name}`;
+  const bind = (name: string, driver: string): void => {
+    rmSync(join(machine.root, devices(name), 'driver'), { force: true });
+    machine.driver(driver).link(`${devices(name)}/driver`, `/sys/bus/vdpa/drivers/${driver}`);
+  };
+  for (const name of ['moved', 'node', 'class', 'renamed', 'same']) machine.vdpaDevice(name);
+  bind('moved', 'virtio_vdpa');
+  machine.folder('/sys/devices/moved/virtio0/net/eth0');
+  for (const name of ['node', 'same']) bind(name, 'vhost_vdpa');
+  machine.folder('/sys/devices/node/vhost-vdpa-0').folder('/sys/devices/same/vhost-vdpa-7');
+  bind('renamed', 'virtio_vdpa');
+  machine.folder('/sys/devices/renamed/virtio1/net/eth1');
+  const events = await watch(
+    [
+      () => {
+        rmSync(join(machine.root, '/sys/devices/moved/virtio0'), { recursive: true });
+        bind('moved', 'vhost_vdpa');
+        machine.folder('/sys/devices/moved/vhost-vdpa-1');
+        rmSync(join(machine.root, '/sys/devices/node/vhost-vdpa-0'), { recursive: true });
+        machine.folder('/sys/devices/node/vhost-vdpa-3');
+        classes.set('class', 2);
+        bind('class', 'virtio_vdpa');
+        machine.folder('/sys/devices/class/virtio2/block/vda');
+        rmSync(join(machine.root, '/sys/devices/renamed/virtio1/net'), { recursive: true });
+        machine.folder('/sys/devices/renamed/virtio1/net/lan0');
+        machine.file('/sys/kernel/uevent_seqnum', '100\n');
+      },
+      Errno.ENOBUFS,
+      // The socket is empty.
+      Errno.ETIMEDOUT,
+      // These were on their way before the devices were looked at.
+      'unbind@/devices/moved ACTION=unbind DEVPATH=/devices/moved SUBSYSTEM=vdpa SEQNUM=98 ',
+      'bind@/devices/moved ACTION=bind DEVPATH=/devices/moved SUBSYSTEM=vdpa DRIVER=vhost_vdpa SEQNUM=100 ',
+      'unbind@/devices/same ACTION=unbind DEVPATH=/devices/same SUBSYSTEM=vdpa SEQNUM=101 ',
+    ],
+    'dev',
+  );
+  const dev = (name: string, more: object): object => ({ object: 'dev', name, ...more });
+  assert.deepEqual(events.slice(0, 1), [{ object: 'monitor', event: 'lost' }]);
+  const of = (name: string): object[] => events.filter((event) => 'name' in event && event.name === name);
+  assert.deepEqual(of('moved'), [
+    dev('moved', { event: 'changed', part: 'netdev', partName: 'eth0', change: 'removed' }),
+    dev('moved', { event: 'unbound' }),
+    dev('moved', { event: 'bound', driver: 'vhost_vdpa', vhost: 'vhost-vdpa-1' }),
+  ]);
+  assert.deepEqual(of('node'), [
+    dev('node', { event: 'unbound' }),
+    dev('node', { event: 'bound', driver: 'vhost_vdpa', vhost: 'vhost-vdpa-3' }),
+  ]);
+  assert.deepEqual(of('class'), [
+    dev('class', { event: 'removed' }),
+    dev('class', { event: 'added', device: { name: 'class', managementDevice: { name: 'm' }, deviceId: 2 } }),
+    dev('class', { event: 'changed', part: 'block', partName: 'vda', change: 'added' }),
+    dev('class', { event: 'bound', driver: 'virtio_vdpa' }),
+  ]);
+  assert.deepEqual(of('renamed'), [
+    dev('renamed', { event: 'changed', part: 'netdev', partName: 'lan0', change: 'renamed', oldName: 'eth1' }),
+  ]);
+  assert.deepEqual(of('same'), [dev('same', { event: 'unbound' })]);
+});
+
+test('a loop that is left closes the socket, once', async () => {
+  const monitor = await open([vdpa('add', 'a'), vdpa('add', 'b')]);
+  const seen: string[] = [];
+  for await (const { event } of monitor) {
+    seen.push(event);
+    break;
+  }
+  assert.deepEqual([seen, closed], [['added'], 1]);
+  for await (const { event } of monitor) seen.push(event);
+  await monitor.close();
+  assert.deepEqual([seen, closed], [['added'], 1]);
+  const failing = await open([Errno.EIO]);
+  await assert.rejects(async () => {
+    for await (const { event } of failing) seen.push(event);
+  });
+  assert.equal(closed, 2);
 });
 
 test('management devices are looked at again when a driver or its device came or went, once it is quiet', async () => {

@@ -1,6 +1,7 @@
 import '../support/kernel/inside.js';
 import assert from 'node:assert/strict';
 import { spawn, type ChildProcessByStdio } from 'node:child_process';
+import { readFileSync, readdirSync, readlinkSync, writeFileSync } from 'node:fs';
 import type { Readable } from 'node:stream';
 import { setImmediate } from 'node:timers/promises';
 import { VdpaMonitor } from '../../src/host/monitor.js';
@@ -90,5 +91,82 @@ test('from the library, beside other work of the same thread', async () => {
   await monitor.close();
   await events;
   assert.deepEqual(seen, ['added', 'changed', 'bound', 'changed', 'unbound', 'removed']);
+  await client.close();
+});
+
+/** Whether a socket of NETLINK_KOBJECT_UEVENT had no room for something, by its column of drops. */
+function hasLost(): boolean {
+  const rows = readFileSync('/proc/net/netlink', 'utf8').trim().split('\n').slice(1);
+  return rows
+    .map((row) => row.split(/\s+/))
+    .some(([, protocol, , , , , , , drops]) => protocol === '15' && drops !== '0');
+}
+
+/** To fill the socket of a monitor takes minutes where the processor is emulated. */
+const onNativeProcessor = readFileSync('/proc/cpuinfo', 'utf8').includes('User Mode Linux')
+  ? {}
+  : { skip: 'filling a socket takes too long where the processor is emulated' };
+
+test(
+  'where events are lost, what is different now is told: another driver, another class, what came and went',
+  onNativeProcessor,
+  async () => {
+    for (const name of ['stays0', 'moved0', 'class0', 'gone0'])
+      await output(`dev add mgmtdev vdpasim_net name ${name}`);
+    const monitor = await start();
+    monitor.monitor.kill('SIGSTOP');
+    // More than the socket has room for. Nothing else comes of it.
+    for (let events = 0; !hasLost(); events++) {
+      assert.ok(events < 200, 'the socket has room for everything');
+      for (let count = 0; count < 5000; count++) writeFileSync('/sys/class/mem/null/uevent', 'change');
+    }
+    await output('dev bind moved0 driver vhost');
+    await output('dev del class0');
+    await output('dev add mgmtdev vdpasim_blk name class0 driver vhost');
+    await output('dev del gone0');
+    await output('dev add mgmtdev vdpasim_net name new0 driver vhost');
+    monitor.monitor.kill('SIGCONT');
+    await until('all is told', () => monitor.text().includes('dev new0: bound'));
+    await output('dev unbind new0');
+    const text = await finish(monitor, /dev new0: unbound\n/);
+    assert.match(text, /^.*lost/);
+    const of = (name: string): string[] =>
+      text
+        .split('\n')
+        .filter((line) => line.startsWith(`dev ${name}: `))
+        .map((line) => line.slice(name.length + 6).replace(/ (?:vhost .*|netdev .* removed)$/, ''));
+    assert.deepEqual(of('stays0'), []);
+    assert.deepEqual(of('moved0'), ['changed', 'unbound', 'bound driver vhost_vdpa']);
+    assert.deepEqual(of('class0'), [
+      'changed',
+      'unbound',
+      'removed',
+      'added type block mgmtdev vdpasim_blk',
+      'bound driver vhost_vdpa',
+    ]);
+    assert.deepEqual(of('gone0'), ['removed']);
+    assert.deepEqual(of('new0'), ['added type network mgmtdev vdpasim_net', 'bound driver vhost_vdpa', 'unbound']);
+    for (const name of ['stays0', 'moved0', 'class0', 'new0']) await output(`dev del ${name}`);
+  },
+);
+
+test('a loop that is left by break closes its socket', async () => {
+  const sockets = (): number =>
+    readdirSync('/proc/self/fd').filter((fd) => {
+      try {
+        return readlinkSync(`/proc/self/fd/${fd}`).startsWith('socket');
+      } catch {
+        return false;
+      }
+    }).length;
+  const client = await VdpaClient.open();
+  const before = sockets();
+  for (let index = 0; index < 5; index++) {
+    const monitor = await VdpaMonitor.open({ client, object: 'dev' });
+    await client.addDevice({ name: 'loop0', managementDevice: { name: 'vdpasim_net' } });
+    for await (const { event } of monitor) if (event === 'added') break;
+    await client.deleteDevice('loop0');
+  }
+  assert.equal(sockets(), before);
   await client.close();
 });

@@ -1,0 +1,117 @@
+/** What was told of each device on the vdpa bus, to find out what is different where events were lost. */
+import type { BusDevice } from '../sysfs/bus.js';
+import { formatHandle, type VdpaDevice } from '../vdpa/model.js';
+import type { Happening } from './events.js';
+
+/** What can be told of a device by events. */
+export interface DeviceState {
+  /** Absent where it had gone before the kernel could be asked. */
+  readonly device?: VdpaDevice | undefined;
+  readonly driver?: string | undefined;
+  readonly vhost?: string | undefined;
+  readonly netdev?: string | undefined;
+  readonly block?: string | undefined;
+}
+
+/** The devices as they were told of. */
+export class DeviceStates {
+  readonly #states = new Map<string, DeviceState>();
+
+  /** Knows a device as it is. */
+  set(name: string, state: DeviceState): void {
+    this.#states.set(name, state);
+  }
+
+  get(name: string): DeviceState {
+    return this.#states.get(name) ?? {};
+  }
+
+  /** Takes note of what is told. */
+  note(happening: Happening): void {
+    if (happening.object !== 'dev') return;
+    const { name } = happening;
+    const before = this.get(name);
+    switch (happening.event) {
+      case 'added':
+        this.#states.set(name, { device: happening.device });
+        break;
+      case 'removed':
+        this.#states.delete(name);
+        break;
+      case 'bound':
+        this.#states.set(name, { ...before, driver: happening.driver, vhost: happening.vhost });
+        break;
+      case 'unbound':
+        this.#states.set(name, { ...before, driver: undefined, vhost: undefined });
+        break;
+      case 'changed':
+        this.#states.set(name, { ...before, ...partAfter(before, happening) });
+    }
+  }
+}
+
+type Changed = Extract<Happening, { readonly event: 'changed'; readonly object: 'dev' }>;
+
+function partAfter(before: DeviceState, { part, partName, change }: Changed): DeviceState {
+  if (part === 'device') return {};
+  const known = before[part];
+  if (change === 'removed') return known === partName ? { [part]: undefined } : {};
+  // A partition is no disk of its own.
+  return change === 'renamed' || (change === 'added' && known === undefined) ? { [part]: partName } : {};
+}
+
+/** A device as the bus and the kernel have it. */
+export function stateOf(onBus: BusDevice | undefined, device: VdpaDevice | undefined): DeviceState {
+  return {
+    device,
+    driver: onBus?.driver,
+    vhost: onBus?.vhost,
+    netdev: onBus?.netdev,
+    block: onBus?.block,
+  };
+}
+
+/** What must have happened to a device meanwhile, in the order in which the kernel would tell it. */
+export function* differences(name: string, before: DeviceState, now: DeviceState): Generator<Happening> {
+  const dev = { object: 'dev', name } as const;
+  const isOther = before.device !== undefined && now.device !== undefined && !isSame(before.device, now.device);
+  const rebound =
+    isOther ||
+    before.driver !== now.driver ||
+    (before.vhost !== undefined && now.vhost !== undefined && before.vhost !== now.vhost);
+  const partChange = (part: 'netdev' | 'block', partName: string, change: string): Happening => ({
+    ...dev,
+    event: 'changed',
+    part,
+    partName,
+    change,
+  });
+  const renamed = !rebound && before.netdev !== undefined && now.netdev !== undefined && before.netdev !== now.netdev;
+  const parts = (['netdev', 'block'] as const).filter(
+    (part) => (rebound || before[part] !== now[part]) && !(part === 'netdev' && renamed),
+  );
+  for (const part of parts) {
+    const partName = before[part];
+    if (partName !== undefined) yield partChange(part, partName, 'removed');
+  }
+  if (rebound && before.driver !== undefined) yield { ...dev, event: 'unbound' };
+  if (isOther) {
+    yield { ...dev, event: 'removed' };
+    yield { ...dev, event: 'added', device: now.device };
+  }
+  for (const part of parts) {
+    const partName = now[part];
+    if (partName !== undefined) yield partChange(part, partName, 'added');
+  }
+  if (renamed) {
+    yield { ...dev, event: 'changed', part: 'netdev', partName: now.netdev, change: 'renamed', oldName: before.netdev };
+  }
+  if (rebound && now.driver !== undefined) {
+    yield { ...dev, event: 'bound', driver: now.driver, ...(now.vhost !== undefined && { vhost: now.vhost }) };
+  }
+}
+
+/** Whether a device of the same name is of the same class, and made on the same management device. */
+function isSame(one: VdpaDevice, other: VdpaDevice): boolean {
+  return one.deviceId === other.deviceId && formatHandle(one.managementDevice) === formatHandle(other.managementDevice);
+}
