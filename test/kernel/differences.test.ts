@@ -191,7 +191,9 @@ describe('what is printed', () => {
   rowWith('Features that have a name †', async (told) => {
     const [net = '', block = ''] = spans(told.ours);
     assert.ok((await onHardware({ features: '0x1e0010000000040' }).vdpa(argvOf(told))).stdout.includes(net));
-    assert.ok((await onHardware({ classes: [2], features: '0x10000007e54' }).vdpa(argvOf(told))).stdout.includes(block));
+    assert.ok(
+      (await onHardware({ classes: [2], features: '0x10000007e54' }).vdpa(argvOf(told))).stdout.includes(block),
+    );
   });
   rowWith('A large number of queues †', async (told) => {
     const { stdout } = await onHardware({ max_vqs: 0xffff_ffff }).vdpa(argvOf(told));
