@@ -44,7 +44,7 @@ for (const [line, ...expected] of [
   ['dev vstats show foo0 qidx '],
   ['dev vstats show foo0 qidx 0 '],
   ['dev add ', ...Object.keys(DevAdd.keywords)],
-  ['dev add n foo1 m', 'mgmtdev', 'mac', 'mtu', 'max_vqp'],
+  ['dev add n foo1 m', 'mgmtdev', 'mac', 'mtu', 'max_vqp', 'mode'],
   ['dev add n foo1 m vdu', 'vduse'],
   ['dev add name x type ', 'net', 'block'],
   ['dev add junk x '],
