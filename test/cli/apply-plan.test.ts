@@ -110,12 +110,12 @@ test('deletions come last, but for those that make way', async () => {
   await sim('dev add mgmtdev vdpasim_net name idle0');
   await sim('dev add mgmtdev vdpasim_net name mac0 mac 02:00:00:00:00:02');
   await sim(`dev add mgmtdev ${CARD} name card0`);
-  await sim('dev add mgmtdev vduse name disk0 path /srv/disk.img');
+  await sim('dev add mgmtdev vduse name disk0 path /srv/disk.img size 1M');
   write(
     { name: 'new0', mgmtdev: 'vdpasim_net' },
     { name: 'new1', mgmtdev: 'vdpasim_net', mac: '02:00:00:00:00:02' },
     { name: 'new2', mgmtdev: CARD },
-    { name: 'disk1', mgmtdev: 'vduse', server: { path: '/srv/disk.img' } },
+    { name: 'disk1', mgmtdev: 'vduse', server: { path: '/srv/disk.img', size: '1M' } },
   );
   const plan = await sim(`apply ${file} prune dry_run`);
   const order = (text: string): string[] => text.split('\n').map((line) => line.split(' ').slice(0, 2).join(' '));
@@ -170,7 +170,7 @@ test('a replacement that fails and cannot be put back is said to be gone', async
 
 test('what was deleted to make way for a change that fails is put back, its server too', async () => {
   await sim(`dev add mgmtdev ${CARD} name old0 mac 02:00:00:00:00:06 max_vqp 2`);
-  await sim('dev add mgmtdev vduse name disk0 path /srv/disk.img queues 2 serial S1');
+  await sim('dev add mgmtdev vduse name disk0 path /srv/disk.img size 1M queues 2 serial S1');
   const before = JSON.parse((await sim('save')).stdout) as { devices: { name: string }[] };
   write({ name: 'new0', mgmtdev: CARD });
   const failed = await sim(`-j apply ${file} prune`, 'dev add device new0 errno EIO');
@@ -185,7 +185,10 @@ test('what was deleted to make way for a change that fails is put back, its serv
     changes.map(({ name, outcome }) => `${name} ${outcome}`),
     ['old0 undone', 'new0 failed', 'disk0 left'],
   );
-  write({ name: 'disk1', mgmtdev: 'vduse', server: { path: '/srv/disk.img' } }, { name: 'old0', mgmtdev: CARD });
+  write(
+    { name: 'disk1', mgmtdev: 'vduse', server: { path: '/srv/disk.img', size: '1M' } },
+    { name: 'old0', mgmtdev: CARD },
+  );
   const served = await sim(`apply ${file} prune`, 'dev add device disk1 errno EIO');
   assert.match(served.stderr, /\ndisk0 is there again as it was\.\n$/);
   const { devices } = JSON.parse((await sim('save')).stdout) as { devices: { name: string }[] };
