@@ -28,7 +28,7 @@ test('names of devices and management devices', needs('bash', VDUSE, ...SIMULATO
   assert.deepEqual(completions('vdpa dev del '), ['foo0', 'foo\\ bar', '\\$\\(poweroff\\)']);
   assert.deepEqual(completions('vdpa -jp dev vstats show fo'), ['foo0', 'foo\\ bar']);
   assert.deepEqual(completions('vdpa mgmtdev show '), ['vdpasim_net', 'vdpasim_blk', 'vduse']);
-  assert.deepEqual(completions('vdpa dev add name x m'), ['mgmtdev', 'mac', 'mtu', 'max_vqp']);
+  assert.deepEqual(completions('vdpa dev add name x m'), ['mgmtdev', 'mac', 'mtu', 'max_vqp', 'mode']);
 });
 
 test('names of files, behind all that takes one', needs('bash'), () => {

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { encodeText } from '../../src/netlink/text.js';
+import { withoutExplanation } from '../support/explanation.js';
 import { needsReference, ours, reference, startFrom, type Result } from '../support/kernel/compare.js';
 import { output } from '../support/command-line.js';
 import { Random } from '../support/random.js';
@@ -139,7 +140,7 @@ for (const { what, argv, most } of [
       const theirs = reference(['--', ...argv, text]);
       const state = await output('dev config show');
       await without();
-      const result = await ours(['--', ...argv, text]);
+      const result = withoutExplanation(await ours(['--', ...argv, text]));
       const after = await output('dev config show');
       await without();
       // Rows of docs/differences.md: a negative number is refused, names are features, and a refusal says why.

@@ -214,7 +214,7 @@ export class RuntimeFolder {
     remove(this.supervisorPath);
     // An instance that is left on the bus is for another server, which has to know of it.
     try {
-      if (!existsSync(devicePath(this.name))) this.#forgetInstance();
+      if (!existsSync(devicePath(this.name))) this.forgetInstance();
     } finally {
       remove(this.#path(LOCK));
       closeSync(lock);
@@ -228,7 +228,7 @@ export class RuntimeFolder {
   }
 
   /** Removes what was kept for its next server, and what servers have made for it on this machine. */
-  #forgetInstance(): void {
+  forgetInstance(): void {
     const makings = this.record(false).read();
     for (const file of [FLUSH_NOTE, RECORD]) remove(this.#path(file));
     const tap = madeTapOf(makings);

@@ -96,7 +96,13 @@ async function serve(
   const takeOver = existsSync(devicePath(device.name));
   const flushNote = folder.openFlushNote(!takeOver);
   try {
-    const served = await beginToServe(device, { takeOver, flushNote, record: folder.record(force) });
+    const record = folder.record(force);
+    const served = await beginToServe(device, { takeOver, flushNote, record }).catch((error: unknown) => {
+      // An instance that was not made, or is another program's: what was noted of it just now holds for none.
+      const isKnown = takeOver && (flushNote.failed || record.read() !== undefined);
+      if (!isKnown) folder.forgetInstance();
+      throw error;
+    });
     await new Service(served, flushNote, reports, supervisor).run(folder, prepared);
   } finally {
     flushNote.close();
