@@ -27,7 +27,7 @@ export interface NoLab {
 export function chosenMachine(word = process.env['VDPA_LAB_MACHINE'] ?? ''): MachineKind {
   if (word === '') return MACHINE_KINDS[0];
   if (isMachineKind(word)) return word;
-  throw new LabError(`unknown machine "${word}"; there are ${MACHINE_KINDS.join(' and ')}`);
+  throw new LabError(`unknown machine "${word}"; there are ${MACHINE_KINDS.join(', ')}`);
 }
 
 /** The kernel that a machine starts with as things are; undefined where it is to be built or fetched. */

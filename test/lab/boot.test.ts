@@ -237,7 +237,7 @@ const npmRunLab = (machine: BuiltMachine) => () => {
     assert.deepEqual(await start(['--machine', 'nonsense', 'true']), [
       125,
       '',
-      'lab: unknown machine "nonsense"; there are uml and qemu\n',
+      'lab: unknown machine "nonsense"; there are uml, qemu, debian\n',
     ]);
     const variable = { uml: 'VDPA_LAB_KERNEL', qemu: 'VDPA_LAB_KERNEL_QEMU' }[machine];
     const noKernel = await start(['true'], '', { [variable]: join(checkoutRoot, 'package.json') });
