@@ -1,15 +1,17 @@
 // npm test [-- [--machine NAME] [PATTERN]]: installs what is missing, builds, lints, type-checks, and runs all tests, those
 // on the lab's real kernels too. With PATTERN only the test files whose path contains it, and no lint and type check
 // before. With --machine, or VDPA_LAB_MACHINE, all tests on a kernel run on this machine of the lab, and on no other.
+// npm run test:long [-- [--machine NAME] [PATTERN]]: the tests on a kernel that take too long for that.
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { parseArgs } from 'node:util';
 import { build, endOnSignals, ensureModules, root, runNode, say, tool } from './project.mjs';
 
 endOnSignals();
-const { machine, pattern } = parse(process.argv.slice(2));
+const { machine, long, pattern } = parse(process.argv.slice(2));
 ensureModules();
 build();
-if (pattern === '' && !(await check())) process.exit(1);
+if (pattern === '' && !long && !(await check())) process.exit(1);
 
 const files = readdirSync(join(root, 'build/test'), { recursive: true })
   .filter((name) => name.endsWith('.test.js') && !name.startsWith('kernel/'))
@@ -21,14 +23,19 @@ if (machine !== undefined && !MACHINE_KINDS.includes(machine)) {
   process.exit(1);
 }
 // The tests of test/kernel/ run inside the lab; outside, lab.test.js stands for them.
-const kernelFiles = kernelTestFiles(pattern, machine);
-const chosen = files.filter((name) => join('test', name).replace(/js$/, 'ts').includes(pattern));
+const kernelFiles = kernelTestFiles({ pattern, machine, long });
+const chosen = long ? [] : files.filter((name) => join('test', name).replace(/js$/, 'ts').includes(pattern));
 if (kernelFiles.length > 0 && !chosen.includes('lab.test.js')) chosen.push('lab.test.js');
 if (chosen.length === 0) {
   say(`No test file's path contains "${pattern}"`);
   process.exit(1);
 }
-const env = { ...process.env, VDPA_TEST_PATTERN: pattern, VDPA_LAB_MACHINE: machine ?? '' };
+const env = {
+  ...process.env,
+  VDPA_TEST_PATTERN: pattern,
+  VDPA_TEST_LONG: long ? '1' : '',
+  VDPA_LAB_MACHINE: machine ?? '',
+};
 delete env.NODE_EXTRA_CA_CERTS;
 const needed = chosen.some((name) => name.startsWith('lab/') || (name === 'lab.test.js' && kernelFiles.length === 0))
   ? MACHINE_KINDS.filter((kind) => machine === undefined || kind === machine)
@@ -86,8 +93,13 @@ function reportLabError(error) {
   say(`lab: ${error.message}`);
 }
 
-/** The machine that is asked for, if any, and the pattern, which may be empty. */
-function parse(words) {
-  const machine = words[0] === '--machine' ? words[1] : process.env.VDPA_LAB_MACHINE || undefined;
-  return { machine, pattern: (words[0] === '--machine' ? words[2] : words[0]) ?? '' };
+/** What is asked for: a machine, if any, what takes long, and the pattern, which may be empty. */
+function parse(args) {
+  const { values, positionals } = parseArgs({
+    args,
+    allowPositionals: true,
+    options: { machine: { type: 'string' }, long: { type: 'boolean', default: false } },
+  });
+  const machine = values.machine ?? (process.env.VDPA_LAB_MACHINE || undefined);
+  return { machine, long: values.long, pattern: positionals[0] ?? '' };
 }

@@ -6,7 +6,11 @@ import { runInside } from './support/kernel/run-inside.js';
 import { chosenMachine, machines, needsLab, problemOf, theLab } from './support/lab.js';
 
 const pattern = process.env['VDPA_TEST_PATTERN'] ?? '';
-const files = kernelTestFiles('test/lab.test.ts'.includes(pattern) ? '' : pattern, chosenMachine);
+const files = kernelTestFiles({
+  pattern: 'test/lab.test.ts'.includes(pattern) ? '' : pattern,
+  machine: chosenMachine,
+  long: process.env['VDPA_TEST_LONG'] === '1',
+});
 
 /** How many guests run at once: one of two processors takes as much of the host as two of one. */
 const half = Math.max(1, Math.floor(availableParallelism() / 2));
