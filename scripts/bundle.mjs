@@ -15,8 +15,9 @@ import { basename, join } from 'node:path';
 import { build } from 'esbuild';
 
 /**
- * The parts with a name, each with the modules that it is made for and all that these import, but for what an earlier
- * part has. Every piece that none of them has becomes a part of its own.
+ * The parts with a name, each with the modules that it is made for and all that these import. What two of them import is in
+ * the first, so that none is loaded for a trifle that another needs. Every piece that none of them has becomes a part of
+ * its own.
  */
 const parts = {
   'main.js': [
@@ -105,21 +106,30 @@ async function split(common) {
       return [name, { code, source: entryPoint, exports, uses: names(inside), imports: names(statements) }];
     }),
   );
-  const assign = (name, file) => {
-    const piece = pieces.get(name);
-    if (piece.file !== undefined) return;
-    piece.file = file;
-    for (const imported of piece.imports) assign(imported, file);
-  };
+  const [first] = Object.keys(parts);
+  const wanted = new Map();
   for (const [file, sources] of Object.entries(parts)) {
-    for (const source of sources) {
-      const [name] = [...pieces].find(([, piece]) => piece.source === source) ?? [];
-      if (name === undefined) throw new Error(`${source} is to be in ${file}, but the program does not load it`);
-      assign(name, file);
-    }
+    for (const name of importedFrom(sources, file, pieces)) wanted.set(name, [...(wanted.get(name) ?? []), file]);
   }
+  for (const [name, files] of wanted) pieces.get(name).file = files.length === 1 ? files[0] : first;
   for (const [name, piece] of pieces) piece.file ??= name;
   return pieces;
+}
+
+/** The pieces of these modules, and all that they import. */
+function importedFrom(sources, file, pieces) {
+  const found = new Set();
+  const add = (name) => {
+    if (found.has(name)) return;
+    found.add(name);
+    pieces.get(name).imports.forEach(add);
+  };
+  for (const source of sources) {
+    const [name] = [...pieces].find(([, piece]) => piece.source === source) ?? [];
+    if (name === undefined) throw new Error(`${source} is to be in ${file}, but the program does not load it`);
+    add(name);
+  }
+  return found;
 }
 
 /**
