@@ -108,6 +108,7 @@ export class BlockPlane implements DataPlane {
     for (let round = 0; round < ROUNDS; round++) {
       this.#collect(queue);
       if (this.#requestCount === 0) return WAIT;
+      queue.checkMemory();
       this.#backend.execute(this.#operations, this.#operationCount, this.#vector);
       if (this.#writeThrough) this.#flushWrites();
       this.#finish(queue);

@@ -14,7 +14,8 @@ export interface DataPlane {
   /**
    * Serves a queue for a while: takes chains, completes them in the order in which it took them, and calls
    * {@link DeviceQueue.flush}. Called when the driver kicks and when a watched descriptor has something to read.
-   * All that was taken must be completed or put back when it returns.
+   * All that was taken must be completed or put back when it returns. {@link DeviceQueue.checkMemory} comes between taking
+   * chains and doing what they ask for.
    * @throws BrokenRingError: the queue is not served any more until the device is reset
    */
   serve(queue: DeviceQueue): Served;

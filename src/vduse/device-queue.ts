@@ -101,13 +101,25 @@ export class DeviceQueue {
   }
 
   /**
+   * To be called between reading requests and acting on them: once guest memory is taken away it reads as zeros, and a
+   * request may have been read half before and half after.
+   * @throws MemoryRevokedError
+   */
+  checkMemory(): void {
+    if (this.#isRevoked()) throw new MemoryRevokedError();
+  }
+
+  /**
    * Lets the driver see what was completed, and interrupts it where it wants that.
    * @throws MemoryRevokedError
    */
   flush(): void {
     const ring = this.ring;
+    // A status byte may be lost where the used ring is not: a driver that polls must not see the entry without it.
+    this.checkMemory();
     ring.publish();
-    if (this.#isRevoked()) throw new MemoryRevokedError();
+    // The index itself may be lost: then the driver has seen nothing, and the requests are served again.
+    this.checkMemory();
     this.#counters.usedIndex = ring.nextUsed;
     if (ring.needsInterrupt()) this.interrupt();
   }

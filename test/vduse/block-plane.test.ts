@@ -6,7 +6,7 @@ import { blockLimits } from '../../src/vduse/block-identity.js';
 import { BlockPlane } from '../../src/vduse/block-plane.js';
 import { QueueCounters } from '../../src/vduse/counters.js';
 import { MORE, WAIT } from '../../src/vduse/data-plane.js';
-import { DeviceQueue } from '../../src/vduse/device-queue.js';
+import { DeviceQueue, MemoryRevokedError } from '../../src/vduse/device-queue.js';
 import { DATA, setUp } from '../virtio/queue-and-driver.js';
 
 const MIB = 2 ** 20;
@@ -18,8 +18,16 @@ const MOST_BYTES = 64 * MIB;
 
 const limits = blockLimits({ size: SIZE, readonly: false }, 'limits');
 
+interface Thread {
+  readonly isWanted?: () => boolean;
+  readonly isRevoked?: () => boolean;
+  /** Called when the backend is at work. */
+  readonly onExecute?: () => void;
+}
+
 /** A plane whose backend only counts, and a queue with as many of the largest requests as there is room for. */
-function flooded(type: number, ranges: number, sectors: number, isWanted: () => boolean) {
+function flooded(type: number, ranges: number, sectors: number, thread: Thread = {}) {
+  const { isWanted = () => false, isRevoked = () => false, onExecute = () => undefined } = thread;
   const { memory, driver, layout, data } = setUp({ size: QUEUE_SIZE });
   const view = new DataView(data.u8.buffer);
   // No interrupts: there is no kernel to inject them.
@@ -46,6 +54,7 @@ function flooded(type: number, ranges: number, sectors: number, isWanted: () => 
     limits,
     {
       execute(operations, count) {
+        onExecute();
         batches.push(operations.slice(0, count).reduce((sum, { length }) => sum + length, 0));
       },
       close: () => undefined,
@@ -54,15 +63,15 @@ function flooded(type: number, ranges: number, sectors: number, isWanted: () => 
   );
   const counters = QueueCounters.at(QueueCounters.allocate(1), 0);
   const setup = { index: 0, layout, availableIndex: 0 };
-  const queue = new DeviceQueue(setup, memory, counters, -1, new NativeBuffer(4), () => false, isWanted);
+  const queue = new DeviceQueue(setup, memory, counters, -1, new NativeBuffer(4), isRevoked, isWanted);
   assert.ok(queue.map());
-  return { plane, queue, batches, statusOf: (request: number) => view.getUint8(request * 0x400 + 0x300) };
+  return { plane, queue, driver, batches, statusOf: (request: number) => view.getUint8(request * 0x400 + 0x300) };
 }
 
 describe('the largest requests to write zeros and to discard', () => {
   test('zeros: a batch of them is what a slow file system can write before its thread is given up', () => {
     const { maxWriteZeroesRanges: ranges, maxWriteZeroesSectors: sectors } = limits;
-    const { plane, queue, batches, statusOf } = flooded(blk.VIRTIO_BLK_T_WRITE_ZEROES, ranges, sectors, () => false);
+    const { plane, queue, batches, statusOf } = flooded(blk.VIRTIO_BLK_T_WRITE_ZEROES, ranges, sectors);
     let served = plane.serve(queue);
     while (served === MORE) served = plane.serve(queue);
     assert.equal(served, WAIT);
@@ -76,15 +85,37 @@ describe('the largest requests to write zeros and to discard', () => {
 
   test('discards: a batch ends before they are many', () => {
     const { maxDiscardRanges: ranges, maxDiscardSectors: sectors } = limits;
-    const { plane, queue, batches } = flooded(blk.VIRTIO_BLK_T_DISCARD, ranges, sectors, () => false);
+    const { plane, queue, batches } = flooded(blk.VIRTIO_BLK_T_DISCARD, ranges, sectors);
     for (let served = plane.serve(queue); served === MORE; served = plane.serve(queue));
     assert.ok(Math.max(...batches) <= 2 ** 30, `${Math.max(...batches) / MIB} MiB in a batch`);
   });
 
   test('serving ends after a batch when the main thread waits', () => {
     const { maxWriteZeroesRanges: ranges, maxWriteZeroesSectors: sectors } = limits;
-    const { plane, queue, batches } = flooded(blk.VIRTIO_BLK_T_WRITE_ZEROES, ranges, sectors, () => true);
+    const { plane, queue, batches } = flooded(blk.VIRTIO_BLK_T_WRITE_ZEROES, ranges, sectors, { isWanted: () => true });
     assert.equal(plane.serve(queue), MORE);
     assert.equal(batches.length, 1);
+  });
+});
+
+describe('guest memory that is taken away', () => {
+  const request = [blk.VIRTIO_BLK_T_WRITE_ZEROES, 1, 8] as const;
+
+  test('after requests were read: none is carried out, for they may have been read half', () => {
+    const { plane, queue, batches, driver } = flooded(...request, { isRevoked: () => true });
+    assert.throws(() => plane.serve(queue), MemoryRevokedError);
+    assert.deepEqual(batches, []);
+    assert.equal(driver.usedIndex, 0);
+  });
+
+  test('while requests are carried out: a driver that looks at the used index sees none of them', () => {
+    let revoked = false;
+    const { plane, queue, batches, driver } = flooded(...request, {
+      isRevoked: () => revoked,
+      onExecute: () => (revoked = true),
+    });
+    assert.throws(() => plane.serve(queue), MemoryRevokedError);
+    assert.equal(batches.length, 1);
+    assert.equal(driver.usedIndex, 0);
   });
 });

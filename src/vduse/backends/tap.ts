@@ -119,6 +119,7 @@ export class TapBackend implements NetBackend {
   transmit(sending: DeviceQueue): Served {
     const count = this.#collect(sending);
     if (count === 0) return WAIT;
+    sending.checkMemory();
     const fd = this.#fd(sending.index);
     // A call for one packet alone is the plainest.
     const together = count > 1 && this.#batch !== undefined ? this.#sendTogether(this.#batch, fd, count) : 0;
