@@ -16,8 +16,9 @@ const ZEROS = 64 * 1024;
 /** From linux/fs.h: gives a range of a block device back, two u64, bytes. */
 const BLKDISCARD = io(0x12, 119);
 
-/** Of the words that the device's threads share: a flush has failed. */
+/** Of the words that the device's threads share: the error number of a flush that has failed, and the lock of flushing. */
 const FLUSH_FAILED = 0;
+const FLUSHING = 1;
 
 /** The most transfers that go in one system call; the others of a batch go in the next. */
 const MAX_TRANSFERS = 128;
@@ -232,14 +233,25 @@ export class FileBackend implements BlockBackend {
     }
   }
 
-  /** A failed flush may have lost data for good, which the next one would not tell: so from then on every one fails. */
+  /**
+   * A failed flush may have lost data for good, which the next one would not tell: so from then on every one fails. The
+   * threads share an open file, of which the kernel reports a loss once: so they flush one at a time, lest one hears that
+   * all is well before the other has said what it heard.
+   */
   #flush(): number {
-    if (Atomics.load(this.#shared, FLUSH_FAILED) !== 0) return Errno.EIO;
-    if (uninterrupted(() => file.fdatasync(this.#fd)) === 0) return 0;
-    const error = lastErrno();
-    this.#note?.record();
-    Atomics.store(this.#shared, FLUSH_FAILED, error);
-    return error;
+    const shared = this.#shared;
+    while (Atomics.compareExchange(shared, FLUSHING, 0, 1) !== 0) Atomics.wait(shared, FLUSHING, 1);
+    try {
+      if (Atomics.load(shared, FLUSH_FAILED) !== 0) return Errno.EIO;
+      if (uninterrupted(() => file.fdatasync(this.#fd)) === 0) return 0;
+      const error = lastErrno();
+      Atomics.store(shared, FLUSH_FAILED, error);
+      this.#note?.record();
+      return error;
+    } finally {
+      Atomics.store(shared, FLUSHING, 0);
+      Atomics.notify(shared, FLUSHING, 1);
+    }
   }
 
   #discard(position: number, length: number): number {
