@@ -111,13 +111,14 @@ export class VduseServer extends EventEmitter<ServerEvents> {
   static async #open(options: ServerOptions): Promise<VduseServer> {
     const { identity } = options;
     const device = VduseDevice.open(options.name);
+    let host: DataPlaneHost | undefined;
     try {
       const counters = QueueCounters.allocate(identity.queueCount);
       const resumed = options.takeOver === true ? lookAtInstance(device, options.name, identity) : undefined;
       if (resumed === undefined) {
         for (let queue = 0; queue < identity.queueCount; queue++) device.setUpQueue(queue, identity.queueSize);
       }
-      const host = await DataPlaneHost.start({
+      host = await DataPlaneHost.start({
         device,
         counters,
         module: options.dataPlane,
@@ -133,6 +134,7 @@ export class VduseServer extends EventEmitter<ServerEvents> {
       server.#loop = server.#serve();
       return server;
     } catch (error) {
+      await host?.exit();
       device.close();
       throw error;
     }
@@ -200,8 +202,11 @@ export class VduseServer extends EventEmitter<ServerEvents> {
 
   /** Writes to the configuration space and tells the driver that it has changed. @throws SystemError */
   changeConfig(offset: number, bytes: Uint8Array): void {
-    this.#device.setConfig(offset, bytes);
     this.#config.set(bytes, offset);
+    // EPERM: the kernel has given the device up, and nobody reads its configuration any more.
+    ignoring([Errno.EPERM], () => {
+      this.#device.setConfig(offset, bytes);
+    });
     this.#interruptForConfig();
   }
 
@@ -216,12 +221,10 @@ export class VduseServer extends EventEmitter<ServerEvents> {
   }
 
   #interruptForConfig(): void {
-    try {
+    // EINVAL: a driver that does not run the device reads the configuration when it begins to. EPERM: there is none.
+    ignoring([Errno.EINVAL, Errno.EPERM], () => {
       this.#device.interruptForConfig();
-    } catch (error) {
-      // A driver that does not run the device reads the configuration when it begins to; EPERM: there is none any more.
-      if (!(error instanceof SystemError && (error.errno === Errno.EINVAL || error.errno === Errno.EPERM))) throw error;
-    }
+    });
   }
 
   /** Gives every data plane a change of the module's own kind. */
@@ -427,5 +430,14 @@ export class VduseServer extends EventEmitter<ServerEvents> {
     this.#ending = true;
     signalEventfd(this.#wake);
     this.emit('error', error);
+  }
+}
+
+/** Calls something that may fail with one of these error numbers. @throws what else it throws */
+function ignoring(errnos: readonly number[], call: () => void): void {
+  try {
+    call();
+  } catch (error) {
+    if (!(error instanceof SystemError && errnos.includes(error.errno))) throw error;
   }
 }

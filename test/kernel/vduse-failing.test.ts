@@ -5,11 +5,23 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { VduseServer } from '../../src/vduse/server.js';
 import { dd, lowerDisk, MEASURED_MS } from '../support/kernel/failing-disk.js';
 import { testsWith, VDUSE } from '../support/kernel/needs.js';
-import { bash, blockDevice, detach, mountPoint, sh } from '../support/kernel/vduse.js';
+import { bash, blockDevice, detach, mountPoint, sh, until } from '../support/kernel/vduse.js';
 
 const { test } = testsWith(VDUSE);
 
 const MIB = 1024 * 1024;
+const VDPA = '/run/bin/vdpa';
+
+interface Shown {
+  readonly pid?: number;
+  readonly state?: string;
+  readonly size?: number;
+}
+
+async function show(name: string): Promise<Shown> {
+  const shown = JSON.parse(await sh(`${VDPA} -j vduse show ${name}`)) as { vduse: Record<string, Shown> };
+  return shown.vduse[name] ?? {};
+}
 
 const errorsOf = (server: VduseServer): number => server.status().queues.reduce((sum, { errors }) => sum + errors, 0);
 
@@ -65,4 +77,21 @@ test('block device that goes away: I/O errors to the driver, counted, and the se
   assert.equal(await dd(`if=${disk}`, 'of=/dev/null', 'skip=2048', 'count=1', 'iflag=direct'), false);
   assert.ok(errorsOf(server) > 0);
   assert.equal(server.state, 'running');
+});
+
+test('file that grows behind a device that the kernel has given up: the server goes on', async (context) => {
+  const path = '/tmp/given-up.img';
+  await bash(`rm -f ${path}; truncate -s 1M ${path}`);
+  await sh(`${VDPA} dev add mgmtdev vduse name givenup path ${path}`);
+  context.after(() => bash(`${VDPA} dev del givenup 2>/dev/null; rm -f ${path}`));
+  const { pid } = await show('givenup');
+  assert.ok(pid !== undefined);
+  // Nobody answers the reset in time.
+  await bash(`echo 1 >/sys/class/vduse/givenup/msg_timeout; kill -STOP ${pid}`);
+  await bash('echo givenup >/sys/bus/vdpa/drivers/virtio_vdpa/unbind');
+  process.kill(pid, 'SIGCONT');
+  await until('the device is given up', async () => (await show('givenup')).state === 'broken');
+  truncateSync(path, 2 * MIB);
+  await until('the growth is seen', async () => (await show('givenup')).size === 2 * MIB);
+  assert.equal((await show('givenup')).pid, pid);
 });
