@@ -4,6 +4,7 @@ import { mainHelp } from '../../../src/cli/help.js';
 import { lines, output } from '../command-line.js';
 import { withoutExplanation } from '../explanation.js';
 import { ours, reference, startFrom, type Result } from './compare.js';
+import { withFeatureNames } from './feature-names.js';
 
 /** A command line: cut at blanks, or a list that is taken as it is. */
 export type Line = string | readonly string[];
@@ -74,14 +75,14 @@ const theirMainHelp = lines(
 );
 
 /**
- * What is expected of ours, by two rows of docs/differences.md that touch many lines: where JSON is asked for there is a
- * document always, and the main help tells more. (Each has a test of its own.)
+ * What is expected of ours, by three rows of docs/differences.md that touch many lines: where JSON is asked for there is a
+ * document always, the main help tells more, and more features have a name. (Each has a test of its own.)
  */
 function adapt({ status, stdout, stderr }: Result, argv: readonly string[]): Result {
   const isJson = argv.some((word) => /^(-[jp]*j|--j)/.test(word));
   return {
     status,
-    stdout: isJson && stdout === '\n' ? '{}\n' : stdout,
+    stdout: isJson && stdout === '\n' ? '{}\n' : withFeatureNames(stdout),
     stderr: stderr.replace(theirMainHelp, lines(...mainHelp())),
   };
 }
