@@ -28,15 +28,19 @@ const ROOT_MODULES = ['virtio_pci', '9pnet_virtio', '9p', 'overlay'];
 
 const wantedVersion = (): string => process.env[VARIABLE] ?? '';
 
-const isWanted = (version: string): boolean => version.startsWith(wantedVersion());
+/** Whether a version is 6.12 or 6.12.3 where 6.12 is wanted; each is where nothing is. */
+const isOf = (version: string, wanted: string): boolean => wanted === '' || `${version}.`.startsWith(`${wanted}.`);
 
 /** linux-image-7.3.4+deb13-amd64 → 7.3.4; undefined for other flavours and for what is no kernel. */
 const versionOf = (name: string): string | undefined => /^linux-image-(\d+(?:\.\d+)+)\+deb\d+-amd64$/.exec(name)?.[1];
 
-/** The newest kernel of Debian's in the cache, of those that are asked for; undefined where there is none. */
-export function cachedDebianKernel(): DebianKernel | undefined {
+/**
+ * The newest kernel of Debian's in the cache; undefined where there is none.
+ * @param wanted the beginning of its version; otherwise VDPA_LAB_DEBIAN_KERNEL
+ */
+export function cachedDebianKernel(wanted = wantedVersion()): DebianKernel | undefined {
   const newest = readdirSync(cacheFolder())
-    .filter((name) => name.startsWith('debian-') && isWanted(name.slice('debian-'.length)))
+    .filter((name) => name.startsWith('debian-') && isOf(name.slice('debian-'.length), wanted))
     .sort((a, b) => compareVersions(numbers(a), numbers(b)))
     .at(-1);
   if (newest === undefined) return undefined;
@@ -47,14 +51,14 @@ export function cachedDebianKernel(): DebianKernel | undefined {
 const numbers = (entry: string): string => /\d+(\.\d+)+/.exec(entry)?.[0] ?? '0';
 
 /**
- * Fetches Debian's newest kernel, or the newest of the version that VDPA_LAB_DEBIAN_KERNEL begins, into the cache.
- * Nothing is installed.
+ * Fetches Debian's newest kernel into the cache. Nothing is installed.
  *
+ * @param wanted the beginning of its version; otherwise VDPA_LAB_DEBIAN_KERNEL
  * @throws {LabError} when none can be fetched
  */
-export async function fetchDebianKernel(): Promise<void> {
+export async function fetchDebianKernel(wanted = wantedVersion()): Promise<void> {
   await addToCache(async (work) => {
-    const { suite, image, version } = await newestImage(work);
+    const { suite, image, version } = await newestImage(work, wanted);
     say(`fetching ${image.name} ${image.version}, for the machine debian`);
     const packages = join(work, 'packages');
     const entry = join(work, 'entry');
@@ -77,18 +81,18 @@ export async function fetchDebianKernel(): Promise<void> {
   });
 }
 
-async function newestImage(work: string): Promise<{ suite: Suite; image: Offer; version: string }> {
+async function newestImage(work: string, wanted: string): Promise<{ suite: Suite; image: Offer; version: string }> {
   const problems: string[] = [];
   for (const names of SUITES) {
     try {
       const suite = await Suite.open(names, join(work, names[0]));
       const [newest] = (await suite.namesFrom('linux-image-'))
         .flatMap((name) => ({ name, version: versionOf(name) ?? '' }))
-        .filter(({ version }) => version !== '' && isWanted(version))
+        .filter(({ version }) => version !== '' && isOf(version, wanted))
         .sort((a, b) => compareVersions(b.version, a.version));
       const image = newest && (await suite.offer(newest.name));
       if (image) return { suite, image, version: newest.version };
-      problems.push(`${names[0]} has no linux-image of ${wantedVersion() || 'any'} version`);
+      problems.push(`${names[0]} has no linux-image of ${wanted || 'any'} version`);
     } catch (error) {
       if (!(error instanceof LabError)) throw error;
       problems.push(error.message);

@@ -1,0 +1,43 @@
+/** The tests of the machine debian, on the oldest of Debian's kernels that has VDUSE: that of 6.1 has it switched off. */
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, test } from 'node:test';
+import type { Lab } from '../../lab/boot.js';
+import { checkoutRoot } from '../../lab/cache.js';
+import { LabError } from '../../lab/host.js';
+import type { DebianKernel } from '../../lab/kernel/debian.js';
+import { cachedDebianKernel, fetchDebianKernel } from '../../lab/kernel/debian.js';
+import { runInside } from '../support/kernel/run-inside.js';
+import { machines, needsLab, theLab } from '../support/lab.js';
+
+const OLDEST = '6.12';
+
+/** The kernel; why it is not to be had, where it is not. */
+async function oldestKernel(): Promise<DebianKernel | string> {
+  try {
+    if (cachedDebianKernel(OLDEST) === undefined) await fetchDebianKernel(OLDEST);
+    return cachedDebianKernel(OLDEST) ?? `Debian's kernel ${OLDEST} is missing`;
+  } catch (error) {
+    if (error instanceof LabError) return error.message.replaceAll('\n', ' ');
+    throw error;
+  }
+}
+
+/** The lab, with another kernel in its machine debian. */
+function labWith(kernel: DebianKernel): Lab {
+  const lab = theLab('debian');
+  if (lab.machine.kind !== 'debian') throw new Error(`the machine debian is a ${lab.machine.kind}`);
+  return { ...lab, machine: { ...lab.machine, ...kernel } };
+}
+
+if (machines.includes('debian')) {
+  describe(`kernel tests on Debian's kernel ${OLDEST}`, needsLab('debian'), async () => {
+    const kernel = await oldestKernel();
+    const folder = join(checkoutRoot, 'build/test/kernel/debian');
+    for (const file of readdirSync(folder).filter((name) => name.endsWith('.test.js'))) {
+      const name = `test/kernel/debian/${file.replace(/js$/, 'ts')} on ${OLDEST}`;
+      if (typeof kernel === 'string') test(name, { skip: kernel });
+      else test(name, async (context) => runInside(labWith(kernel), join(folder, file), context));
+    }
+  });
+}
