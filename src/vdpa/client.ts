@@ -7,7 +7,7 @@ import { Errno } from '../sys/errno.js';
 import { decodeDevice, decodeDeviceConfig, decodeManagementDevice, decodeVendorStats } from './decode.js';
 import { encodeRequest, type DeviceChange, type DeviceSpec, type VdpaRequest } from './encode.js';
 import type { DeviceConfig, ManagementDevice, ManagementDeviceHandle, VdpaDevice, VendorStats } from './model.js';
-import { VDPA_GENL_NAME } from './uapi.js';
+import { VDPA_GENL_NAME, type VdpaCommandNumber } from './uapi.js';
 
 /** How a client reaches the kernel. */
 export interface VdpaClientOptions {
@@ -235,21 +235,23 @@ export class VdpaClient {
     onRestart?: () => void,
   ): Promise<void> {
     const { onWarning } = this.#options;
+    const encoded = encodeRequest(request);
     return this.#socket
-      .execute(this.#family, encodeRequest(request), onMessage, {
+      .execute(this.#family, encoded, onMessage, {
         operation,
         ...(onRestart && { onRestart }),
         ...(onWarning && { onWarning }),
       })
-      .catch(explain);
+      .catch((error: unknown) => explain(error, encoded.command, this.#family));
   }
 }
 
 /** Adds to the kernel's refusal what it is about, in words. @throws NetlinkError */
-async function explain(error: unknown): Promise<never> {
+async function explain(error: unknown, command: VdpaCommandNumber, family: GenlFamily): Promise<never> {
   if (!(error instanceof NetlinkError) || error.hint !== undefined) throw error;
   const { explainRefusal } = await import('./refusal.js');
-  const hint = explainRefusal(error);
+  const { explainOlderKernel } = await import('./older-kernel.js');
+  const hint = explainRefusal(error) ?? explainOlderKernel(error, command, family);
   throw hint === undefined ? error : error.withHint(hint);
 }
 

@@ -126,6 +126,9 @@ function decodeDeviceId(attributes: AttributeList): number {
 }
 
 function decodeNetFields(attributes: AttributeList, config: Mutable<NetConfig>): void {
+  if (config.deviceFeatures === undefined) {
+    put(config, 'deviceFeatures', attributes.u64(uapi.VDPA_ATTR_VDPA_DEV_SUPPORTED_FEATURES));
+  }
   put(config, 'mac', attributes.bytes(uapi.VDPA_ATTR_DEV_NET_CFG_MACADDR));
   put(config, 'status', attributes.u16(uapi.VDPA_ATTR_DEV_NET_STATUS));
   put(config, 'maxVirtqueuePairs', attributes.u16(uapi.VDPA_ATTR_DEV_NET_CFG_MAX_VQP));

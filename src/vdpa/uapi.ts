@@ -67,6 +67,11 @@ export const VDPA_ATTR_DEV_VENDOR_ATTR_NAME = 18;
 export const VDPA_ATTR_DEV_VENDOR_ATTR_VALUE = 19;
 /** u64, virtio features that the device is provisioned with */
 export const VDPA_ATTR_DEV_FEATURES = 20;
+/**
+ * u64, of a network device, in kernels without {@link VDPA_ATTR_DEV_BLK_CFG_CAPACITY}, such as 6.1: what is
+ * {@link VDPA_ATTR_DEV_FEATURES} in later ones.
+ */
+export const VDPA_ATTR_VDPA_DEV_SUPPORTED_FEATURES = 21;
 /** u64, 512-byte sectors */
 export const VDPA_ATTR_DEV_BLK_CFG_CAPACITY = 21;
 /** u32, bytes */

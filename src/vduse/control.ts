@@ -2,6 +2,7 @@ import { close } from '../sys/libc.js';
 import { Errno } from '../sys/errno.js';
 import { SystemError } from '../sys/error.js';
 import { ioctl } from '../sys/ioctl.js';
+import { VIRTIO_ID_NET } from '../virtio/ids.js';
 import { checkDeviceName } from './name.js';
 import { O_RDWR, openFile } from './open.js';
 import * as uapi from './uapi.js';
@@ -76,7 +77,7 @@ export class VduseControl {
   /**
    * VDUSE_CREATE_DEV: makes an instance and its node /dev/vduse/NAME.
    * @throws DeviceNameError, SystemError: EEXIST where the name is taken, EPERM for a net device without CAP_NET_ADMIN,
-   *   EINVAL where the kernel does not serve such a device
+   *   EINVAL where the kernel does not serve such a device, as Linux 6.1 does not serve net devices
    */
   create(name: string, identity: DeviceIdentity): void {
     const { deviceConfig } = uapi;
@@ -93,7 +94,11 @@ export class VduseControl {
     view.setUint32(deviceConfig.addressSpaceCount, spaces, true);
     view.setUint32(deviceConfig.configSize, identity.config.length, true);
     bytes.set(identity.config, deviceConfig.length);
-    ioctl(`create the VDUSE instance ${name}`, this.#fd, uapi.VDUSE_CREATE_DEV, bytes);
+    try {
+      ioctl(`create the VDUSE instance ${name}`, this.#fd, uapi.VDUSE_CREATE_DEV, bytes);
+    } catch (error) {
+      throw identity.deviceId === VIRTIO_ID_NET ? withClassHint(error) : error;
+    }
   }
 
   /**
@@ -109,4 +114,12 @@ export class VduseControl {
   close(): void {
     close(this.#fd);
   }
+}
+
+/** Older kernels refuse a net device as they refuse a mistake. */
+function withClassHint(error: unknown): unknown {
+  if (!(error instanceof SystemError) || error.errno !== Errno.EINVAL) return error;
+  const { operation, errno } = error;
+  const hint = 'Network devices of VDUSE are not supported by this kernel: Linux 6.12 has them';
+  return new SystemError({ operation, errno, hint, cause: error });
 }

@@ -17,6 +17,7 @@ import { needsReference, ours, reference, startBoth, startFrom, type Result } fr
 import { needs, VDUSE } from '../support/kernel/needs.js';
 import { asNobody } from '../support/kernel/unprivileged.js';
 import { start, until } from '../support/kernel/vduse.js';
+import { olderKernel } from '../support/older-kernel.js';
 import { concat, padded, Peer } from '../support/peer.js';
 import { TestMachine } from '../support/test-machine.js';
 
@@ -237,6 +238,9 @@ describe('what is printed', () => {
     const { stderr, status } = await vdpa(argvOf(told), { openTransport: () => new Peer(() => []) });
     assert.ok(stderr.startsWith(lines(spans(told.ours)[0] ?? '?')));
     assert.equal(status, statusIn(told.ours));
+  });
+  rowWith('What an older kernel does not do †', async (told) => {
+    expectCell(told.ours, await vdpa(argvOf(told), { openTransport: olderKernel }));
   });
   rowWith('Output that cannot be written', async (told) => {
     await startFrom([FOO]);

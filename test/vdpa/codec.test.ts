@@ -98,6 +98,23 @@ test('a management device with all, and with no more than its name', () => {
   );
 });
 
+test('what a network device offers is read as Linux 6.1 says it, too', () => {
+  const features = (type: number, more = uapi.VDPA_ATTR_DEV_NEGOTIATED_FEATURES): bigint | undefined =>
+    decodeDeviceConfig(
+      attributes((w) =>
+        w
+          .string(uapi.VDPA_ATTR_DEV_NAME, 'foo0')
+          .u32(uapi.VDPA_ATTR_DEV_ID, 1)
+          .u64(more, 1n)
+          .u64(type, 1n << 32n),
+      ),
+    ).deviceFeatures;
+  assert.equal(features(uapi.VDPA_ATTR_VDPA_DEV_SUPPORTED_FEATURES), 1n << 32n);
+  assert.equal(features(uapi.VDPA_ATTR_DEV_FEATURES), 1n << 32n);
+  // A kernel that knew both words would mean its own by the newer one.
+  assert.equal(features(uapi.VDPA_ATTR_DEV_FEATURES, uapi.VDPA_ATTR_VDPA_DEV_SUPPORTED_FEATURES), 1n << 32n);
+});
+
 test('a block device configuration has what the device offers', () => {
   const config = decodeDeviceConfig(
     attributes((w) =>

@@ -2,9 +2,12 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { AttributeWriter } from '../../src/netlink/attribute.js';
 import { NetlinkError, type NetlinkErrorDetails } from '../../src/netlink/error.js';
+import type { GenlFamily, GenlOperation } from '../../src/netlink/genl-family.js';
 import { Errno } from '../../src/sys/errno.js';
 import type { DeviceSpec } from '../../src/vdpa/encode.js';
+import { explainOlderKernel } from '../../src/vdpa/older-kernel.js';
 import { explainRefusal } from '../../src/vdpa/refusal.js';
+import { VDPA_CMD_DEV_ATTR_SET, VDPA_CMD_DEV_CONFIG_GET, VDPA_CMD_DEV_VSTATS_GET } from '../../src/vdpa/uapi.js';
 import { TestMachine } from '../support/test-machine.js';
 
 const refusal = (details: Partial<NetlinkErrorDetails>): NetlinkError =>
@@ -67,5 +70,38 @@ test('each kind of refusal has its sentence', () => {
     [{ errno: Errno.ENODEV, kernelMessage: 'vdpa: device not found' }, undefined],
   ] as const satisfies readonly (readonly [Partial<NetlinkErrorDetails>, string | undefined])[]) {
     assert.equal(explainRefusal(refusal(details)), sentence);
+  }
+});
+
+test('a kernel that is older than what it is asked for is told by its description of the family', () => {
+  const command = (number: number): GenlOperation => ({ command: number, flags: 0 });
+  const family = (operations: readonly GenlOperation[], maxAttribute: number): GenlFamily => ({
+    id: 30,
+    name: 'vdpa',
+    version: 1,
+    headerSize: 0,
+    maxAttribute,
+    operations,
+    multicastGroups: [],
+  });
+  // As Linux 6.1 and Linux 7.3 describe theirs.
+  const older = family([1, 2, 3, 4, 5, 6, 7].map(command), 22);
+  const newer = family([2, 3, 4, 5, 6, 7, 8].map(command), 37);
+  const unsupported = refusal({ errno: Errno.EOPNOTSUPP });
+  const changing = 'Changing a device is not supported by this kernel: Linux 6.12 has it';
+  const blocks =
+    'This kernel shows the configuration of network devices only: Linux 6.12 shows that of block devices too';
+  for (const [error, number, described, sentence] of [
+    [unsupported, VDPA_CMD_DEV_ATTR_SET, older, changing],
+    [unsupported, VDPA_CMD_DEV_CONFIG_GET, older, blocks],
+    [unsupported, VDPA_CMD_DEV_VSTATS_GET, older, undefined],
+    [unsupported, VDPA_CMD_DEV_ATTR_SET, newer, undefined],
+    [unsupported, VDPA_CMD_DEV_CONFIG_GET, newer, undefined],
+    // The driver's own refusal, and a kernel that does not list its commands.
+    [refusal({ errno: Errno.EOPNOTSUPP, kernelMessage: 'vdpa: no' }), VDPA_CMD_DEV_ATTR_SET, older, undefined],
+    [refusal({ errno: Errno.ENODEV }), VDPA_CMD_DEV_ATTR_SET, older, undefined],
+    [unsupported, VDPA_CMD_DEV_ATTR_SET, family([], 22), undefined],
+  ] as const) {
+    assert.equal(explainOlderKernel(error, number, described), sentence);
   }
 });
