@@ -2,7 +2,7 @@ import { Command } from '@oclif/core/command';
 import type { Config } from '@oclif/core';
 import { UsageError } from './error.js';
 import type { Keywords, WordKind } from './grammar.js';
-import { usageOf } from './help.js';
+import { commandHelp } from './help.js';
 import { processIo } from './io.js';
 import { runLine, type Execute } from './run-line.js';
 import type { Session } from './session.js';
@@ -52,7 +52,7 @@ export abstract class VdpaCommand extends Command {
       runBatch: () => {
         throw new UsageError('A batch cannot be run by one command of it');
       },
-      helpOn: () => Promise.resolve(usageOf([this.constructor as CommandClass])),
+      helpOn: () => Promise.resolve(commandHelp(this.constructor as CommandClass)),
     });
   }
 }

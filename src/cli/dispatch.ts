@@ -1,7 +1,7 @@
 import type { CommandClass } from './command.js';
 import { UsageError } from './error.js';
 import { isPrefix } from './grammar.js';
-import { mainHelp, usageOf } from './help.js';
+import { commandHelp, mainHelp, usageOf } from './help.js';
 import type { Options } from './options.js';
 import type { Session } from './session.js';
 import { tree, type Branch, type Leaf } from './tree.js';
@@ -29,7 +29,7 @@ async function enter(branch: Branch, session: Session, words: readonly string[])
   }
   const { default: CommandType } = await child.load();
   if (rest.length === 1 && rest[0] === 'help' && takesHelp(branch, CommandType)) {
-    session.io.stderr(`${usageOf([CommandType]).join('\n')}\n`);
+    session.io.stderr(`${commandHelp(CommandType).join('\n')}\n`);
     return;
   }
   refuseStrayOptions(CommandType, session.options);
@@ -53,7 +53,7 @@ export async function helpOn(words: readonly string[], branch: Branch = tree): P
   const [word, ...rest] = words;
   const child = word === undefined ? undefined : findChild(branch, word);
   if (child === undefined) return branch === tree ? mainHelp() : usageOf(await commandsUnder(branch));
-  return 'children' in child ? helpOn(rest, child) : usageOf([(await child.load()).default]);
+  return 'children' in child ? helpOn(rest, child) : commandHelp((await child.load()).default);
 }
 
 /** Refuses options that would change nothing here: whoever gives them expects something else. @throws UsageError */

@@ -16,6 +16,8 @@ export interface Keyword<T> {
   readonly missing?: string;
   /** What the value can be, for completions. */
   readonly completes?: WordKind;
+  /** One sentence for the command's help, without its full stop. */
+  readonly help?: string;
 }
 
 export type Keywords = Readonly<Record<string, Keyword<unknown>>>;

@@ -1,9 +1,13 @@
 /** Usage texts. Like iproute2's they go to stderr. */
+import type { Keywords } from './grammar.js';
 import { objectNames } from './objects.js';
 import { optionTable } from './option-table.js';
 
 /** How wide a line of the main help may be, in characters. */
 const maxWidth = 80;
+
+/** The same of a command's usage, without what stands before it. */
+const maxUsageWidth = 100;
 
 /** What `vdpa help` says. */
 export function mainHelp(): string[] {
@@ -30,6 +34,30 @@ function choice(lead: string, words: readonly string[]): string[] {
     line += `${next} `;
   }
   return [...lines, line.trimEnd()];
+}
+
+/** A usage line with its parts, continued below them where they do not fit. */
+export function wrapUsage(lead: string, parts: readonly string[]): string[] {
+  const lines: string[] = [];
+  let line = lead;
+  for (const part of parts) {
+    if (line.length + 1 + part.length > maxUsageWidth && line.trim() !== '') {
+      lines.push(line);
+      line = ' '.repeat(lead.length);
+    }
+    line += ` ${part}`;
+  }
+  return [...lines, line];
+}
+
+/** The help of one command: its usage, and what its arguments mean. */
+export function commandHelp(command: { readonly usage: readonly string[]; readonly keywords: Keywords }): string[] {
+  const rows = Object.entries(command.keywords).flatMap(([word, { placeholder, help }]) =>
+    help === undefined ? [] : [[placeholder === undefined ? word : `${word} ${placeholder}`, help] as const],
+  );
+  const width = Math.max(...rows.map(([form]) => form.length));
+  const list = rows.map(([form, help]) => `  ${form.padEnd(width)}  ${help}`);
+  return [...usageOf([command]), ...(list.length === 0 ? [] : ['', ...list])];
 }
 
 /** The usage of several commands, one below the other. */

@@ -1,71 +1,101 @@
-/** The words that describe a device which a server of this program serves: behind `dev add mgmtdev vduse` and `vduse serve`. */
-import { DeviceOptionError } from '../vduse/device-option-error.js';
-import {
-  backendNames,
-  parseSize,
-  readDeviceWords,
-  type BackendName,
-  type DeviceWords,
-} from '../vduse/service/device-words.js';
-import type { ServedDevice } from '../vduse/service/served-device.js';
+/** The keywords that describe a device which a server of vdpa serves: of `dev add mgmtdev vduse` and `vduse serve`. */
+import { toDeviceSpec, type DeviceArguments, type ServerArguments } from '../vduse/spec/arguments.js';
+import type { ServedDeviceSpec } from '../vduse/spec/device-spec.js';
+import { DeviceOptionError } from '../vduse/spec/error.js';
+import { keywordOf, type Field } from '../vduse/spec/field.js';
+import { allFields, fieldEntries, sharedFields } from '../vduse/spec/fields.js';
+import { parseSize, SIZE_FORM } from '../vduse/spec/size.js';
 import { UsageError } from './error.js';
-import type { Keywords, Values } from './grammar.js';
+import type { Keyword } from './grammar.js';
 import { deviceTypeNames, readDeviceType, readMac, readNumber } from './values.js';
 
-/** The words that only a VDUSE device's server understands. */
-export const serverKeywords = {
-  queues: { placeholder: 'N', read: readNumber('queues', 1, 256) },
-  queue_size: { placeholder: 'N', read: readNumber('queue_size', 4, 1024) },
-  backend: { placeholder: 'BACKEND', read: readBackend, completes: backendNames },
-  path: { placeholder: 'FILE', read: (text: string) => text, completes: 'file' },
-  size: { placeholder: 'SIZE', read: readSize },
-  block_size: { placeholder: '512|4096', read: readBlockSize, completes: ['512', '4096'] },
-  readonly: { read: () => true as const },
-  serial: { placeholder: 'STRING', read: (text: string) => text },
-  ifname: { placeholder: 'TAP', read: (text: string) => text },
-  user: { placeholder: 'USER', read: (text: string) => text },
-  restart: { placeholder: 'on|off', read: readSwitch, completes: ['on', 'off'] },
-} as const satisfies Keywords;
+/** Keywords whose values are those of arguments. */
+type KeywordsFor<Arguments> = { readonly [Word in keyof Arguments]-?: Keyword<NonNullable<Arguments[Word]>> };
 
-/** Those that a device of any kind of management device may have, too. */
+/** Those that describe the server alone: only mgmtdev vduse knows them. */
+export const serverKeywords = keywordsOf(({ ofDevice = false }) => !ofDevice) as KeywordsFor<ServerArguments>;
+
+/** Those that describe the device, of whatever management device. */
 export const deviceKeywords = {
-  type: { placeholder: 'TYPE', read: readDeviceType, completes: deviceTypeNames },
-  mac: { placeholder: 'MACADDR', read: readMac },
-  mtu: { placeholder: 'MTU', read: readNumber('mtu', 0, 0xffff) },
-} as const satisfies Keywords;
+  type: { placeholder: 'TYPE', read: readDeviceType, completes: deviceTypeNames, help: 'The type of the device' },
+  ...keywordsOf(({ ofDevice = false }) => ofDevice),
+} as KeywordsFor<Omit<DeviceArguments, keyof ServerArguments>>;
 
-function readBackend(text: string): BackendName {
-  const backend = backendNames.find((name) => name === text);
-  if (backend === undefined) throw new UsageError(`"${text}" is invalid backend: ${backendNames.join(', ')} expected`);
-  return backend;
+function keywordsOf(isMeant: (field: Field) => boolean): Record<string, Keyword<unknown>> {
+  return Object.fromEntries(
+    allFields()
+      .filter(([, field]) => isMeant(field))
+      .map(([name, field]) => [keywordOf(name), { ...keywordFor(keywordOf(name), field), help: field.help }]),
+  );
 }
 
-function readSwitch(text: string): boolean {
-  if (text === 'on' || text === 'off') return text === 'on';
-  throw new UsageError(`"${text}" is invalid restart: on or off expected`);
+function keywordFor(word: string, field: Field): Keyword<unknown> {
+  switch (field.kind) {
+    case 'integer':
+      return { placeholder: field.placeholder, read: readNumber(word, field.minimum, field.maximum) };
+    case 'size':
+      return { placeholder: 'SIZE', read: readSize };
+    case 'choice': {
+      const completes = field.choices.map(String);
+      return { placeholder: completes.join('|'), read: readChoice(word, field.choices), completes };
+    }
+    case 'flag':
+      return { read: () => true };
+    case 'switch': {
+      const read = readChoice(word, ['on', 'off']);
+      return { placeholder: 'on|off', read: (text) => read(text) === 'on', completes: ['on', 'off'] };
+    }
+    case 'text':
+      return { placeholder: field.placeholder, read: (text) => text };
+    case 'file':
+      return { placeholder: 'FILE', read: (text) => text, completes: 'file' };
+    case 'mac':
+      return { placeholder: 'MACADDR', read: readMac };
+  }
+}
+
+function readChoice<Choice extends string | number>(
+  word: string,
+  choices: readonly Choice[],
+): (text: string) => Choice {
+  return (text) => {
+    const found = choices.find((choice) => String(choice) === text);
+    if (found !== undefined) return found;
+    const list = choices.join(choices.length === 2 ? ' or ' : ', ');
+    throw new UsageError(`"${text}" is invalid ${word}: ${list} expected`);
+  };
 }
 
 function readSize(text: string): number {
   const bytes = parseSize(text);
   if (bytes !== undefined) return bytes;
-  throw new UsageError(`"${text}" is invalid size: bytes, or a number with K, M, G, T or P behind it, expected`);
+  throw new UsageError(`"${text}" is invalid size: ${SIZE_FORM} expected`);
 }
 
-function readBlockSize(text: string): 512 | 4096 {
-  if (text === '512') return 512;
-  if (text === '4096') return 4096;
-  throw new UsageError(`"${text}" is invalid block_size: 512 or 4096 expected`);
+/** The first keyword that only a server understands, where one was given. */
+export function serverKeyword(values: ServerArguments): string | undefined {
+  const given: Readonly<Record<string, unknown>> = values;
+  return Object.keys(serverKeywords).find((word) => given[word] !== undefined);
 }
 
-/** The first of the words that only a server understands, where one was given. */
-export function serverWord(words: Values<typeof serverKeywords>): string | undefined {
-  return (Object.keys(serverKeywords) as (keyof typeof serverKeywords)[]).find((word) => words[word] !== undefined);
+/** All of them as usage lines write them. */
+export function servedUsage(): string[] {
+  const isShared = (name: string): boolean => name in sharedFields;
+  const own = (['block', 'net'] as const).flatMap((type) => fieldEntries(type).filter(([name]) => !isShared(name)));
+  const shared = fieldEntries('block').filter(([name]) => isShared(name));
+  return [...shared, ...own].map(([name, field]) => optionalUsage(keywordOf(name), field));
 }
 
-/** Makes a device of words. @throws UsageError where they do not go together */
-export function readServedDevice(name: string, words: DeviceWords): ServedDevice {
+function optionalUsage(word: string, field: Field): string {
+  const choices = field.kind === 'switch' ? ['on', 'off'] : field.kind === 'choice' ? field.choices : undefined;
+  const value = choices ? `{ ${choices.join(' | ')} }` : keywordFor(word, field).placeholder;
+  return value === undefined ? `[ ${word} ]` : `[ ${word} ${value} ]`;
+}
+
+/** Makes a device of its arguments. @throws UsageError where they do not go together */
+export function readServedDevice(name: string, values: DeviceArguments): ServedDeviceSpec {
   try {
-    return readDeviceWords(name, words);
+    return toDeviceSpec(name, values);
   } catch (error) {
     if (error instanceof DeviceOptionError) throw new UsageError(error.message);
     throw error;

@@ -3,7 +3,7 @@ import type { Change, NewDevice } from '../host/state/change.js';
 import type { ServerStart } from '../host/state/served.js';
 import { formatHandle } from '../vdpa/model.js';
 import { formatMac } from '../virtio/mac-address.js';
-import { wordsOfDevice } from '../vduse/service/device-words.js';
+import { formatArguments } from '../vduse/spec/arguments.js';
 import type { Printer } from './printer.js';
 import { renderRows } from './rows.js';
 
@@ -30,7 +30,7 @@ function wordsOfAddition({ spec, driver }: NewDevice, start: ServerStart | undef
   const words = ['mgmtdev', formatHandle(managementDevice)];
   if (start?.how === 'start') {
     // Address and MTU are among the words for the server; the first two are the name again.
-    words.push(...wordsOfDevice(start.device).slice(2));
+    words.push(...formatArguments(start.device).slice(2));
   } else {
     if (mac) words.push('mac', formatMac(mac));
     if (mtu !== undefined) words.push('mtu', `${mtu}`);

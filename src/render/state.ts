@@ -1,5 +1,5 @@
 import type { StateFile } from '../host/state/file.js';
-import type { ServerEntry } from '../vduse/service/device-words.js';
+import type { ServerEntry } from '../vduse/spec/arguments.js';
 import type { Printer } from './printer.js';
 
 /** Prints a file of `vdpa save`, which is JSON whatever else the printer can do. */

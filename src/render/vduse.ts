@@ -1,4 +1,6 @@
 import type { InstanceStatus, OwnStatus, VduseInstance } from '../vduse/service/servers.js';
+import { keywordOf } from '../vduse/spec/field.js';
+import { fieldEntries } from '../vduse/spec/fields.js';
 import type { Printer } from './printer.js';
 import { renderRows } from './rows.js';
 
@@ -15,7 +17,7 @@ function renderInstance(printer: Printer, instance: VduseInstance): void {
       renderStatus(printer, instance.status);
       return;
     case 'starting':
-      renderFacts(printer, instance.status);
+      renderDevice(printer, instance.status);
       printer.string('state', instance.status.state, ' state ');
       break;
     case 'silent':
@@ -33,28 +35,23 @@ function renderInstance(printer: Printer, instance: VduseInstance): void {
 }
 
 /** Who serves a device, and what it is. */
-function renderFacts(printer: Printer, status: OwnStatus): void {
+function renderDevice(printer: Printer, status: OwnStatus): void {
   printer.string('server', 'vdpa', 'server ');
   if ('pid' in status) printer.number('pid', status.pid, ' pid ');
   if (status.supervisor !== undefined) printer.number('supervisor', status.supervisor, ' supervisor ');
-  printer.string('type', status.type, ' type ');
-  printer.string('backend', status.backend, ' backend ');
-  for (const key of ['path', 'ifname', 'mac'] as const) {
-    const value = status[key];
-    if (value !== undefined) printer.string(key, value, ` ${key} `);
+  const device = { ...status.device, ...('size' in status && { size: status.size }) };
+  printer.string('type', device.type, ' type ');
+  for (const [name, { shown = false }] of fieldEntries(device.type)) {
+    const keyword = keywordOf(name);
+    const value = shown ? device[keyword] : undefined;
+    if (typeof value === 'string') printer.string(keyword, value, ` ${keyword} `);
+    else if (typeof value === 'number') printer.number(keyword, value, ` ${keyword} `);
+    else if (typeof value === 'boolean') printer.boolean(keyword, value, ` ${keyword} `);
   }
-  for (const [key, value] of [
-    ['size', status.size],
-    ['block_size', status.blockSize],
-    ['mtu', status.mtu],
-  ] as const) {
-    if (value !== undefined) printer.number(key, value, ` ${key} `);
-  }
-  if (status.readonly !== undefined) printer.boolean('readonly', status.readonly, ' readonly ');
 }
 
 function renderStatus(printer: Printer, status: InstanceStatus): void {
-  renderFacts(printer, status);
+  renderDevice(printer, status);
   printer.string('state', status.state, ' state ');
   if (status.stalledSeconds !== undefined) printer.number('stalled', status.stalledSeconds, ' stalled ');
   printer.boolean('attached', status.attached, ' attached ');

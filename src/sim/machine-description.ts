@@ -18,9 +18,9 @@ import type {
   SoftwareManagementDevice,
   VduseInstanceState,
 } from './state.js';
-import { DEFAULT_SIZE } from '../vduse/device-options.js';
 import { identityOfBlock, identityOfNet } from './served-identity.js';
 import { toInstance } from './vduse-instance.js';
+import { DEFAULT_SIZE } from '../vduse/spec/defaults.js';
 
 interface ManagementDescription {
   readonly driver?: ManagementDeviceState['driver'];

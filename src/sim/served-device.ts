@@ -1,9 +1,9 @@
-import { DEFAULT_QUEUE_SIZE } from '../vduse/device-options.js';
 import { Errno } from '../sys/errno.js';
 import { SystemError } from '../sys/error.js';
 import { InstanceExistsError } from '../vduse/error.js';
-import { checkServedDevice, factsOf, toServerWords } from '../vduse/service/device-facts.js';
-import type { BlockServed, ServedDevice } from '../vduse/service/served-device.js';
+import { serverPart, toEntry } from '../vduse/spec/arguments.js';
+import { checkServedDevice, resolveSpec } from '../vduse/spec/resolve.js';
+import type { BlockDeviceSpec, ServedDeviceSpec } from '../vduse/spec/device-spec.js';
 import type { ServeOptions } from '../vduse/service/servers.js';
 import { identityOfBlock, identityOfNet } from './served-identity.js';
 import { Simulation } from './simulation.js';
@@ -20,13 +20,13 @@ import { createInstance, destroyInstance, isAttached } from './vduse-instance.js
  */
 export async function addSimulatedServer(
   environment: Readonly<Record<string, string | undefined>>,
-  device: ServedDevice,
+  device: ServedDeviceSpec,
   attach: () => Promise<void>,
   { makeFile = false }: ServeOptions = {},
 ): Promise<void> {
   const simulation = new Simulation(environment);
   const { store } = simulation;
-  const { name, queues = 1, queueSize = DEFAULT_QUEUE_SIZE } = device;
+  const { name } = device;
   // Only root may make instances; others are told so by the kernel.
   if (!simulation.isRoot) return attach();
   checkServedDevice(device);
@@ -37,7 +37,7 @@ export async function addSimulatedServer(
     }
     const file = device.type === 'block' ? findFile(state, device, makeFile) : undefined;
     const identity = device.type === 'block' ? identityOfBlock({ ...file, ...device }) : identityOfNet(device);
-    createInstance(state, name, identity, toServerWords(factsOf(device), queues, queueSize));
+    createInstance(state, name, identity, serverPart(toEntry(resolveSpec(device))));
     if (file === undefined || state.files.includes(file)) return undefined;
     state.files.push(file);
     return file.path;
@@ -61,7 +61,7 @@ export async function addSimulatedServer(
  * The file that a block device is in; a new one where it may be made. Undefined for a device in none.
  * @throws SystemError ENOENT where the machine has no such file
  */
-function findFile({ files }: SimState, { path, size }: BlockServed, makeFile: boolean): FileState | undefined {
+function findFile({ files }: SimState, { path, size }: BlockDeviceSpec, makeFile: boolean): FileState | undefined {
   if (path === undefined) return undefined;
   const file = files.find((known) => known.path === path);
   if (file !== undefined) return file;

@@ -1,6 +1,6 @@
 /** What a simulated machine is made of and what has become of it: the content of the state file. */
 import { VIRTIO_ID_BLOCK, VIRTIO_ID_NET } from '../virtio/ids.js';
-import type { ServerEntry } from '../vduse/service/device-words.js';
+import type { ServerEntry } from '../vduse/spec/arguments.js';
 import type { Fault } from './fault.js';
 
 /** A u64 as `0x…`: JSON numbers are exact only up to 2^53. */

@@ -8,7 +8,7 @@ import { checkDeviceName } from '../vduse/name.js';
 import { featureMask } from './feature-mask.js';
 import { busName, hex64 } from './state.js';
 import type { SimState, VduseInstanceState } from './state.js';
-import type { ServerEntry } from '../vduse/service/device-words.js';
+import type { ServerEntry } from '../vduse/spec/arguments.js';
 
 const accessPlatform = featureMask(undefined, ['ACCESS_PLATFORM']);
 const configLengths: Readonly<Partial<Record<number, number>>> = {

@@ -10,9 +10,9 @@ import { VIRTIO_ID_NET } from '../virtio/ids.js';
 import { VIRTIO_NET_F_MTU } from '../virtio/net.js';
 import { VduseError } from '../vduse/error.js';
 import { checkDeviceName } from '../vduse/name.js';
-import { factsOf } from '../vduse/service/device-facts.js';
-import { readDeviceWords, readServerEntry, type ServerEntry } from '../vduse/service/device-words.js';
-import type { ServedDevice } from '../vduse/service/served-device.js';
+import { readServerEntry, toDeviceSpec, toEntry, type ServerEntry } from '../vduse/spec/arguments.js';
+import { resolveSpec } from '../vduse/spec/resolve.js';
+import type { ServedDeviceSpec } from '../vduse/spec/device-spec.js';
 import type { InstanceStatus, ServeOptions, VduseInstance, VduseServers } from '../vduse/service/servers.js';
 import { SimulationError } from './error.js';
 import { findDevice, openDevice } from './machine.js';
@@ -52,11 +52,11 @@ export class SimulatedServers implements VduseServers {
     return Promise.resolve(store.read().vduse.some((instance) => instance.name === name));
   }
 
-  add(device: ServedDevice, attach: () => Promise<void>, options?: ServeOptions): Promise<void> {
+  add(device: ServedDeviceSpec, attach: () => Promise<void>, options?: ServeOptions): Promise<void> {
     return addSimulatedServer(this.#environment, device, attach, options);
   }
 
-  takeOver({ name }: ServedDevice): Promise<void> {
+  takeOver({ name }: ServedDeviceSpec): Promise<void> {
     const hint = 'A simulated device always has its server';
     return Promise.reject(new SystemError({ operation: `serve ${name}`, errno: Errno.EEXIST, hint }));
   }
@@ -115,7 +115,7 @@ function statusOf(state: SimState, instance: VduseInstanceState, served: ServerE
       errors: 0,
       interrupts: 0,
     })),
-    ...factsOf(readDeviceWords(instance.name, { ...readServerEntry(served), ...identityOf(instance) })),
+    device: toEntry(resolveSpec(toDeviceSpec(instance.name, { ...readServerEntry(served), ...identityOf(instance) }))),
     ...(!isNet && { size: Number(configOf(instance).getBigUint64(blockConfigOffset.capacity, true)) * SECTOR_SIZE }),
   };
 }

@@ -2,7 +2,7 @@ import { SHARE_ENV, Worker } from 'node:worker_threads';
 import { monotonicMs } from '../sys/clock.js';
 import { SystemError, type SystemErrorDetails } from '../sys/error.js';
 import type { BlockSizes } from './block-identity.js';
-import { DeviceOptionError } from './device-option-error.js';
+import { DeviceOptionError } from './spec/error.js';
 import { moduleUrl } from './module-url.js';
 
 /** Which file is to be opened, and how. */

@@ -1,13 +1,15 @@
 import { blockConfigOffset } from '../virtio/config-space.js';
 import { blockIdentity, blockLimits, capacityField } from './block-identity.js';
 import type { BlockModuleOptions } from './block-module.js';
-import { Storage, type StorageOptions } from './block-storage.js';
-import { checkBlockOptions, DEFAULT_QUEUE_SIZE, defaultSerial } from './device-options.js';
+import { Storage } from './block-storage.js';
+import { checkBlockOptions } from './spec/limits.js';
 import type { DeviceIdentity } from './control.js';
 import type { FlushNote } from './flush-note.js';
 import { startRecorded, type InstanceMakings, type InstanceRecord } from './instance-record.js';
 import { moduleUrl } from './module-url.js';
 import { VduseServer } from './server.js';
+import type { StorageOptions } from './spec/backend.js';
+import { DEFAULT_QUEUE_SIZE, defaultSerial } from './spec/defaults.js';
 
 /** A block device of VDUSE. */
 export interface BlockDeviceOptions {

@@ -3,18 +3,9 @@ import { checked, close } from '../sys/libc.js';
 import { BackingFile } from './backing-file.js';
 import { plainBlocks, type BlockSizes } from './block-identity.js';
 import type { BackendOptions } from './block-module.js';
-import { checkSize, DEFAULT_BLOCK_SIZE, DEFAULT_SIZE } from './device-options.js';
-
-/** Where the data of a block device is. */
-export type StorageOptions =
-  /** In memory: it is gone when the server ends. */
-  | { readonly backend: 'ram'; readonly size?: number }
-  /** In a file, or on a block device. Without a size all of it, and as it grows. */
-  | { readonly backend: 'file'; readonly path: string; readonly size?: number }
-  /** Nowhere: it reads as zeros. */
-  | { readonly backend: 'null'; readonly size?: number }
-  /** Where a module says, see `CreateBlockBackend`. */
-  | { readonly backend: 'module'; readonly module: string; readonly options?: unknown; readonly size: number };
+import { checkSize } from './spec/limits.js';
+import { DEFAULT_BLOCK_SIZE, DEFAULT_SIZE } from './spec/defaults.js';
+import type { StorageOptions } from './spec/backend.js';
 
 /** The opened data of a block device. */
 export class Storage {

@@ -13,9 +13,9 @@ import { checked, close } from '../sys/libc.js';
 import { SECTOR_SIZE } from '../virtio/block.js';
 import type { FileFacts, FileNotice, FileRequest, FileWanted } from './backing-file.js';
 import { plainBlocks, type BlockSizes } from './block-identity.js';
-import { DeviceOptionError } from './device-option-error.js';
-import { DEFAULT_BLOCK_SIZE } from './device-options.js';
+import { DeviceOptionError } from './spec/error.js';
 import { O_NONBLOCK, O_RDONLY, O_RDWR, openFile } from './open.js';
+import { DEFAULT_BLOCK_SIZE } from './spec/defaults.js';
 
 /** From linux/fs.h: the size of a block device in bytes, and of its logical and physical blocks. */
 const BLKGETSIZE64 = ior(0x12, 114, 8);

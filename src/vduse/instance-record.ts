@@ -1,4 +1,6 @@
 /** What an instance was made of: a server that takes the place of another has to serve the same. */
+import { keywordOf, type Field } from './spec/field.js';
+import { allFields, type FieldName } from './spec/fields.js';
 import type { MadeTap } from './tap-interface.js';
 
 /** A device by what its server made it of. All that can be told of the kind of device is there. */
@@ -18,7 +20,7 @@ export interface InstanceMakings {
   readonly size?: number;
   /** Bytes that it was asked to have; absent where it is as long as its file. */
   readonly fixedSize?: number;
-  readonly blockSize?: number;
+  readonly blockSize?: 512 | 4096;
   readonly readonly?: boolean;
   readonly serial?: string;
   readonly mac?: string;
@@ -67,24 +69,15 @@ export async function startRecorded<Server>(
 
 type Difference = readonly [key: keyof InstanceMakings, was: string, is: string];
 
-/** What nobody can change of an instance that is there, and what drivers have relied on since they began. */
-const fixed: readonly (keyof InstanceMakings)[] = ['type', 'queues', 'queueSize', 'blockSize'];
-const changeable: readonly (keyof InstanceMakings)[] = [
-  'backend',
-  'fixedSize',
-  'readonly',
-  'serial',
-  'mac',
-  'mtu',
-  'ifname',
-];
+/** The fields of a record that the next server must repeat; `fixedSize` is the size that was asked for. */
+function keptFields(kept: NonNullable<Field['kept']>): (keyof InstanceMakings)[] {
+  return allFields().flatMap(([name, field]) => (field.kept === kept && isRecorded(name) ? [name] : []));
+}
 
-/** As they are said on the command line. */
-const words: Partial<Record<keyof InstanceMakings, string>> = {
-  queueSize: 'queue_size',
-  blockSize: 'block_size',
-  fixedSize: 'size',
-};
+const isRecorded = (name: FieldName): name is FieldName & keyof InstanceMakings =>
+  name !== 'user' && name !== 'restart';
+
+const keywordOfMaking = (key: keyof InstanceMakings): string => (key === 'fixedSize' ? 'size' : keywordOf(key));
 
 /**
  * Finds what differs between what an instance was made of and what it is to be served from.
@@ -96,9 +89,9 @@ export function compareMakings(
 ): { readonly lasting: readonly string[]; readonly others: readonly string[] } {
   const differing = (keys: readonly (keyof InstanceMakings)[]): Difference[] =>
     keys.filter((key) => was[key] !== is[key]).map((key) => [key, textOf(was[key]), textOf(is[key])]);
-  const lasting = differing(fixed);
+  const lasting = differing(['type', ...keptFields('always')]);
   const missing = was.features & ~is.features;
-  const others: Difference[] = [...differingFile(was, is), ...differing(changeable)];
+  const others: Difference[] = [...differingFile(was, is), ...differing([...keptFields('unless forced'), 'fixedSize'])];
   // It may have grown, as its file has.
   if (was.size !== undefined && is.size !== undefined && is.size < was.size) {
     others.push(['size', textOf(was.size), textOf(is.size)]);
@@ -121,4 +114,4 @@ function differingFile(was: InstanceMakings, is: InstanceMakings): Difference[] 
 
 const textOf = (value: InstanceMakings[keyof InstanceMakings]): string => value?.toString() ?? '(none)';
 
-const describe = ([key, was, is]: Difference): string => `${words[key] ?? key} ${was}, not ${is}`;
+const describe = ([key, was, is]: Difference): string => `${keywordOfMaking(key)} ${was}, not ${is}`;

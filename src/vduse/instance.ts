@@ -4,7 +4,7 @@ import { Errno } from '../sys/errno.js';
 import { SystemError } from '../sys/error.js';
 import type { DeviceIdentity } from './control.js';
 import type { VduseDevice } from './device.js';
-import { DeviceOptionError } from './device-option-error.js';
+import { DeviceOptionError } from './spec/error.js';
 import { checkDeviceName } from './name.js';
 import { negotiated } from './negotiation.js';
 

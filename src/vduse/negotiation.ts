@@ -1,5 +1,4 @@
 import { MAX_QUEUE_SIZE } from '../virtio/ring.js';
-import { DeviceOptionError } from './device-option-error.js';
 import type { QueueInfo } from './device.js';
 import type { QueueSetup } from './device-queue.js';
 
@@ -56,13 +55,4 @@ export function queueSetup(
       maxChain: maxSize,
     },
   };
-}
-
-/** The longest queue that is offered: a vectored system call takes so many pieces (IOV_MAX). */
-const LONGEST_QUEUE = 1024;
-
-/** @throws DeviceOptionError where no queue can have that many descriptors */
-export function checkQueueSize(queueSize: number): void {
-  if (Number.isInteger(Math.log2(queueSize)) && queueSize >= 4 && queueSize <= LONGEST_QUEUE) return;
-  throw new DeviceOptionError(`A queue's size is a power of two from 4 to ${LONGEST_QUEUE}, not ${queueSize}`);
 }

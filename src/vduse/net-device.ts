@@ -1,19 +1,20 @@
 import { close } from '../sys/libc.js';
 import { setInterfaceMtu } from '../sys/network-interface.js';
 import { formatMac } from '../virtio/mac-address.js';
-import { checkNetOptions, DEFAULT_QUEUE_SIZE } from './device-options.js';
+import { checkNetOptions } from './spec/limits.js';
 import { madeTapOf, startRecorded, type InstanceMakings, type InstanceRecord } from './instance-record.js';
 import { moduleUrl } from './module-url.js';
-import { macFor, netIdentity } from './net-identity.js';
+import { netIdentity } from './net-identity.js';
 import type { NetModuleOptions } from './net-module.js';
 import { VduseServer } from './server.js';
 import { openTap, persistTap, type TapInterface } from './tap-interface.js';
+import { DEFAULT_QUEUE_SIZE, defaultMac } from './spec/defaults.js';
+import type { NetBackendOptions } from './spec/backend.js';
 
 /** A network device of VDUSE. */
 export interface NetDeviceOptions {
   readonly name: string;
-  /** What is sent comes back; or a tap interface of this machine, made where it is not there. */
-  readonly backend: { readonly type: 'loopback' } | { readonly type: 'tap'; readonly ifname?: string };
+  readonly backend: NetBackendOptions;
   /** Six bytes; made from the name by default, so that the device has the same whenever it is made. */
   readonly mac?: Uint8Array;
   readonly mtu?: number;
@@ -41,7 +42,7 @@ export interface NetDevice {
  * @throws DeviceNameError, DeviceOptionError, InterfaceNameError, SystemError
  */
 export async function serveNetDevice(options: NetDeviceOptions): Promise<NetDevice> {
-  const { backend, pairs = 1, queueSize = DEFAULT_QUEUE_SIZE, mtu, mac = macFor(options.name) } = options;
+  const { backend, pairs = 1, queueSize = DEFAULT_QUEUE_SIZE, mtu, mac = defaultMac(options.name) } = options;
   checkNetOptions({ pairs, queueSize, mac, mtu });
   const made = madeTapOf(options.record?.read());
   const tap = backend.type === 'tap' ? openTap(backend.ifname, pairs, made) : undefined;

@@ -18,15 +18,6 @@ const TAP_FEATURES = [
   net.VIRTIO_NET_F_MRG_RXBUF,
 ];
 
-/** An address for a device of that name: locally administered, of one device. */
-export function macFor(name: string): Uint8Array {
-  // Loading it takes 3 ms, and most commands on the simulation derive no address.
-  const { createHash } = process.getBuiltinModule('node:crypto');
-  const mac = new Uint8Array(createHash('sha256').update(name).digest().subarray(0, net.ETH_ALEN));
-  mac[0] = ((mac[0] ?? 0) & 0xfc) | 0x02;
-  return mac;
-}
-
 /** What a driver sees of a network device before it uses it. */
 export function netIdentity(device: {
   readonly mac: Uint8Array;

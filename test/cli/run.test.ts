@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { helpOn } from '../../src/cli/dispatch.js';
-import { mainHelp, usageOf } from '../../src/cli/help.js';
+import { mainHelp, commandHelp } from '../../src/cli/help.js';
 import { tree, type Branch } from '../../src/cli/tree.js';
 import { OutputError, type Io } from '../../src/cli/io.js';
 import { Errno } from '../../src/netlink/errno.js';
@@ -31,7 +31,7 @@ test('-h, --help and help tell of each command, at every level', async () => {
   const walk = async (branch: Branch, path: readonly string[]): Promise<void> => {
     for (const child of branch.children) {
       const words = [...path, child.words[0]];
-      const usage = 'children' in child ? undefined : usageOf([(await child.load()).default]);
+      const usage = 'children' in child ? undefined : commandHelp((await child.load()).default);
       const expected = { status: 0, stdout: '', stderr: lines(...(usage ?? (await helpOn(words)))) };
       assert.ok(expected.stderr.includes(`vdpa ${words.join(' ')}`) || usage !== undefined, words.join(' '));
       for (const argv of [

@@ -112,14 +112,18 @@ test('what the file does not name is left alone, or with prune deleted after all
 
 const status = {
   name: 'vd',
-  type: 'block',
-  backend: 'file',
-  path: '/srv/vd',
+  device: {
+    type: 'block',
+    queues: 1,
+    queue_size: 256,
+    restart: false,
+    backend: 'file',
+    path: '/srv/vd',
+    block_size: 512,
+    readonly: false,
+    serial: 'vd',
+  },
   size: 8192,
-  blockSize: 512,
-  readonly: false,
-  serial: 'vd',
-  restart: false,
   deviceId: 2,
   state: 'running',
   attached: true,
@@ -211,12 +215,12 @@ test('the server of a VDUSE device: what no server can be is told by line and pa
   assert.match(wrong({ server: { path: '/a\0b' } }), /server\/path\) must match/);
   assert.match(wrong({ server: { ifname: 'a/b' } }), /server\/ifname\) must match/);
   assert.match(wrong({ server: { pth: '/a' } }), /server\/pth\) means nothing here/);
-  assert.match(wrong({ server: { size: '64X' } }), /server\) "64X" is no size/);
+  assert.match(wrong({ server: { size: '64X' } }), /server\) invalid size "64X"/);
   assert.match(wrong({ server: { size: 1000 } }), /not a multiple of the block size/);
-  assert.match(wrong({ server: { backend: 'file' } }), /needs the path/);
+  assert.match(wrong({ server: { backend: 'file' } }), /backend file needs "path"/);
   assert.match(wrong({ server: { ifname: 'tap0' } }), /"ifname" is for devices of type net/);
   assert.match(wrong({ type: 'net', server: { path: '/a' } }), /"path" is for devices of type block/);
-  assert.match(wrong({ server: { restart: true } }), /is in memory, which ends with its server/);
+  assert.match(wrong({ server: { restart: true } }), /is in memory, which is lost when its server ends/);
   assert.match(wrong({ server: { queue_size: 100 } }), /power of two/);
   assert.match(wrong({ type: 'net', mac: '1:0:0:0:0:0', server: {} }), /address of a network device/);
   for (const name of ['..', 'control', 'a\nb', 'x'.repeat(256)]) {

@@ -7,7 +7,7 @@ import type { VduseInstanceState } from '../../src/sim/state.js';
 import { toInstance } from '../../src/sim/vduse-instance.js';
 import * as uapi from '../../src/vdpa/uapi.js';
 import { VIRTIO_ID_BLOCK, VIRTIO_ID_NET } from '../../src/virtio/ids.js';
-import type { BlockServed, NetServed } from '../../src/vduse/service/served-device.js';
+import type { BlockDeviceSpec, NetDeviceSpec } from '../../src/vduse/spec/device-spec.js';
 import { ask } from '../support/exchange.js';
 import { needs, SIMULATORS, testsWith, VDUSE } from '../support/kernel/needs.js';
 import { startResponder, toResponding } from '../support/kernel/responder-process.js';
@@ -34,11 +34,11 @@ const withFeatures = (instance: VduseInstanceState, more: bigint): VduseInstance
 });
 
 /** Disks without sectors, so that nobody reads from them. */
-const block = (name: string, options: Partial<BlockServed> = {}, twist: Twist = {}): VduseInstanceState => ({
+const block = (name: string, options: Partial<BlockDeviceSpec> = {}, twist: Twist = {}): VduseInstanceState => ({
   ...toInstance(name, identityOfBlock({ name, type: 'block', size: 0, ...options })),
   ...twist,
 });
-const net = (name: string, options: Partial<NetServed> = {}, twist: Twist = {}): VduseInstanceState => ({
+const net = (name: string, options: Partial<NetDeviceSpec> = {}, twist: Twist = {}): VduseInstanceState => ({
   ...toInstance(name, identityOfNet({ name, type: 'net', ...options })),
   ...twist,
 });

@@ -216,7 +216,7 @@ describe('refused, with nothing left', () => {
     ['a name that is a path', `${ADD} ../e0 serve`, /^vdpa: "\.\.\/e0" has a character/],
     ['words of the other type', `${ADD} e0 ifname tap0`, /"ifname" is for devices of type net/],
     ['a backend of the other type', `${ADD} e0 type net backend ram`, /has no backend "ram"/],
-    ['a path without a file', `${ADD} e0 backend file`, /needs the path/],
+    ['a path without a file', `${ADD} e0 backend file`, /backend file needs "path"/],
     [
       'words for a server elsewhere',
       'dev add mgmtdev vdpasim_blk name e0 size 1M',

@@ -2,10 +2,11 @@ import { resolve } from 'node:path';
 import { VdpaCommand } from '../../cli/command.js';
 import { UsageError } from '../../cli/error.js';
 import { parseKeywords, type Keywords, type Values } from '../../cli/grammar.js';
+import { wrapUsage } from '../../cli/help.js';
 import { machineBus, vduseServers } from '../../cli/machine.js';
 import { isSet } from '../../cli/options.js';
 import { nodeKeywords, nodeUsage, readNodeAccess } from '../../cli/node-access.js';
-import { readServedDevice, serverKeywords, serverWord } from '../../cli/served-device.js';
+import { readServedDevice, servedUsage, serverKeyword, serverKeywords } from '../../cli/served-device.js';
 import type { Session } from '../../cli/session.js';
 import { renderDetailed } from '../../cli/show-detailed.js';
 import {
@@ -23,7 +24,7 @@ import {
 import type { VdpaBus } from '../../sysfs/bus.js';
 import type { NodeAccess } from '../../sysfs/node-access.js';
 import { InstanceExistsError } from '../../vduse/error.js';
-import type { ServedDevice } from '../../vduse/service/served-device.js';
+import type { ServedDeviceSpec } from '../../vduse/spec/device-spec.js';
 import { className, deviceClasses } from '../../virtio/classes.js';
 import type { VdpaClient } from '../../vdpa/client.js';
 import { withoutServersWords, type DeviceSpec } from '../../vdpa/encode.js';
@@ -37,17 +38,42 @@ const keywords = {
     abbreviable: true,
     missing: 'management device handle not set.',
     completes: 'management device',
+    help: 'The management device that makes it',
   },
-  name: { placeholder: 'NAME', read: readName, abbreviable: true, missing: 'device name is not set.' },
-  mac: { placeholder: 'MACADDR', read: readMac },
-  mtu: { placeholder: 'MTU', read: readNumber('mtu', 0, 0xffff) },
-  max_vqp: { placeholder: 'MAX_VQ_PAIRS', read: readPairs, abbreviable: true },
-  device_features: { placeholder: 'DEVICE_FEATURES', read: readFeatures },
-  type: { placeholder: 'TYPE', read: readDeviceType, completes: deviceTypeNames },
-  driver: { placeholder: 'DRIVER', read: readName, completes: ['vhost', 'virtio'] },
+  name: {
+    placeholder: 'NAME',
+    read: readName,
+    abbreviable: true,
+    missing: 'device name is not set.',
+    help: 'The name of the device',
+  },
+  mac: { placeholder: 'MACADDR', read: readMac, help: 'The MAC address' },
+  mtu: { placeholder: 'MTU', read: readNumber('mtu', 0, 0xffff), help: 'The MTU' },
+  max_vqp: {
+    placeholder: 'MAX_VQ_PAIRS',
+    read: readPairs,
+    abbreviable: true,
+    help: 'The number of queue pairs; max for all that the management device offers',
+  },
+  device_features: {
+    placeholder: 'DEVICE_FEATURES',
+    read: readFeatures,
+    help: 'The features that it offers: names joined by commas, or a hexadecimal number',
+  },
+  type: { placeholder: 'TYPE', read: readDeviceType, completes: deviceTypeNames, help: 'The type: net or block' },
+  driver: {
+    placeholder: 'DRIVER',
+    read: readName,
+    completes: ['vhost', 'virtio'],
+    help: 'The driver that it is bound to: vhost, virtio or the name of another',
+  },
   ...nodeKeywords,
-  serve: { read: () => true as const },
-  wait: { placeholder: 'SECONDS', read: readNumber('wait', 0, 86_400) },
+  serve: { read: () => true as const, help: 'Start a server of vdpa for a VDUSE device' },
+  wait: {
+    placeholder: 'SECONDS',
+    read: readNumber('wait', 0, 86_400),
+    help: "How long to wait for another program's server of a VDUSE device",
+  },
   ...serverKeywords,
 } as const satisfies Keywords;
 
@@ -65,14 +91,13 @@ export default class DevAdd extends VdpaCommand {
     'vdpa dev add name NAME mgmtdev vduse [ type { net | block } ] [ wait SECONDS ]',
     '                                     [ driver { vhost | virtio | NAME } ]',
     `                                     ${nodeUsage}`,
-    'vdpa dev add name NAME mgmtdev vduse [ type { net | block } ] [ serve ] [ queues N ] [ queue_size N ]',
-    '                                     [ backend { ram | file | null } ] [ path FILE ] [ size SIZE ]',
-    '                                     [ block_size { 512 | 4096 } ] [ readonly ] [ serial STRING ]',
-    '                                     [ backend { loopback | tap } ] [ ifname TAP ]',
-    '                                     [ mac MACADDR ] [ mtu MTU ]',
-    '                                     [ user USER ] [ restart { on | off } ]',
-    '                                     [ driver { vhost | virtio | NAME } ]',
-    `                                     ${nodeUsage}`,
+    ...wrapUsage('vdpa dev add name NAME mgmtdev vduse', [
+      '[ type { net | block } ]',
+      '[ serve ]',
+      ...servedUsage(),
+      '[ driver { vhost | virtio | NAME } ]',
+      nodeUsage,
+    ]),
   ];
   static override keywords = keywords;
 
@@ -144,7 +169,7 @@ function refuseVduseWords(values: AddValues): void {
 
 /** The first word that asks for a server of the tool's own, where there is one. */
 function wordForServer(values: AddValues): string | undefined {
-  return serverWord(values) ?? (values.serve && 'serve');
+  return serverKeyword(values) ?? (values.serve && 'serve');
 }
 
 /** Makes a device of VDUSE: of the instance that another program serves; with a server of the tool's own where one is asked for. */
@@ -175,7 +200,7 @@ async function addVduse(
         if (!(error instanceof InstanceExistsError)) throw error;
       }
     }
-    const word = serverWord(values);
+    const word = serverKeyword(values);
     if (word !== undefined) {
       throw new UsageError(`${name} has a server already, which decides what the device is: "${word}" is of no use`);
     }
@@ -191,7 +216,7 @@ async function addVduse(
 }
 
 /** Says so where a device that was to be a disk or an interface of this machine has not become one. */
-async function tellTaker(session: Session, { name, type }: ServedDevice): Promise<void> {
+async function tellTaker(session: Session, { name, type }: ServedDeviceSpec): Promise<void> {
   const { whyNotHere } = await import('../../host/usable-device.js');
   const reason = whyNotHere(await machineBus(session), name, type === 'net' ? 'network interface' : 'disk');
   if (reason !== undefined) session.io.stderr(`Warning: ${reason}\n`);

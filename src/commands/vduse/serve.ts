@@ -3,8 +3,9 @@ import { isAbsolute, resolve } from 'node:path';
 import { VdpaCommand } from '../../cli/command.js';
 import { ReportedError, UsageError } from '../../cli/error.js';
 import { parseKeywords, type Keywords } from '../../cli/grammar.js';
+import { wrapUsage } from '../../cli/help.js';
 import { describeError } from '../../cli/report.js';
-import { deviceKeywords, readServedDevice, serverKeywords } from '../../cli/served-device.js';
+import { deviceKeywords, readServedDevice, servedUsage, serverKeywords } from '../../cli/served-device.js';
 import type { Session } from '../../cli/session.js';
 import { ServiceOutput } from '../../cli/service-output.js';
 import { readName } from '../../cli/values.js';
@@ -14,22 +15,25 @@ import { serveSupervised, serveUntilTold, type ServiceReports } from '../../vdus
 import { SUPERVISED_VARIABLE, superviseUntilTold } from '../../vduse/service/supervisor.js';
 
 const keywords = {
-  name: { placeholder: 'NAME', read: readName, abbreviable: true, missing: 'device name is not set.' },
+  name: {
+    placeholder: 'NAME',
+    read: readName,
+    abbreviable: true,
+    missing: 'device name is not set.',
+    help: 'The name of the device',
+  },
   ...deviceKeywords,
   ...serverKeywords,
-  force: { read: () => true as const },
+  force: { read: () => true as const, help: 'Serve an instance from something else than it was made of' },
 } as const satisfies Keywords;
 
 export default class VduseServe extends VdpaCommand {
   static override summary = 'serve a VDUSE device until it is told to end';
-  static override usage = [
-    'vdpa vduse serve name NAME [ type { block | net } ] [ queues N ] [ queue_size N ]',
-    '                           [ backend { ram | file | null } ] [ path FILE ] [ size SIZE ]',
-    '                           [ block_size { 512 | 4096 } ] [ readonly ] [ serial STRING ]',
-    '                           [ backend { loopback | tap } ] [ ifname TAP ]',
-    '                           [ mac MACADDR ] [ mtu MTU ]',
-    '                           [ user USER ] [ restart { on | off } ] [ force ]',
-  ];
+  static override usage = wrapUsage('vdpa vduse serve name NAME', [
+    '[ type { block | net } ]',
+    ...servedUsage(),
+    '[ force ]',
+  ]);
   static override keywords = keywords;
 
   async execute(session: Session, words: readonly string[]): Promise<void> {

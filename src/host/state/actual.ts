@@ -7,7 +7,7 @@ import { formatMac } from '../../virtio/mac-address.js';
 import type { VdpaClient } from '../../vdpa/client.js';
 import { formatHandle, type DeviceConfig, type VdpaDevice } from '../../vdpa/model.js';
 import { ownStatus, type VduseInstance } from '../../vduse/service/servers.js';
-import { serverWordsOf, VDUSE } from './served.js';
+import { serverArgumentsOf, VDUSE } from './served.js';
 import type { DeviceEntry, StateFile } from './file.js';
 
 /** A device, by what netlink and sysfs tell of it. */
@@ -58,7 +58,7 @@ function toEntry({ device, config, onBus }: ActualDevice, instance: VduseInstanc
   const net = config?.kind === 'net' ? config : undefined;
   const mac = ownMac(config);
   const status = ownStatus(instance);
-  const server = status && serverWordsOf(status);
+  const server = status && serverArgumentsOf(status);
   // What a VDUSE device offers is its server's choice, and may be more with a later version of the server.
   const isVduse = formatHandle(device.managementDevice) === VDUSE;
   const features = isVduse ? undefined : config?.deviceFeatures;

@@ -1,6 +1,6 @@
 /** What can be changed about a machine's devices. */
 import type { DeviceSpec } from '../../vdpa/encode.js';
-import type { ServedDevice } from '../../vduse/service/served-device.js';
+import type { ServedDeviceSpec } from '../../vduse/spec/device-spec.js';
 import type { ActualDevice } from './actual.js';
 import type { ServerKey, ServerStart, WantedServer } from './served.js';
 
@@ -57,7 +57,7 @@ export type Adjustment =
   | {
       readonly action: 'serve';
       readonly name: string;
-      readonly server: ServedDevice;
+      readonly server: ServedDeviceSpec;
       readonly differences: readonly Difference[];
     }
   | {

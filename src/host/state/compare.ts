@@ -35,7 +35,7 @@ export function changesOf(
     if (isVduse && isOfVduse(device.spec) && !device.server) {
       throw new VduseError(`its server decides what ${name} is: ${ofDevice.map(describeDifference).join(', ')}`);
     }
-    const losesMemory = isVduse && ownStatus(instance)?.backend === 'ram';
+    const losesMemory = isVduse && ownStatus(instance)?.device.backend === 'ram';
     const start = isOfVduse(device.spec) && startAnew(device, actual, instance);
     const differences = [...ofDevice, ...(ofServer?.differences ?? [])];
     const replacement: Replacement = { action: 'replace', name, device, actual, differences };

@@ -1,5 +1,5 @@
 /** What stands in the file of a state, in the words of schemas/state.schema.json. */
-import type { ServerEntry } from '../../vduse/service/device-words.js';
+import type { ServerEntry } from '../../vduse/spec/arguments.js';
 
 /** A device, as a file has it. */
 export interface DeviceEntry {

@@ -1,12 +1,11 @@
 /** A device that is to be deleted, remembered so that it can be made again. */
-import { parseMac } from '../../virtio/mac-address.js';
-import { readDeviceWords } from '../../vduse/service/device-words.js';
-import { ownStatus, type OwnStatus } from '../../vduse/service/servers.js';
+import { fromEntry } from '../../vduse/spec/arguments.js';
+import { ownStatus } from '../../vduse/service/servers.js';
 import { ownMac, type ActualDevice } from './actual.js';
 import type { NewDevice } from './change.js';
 import { isOfVduse } from './compare.js';
 import type { Machine } from './make.js';
-import { serverWordsOf, type ServerStart } from './served.js';
+import type { ServerStart } from './served.js';
 
 /** What it takes to make a device as it was. */
 export interface FormerDevice {
@@ -23,7 +22,7 @@ export async function rememberDevice({ servers }: Machine, actual: ActualDevice)
     const [instance] = (await servers?.list(name).catch(() => [])) ?? [];
     const status = ownStatus(instance);
     const start: ServerStart = status
-      ? { how: 'start', device: servedAgain(name, status), stale: false }
+      ? { how: 'start', device: fromEntry(name, status.device), stale: false }
       : { how: 'there' };
     return { device: { spec: { name, managementDevice }, deviceId, ...driver }, start };
   }
@@ -39,14 +38,4 @@ export async function rememberDevice({ servers }: Machine, actual: ActualDevice)
     ...(features !== undefined && { features }),
   };
   return { device: { spec, deviceId, ...driver } };
-}
-
-function servedAgain(name: string, status: OwnStatus): Extract<ServerStart, { readonly how: 'start' }>['device'] {
-  const { type, mac, mtu } = status;
-  return readDeviceWords(name, {
-    ...serverWordsOf(status),
-    type,
-    ...(mac !== undefined && { mac: parseMac(mac) }),
-    ...(mtu !== undefined && { mtu }),
-  });
 }

@@ -1,7 +1,7 @@
 /** The order in which changes can be made: what has to go for another goes before it, other deletions come last. */
 import { formatMac } from '../../virtio/mac-address.js';
 import { formatHandle } from '../../vdpa/model.js';
-import { factsOf } from '../../vduse/service/device-facts.js';
+import { toEntry } from '../../vduse/spec/arguments.js';
 import { ownStatus, type VduseInstance } from '../../vduse/service/servers.js';
 import { ownMac, type ActualDevice } from './actual.js';
 import type { Change } from './change.js';
@@ -82,7 +82,7 @@ class Things {
     return [
       ...(mac ? [this.#thing('mac', formatMac(mac))] : []),
       ...this.#place(takesPlaceOn(change)),
-      ...(start?.how === 'start' ? filesOfServer(factsOf(start.device)).map((file) => this.#thing('file', file)) : []),
+      ...(start?.how === 'start' ? filesOfServer(toEntry(start.device)).map((file) => this.#thing('file', file)) : []),
     ];
   }
 
@@ -98,7 +98,7 @@ class Things {
       ...mac,
       // A device that is made anew where it was takes its own place again.
       ...this.#place(change.action === 'replace' && isInPlace(change) ? undefined : handle),
-      ...(status ? filesOfServer(status) : []).map((file) => this.#thing('file', file)),
+      ...(status ? filesOfServer(status.device) : []).map((file) => this.#thing('file', file)),
     ];
   }
 

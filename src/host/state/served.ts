@@ -1,15 +1,16 @@
 /** The servers of VDUSE devices in the state of a machine: what a file says of one, and what is to be done for it. */
 import { checkDeviceName } from '../../vduse/name.js';
-import { DeviceOptionError } from '../../vduse/device-option-error.js';
+import { DeviceOptionError } from '../../vduse/spec/error.js';
 import { VduseError } from '../../vduse/error.js';
-import { checkServedDevice, toServerWords } from '../../vduse/service/device-facts.js';
+import { checkServedDevice } from '../../vduse/spec/resolve.js';
 import {
-  readDeviceWords,
   readServerEntry,
+  serverPart,
+  toDeviceSpec,
+  type ServerArguments,
   type ServerEntry,
-  type ServerWords,
-} from '../../vduse/service/device-words.js';
-import type { ServedDevice } from '../../vduse/service/served-device.js';
+} from '../../vduse/spec/arguments.js';
+import type { ServedDeviceSpec } from '../../vduse/spec/device-spec.js';
 import { ownStatus, type OwnStatus, type VduseInstance } from '../../vduse/service/servers.js';
 import { resolve } from 'node:path';
 import type { DeviceEntry } from './file.js';
@@ -18,13 +19,13 @@ import type { DeviceEntry } from './file.js';
 export const VDUSE = 'vduse';
 
 /** What a server is told, word by word: the keys of a server in a file. */
-export type ServerKey = keyof ServerWords;
+export type ServerKey = keyof ServerArguments;
 
 /** A server as a file wants it. */
 export interface WantedServer {
-  readonly device: ServedDevice;
+  readonly device: ServedDeviceSpec;
   /** Only what the file says: what it does not say may be as it likes. */
-  readonly words: ServerWords;
+  readonly words: ServerArguments;
 }
 
 /** What differs between two servers, as people write it. */
@@ -43,7 +44,7 @@ export function readWantedServer(entry: DeviceEntry, server: ServerEntry, mac: U
   const read = readServerEntry(server);
   const words = read.path === undefined ? read : { ...read, path: resolve(read.path) };
   const common = { ...words, ...(type !== undefined && { type }) };
-  const device = readDeviceWords(checkDeviceName(name), {
+  const device = toDeviceSpec(checkDeviceName(name), {
     ...common,
     ...(mac && { mac }),
     ...(mtu !== undefined && { mtu }),
@@ -55,10 +56,9 @@ export function readWantedServer(entry: DeviceEntry, server: ServerEntry, mac: U
   return { device, words: backend === undefined ? words : { backend, ...words } };
 }
 
-/** What a server of ours is to be told so that it serves the same again. */
-export function serverWordsOf(status: OwnStatus): ServerWords {
-  const count = 'queues' in status ? status.queues.length : status.queueCount;
-  return toServerWords(status, status.type === 'net' ? count / 2 : count, status.queueSize);
+/** The arguments with which a server of ours serves the same again. */
+export function serverArgumentsOf({ device }: OwnStatus): ServerArguments {
+  return serverPart(device);
 }
 
 /** The file and the interface that a server has for itself alone, as far as they are known. */
@@ -69,7 +69,8 @@ export function filesOfServer(server: { readonly path?: string; readonly ifname?
 /** What of a server is not as a file wants it. */
 export function compareServer({ words }: WantedServer, status: OwnStatus): ServerDifference[] {
   // A file that grows has a size too.
-  const actual: ServerWords = { ...(status.size !== undefined && { size: status.size }), ...serverWordsOf(status) };
+  const { size } = 'size' in status ? status : {};
+  const actual: ServerArguments = { ...(size !== undefined && { size }), ...serverArgumentsOf(status) };
   return (Object.keys(words) as ServerKey[]).flatMap((key) => {
     const [from, to] = [actual[key], words[key]];
     return to === undefined || to === from ? [] : [{ key, from: from?.toString() ?? '(none)', to: to.toString() }];
@@ -81,7 +82,7 @@ export type ServerStart =
   /** It has one. */
   | { readonly how: 'there' }
   /** One is started; what is left of a dead one is taken away first. */
-  | { readonly how: 'start'; readonly device: ServedDevice; readonly stale: boolean };
+  | { readonly how: 'start'; readonly device: ServedDeviceSpec; readonly stale: boolean };
 
 /**
  * Says how a VDUSE device that is not on the bus gets its server.
@@ -113,7 +114,7 @@ export function startOf(
 export interface ServerChange {
   readonly differences: readonly ServerDifference[];
   /** Another server can go on with the device; otherwise what differs takes a new device. */
-  readonly takeOver?: ServedDevice;
+  readonly takeOver?: ServedDeviceSpec;
 }
 
 /** @throws VduseError where the file wants a server of ours and the device has another */

@@ -2,9 +2,9 @@ import { existsSync } from 'node:fs';
 import { InstanceExistsError, LaunchError, VduseError } from '../error.js';
 import { devicePath, isDeviceName } from '../name.js';
 import { makeBackingFile } from './backing-file.js';
-import { wordsOfDevice } from './device-words.js';
+import { formatArguments } from '../spec/arguments.js';
 import { launchServer } from './launch.js';
-import type { ServedDevice } from './served-device.js';
+import type { ServedDeviceSpec } from '../spec/device-spec.js';
 import type { ServeOptions } from './servers.js';
 
 /**
@@ -13,7 +13,7 @@ import type { ServeOptions } from './servers.js';
  * @throws DeviceOptionError, SystemError where its file cannot be made; LaunchError: InstanceExistsError where another program was quicker; DeviceNameError; whatever `attach` throws
  */
 export async function addServedDevice(
-  device: ServedDevice,
+  device: ServedDeviceSpec,
   attach: () => Promise<void>,
   { makeFile = false }: ServeOptions = {},
 ): Promise<void> {
@@ -26,7 +26,7 @@ export async function addServedDevice(
   }
 }
 
-async function serveAndAttach(device: ServedDevice, attach: () => Promise<void>): Promise<void> {
+async function serveAndAttach(device: ServedDeviceSpec, attach: () => Promise<void>): Promise<void> {
   const end = await launchNew(device);
   try {
     await attach();
@@ -43,9 +43,9 @@ async function serveAndAttach(device: ServedDevice, attach: () => Promise<void>)
 }
 
 /** @returns what ends the server again */
-async function launchNew(device: ServedDevice): Promise<() => Promise<void>> {
+async function launchNew(device: ServedDeviceSpec): Promise<() => Promise<void>> {
   try {
-    return await launchServer(device.name, wordsOfDevice(device));
+    return await launchServer(device.name, formatArguments(device));
   } catch (error) {
     if (!(error instanceof LaunchError && instanceExists(device.name))) throw error;
     throw new InstanceExistsError(error.lines);

@@ -2,13 +2,13 @@
 import { closeSync, constants, fstatSync, ftruncateSync, lstatSync, openSync, unlinkSync } from 'node:fs';
 import { Errno } from '../../sys/errno.js';
 import { SystemError } from '../../sys/error.js';
-import { checkServedDevice } from './device-facts.js';
-import type { ServedDevice } from './served-device.js';
+import { checkServedDevice } from '../spec/resolve.js';
+import type { ServedDeviceSpec } from '../spec/device-spec.js';
 
 const NEW_FILE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
 
 /** The path and size of the file that a device is to be in, where both were said. */
-export function fileOf(device: ServedDevice): { readonly path: string; readonly size: number } | undefined {
+export function fileOf(device: ServedDeviceSpec): { readonly path: string; readonly size: number } | undefined {
   if (device.type !== 'block') return undefined;
   const { path, size } = device;
   return path === undefined || size === undefined ? undefined : { path, size };
@@ -19,7 +19,7 @@ export function fileOf(device: ServedDevice): { readonly path: string; readonly 
  * @returns what takes the file away again; undefined where none was made
  * @throws DeviceOptionError where no server would take the device; SystemError where the file cannot be made
  */
-export function makeBackingFile(device: ServedDevice): (() => void) | undefined {
+export function makeBackingFile(device: ServedDeviceSpec): (() => void) | undefined {
   const file = fileOf(device);
   if (!file) return undefined;
   checkServedDevice(device);

@@ -3,14 +3,15 @@ import type { FlushNote } from '../flush-note.js';
 import type { InstanceRecord } from '../instance-record.js';
 import { serveNetDevice } from '../net-device.js';
 import type { VduseServer } from '../server.js';
-import { netBackendOf, storageOf } from './backend-choice.js';
-import { factsOf, type ServedFacts } from './device-facts.js';
-import type { BlockServed, NetServed, ServedDevice } from './served-device.js';
+import { netBackendOf, storageOf } from '../spec/backend.js';
+import { resolveSpec } from '../spec/resolve.js';
+import type { BlockDeviceSpec, NetDeviceSpec, ServedDeviceSpec } from '../spec/device-spec.js';
 
 /** A device that is served. */
 export interface ServedServer {
   readonly server: VduseServer;
-  readonly facts: ServedFacts;
+  /** With its defaults, and the interface that the kernel has chosen. */
+  readonly device: ServedDeviceSpec;
 }
 
 /** What is kept of an instance from one server to the next. */
@@ -23,11 +24,11 @@ export interface KeptOfInstance {
 }
 
 /** Begins to serve a device. @throws VduseError, SystemError */
-export function beginToServe(device: ServedDevice, kept: KeptOfInstance): Promise<ServedServer> {
+export function beginToServe(device: ServedDeviceSpec, kept: KeptOfInstance): Promise<ServedServer> {
   return device.type === 'block' ? beginBlock(device, kept) : beginNet(device, kept);
 }
 
-async function beginBlock(device: BlockServed, kept: KeptOfInstance): Promise<ServedServer> {
+async function beginBlock(device: BlockDeviceSpec, kept: KeptOfInstance): Promise<ServedServer> {
   const { name, queues, queueSize, blockSize, readonly, serial } = device;
   const server = await serveBlockDevice({
     name,
@@ -39,10 +40,10 @@ async function beginBlock(device: BlockServed, kept: KeptOfInstance): Promise<Se
     ...(queues !== undefined && { queues }),
     ...(queueSize !== undefined && { queueSize }),
   });
-  return { server, facts: factsOf(device) };
+  return { server, device: resolveSpec(device) };
 }
 
-async function beginNet(device: NetServed, { takeOver, record }: KeptOfInstance): Promise<ServedServer> {
+async function beginNet(device: NetDeviceSpec, { takeOver, record }: KeptOfInstance): Promise<ServedServer> {
   const { name, queues, queueSize, mac, mtu } = device;
   const { server, ifname } = await serveNetDevice({
     name,
@@ -54,5 +55,5 @@ async function beginNet(device: NetServed, { takeOver, record }: KeptOfInstance)
     ...(mac !== undefined && { mac }),
     ...(mtu !== undefined && { mtu }),
   });
-  return { server, facts: { ...factsOf(device), ...(ifname !== undefined && { ifname }) } };
+  return { server, device: resolveSpec({ ...device, ...(ifname !== undefined && { ifname }) }) };
 }

@@ -7,8 +7,8 @@ export const machineServers: VduseServers = {
   add: async (device, attach, options) => (await import('./add-device.js')).addServedDevice(device, attach, options),
   takeOver: async (device) => {
     const { launchServer } = await import('./launch.js');
-    const { wordsOfDevice } = await import('./device-words.js');
-    await launchServer(device.name, wordsOfDevice(device));
+    const { formatArguments } = await import('../spec/arguments.js');
+    await launchServer(device.name, formatArguments(device));
   },
   end: async (name) => {
     const { mayHaveServer } = await import('./runtime-path.js');

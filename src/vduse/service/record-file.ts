@@ -1,5 +1,5 @@
 import { closeSync, constants, fsyncSync, openSync, readFileSync, renameSync, unlinkSync, writeSync } from 'node:fs';
-import { DeviceOptionError } from '../device-option-error.js';
+import { DeviceOptionError } from '../spec/error.js';
 import { compareMakings, type InstanceMakings, type InstanceRecord } from '../instance-record.js';
 
 /** What is written of an instance. */

@@ -10,7 +10,8 @@ import type { FlushNote } from '../flush-note.js';
 import type { VduseServer } from '../server.js';
 import { beginToServe, type ServedServer } from './begin-to-serve.js';
 import { RuntimeFolder } from './runtime-folder.js';
-import type { ServedDevice } from './served-device.js';
+import { toEntry, type ServedEntry } from '../spec/arguments.js';
+import type { ServedDeviceSpec } from '../spec/device-spec.js';
 import { listen, type ServerAnswer, type ServerRequest, type ServiceStatus } from './socket.js';
 
 /** What a server program tells whoever has started it. */
@@ -44,7 +45,7 @@ const FLUSH_FAILED =
  * @throws VduseError, SystemError where it cannot begin; and where it cannot go on
  */
 export async function serveUntilTold(
-  device: ServedDevice,
+  device: ServedDeviceSpec,
   reports: ServiceReports,
   { force }: ServiceOptions,
 ): Promise<void> {
@@ -63,7 +64,7 @@ export async function serveUntilTold(
  * @throws RightsError as well
  */
 export async function serveSupervised(
-  device: ServedDevice,
+  device: ServedDeviceSpec,
   supervisor: number,
   reports: ServiceReports,
   { force }: ServiceOptions,
@@ -87,7 +88,7 @@ export async function serveSupervised(
  * @param prepared called when everything is open and nothing is served yet
  */
 async function serve(
-  device: ServedDevice,
+  device: ServedDeviceSpec,
   folder: RuntimeFolder,
   reports: ServiceReports,
   { force, supervisor }: ServiceOptions & { readonly supervisor?: number },
@@ -111,7 +112,7 @@ async function serve(
 
 class Service {
   readonly #server: VduseServer;
-  readonly #facts: ServedServer['facts'];
+  readonly #device: ServedEntry;
   readonly #reports: ServiceReports;
   readonly #supervisor: number | undefined;
   readonly #flushNote: FlushNote;
@@ -123,7 +124,7 @@ class Service {
   readonly #told: ((answer: ServerAnswer) => void)[] = [];
 
   constructor(
-    { server, facts }: ServedServer,
+    { server, device }: ServedServer,
     flushNote: FlushNote,
     reports: ServiceReports,
     supervisor: number | undefined,
@@ -131,7 +132,7 @@ class Service {
     this.#flushNote = flushNote;
     this.#supervisor = supervisor;
     this.#server = server;
-    this.#facts = facts;
+    this.#device = toEntry(device);
     this.#reports = reports;
   }
 
@@ -186,14 +187,19 @@ class Service {
     const trouble = this.#flushNote.failed ? FLUSH_FAILED : this.#trouble;
     return {
       ...status,
-      ...this.#facts,
-      ...(this.#facts.type === 'block' && sizesOf(this.#server.config)),
+      ...this.#whatIsServed(),
       pid: process.pid,
       ...(this.#supervisor !== undefined && { supervisor: this.#supervisor }),
       features: `0x${features.toString(16)}`,
       deleted: this.#wasAttached && !attached,
       ...(trouble !== undefined && { trouble }),
     };
+  }
+
+  #whatIsServed(): Pick<ServiceStatus, 'device' | 'size'> {
+    if (this.#device.type !== 'block') return { device: this.#device };
+    const { size, blockSize } = sizesOf(this.#server.config);
+    return { device: { ...this.#device, block_size: blockSize }, size };
   }
 
   async #stop(socket: Server | undefined): Promise<void> {
@@ -214,10 +220,10 @@ class Service {
 }
 
 /** How many bytes a block device has, and its blocks, as its driver reads it. */
-function sizesOf(config: Uint8Array): { readonly size: number; readonly blockSize: number } {
+function sizesOf(config: Uint8Array): { readonly size: number; readonly blockSize: 512 | 4096 } {
   const view = new DataView(config.buffer, config.byteOffset);
   return {
     size: Number(view.getBigUint64(blockConfigOffset.capacity, true)) * SECTOR_SIZE,
-    blockSize: view.getUint32(blockConfigOffset.blkSize, true),
+    blockSize: view.getUint32(blockConfigOffset.blkSize, true) === 4096 ? 4096 : 512,
   };
 }

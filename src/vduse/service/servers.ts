@@ -1,5 +1,5 @@
 /** The VDUSE devices of a machine and their servers, be the machine real or simulated. */
-import type { ServedDevice } from './served-device.js';
+import type { ServedDeviceSpec } from '../spec/device-spec.js';
 import type { ServiceStatus, StartingStatus } from './socket.js';
 
 /** What a server tells of itself and its device; a simulated one is no process. */
@@ -50,10 +50,10 @@ export interface VduseServers {
    * @param attach sends the request to the kernel
    * @throws DeviceOptionError; VduseError: InstanceExistsError where another program was quicker to make it; whatever `attach` throws
    */
-  add(device: ServedDevice, attach: () => Promise<void>, options?: ServeOptions): Promise<void>;
+  add(device: ServedDeviceSpec, attach: () => Promise<void>, options?: ServeOptions): Promise<void>;
 
   /** Serves a device whose server has died. @throws VduseError */
-  takeOver(device: ServedDevice): Promise<void>;
+  takeOver(device: ServedDeviceSpec): Promise<void>;
 
   /** Ends the server of a device that was deleted, where it is ours. @throws VduseError */
   end(name: string): Promise<void>;

@@ -6,12 +6,16 @@ import { chmodSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { VduseError } from '../error.js';
 import type { ServerStatus } from '../server-status.js';
-import type { ServedFacts } from './device-facts.js';
+import type { ServedEntry } from '../spec/arguments.js';
 
 export type ServerRequest = { readonly do: 'status' } | { readonly do: 'end' };
 
 /** What a server tells of itself. */
-export interface ServiceStatus extends Omit<ServerStatus, 'features'>, ServedFacts {
+export interface ServiceStatus extends Omit<ServerStatus, 'features'> {
+  /** What it serves; its size only where it was asked for, as a file may grow. */
+  readonly device: ServedEntry;
+  /** Bytes that a block device has now. */
+  readonly size?: number;
   readonly pid: number;
   /** The process id of its supervisor, where it has one. */
   readonly supervisor?: number;
@@ -24,7 +28,9 @@ export interface ServiceStatus extends Omit<ServerStatus, 'features'>, ServedFac
 }
 
 /** What a supervisor tells of its device while there is no server, until the next one is ready. */
-export interface StartingStatus extends ServedFacts {
+export interface StartingStatus {
+  /** What is to be served. */
+  readonly device: ServedEntry;
   /** `starting` for the first server, `restarting` for one that takes the place of another, `ending` once it is told to. */
   readonly state: 'starting' | 'restarting' | 'ending';
   /** The supervisor's process id. */

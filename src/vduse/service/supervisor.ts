@@ -12,14 +12,14 @@ import { VduseError } from '../error.js';
 import type { InstanceRecord } from '../instance-record.js';
 import { isAttached } from '../instance.js';
 import { devicePath } from '../name.js';
-import { DEFAULT_QUEUE_SIZE } from '../device-options.js';
-import { factsOf } from './device-facts.js';
-import { wordsOfDevice } from './device-words.js';
+import { formatArguments, toEntry } from '../spec/arguments.js';
+import { resolveSpec } from '../spec/resolve.js';
 import { readiness, startServer } from './launch.js';
 import { RuntimeFolder } from './runtime-folder.js';
 import type { ServiceOptions, ServiceReports } from './serve.js';
-import type { ServedDevice } from './served-device.js';
+import type { ServedDeviceSpec } from '../spec/device-spec.js';
 import { listen, type ServerAnswer, type ServerRequest, type StartingStatus } from './socket.js';
+import { DEFAULT_QUEUE_SIZE } from '../spec/defaults.js';
 
 /** By this variable a server knows that it has a supervisor: the word is the supervisor's process id. */
 export const SUPERVISED_VARIABLE = 'VDPA_VDUSE_SUPERVISOR';
@@ -37,7 +37,7 @@ const END_PATIENCE_MS = 75_000;
  * @throws VduseError, RightsError, LaunchError where it cannot begin, or cannot go on
  */
 export async function superviseUntilTold(
-  device: ServedDevice,
+  device: ServedDeviceSpec,
   reports: ServiceReports,
   options: ServiceOptions,
 ): Promise<void> {
@@ -52,7 +52,7 @@ export async function superviseUntilTold(
 }
 
 class Supervisor {
-  readonly #device: ServedDevice;
+  readonly #device: ServedDeviceSpec;
   readonly #reports: ServiceReports;
   readonly #force: boolean;
   #record: InstanceRecord | undefined;
@@ -63,7 +63,7 @@ class Supervisor {
   /** Those who wait for the end. */
   readonly #told: ((answer: ServerAnswer) => void)[] = [];
 
-  constructor(device: ServedDevice, reports: ServiceReports, { force }: ServiceOptions) {
+  constructor(device: ServedDeviceSpec, reports: ServiceReports, { force }: ServiceOptions) {
     this.#force = force;
     this.#device = device;
     this.#reports = reports;
@@ -102,12 +102,15 @@ class Supervisor {
   }
 
   #status(): StartingStatus {
-    const { ifname } = this.#record?.read() ?? {};
+    const { ifname, blockSize } = this.#record?.read() ?? {};
     const { type, queues = 1, queueSize = DEFAULT_QUEUE_SIZE } = this.#device;
     return {
-      ...factsOf(this.#device),
-      // The kernel may have chosen it.
-      ...(ifname !== undefined && { ifname }),
+      device: {
+        ...toEntry(resolveSpec(this.#device)),
+        // What the kernel or the disk may have decided.
+        ...(ifname !== undefined && { ifname }),
+        ...(blockSize !== undefined && { block_size: blockSize }),
+      },
       state: this.#ending ? 'ending' : this.#lives === 0 ? 'starting' : 'restarting',
       supervisor: process.pid,
       queueCount: type === 'net' ? queues * 2 : queues,
@@ -151,7 +154,7 @@ class Supervisor {
   async #live(): Promise<string | undefined> {
     const isFirst = this.#lives === 0;
     // What is forced is what the instance is made of from then on.
-    const words = [...wordsOfDevice(this.#device), ...(this.#force && isFirst ? ['force'] : [])];
+    const words = [...formatArguments(this.#device), ...(this.#force && isFirst ? ['force'] : [])];
     const server = startServer(words, { [SUPERVISED_VARIABLE]: String(process.pid) });
     this.#server = server;
     const ended = once(server, 'close') as Promise<[number | null, NodeJS.Signals | null]>;

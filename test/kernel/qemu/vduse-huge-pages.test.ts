@@ -7,7 +7,7 @@ import { ServerProcess } from '../../support/kernel/server-process.js';
 import { VhostBlock } from '../../support/kernel/vhost-block.js';
 import { BASE, MEMORY_BYTES } from '../../support/kernel/vhost-driver.js';
 import { attach, bash, detach, giveToVhost } from '../../support/kernel/vduse.js';
-import type { StorageOptions } from '../../../src/vduse/block-storage.js';
+import type { StorageOptions } from '../../../src/vduse/spec/backend.js';
 
 const { describe, test } = testsWith(VDUSE, '/sys/kernel/mm/hugepages');
 

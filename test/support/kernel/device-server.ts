@@ -8,7 +8,7 @@ import { libc } from '../../../src/sys/libc.js';
 import { serveBlockDevice } from '../../../src/vduse/block-device.js';
 import { serveNetDevice } from '../../../src/vduse/net-device.js';
 import type { VduseServer } from '../../../src/vduse/server.js';
-import type { FromServer, InUse, ServedDevice, ToServer } from './server-process.js';
+import type { FromServer, InUse, ServedDeviceSpec, ToServer } from './server-process.js';
 
 /** struct mallinfo2 of malloc.h: all are size_t. */
 const FIELDS = [
@@ -41,10 +41,10 @@ function inUse(): InUse {
   };
 }
 
-const serve = async (device: ServedDevice): Promise<VduseServer> =>
+const serve = async (device: ServedDeviceSpec): Promise<VduseServer> =>
   'storage' in device ? serveBlockDevice(device) : (await serveNetDevice(device)).server;
 
-const options = JSON.parse(process.argv[2] ?? '[]') as ServedDevice[];
+const options = JSON.parse(process.argv[2] ?? '[]') as ServedDeviceSpec[];
 const servers = await Promise.all(options.map(serve));
 for (const server of servers) {
   server.on('broken', (queue, reason) => {

@@ -10,7 +10,7 @@ import type { NetDeviceOptions } from '../../../src/vduse/net-device.js';
 import type { ServerStatus } from '../../../src/vduse/server-status.js';
 
 /** A device to serve; the fields tell of which kind. */
-export type ServedDevice = BlockDeviceOptions | NetDeviceOptions;
+export type ServedDeviceSpec = BlockDeviceOptions | NetDeviceOptions;
 
 /** What a server has in use once garbage is collected. */
 export interface InUse {
@@ -40,14 +40,14 @@ export class ServerProcess {
   readonly #exit: Promise<unknown>;
 
   /** Starts it, and waits until all devices are served. */
-  static async start(...devices: readonly ServedDevice[]): Promise<ServerProcess> {
+  static async start(...devices: readonly ServedDeviceSpec[]): Promise<ServerProcess> {
     const server = new ServerProcess(devices);
     await server.ready();
     return server;
   }
 
   /** Starts it; it serves when it is {@link ready}. */
-  constructor(devices: readonly ServedDevice[]) {
+  constructor(devices: readonly ServedDeviceSpec[]) {
     const script = fileURLToPath(new URL('device-server.js', import.meta.url));
     this.child = fork(script, [JSON.stringify(devices)], {
       execArgv: ['--expose-gc'],

@@ -1,4 +1,4 @@
-import { VduseError } from './error.js';
+import { VduseError } from '../error.js';
 
 /** A device cannot be made as it was asked for. */
 export class DeviceOptionError extends VduseError {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { checkBlockOptions, defaultSerial } from '../../src/vduse/device-options.js';
+import { checkBlockOptions } from '../../../src/vduse/spec/limits.js';
+import { defaultSerial } from '../../../src/vduse/spec/defaults.js';
 
 test('the serial number of a device is its name, cut at a whole character where it is too long', () => {
   for (const [name, serial] of [

@@ -1,0 +1,111 @@
+/** A served device as keywords with their values: on command lines, in state files, between servers. */
+import { formatMac, parseMac } from '../../virtio/mac-address.js';
+import type { ServedDeviceSpec } from './device-spec.js';
+import { DeviceOptionError } from './error.js';
+import { keywordOf, type Field, type JsonOf, type Snake, type ValueOf } from './field.js';
+import { allFields, fieldEntries, type DeviceType, type FieldName, type FieldNamed } from './fields.js';
+import { parseSize, SIZE_FORM } from './size.js';
+
+type FieldOfDevice = {
+  [Name in FieldName]: FieldNamed<Name> extends { readonly ofDevice: true } ? Name : never;
+}[FieldName];
+
+type FieldOfServer = Exclude<FieldName, FieldOfDevice>;
+
+/** The arguments that describe a served device, by keyword. */
+export type DeviceArguments = { readonly type?: DeviceType } & {
+  readonly [Name in FieldName as Snake<Name>]?: ValueOf<FieldNamed<Name>>;
+};
+
+/** Those that are about its server alone. */
+export type ServerArguments = { readonly [Name in FieldOfServer as Snake<Name>]?: ValueOf<FieldNamed<Name>> };
+
+/** The same in files, see schemas/vduse-server.schema.json. */
+export interface ServerEntry extends Omit<ServerArguments, 'size'> {
+  /** Bytes, or a text as {@link parseSize} reads it. */
+  readonly size?: number | string;
+}
+
+/** A served device in JSON, without its name. */
+export type ServedEntry = { readonly type: DeviceType } & {
+  readonly [Name in FieldName as Snake<Name>]?: JsonOf<FieldNamed<Name>>;
+};
+
+/** @throws DeviceOptionError for arguments that do not go together */
+export function toDeviceSpec(name: string, values: DeviceArguments): ServedDeviceSpec {
+  const { type = 'block' } = values;
+  const own = new Map(fieldEntries(type));
+  const spec: Record<string, unknown> = { name, type };
+  for (const [key] of allFields()) {
+    const value = values[keywordOf(key)];
+    if (value === undefined) continue;
+    const field = own.get(key);
+    if (!field) throw strayArgument(keywordOf(key), type);
+    checkChoice(type, field, value);
+    spec[key] = value;
+  }
+  // Each key is one of the type's fields, and its value is of that field's kind.
+  return spec as unknown as ServedDeviceSpec;
+}
+
+function strayArgument(keyword: string, type: DeviceType): DeviceOptionError {
+  const other = type === 'block' ? 'net' : 'block';
+  return new DeviceOptionError(`"${keyword}" is for devices of type ${other}; this one is ${type}`);
+}
+
+/** Arguments may hold what the field of the other type takes. */
+function checkChoice(type: DeviceType, field: Field, value: unknown): void {
+  if (field.kind !== 'choice' || field.choices.some((choice) => choice === value)) return;
+  throw new DeviceOptionError(
+    `A device of type ${type} has no backend "${String(value)}": ${field.choices.join(', ')} expected`,
+  );
+}
+
+/** The arguments of an entry that matches the schema. @throws DeviceOptionError for an invalid size */
+export function readServerEntry({ size, ...others }: ServerEntry): ServerArguments {
+  if (size === undefined) return others;
+  const bytes = parseSize(String(size));
+  if (bytes !== undefined) return { ...others, size: bytes };
+  throw new DeviceOptionError(`invalid size "${size}": ${SIZE_FORM} expected`);
+}
+
+/** Each field of a device that has a value, in the order of the table. */
+function valuesOf(spec: ServedDeviceSpec): [FieldName, Field, string | number | boolean][] {
+  const values: Readonly<Partial<Record<FieldName, string | number | boolean | Uint8Array>>> = spec;
+  return fieldEntries(spec.type).flatMap(([key, field]) => {
+    const value = values[key];
+    return value === undefined ? [] : [[key, field, value instanceof Uint8Array ? formatMac(value) : value]];
+  });
+}
+
+/** The arguments that make the device again, for a command line. */
+export function formatArguments(spec: ServedDeviceSpec): string[] {
+  const values = valuesOf(spec).flatMap(([key, { kind }, value]) => {
+    const keyword = keywordOf(key);
+    if (kind === 'flag') return value === true ? [keyword] : [];
+    return [keyword, typeof value === 'boolean' ? (value ? 'on' : 'off') : String(value)];
+  });
+  return ['name', spec.name, 'type', spec.type, ...values];
+}
+
+/** The device in JSON. */
+export function toEntry(spec: ServedDeviceSpec): ServedEntry {
+  return {
+    type: spec.type,
+    ...Object.fromEntries(valuesOf(spec).map(([key, , value]) => [keywordOf(key), value])),
+  };
+}
+
+/** The device of {@link toEntry}. @throws DeviceOptionError */
+export function fromEntry(name: string, { mac, ...others }: ServedEntry): ServedDeviceSpec {
+  return toDeviceSpec(name, { ...others, ...(mac !== undefined && { mac: parseMac(mac) }) });
+}
+
+/** What of an entry stands with the server in a file; the rest stands with the device. */
+export function serverPart(entry: ServedEntry): ServerArguments {
+  const keywords = allFields().flatMap(([name, { ofDevice = false }]) => (ofDevice ? [] : [keywordOf(name)]));
+  const values: Readonly<Partial<Record<string, string | number | boolean>>> = entry;
+  return {
+    ...Object.fromEntries(keywords.flatMap((word) => (values[word] === undefined ? [] : [[word, values[word]]]))),
+  };
+}

@@ -1,0 +1,49 @@
+/** Which backend a served device has. Touches nothing of the machine. */
+import type { BlockDeviceSpec, NetDeviceSpec } from './device-spec.js';
+import { DeviceOptionError } from './error.js';
+import { DEFAULT_SIZE } from './defaults.js';
+
+/** Where the data of a block device is. */
+export type StorageOptions =
+  /** In memory: it is gone when the server ends. */
+  | { readonly backend: 'ram'; readonly size?: number }
+  /** In a file, or on a block device. Without a size all of it, and as it grows. */
+  | { readonly backend: 'file'; readonly path: string; readonly size?: number }
+  /** Nowhere: it reads as zeros. */
+  | { readonly backend: 'null'; readonly size?: number }
+  /** Where a module says, see `CreateBlockBackend`. */
+  | { readonly backend: 'module'; readonly module: string; readonly options?: unknown; readonly size: number };
+
+/** Where the packets of a network device go: back to it; or to a TAP interface, made where it does not exist. */
+export type NetBackendOptions = { readonly type: 'loopback' } | { readonly type: 'tap'; readonly ifname?: string };
+
+/**
+ * Where a block device's data is: in a file where there is a path, in memory otherwise.
+ * @param again whether another server is to serve it, after the first
+ * @throws DeviceOptionError
+ */
+export function storageOf(
+  { name, backend, path, size }: BlockDeviceSpec,
+  again: boolean,
+): Exclude<StorageOptions, { readonly backend: 'module' }> {
+  const chosen = backend ?? (path === undefined ? 'ram' : 'file');
+  if (chosen === 'file') {
+    if (path === undefined) throw new DeviceOptionError('backend file needs "path"');
+    return { backend: 'file', path, ...(size !== undefined && { size }) };
+  }
+  if (path !== undefined) throw new DeviceOptionError(`"path" is not supported by backend ${chosen}`);
+  if (chosen === 'ram' && again) {
+    throw new DeviceOptionError(
+      `${name} is in memory, which is lost when its server ends: only a device in a file can be served again`,
+    );
+  }
+  return { backend: chosen, size: size ?? DEFAULT_SIZE };
+}
+
+/** What a network device sends to: a tap where it has a name, itself otherwise. @throws DeviceOptionError */
+export function netBackendOf({ backend, ifname }: NetDeviceSpec): NetBackendOptions {
+  const type = backend ?? (ifname === undefined ? 'loopback' : 'tap');
+  if (type === 'tap') return { type, ...(ifname !== undefined && { ifname }) };
+  if (ifname !== undefined) throw new DeviceOptionError('"ifname" is not supported by backend loopback');
+  return { type };
+}

@@ -1,0 +1,58 @@
+/** The kinds of fields that describe a served device. */
+
+interface Common {
+  /** One sentence for the help, without its full stop. */
+  readonly help: string;
+  /** Stands beside the server in a state file, as for every kind of management device, not in it. */
+  readonly ofDevice?: true;
+  /** `vdpa vduse show` prints it. */
+  readonly shown?: true;
+  /** Whether the next server of an instance may have another value: never, or only when it is forced. */
+  readonly kept?: 'always' | 'unless forced';
+}
+
+/** A field, and how its value is written. */
+export type Field = Common &
+  (
+    | { readonly kind: 'integer'; readonly minimum: number; readonly maximum: number; readonly placeholder: string }
+    /** Bytes: a number, or a text that `parseSize` reads. */
+    | { readonly kind: 'size' }
+    | { readonly kind: 'choice'; readonly choices: readonly (string | number)[] }
+    /** True where the word stands. */
+    | { readonly kind: 'flag' }
+    | { readonly kind: 'switch' }
+    | { readonly kind: 'text'; readonly placeholder: string }
+    | { readonly kind: 'file' }
+    | { readonly kind: 'mac' }
+  );
+
+export type Fields = Readonly<Record<string, Field>>;
+
+/** What a field holds. */
+export type ValueOf<F extends Field> = F extends {
+  readonly kind: 'choice';
+  readonly choices: readonly (infer Choice)[];
+}
+  ? Choice
+  : F extends { readonly kind: 'integer' | 'size' }
+    ? number
+    : F extends { readonly kind: 'flag' | 'switch' }
+      ? boolean
+      : F extends { readonly kind: 'mac' }
+        ? Uint8Array
+        : string;
+
+/** What a field holds in JSON, where an address is a text. */
+export type JsonOf<F extends Field> = F extends { readonly kind: 'mac' } ? string : ValueOf<F>;
+
+/** `block_size` for `blockSize`. */
+export type Snake<Name extends string> = Name extends `${infer First}${infer Rest}`
+  ? First extends Lowercase<First>
+    ? `${First}${Snake<Rest>}`
+    : `_${Lowercase<First>}${Snake<Rest>}`
+  : Name;
+
+/** The keyword of a field: `block_size` for `blockSize`. */
+export function keywordOf<Name extends string>(name: Name): Snake<Name> {
+  return name.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`) as Snake<Name>;
+}

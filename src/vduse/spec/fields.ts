@@ -1,0 +1,132 @@
+/**
+ * What a device is made of that a server of vdpa serves. Command line, files, help, checks and types are made from this
+ * table: a new field is one entry here, and what it does.
+ */
+import type { Field, Fields } from './field.js';
+
+/** Fields of a device of either type. */
+export const sharedFields = {
+  /** Queues of a block device, pairs of queues of a network device. */
+  queues: {
+    kind: 'integer',
+    minimum: 1,
+    maximum: 256,
+    placeholder: 'N',
+    kept: 'always',
+    help: 'The number of queues, of a network device of queue pairs; 1 by default',
+  },
+  /** Descriptors of each queue: a power of two. */
+  queueSize: {
+    kind: 'integer',
+    minimum: 4,
+    maximum: 1024,
+    placeholder: 'N',
+    kept: 'always',
+    help: 'The number of descriptors of each queue, a power of two; 256 by default',
+  },
+  /** Whom the server becomes once the device is open. */
+  user: { kind: 'text', placeholder: 'USER', help: 'The user that the server becomes once the device is open' },
+  /** Another server takes the place of one that ends by itself. */
+  restart: { kind: 'switch', help: 'Whether a server that dies is replaced; off by default' },
+} as const satisfies Fields;
+
+/** Fields of a block device. */
+export const blockFields = {
+  ...sharedFields,
+  /** A file where there is a path, memory otherwise. */
+  backend: {
+    kind: 'choice',
+    choices: ['ram', 'file', 'null'],
+    shown: true,
+    kept: 'unless forced',
+    help: 'Where the blocks are kept',
+  },
+  /** Of a file or a block device. */
+  path: { kind: 'file', shown: true, help: 'The file or block device' },
+  /** Bytes; all of a file where it is left out, 64 MiB of memory. */
+  size: { kind: 'size', shown: true, help: 'The size in bytes, or with K, M, G, T or P' },
+  /** Bytes of a logical block. */
+  blockSize: {
+    kind: 'choice',
+    choices: [512, 4096],
+    shown: true,
+    kept: 'always',
+    help: 'The size of a logical block in bytes; 512 by default, on a block device its own',
+  },
+  readonly: { kind: 'flag', shown: true, kept: 'unless forced', help: 'Refuse to be written' },
+  /** At most 20 bytes; the name by default. */
+  serial: {
+    kind: 'text',
+    placeholder: 'STRING',
+    kept: 'unless forced',
+    help: 'The serial number, at most 20 bytes; the name by default',
+  },
+} as const satisfies Fields;
+
+/** Fields of a network device. */
+export const netFields = {
+  ...sharedFields,
+  /** A tap where it has a name, loopback otherwise. */
+  backend: {
+    kind: 'choice',
+    choices: ['loopback', 'tap'],
+    shown: true,
+    kept: 'unless forced',
+    help: 'Where packets go',
+  },
+  /** Of the TAP interface, which is made where it is not there. */
+  ifname: {
+    kind: 'text',
+    placeholder: 'TAP',
+    shown: true,
+    kept: 'unless forced',
+    help: 'The TAP interface, made where it does not exist',
+  },
+  /** Six bytes; made from the name by default. */
+  mac: { kind: 'mac', ofDevice: true, shown: true, kept: 'unless forced', help: 'The MAC address' },
+  /** Bytes. */
+  mtu: {
+    kind: 'integer',
+    minimum: 68,
+    maximum: 65535,
+    placeholder: 'MTU',
+    ofDevice: true,
+    shown: true,
+    kept: 'unless forced',
+    help: 'The MTU, of the TAP interface too',
+  },
+} as const satisfies Fields;
+
+export const fieldsOf = { block: blockFields, net: netFields } as const satisfies Record<string, Fields>;
+
+export type DeviceType = keyof typeof fieldsOf;
+
+/** A field's name: `blockSize`. */
+export type FieldName = keyof typeof blockFields | keyof typeof netFields;
+
+/** A field by its name; `backend` is another one for each type. */
+export type FieldNamed<Name extends FieldName> =
+  | (Name extends keyof typeof blockFields ? (typeof blockFields)[Name] : never)
+  | (Name extends keyof typeof netFields ? (typeof netFields)[Name] : never);
+
+/** The fields of a device of a type, in the order in which they are written. */
+export function fieldEntries(type: DeviceType): [FieldName, Field][] {
+  return Object.entries(fieldsOf[type]) as [FieldName, Field][];
+}
+
+/** All fields, in the order in which they are written. A field of both types stands once, with the choices of both. */
+export function allFields(): [FieldName, Field][] {
+  const fields = new Map<FieldName, Field>(fieldEntries('block'));
+  for (const [name, field] of fieldEntries('net')) {
+    const other = fields.get(name);
+    fields.set(name, other?.kind === 'choice' && field.kind === 'choice' ? joinChoices(other, field) : field);
+  }
+  return [...fields];
+}
+
+type ChoiceField = Extract<Field, { readonly kind: 'choice' }>;
+
+function joinChoices(one: ChoiceField, other: ChoiceField): ChoiceField {
+  const help = `${one.help}, or ${other.help.charAt(0).toLowerCase()}${other.help.slice(1)}`;
+  return { ...other, choices: [...one.choices, ...other.choices], help };
+}

@@ -1,0 +1,91 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import {
+  formatArguments,
+  fromEntry,
+  readServerEntry,
+  serverPart,
+  toDeviceSpec,
+  toEntry,
+} from '../../../src/vduse/spec/arguments.js';
+import type { ServedDeviceSpec } from '../../../src/vduse/spec/device-spec.js';
+import { DeviceOptionError } from '../../../src/vduse/spec/error.js';
+import { resolveSpec } from '../../../src/vduse/spec/resolve.js';
+
+const disk = {
+  name: 'vd0',
+  type: 'block',
+  queues: 2,
+  queueSize: 128,
+  user: 'nobody',
+  restart: true,
+  backend: 'file',
+  path: '/srv/vd0.img',
+  size: 8192,
+  blockSize: 4096,
+  readonly: true,
+  serial: 'S 1',
+} as const satisfies ServedDeviceSpec;
+
+const nic = {
+  name: 'vn0',
+  type: 'net',
+  queues: 4,
+  restart: false,
+  backend: 'tap',
+  ifname: 'tap0',
+  mac: Uint8Array.of(2, 0, 0, 0, 0, 1),
+  mtu: 9000,
+} as const satisfies ServedDeviceSpec;
+
+test('a device as the arguments of a command line', () => {
+  assert.deepEqual(formatArguments(disk), [
+    ...['name', 'vd0', 'type', 'block', 'queues', '2', 'queue_size', '128', 'user', 'nobody', 'restart', 'on'],
+    ...['backend', 'file', 'path', '/srv/vd0.img', 'size', '8192', 'block_size', '4096', 'readonly', 'serial', 'S 1'],
+  ]);
+  assert.deepEqual(formatArguments(nic), [
+    ...['name', 'vn0', 'type', 'net', 'queues', '4', 'restart', 'off'],
+    ...['backend', 'tap', 'ifname', 'tap0', 'mac', '02:00:00:00:00:01', 'mtu', '9000'],
+  ]);
+  assert.deepEqual(formatArguments({ ...disk, readonly: false }).includes('readonly'), false);
+});
+
+test('a device in JSON and back', () => {
+  for (const device of [disk, nic, { name: 'a', type: 'block' }, { name: 'b', type: 'net' }] as const) {
+    assert.deepEqual(fromEntry(device.name, JSON.parse(JSON.stringify(toEntry(device))) as never), device);
+  }
+});
+
+test('what of a device stands with its server in a file', () => {
+  assert.deepEqual(serverPart(toEntry(nic)), { queues: 4, restart: false, backend: 'tap', ifname: 'tap0' });
+});
+
+test('a device with its defaults', () => {
+  assert.deepEqual(toEntry(resolveSpec({ name: 'vd1', type: 'block' })), {
+    ...{ type: 'block', queues: 1, queue_size: 256, restart: false, backend: 'ram' },
+    ...{ size: 67108864, block_size: 512, readonly: false, serial: 'vd1' },
+  });
+  const { mac, ...net } = toEntry(resolveSpec({ name: 'vn1', type: 'net', ifname: 'tap1' }));
+  assert.match(mac ?? '', /^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/);
+  assert.deepEqual(net, { type: 'net', queues: 1, queue_size: 256, restart: false, backend: 'tap', ifname: 'tap1' });
+  // It may grow.
+  assert.equal(resolveSpec({ name: 'vd2', type: 'block', path: '/f' }).type === 'block' && toEntry(disk).size, 8192);
+  assert.equal(toEntry(resolveSpec({ name: 'vd2', type: 'block', path: '/f' })).size, undefined);
+});
+
+test('arguments of the other type are refused, and so is its backend', () => {
+  for (const [values, message] of [
+    [{ mtu: 1500 }, '"mtu" is for devices of type net; this one is block'],
+    [{ type: 'net', path: '/f' }, '"path" is for devices of type block; this one is net'],
+    [{ type: 'net', backend: 'ram' }, 'A device of type net has no backend "ram": loopback, tap expected'],
+    [{ backend: 'tap' }, 'A device of type block has no backend "tap": ram, file, null expected'],
+  ] as const) {
+    assert.throws(() => toDeviceSpec('x', values), { name: DeviceOptionError.name, message });
+  }
+});
+
+test('a size in a file may have a unit', () => {
+  assert.deepEqual(readServerEntry({ size: '64M', path: '/f' }), { size: 67108864, path: '/f' });
+  assert.deepEqual(readServerEntry({ size: 512 }), { size: 512 });
+  assert.throws(() => readServerEntry({ size: '64X' }), DeviceOptionError);
+});
