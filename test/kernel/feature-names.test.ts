@@ -1,0 +1,50 @@
+/** Features of network devices that have a name here and a number there, negotiated on a kernel. */
+import '../support/kernel/inside.js';
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { checkoutRoot } from '../../lab/cache.js';
+import { identityOfNet } from '../../src/sim/served-identity.js';
+import { toInstance } from '../../src/sim/vduse-instance.js';
+import { featureBit } from '../../src/virtio/features.js';
+import { VIRTIO_ID_NET } from '../../src/virtio/ids.js';
+import { ours, reference } from '../support/kernel/compare.js';
+import { needs, testsWith, VDUSE } from '../support/kernel/needs.js';
+import { startResponder, toResponding } from '../support/kernel/responder-process.js';
+import { VhostDriver } from '../support/kernel/vhost-driver.js';
+import { attach, detach, giveToVhost } from '../support/kernel/vduse.js';
+
+const { test } = testsWith(VDUSE);
+
+/** What the document says of network devices: the first words in backticks of a cell. */
+const ofNet = (cell = ''): string[] => (/`([^`]*)`/.exec(cell)?.[1] ?? '').split(' ');
+
+test('features of a network device have names here, and numbers there', needs('vdpa-iproute2'), async (context) => {
+  const document = readFileSync(join(checkoutRoot, 'docs/differences.md'), 'utf8');
+  const row = /^\| Features that have a name † \|(.*)$/m.exec(document)?.[1]?.split('|') ?? [];
+  const [theirs, own] = [ofNet(row[1]), ofNet(row[2])];
+  const bits = own.map((name) => featureBit(name, VIRTIO_ID_NET) ?? assert.fail(name));
+  assert.deepEqual(
+    bits.toSorted((one, other) => one - other).map((bit) => `bit_${bit}`),
+    theirs,
+  );
+  const instance = toResponding(toInstance('names0', identityOfNet({ name: 'names0', type: 'net' })));
+  const features = bits.reduce((mask, bit) => mask | (1n << BigInt(bit)), BigInt(instance.features));
+  const end = await startResponder([{ ...instance, features: `0x${features.toString(16)}` }]);
+  await attach('names0');
+  const driver = new VhostDriver(await giveToVhost('names0'), { queues: 2 });
+  context.after(async () => {
+    driver.close();
+    await detach('names0');
+    await end();
+  });
+  driver.start();
+  const argv = ['dev', 'config', 'show', 'names0'];
+  const negotiated = (text: string): string[] => /negotiated_features (.*)/.exec(text)?.[1]?.trim().split(' ') ?? [];
+  const [shownThere, shownHere] = [negotiated(reference(argv).stdout), negotiated((await ours(argv)).stdout)];
+  assert.deepEqual(
+    shownThere.filter((name) => name.startsWith('bit_')),
+    theirs,
+  );
+  assert.deepEqual(shownHere.filter((name) => !shownThere.includes(name)).toSorted(), own.toSorted());
+});
