@@ -1,7 +1,7 @@
 /** The addresses and routes of a network interface: rtnetlink(7). */
 import { AttributeList, AttributeWriter } from '../netlink/attribute.js';
 import { littleEndian, viewOf } from '../netlink/bytes.js';
-import { NETLINK_ROUTE, NLM_F_DUMP } from '../netlink/constants.js';
+import { NETLINK_ROUTE, NLM_F_DUMP, NLM_F_DUMP_FILTERED } from '../netlink/constants.js';
 import { NetlinkProtocolError } from '../netlink/error.js';
 import type { NetlinkMessage } from '../netlink/message.js';
 import { NetlinkSocket } from '../netlink/socket.js';
@@ -71,7 +71,9 @@ async function readRoutes(socket: NetlinkSocket, index: number): Promise<string[
       const [, prefix = 0, , , , protocol, , type] = message.payload;
       if (protocol === rt.RTPROT_KERNEL || type !== rt.RTN_UNICAST) continue;
       const attributes = AttributeList.parse(message.payload, ROUTE_HEADER);
-      if (!interfacesOf(attributes).includes(index)) continue;
+      // A kernel that filters knows more than the route says: which interfaces its nexthop object (ip-nexthop(8)) leads to.
+      const isFiltered = (message.flags & NLM_F_DUMP_FILTERED) !== 0;
+      if (!isFiltered && !interfacesOf(attributes).includes(index)) continue;
       const target = attributes.bytes(rt.RTA_DST);
       routes.push(target === undefined ? 'default' : `${formatAddress(family, target)}/${prefix}`);
     }

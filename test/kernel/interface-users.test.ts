@@ -1,5 +1,6 @@
 import '../support/kernel/inside.js';
 import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
 import { json, output, vdpa } from '../support/command-line.js';
 import { SIMULATORS, testsWith } from '../support/kernel/needs.js';
 import { checkOutput } from '../support/output-schemas.js';
@@ -96,6 +97,23 @@ test('a route with several next hops counts for each of them', async () => {
       found.filter(({ kind }) => kind === 'route'),
       [{ kind: 'route', netdev, route: '2001:db8:9::/48' }],
     );
+  }
+});
+
+test('a route of a nexthop object counts, also where the route does not name its interface', async (context) => {
+  await bash(`ip link set ${eth} up; ip address add 192.0.2.1/24 dev ${eth}
+    ip nexthop add id 1 via 192.0.2.2 dev ${eth}; ip nexthop add id 10 group 1
+    ip route add 203.0.113.0/24 nhid 10; ip route add 203.0.114.0/24 nhid 1`);
+  const compatible = '/proc/sys/net/ipv4/nexthop_compat_mode';
+  context.after(() => {
+    writeFileSync(compatible, '1');
+  });
+  for (const mode of ['1', '0']) {
+    writeFileSync(compatible, mode);
+    const routes = (await users()).slice(2);
+    const wanted = ['203.0.113.0/24', '203.0.114.0/24'].map((route) => ({ kind: 'route', netdev: eth, route }));
+    assert.deepEqual(routes, wanted, `compatible: ${mode}`);
+    await kept(`${eth} has the route 203.0.114.0/24`);
   }
 });
 
