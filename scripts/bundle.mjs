@@ -21,7 +21,7 @@ import { build } from 'esbuild';
  */
 const parts = {
   'main.js': [
-    'src/cli/main.ts',
+    'src/main.ts',
     'src/commands/mgmtdev/show.ts',
     'src/commands/dev/show.ts',
     'src/commands/dev/config/show.ts',

@@ -1,6 +1,7 @@
 /** Many command lines in one go, as `ip -batch` runs them: one process, one socket. */
 import { availableParallelism } from 'node:os';
 import { batchLines, splitWords } from './batch-lines.js';
+import type { Branch } from './branch.js';
 import { Connection } from './connection.js';
 import { dispatch, helpOn } from './dispatch.js';
 import { UsageError } from './error.js';
@@ -17,12 +18,13 @@ type Batch = Extract<ParsedLine, { kind: 'batch' }>;
  * Runs the lines of a file, each as it would stand behind `vdpa`. The options of the batch hold for every line, and a line
  * may have its own. What a line prints is written before the next one runs. The first line that fails ends the batch,
  * unless it is forced to go on.
+ * @param tree the commands that there are
  * @returns the exit status: 0; 1 where a line failed, or the file; 128 and more where a signal has ended it, or the reader of the output has gone
  */
-export async function runBatch(batch: Batch, io: Io): Promise<number> {
+export async function runBatch(batch: Batch, io: Io, tree: Branch): Promise<number> {
   if (availableParallelism() === 1) forgoOptimization();
   const connection = new Connection(io, batch.options);
-  const status = await attempt(io, () => runLines(batch, io, connection));
+  const status = await attempt(io, () => runLines(batch, io, connection, tree));
   return Math.max(status, await close(connection, io));
 }
 
@@ -34,13 +36,13 @@ function forgoOptimization(): void {
   process.getBuiltinModule('node:v8').setFlagsFromString('--no-opt');
 }
 
-async function runLines(batch: Batch, io: Io, connection: Connection): Promise<number> {
+async function runLines(batch: Batch, io: Io, connection: Connection, tree: Branch): Promise<number> {
   const { file, force } = batch;
   const input = openInput(file);
   let worst = 0;
   try {
     for (const { number, text } of batchLines((buffer) => input.read(buffer))) {
-      const status = await attempt(io, () => runText(text, batch, io, connection));
+      const status = await attempt(io, () => runText(text, batch, io, connection, tree));
       if (status === 0) continue;
       // The reader of the output has gone, or whoever waits has had enough.
       if (status > endedBySignal) return status;
@@ -55,7 +57,13 @@ async function runLines(batch: Batch, io: Io, connection: Connection): Promise<n
 }
 
 /** Runs one line of a batch; one without a word does nothing. */
-async function runText(text: string, { options }: Batch, io: Io, connection: Connection): Promise<number> {
+async function runText(
+  text: string,
+  { options }: Batch,
+  io: Io,
+  connection: Connection,
+  tree: Branch,
+): Promise<number> {
   const words = splitWords(text);
   if (words.length === 0) return 0;
   const line = parseOptions(words, io.env, options);
@@ -63,13 +71,13 @@ async function runText(text: string, { options }: Batch, io: Io, connection: Con
     case 'version':
       return tellVersion(io);
     case 'help':
-      return tellHelp(await helpOn(line.words), io);
+      return tellHelp(await helpOn(line.words, tree), io);
     case 'batch':
       throw new UsageError('A batch cannot hold another one');
     case 'command':
       if (line.options.sim !== options.sim || line.options.trace !== options.trace) {
         throw new UsageError('--sim and --trace are of the whole batch: they stand before it, not in it');
       }
-      return await runCommand(line, io, connection, dispatch);
+      return await runCommand(line, io, connection, (session, args) => dispatch(session, args, tree));
   }
 }

@@ -7,13 +7,13 @@ import { join } from 'node:path';
 import { homeFolder } from '../sys/home-folder.js';
 import { formatHandle } from '../vdpa/model.js';
 import type { CommandClass } from './command.js';
+import type { Branch } from './branch.js';
 import { findChild } from './dispatch.js';
 import { findKeyword, type WordKind } from './grammar.js';
 import type { Io } from './io.js';
 import { colorWords, parseOptions, readOption, type FoundOption } from './options.js';
 import { optionTable, type OptionName } from './option-table.js';
 import { Session } from './session.js';
-import { tree, type Branch } from './tree.js';
 
 /** A word that can stand where the cursor is, and what it means. */
 interface Candidate {
@@ -25,11 +25,12 @@ interface Candidate {
  * Prints what the last of the words can be made to, a candidate a line, behind a tab what it means.
  * Where nothing can be said nothing is: no kernel support is no error here.
  * @param words what stands behind `vdpa` up to the cursor; the last one, which may be empty, is being typed
+ * @param tree the commands that there are
  * @returns the exit status: always 0
  */
-export async function complete(words: readonly string[], io: Io): Promise<number> {
+export async function complete(words: readonly string[], io: Io, tree: Branch): Promise<number> {
   const current = words.at(-1) ?? '';
-  const candidates = await candidatesAfter(words.slice(0, -1), current, io).catch(() => []);
+  const candidates = await candidatesAfter(words.slice(0, -1), current, io, tree).catch(() => []);
   for (const { word, meaning } of candidates) {
     // A line holds one candidate: names with control characters cannot be told.
     if (word.startsWith(current) && !/\p{Cc}/u.test(word)) io.stdout(`${word}\t${meaning ?? ''}\n`);
@@ -37,16 +38,21 @@ export async function complete(words: readonly string[], io: Io): Promise<number
   return 0;
 }
 
-async function candidatesAfter(before: readonly string[], current: string, io: Io): Promise<readonly Candidate[]> {
+async function candidatesAfter(
+  before: readonly string[],
+  current: string,
+  io: Io,
+  tree: Branch,
+): Promise<readonly Candidate[]> {
   const value = optionValue(before, io);
   if (value === 'batch') return filesAt(current, io);
   const line = parseOptions(value === 'output' ? before.slice(0, -1) : before, io.env);
   if (line.kind !== 'command') return [];
-  if (value === 'output') return outputsOf(line.words);
+  if (value === 'output') return outputsOf(line.words, tree);
   if (current.startsWith('-') && !before.includes('--')) {
     const joined = joinedValue(current);
     if (joined) {
-      const values = await valuesOf(joined.name, joined.value, line.words, io);
+      const values = await valuesOf(joined.name, joined.value, io, () => outputsOf(line.words, tree));
       return values.map(({ word, meaning }) => ({ word: joined.lead + word, meaning }));
     }
     return optionTable.map(({ name, summary }) => ({ word: `--${name}`, meaning: summary }));
@@ -83,14 +89,19 @@ function joinedValue(current: string): { lead: string; name: OptionName; value: 
   return { lead: current.slice(0, current.length - value.length), name, value };
 }
 
-/** What the value of an option can be. @param words the words of the line */
-async function valuesOf(name: OptionName, value: string, words: readonly string[], io: Io): Promise<Candidate[]> {
+/** What the value of an option can be. @param outputs the forms of output of the line's command */
+async function valuesOf(
+  name: OptionName,
+  value: string,
+  io: Io,
+  outputs: () => Promise<Candidate[]>,
+): Promise<Candidate[]> {
   switch (name) {
     case 'batch':
       // The shell puts a home folder in the place of "~" only where a word begins with it.
       return value.startsWith('~') ? [] : filesAt(value, io);
     case 'output':
-      return outputsOf(words);
+      return outputs();
     case 'color':
       return colorWords.map((word) => ({ word }));
     default:
@@ -109,7 +120,7 @@ function optionValue(before: readonly string[], io: Io): 'batch' | 'output' | un
 const PROBE = '\0';
 
 /** The forms of output of a command, for -o. */
-async function outputsOf(words: readonly string[]): Promise<Candidate[]> {
+async function outputsOf(words: readonly string[], tree: Branch): Promise<Candidate[]> {
   let branch: Branch = tree;
   for (const word of words) {
     const child = findChild(branch, word);

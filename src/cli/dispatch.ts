@@ -1,20 +1,17 @@
 import type { CommandClass } from './command.js';
+import type { Branch, Leaf } from './branch.js';
 import { UsageError } from './error.js';
 import { isPrefix } from './grammar.js';
 import { commandHelp, mainHelp, usageOf } from './help.js';
 import type { Options } from './options.js';
 import type { Session } from './session.js';
-import { tree, type Branch, type Leaf } from './tree.js';
 
 /**
  * Finds the command that the words begin with and runs it with the rest of them.
+ * @param branch where the words begin
  * @throws UsageError where there is none; and whatever the command throws
  */
-export async function dispatch(session: Session, words: readonly string[]): Promise<void> {
-  await enter(tree, session, words);
-}
-
-async function enter(branch: Branch, session: Session, words: readonly string[]): Promise<void> {
+export async function dispatch(session: Session, words: readonly string[], branch: Branch): Promise<void> {
   const [word, ...rest] = words;
   if (word === undefined && branch.bare === 'refuse') throw new UsageError(...(await helpOn([], branch)));
   if (word === undefined ? branch.bare === 'help' : branch.shortHelp ? isPrefix(word, 'help') : word === 'help') {
@@ -22,9 +19,9 @@ async function enter(branch: Branch, session: Session, words: readonly string[])
     return;
   }
   const child = findChild(branch, word ?? branch.bare);
-  if (!child) throw new UsageError(`${branch === tree ? 'Object' : 'Command'} "${word ?? ''}" not found`);
+  if (!child) throw new UsageError(`${branch.isRoot ? 'Object' : 'Command'} "${word ?? ''}" not found`);
   if ('children' in child) {
-    await enter(child, session, rest);
+    await dispatch(session, rest, child);
     return;
   }
   const { default: CommandType } = await child.load();
@@ -40,8 +37,8 @@ async function enter(branch: Branch, session: Session, words: readonly string[])
  * Whether `help` after a command is none of its arguments. An object that is a command itself has its help all the same: a
  * file of that name can be written ./help.
  */
-function takesHelp(branch: Branch, { operand }: CommandClass): boolean {
-  return branch === tree || operand === undefined;
+function takesHelp({ isRoot }: Branch, { operand }: CommandClass): boolean {
+  return isRoot === true || operand === undefined;
 }
 
 /**
@@ -49,10 +46,10 @@ function takesHelp(branch: Branch, { operand }: CommandClass): boolean {
  * word that is no command ends the search.
  * @param branch where the words begin
  */
-export async function helpOn(words: readonly string[], branch: Branch = tree): Promise<string[]> {
+export async function helpOn(words: readonly string[], branch: Branch): Promise<string[]> {
   const [word, ...rest] = words;
   const child = word === undefined ? undefined : findChild(branch, word);
-  if (child === undefined) return branch === tree ? mainHelp() : usageOf(await commandsUnder(branch));
+  if (child === undefined) return branch.isRoot ? mainHelp() : usageOf(await commandsUnder(branch));
   return 'children' in child ? helpOn(rest, child) : commandHelp((await child.load()).default);
 }
 

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { helpOn } from '../../src/cli/dispatch.js';
 import { mainHelp, commandHelp } from '../../src/cli/help.js';
-import { tree, type Branch } from '../../src/cli/tree.js';
+import type { Branch } from '../../src/cli/branch.js';
+import { tree } from '../../src/command-tree.js';
 import { OutputError, type Io } from '../../src/cli/io.js';
 import { Errno } from '../../src/netlink/errno.js';
 import { lines, vdpa as runVdpa, type Outcome } from '../support/command-line.js';
@@ -32,7 +33,7 @@ test('-h, --help and help tell of each command, at every level', async () => {
     for (const child of branch.children) {
       const words = [...path, child.words[0]];
       const usage = 'children' in child ? undefined : commandHelp((await child.load()).default);
-      const expected = { status: 0, stdout: '', stderr: lines(...(usage ?? (await helpOn(words)))) };
+      const expected = { status: 0, stdout: '', stderr: lines(...(usage ?? (await helpOn(words, tree)))) };
       assert.ok(expected.stderr.includes(`vdpa ${words.join(' ')}`) || usage !== undefined, words.join(' '));
       for (const argv of [
         [...words, '--help'],

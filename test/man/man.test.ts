@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { checkoutRoot } from '../../lab/cache.js';
 import { commandsUnder } from '../../src/cli/dispatch.js';
 import { optionTable } from '../../src/cli/option-table.js';
-import { tree } from '../../src/cli/tree.js';
+import { tree } from '../../src/command-tree.js';
 import DevAdd from '../../src/commands/dev/add.js';
 import VduseServe from '../../src/commands/vduse/serve.js';
 import { needs } from '../support/kernel/needs.js';

@@ -2,7 +2,8 @@
 import type { CommandClass } from '../../src/cli/command.js';
 import type { Keywords } from '../../src/cli/grammar.js';
 import { optionTable } from '../../src/cli/option-table.js';
-import { tree, type Branch } from '../../src/cli/tree.js';
+import type { Branch } from '../../src/cli/branch.js';
+import { tree } from '../../src/command-tree.js';
 import type { Random } from './random.js';
 
 /** A command and the words that lead to it. */

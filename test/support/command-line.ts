@@ -1,5 +1,6 @@
 import type { Io } from '../../src/cli/io.js';
 import { run } from '../../src/cli/run.js';
+import { tree } from '../../src/command-tree.js';
 
 /** What a command line gave. */
 export interface Outcome {
@@ -12,16 +13,20 @@ export interface Outcome {
 export async function vdpa(line: string | readonly string[], io: Partial<Io> = {}): Promise<Outcome> {
   let stdout = '';
   let stderr = '';
-  const status = await run(typeof line === 'string' ? line.split(' ') : line, {
-    env: {},
-    stdout: (text) => {
-      stdout += text;
+  const status = await run(
+    typeof line === 'string' ? line.split(' ') : line,
+    {
+      env: {},
+      stdout: (text) => {
+        stdout += text;
+      },
+      stderr: (text) => {
+        stderr += text;
+      },
+      ...io,
     },
-    stderr: (text) => {
-      stderr += text;
-    },
-    ...io,
-  });
+    tree,
+  );
   return { status, stdout, stderr };
 }
 

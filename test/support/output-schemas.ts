@@ -3,7 +3,8 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Ajv2020, type AnySchema } from 'ajv/dist/2020.js';
 import { checkoutRoot } from '../../lab/cache.js';
-import { tree, type Branch } from '../../src/cli/tree.js';
+import type { Branch } from '../../src/cli/branch.js';
+import { tree } from '../../src/command-tree.js';
 
 const folder = join(checkoutRoot, 'schemas/output');
 const ending = '.schema.json';

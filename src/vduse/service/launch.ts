@@ -14,7 +14,7 @@ export type Readiness = { readonly ready: true } | { readonly failed: readonly s
 
 /** This program, for Node to run. */
 function program(): string {
-  const place = typeof VDUSE_MODULES === 'string' ? '../vdpa.js' : '../../cli/main.js';
+  const place = typeof VDUSE_MODULES === 'string' ? '../vdpa.js' : '../../main.js';
   return fileURLToPath(new URL(place, import.meta.url));
 }
 

@@ -1,12 +1,13 @@
 /** The executable: the process's line, streams and exit status. */
-import { processArguments, processIo } from './io.js';
-import { whyUnsupported } from '../sys/platform.js';
-import { run } from './run.js';
+import { processArguments, processIo } from './cli/io.js';
+import { whyUnsupported } from './sys/platform.js';
+import { run } from './cli/run.js';
+import { tree } from './command-tree.js';
 
 async function start(): Promise<number> {
   const io = processIo();
   const reason = whyUnsupported();
-  if (reason === undefined) return run(processArguments(), io);
+  if (reason === undefined) return run(processArguments(), io, tree);
   io.stderr(`${reason}\n`);
   return 1;
 }
