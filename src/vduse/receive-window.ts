@@ -102,7 +102,8 @@ export class ReceiveWindow {
 
   /**
    * Reads a packet into the buffers.
-   * @returns its length with its header, more than {@link bytes} where it did not fit; -1 where there is none
+   * @returns its length with its header, more than {@link bytes} where it did not fit; 0 where it is lost, since the memory
+   *   of a buffer is gone; -1 where there is none
    */
   read(fd: number): number {
     const vector = this.#vector;
@@ -113,8 +114,11 @@ export class ReceiveWindow {
     for (;;) {
       const length = readv(fd, address, entries);
       if (length >= 0) return length;
+      const errno = lastErrno();
+      // The tap has let go of the packet; those after it have had their event.
+      if (errno === Errno.EFAULT) return 0;
       // EAGAIN: there is none. EIO and such: the interface is down, or gone. There will be an event when there is one.
-      if (lastErrno() !== Errno.EINTR) return -1;
+      if (errno !== Errno.EINTR) return -1;
     }
   }
 
