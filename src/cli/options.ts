@@ -61,6 +61,7 @@ export function parseOptions(
   const options: { -readonly [Name in keyof Options]: Options[Name] } = { ...base };
   let batch: string | undefined;
   let force = false;
+  let help = false;
   const left = [...argv];
   for (let argument = left.shift(); argument !== undefined; argument = left.shift()) {
     if (argument === '--') {
@@ -76,32 +77,40 @@ export function parseOptions(
       words.push(argument);
       continue;
     }
-    for (const { name, value } of readOption(argument, left)) {
-      switch (name) {
-        case 'Version':
-          return { kind: 'version' };
-        case 'help':
-          return { kind: 'help', words: [...words, ...left.filter((word) => !isOption(word))] };
-        case 'no-nice-names':
-          // Advertised by iproute2, and without a meaning: vdpa has no names that are not nice.
-          break;
-        case 'color':
-          options.color = readColor(value);
-          break;
-        case 'output':
-          options.output = value ?? '';
-          break;
-        case 'batch':
-          batch = value ?? '';
-          break;
-        case 'force':
-          force = true;
-          break;
-        default:
-          options[name] = true;
+    try {
+      for (const { name, value } of readOption(argument, left)) {
+        switch (name) {
+          case 'Version':
+            if (!help) return { kind: 'version' };
+            break;
+          case 'help':
+            help = true;
+            break;
+          case 'no-nice-names':
+            // Advertised by iproute2, and without a meaning: vdpa has no names that are not nice.
+            break;
+          case 'color':
+            options.color = readColor(value);
+            break;
+          case 'output':
+            options.output = value ?? '';
+            break;
+          case 'batch':
+            batch = value ?? '';
+            break;
+          case 'force':
+            force = true;
+            break;
+          default:
+            options[name] = true;
+        }
       }
+    } catch (error) {
+      // Who asks for help gets it, whatever else is wrong with the line.
+      if (!help || !(error instanceof UsageError)) throw error;
     }
   }
+  if (help) return { kind: 'help', words };
   if (batch === undefined) return { kind: 'command', options, words };
   if (words.length > 0)
     throw new UsageError(`A batch has its commands in its file, and "${words.join(' ')}" is too much`);

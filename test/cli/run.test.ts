@@ -40,6 +40,9 @@ test('-h, --help and help tell of each command, at every level', async () => {
         [...words, '-h'],
         ['-h', ...words],
         [...words, 'x', '-h', '--junk'],
+        ['-h', '-o', 'json', ...words],
+        ['-ho', 'json', ...words],
+        ['-h', '--output', 'json', '-b', 'file', '-c=junk', ...words, '-V'],
         ['help', ...words],
         ...path.map((_word, at) => [...words.slice(0, at + 1), 'help', ...words.slice(at + 1)]),
       ]) {
