@@ -2,7 +2,17 @@
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, constants, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, beforeEach, test } from 'node:test';
@@ -19,6 +29,33 @@ const sim = (line: string): Promise<Outcome> => vdpa(`--sim ${line}`, { env });
 beforeEach(() => sim('sim reset'));
 after(() => {
   rmSync(folder, { recursive: true });
+});
+
+test('errors have the beginning of a word without end, and file names as they are', async () => {
+  const word = 'x'.repeat(5000);
+  const device = { name: 'foo0', mgmtdev: 'vdpasim_net' };
+  const vduse = { name: 'foo1', mgmtdev: 'vduse' };
+  const devices = [
+    { ...device, mgmtdev: word },
+    { ...device, mgmtdev: `pci/${word}` },
+    { ...device, device_features: [word] },
+    { ...device, [word]: 1 },
+    { ...vduse, server: { [word]: 1 } },
+    { ...vduse, server: { serial: word } },
+    { ...vduse, server: { size: word } },
+  ];
+  const place = join(folder, 'y'.repeat(200), 'y'.repeat(200));
+  mkdirSync(place, { recursive: true });
+  const path = join(place, 'state.json');
+  for (const text of devices.map((each) => JSON.stringify({ version: 1, devices: [each] }))) {
+    writeFileSync(path, text);
+    const { status, stderr } = await sim(`apply ${path}`);
+    assert.equal(status, 1, text.slice(0, 80));
+    assert.ok(stderr.startsWith(`${path}: line 1 (/devices/0`), stderr);
+    const reason = stderr.slice(path.length);
+    assert.match(reason, /x{60}…/);
+    assert.ok(reason.length < 300, reason);
+  }
 });
 
 test('a byte-order mark is skipped: in a state file, a machine and a batch', async () => {

@@ -51,7 +51,7 @@ export function parseJson(text: string): JsonSource {
 }
 
 /** As much of a text as an error can show. */
-function shortened(text: string): string {
+export function shortened(text: string): string {
   return text.length <= 60 ? text : `${text.slice(0, 60)}…`;
 }
 

@@ -24,7 +24,7 @@ export function resolve(wanted: WantedDevice, management: ManagementDevice, refu
   let features = wanted.features && 0n;
   for (const [index, word] of wanted.features?.entries() ?? []) {
     const bit = featureBit(word, deviceId);
-    if (bit === undefined) refuse(`device_features/${index}`, `${word} is no feature that such a device has`);
+    if (bit === undefined) refuse(`device_features/${index}`, `unknown feature ${word}`);
     else features = (features ?? 0n) | (1n << BigInt(bit));
   }
   return {

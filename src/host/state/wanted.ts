@@ -5,7 +5,7 @@ import { parseMac } from '../../virtio/mac-address.js';
 import type { ManagementDeviceHandle } from '../../vdpa/model.js';
 import { VduseError } from '../../vduse/error.js';
 import type { DeviceEntry, StateFile } from './file.js';
-import { JsonSyntaxError, parseJson, type JsonSource } from './json-source.js';
+import { JsonSyntaxError, parseJson, shortened, type JsonSource } from './json-source.js';
 import { readWantedServer, VDUSE, type WantedServer } from './served.js';
 
 /** A device as a file wants it. What is absent may be as it likes. */
@@ -32,9 +32,19 @@ export interface WantedState {
   place(device: WantedDevice, key?: string): string;
 }
 
-/** A file does not say what it should. The message names the file, the line and the path in it. */
+/** A name that no file or device of a machine has: NAME_MAX is 255. */
+const endless = /[^\s/"]{256,}/g;
+
+/**
+ * A file does not say what it should. The message names the file, the line and the path in it; of a word without end it has
+ * the beginning.
+ */
 export class StateFileError extends Error {
   override readonly name: string = 'StateFileError';
+
+  constructor(message: string, options?: ErrorOptions) {
+    super(message.replace(endless, shortened), options);
+  }
 }
 
 /** A machine's devices cannot become what a file wants. The message has every reason, each on a line of its own. */
