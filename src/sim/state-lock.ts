@@ -7,13 +7,14 @@
  * A change puts a new file at the path. Whoever has the lock and finds another file there has the lock of an old state, and
  * begins anew.
  */
-import { closeSync, constants, fstatSync, mkdirSync, openSync, readFileSync, readdirSync, statSync } from 'node:fs';
+import { closeSync, constants, fstatSync, mkdirSync, openSync, statSync } from 'node:fs';
 import type { BigIntStats } from 'node:fs';
 import { dirname } from 'node:path';
 import { monotonicMs } from '../sys/clock.js';
 import { Errno, strerror } from '../sys/errno.js';
 import type * as fileCalls from '../sys/file.js';
 import type * as libcCalls from '../sys/libc.js';
+import { lockHolder } from '../sys/lock-holder.js';
 
 /** What a lock needs of the C library, which is loaded only where something is changed. */
 interface LockCalls {
@@ -145,27 +146,14 @@ function openLockFile(path: string): number {
   return openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW | constants.O_NONBLOCK, 0o600);
 }
 
-/** The process that has the lock of a file, as far as /proc shows it to this user. proc_locks(5) */
-function holderOf(path: string): string | undefined {
+/** The process that has the lock of a file, as far as this user sees it. */
+function holderOf(path: string): number | undefined {
   try {
-    const { dev, ino } = statSync(path, { bigint: true });
-    const candidates = readFileSync('/proc/locks', 'latin1').matchAll(/^\d+: FLOCK +\S+ +WRITE +(\d+) +\S+:(\d+) /gm);
-    for (const [, pid = '', inode] of candidates) {
-      if (inode === ino.toString() && hasOpen(pid, dev, ino)) return pid;
-    }
+    return lockHolder(path);
   } catch {
-    // There is no /proc, or none of the process any more.
+    // There is no /proc.
+    return undefined;
   }
-  return undefined;
-}
-
-/** Whether a process has a file open: numbers of inodes are those of many file systems. */
-function hasOpen(pid: string, dev: bigint, ino: bigint): boolean {
-  const folder = `/proc/${pid}/fd`;
-  return readdirSync(folder).some((fd) => {
-    const stats = statSync(`${folder}/${fd}`, { bigint: true, throwIfNoEntry: false });
-    return stats?.dev === dev && stats.ino === ino;
-  });
 }
 
 function sleep(milliseconds: number): void {

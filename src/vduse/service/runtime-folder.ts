@@ -5,17 +5,16 @@ import {
   fstatSync,
   mkdirSync,
   openSync,
-  readFileSync,
   readdirSync,
   rmdirSync,
   statSync,
   unlinkSync,
 } from 'node:fs';
-import { majorOf, minorOf } from '../../sys/device-number.js';
 import { Errno } from '../../sys/errno.js';
 import { SystemError } from '../../sys/error.js';
 import { flock, LOCK_EX, LOCK_NB } from '../../sys/file.js';
 import { checked } from '../../sys/libc.js';
+import { lockHolder } from '../../sys/lock-holder.js';
 import { VduseError } from '../error.js';
 import { FlushNote } from '../flush-note.js';
 import { checkDeviceName, devicePath } from '../name.js';
@@ -172,20 +171,9 @@ export class RuntimeFolder {
     return fd;
   }
 
-  /**
-   * The process that holds the folder: a server or a supervisor, also one that does not listen yet, or not any more. To try
-   * the lock would keep a server from taking it.
-   */
+  /** The process that holds the folder: a server or a supervisor, also one that does not listen yet, or not any more. */
   holder(): number | undefined {
-    const lock = statSync(this.#path(LOCK), { throwIfNoEntry: false });
-    if (!lock) return undefined;
-    const hex = (number: number): string => number.toString(16).padStart(2, '0');
-    const place = `${hex(majorOf(lock.dev))}:${hex(minorOf(lock.dev))}:${lock.ino}`;
-    for (const line of readFileSync('/proc/locks', 'utf8').split('\n')) {
-      const [, kind, , , pid, where] = line.split(/\s+/);
-      if (kind === 'FLOCK' && where === place) return Number(pid);
-    }
-    return undefined;
+    return lockHolder(this.#path(LOCK));
   }
 
   /**
