@@ -6,6 +6,7 @@ import { startGuest } from './guest.js';
 import { LabError } from './host.js';
 import type { Machine } from './machine/machine.js';
 import { prepareMachine } from './machine/machine.js';
+import type { Qemu } from './machine/qemu.js';
 import { opensIoUring } from './node-versions.js';
 import { makeRunFolder } from './run-folder.js';
 import { SharedFiles } from './shared-files.js';
@@ -16,6 +17,8 @@ export interface Lab {
   readonly busybox: string;
   /** iproute2's `vdpa`; undefined where it is not to be had. */
   readonly reference: string | undefined;
+  /** The library libblkio; undefined where it is not to be had. */
+  readonly libblkio: string | undefined;
   readonly user: GuestUser;
 }
 
@@ -145,6 +148,8 @@ function sessionScript(lab: Lab, session: Session): string {
     LAB_NODE: nodeOf(session),
     LAB_NODE_RING: lab.machine.kind === 'uml' && opensIoUring(nodeOf(session)) ? '1' : '',
     LAB_REFERENCE: lab.reference ?? '',
+    LAB_LIBBLKIO: lab.libblkio ?? '',
+    LAB_QEMU: qemuOf(lab)?.program.map(quote).join(' ') ?? '',
     LAB_TERMINAL: session.input === 'terminal' ? '1' : '',
   };
   return [
@@ -153,11 +158,14 @@ function sessionScript(lab: Lab, session: Session): string {
   ].join('');
 }
 
+const qemuOf = ({ machine }: Lab): Qemu | undefined => (machine.kind === 'uml' ? undefined : machine.qemu);
+
 const nodeOf = (session: Session): string => session.node ?? process.execPath;
 
 /** The folders that the command needs and that are below one of the guest's own. */
 function hiddenFolders(lab: Lab, session: Session): string[] {
-  const needed = [checkoutRoot, session.cwd, ...[nodeOf(session), lab.reference ?? '/'].map((path) => dirname(path))];
+  const programs = [nodeOf(session), lab.reference ?? '/', lab.libblkio ?? '/'].map((path) => dirname(path));
+  const needed = [checkoutRoot, session.cwd, qemuOf(lab)?.folder ?? '/', ...programs];
   return [...new Set(needed)].filter((path) => HIDDEN_FOLDERS.some((hidden) => path.startsWith(`${hidden}/`)));
 }
 

@@ -45,6 +45,15 @@ done
 "$box" ln -s "$LAB_NODE" /run/bin/node
 "$box" ln -s "$LAB_CHECKOUT/bin/vdpa.js" /run/bin/vdpa
 if [ -n "$LAB_REFERENCE" ]; then "$box" ln -s "$LAB_REFERENCE" /run/bin/vdpa-iproute2; fi
+if [ -n "$LAB_LIBBLKIO" ]; then
+  "$box" mkdir /run/lib
+  "$box" ln -s "$LAB_LIBBLKIO" /run/lib/libblkio.so.1
+fi
+if [ -n "$LAB_QEMU" ]; then
+  # For virtual machines inside this one.
+  printf '#!/bin/sh\nexec %s "$@"\n' "$LAB_QEMU" >/run/bin/qemu-system-x86_64
+  "$box" chmod +x /run/bin/qemu-system-x86_64
+fi
 if [ "$machine" = uml ] && [ -n "$LAB_NODE_RING" ] && [ -e /proc/sys/kernel/io_uring_disabled ]; then
   # A kernel without the lab's corrections maps wrong pages into the children of a process with an io_uring, and panics.
   read -r release </proc/sys/kernel/osrelease

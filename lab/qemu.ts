@@ -24,7 +24,8 @@ export async function findQemu(): Promise<Qemu | undefined> {
   }
   const entry = readdirSync(cacheFolder()).find((name) => name.startsWith('qemu-'));
   if (entry === undefined) return undefined;
-  return { program: unpackedProgram(join(cacheFolder(), entry)), version: entry.replace('qemu-', '') };
+  const folder = join(cacheFolder(), entry);
+  return { program: unpackedProgram(folder), folder, version: entry.replace('qemu-', '') };
 }
 
 /**

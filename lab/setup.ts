@@ -4,6 +4,7 @@ import type { Lab } from './boot.js';
 import { checkoutRoot } from './cache.js';
 import { chooseGuestUser } from './guest-user.js';
 import { LabError, findCommand, isDebian } from './host.js';
+import { fetchLibblkio, findLibblkio } from './libblkio.js';
 import { buildKernel, builtKernel } from './kernel/build.js';
 import { cachedDebianKernel, fetchDebianKernel } from './kernel/debian.js';
 import { givenKernel, givenKernelVariable, importKernel } from './kernel/given.js';
@@ -91,6 +92,15 @@ export async function prepareLab(
     if (archive && (missing.get('reference') ?? []).length === 0) await fetchReference();
     else say("left out: iproute2's vdpa, 6.15 or newer, and the comparisons with it");
   }
+  if (extras.includes('vduse') && findLibblkio() === undefined) {
+    try {
+      if (!archive) throw new LabError("it is fetched from Debian's archive");
+      await fetchLibblkio();
+    } catch (error) {
+      if (!(error instanceof LabError)) throw error;
+      say(`left out: the test that uses libblkio: ${error.message.replaceAll('\n', ' ')}`);
+    }
+  }
   const extrasMissing = extras.flatMap((need) => missing.get(need) ?? []);
   if (extrasMissing.length > 0) say(`left out: the tests that use ${extrasMissing.join(' ')}`);
   return findLab(machine);
@@ -107,7 +117,13 @@ export async function findLab(kind: MachineKind = chosenMachine()): Promise<Lab 
     ...[join(checkoutRoot, 'lab/init.sh'), join(checkoutRoot, 'node_modules'), process.execPath],
     machine.kernel,
   ];
-  return { machine, busybox, reference, user: chooseGuestUser({ program: programOf(machine), readable }) };
+  return {
+    machine,
+    busybox,
+    reference,
+    libblkio: findLibblkio(),
+    user: chooseGuestUser({ program: programOf(machine), readable }),
+  };
 }
 
 async function findMachine(kind: MachineKind): Promise<Machine | NoLab> {

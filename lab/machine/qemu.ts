@@ -22,6 +22,8 @@ export interface DebianMachine extends DebianKernel {
 export interface Qemu {
   /** The program, before its arguments. */
   readonly program: readonly [string, ...string[]];
+  /** Where its files are, for one in the cache. */
+  readonly folder?: string;
   readonly version: string;
 }
 
