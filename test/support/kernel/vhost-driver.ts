@@ -29,7 +29,11 @@ export interface DriverOptions {
   readonly hugePages?: boolean;
   /** What is taken of the features offered; all but the event index by default. */
   readonly features?: (offered: bigint) => bigint;
+  /** {@link VhostDriver.startAtOnce} agrees on the backend's features, not the constructor. */
+  readonly agreesLater?: boolean;
 }
+
+const withoutEventIndex = (offered: bigint): bigint => offered & ~EVENT_IDX;
 
 /** A driver by vhost-vdpa. It knows how to behave and leaves open not to. */
 export class VhostDriver {
@@ -43,7 +47,7 @@ export class VhostDriver {
 
   /** @param node `/dev/vhost-vdpa-0` */
   constructor(node: string, options: DriverOptions = {}) {
-    this.vhost = new VhostVdpa(node);
+    this.vhost = options.agreesLater === true ? new VhostVdpa(node, 'later') : new VhostVdpa(node);
     this.memory = new DriverMemory(MEMORY_BYTES, MEMORY_BYTES, options.hugePages === true ? MFD_HUGETLB : 0);
     this.view = new DataView(this.memory.buffer);
     this.#options = options;
@@ -62,24 +66,47 @@ export class VhostDriver {
   }
 
   /** The same without DRIVER_OK. */
-  prepare({ queueSize = 64, features = (offered) => offered & ~EVENT_IDX }: DriverOptions = this.#options): void {
+  prepare({ queueSize = 64, features = withoutEventIndex }: DriverOptions = this.#options): void {
     const { vhost } = this;
     vhost.status = 0;
     vhost.status = ACKNOWLEDGED;
     vhost.setFeatures(features(vhost.features()));
     vhost.status = FEATURES_OK;
     assert.equal(vhost.status, FEATURES_OK, 'the features were not agreed to');
+    this.#makeQueues(queueSize);
+    this.enableQueues(true);
+  }
+
+  /**
+   * Brings the device up from its reset in the order in which cloud-hypervisor does: what its guest has agreed on and set up
+   * is told at the end, and the status changes once.
+   */
+  startAtOnce({ queueSize = 64, features = withoutEventIndex }: DriverOptions = this.#options): void {
+    const { vhost } = this;
+    vhost.setFeatures(features(vhost.features()));
+    vhost.setBackendFeatures(vhost.backendFeatures());
+    this.#makeQueues(queueSize);
+    this.enableQueues(true);
+    vhost.status = DRIVER_OK;
+    assert.equal(vhost.status, DRIVER_OK);
+  }
+
+  #makeQueues(queueSize: number): void {
+    const { vhost } = this;
     this.memory.u8.fill(0, 0, this.#kicks.length * QUEUE_BYTES);
     this.rings = this.#kicks.map((kick, queue) => {
       const ring = new RingDriver(this.memory.buffer, BASE, BASE + queue * QUEUE_BYTES, queueSize);
       vhost.setQueueSize(queue, queueSize);
-      vhost.setQueueBase(queue, 0);
       vhost.setQueueAddress(queue, ring.descriptorTable, ring.availableRing, ring.usedRing);
+      vhost.setQueueBase(queue, 0);
       vhost.setCall(queue, this.#calls[queue] ?? -1);
       vhost.setKick(queue, kick);
-      vhost.enable(queue, true);
       return ring;
     });
+  }
+
+  enableQueues(on: boolean): void {
+    for (const queue of this.#kicks.keys()) this.vhost.enable(queue, on);
   }
 
   ring(queue = 0): RingDriver {

@@ -20,11 +20,17 @@ const VHOST_GET_VRING_BASE = iowr(VHOST, 0x12, 8);
 const VHOST_SET_VRING_KICK = iow(VHOST, 0x20, 8);
 const VHOST_SET_VRING_CALL = iow(VHOST, 0x21, 8);
 const VHOST_SET_BACKEND_FEATURES = iow(VHOST, 0x25, 8);
+const VHOST_GET_BACKEND_FEATURES = ior(VHOST, 0x26, 8);
+const VHOST_VDPA_GET_DEVICE_ID = ior(VHOST, 0x70, 4);
 const VHOST_VDPA_GET_STATUS = ior(VHOST, 0x71, 1);
 const VHOST_VDPA_SET_STATUS = iow(VHOST, 0x72, 1);
 const VHOST_VDPA_GET_CONFIG = ior(VHOST, 0x73, 8);
+const VHOST_VDPA_SET_CONFIG = iow(VHOST, 0x74, 8);
 const VHOST_VDPA_SET_VRING_ENABLE = iow(VHOST, 0x75, 8);
+const VHOST_VDPA_GET_VRING_NUM = ior(VHOST, 0x76, 2);
 const VHOST_VDPA_SET_CONFIG_CALL = iow(VHOST, 0x77, 4);
+const VHOST_VDPA_GET_IOVA_RANGE = ior(VHOST, 0x78, 16);
+const VHOST_VDPA_GET_CONFIG_SIZE = ior(VHOST, 0x79, 4);
 const VHOST_VDPA_SUSPEND = io(VHOST, 0x7d);
 
 /** VHOST_BACKEND_F_IOTLB_MSG_V2, IOTLB_BATCH, IOTLB_ASID and SUSPEND. */
@@ -75,11 +81,14 @@ export class DriverMemory {
 export class VhostVdpa {
   readonly #fd: number;
 
-  /** Opening it resets the device. */
-  constructor(node: string, backendFeatures = BACKEND_FEATURES) {
-    this.#fd = openSync(node, constants.O_RDWR);
+  /**
+   * Opening it resets the device.
+   * @param backendFeatures what is agreed on with the kernel, or that it comes later
+   */
+  constructor(node: string, backendFeatures: bigint | 'later' = BACKEND_FEATURES) {
+    this.#fd = openSync(node, constants.O_RDWR | constants.O_NONBLOCK);
     this.#call('own', VHOST_SET_OWNER, new Uint8Array(8));
-    this.#setU64('backend features', VHOST_SET_BACKEND_FEATURES, backendFeatures);
+    if (backendFeatures !== 'later') this.setBackendFeatures(backendFeatures);
   }
 
   #call(what: string, request: number, bytes: Uint8Array): number {
@@ -96,10 +105,46 @@ export class VhostVdpa {
     return words;
   }
 
-  features(): bigint {
+  #getU64(what: string, request: number): bigint {
     const word = new BigUint64Array(1);
-    this.#call('features', VHOST_GET_FEATURES, new Uint8Array(word.buffer));
+    this.#call(what, request, new Uint8Array(word.buffer));
     return word[0] ?? 0n;
+  }
+
+  #getU32(what: string, request: number): number {
+    const word = new Uint32Array(1);
+    this.#call(what, request, new Uint8Array(word.buffer));
+    return word[0] ?? 0;
+  }
+
+  features(): bigint {
+    return this.#getU64('features', VHOST_GET_FEATURES);
+  }
+
+  backendFeatures(): bigint {
+    return this.#getU64('get backend features', VHOST_GET_BACKEND_FEATURES);
+  }
+
+  setBackendFeatures(features: bigint): void {
+    this.#setU64('backend features', VHOST_SET_BACKEND_FEATURES, features);
+  }
+
+  deviceId(): number {
+    return this.#getU32('device id', VHOST_VDPA_GET_DEVICE_ID);
+  }
+
+  /** The size that a queue has at most. */
+  largestQueue(): number {
+    const word = new Uint16Array(1);
+    this.#call('largest queue', VHOST_VDPA_GET_VRING_NUM, new Uint8Array(word.buffer));
+    return word[0] ?? 0;
+  }
+
+  /** The addresses that memory may be mapped at, the last one being one of them. */
+  iovaRange(): { readonly first: bigint; readonly last: bigint } {
+    const words = new BigUint64Array(2);
+    this.#call('IOVA range', VHOST_VDPA_GET_IOVA_RANGE, new Uint8Array(words.buffer));
+    return { first: words[0] ?? 0n, last: words[1] ?? 0n };
   }
 
   setFeatures(features: bigint): void {
@@ -116,12 +161,25 @@ export class VhostVdpa {
     this.#call('set status', VHOST_VDPA_SET_STATUS, Uint8Array.of(status));
   }
 
+  configSize(): number {
+    return this.#getU32('size of the configuration', VHOST_VDPA_GET_CONFIG_SIZE);
+  }
+
   config(offset: number, length: number): Uint8Array {
-    const bytes = new Uint8Array(8 + length);
+    return this.#config('configuration', VHOST_VDPA_GET_CONFIG, offset, new Uint8Array(length));
+  }
+
+  setConfig(offset: number, config: Uint8Array): void {
+    this.#config('set configuration', VHOST_VDPA_SET_CONFIG, offset, config);
+  }
+
+  #config(what: string, request: number, offset: number, config: Uint8Array): Uint8Array {
+    const bytes = new Uint8Array(8 + config.length);
     const view = new DataView(bytes.buffer);
     view.setUint32(0, offset, true);
-    view.setUint32(4, length, true);
-    this.#call('configuration', VHOST_VDPA_GET_CONFIG, bytes);
+    view.setUint32(4, config.length, true);
+    bytes.set(config, 8);
+    this.#call(what, request, bytes);
     return bytes.subarray(8);
   }
 
