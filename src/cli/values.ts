@@ -2,7 +2,7 @@
 import { encodeText, maxTextLength } from '../netlink/text.js';
 import { featureBit } from '../virtio/features.js';
 import { VIRTIO_ID_BLOCK, VIRTIO_ID_NET } from '../virtio/ids.js';
-import type { ManagementDeviceHandle } from '../vdpa/model.js';
+import { parseHandle, type ManagementDeviceHandle } from '../vdpa/model.js';
 import { asUnsignedLong, scanHexadecimal, strtoul, type LeadingNumber } from './c-numbers.js';
 import { StricterError, UsageError } from './error.js';
 
@@ -17,15 +17,17 @@ export function readName(text: string): string {
 
 /** `bus/name` or `name`. */
 export function readHandle(text: string): ManagementDeviceHandle {
-  const [first = '', second, ...more] = text.split('/');
-  if (more.length > 0) {
+  const handle = parseHandle(text);
+  if (handle === undefined) {
     throw new UsageError(
       'Wrong vdpa mgmtdev identification string format',
       'Expected "mgmtdev_bus_name/mgmtdev_name"',
       'Expected "mgmtdev_name"',
     );
   }
-  return second === undefined ? { name: readName(first) } : { bus: readName(first), name: readName(second) };
+  if (handle.bus !== undefined) readName(handle.bus);
+  readName(handle.name);
+  return handle;
 }
 
 /**

@@ -4,6 +4,7 @@ import { NetlinkError } from '../netlink/error.js';
 import { monotonicMs } from '../sys/clock.js';
 import { Errno } from '../sys/errno.js';
 import { SystemError } from '../sys/error.js';
+import type { DeviceSpec } from '../vdpa/encode.js';
 import { isDeviceName } from '../vduse/name.js';
 import type { VduseServers } from '../vduse/service/servers.js';
 
@@ -15,6 +16,17 @@ export interface AttachOptions {
   readonly serveCommand: string;
   /** Called before the kernel is asked; throws where an instance cannot be attached, which is tried again in that time. */
   readonly refuse?: () => void;
+}
+
+/** What the kernel is asked for where a server decides the rest: the kernel refuses to change that of a VDUSE device. */
+export function withoutServerAttributes(spec: DeviceSpec): DeviceSpec {
+  const { name, managementDevice, maxVirtqueuePairs, features } = spec;
+  return {
+    name,
+    managementDevice,
+    ...(maxVirtqueuePairs !== undefined && { maxVirtqueuePairs }),
+    ...(features !== undefined && { features }),
+  };
 }
 
 const pollMs = 20;

@@ -1,6 +1,6 @@
 /** How devices hang together: what they were made on, what drives them, and what has become of them. */
 import type { BusDevice, VdpaBus } from '../sysfs/bus.js';
-import { className, deviceClasses } from '../virtio/classes.js';
+import { describeClass, deviceClasses } from '../virtio/classes.js';
 import type { VdpaClient } from '../vdpa/client.js';
 import { formatHandle } from '../vdpa/model.js';
 
@@ -26,7 +26,7 @@ export async function readTree(client: VdpaClient, bus: VdpaBus | undefined): Pr
   const devices = await client.devices();
   return managementDevices.map((management) => {
     const handle = formatHandle(management);
-    const classes = deviceClasses(management.supportedClasses ?? 0n).map(nameClass);
+    const classes = deviceClasses(management.supportedClasses ?? 0n).map(describeClass);
     return {
       kind: 'mgmtdev',
       name: handle,
@@ -36,15 +36,11 @@ export async function readTree(client: VdpaClient, bus: VdpaBus | undefined): Pr
         .map(({ name, deviceId }) => ({
           kind: 'dev',
           name,
-          detail: nameClass(deviceId),
+          detail: describeClass(deviceId),
           children: driverNodes(bus?.device(name)),
         })),
     };
   });
-}
-
-function nameClass(deviceId: number): string {
-  return className(deviceId) ?? `class ${deviceId}`;
 }
 
 function driverNodes(device: BusDevice | undefined): TreeNode[] {

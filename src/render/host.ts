@@ -1,6 +1,6 @@
 import type { HostReport, Part } from '../host/report.js';
 import { vdpaCommandName } from '../vdpa/names.js';
-import { className, deviceClasses } from '../virtio/classes.js';
+import { describeClass, deviceClasses } from '../virtio/classes.js';
 import { formatHandle } from '../vdpa/model.js';
 import type { Printer } from './printer.js';
 import { renderRows } from './rows.js';
@@ -29,7 +29,7 @@ export function renderHost(printer: Printer, report: HostReport): void {
   });
   renderRows(printer, 'mgmtdev', report.managementDevices, (device) => {
     printer.string('name', formatHandle(device), '');
-    const classes = deviceClasses(device.supportedClasses ?? 0n).map((id) => className(id) ?? `class ${id}`);
+    const classes = deviceClasses(device.supportedClasses ?? 0n).map(describeClass);
     printer.string('classes', classes.join(','), ' classes ');
   });
   renderRows(printer, 'bus_driver', report.busDrivers, (driver) => {

@@ -1,5 +1,5 @@
 import { formatHandle } from '../vdpa/model.js';
-import { className } from '../virtio/classes.js';
+import { describeClass } from '../virtio/classes.js';
 import type { Fault } from '../sim/fault.js';
 import type { SimState } from '../sim/state.js';
 import { isAttached } from '../sim/vduse-instance.js';
@@ -23,7 +23,7 @@ export function renderSimulation(printer: Printer, path: string, state: SimState
   });
   renderRows(printer, 'vduse', state.vduse, (instance) => {
     printer.string('name', instance.name, '');
-    printer.string('type', className(instance.device_id) ?? `class ${instance.device_id}`, ' type ');
+    printer.string('type', describeClass(instance.device_id), ' type ');
     printer.string('server', instance.served ? 'embedded' : 'external', ' server ');
     printer.boolean('attached', isAttached(state, instance.name), ' attached ');
   });

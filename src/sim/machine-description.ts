@@ -1,6 +1,7 @@
 /** Descriptions of simulated machines, as people write them: schemas/sim-machine.schema.json. */
 import { check } from '../generated/sim-machine.js';
 import { Errno } from '../sys/errno.js';
+import { parseHandle } from '../vdpa/model.js';
 import { SECTOR_SIZE } from '../virtio/block.js';
 import { featureBit } from '../virtio/features.js';
 import { VIRTIO_ID_BLOCK, VIRTIO_ID_NET } from '../virtio/ids.js';
@@ -106,8 +107,8 @@ function toMachine(description: MachineDescription): MachineState {
 }
 
 function toManagementDevice(handle: string, description: ManagementDescription): ManagementDeviceState {
-  const [first = '', second] = handle.split('/', 2);
-  const named = second === undefined ? { name: first } : { bus: first, name: second };
+  const named = parseHandle(handle);
+  if (named === undefined) throw new DescriptionError(`invalid handle "${handle}": NAME or BUS/NAME expected`);
   const usual = defaultMachine.mgmtdev.find(
     ({ name, driver }) => name === (description.driver ?? handle) && driver !== 'hardware',
   );

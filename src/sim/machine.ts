@@ -4,8 +4,9 @@ import type { AddConfig } from './management/add-config.js';
 import type { VdpaDevice } from './management/driver.js';
 import { bindDriver } from './management/drivers.js';
 import { Refusal } from './refusal.js';
-import { busName, isHandleOf } from './state.js';
+import { busName } from './state.js';
 import type { DeviceState, ManagementDeviceState, SimState } from './state.js';
+import { formatHandle } from '../vdpa/model.js';
 
 /** Where a machine's state is kept. */
 export interface MachineStore {
@@ -33,7 +34,7 @@ export function findDevice(state: SimState, name: string): DeviceState | undefin
 
 /** The management device of a device. */
 export function managementOf(state: SimState, device: DeviceState): ManagementDeviceState {
-  const management = state.machine.mgmtdev.find((candidate) => isHandleOf(device.mgmtdev, candidate));
+  const management = state.machine.mgmtdev.find((candidate) => device.mgmtdev === formatHandle(candidate));
   if (management === undefined) {
     throw new Error(`the simulated device ${device.name} lost its management device ${device.mgmtdev}`);
   }

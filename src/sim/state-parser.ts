@@ -2,8 +2,9 @@ import { check } from '../generated/sim-state.js';
 import { SimulationError } from './error.js';
 import { parseJson } from './json.js';
 import { applyChange, splitChanges } from './state-changes.js';
-import { busName, handleOf, stateVersion } from './state.js';
+import { busName, stateVersion } from './state.js';
 import type { SimState } from './state.js';
+import { formatHandle } from '../vdpa/model.js';
 
 /**
  * Reads the content of a state file.
@@ -30,7 +31,7 @@ export function parseState(text: string, path: string): SimState {
 
 /** What the schema cannot say: that devices have what they are made of. */
 function brokenReference(state: SimState): string | undefined {
-  const drivers = new Map(state.machine.mgmtdev.map((management) => [handleOf(management), management.driver]));
+  const drivers = new Map(state.machine.mgmtdev.map((management) => [formatHandle(management), management.driver]));
   const served = new Set(state.vduse.map(({ name }) => busName(name)));
   const names = new Set<string>();
   for (const { name, mgmtdev } of state.devices) {

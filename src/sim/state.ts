@@ -131,16 +131,6 @@ export function hex64(value: bigint): Hex64 {
   return `0x${value.toString(16)}`;
 }
 
-/** `bus/name`, or `name` where there is no bus. */
-export function handleOf(device: { readonly bus?: string; readonly name: string }): string {
-  return device.bus === undefined ? device.name : `${device.bus}/${device.name}`;
-}
-
-/** Whether `handle` names this device. */
-export function isHandleOf(handle: string, device: { readonly bus?: string; readonly name: string }): boolean {
-  return device.bus === undefined ? handle === device.name : handle === `${device.bus}/${device.name}`;
-}
-
 /** The name that a device gets on its bus: a slash would cut its path in sysfs. */
 export function busName(name: string): string {
   return name.replaceAll('/', '!');

@@ -9,11 +9,11 @@ import { bindDriver } from './management/drivers.js';
 import type { MessageBuffer } from './message-buffer.js';
 import type { Dump } from './netlink-socket.js';
 import { Refusal } from './refusal.js';
-import { handleOf } from './state.js';
 import type { DeviceState, ManagementDeviceState, SimState } from './state.js';
 import type { VdpaContext } from './vdpa-context.js';
 import { writeConfig, writeQueuePairs } from './vdpa-messages.js';
 import { negotiate } from './virtio-driver.js';
+import { formatHandle } from '../vdpa/model.js';
 
 /** VIRTIO_NET_CTRL_MQ_VQ_PAIRS_MAX */
 const maxQueueIndex = 0x8000;
@@ -49,7 +49,7 @@ export function dumpManagementDevices(context: VdpaContext, request: GenlRequest
     asked: uapi.VDPA_CMD_MGMTDEV_GET,
     answered: uapi.VDPA_CMD_MGMTDEV_NEW,
     items: (state) => state.machine.mgmtdev,
-    nameOf: handleOf,
+    nameOf: formatHandle,
     write: writeManagementDevice,
   });
 }

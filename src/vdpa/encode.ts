@@ -34,17 +34,6 @@ export interface DeviceSpec {
   readonly maxVirtqueuePairs?: number;
 }
 
-/** What the kernel is asked for where a server makes of itself what the device is: the kernel would refuse to change that. */
-export function withoutServersWords(spec: DeviceSpec): DeviceSpec {
-  const { name, managementDevice, maxVirtqueuePairs, features } = spec;
-  return {
-    name,
-    managementDevice,
-    ...(maxVirtqueuePairs !== undefined && { maxVirtqueuePairs }),
-    ...(features !== undefined && { features }),
-  };
-}
-
 /** Attributes of a device that can be changed while it lives. */
 export interface DeviceChange {
   /** Six bytes, not multicast and not all zero. */

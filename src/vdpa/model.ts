@@ -118,3 +118,10 @@ export interface VendorStats {
 export function formatHandle(handle: ManagementDeviceHandle): string {
   return handle.bus === undefined ? handle.name : `${handle.bus}/${handle.name}`;
 }
+
+/** Reads what {@link formatHandle} writes. @returns undefined for more than two parts */
+export function parseHandle(text: string): ManagementDeviceHandle | undefined {
+  const [first = '', second, ...more] = text.split('/');
+  if (more.length > 0) return undefined;
+  return second === undefined ? { name: first } : { bus: first, name: second };
+}

@@ -11,6 +11,11 @@ export function className(deviceId: number): string | undefined {
   return names[deviceId];
 }
 
+/** The same for every class: `class 4` for one without a name. */
+export function describeClass(deviceId: number): string {
+  return className(deviceId) ?? `class ${deviceId}`;
+}
+
 /** The virtio device ids in a word of classes, ascending. Id 0 is reserved and never one. */
 export function deviceClasses(supportedClasses: bigint): number[] {
   return featureBits(supportedClasses & ~1n);

@@ -25,9 +25,9 @@ import type { VdpaBus } from '../../sysfs/bus.js';
 import type { NodeAccess } from '../../sysfs/node-access.js';
 import { InstanceExistsError } from '../../vduse/error.js';
 import type { ServedDeviceSpec } from '../../vduse/spec/device-spec.js';
-import { className, deviceClasses } from '../../virtio/classes.js';
+import { describeClass, deviceClasses } from '../../virtio/classes.js';
 import type { VdpaClient } from '../../vdpa/client.js';
-import { withoutServersWords, type DeviceSpec } from '../../vdpa/encode.js';
+import type { DeviceSpec } from '../../vdpa/encode.js';
 import { formatHandle, type ManagementDeviceHandle } from '../../vdpa/model.js';
 
 const keywords = {
@@ -186,13 +186,14 @@ async function addVduse(
     throw new UsageError(`"wait" is for another program's server, and "${asked}" asks for one of vdpa's own`);
   }
   const servers = await vduseServers(session);
+  const { attachVduseDevice, withoutServerAttributes } = await import('../../host/attach-vduse.js');
   const isAskedFor = asked !== undefined || (wait === undefined && isSet(session.io.env['VDPA_VDUSE_SERVE']));
   if (isAskedFor) {
     // The server runs in another folder.
     const device = readServedDevice(name, path === undefined ? values : { ...values, path: resolve(path) });
     if (!(await servers.has(name))) {
       try {
-        await servers.add(device, () => add(withoutServersWords(spec)), { makeFile: true });
+        await servers.add(device, () => add(withoutServerAttributes(spec)), { makeFile: true });
         if (values.driver === undefined && !session.options.sim) await tellTaker(session, device);
         return;
       } catch (error) {
@@ -207,7 +208,6 @@ async function addVduse(
   }
   const serveCommand = `vdpa dev add mgmtdev vduse name ${name} ${type === 'net' ? 'type net serve' : 'size 64M'}`;
   const refuse = session.options.sim ? undefined : await refusalOf(session, name);
-  const { attachVduseDevice } = await import('../../host/attach-vduse.js');
   const options = { waitMs: (wait ?? 0) * 1000, serveCommand, ...(refuse && { refuse }) };
   await attachVduseDevice(servers, name, options, async () => {
     await add(spec);
@@ -236,9 +236,7 @@ async function checkType(client: VdpaClient, name: string, type: DeviceType): Pr
   const { deviceId } = await client.device(name);
   if (deviceId === deviceTypeId(type)) return;
   await client.deleteDevice(name);
-  throw new UsageError(
-    `${name} is not of type ${type}: its server offers ${className(deviceId) ?? `class ${deviceId}`}`,
-  );
+  throw new UsageError(`${name} is not of type ${type}: its server offers ${describeClass(deviceId)}`);
 }
 
 /** Which class the device will be of: the one asked for, or the only one there is. @throws UsageError where it cannot be */
@@ -249,6 +247,6 @@ function chooseClass(
 ): number | undefined {
   if (wanted === undefined) return classes.length === 1 ? classes[0] : undefined;
   if (classes.includes(wanted)) return wanted;
-  const made = classes.map((id) => className(id) ?? `class ${id}`).join(', ');
-  throw new UsageError(`${formatHandle(handle)} makes no ${className(wanted) ?? ''} devices, only: ${made || 'none'}`);
+  const made = classes.map(describeClass).join(', ');
+  throw new UsageError(`${formatHandle(handle)} makes no ${describeClass(wanted)} devices, only: ${made || 'none'}`);
 }

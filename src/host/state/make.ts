@@ -7,7 +7,8 @@ import type { VdpaBus } from '../../sysfs/bus.js';
 import { refuseUnserved } from '../../sysfs/instance-server.js';
 import { refuseUsed } from '../../sysfs/removal.js';
 import type { VdpaClient } from '../../vdpa/client.js';
-import { withoutServersWords, type DeviceSpec } from '../../vdpa/encode.js';
+import type { DeviceSpec } from '../../vdpa/encode.js';
+import { withoutServerAttributes } from '../attach-vduse.js';
 import { formatHandle, type DeviceConfig } from '../../vdpa/model.js';
 import {
   VDPA_ATTR_DEV_FEATURES,
@@ -62,7 +63,7 @@ export async function add(machine: Machine, device: NewDevice, start: ServerStar
   if (start?.how !== 'start') return addToBus(machine, device);
   const servers = serversOf(machine, name);
   if (start.stale) await servers.remove(name, () => deleteDevice(machine.client, machine.bus, name, machine));
-  return servers.add(start.device, () => addToBus(machine, device, withoutServersWords(device.spec)));
+  return servers.add(start.device, () => addToBus(machine, device, withoutServerAttributes(device.spec)));
 }
 
 /**

@@ -2,7 +2,7 @@
 import { check } from '../../generated/state.js';
 import { driverName } from '../../sysfs/bus.js';
 import { parseMac } from '../../virtio/mac-address.js';
-import type { ManagementDeviceHandle } from '../../vdpa/model.js';
+import { parseHandle, type ManagementDeviceHandle } from '../../vdpa/model.js';
 import { VduseError } from '../../vduse/error.js';
 import type { DeviceEntry, StateFile } from './file.js';
 import { JsonSyntaxError, parseJson, shortened, type JsonSource } from './json-source.js';
@@ -104,13 +104,13 @@ function parse(text: string, file: string): JsonSource {
 
 /** @param wrong makes the error for a key */
 function toWanted(entry: DeviceEntry, wrong: (key: string, reason: string) => StateFileError): WantedDevice {
-  const [first = '', second] = entry.mgmtdev.split('/');
+  const managementDevice = parseHandle(entry.mgmtdev) ?? { name: entry.mgmtdev };
   const { name, type, mtu, max_vqp: maxVirtqueuePairs, device_features: features, driver } = entry;
   const mac = entry.mac === undefined ? undefined : parseMac(entry.mac);
   const server = toServer(entry, mac, wrong);
   return {
     name,
-    managementDevice: second === undefined ? { name: first } : { bus: first, name: second },
+    managementDevice,
     ...(type && { type }),
     ...(mac && { mac }),
     ...(mtu !== undefined && { mtu }),

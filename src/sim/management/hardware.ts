@@ -16,12 +16,13 @@ import { VIRTIO_ID_BLOCK, VIRTIO_ID_NET } from '../../virtio/ids.js';
 import { formatMac, parseMac } from '../../virtio/mac-address.js';
 import { featureMask } from '../feature-mask.js';
 import { Refusal } from '../refusal.js';
-import { handleOf, hex64 } from '../state.js';
+import { hex64 } from '../state.js';
 import type { ConfigAttribute, DeviceState, HardwareManagementDevice } from '../state.js';
 import { negotiate } from '../virtio-driver.js';
 import { attributeBit, chosenFeatures, type AddConfig } from './add-config.js';
 import { writeCounters } from './counters.js';
 import type { ManagementDriver, VdpaDevice } from './driver.js';
+import { formatHandle } from '../../vdpa/model.js';
 
 const attributes: Readonly<Record<ConfigAttribute, bigint>> = {
   mac: attributeBit(VDPA_ATTR_DEV_NET_CFG_MACADDR),
@@ -41,7 +42,7 @@ export const hardware: ManagementDriver<HardwareManagementDevice> = {
     management.config_attributes.reduce((mask, attribute) => mask | attributes[attribute], 0n),
 
   add: (state, management, name, config) => {
-    const handle = handleOf(management);
+    const handle = formatHandle(management);
     if (state.devices.filter((device) => device.mgmtdev === handle).length >= management.max_devices) {
       throw new Refusal(Errno.ENOSPC);
     }
@@ -58,7 +59,7 @@ export const hardware: ManagementDriver<HardwareManagementDevice> = {
 
   setMac: (state, device, address) => {
     // The driver changes nothing under a running driver side.
-    const management = state.machine.mgmtdev.find((candidate) => handleOf(candidate) === device.mgmtdev);
+    const management = state.machine.mgmtdev.find((candidate) => formatHandle(candidate) === device.mgmtdev);
     if (management?.driver !== 'hardware') throw new Refusal(Errno.EOPNOTSUPP);
     const running = negotiate(state.machine.bus_driver, openHardware(management, device)).features !== undefined;
     if (running) throw new Refusal(Errno.EBUSY);

@@ -6,10 +6,10 @@ import { blockConfigLength, blockConfigOffset } from '../../virtio/config-space.
 import { VIRTIO_ID_BLOCK } from '../../virtio/ids.js';
 import { featureMask } from '../feature-mask.js';
 import { Refusal } from '../refusal.js';
-import { handleOf } from '../state.js';
 import type { SoftwareManagementDevice } from '../state.js';
 import type { ManagementDriver } from './driver.js';
 import { maxVirtqueueSize, rootNames } from './vdpasim.js';
+import { formatHandle } from '../../vdpa/model.js';
 
 /** 128 MiB in sectors of 512 bytes. */
 const capacity = 0x4_0000n;
@@ -36,7 +36,7 @@ const config = makeConfig();
 export const vdpasimBlk: ManagementDriver<SoftwareManagementDevice> = {
   configAttributes: () => 0n,
 
-  add: (_state, management, name) => ({ name, mgmtdev: handleOf(management) }),
+  add: (_state, management, name) => ({ name, mgmtdev: formatHandle(management) }),
 
   open: () => ({
     deviceId: VIRTIO_ID_BLOCK,

@@ -8,12 +8,13 @@ import { formatMac, parseMac } from '../../virtio/mac-address.js';
 import type { GenlRequest } from '../genetlink.js';
 import type { MessageBuffer } from '../message-buffer.js';
 import { Refusal } from '../refusal.js';
-import { handleOf, hex64 } from '../state.js';
+import { hex64 } from '../state.js';
 import type { DeviceState, SoftwareManagementDevice } from '../state.js';
 import { attributeBit, chosenFeatures } from './add-config.js';
 import { writeCounters } from './counters.js';
 import type { ManagementDriver, QueueContext, VdpaDevice } from './driver.js';
 import { maxVirtqueueSize, rootNames } from './vdpasim.js';
+import { formatHandle } from '../../vdpa/model.js';
 
 const linkUp = 1;
 const defaultMtu = 1500;
@@ -29,7 +30,7 @@ export const vdpasimNet: ManagementDriver<SoftwareManagementDevice> = {
     const features = chosenFeatures(config, BigInt(management.features));
     return {
       name,
-      mgmtdev: handleOf(management),
+      mgmtdev: formatHandle(management),
       ...(config.mac === undefined ? {} : { mac: formatMac(config.mac) }),
       ...(config.mtu === undefined ? {} : { mtu: config.mtu }),
       ...(features === undefined ? {} : { features: hex64(features) }),

@@ -1,9 +1,10 @@
 /** The management device of VDUSE, devices served from user space: drivers/vdpa/vdpa_user/vduse_dev.c */
 import { Errno } from '../../sys/errno.js';
 import { Refusal } from '../refusal.js';
-import { busName, handleOf } from '../state.js';
+import { busName } from '../state.js';
 import type { SimState, SoftwareManagementDevice, VduseInstanceState } from '../state.js';
 import type { ManagementDriver } from './driver.js';
+import { formatHandle } from '../../vdpa/model.js';
 
 /** What sysfs shows of an instance beside its virtqueues; its vDPA device lies among them. */
 const instanceAttributes = ['bounce_size', 'dev', 'msg_timeout', 'subsystem', 'uevent'];
@@ -14,7 +15,7 @@ export const vduse: ManagementDriver<SoftwareManagementDevice> = {
   add: (state, management, name) => {
     const instance = state.vduse.find((candidate) => candidate.name === name);
     if (instance === undefined || instance.vq_sizes.includes(0)) throw new Refusal(Errno.EINVAL);
-    return { name, mgmtdev: handleOf(management) };
+    return { name, mgmtdev: formatHandle(management) };
   },
 
   removed: (state, device) => {
