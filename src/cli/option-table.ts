@@ -6,7 +6,7 @@ export interface OptionSpec {
   readonly name: OptionName;
   /** The letter that stands for it. */
   readonly short?: string;
-  /** Whether a value goes with it: in the next argument too where it is required, only behind `=` where it is optional. */
+  /** Whether a value goes with it: in the next argument too where it is required, only after `=` where it is optional. */
   readonly value?: 'optional' | 'required';
   /** What it does, in a few words. */
   readonly summary: string;
@@ -36,7 +36,7 @@ export const optionTable: readonly OptionSpec[] = [
   { name: 'pretty', short: 'p', summary: 'lay JSON out in lines' },
   { name: 'help', short: 'h', summary: 'print a short help, of the command on the line' },
   { name: 'batch', short: 'b', value: 'required', summary: 'run the lines of a file, or of standard input for -' },
-  { name: 'force', short: 'f', summary: 'go on behind a line of a batch that fails' },
+  { name: 'force', short: 'f', summary: 'go on after a line of a batch that fails' },
   { name: 'sim', summary: 'talk to the simulated kernel' },
   { name: 'details', short: 'd', summary: 'show what the file systems of the machine tell, too' },
   { name: 'timestamp', short: 't', summary: 'put the time before each event' },
