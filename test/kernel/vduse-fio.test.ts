@@ -1,30 +1,20 @@
 import '../support/kernel/inside.js';
 import assert from 'node:assert/strict';
+import { fio, type FioJob } from '../support/kernel/fio.js';
 import { testsWith, VDUSE } from '../support/kernel/needs.js';
-import { bash, blockDevice, start } from '../support/kernel/vduse.js';
+import { bash, blockDevice } from '../support/kernel/vduse.js';
 
 const { describe, test } = testsWith(VDUSE);
 
-interface FioReport {
-  readonly jobs: readonly {
-    readonly error: number;
-    readonly read: { readonly total_ios: number };
-    readonly write: { readonly total_ios: number };
-  }[];
-}
-
 /** Random reads and writes of 4 KiB to 1 MiB, everything that was written read back and checked. */
-async function verify(disk: string, depth: number, jobs: number): Promise<FioReport['jobs']> {
-  const { status, stdout, stderr } = await start(
-    'fio',
+const verify = (disk: string, depth: number, jobs: number): Promise<readonly FioJob[]> =>
+  fio(
+    jobs,
     ...['--name=verify', `--filename=${disk}`, '--rw=randrw', '--bsrange=4k-1m', '--bs_unaligned=0', '--blockalign=4k'],
     ...['--verify=crc32c', '--verify_fatal=1', '--verify_backlog=64', '--do_verify=1', '--serialize_overlap=1'],
-    ...['--ioengine=libaio', '--direct=1', `--iodepth=${depth}`, `--numjobs=${jobs}`, '--offset_increment=16m'],
-    ...['--size=16m', '--loops=3', '--randrepeat=0', '--output-format=json'],
+    ...['--ioengine=libaio', '--direct=1', `--iodepth=${depth}`, '--offset_increment=16m'],
+    ...['--size=16m', '--loops=3', '--randrepeat=0'],
   );
-  assert.equal(status, 0, stdout + stderr);
-  return (JSON.parse(stdout.slice(stdout.indexOf('{'))) as FioReport).jobs;
-}
 
 describe('fio --verify=crc32c on a VDUSE block device', () => {
   for (const queues of [1, 4]) {
@@ -36,11 +26,7 @@ describe('fio --verify=crc32c on a VDUSE block device', () => {
           const storage = backend === 'ram' ? ({ backend, size: 2 ** 26 } as const) : ({ backend, path } as const);
           const { disk, server } = await blockDevice(context, { name: 'fio0', storage, queues, threads: queues });
           const jobs = await verify(disk, depth, 4);
-          assert.equal(jobs.length, 4);
-          for (const job of jobs) {
-            assert.equal(job.error, 0);
-            assert.ok(job.read.total_ios > 0 && job.write.total_ios > 0);
-          }
+          for (const { read, write } of jobs) assert.ok(read.total_ios > 0 && write.total_ios > 0);
           for (const queue of server.status().queues) assert.equal(queue.errors, 0);
         });
       }

@@ -3,26 +3,14 @@ import assert from 'node:assert/strict';
 import { chownSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync } from 'node:fs';
 import { nothingLeft, runningServers } from '../support/kernel/leftovers.js';
 import { testsWith, VDUSE } from '../support/kernel/needs.js';
-import { bash, diskOf, sh, start, until, type Ran } from '../support/kernel/vduse.js';
+import { done, newServer, serverOf, vdpaProcess } from '../support/kernel/supervised.js';
+import { bash, diskOf, sh, start, until } from '../support/kernel/vduse.js';
 
 const { afterEach, describe, test } = testsWith(VDUSE);
 
 const VDPA = '/run/bin/vdpa';
 const FILE = '/tmp/supervised';
 const NOBODY = 65534;
-
-const vdpa = (line: string): Promise<Ran> => start(VDPA, ...line.split(' '));
-
-async function done(line: string): Promise<void> {
-  assert.deepEqual(await vdpa(line), { status: 0, stdout: '', stderr: '' }, line);
-}
-
-async function serverOf(name: string): Promise<{ readonly pid: number; readonly errors: number }> {
-  const { status, stdout, stderr } = await vdpa(`-j vduse show ${name}`);
-  assert.equal(status, 0, stderr);
-  const shown = (JSON.parse(stdout) as { vduse: Record<string, { pid?: number; errors?: number }> }).vduse[name];
-  return { pid: shown?.pid ?? 0, errors: shown?.errors ?? 0 };
-}
 
 /** What /proc says of each thread of a process. */
 function threads(pid: number): {
@@ -49,15 +37,6 @@ function threads(pid: number): {
 async function nothingLeftInTheEnd(): Promise<void> {
   await until('no server is left', () => runningServers().length === 0);
   nothingLeft();
-}
-
-async function newServer(name: string, old: number): Promise<number> {
-  return until('another server serves', async () => {
-    const { status, stdout } = await vdpa(`-j vduse show ${name}`);
-    if (status !== 0) return false;
-    const { pid = old } = (JSON.parse(stdout) as { vduse: Record<string, { pid?: number }> }).vduse[name] ?? {};
-    return pid !== old && pid;
-  });
 }
 
 afterEach(nothingLeftInTheEnd);
@@ -95,7 +74,7 @@ describe('a server that becomes another user', () => {
     ['who is root', 'root', 'The user root is root: there is nothing to give up'],
   ] as const) {
     test(`${what}: refused, nothing left`, async () => {
-      const { status, stderr } = await vdpa(`dev add mgmtdev vduse name user1 user ${user}`);
+      const { status, stderr } = await vdpaProcess(`dev add mgmtdev vduse name user1 user ${user}`);
       assert.deepEqual([status, stderr], [1, `vdpa: ${message}\n`]);
     });
   }
@@ -133,7 +112,7 @@ describe('a server with restart on', () => {
   });
 
   test('with a device in memory: refused, for what it holds would be lost', async () => {
-    const { status, stderr } = await vdpa('dev add mgmtdev vduse name mem restart on');
+    const { status, stderr } = await vdpaProcess('dev add mgmtdev vduse name mem restart on');
     assert.notEqual(status, 0);
     assert.match(stderr, /mem is in memory/);
   });
@@ -163,7 +142,7 @@ describe('a server that was killed', () => {
       [['readonly'], /features that are not offered/],
       [['queues', '2'], /queues 1, not 2/],
     ] as const) {
-      await until('it has no server', async () => (await vdpa('-j vduse show other')).stdout.includes('"none"'));
+      await until('it has no server', async () => (await vdpaProcess('-j vduse show other')).stdout.includes('"none"'));
       const { status, stderr } = await start(VDPA, 'vduse', 'serve', 'name', 'other', 'path', FILE, ...words);
       assert.notEqual(status, 0);
       assert.match(stderr, message);
@@ -191,19 +170,19 @@ describe('the runtime folder', () => {
     rmSync('/run/vdpa', { recursive: true, force: true });
     mkdirSync('/tmp/trap', { recursive: true });
     symlinkSync('/tmp/trap', '/run/vdpa');
-    const link = await vdpa('dev add mgmtdev vduse name trapped serve');
+    const link = await vdpaProcess('dev add mgmtdev vduse name trapped serve');
     assert.notEqual(link.status, 0);
     assert.deepEqual(readdirSync('/tmp/trap'), []);
     rmSync('/run/vdpa');
     mkdirSync('/run/vdpa', { mode: 0o700 });
     chownSync('/run/vdpa', NOBODY, NOBODY);
-    const foreign = await vdpa('dev add mgmtdev vduse name trapped serve');
+    const foreign = await vdpaProcess('dev add mgmtdev vduse name trapped serve');
     assert.notEqual(foreign.status, 0);
     assert.match(foreign.stderr, /belongs to user 65534/);
     rmSync('/run/vdpa', { recursive: true });
     mkdirSync('/run/vdpa/vduse', { recursive: true, mode: 0o700 });
     symlinkSync('/tmp/trap', '/run/vdpa/vduse/trapped');
-    assert.notEqual((await vdpa('dev add mgmtdev vduse name trapped serve')).status, 0);
+    assert.notEqual((await vdpaProcess('dev add mgmtdev vduse name trapped serve')).status, 0);
     assert.deepEqual(readdirSync('/tmp/trap'), []);
     rmSync('/run/vdpa', { recursive: true });
   });
@@ -211,7 +190,7 @@ describe('the runtime folder', () => {
   test('is never reached by a name that is a path', async () => {
     for (const name of ['../x', '..', 'a/b', '/etc/passwd', 'control']) {
       for (const command of [`vduse serve name ${name}`, `vduse del ${name}`, `vduse show ${name}`]) {
-        const { status, stderr } = await vdpa(command);
+        const { status, stderr } = await vdpaProcess(command);
         assert.notEqual(status, 0, command);
         assert.notEqual(stderr, '', command);
       }

@@ -8,6 +8,7 @@ import { inspect } from 'node:util';
 import type { BlockDeviceOptions } from '../../../src/vduse/block-device.js';
 import type { NetDeviceOptions } from '../../../src/vduse/net-device.js';
 import type { ServerStatus } from '../../../src/vduse/server-status.js';
+import { PATIENCE_MS } from './patience.js';
 
 /** A device to serve; the fields tell of which kind. */
 export type ServedDeviceSpec = BlockDeviceOptions | NetDeviceOptions;
@@ -26,8 +27,6 @@ export type FromServer =
   | { readonly type: 'ready' }
   | { readonly type: 'broken'; readonly name: string; readonly queue: number; readonly reason: string }
   | { readonly type: 'status'; readonly rss: number; readonly inUse: InUse; readonly devices: readonly ServerStatus[] };
-
-const PATIENCE_MS = 60_000;
 
 /** A process that serves devices, for tests that block or end it; see device-server.ts. */
 export class ServerProcess {
