@@ -8,7 +8,14 @@ import { MACHINE_KINDS } from '../../../lab/machine/machine.js';
  * The files that `npm test` runs on the machine qemu too: what a second processor, PCI or disks that take time can change.
  * `npm run test:long` runs the others there.
  */
-export const ALSO_ON_QEMU: readonly string[] = ['apply', 'drivers', 'monitor', 'tree', 'vduse-block'];
+export const ALSO_ON_QEMU: readonly string[] = [
+  'apply',
+  'drivers',
+  'monitor',
+  'tree',
+  'vduse-block',
+  'vduse-hostile-rings',
+];
 
 /** A file of test/kernel/, on one of the machines that it runs on. */
 export interface KernelTestFile {

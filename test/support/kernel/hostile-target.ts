@@ -30,6 +30,9 @@ let neighbourSum: string;
 
 const borrowed: DriverMemory[] = [];
 
+/** What undoes the steps of setting up, the last first. A process that is left would keep this one from its end. */
+const undo: (() => unknown)[] = [];
+
 /** More memory for the driver, of a case only. It is not mapped for the device. */
 export function borrow(length: number, mapped = length): DriverMemory {
   const memory = new DriverMemory(length, mapped);
@@ -48,9 +51,15 @@ export function setUpTarget(): void {
       { name: 'target', storage: { backend: 'ram', size: SIZE }, queues: 2, queueSize: 64 },
       { name: 'neighbour', storage: { backend: 'ram', size: 16 * MIB } },
     );
-    await attach('target');
-    await attach('neighbour');
+    undo.unshift(() => server.stop());
+    for (const name of ['target', 'neighbour']) {
+      await attach(name);
+      undo.unshift(() => detach(name));
+    }
     driver = new VhostBlock(await giveToVhost('target'), { queues: 2, queueSize: 64 });
+    undo.unshift(() => {
+      driver.close();
+    });
     neighbourDisk = await diskOf('neighbour');
     await bash(`dd if=/dev/urandom of=${neighbourDisk} bs=64k count=16 oflag=direct status=none`);
     neighbourSum = await sumOf(neighbourDisk);
@@ -79,10 +88,7 @@ export function setUpTarget(): void {
   });
 
   after(async () => {
-    driver.close();
-    await detach('target');
-    await detach('neighbour');
-    await server.stop();
+    for (const step of undo.splice(0)) await step();
   });
 }
 
