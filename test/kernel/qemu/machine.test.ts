@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { test } from 'node:test';
 import '../../support/kernel/inside.js';
@@ -56,4 +56,40 @@ test('packets go from one network device to the other, and a disk keeps what is 
   const output = execFileSync('sh', ['-c', script, 'sh', ...interfaces], { encoding: 'utf8' });
   assert.match(output, / 3 received/);
   assert.match(output, /content$/);
+});
+
+test('memory of a program lies on huge pages once there are some', () => {
+  writeFileSync('/proc/sys/vm/nr_hugepages', '4');
+  const pages = (): string => /^HugePages_Free:\s*(\d+)$/m.exec(readFileSync('/proc/meminfo', 'utf8'))?.[1] ?? '';
+  assert.equal(pages(), '4');
+  const file = '/dev/hugepages/two';
+  execFileSync('fallocate', ['-l', String(2 * 2 ** 21), file]);
+  assert.equal(pages(), '2');
+  rmSync(file);
+  assert.equal(pages(), '4');
+  writeFileSync('/proc/sys/vm/nr_hugepages', '0');
+});
+
+test('packets go through a pair of veth and a bridge, and into a tap', () => {
+  const script = `
+    set -e
+    ip link add br0 type bridge
+    ip link add near type veth peer name far
+    ip tuntap add dev tap0 mode tap
+    ip link set near master br0
+    ip link set tap0 master br0
+    unshare -n sleep 1000 &
+    until [ "$(readlink /proc/$!/ns/net)" != "$(readlink /proc/$$/ns/net)" ]; do sleep 0.1; done
+    ip link set far netns $!
+    nsenter -t $! -n sh -ec 'ip addr add 10.0.1.2/24 dev far; ip link set far up'
+    ip addr add 10.0.1.1/24 dev br0
+    for link in br0 near tap0; do ip link set $link up; done
+    ping -c 3 -i 0.2 -w 60 10.0.1.2
+    bridge link show
+    kill $!
+    ip link del br0
+    ip tuntap del dev tap0 mode tap`;
+  const output = execFileSync('sh', ['-c', script], { encoding: 'utf8' });
+  assert.match(output, / 3 received/);
+  for (const name of ['near', 'tap0']) assert.match(output, new RegExp(` ${name}(@\\S+)?: .* master br0 `));
 });
