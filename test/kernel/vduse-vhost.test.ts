@@ -1,12 +1,13 @@
 import '../support/kernel/inside.js';
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
+import { mapAnonymous, unmap } from '../../src/sys/memory.js';
 import * as blk from '../../src/virtio/block.js';
 import { blockConfigOffset } from '../../src/virtio/config-space.js';
 import type { BlockDeviceOptions } from '../../src/vduse/block-device.js';
 import { testsWith, VDUSE } from '../support/kernel/needs.js';
 import { ServerProcess } from '../support/kernel/server-process.js';
-import { attach, bash, detach, giveToVhost } from '../support/kernel/vduse.js';
+import { attach, bash, detach, giveToVhost, until } from '../support/kernel/vduse.js';
 import { VhostBlock } from '../support/kernel/vhost-block.js';
 import { BASE, MEMORY_BYTES, type DriverOptions } from '../support/kernel/vhost-driver.js';
 import { DriverMemory } from '../support/kernel/vhost-vdpa.js';
@@ -152,6 +153,25 @@ describe('a VDUSE device through vhost-vdpa', () => {
       assert.equal(driver.request(IN, round, 512), OK);
       assert.deepEqual(driver.data(512), new Uint8Array(512).fill(round));
     }
+  });
+
+  test('memory of a driver that is not shared: the queue is said to be unmapped, until it is', async (context) => {
+    const { server, open } = await attached(context);
+    const driver = open();
+    driver.vhost.unmap(BASE, MEMORY_BYTES);
+    // The kernel takes it without an error, and gives the device nothing.
+    const own = mapAnonymous('memory that is not shared', MEMORY_BYTES);
+    context.after(() => {
+      unmap('memory that is not shared', own, MEMORY_BYTES);
+    });
+    driver.vhost.map(BASE, MEMORY_BYTES, own);
+    driver.start();
+    driver.kick();
+    await until('it says so', async () => (await server.device('vhost0')).queues[0]?.state === 'unmapped');
+    driver.vhost.unmap(BASE, MEMORY_BYTES);
+    driver.vhost.map(BASE, MEMORY_BYTES, driver.memory.address);
+    driver.start();
+    driver.checkService(3);
   });
 
   test('suspends, and tells how far it has come', async (context) => {
