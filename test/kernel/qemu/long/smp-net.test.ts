@@ -1,0 +1,12 @@
+import { testsWith, VDUSE } from '../../../support/kernel/needs.js';
+import { echoFromAll, transferBothWays } from '../../../support/kernel/smp-net.js';
+
+const { test } = testsWith(VDUSE);
+
+test('frames from both processors come back from a loopback device, each once, for two and a half minutes', async (context) => {
+  await echoFromAll(context, 150);
+});
+
+test('files go both ways at once through a tap, and arrive as they were, for two and a half minutes', async (context) => {
+  await transferBothWays(context, 150);
+});

@@ -1,0 +1,12 @@
+import { testsWith, VDUSE } from '../../support/kernel/needs.js';
+import { echoFromAll, transferBothWays } from '../../support/kernel/smp-net.js';
+
+const { test } = testsWith(VDUSE);
+
+test('frames from both processors come back from a loopback device, each once, for 15 seconds', async (context) => {
+  await echoFromAll(context, 15);
+});
+
+test('files go both ways at once through a tap, and arrive as they were, for 15 seconds', async (context) => {
+  await transferBothWays(context, 15);
+});
