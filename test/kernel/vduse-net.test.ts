@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { serveNetDevice } from '../../src/vduse/net-device.js';
 import { testsWith, VDUSE } from '../support/kernel/needs.js';
-import { attribute, frameOf, netDevice, transfer, twoNamespaces } from '../support/kernel/net-device.js';
+import { attribute, frameOf, netDevice, ping, transfer, twoNamespaces } from '../support/kernel/net-device.js';
 import { PacketSocket } from '../support/kernel/packet-socket.js';
 import { bash, sh, until } from '../support/kernel/vduse.js';
 
@@ -48,9 +48,8 @@ describe('a VDUSE network device', () => {
     const device = await netDevice(context, { name: 'tap0', backend: { type: 'tap', ifname: 'vdpatap' } });
     assert.equal(device.ifname, 'vdpatap');
     await twoNamespaces(context, device);
-    const ping = await sh('ip netns exec guest ping -c 20 -i 0.05 -s 1000 10.1.1.2');
-    assert.match(ping, /20 received, 0% packet loss/);
-    assert.match(await sh('ip netns exec host ping -c 5 -i 0.05 -s 4000 10.1.1.1'), /5 received, 0% packet loss/);
+    await ping('guest', '10.1.1.2', 20, 1000);
+    await ping('host', '10.1.1.1', 5, 4000);
     for (const [from, to, address] of [
       ['guest', 'host', '10.1.1.2'],
       ['host', 'guest', '10.1.1.1'],
@@ -77,7 +76,7 @@ describe('a VDUSE network device', () => {
     });
     assert.equal(attribute(device.netdev, 'address'), '02:00:00:01:02:03');
     await twoNamespaces(context, device, 9000);
-    assert.match(await sh('ip netns exec guest ping -c 5 -i 0.05 -s 8900 10.1.1.2'), /5 received/);
+    await ping('guest', '10.1.1.2', 5, 8900);
     for (const [from, to, address] of [
       ['guest', 'host', '10.1.1.2'],
       ['host', 'guest', '10.1.1.1'],
@@ -99,7 +98,7 @@ describe('a VDUSE network device', () => {
     assert.match(await sh('ip -d link show multi'), /multi_queue numqueues 1 numdisabled 3 /);
     await twoNamespaces(context, device);
     for (let port = 0; port < 8; port++) {
-      assert.match(await sh('ip netns exec host ping -c 2 -i 0.05 -w 60 10.1.1.1'), / 2 received/);
+      await ping('host', '10.1.1.1', 2);
     }
   });
 

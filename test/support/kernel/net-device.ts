@@ -1,4 +1,5 @@
 import './inside.js';
+import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import type { TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -52,6 +53,21 @@ export async function twoNamespaces(
   await sh(`ip -n host address add fd00::2/64 dev ${ifname} nodad`);
   await sh(`ip -n guest link set ${netdev} up`);
   await sh(`ip -n host link set ${ifname} up`);
+}
+
+/**
+ * Pings until so many answers have come, and sees that none is missing. The last one may take its time: without a deadline
+ * ping gives it up after one interval, which a busy machine does not always keep.
+ */
+export async function ping(from: string, address: string, count: number, size = 56): Promise<void> {
+  const output = await sh(`ip netns exec ${from} ping -c ${count} -i 0.05 -w 60 -s ${size} ${address}`);
+  const answered = [...output.matchAll(/icmp_seq=([0-9]+) /g)].map(([, number]) => Number(number));
+  assert.ok(answered.length >= count, output);
+  assert.deepEqual(
+    answered,
+    answered.map((_, index) => index + 1),
+    output,
+  );
 }
 
 const tcp = fileURLToPath(new URL('./tcp.js', import.meta.url));
