@@ -1,10 +1,10 @@
 import '../support/kernel/inside.js';
 import assert from 'node:assert/strict';
 import * as blk from '../../src/virtio/block.js';
-import { FUSE_GETATTR, FUSE_READ, HangingFile } from '../support/kernel/hanging-file.js';
+import { FUSE_GETATTR, FUSE_LOOKUP, FUSE_READ, HangingFile } from '../support/kernel/hanging-file.js';
 import { testsWith, VDUSE } from '../support/kernel/needs.js';
 import { ServerProcess } from '../support/kernel/server-process.js';
-import { attach, detach, giveToVhost, sh, until } from '../support/kernel/vduse.js';
+import { attach, detach, giveToVhost, sh, start, until } from '../support/kernel/vduse.js';
 import { VhostBlock } from '../support/kernel/vhost-block.js';
 import { DATA } from '../support/kernel/vhost-driver.js';
 
@@ -46,6 +46,25 @@ test('a file that hangs while the guest is idle holds up no reset; "vduse show" 
   driver.close();
   await sh(`${VDPA} dev del hung`);
 });
+
+for (const [how, line] of [
+  ['in the foreground', ''],
+  ['below a supervisor', 'restart on'],
+] as const) {
+  test(`a file that hangs when it is opened, ${how}: "vduse show" says so, and it is served once it answers`, async (context) => {
+    const file = await HangingFile.mount(context, MIB);
+    file.hang();
+    const server = start(VDPA, ...`vduse serve name slow path ${file.path} ${line}`.trimEnd().split(' '));
+    await until('the file is looked up', () => file.holds(FUSE_LOOKUP));
+    for (let round = 0; round < 3; round++) {
+      assert.match(await sh(`${VDPA} vduse show slow`), /^slow: .*state starting .*attached false/);
+    }
+    file.goOn();
+    await until('it is served', async () => (await sh(`${VDPA} vduse show slow`)).includes('state idle'));
+    await sh(`${VDPA} vduse del slow`);
+    assert.deepEqual(await server, { status: 0, stdout: '', stderr: '' });
+  });
+}
 
 test('a read that waits in the file system when the guest is reset writes nothing to its memory', async (context) => {
   const file = await HangingFile.mount(context, MIB);

@@ -36,10 +36,13 @@ async function inspect(name: string): Promise<VduseInstance | undefined> {
   if (answer) return { name, served: 'starting', status: answer.starting, attached };
   const life = await serverLife(name);
   switch (life?.is) {
-    case undefined:
-      return undefined;
+    case undefined: {
+      // There is no instance yet while its server opens what it is to be made of, which may take as long as a file system likes.
+      const pid = RuntimeFolder.holderOf(name);
+      return pid === undefined ? undefined : { name, served: 'silent', state: 'starting', pid, attached };
+    }
     case 'stopped':
-      if (!RuntimeFolder.isHeld(name)) return { name, served: 'elsewhere', attached };
+      if (RuntimeFolder.holderOf(name) === undefined) return { name, served: 'elsewhere', attached };
       return { name, served: 'silent', state: life.is, pid: life.pid, attached };
     case 'starting':
     case 'stuck':
@@ -109,6 +112,12 @@ export async function removeInstance(name: string): Promise<void> {
   const ended = await endServer(name);
   if (!existsSync(devicePath(name))) {
     if (ended) return;
+    const pid = RuntimeFolder.holderOf(name);
+    if (pid !== undefined) {
+      throw new VduseError(
+        `The server of ${name}, process ${pid}, has not begun to serve yet: wait for it, or end it ("kill ${pid}")`,
+      );
+    }
     throw new VduseError(`There is no VDUSE instance ${name}`);
   }
   const control = new VduseControl();

@@ -103,11 +103,11 @@ export class RuntimeFolder {
     }
   }
 
-  /** Whether a device has a server of ours, or a supervisor, that lives. @throws DeviceNameError, SystemError */
-  static isHeld(name: string): boolean {
+  /** The process that serves a device or is about to: {@link holder} of its folder. @throws DeviceNameError, SystemError */
+  static holderOf(name: string): number | undefined {
     const folder = RuntimeFolder.find(name);
     try {
-      return folder?.holder() !== undefined;
+      return folder?.holder();
     } finally {
       folder?.close();
     }

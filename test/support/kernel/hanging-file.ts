@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { bash, mountPoint } from './vduse.js';
 
 /** Requests of a file system in user space, from linux/fuse.h. */
+export const FUSE_LOOKUP = 1;
 export const FUSE_GETATTR = 3;
 export const FUSE_READ = 15;
 
