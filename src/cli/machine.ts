@@ -74,8 +74,12 @@ export async function lockingState<Result>(session: Session, task: () => Promise
   }
 }
 
-/** How devices are taken away for a command: by force where it says so, and then the user is told from whom. */
-export async function removalOptions(session: Session, force: boolean): Promise<RemovalOptions> {
+/**
+ * How a device is taken away for a command: by force where it says so, and then the user is told from whom. Where a server of
+ * ours is being replaced it is waited for: the kernel will ask it.
+ */
+export async function removalOptions(session: Session, name: string, force: boolean): Promise<RemovalOptions> {
+  if (!session.options.sim) await (await import('../host/await-server.js')).awaitServer(name);
   const { describeForced } = await import('../sysfs/removal.js');
   return {
     force,

@@ -1,6 +1,7 @@
 import '../support/kernel/inside.js';
 import assert from 'node:assert/strict';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import * as blk from '../../src/virtio/block.js';
 import { serverLife } from '../../src/vduse/service/server-life.js';
 import { ask } from '../../src/vduse/service/socket.js';
@@ -120,6 +121,52 @@ describe('a server that is being replaced by its supervisor', () => {
     await done('vduse del early');
     assert.equal((await foreground).status, 0);
   });
+});
+
+describe('a device whose server is being replaced', () => {
+  for (const line of ['dev del gap', 'vduse del gap', 'dev unbind gap'] as const) {
+    test(`"${line}" waits for the new server`, async () => {
+      await bash(`rm -f ${FILE}; truncate -s 16M ${FILE}`);
+      await done(`dev add mgmtdev vduse name gap path ${FILE} restart on`);
+      await diskOf('gap');
+      const { pid, supervisor = 0 } = await serving('gap');
+      process.kill(pid, 'SIGKILL');
+      const successor = await childOf(supervisor, pid);
+      process.kill(successor, 'SIGSTOP');
+      const command = vdpa(line);
+      // It would be refused by now.
+      assert.equal(await Promise.race([command, sleep(3000, 'waits')]), 'waits');
+      process.kill(successor, 'SIGCONT');
+      assert.deepEqual(await command, { status: 0, stdout: '', stderr: '' });
+      if (existsSync('/sys/bus/vdpa/devices/gap')) await done('dev del gap');
+    });
+  }
+
+  test('that does not come is refused after a while, by name', async () => {
+    await bash(`rm -f ${FILE}; truncate -s 16M ${FILE}`);
+    await done(`dev add mgmtdev vduse name gap path ${FILE} restart on`);
+    await diskOf('gap');
+    const { pid, supervisor = 0 } = await serving('gap');
+    process.kill(pid, 'SIGKILL');
+    const successor = await childOf(supervisor, pid);
+    process.kill(successor, 'SIGSTOP');
+    const { status, stderr } = await vdpa('dev del gap');
+    assert.equal(status, 1);
+    assert.match(stderr, /the server of gap is gone/);
+    process.kill(successor, 'SIGCONT');
+    await serving('gap', pid);
+    await done('dev del gap');
+  });
+});
+
+test('a supervisor without CAP_KILL ends a server that has become another user', async () => {
+  await bash(`rm -f ${FILE}; truncate -s 16M ${FILE}`);
+  const words = `vduse serve name nokill path ${FILE} user nobody restart on`.split(' ');
+  const foreground = start('setpriv', '--bounding-set=-kill', VDPA, ...words);
+  await until('there is an instance', () => existsSync('/dev/vduse/nokill'));
+  const { supervisor = 0 } = await serving('nokill');
+  process.kill(supervisor, 'SIGTERM');
+  assert.deepEqual(await foreground, { status: 0, stdout: '', stderr: '' });
 });
 
 describe('a supervised server that is told to end', () => {

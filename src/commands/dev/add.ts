@@ -224,6 +224,7 @@ async function tellTaker(session: Session, { name, type }: ServedDeviceSpec): Pr
 
 /** What refuses an instance whose server is gone. */
 async function refusalOf(session: Session, name: string): Promise<() => void> {
+  await (await import('../../host/await-server.js')).awaitServer(name);
   const { files } = await machineBus(session);
   const { refuseUnserved } = await import('../../sysfs/instance-server.js');
   return () => {

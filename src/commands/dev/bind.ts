@@ -34,6 +34,6 @@ export default class DevBind extends VdpaCommand {
     const access = await readNodeAccess(values, driver);
     const bus = await machineBus(session);
     const { bindDriver } = await import('../../sysfs/binding.js');
-    await bindDriver(bus, name, driver, { ...(await removalOptions(session, force)), ...(access && { access }) });
+    await bindDriver(bus, name, driver, { ...(await removalOptions(session, name, force)), ...(access && { access }) });
   }
 }

@@ -21,7 +21,7 @@ export default class DevDel extends VdpaCommand {
     const client = await session.client();
     const { deleteDevice } = await import('../../host/delete-device.js');
     const bus = session.options.sim ? undefined : await machineBus(session);
-    await deleteDevice(client, bus, name, await removalOptions(session, force));
+    await deleteDevice(client, bus, name, await removalOptions(session, name, force));
     // A server of ours has nothing more to do.
     if (session.options.sim || !mayHaveServer(name)) return;
     const { endServer } = await import('../../vduse/service/catalogue.js');

@@ -18,6 +18,6 @@ export default class DevUnbind extends VdpaCommand {
     const { force = false } = parseKeywords(keywords, rest);
     const bus = await machineBus(session);
     const { unbindDriver } = await import('../../sysfs/binding.js');
-    await unbindDriver(bus, name, await removalOptions(session, force));
+    await unbindDriver(bus, name, await removalOptions(session, name, force));
   }
 }

@@ -21,7 +21,7 @@ export default class VduseDel extends VdpaCommand {
     await servers.remove(name, async () => {
       const { deleteDevice } = await import('../../host/delete-device.js');
       const bus = session.options.sim ? undefined : await machineBus(session);
-      await deleteDevice(await session.client(), bus, name, await removalOptions(session, force));
+      await deleteDevice(await session.client(), bus, name, await removalOptions(session, name, force));
     });
   }
 }

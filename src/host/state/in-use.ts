@@ -3,6 +3,7 @@ import { Errno } from '../../sys/errno.js';
 import { SystemError } from '../../sys/error.js';
 import type { VdpaBus } from '../../sysfs/bus.js';
 import { refuseUsed } from '../../sysfs/removal.js';
+import { awaitServer } from '../await-server.js';
 import type { Change } from './change.js';
 import type { Plan, Refusal } from './plan.js';
 
@@ -27,6 +28,7 @@ async function userOf(bus: VdpaBus, change: Change): Promise<SystemError | undef
   const { onBus } = change.actual;
   if (!onBus) return undefined;
   try {
+    await awaitServer(change.name);
     await refuseUsed(bus, onBus, operationOf(change));
     return undefined;
   } catch (error) {

@@ -17,6 +17,7 @@ import {
   VDPA_ATTR_DEV_NET_CFG_MTU,
 } from '../../vdpa/uapi.js';
 import type { VduseServers } from '../../vduse/service/servers.js';
+import { awaitServer } from '../await-server.js';
 import { deleteDevice } from '../delete-device.js';
 import type { ActualDevice } from './actual.js';
 import type { Adjustment, NewDevice } from './change.js';
@@ -52,7 +53,10 @@ export async function remove(machine: Machine, actual: ActualDevice): Promise<vo
   const { bus, force } = machine;
   const { name, managementDevice } = actual.device;
   // The plan has looked already, but somebody may have come since.
-  if (bus && actual.onBus) await refuseUsed(bus, actual.onBus, `delete ${name}`, { force });
+  if (bus && actual.onBus) {
+    await awaitServer(name);
+    await refuseUsed(bus, actual.onBus, `delete ${name}`, { force });
+  }
   await machine.client.deleteDevice(name);
   if (formatHandle(managementDevice) === VDUSE) await machine.servers?.end(name);
 }
@@ -73,7 +77,10 @@ export async function add(machine: Machine, device: NewDevice, start: ServerStar
 async function addToBus(machine: Machine, device: NewDevice, request: DeviceSpec = device.spec): Promise<void> {
   const { client, bus } = machine;
   const { name } = device.spec;
-  if (bus && formatHandle(device.spec.managementDevice) === VDUSE) refuseUnserved(bus.files, name, `add ${name}`);
+  if (bus && formatHandle(device.spec.managementDevice) === VDUSE) {
+    await awaitServer(name);
+    refuseUnserved(bus.files, name, `add ${name}`);
+  }
   const unsaid = await addLeniently(client, request);
   try {
     const differences = compareDevice(device, await client.device(name), await configOf(client, name, unsaid));

@@ -1,5 +1,7 @@
 /** Whether the server of an instance lives, ours or another program's: the kernel waits for it when a device is deleted. */
 import { existsSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { monotonicMs } from '../../sys/clock.js';
 import { Errno } from '../../sys/errno.js';
 import { SystemError } from '../../sys/error.js';
 import { close } from '../../sys/libc.js';
@@ -40,6 +42,20 @@ export async function serverLife(name: string): Promise<ServerLife | undefined> 
   } finally {
     folder?.close();
   }
+}
+
+/** How long a server may take to begin. */
+const REPLACEMENT_PATIENCE_MS = 10_000;
+const REPLACEMENT_POLL_MS = 10;
+
+/**
+ * Waits while an instance has no server and one of ours is about to serve it, as after the last one was killed: for ten
+ * seconds at most.
+ * @throws DeviceNameError
+ */
+export async function awaitReplacement(name: string): Promise<void> {
+  const end = monotonicMs() + REPLACEMENT_PATIENCE_MS;
+  while ((await serverLife(name))?.is === 'starting' && monotonicMs() < end) await sleep(REPLACEMENT_POLL_MS);
 }
 
 /** Whether a server of ours answers, or has none to ask. */

@@ -18,7 +18,7 @@ import { readiness, startServer } from './launch.js';
 import { RuntimeFolder } from './runtime-folder.js';
 import type { ServiceOptions, ServiceReports } from './serve.js';
 import type { ServedDeviceSpec } from '../spec/device-spec.js';
-import { listen, type ServerAnswer, type ServerRequest, type StartingStatus } from './socket.js';
+import { ask, listen, type ServerAnswer, type ServerRequest, type StartingStatus } from './socket.js';
 import { DEFAULT_QUEUE_SIZE } from '../spec/defaults.js';
 
 /** By this variable a server knows that it has a supervisor: the word is the supervisor's process id. */
@@ -56,6 +56,7 @@ class Supervisor {
   readonly #reports: ServiceReports;
   readonly #force: boolean;
   #record: InstanceRecord | undefined;
+  #socketPath = '';
   #server: ChildProcess | undefined;
   #lives = 0;
   #wasReady = false;
@@ -71,6 +72,7 @@ class Supervisor {
 
   async run(folder: RuntimeFolder): Promise<void> {
     this.#record = folder.record(false);
+    this.#socketPath = folder.socketPath;
     const socket = await listen(folder.supervisorPath, (request) => this.#answer(request));
     const end = (): void => {
       this.#end();
@@ -128,9 +130,16 @@ class Supervisor {
   /** Tells the server to end. One that is stopped hears of it only when it goes on; one that does not end is killed. */
   #endServer(): void {
     const server = this.#server;
-    server?.kill('SIGTERM');
-    server?.kill('SIGCONT');
-    setTimeout(() => server?.kill('SIGKILL'), END_PATIENCE_MS).unref();
+    if (!server) return;
+    if (signalServer(server, 'SIGTERM')) {
+      signalServer(server, 'SIGCONT');
+      setTimeout(() => signalServer(server, 'SIGKILL'), END_PATIENCE_MS).unref();
+      return;
+    }
+    const { name } = this.#device;
+    ask({ name, socketPath: this.#socketPath }, { do: 'end' }, END_PATIENCE_MS).catch((error: unknown) => {
+      this.#reports.trouble(`the server of ${name} may not be signalled, and does not end by itself: ${String(error)}`);
+    });
   }
 
   /** One server after the other, until one ends that was told to. */
@@ -179,6 +188,19 @@ class Supervisor {
     if (status === 0 || this.#ending) return undefined;
     return signal === null ? `with status ${status ?? 1}` : `by ${signal}`;
   }
+}
+
+/** @returns false where that is not allowed: the server is another user's by now, and this process lacks CAP_KILL */
+function signalServer({ pid, exitCode, signalCode }: ChildProcess, signal: NodeJS.Signals): boolean {
+  if (pid === undefined || exitCode !== null || signalCode !== null) return true;
+  try {
+    process.kill(pid, signal);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'EPERM') return false;
+    if (code !== 'ESRCH') throw error;
+  }
+  return true;
 }
 
 /** Destroys an instance, unless it is on the bus: there it waits for another server. */
