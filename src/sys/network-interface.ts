@@ -9,6 +9,7 @@ import { socket, SOCK_CLOEXEC } from './socket.js';
 const SIOCGIFNAME = 0x8910;
 const SIOCGIFMTU = 0x8921;
 const SIOCSIFMTU = 0x8922;
+const SIOCGIFHWADDR = 0x8927;
 const SIOCGIFINDEX = 0x8933;
 
 /** struct ifreq: a name of 16 bytes, then here a number. */
@@ -35,13 +36,23 @@ export function setInterfaceMtu(name: string, mtu: number): void {
   ask(`set the MTU of ${name} to ${mtu}`, SIOCSIFMTU, { name, number: mtu });
 }
 
+/** The six bytes of its hardware address; undefined where there is no interface of that name. @throws SystemError */
+export function interfaceAddress(name: string): Uint8Array | undefined {
+  return ask(`read the address of ${name}`, SIOCGIFHWADDR, { name })?.address;
+}
+
 interface Request {
   readonly name: string;
   readonly number: number;
 }
 
+interface Answer extends Request {
+  /** What lies after the family in a struct sockaddr. */
+  readonly address: Uint8Array;
+}
+
 /** @returns undefined where there is no such interface */
-function ask(operation: string, request: number, { name = '', number = 0 }: Partial<Request>): Request | undefined {
+function ask(operation: string, request: number, { name = '', number = 0 }: Partial<Request>): Answer | undefined {
   const bytes = new Uint8Array(IFREQ_LENGTH);
   bytes.set(Buffer.from(name));
   const view = new DataView(bytes.buffer);
@@ -55,5 +66,9 @@ function ask(operation: string, request: number, { name = '', number = 0 }: Part
   } finally {
     close(fd);
   }
-  return { name: Buffer.from(bytes.subarray(0, bytes.indexOf(0))).toString(), number: view.getInt32(IFNAMSIZ, true) };
+  return {
+    name: Buffer.from(bytes.subarray(0, bytes.indexOf(0))).toString(),
+    number: view.getInt32(IFNAMSIZ, true),
+    address: bytes.slice(IFNAMSIZ + 2, IFNAMSIZ + 8),
+  };
 }

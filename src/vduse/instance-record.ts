@@ -28,11 +28,15 @@ export interface InstanceMakings {
   readonly ifname?: string;
   /** The index of that interface, where servers of the instance have made it: it goes with the instance. */
   readonly madeInterface?: number;
+  /** Its own hardware address, by which it is known again in another network namespace. */
+  readonly interfaceAddress?: string;
 }
 
 /** The tap interface that servers of an instance have made. */
-export function madeTapOf({ ifname, madeInterface }: Partial<InstanceMakings> = {}): MadeTap | undefined {
-  return ifname === undefined || madeInterface === undefined ? undefined : { name: ifname, index: madeInterface };
+export function madeTapOf({ ifname, madeInterface, interfaceAddress: address }: Partial<InstanceMakings> = {}):
+  MadeTap | undefined {
+  if (ifname === undefined || madeInterface === undefined) return undefined;
+  return { name: ifname, index: madeInterface, ...(address !== undefined && { address }) };
 }
 
 /** Where it is kept, from one server of an instance to the next. */

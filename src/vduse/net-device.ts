@@ -35,6 +35,8 @@ export interface NetDevice {
   readonly mac: Uint8Array;
   /** The tap's name. */
   readonly ifname: string | undefined;
+  /** The tap that the last server of the instance had made, where it is nowhere to be found and another was made. */
+  readonly lostTap: string | undefined;
 }
 
 /**
@@ -51,7 +53,8 @@ export async function serveNetDevice(options: NetDeviceOptions): Promise<NetDevi
   };
   try {
     // One that a server has made before keeps what it was given since.
-    if (tap && mtu !== undefined && tap.index !== made?.index) setInterfaceMtu(tap.name, mtu);
+    const isAgain = tap?.former === 'found';
+    if (tap && mtu !== undefined && !isAgain) setInterfaceMtu(tap.name, mtu);
     const identity = netIdentity({ mac, mtu, pairs, queueSize, offloads: tap !== undefined });
     const makings: InstanceMakings = {
       type: 'net',
@@ -62,8 +65,8 @@ export async function serveNetDevice(options: NetDeviceOptions): Promise<NetDevi
       mac: formatMac(mac),
       ...(mtu !== undefined && { mtu }),
       // It may have another name by now.
-      ...(tap && { ifname: tap.index === made?.index ? made.name : tap.name }),
-      ...(tap?.isMade === true && { madeInterface: tap.index }),
+      ...(tap && { ifname: made && isAgain ? made.name : tap.name }),
+      ...(tap?.isMade === true && { madeInterface: tap.index, interfaceAddress: tap.address }),
     };
     const server = await startRecorded(makings, options, () =>
       VduseServer.start({
@@ -80,7 +83,7 @@ export async function serveNetDevice(options: NetDeviceOptions): Promise<NetDevi
     server.on('state', (state) => {
       if (state === 'stopped') closeTap();
     });
-    return { server, mac, ifname: tap?.name };
+    return { server, mac, ifname: tap?.name, lostTap: tap?.former === 'lost' ? made?.name : undefined };
   } catch (error) {
     closeTap();
     throw error;

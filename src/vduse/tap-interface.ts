@@ -1,7 +1,9 @@
 import { Errno } from '../sys/errno.js';
 import { ioctl, ioctlNumber, iow } from '../sys/ioctl.js';
 import { checked, close } from '../sys/libc.js';
-import { interfaceIndex, interfaceName } from '../sys/network-interface.js';
+import { interfaceAddress, interfaceIndex, interfaceName } from '../sys/network-interface.js';
+import { inNamedNamespaces } from '../sys/network-namespace.js';
+import { formatMac } from '../virtio/mac-address.js';
 import { HEADER_SIZE } from '../virtio/net.js';
 import { VduseError } from './error.js';
 import { O_NONBLOCK, O_RDWR, openFile } from './open.js';
@@ -26,8 +28,12 @@ export class InterfaceNameError extends VduseError {
 
 /** A tap interface that a server has made, by what finds it again. */
 export interface MadeTap {
+  /** The name that it was made with; it may have another one now. */
   readonly name: string;
+  /** In the network namespace that it was made in. */
   readonly index: number;
+  /** Its own hardware address, as text; absent where servers of an older version have made it. */
+  readonly address?: string;
 }
 
 /**
@@ -36,24 +42,41 @@ export interface MadeTap {
  */
 export interface TapInterface {
   readonly name: string;
+  /** In the network namespace that it was made in. */
   readonly index: number;
+  /** Its own hardware address, as text. */
+  readonly address: string;
   /** This server has made it, or one before it of the same instance. */
   readonly isMade: boolean;
+  /** What has become of the one that the last server had made. */
+  readonly former: 'none' | 'found' | 'lost';
   /** One for each queue. They do not block. */
   readonly fds: readonly number[];
 }
 
 /**
- * Opens a tap interface whose packets have virtio's header before them.
+ * Opens a tap interface whose packets have virtio's header before them. One that servers of the instance have made is looked
+ * for in the named network namespaces too: it may have been moved to one.
  * @param wanted its name; undefined to let the kernel choose
  * @param made the interface that the last server of the instance had made: it may have another name now
  * @throws InterfaceNameError, SystemError
  */
 export function openTap(wanted: string | undefined, queues: number, made?: MadeTap): TapInterface {
+  if (wanted !== undefined) checkInterfaceName(wanted);
+  if (!made || (wanted !== undefined && wanted !== made.name)) {
+    return { ...openNamed(wanted ?? '', queues), former: 'none' };
+  }
+  const { index } = made;
+  const found = whereItIs(made, (name): TapInterface => {
+    return { ...openNamed(name, queues), index, isMade: true, former: 'found' };
+  });
+  return found ?? { ...openNamed(made.name, queues), former: 'lost' };
+}
+
+function openNamed(wanted: string, queues: number): Omit<TapInterface, 'former'> {
   const fds: number[] = [];
-  let name = wanted === undefined ? '' : checkInterfaceName(wanted);
-  if (made && (wanted === undefined || wanted === made.name)) name = interfaceName(made.index) ?? made.name;
-  const before = name === '' ? undefined : interfaceIndex(name);
+  let name = wanted;
+  const isMade = name === '' || interfaceIndex(name) === undefined;
   try {
     for (let queue = 0; queue < queues; queue++) {
       const fd = openFile('/dev/net/tun', O_RDWR | O_NONBLOCK, {
@@ -68,12 +91,38 @@ export function openTap(wanted: string | undefined, queues: number, made?: MadeT
       word[0] = 1;
       ioctl(`set the byte order of ${name}`, fd, TUNSETVNETLE, bytes);
     }
+    return { name, index: interfaceIndex(name) ?? 0, address: addressOf(name), isMade, fds };
   } catch (error) {
     for (const fd of fds) close(fd);
     throw error;
   }
-  const index = interfaceIndex(name) ?? 0;
-  return { name, index, isMade: before === undefined || before === made?.index, fds };
+}
+
+/**
+ * Does something where an interface is that servers have made: in this network namespace or in one that has a name.
+ * @param task is given its name there
+ * @returns undefined where it is nowhere
+ */
+function whereItIs<Result>(made: MadeTap, task: (name: string) => Result): Result | undefined {
+  // No other interface of the namespace gets its number; in others names and numbers are as they like.
+  const own = interfaceName(made.index) ?? knownAgain(made);
+  if (own !== undefined) return task(own);
+  return inNamedNamespaces(() => {
+    const name = knownAgain(made);
+    return name === undefined ? undefined : task(name);
+  });
+}
+
+/** The name that it has in this namespace, by its address. */
+function knownAgain({ name, index, address }: MadeTap): string | undefined {
+  if (address === undefined) return undefined;
+  return [interfaceName(index), name].find((known) => known !== undefined && addressOf(known) === address);
+}
+
+/** Empty where there is no interface of that name. */
+function addressOf(name: string): string {
+  const address = interfaceAddress(name);
+  return address ? formatMac(address) : '';
 }
 
 /** Lets an interface that a server has made outlive it: with its index, addresses, state and bridge. @throws SystemError */
@@ -86,16 +135,17 @@ export function persistTap({ name, fds, isMade }: TapInterface): void {
  * Takes away an interface that servers have made, if it is still there.
  * @throws SystemError: EBUSY where a program has it open
  */
-export function removeTap({ index }: MadeTap, queues: number): void {
-  const name = interfaceName(index);
-  if (name === undefined) return;
-  const fd = openFile('/dev/net/tun', O_RDWR | O_NONBLOCK);
-  try {
-    attach(fd, name, queues > 1);
-    setPersistent(fd, name, 0);
-  } finally {
-    close(fd);
-  }
+export function removeTap(made: MadeTap, queues: number): void {
+  whereItIs(made, (name) => {
+    const fd = openFile('/dev/net/tun', O_RDWR | O_NONBLOCK);
+    try {
+      attach(fd, name, queues > 1);
+      setPersistent(fd, name, 0);
+    } finally {
+      close(fd);
+    }
+    return true;
+  });
 }
 
 function setPersistent(fd: number, name: string, value: 0 | 1): void {
@@ -113,10 +163,9 @@ function attach(fd: number, name: string, multiple: boolean): string {
 }
 
 /** As the kernel checks it (dev_valid_name), and without its templates. */
-function checkInterfaceName(name: string): string {
+function checkInterfaceName(name: string): void {
   const length = Buffer.byteLength(name);
   if (length === 0 || length >= IFNAMSIZ || name === '.' || name === '..' || /[/:%\s\p{Cc}]/u.test(name)) {
     throw new InterfaceNameError(`"${name}" cannot be the name of an interface: at most 15 bytes, no blank, no / : %`);
   }
-  return name;
 }

@@ -1,6 +1,7 @@
 import '../support/kernel/inside.js';
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
+import { VdpaBus } from '../../src/sysfs/bus.js';
 import { nothingLeft, runningServers } from '../support/kernel/leftovers.js';
 import { testsWith, VDUSE } from '../support/kernel/needs.js';
 import { bash, sh, start, until, type Ran } from '../support/kernel/vduse.js';
@@ -122,6 +123,45 @@ describe('a tap interface of a server that is killed and replaced', () => {
     assert.equal((await next).status, null);
     assert.ok(isThere('vdpat0'), 'it is gone');
     await done('vduse del net0');
+    assert.ok(!isThere('vdpat0'), 'it is left');
+  });
+
+  test('and was moved to a named network namespace: the same there, whatever its number; goes with its device', async (context) => {
+    await done('dev add mgmtdev vduse name net0 type net ifname vdpat0 mtu 1400 restart on');
+    await bash('ip netns add other; ip netns add elsewhere');
+    context.after(() => bash('ip netns del other; ip netns del elsewhere'));
+    // One of its number is there already, and one of its name, with another address, elsewhere.
+    const number = readFileSync('/sys/class/net/vdpat0/ifindex', 'utf8').trim();
+    await bash(`ip -n other link add dummy0 index ${number} type dummy
+      ip -n elsewhere link add vdpat0 index ${number} type dummy
+      ip link set vdpat0 netns other; ip -n other link set vdpat0 up
+      ip -n other address add 10.9.9.1/24 dev vdpat0`);
+    const link = async (): Promise<string> =>
+      (await sh('ip -n other -o link show vdpat0')).replace(/<.*>|state \S+/g, '');
+    const before = await link();
+    let { pid } = await served('net0');
+    for (let kills = 0; kills < 2; kills++) {
+      process.kill(pid, 'SIGKILL');
+      ({ pid } = await served('net0', pid));
+      assert.equal(await link(), before);
+      assert.ok(!isThere('vdpat0'), 'another was made');
+    }
+    const netdev = new VdpaBus().device('net0')?.netdev ?? '';
+    await bash(`ip link set ${netdev} up; ip address add 10.9.9.2/24 dev ${netdev}`);
+    await sh('ip netns exec other ping -c 1 -w 60 10.9.9.2');
+    await done('dev del net0');
+    assert.equal((await start('ip', '-n', 'other', 'link', 'show', 'vdpat0')).status, 1, 'it is left');
+  });
+
+  test('and was deleted: another is made, which "vduse show" tells', async () => {
+    await done('dev add mgmtdev vduse name net0 type net ifname vdpat0 restart on');
+    const { pid } = await served('net0');
+    await sh('ip link del vdpat0');
+    process.kill(pid, 'SIGKILL');
+    await served('net0', pid);
+    assert.ok(isThere('vdpat0'), 'none was made');
+    assert.match((await vdpa('vduse show net0')).stdout, / trouble the tap interface vdpat0 .* was deleted, or moved /);
+    await done('dev del net0');
     assert.ok(!isThere('vdpat0'), 'it is left');
   });
 

@@ -12,6 +12,8 @@ export interface ServedServer {
   readonly server: VduseServer;
   /** With its defaults, and the interface that the kernel has chosen. */
   readonly device: ServedDeviceSpec;
+  /** What is wrong with it from the beginning, for people. */
+  readonly trouble?: string;
 }
 
 /** What is kept of an instance from one server to the next. */
@@ -45,7 +47,7 @@ async function beginBlock(device: BlockDeviceSpec, kept: KeptOfInstance): Promis
 
 async function beginNet(device: NetDeviceSpec, { takeOver, record }: KeptOfInstance): Promise<ServedServer> {
   const { name, queues, queueSize, mac, mtu } = device;
-  const { server, ifname } = await serveNetDevice({
+  const { server, ifname, lostTap } = await serveNetDevice({
     name,
     backend: netBackendOf(device),
     takeOver,
@@ -55,5 +57,11 @@ async function beginNet(device: NetDeviceSpec, { takeOver, record }: KeptOfInsta
     ...(mac !== undefined && { mac }),
     ...(mtu !== undefined && { mtu }),
   });
-  return { server, device: resolveSpec({ ...device, ...(ifname !== undefined && { ifname }) }) };
+  return {
+    server,
+    device: resolveSpec({ ...device, ...(ifname !== undefined && { ifname }) }),
+    ...(lostTap !== undefined && {
+      trouble: `the tap interface ${lostTap} of its last server was deleted, or moved to a network namespace without a name: another was made`,
+    }),
+  };
 }

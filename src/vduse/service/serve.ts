@@ -124,7 +124,7 @@ class Service {
   readonly #told: ((answer: ServerAnswer) => void)[] = [];
 
   constructor(
-    { server, device }: ServedServer,
+    { server, device, trouble }: ServedServer,
     flushNote: FlushNote,
     reports: ServiceReports,
     supervisor: number | undefined,
@@ -134,6 +134,7 @@ class Service {
     this.#server = server;
     this.#device = toEntry(device);
     this.#reports = reports;
+    if (trouble !== undefined) this.#note(trouble);
   }
 
   /** @param prepared called when everything is open and nothing is served yet */

@@ -1,0 +1,55 @@
+/** The network namespaces that have a name, see ip-netns(8), and what is done in one of them; setns(2). */
+import { closeSync, constants, openSync, readdirSync } from 'node:fs';
+import { checked, libc } from './libc.js';
+
+/** From linux/sched.h. */
+const CLONE_NEWNET = 0x4000_0000;
+
+const NAMED = '/run/netns';
+const OWN = '/proc/thread-self/ns/net';
+
+const setns: (fd: number, kind: number) => number = libc.func('int setns(int fd, int kind)');
+
+/**
+ * Does something in each named namespace in turn, until it gives a result there. The calling thread alone is there meanwhile,
+ * and back when this returns. A namespace that this process may not enter is passed over.
+ * @param task must not wait for anything
+ * @returns undefined where no namespace gave a result
+ * @throws SystemError where there is no way back; whatever `task` throws
+ */
+export function inNamedNamespaces<Result>(task: () => Result | undefined): Result | undefined {
+  for (const name of namesOf(NAMED)) {
+    const result = inNamespace(`${NAMED}/${name}`, task);
+    if (result !== undefined) return result;
+  }
+  return undefined;
+}
+
+function namesOf(folder: string): string[] {
+  try {
+    return readdirSync(folder).sort();
+  } catch {
+    // Nobody has given a namespace a name.
+    return [];
+  }
+}
+
+function inNamespace<Result>(path: string, task: () => Result | undefined): Result | undefined {
+  const flags = constants.O_RDONLY | constants.O_NOFOLLOW;
+  const own = openSync(OWN, constants.O_RDONLY);
+  let entered: boolean;
+  try {
+    const fd = openSync(path, flags);
+    entered = setns(fd, CLONE_NEWNET) === 0;
+    closeSync(fd);
+  } catch {
+    // It has been deleted meanwhile.
+    entered = false;
+  }
+  try {
+    return entered ? task() : undefined;
+  } finally {
+    if (entered) checked('go back to the own network namespace', setns(own, CLONE_NEWNET));
+    closeSync(own);
+  }
+}
