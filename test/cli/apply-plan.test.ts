@@ -86,6 +86,32 @@ test('a plan that cannot work is refused whole, with every reason', async () => 
   ]);
 });
 
+test('a file or a tap that another server has is refused before anything is done, but where both only read it', async () => {
+  await sim('dev add mgmtdev vduse name old0 path /srv/a.img size 1M');
+  await sim('dev add mgmtdev vduse name old1 path /srv/r.img size 1M readonly');
+  await sim('dev add mgmtdev vduse name old2 type net ifname tap0');
+  const mgmtdev = 'vduse';
+  write(
+    { name: 'new0', mgmtdev, server: { path: '/srv/a.img', size: '1M' } },
+    { name: 'new1', mgmtdev, server: { path: '/srv/b.img', size: '1M' } },
+    { name: 'new2', mgmtdev, server: { path: '/srv/b.img', size: '1M', readonly: true } },
+    { name: 'new3', mgmtdev, server: { path: '/srv/r.img', size: '1M', readonly: true } },
+    { name: 'new4', mgmtdev, server: { path: '/srv/r.img', size: '1M' } },
+    { name: 'new5', mgmtdev, type: 'net', server: { ifname: 'tap0' } },
+    { name: 'new6', mgmtdev, type: 'net', server: { ifname: 'tap1' } },
+    { name: 'new7', mgmtdev, type: 'net', server: { ifname: 'tap1' } },
+  );
+  assert.deepEqual(await refused(), [
+    '(/devices/0/server/path) /srv/a.img is in use by the server of old0',
+    '(/devices/2/server/path) /srv/b.img is in use by the server of new1',
+    '(/devices/4/server/path) /srv/r.img is in use by the server of new3',
+    '(/devices/5/server/ifname) tap0 is in use by the server of old2',
+    '(/devices/7/server/ifname) tap1 is in use by the server of new6',
+  ]);
+  write({ name: 'new0', mgmtdev, server: { path: '/srv/a.img', size: '1M' } });
+  assert.match((await sim(`apply ${file} prune dry_run`)).stdout, /^- old0\n\+ new0 /);
+});
+
 test('a plan that cannot work deletes nothing, and another device is no reason to refuse a place that becomes free', async () => {
   await sim(`dev add mgmtdev ${CARD} name old0`);
   write({ name: 'm1', mgmtdev: CARD, max_vqp: 99 });

@@ -1,6 +1,9 @@
-/** What several devices cannot have at once: the places on a card, a MAC address. */
+/** What several devices cannot have at once: the places on a card, a MAC address, a server's file or tap. */
 import { formatMac } from '../../virtio/mac-address.js';
 import { formatHandle, type ManagementDeviceHandle } from '../../vdpa/model.js';
+import { toEntry } from '../../vduse/spec/arguments.js';
+import type { ServedDeviceSpec } from '../../vduse/spec/device-spec.js';
+import { ownStatus, type VduseInstance } from '../../vduse/service/servers.js';
 import { ownMac, type ActualDevice } from './actual.js';
 import type { Addition, Adjustment, Change, Replacement } from './change.js';
 
@@ -8,7 +11,7 @@ import type { Addition, Adjustment, Change, Replacement } from './change.js';
 export interface Conflict {
   readonly change: Exclude<Change, { readonly action: 'delete' }>;
   /** What of the device is at fault, as the file calls it. */
-  readonly key: 'mgmtdev' | 'mac';
+  readonly key: 'mgmtdev' | 'mac' | 'server/path' | 'server/ifname';
   readonly reason: string;
 }
 
@@ -18,6 +21,8 @@ export type CapacityOf = (handle: ManagementDeviceHandle) => number | undefined;
 /** What is looked for. */
 export interface ConflictOptions {
   readonly capacityOf: CapacityOf | undefined;
+  /** What VDUSE servers have made. */
+  readonly instances: readonly VduseInstance[];
   /** Two devices may have one address. */
   readonly sharedMacs: boolean;
 }
@@ -26,9 +31,10 @@ export interface ConflictOptions {
 export function findConflicts(
   changes: readonly Change[],
   actual: readonly ActualDevice[],
-  { capacityOf, sharedMacs }: ConflictOptions,
+  { capacityOf, instances, sharedMacs }: ConflictOptions,
 ): Conflict[] {
   return [
+    ...findSharedFiles(changes, instances),
     ...(capacityOf ? findFull(changes, actual, capacityOf) : []),
     ...(sharedMacs ? [] : findSharedMacs(changes, actual)),
   ];
@@ -98,4 +104,57 @@ function changesMac(change: Change): boolean {
 export function macOf(change: Addition | Replacement | Adjustment): Uint8Array | undefined {
   if (change.action === 'set') return change.mac;
   return change.action === 'add' || change.action === 'replace' ? change.device.spec.mac : undefined;
+}
+
+/** What a server has for itself alone; others may read a file that is only read. */
+interface Held {
+  readonly key: 'server/path' | 'server/ifname';
+  readonly file: string;
+  readonly shared: boolean;
+}
+
+/** What of a server says that. */
+interface HeldWords {
+  readonly path?: string;
+  readonly ifname?: string;
+  readonly readonly?: boolean;
+}
+
+/** Servers that would have the file or the tap of another one: it is locked, or busy, when they begin. */
+function findSharedFiles(changes: readonly Change[], instances: readonly VduseInstance[]): Conflict[] {
+  const going = new Set(changes.filter(leavesPlace).map(({ name }) => name));
+  const holders = new Map<string, Held & { readonly name: string }>();
+  for (const instance of instances) {
+    const status = ownStatus(instance);
+    if (!status || going.has(instance.name)) continue;
+    for (const held of heldBy(status.device)) holders.set(held.file, { ...held, name: instance.name });
+  }
+  return changes.flatMap((change): Conflict[] => {
+    const server = serverOf(change);
+    if (change.action === 'delete' || !server) return [];
+    const held = heldBy(toEntry(server));
+    const conflicts = held.flatMap((held): Conflict[] => {
+      const holder = holders.get(held.file);
+      if (!holder || holder.name === change.name || holder.key !== held.key || (holder.shared && held.shared))
+        return [];
+      return [{ change, key: held.key, reason: `${held.file} is in use by the server of ${holder.name}` }];
+    });
+    if (conflicts.length === 0) {
+      for (const one of held) holders.set(one.file, { ...one, name: change.name });
+    }
+    return conflicts;
+  });
+}
+
+function heldBy({ path, ifname, readonly = false }: HeldWords): Held[] {
+  return [
+    ...(path === undefined ? [] : [{ key: 'server/path', file: path, shared: readonly } as const]),
+    ...(ifname === undefined ? [] : [{ key: 'server/ifname', file: ifname, shared: false } as const]),
+  ];
+}
+
+/** The server that a change begins. */
+function serverOf(change: Change): ServedDeviceSpec | undefined {
+  if (change.action === 'serve') return change.server;
+  return takesPlace(change) && change.start?.how === 'start' ? change.start.device : undefined;
 }

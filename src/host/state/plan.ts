@@ -85,7 +85,7 @@ export function planPossible(
     return !isLoss;
   });
   const { capacityOf, instances = [] } = surroundings;
-  const conflicts = findConflicts(harmless, actual, { capacityOf, sharedMacs: force });
+  const conflicts = findConflicts(harmless, actual, { capacityOf, instances, sharedMacs: force });
   const refuseInFile = (change: Change, key: string, reason: string): void => {
     const device = wanted.devices.find(({ name }) => name === change.name);
     if (device) refuse(change, new StateFileError(`${wanted.place(device, key)} ${reason}`));
