@@ -116,6 +116,7 @@ export async function planWork(session: Session, wanted: WantedState, options: P
   const surroundings = {
     managementDevices: await client.managementDevices(),
     drivers: bus?.drivers(),
+    ...(bus && { accounts: await import('../sys/accounts.js') }),
     instances: (await servers?.list()) ?? [],
     capacityOf: await managementCapacity(session),
   };

@@ -14,9 +14,6 @@ export const nodeKeywords = {
 /** The form of these words in usage lines. */
 export const nodeUsage = '[ owner USER ] [ group GROUP ] [ mode MODE ]';
 
-/** The greatest number that a user or group can have; the next one means "leave it as it is". */
-const MAX_ID = 0xffff_fffe;
-
 function readMode(text: string): number {
   if (/^0?[0-7]{3}$/.test(text)) return Number.parseInt(text, 8);
   throw new UsageError(`"${text}" is invalid mode: three octal digits expected, as in 0660`);
@@ -39,18 +36,16 @@ export async function readNodeAccess(
   if (driver === undefined || driverName(driver) !== VHOST_VDPA) {
     throw new UsageError(`"${word}" is for "driver vhost", which makes the node /dev/vhost-vdpa-N`);
   }
-  const { userIds, groupId } = await import('../sys/accounts.js');
+  const { readGroup, readUser } = await import('../sys/accounts.js');
   return {
-    ...(owner !== undefined && { uid: numberOf('user', owner, userIds(owner)?.uid) }),
-    ...(group !== undefined && { gid: numberOf('group', group, groupId(group)) }),
+    ...(owner !== undefined && { uid: numberOf('user', owner, readUser(owner)) }),
+    ...(group !== undefined && { gid: numberOf('group', group, readGroup(group)) }),
     ...(mode !== undefined && { mode }),
   };
 }
 
-/** As chown(1) has it: a name comes before a number. @throws UsageError */
+/** @throws UsageError */
 function numberOf(what: string, text: string, found: number | undefined): number {
   if (found !== undefined) return found;
-  const id = /^[0-9]{1,10}$/.test(text) ? Number(text) : MAX_ID + 1;
-  if (id <= MAX_ID) return id;
   throw new UsageError(`There is no ${what} ${JSON.stringify(text)}`);
 }

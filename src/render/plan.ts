@@ -25,7 +25,7 @@ export function formatChange(change: Change): string {
   return words.join(' ');
 }
 
-function wordsOfAddition({ spec, driver }: NewDevice, start: ServerStart | undefined): string[] {
+function wordsOfAddition({ spec, driver, node }: NewDevice, start: ServerStart | undefined): string[] {
   const { managementDevice, mac, mtu, maxVirtqueuePairs, features } = spec;
   const words = ['mgmtdev', formatHandle(managementDevice)];
   if (start?.how === 'start') {
@@ -38,6 +38,7 @@ function wordsOfAddition({ spec, driver }: NewDevice, start: ServerStart | undef
   if (maxVirtqueuePairs !== undefined) words.push('max_vqp', `${maxVirtqueuePairs}`);
   if (features !== undefined) words.push('device_features', `0x${features.toString(16)}`);
   if (driver !== undefined) words.push('driver', driver ?? '(none)');
+  words.push(...Object.entries(node?.words ?? {}).flat());
   return words;
 }
 

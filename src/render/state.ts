@@ -7,7 +7,8 @@ export function renderState(printer: Printer, { version, devices }: StateFile): 
   printer.openRow();
   printer.number('version', version, '');
   printer.openRows('devices');
-  for (const { name, mgmtdev, type, mac, mtu, max_vqp: pairs, device_features: features, server, driver } of devices) {
+  for (const device of devices) {
+    const { name, mgmtdev, type, mac, mtu, max_vqp: pairs, device_features: features, server, driver } = device;
     printer.openRow();
     printer.string('name', name, '');
     printer.string('mgmtdev', mgmtdev, '');
@@ -23,6 +24,10 @@ export function renderState(printer: Printer, { version, devices }: StateFile): 
     if (server) renderServer(printer, server);
     if (driver === null) printer.nothing('driver', '');
     else if (driver !== undefined) printer.string('driver', driver, '');
+    for (const key of ['owner', 'group', 'mode'] as const) {
+      const value = device[key];
+      if (value !== undefined) printer.string(key, value, '');
+    }
     printer.closeRow();
   }
   printer.closeRows();

@@ -5,6 +5,10 @@ import { viewMemory } from './memory.js';
 const getpwnam: (name: string) => number = libc.func('uintptr_t getpwnam(const char *name)');
 const getgrnam: (name: string) => number = libc.func('uintptr_t getgrnam(const char *name)');
 
+const strlen: (text: number) => number = libc.func('size_t strlen(uintptr_t text)');
+const getpwuid: (uid: number) => number = libc.func('uintptr_t getpwuid(unsigned int uid)');
+const getgrgid: (gid: number) => number = libc.func('uintptr_t getgrgid(unsigned int gid)');
+
 /** struct passwd and struct group: two pointers, then the numbers. */
 const IDS = 16;
 
@@ -20,4 +24,31 @@ export function userIds(name: string): { readonly uid: number; readonly gid: num
 export function groupId(name: string): number | undefined {
   const entry = name.includes('\0') ? 0 : getgrnam(name);
   return entry === 0 ? undefined : new Uint32Array(viewMemory(entry + IDS, 4))[0];
+}
+
+/** The greatest number that a user or group can have; the next one means "leave it as it is". */
+const MAX_ID = 0xffff_fffe;
+
+/** The number of a user that is said by name or number, as chown(1) has it: a name comes first. undefined where there is none. */
+export const readUser = (text: string): number | undefined => userIds(text)?.uid ?? readId(text);
+
+/** The same for a group. */
+export const readGroup = (text: string): number | undefined => groupId(text) ?? readId(text);
+
+function readId(text: string): number | undefined {
+  const id = /^[0-9]{1,10}$/.test(text) ? Number(text) : MAX_ID + 1;
+  return id <= MAX_ID ? id : undefined;
+}
+
+/** The name of a user, or its number where it has none. */
+export const userName = (uid: number): string => nameIn(getpwuid(uid)) ?? `${uid}`;
+
+/** The name of a group, or its number where it has none. */
+export const groupName = (gid: number): string => nameIn(getgrgid(gid)) ?? `${gid}`;
+
+/** The first word of such a structure points to its name. @param entry 0 for none */
+function nameIn(entry: number): string | undefined {
+  if (entry === 0) return undefined;
+  const [name = 0n] = new BigUint64Array(viewMemory(entry, 8));
+  return Buffer.from(viewMemory(Number(name), strlen(Number(name)))).toString();
 }

@@ -81,6 +81,12 @@ export class MachineFiles {
     return stat === undefined ? undefined : numberOf(stat);
   }
 
+  /** Owner, group and permission bits of a file; undefined where it is not there. @throws SystemError */
+  access(path: string): { readonly uid: number; readonly gid: number; readonly mode: number } | undefined {
+    const stat = this.#try(`look at ${path}`, () => statSync(this.#path(path)));
+    return stat && { uid: stat.uid, gid: stat.gid, mode: stat.mode & 0o777 };
+  }
+
   /**
    * Sets owner, group and permissions of a device node, which is not opened: that would let nobody else in.
    * @param device what has to be there under this name

@@ -2,7 +2,7 @@ import '../support/kernel/inside.js';
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { VdpaBus } from '../../src/sysfs/bus.js';
 import { VdpaClient } from '../../src/vdpa/client.js';
 import { applyChanges } from '../../src/host/state/apply.js';
@@ -65,6 +65,62 @@ test('what is saved comes again after all is gone, drivers and block devices too
   assert.deepEqual(JSON.parse(compact), JSON.parse(saved));
   assert.equal(await output('-d dev config show'), before);
   assert.equal(await output(`restore ${file}`), 'Nothing to change.\n');
+});
+
+test('who may open a node: applied, kept by save, changed under a program that has it open, put back', async () => {
+  const access = (name: string): readonly number[] => {
+    const node = new VdpaBus().device(name)?.vhost ?? '';
+    const { uid, gid, mode } = statSync(`/dev/${node}`);
+    return [uid, gid, mode & 0o777];
+  };
+  const device = { name: 'vm0', mgmtdev: 'vdpasim_net', mac: '02:00:00:00:00:01', driver: 'vhost' };
+  const given = { owner: 'nobody', group: '65534', mode: '660' };
+  write([
+    { ...device, ...given },
+    { ...device, name: 'vm1', mac: '02:00:00:00:00:02' },
+  ]);
+  assert.match(await output(`apply ${file}`), /^\+ vm0 .* driver vhost_vdpa owner nobody group nogroup mode 0660$/m);
+  assert.deepEqual(access('vm0'), [65534, 65534, 0o660]);
+  assert.deepEqual(access('vm1'), [0, 0, 0o600]);
+  assert.equal(await output(`apply ${file}`), 'Nothing to change.\n');
+
+  const saved = await output('save');
+  const { devices } = JSON.parse(saved) as { devices: object[] };
+  const words = devices.map((entry) =>
+    ['owner', 'group', 'mode'].map((key) => (entry as Record<string, unknown>)[key]),
+  );
+  assert.deepEqual(words, [
+    ['nobody', 'nogroup', '0660'],
+    [undefined, undefined, undefined],
+  ]);
+  for (const name of await names()) await output(`dev del ${name}`);
+  writeFileSync(file, saved);
+  await output(`restore ${file}`);
+  assert.deepEqual(access('vm0'), [65534, 65534, 0o660]);
+  assert.equal(await output(`apply ${file} prune`), 'Nothing to change.\n');
+
+  // What has it open is not disturbed.
+  const open = openSync(`/dev/${new VdpaBus().device('vm0')?.vhost ?? ''}`, 'r+');
+  write([{ ...device, owner: 'root', mode: '0600' }]);
+  const difference = '~ vm0 owner nobody -> root mode 0660 -> 0600\n1 change made.\n';
+  assert.equal(await output(`apply ${file}`), difference);
+  closeSync(open);
+  assert.deepEqual(access('vm0'), [0, 65534, 0o600]);
+
+  for (const [words, reason] of [
+    [{ owner: 'nosuchuser' }, '/devices/0/owner) there is no user "nosuchuser"'],
+    [{ group: 'nosuchgroup' }, '/devices/0/group) there is no group "nosuchgroup"'],
+    [{ mode: '0999' }, '/devices/0/mode) must match'],
+    [{ mode: '0600', driver: 'virtio' }, '/devices/0/mode) is for driver vhost'],
+  ] as const) {
+    write([{ ...device, ...words }]);
+    for (const line of [`apply ${file}`, `apply ${file} dry_run`]) {
+      const { status, stderr } = await vdpa(line);
+      assert.equal(status, 1, line);
+      assert.ok(stderr.includes(reason), stderr);
+    }
+  }
+  assert.deepEqual(access('vm0'), [0, 65534, 0o600]);
 });
 
 test('a dry run shows the plan and does nothing of it', async () => {

@@ -7,6 +7,7 @@ import { formatMac } from '../../virtio/mac-address.js';
 import type { VdpaClient } from '../../vdpa/client.js';
 import { formatHandle, type DeviceConfig, type VdpaDevice } from '../../vdpa/model.js';
 import { ownStatus, type VduseInstance } from '../../vduse/service/servers.js';
+import { readNode, wordsOfNode, type NodeOwnership } from './node.js';
 import { serverArgumentsOf, VDUSE } from './served.js';
 import type { DeviceEntry, StateFile } from './file.js';
 
@@ -19,6 +20,8 @@ export interface ActualDevice {
   readonly unknownConfig?: NetlinkError;
   /** Absent on a machine without a vdpa bus: the simulation. */
   readonly onBus?: BusDevice;
+  /** Who may open its node, where vhost_vdpa has it. */
+  readonly node?: NodeOwnership;
 }
 
 /**
@@ -29,14 +32,17 @@ export interface ActualDevice {
 export async function readActualDevices(client: VdpaClient, bus: VdpaBus | undefined): Promise<ActualDevice[]> {
   const devices = await client.devices();
   const configs = await client.readDeviceConfigs(devices);
-  return devices.flatMap((device) => {
+  const actual: ActualDevice[] = [];
+  for (const device of devices) {
     const config = configs.get(device.name);
     // It has gone meanwhile.
-    if (!config) return [];
+    if (!config) continue;
     const onBus = bus?.device(device.name);
     const known = config instanceof NetlinkError ? { unknownConfig: config } : { config };
-    return [{ device, ...known, ...(onBus && { onBus }) }];
-  });
+    const node = bus && onBus && (await readNode(bus, onBus));
+    actual.push({ device, ...known, ...(onBus && { onBus }), ...(node && { node }) });
+  }
+  return actual;
 }
 
 /** Whether one of the devices is of VDUSE: only then its servers have to be asked. */
@@ -53,7 +59,7 @@ export function toStateFile(devices: readonly ActualDevice[], instances: readonl
   return { version: 1, devices: devices.map((device) => toEntry(device, known.get(device.device.name))) };
 }
 
-function toEntry({ device, config, onBus }: ActualDevice, instance: VduseInstance | undefined): DeviceEntry {
+function toEntry({ device, config, onBus, node }: ActualDevice, instance: VduseInstance | undefined): DeviceEntry {
   const type = className(device.deviceId);
   const net = config?.kind === 'net' ? config : undefined;
   const mac = ownMac(config);
@@ -72,6 +78,7 @@ function toEntry({ device, config, onBus }: ActualDevice, instance: VduseInstanc
     ...(features !== undefined && { device_features: nameFeatures(features, device.deviceId) }),
     ...(server && { server }),
     ...(onBus && { driver: onBus.driver ?? null }),
+    ...wordsOfNode(node),
   };
 }
 

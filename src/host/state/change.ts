@@ -2,11 +2,24 @@
 import type { DeviceSpec } from '../../vdpa/encode.js';
 import type { ServedDeviceSpec } from '../../vduse/spec/device-spec.js';
 import type { ActualDevice } from './actual.js';
+import type { NodeOwnership } from './node.js';
 import type { ServerKey, ServerStart, WantedServer } from './served.js';
 
 /** An attribute that is not as it is wanted, both as people write them. */
 export interface Difference {
-  readonly key: 'mgmtdev' | 'type' | 'mac' | 'mtu' | 'max_vqp' | 'device_features' | 'driver' | 'server' | ServerKey;
+  readonly key:
+    | 'mgmtdev'
+    | 'type'
+    | 'mac'
+    | 'mtu'
+    | 'max_vqp'
+    | 'device_features'
+    | 'driver'
+    | 'owner'
+    | 'group'
+    | 'mode'
+    | 'server'
+    | ServerKey;
   readonly from: string;
   readonly to: string;
 }
@@ -18,6 +31,8 @@ export interface NewDevice {
   /** The server of a VDUSE device. */
   readonly server?: WantedServer;
   readonly driver?: string | null;
+  /** With vhost_vdpa: who may open its node. */
+  readonly node?: NodeOwnership;
 }
 
 /** A device is deleted, and its server with it. */
@@ -67,11 +82,12 @@ export type Adjustment =
       readonly actual: ActualDevice;
       readonly differences: readonly Difference[];
     }
-  /** `driver` null: no driver is to have it. */
+  /** `driver` null: no driver is to have it. Where the driver has it already its node alone changes. */
   | {
       readonly action: 'bind';
       readonly name: string;
       readonly driver: string | null;
+      readonly node?: NodeOwnership;
       readonly actual: ActualDevice;
       readonly differences: readonly Difference[];
     };

@@ -5,6 +5,7 @@ import { formatHandle, type DeviceConfig, type VdpaDevice } from '../../vdpa/mod
 import { VduseError } from '../../vduse/error.js';
 import { ownStatus, type VduseInstance } from '../../vduse/service/servers.js';
 import { nameFeatures, type ActualDevice } from './actual.js';
+import { compareNode } from './node.js';
 import type { Addition, Adjustment, Difference, NewDevice, Replacement } from './change.js';
 import { changeOfServer, startOf, VDUSE, type ServerStart } from './served.js';
 
@@ -46,13 +47,19 @@ export function changesOf(
     changes.push({ action: 'serve', name, server: ofServer.takeOver, differences: ofServer.differences });
   }
   if (mac && settable.length > 0) changes.push({ action: 'set', name, mac, actual, differences: settable });
-  const { driver } = device;
-  const bound = actual.onBus?.driver ?? null;
-  if (driver !== undefined && driver !== bound) {
-    const difference: Difference = { key: 'driver', from: bound ?? '(none)', to: driver ?? '(none)' };
-    changes.push({ action: 'bind', name, driver, actual, differences: [difference] });
+  const { driver, node } = device;
+  const differences = driver === undefined ? [] : compareDriver(driver, device, actual);
+  if (driver !== undefined && differences.length > 0) {
+    changes.push({ action: 'bind', name, driver, actual, differences, ...(node && { node }) });
   }
   return changes;
+}
+
+/** A node that another driver's device gets is told with the driver. */
+function compareDriver(driver: string | null, { node }: NewDevice, actual: ActualDevice): Difference[] {
+  const bound = actual.onBus?.driver ?? null;
+  if (driver === bound) return compareNode(node, actual.node);
+  return [{ key: 'driver', from: bound ?? '(none)', to: driver ?? '(none)' }, ...compareNode(node, undefined)];
 }
 
 /** How a device gets its server when the old one is gone. @throws VduseError */

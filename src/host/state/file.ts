@@ -12,6 +12,10 @@ export interface DeviceEntry {
   readonly device_features?: readonly string[];
   readonly server?: ServerEntry;
   readonly driver?: string | null;
+  /** Of the node of vhost_vdpa. */
+  readonly owner?: string;
+  readonly group?: string;
+  readonly mode?: string;
 }
 
 /** A whole file. */

@@ -15,9 +15,9 @@ export interface FormerDevice {
 
 /** A server that does not answer is not remembered. */
 export async function rememberDevice({ servers }: Machine, actual: ActualDevice): Promise<FormerDevice> {
-  const { device, config, onBus } = actual;
+  const { device, config, onBus, node } = actual;
   const { name, managementDevice, deviceId } = device;
-  const driver = onBus ? { driver: onBus.driver ?? null } : {};
+  const driver = { ...(onBus && { driver: onBus.driver ?? null }), ...(node && { node }) };
   if (isOfVduse(device)) {
     const [instance] = (await servers?.list(name).catch(() => [])) ?? [];
     const status = ownStatus(instance);

@@ -27,6 +27,8 @@ async function userOf(bus: VdpaBus, change: Change): Promise<SystemError | undef
   if (change.action !== 'replace' && change.action !== 'delete' && change.action !== 'bind') return undefined;
   const { onBus } = change.actual;
   if (!onBus) return undefined;
+  // Whoever has the node open keeps it.
+  if (change.action === 'bind' && change.driver === onBus.driver) return undefined;
   try {
     await awaitServer(change.name);
     await refuseUsed(bus, onBus, operationOf(change));

@@ -16,12 +16,13 @@ import {
   VDPA_ATTR_DEV_NET_CFG_MAX_VQP,
   VDPA_ATTR_DEV_NET_CFG_MTU,
 } from '../../vdpa/uapi.js';
-import type { VduseServers } from '../../vduse/service/servers.js';
 import { awaitServer } from '../await-server.js';
+import type { VduseServers } from '../../vduse/service/servers.js';
 import { deleteDevice } from '../delete-device.js';
 import type { ActualDevice } from './actual.js';
 import type { Adjustment, NewDevice } from './change.js';
 import { compareDevice } from './compare.js';
+import type { NodeOwnership } from './node.js';
 import { messageOf } from './refusals.js';
 import { VDUSE, type ServerStart } from './served.js';
 
@@ -44,7 +45,7 @@ export function adjust(machine: Machine, change: Adjustment): Promise<void> {
     case 'set':
       return machine.client.setDevice(change.name, { mac: change.mac });
     case 'bind':
-      return drive(machine, change.name, change.driver);
+      return drive(machine, change.name, change.driver, change.node);
   }
 }
 
@@ -89,7 +90,7 @@ async function addToBus(machine: Machine, device: NewDevice, request: DeviceSpec
       const hint = `${formatHandle(device.spec.managementDevice)} makes it otherwise: ${words}`;
       throw new SystemError({ operation: `add ${name}`, errno: Errno.EOPNOTSUPP, hint });
     }
-    if (device.driver !== undefined) await drive({ ...machine, force: false }, name, device.driver);
+    if (device.driver !== undefined) await drive({ ...machine, force: false }, name, device.driver, device.node);
   } catch (error) {
     throw await withoutDevice(client, name, error);
   }
@@ -162,8 +163,13 @@ function withoutRefused(spec: DeviceSpec, kernelMessage = ''): DeviceSpec {
   };
 }
 
-async function drive({ bus, force }: Machine, name: string, driver: string | null): Promise<void> {
+async function drive(
+  { bus, force }: Machine,
+  name: string,
+  driver: string | null,
+  node: NodeOwnership | undefined,
+): Promise<void> {
   if (!bus) throw new SystemError({ operation: `bind ${name}`, errno: Errno.ENODEV, hint: 'There is no vdpa bus' });
   if (driver === null) await unbindDriver(bus, name, { force });
-  else await bindDriver(bus, name, driver, { force });
+  else await bindDriver(bus, name, driver, { force, ...(node && { access: node.access }) });
 }

@@ -7,6 +7,7 @@ import type { ActualDevice } from './actual.js';
 import type { Change, Deletion } from './change.js';
 import { additionOf, changesOf, isOfVduse } from './compare.js';
 import { findConflicts, type CapacityOf } from './conflicts.js';
+import type { Accounts } from './node.js';
 import { inOrder } from './order.js';
 import { memoryLoss } from './refusals.js';
 import { checkNew, resolve } from './resolve.js';
@@ -17,6 +18,8 @@ export interface Surroundings {
   readonly managementDevices: readonly ManagementDevice[];
   /** The drivers on the vdpa bus; undefined where the machine has none, which is the simulation. */
   readonly drivers: readonly string[] | undefined;
+  /** The machine's users and groups; needed where a file says who may open a node. */
+  readonly accounts?: Accounts;
   /** What VDUSE servers have made; needed where a device of VDUSE is wanted. */
   readonly instances?: readonly VduseInstance[];
   /** Where it is absent there is room everywhere. */
@@ -113,7 +116,7 @@ function planDevice(
   device: WantedDevice,
   wanted: WantedState,
   actual: readonly ActualDevice[],
-  { managementDevices, drivers, instances }: Surroundings,
+  { managementDevices, drivers, accounts, instances }: Surroundings,
 ): Plan {
   const refusals: Refusal[] = [];
   const refuse = (key: string, reason: string, mayCome = false): void => {
@@ -133,7 +136,8 @@ function planDevice(
       refuse('driver', `the vdpa bus has no driver ${driver}; if it is a module, load it: modprobe ${driver}`, true);
     }
   }
-  const resolved = resolve(device, management, refuse);
+  if (device.node && drivers && !accounts) refuse('driver', 'nobody can say here which users and groups there are');
+  const resolved = resolve(device, management, accounts, refuse);
   if (refusals.length > 0) return { changes: [], refusals };
   const there = actual.find((candidate) => candidate.device.name === device.name);
   const instance = instances?.find(({ name }) => name === device.name);

@@ -6,15 +6,21 @@ import { VIRTIO_NET_F_MAC, VIRTIO_NET_F_MQ, VIRTIO_NET_F_MTU } from '../../virti
 import { formatHandle, type ManagementDevice } from '../../vdpa/model.js';
 import { nameFeatures } from './actual.js';
 import type { NewDevice } from './change.js';
+import { resolveNode, type Accounts } from './node.js';
 import { VDUSE } from './served.js';
 import type { WantedDevice } from './wanted.js';
 
 /** Tells why a device cannot be as the file wants it, at one of its keys. */
 export type Refuse = (key: string, reason: string) => void;
 
-/** Turns the names in a wanted device into numbers. */
-export function resolve(wanted: WantedDevice, management: ManagementDevice, refuse: Refuse): NewDevice {
-  const { name, managementDevice, mac, mtu, maxVirtqueuePairs, driver } = wanted;
+/** Turns the names in a wanted device into numbers. @param accounts undefined where the machine has no nodes */
+export function resolve(
+  wanted: WantedDevice,
+  management: ManagementDevice,
+  accounts: Accounts | undefined,
+  refuse: Refuse,
+): NewDevice {
+  const { name, managementDevice, mac, mtu, maxVirtqueuePairs, driver, node } = wanted;
   const classes = deviceClasses(management.supportedClasses ?? 0n);
   const typeId = wanted.type && (wanted.type === 'net' ? VIRTIO_ID_NET : VIRTIO_ID_BLOCK);
   if (wanted.type && typeId !== undefined && !classes.includes(typeId)) {
@@ -39,6 +45,7 @@ export function resolve(wanted: WantedDevice, management: ManagementDevice, refu
     deviceId: typeId,
     ...(wanted.server && { server: wanted.server }),
     ...(driver !== undefined && { driver }),
+    ...(node && accounts && { node: resolveNode(node, accounts, refuse) }),
   };
 }
 

@@ -1,11 +1,12 @@
 /** The wanted state of a machine's devices: from a file's text to devices, with what is wrong in it told by line and path. */
 import { check } from '../../generated/state.js';
-import { driverName } from '../../sysfs/bus.js';
+import { driverName, VHOST_VDPA } from '../../sysfs/bus.js';
 import { parseMac } from '../../virtio/mac-address.js';
 import { parseHandle, type ManagementDeviceHandle } from '../../vdpa/model.js';
 import { VduseError } from '../../vduse/error.js';
 import type { DeviceEntry, StateFile } from './file.js';
 import { JsonSyntaxError, parseJson, shortened, type JsonSource } from './json-source.js';
+import type { NodeWords } from './node.js';
 import { readWantedServer, VDUSE, type WantedServer } from './served.js';
 
 /** A device as a file wants it. What is absent may be as it likes. */
@@ -23,6 +24,8 @@ export interface WantedDevice {
   readonly server?: WantedServer;
   /** The driver's name in sysfs; null where it is to have none. */
   readonly driver?: string | null;
+  /** With vhost_vdpa: who may open its node. */
+  readonly node?: NodeWords;
 }
 
 /** The content of a file. */
@@ -105,7 +108,9 @@ function parse(text: string, file: string): JsonSource {
 /** @param wrong makes the error for a key */
 function toWanted(entry: DeviceEntry, wrong: (key: string, reason: string) => StateFileError): WantedDevice {
   const managementDevice = parseHandle(entry.mgmtdev) ?? { name: entry.mgmtdev };
-  const { name, type, mtu, max_vqp: maxVirtqueuePairs, device_features: features, driver } = entry;
+  const { name, type, mtu, max_vqp: maxVirtqueuePairs, device_features: features } = entry;
+  const driver = typeof entry.driver === 'string' ? driverName(entry.driver) : entry.driver;
+  const node = toNode(entry, driver, wrong);
   const mac = entry.mac === undefined ? undefined : parseMac(entry.mac);
   const server = toServer(entry, mac, wrong);
   return {
@@ -117,8 +122,25 @@ function toWanted(entry: DeviceEntry, wrong: (key: string, reason: string) => St
     ...(maxVirtqueuePairs !== undefined && { maxVirtqueuePairs }),
     ...(features && { features }),
     ...(server && { server }),
-    ...(driver !== undefined && { driver: driver === null ? null : driverName(driver) }),
+    ...(driver !== undefined && { driver }),
+    ...(node && { node }),
   };
+}
+
+function toNode(
+  { owner, group, mode }: DeviceEntry,
+  driver: string | null | undefined,
+  wrong: (key: string, reason: string) => StateFileError,
+): NodeWords | undefined {
+  const words = {
+    ...(owner !== undefined && { owner }),
+    ...(group !== undefined && { group }),
+    ...(mode !== undefined && { mode }),
+  };
+  const [key] = Object.keys(words);
+  if (key === undefined) return undefined;
+  if (driver !== VHOST_VDPA) throw wrong(key, 'is for driver vhost, which makes the node /dev/vhost-vdpa-N');
+  return words;
 }
 
 function toServer(

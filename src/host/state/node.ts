@@ -1,0 +1,91 @@
+/** Who may open the node of a device that vhost_vdpa has: what a file says of it, and what there is. */
+import type { BusDevice, VdpaBus } from '../../sysfs/bus.js';
+import type { NodeAccess } from '../../sysfs/node-access.js';
+import type { DeviceEntry } from './file.js';
+
+/** The words of a file that say something of a node. */
+export type NodeWords = Pick<DeviceEntry, 'owner' | 'group' | 'mode'>;
+
+/** Who may open a node, as the kernel has it and as people write it. */
+export interface NodeOwnership {
+  readonly access: NodeAccess;
+  readonly words: NodeWords;
+}
+
+/** The users and groups of the machine: sys/accounts.ts, which takes the C library. */
+export interface Accounts {
+  /** By name or number; undefined where there is none. */
+  readUser(text: string): number | undefined;
+  readGroup(text: string): number | undefined;
+  /** The number where there is no name. */
+  userName(uid: number): string;
+  groupName(gid: number): string;
+}
+
+const keys = ['owner', 'group', 'mode'] as const;
+
+/** As devtmpfs makes a node. */
+const ORIGINAL: Required<NodeWords> = { owner: 'root', group: 'root', mode: '0600' };
+
+/** Who may open a device's node now; undefined where it has none. @throws SystemError */
+export async function readNode({ files }: VdpaBus, { vhost }: BusDevice): Promise<NodeOwnership | undefined> {
+  const access = vhost === undefined ? undefined : files.access(`/dev/${vhost}`);
+  if (!access) return undefined;
+  const { groupName, userName } = await import('../../sys/accounts.js');
+  const { uid, gid, mode } = access;
+  return { access, words: { owner: userName(uid), group: groupName(gid), mode: modeText(mode) } };
+}
+
+/** What a file says so that a node is like that again: nothing where it is as a new one is. */
+export function wordsOfNode(node: NodeOwnership | undefined): NodeWords {
+  return Object.fromEntries(
+    keys.flatMap((key) => {
+      const word = node?.words[key];
+      return word === undefined || word === ORIGINAL[key] ? [] : [[key, word]];
+    }),
+  );
+}
+
+/**
+ * Looks up what a file says of a node.
+ * @param refuse is told of a user or group that there is not
+ */
+export function resolveNode(
+  { owner, group, mode }: NodeWords,
+  accounts: Accounts,
+  refuse: (key: string, reason: string) => void,
+): NodeOwnership {
+  const uid = owner === undefined ? undefined : accounts.readUser(owner);
+  const gid = group === undefined ? undefined : accounts.readGroup(group);
+  if (owner !== undefined && uid === undefined) refuse('owner', `there is no user ${JSON.stringify(owner)}`);
+  if (group !== undefined && gid === undefined) refuse('group', `there is no group ${JSON.stringify(group)}`);
+  const bits = mode === undefined ? undefined : Number.parseInt(mode, 8);
+  return {
+    access: {
+      ...(uid !== undefined && { uid }),
+      ...(gid !== undefined && { gid }),
+      ...(bits !== undefined && { mode: bits }),
+    },
+    words: {
+      ...(uid !== undefined && { owner: accounts.userName(uid) }),
+      ...(gid !== undefined && { group: accounts.groupName(gid) }),
+      ...(bits !== undefined && { mode: modeText(bits) }),
+    },
+  };
+}
+
+/** What of a node is not as it is wanted, both as people write them. */
+export interface NodeDifference {
+  readonly key: (typeof keys)[number];
+  readonly from: string;
+  readonly to: string;
+}
+
+export function compareNode(wanted: NodeOwnership | undefined, node: NodeOwnership | undefined): NodeDifference[] {
+  return keys.flatMap((key) => {
+    const [from = '(none)', to] = [node?.words[key], wanted?.words[key]];
+    return to === undefined || to === from ? [] : [{ key, from, to }];
+  });
+}
+
+const modeText = (mode: number): string => `0${mode.toString(8).padStart(3, '0')}`;
