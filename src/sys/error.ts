@@ -67,3 +67,12 @@ export class RightsError extends Error {
 export class UnsupportedMachineError extends Error {
   override readonly name = 'UnsupportedMachineError';
 }
+
+/** Calls something that may fail with one of these error numbers. @throws what else it throws */
+export function ignoring(errnos: readonly number[], call: () => void): void {
+  try {
+    call();
+  } catch (error) {
+    if (!(error instanceof SystemError && errnos.includes(error.errno))) throw error;
+  }
+}

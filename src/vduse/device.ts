@@ -1,6 +1,6 @@
 import { readSync, writeSync } from 'node:fs';
 import { Errno } from '../sys/errno.js';
-import { SystemError } from '../sys/error.js';
+import { ignoring, SystemError } from '../sys/error.js';
 import { ioctl } from '../sys/ioctl.js';
 import { close } from '../sys/libc.js';
 import { decodeRequest, encodeResponse, type Answer, type Request } from './messages.js';
@@ -129,6 +129,14 @@ export class VduseDevice {
   /** VDUSE_DEV_INJECT_CONFIG_IRQ. @throws SystemError: EINVAL while the driver does not run the device */
   interruptForConfig(): void {
     ioctl('interrupt for the configuration', this.fd, uapi.VDUSE_DEV_INJECT_CONFIG_IRQ, new Uint8Array(8));
+  }
+
+  /** The same where a driver runs the device: one that does not, reads the configuration when it begins to. @throws SystemError */
+  tellConfigChange(): void {
+    // EPERM: the device is broken, and nobody uses it any more.
+    ignoring([Errno.EINVAL, Errno.EPERM], () => {
+      this.interruptForConfig();
+    });
   }
 
   /** VDUSE_DEV_SET_CONFIG: writes to the configuration space, from byte `offset` on. */

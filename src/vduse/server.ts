@@ -1,22 +1,16 @@
 import { EventEmitter } from 'node:events';
 import { EPOLLERR, EPOLLIN, EventPoll, openEventfd, signalEventfd } from '../sys/events.js';
+import { Errno } from '../sys/errno.js';
+import { ignoring } from '../sys/error.js';
 import { close } from '../sys/libc.js';
 import { readable } from '../sys/readable.js';
-import { SystemError } from '../sys/error.js';
-import { Errno } from '../sys/errno.js';
-import {
-  VIRTIO_CONFIG_S_DRIVER_OK,
-  VIRTIO_CONFIG_S_FEATURES_OK,
-  VIRTIO_CONFIG_S_NEEDS_RESET,
-} from '../virtio/status.js';
 import { VduseControl, type DeviceIdentity } from './control.js';
 import { QueueCounters } from './counters.js';
 import type { DataPlaneModule } from './data-plane.js';
 import { DataPlaneHost } from './data-plane-host.js';
 import { VduseDevice } from './device.js';
+import { DriverSession } from './driver-session.js';
 import { isAttached, lookAtInstance } from './instance.js';
-import type { Answer, Request } from './messages.js';
-import { negotiated, queueSetup } from './negotiation.js';
 import { checkDeviceName } from './name.js';
 import type { ServerState, ServerStatus } from './server-status.js';
 
@@ -59,9 +53,6 @@ const STALLED_MS = 2000;
 const DEVICE = 0;
 const WAKE = 1;
 
-/** How long SET_VQ_READY may take until the kernel shows the queue as ready; it does so right after the answer. */
-const READY_WAIT_MS = 1000;
-
 /**
  * The server of a VDUSE device. It makes the instance, answers what the kernel asks, and starts and stops the data
  * threads as the driver says. It runs in the main thread and never touches guest memory, so that it can always answer.
@@ -72,15 +63,10 @@ export class VduseServer extends EventEmitter<ServerEvents> {
   readonly #config: Uint8Array;
   readonly #device: VduseDevice;
   readonly #host: DataPlaneHost;
+  readonly #driver: DriverSession;
   readonly #counters: SharedArrayBuffer;
   readonly #poll = new EventPoll();
   readonly #wake = openEventfd();
-  #state: ServerState = 'idle';
-  #driverStatus = 0;
-  #features = 0n;
-  #started = new Set<number>();
-  /** Another server may have served the queues since the driver set them up. */
-  #unknownPast: boolean;
   #loop: Promise<void> | undefined;
   #ending = false;
   readonly #backing: Backing | undefined;
@@ -130,7 +116,7 @@ export class VduseServer extends EventEmitter<ServerEvents> {
       const server = new VduseServer(options, device, host, counters);
       // What this server says of the device may be newer than what the last one said.
       if (options.takeOver === true) server.changeConfig(0, identity.config);
-      if (resumed !== undefined) server.#resume(resumed);
+      if (resumed !== undefined) server.#driver.resume(resumed);
       server.#loop = server.#serve();
       return server;
     } catch (error) {
@@ -150,9 +136,17 @@ export class VduseServer extends EventEmitter<ServerEvents> {
     this.#counters = counters;
     this.#backing = options.backing;
     if (options.backing) this.#looking = setInterval(() => host.look(), LOOK_MS).unref();
-    this.#unknownPast = options.takeOver === true && device.driverFeatures() !== 0n;
+    this.#driver = new DriverSession({
+      device,
+      identity: options.identity,
+      host,
+      counters,
+      unknownPast: options.takeOver === true && device.driverFeatures() !== 0n,
+      onState: (state) => this.emit('state', state),
+      onBroken: (queue, reason) => this.emit('broken', queue, reason),
+    });
     host.on('broken', (queue, reason) => {
-      this.#needReset(queue, reason);
+      this.#driver.needReset(queue, reason);
     });
     host.on('error', (error) => {
       this.#fail(error);
@@ -162,7 +156,7 @@ export class VduseServer extends EventEmitter<ServerEvents> {
   }
 
   get state(): ServerState {
-    return this.#state;
+    return this.#driver.state;
   }
 
   /** The configuration space, as drivers read it. */
@@ -180,11 +174,11 @@ export class VduseServer extends EventEmitter<ServerEvents> {
     const { deviceId, queueCount, queueSize } = this.#identity;
     return {
       name: this.name,
-      state: this.#state,
+      state: this.state,
       attached: isAttached(this.name),
-      driverStatus: this.#driverStatus,
+      driverStatus: this.#driver.driverStatus,
       deviceId,
-      features: this.#features,
+      features: this.#driver.features,
       queueSize,
       ...this.#stalled(),
       queues: Array.from({ length: queueCount }, (_, index) => {
@@ -207,24 +201,7 @@ export class VduseServer extends EventEmitter<ServerEvents> {
     ignoring([Errno.EPERM], () => {
       this.#device.setConfig(offset, bytes);
     });
-    this.#interruptForConfig();
-  }
-
-  /**
-   * The driver has broken a ring. The specification has the device say so by a bit of its status and an interrupt; VDUSE
-   * has no way to set the bit, so it shows in {@link status} only.
-   */
-  #needReset(queue: number, reason: string): void {
-    this.#driverStatus |= VIRTIO_CONFIG_S_NEEDS_RESET;
-    this.emit('broken', queue, reason);
-    this.#interruptForConfig();
-  }
-
-  #interruptForConfig(): void {
-    // EINVAL: a driver that does not run the device reads the configuration when it begins to. EPERM: there is none.
-    ignoring([Errno.EINVAL, Errno.EPERM], () => {
-      this.#device.interruptForConfig();
-    });
+    this.#device.tellConfigChange();
   }
 
   /** Gives every data plane a change of the module's own kind. */
@@ -238,7 +215,7 @@ export class VduseServer extends EventEmitter<ServerEvents> {
    * @throws SystemError: EBUSY while the device is still on the vdpa bus; it is not served any more all the same
    */
   async stop({ keep = false } = {}): Promise<void> {
-    if (this.#state === 'stopped') return;
+    if (this.state === 'stopped') return;
     this.#ending = true;
     signalEventfd(this.#wake);
     await this.#loop;
@@ -246,7 +223,7 @@ export class VduseServer extends EventEmitter<ServerEvents> {
     clearInterval(this.#looking);
     // What a stuck thread may still use is not closed: its descriptor would become another file's.
     if (this.#backing && !this.#host.stuck) this.#backingStuck = !(await this.#backing.close());
-    this.#setState('stopped');
+    this.#driver.enter('stopped');
     this.#poll.close();
     close(this.#wake);
     this.#device.close();
@@ -269,10 +246,10 @@ export class VduseServer extends EventEmitter<ServerEvents> {
           if ((this.#poll.events(index) & EPOLLERR) !== 0) {
             this.#poll.remove(this.#device.fd);
             await this.#host.stop();
-            this.#setState('broken');
+            this.#driver.enter('broken');
           }
         }
-        if (this.#state !== 'broken') await this.#answerAll();
+        if (this.state !== 'broken') await this.#answerAll();
       }
     } catch (error) {
       this.#fail(error instanceof Error ? error : new Error(String(error)));
@@ -281,163 +258,14 @@ export class VduseServer extends EventEmitter<ServerEvents> {
 
   async #answerAll(): Promise<void> {
     for (let request = this.#device.readRequest(); request; request = this.#device.readRequest()) {
-      const after = await this.#answer(request);
+      const after = await this.#driver.answer(request);
       if (after) await after();
     }
-  }
-
-  /** Answers a request. @returns what is to be done when the kernel has the answer */
-  async #answer(request: Request): Promise<(() => void | Promise<void>) | undefined> {
-    const respond = (answer: Answer): void => {
-      this.#device.respond(request.id, answer);
-    };
-    switch (request.type) {
-      case 'get-queue-state':
-        respond(this.#queueState(request.queue));
-        return undefined;
-      case 'set-status':
-        return this.#setStatus(request.status, respond);
-      case 'update-iotlb':
-        await this.#host.invalidate(request.start, request.last);
-        respond({ ok: true });
-        return undefined;
-      case 'set-group-asid':
-        respond({ ok: request.group === 0 && request.asid === 0 });
-        return undefined;
-      case 'set-queue-ready':
-        return this.#setQueueReady(request.queue, request.ready, respond);
-      case 'suspend':
-        await this.#host.stop();
-        this.#started.clear();
-        if (this.#state === 'running') this.#setState('suspended');
-        respond({ ok: true });
-        return undefined;
-      case 'unknown':
-        respond({ ok: false });
-        return undefined;
-    }
-  }
-
-  async #setStatus(status: number, respond: (answer: Answer) => void): Promise<(() => void) | undefined> {
-    const added = status & ~this.#driverStatus;
-    if (status === 0) {
-      await this.#host.stop();
-      this.#started.clear();
-      this.#driverStatus = 0;
-      this.#unknownPast = false;
-      for (let queue = 0; queue < this.#identity.queueCount; queue++) {
-        QueueCounters.at(this.#counters, queue).usedIndex = undefined;
-      }
-      this.#features = 0n;
-      this.#setState('idle');
-      respond({ ok: true });
-      return undefined;
-    }
-    if ((added & (VIRTIO_CONFIG_S_FEATURES_OK | VIRTIO_CONFIG_S_DRIVER_OK)) !== 0) {
-      const features = negotiated(this.#device.driverFeatures(), this.#identity.features);
-      if (features === undefined) {
-        respond({ ok: false });
-        return undefined;
-      }
-      this.#features = features;
-    }
-    this.#driverStatus = status | (this.#driverStatus & VIRTIO_CONFIG_S_NEEDS_RESET);
-    respond({ ok: true });
-    if ((added & VIRTIO_CONFIG_S_DRIVER_OK) === 0) return undefined;
-    return () => {
-      this.#run(false);
-    };
-  }
-
-  /** Lets the data threads serve the queues that the driver has made ready. */
-  #run(resume: boolean): void {
-    const queues = [];
-    for (let index = 0; index < this.#identity.queueCount; index++) {
-      const info = this.#device.queueInfo(index);
-      const begin = resume ? undefined : info.availableIndex;
-      const setup = queueSetup(index, info, this.#features, this.#identity.queueSize, begin);
-      if (setup === 'not ready') continue;
-      if (setup === 'invalid') {
-        this.#needReset(index, 'its size or its place in memory cannot be');
-        continue;
-      }
-      queues.push(setup);
-      this.#started.add(index);
-    }
-    this.#host.run(this.#features, queues);
-    this.#setState('running');
-  }
-
-  async #setQueueReady(
-    index: number,
-    ready: boolean,
-    respond: (answer: Answer) => void,
-  ): Promise<(() => Promise<void>) | undefined> {
-    if (this.#state !== 'running' || this.#started.has(index) === ready) {
-      respond({ ok: true });
-      return undefined;
-    }
-    if (!ready) {
-      await this.#host.stopQueue(index);
-      this.#started.delete(index);
-      respond({ ok: true });
-      return undefined;
-    }
-    respond({ ok: true });
-    return async () => {
-      for (let waited = 0; waited < READY_WAIT_MS; waited++) {
-        const info = this.#device.queueInfo(index);
-        // The kernel lets no driver move the index while the device runs: one that was disabled goes on where it was.
-        const begin = QueueCounters.at(this.#counters, index).usedIndex ?? info.availableIndex;
-        const setup = queueSetup(index, info, this.#features, this.#identity.queueSize, begin);
-        if (typeof setup === 'object') {
-          this.#host.runQueue(setup);
-          this.#started.add(index);
-          return;
-        }
-        await new Promise((resolve) => setTimeout(resolve, 1));
-      }
-      this.#needReset(index, 'its size or its place in memory cannot be');
-    };
-  }
-
-  /** The available index at which the device goes on in a queue. */
-  #queueState(queue: number): Answer {
-    if (queue >= this.#identity.queueCount) return { ok: false };
-    const { state, usedIndex } = QueueCounters.at(this.#counters, queue);
-    if (usedIndex !== undefined) return { ok: true, queueState: { queue, availableIndex: usedIndex } };
-    // Served, from where the last server had come, and the ring that says so is not there; or suspended when the last server
-    // had it: how far the device has come nobody knows.
-    if (state !== 'stopped' || this.#unknownPast) return { ok: false };
-    const { availableIndex } = this.#device.queueInfo(queue);
-    return { ok: true, queueState: { queue, availableIndex } };
-  }
-
-  /** Goes on where another server has ended. @param features what the driver runs the device with */
-  #resume(features: bigint): void {
-    this.#features = features;
-    this.#driverStatus = VIRTIO_CONFIG_S_FEATURES_OK | VIRTIO_CONFIG_S_DRIVER_OK;
-    this.#run(true);
-  }
-
-  #setState(state: ServerState): void {
-    if (this.#state === state) return;
-    this.#state = state;
-    this.emit('state', state);
   }
 
   #fail(error: Error): void {
     this.#ending = true;
     signalEventfd(this.#wake);
     this.emit('error', error);
-  }
-}
-
-/** Calls something that may fail with one of these error numbers. @throws what else it throws */
-function ignoring(errnos: readonly number[], call: () => void): void {
-  try {
-    call();
-  } catch (error) {
-    if (!(error instanceof SystemError && errnos.includes(error.errno))) throw error;
   }
 }
