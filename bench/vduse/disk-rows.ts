@@ -3,7 +3,8 @@ import { median } from '../measure.js';
 import { mebibytes, type Row } from '../report.js';
 import { diskNames, type DiskName } from './disk-names.js';
 import { workloadNames, workloads, type WorkloadName } from './fio.js';
-import type { DiskResults, QueueResults, Turn } from './results.js';
+import { waitingWorkloads } from './results.js';
+import type { DiskResults, QueueResults, Turn, Wait, WaitingDisk, WaitingResults } from './results.js';
 
 /** What is to be reached: times what the other does. */
 const goals: readonly { readonly ours: DiskName; readonly theirs: DiskName; readonly atLeast: Goal }[] = [
@@ -127,6 +128,18 @@ export function queueRows(results: QueueResults): Row[] {
     }
   }
   return rows;
+}
+
+/** The same disk behind two servers. @param wait how long it takes for a request, in nanoseconds */
+export function waitingRows(results: WaitingResults, wait: Wait): Row[] {
+  const rate = (disk: WaitingDisk, index: number): number => median(results[disk].map((round) => round[index] ?? 0));
+  return waitingWorkloads.map((workload, index) => ({
+    what: `a disk of ${wait / 1000} µs a request, which alone does ${perSecond(rate('the disk itself', index))}: ${workload}`,
+    ours: perSecond(rate('vdpa file', index)),
+    against: `qemu io_uring ${perSecond(rate('qemu io_uring', index))}`,
+    figure: rate('vdpa file', index) / rate('qemu io_uring', index),
+    goal: { atLeast: 1 },
+  }));
 }
 
 function perSecond(rate: number): string {

@@ -2,12 +2,13 @@
 import { cpus } from 'node:os';
 import { join } from 'node:path';
 import { boot } from '../../lab/boot.js';
+import type { MachineKind } from '../../lab/machine/machine.js';
 import { prepareLab } from '../../lab/setup.js';
-import { printTable } from '../report.js';
-import { growthRows, netRows } from './net-rows.js';
-import { readPlan, type Plan } from './plan.js';
-import type { Results } from './results.js';
-import { diskTable, diskRows, queueRows } from './disk-rows.js';
+import { leaveOut, printTable } from '../report.js';
+import { delayRows, growthRows, netRows } from './net-rows.js';
+import { includes, parts, readPlan, type Plan } from './plan.js';
+import { waits, type Results } from './results.js';
+import { diskTable, diskRows, queueRows, waitingRows } from './disk-rows.js';
 
 const timeLimitMs = 3_600_000;
 const memoryMiB = 4096;
@@ -19,41 +20,54 @@ try {
   console.error((error as Error).message);
   process.exit(2);
 }
-const lab = await prepareLab(['vduse']);
-if ('missing' in lab) throw new Error(`There is no lab on this machine: ${lab.missing}`);
-
 const processors = cpus();
 console.log(
-  `vdpa in the lab (User-Mode Linux, one processor) on ${processors.length} cores ` +
-    `(${processors[0]?.model ?? 'unknown'}), Node ${process.version}; ${plan.rounds} rounds of ${plan.seconds} s, medians`,
+  `vdpa in the lab on ${processors.length} cores (${processors[0]?.model ?? 'unknown'}), Node ${process.version}; ` +
+    `${plan.rounds} rounds of ${plan.seconds} s, medians`,
 );
-let results = '';
-let errors = '';
-const ending = await boot(
-  lab,
-  {
-    command: ['node', join(import.meta.dirname, 'in-lab.js'), JSON.stringify(plan)],
-    cwd: '/',
-    timeLimitMs,
-    memoryMiB,
-    environment: { VDPA_SIM: '' },
-  },
-  {
-    results: (bytes) => (results += Buffer.from(bytes).toString()),
-    stderr: (bytes) => {
-      const text = Buffer.from(bytes).toString();
-      errors = (errors + text).slice(-4000);
-      process.stderr.write(text);
+
+/** Measures in the lab. @returns nothing, and says so, where this machine cannot have that part of it. @throws Error */
+async function measure(machine: MachineKind, plan: Plan, kernelParameters: readonly string[] = []): Promise<Results> {
+  const lab = await prepareLab(['vduse'], machine);
+  if ('missing' in lab) {
+    leaveOut(plan.parts.join(', '), lab.missing);
+    return {};
+  }
+  let results = '';
+  const ending = await boot(
+    lab,
+    {
+      command: ['node', join(import.meta.dirname, 'in-lab.js'), JSON.stringify(plan)],
+      cwd: '/',
+      timeLimitMs,
+      memoryMiB,
+      kernelParameters,
+      environment: { VDPA_SIM: '' },
     },
-  },
-);
-if (ending.kind !== 'exited') throw new Error(`The lab ${ending.kind}:\n${ending.console}`);
-if (ending.status !== 0) throw new Error(`It failed with status ${ending.status}`);
-const measured = JSON.parse(results) as Results;
+    {
+      results: (bytes) => (results += Buffer.from(bytes).toString()),
+      stderr: (bytes) => process.stderr.write(bytes),
+    },
+  );
+  if (ending.kind !== 'exited') throw new Error(`The lab ${ending.kind}:\n${ending.console}`);
+  if (ending.status !== 0) throw new Error(`It failed with status ${ending.status}`);
+  return JSON.parse(results) as Results;
+}
+
+const inUml = parts.filter((part) => part !== 'waiting' && includes(plan, part));
+const measured = inUml.length === 0 ? {} : await measure('uml', { ...plan, parts: inUml });
 if (measured.disks) {
   diskTable(measured.disks);
   printTable('Disks: the goals', diskRows(measured.disks));
 }
 if (measured.queues) printTable('Four queues', queueRows(measured.queues));
 if (measured.net) printTable('Networks', netRows(measured.net));
+if (measured.delay) printTable('Delay', delayRows(measured.delay));
 if (measured.growth) printTable('Growth', growthRows(measured.growth));
+if (includes(plan, 'waiting')) {
+  for (const wait of waits) {
+    const disk = ['null_blk.irqmode=2', `null_blk.completion_nsec=${wait}`, 'null_blk.gb=1'];
+    const { waiting } = await measure('qemu', { ...plan, parts: ['waiting'] }, disk);
+    if (waiting) printTable('Disks that wait, on the machine qemu', waitingRows(waiting, wait));
+  }
+}

@@ -1,8 +1,8 @@
 /** The tables of network devices, and of growth. */
 import { median } from '../measure.js';
-import { mebibytes, type Row } from '../report.js';
+import { mebibytes, milliseconds, type Row } from '../report.js';
 import { frameLengths } from './net.js';
-import type { GrowthResults, NetResults } from './results.js';
+import type { DelayResults, Delays, GrowthResults, NetResults } from './results.js';
 
 /** Packets that a server in user space gives back, held against the kernel's own. */
 const loopbackGoal = 1;
@@ -12,6 +12,9 @@ const tapGoal = 0.5;
 const tcpGoal = 1;
 /** The same, held against two interfaces with no device between them: there data is copied twice, here four times. */
 const vethGoal = 0.5;
+
+/** Of packets to a guest that sends as fast as it can, in milliseconds. */
+const maxDelayMs = 8;
 
 const maxGrowthKiB = 1024;
 
@@ -54,6 +57,22 @@ export function netRows({ loopback, tap, tcp }: NetResults): Row[] {
     }
   }
   return rows;
+}
+
+export function delayRows({ idle, flood }: DelayResults): Row[] {
+  const of = (rounds: readonly Delays[]): number => median(rounds.flatMap(({ delays }) => delays));
+  const lost = (rounds: readonly Delays[]): number => rounds.reduce((sum, round) => sum + round.lost, 0);
+  return frameLengths.map((length, index) => {
+    const rounds = flood[index] ?? [];
+    return {
+      what: `delay of a packet to the guest, which sends frames of ${length} bytes`,
+      ours: `${milliseconds(of(rounds))}, ${lost(rounds)} lost`,
+      against: `a guest that sends nothing ${milliseconds(of(idle))}, ${lost(idle)} lost`,
+      figure: of(rounds),
+      goal: { atMost: maxDelayMs },
+      unit: 'ms',
+    };
+  });
 }
 
 export function growthRows({ requests, before, after }: GrowthResults): Row[] {

@@ -12,19 +12,19 @@ import { eventually, ServerProcess } from './server.js';
 export const frameLengths = [60, 1514] as const;
 
 const mac = '02:00:00:00:00:01';
-const packets = join(import.meta.dirname, 'packets.js');
+export const packets = join(import.meta.dirname, 'packets.js');
 const stream = join(import.meta.dirname, 'stream.js');
 
-function run(...[file = '', ...args]: readonly string[]): void {
+export function run(...[file = '', ...args]: readonly string[]): void {
   const { status, stderr } = spawnSync(file, args, { encoding: 'utf8' });
   if (status !== 0) throw new Error(`${file} ${args.join(' ')}: ${stderr}`);
 }
 
-function netdevOf(name: string): Promise<string> {
+export function netdevOf(name: string): Promise<string> {
   return eventually(`${name} has an interface`, () => new VdpaBus().device(name)?.netdev);
 }
 
-const received = (netdev: string): number =>
+export const received = (netdev: string): number =>
   Number(readFileSync(`/sys/class/net/${netdev}/statistics/rx_packets`, 'utf8'));
 
 /** Packets a second that come to `to`, sent from `from`. */

@@ -5,12 +5,10 @@
 import { readFileSync } from 'node:fs';
 import { checked, libc } from '../../src/sys/libc.js';
 import { NativeBuffer } from '../../src/sys/memory.js';
-import { bind, SOCK_CLOEXEC, SOCK_RAW, socket } from '../../src/sys/socket.js';
+import { octets, openPacketSocket } from './packet-socket.js';
 
-const AF_PACKET = 17;
 /** For experiments: no protocol of the kernel's takes it. */
 const protocol = 0x88b5;
-const sockaddrBytes = 20;
 const messages = 64;
 /** struct mmsghdr: struct msghdr of 56 bytes, whose vector is at 16 and its length at 24; then the length that was sent. */
 const messageBytes = 64;
@@ -20,15 +18,9 @@ const sendmmsg: (fd: number, messages: number, count: number, flags: number) => 
 );
 
 const [netdev = '', mac = '', length = '', seconds = ''] = process.argv.slice(2);
-const fd = checked('open a packet socket', socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0));
-const address = new DataView(new ArrayBuffer(sockaddrBytes));
-address.setUint16(0, AF_PACKET, true);
-address.setUint16(2, protocol);
-address.setInt32(4, Number(readFileSync(`/sys/class/net/${netdev}/ifindex`, 'utf8')), true);
-checked('bind a packet socket', bind(fd, new Uint8Array(address.buffer), sockaddrBytes));
+const fd = openPacketSocket(netdev, protocol);
 
 const packet = new NativeBuffer(Number(length));
-const octets = (text: string): Uint8Array => Uint8Array.from(text.split(':'), (octet) => Number.parseInt(octet, 16));
 packet.u8.set(octets(mac), 0);
 packet.u8.set(octets(readFileSync(`/sys/class/net/${netdev}/address`, 'utf8').trim()), 6);
 packet.u8.set([protocol >> 8, protocol & 0xff], 12);

@@ -10,11 +10,11 @@ export interface Plan {
   readonly growthRequests: number;
 }
 
-export const parts = ['disks', 'queues', 'net', 'growth'] as const;
+export const parts = ['disks', 'queues', 'net', 'delay', 'growth', 'waiting'] as const;
 export type Part = (typeof parts)[number];
 
 const usage = `npm run bench:vduse -- [OPTION…] [PART…]
-  PART           ${parts.join(', ')}; all of them without it, in about ten minutes
+  PART           ${parts.join(', ')}; all of them without it, in about fifteen minutes
   --rounds N     how often each disk has each workload, by turns (5)
   --seconds S    how long each time (0.5)
   --short        one round, to see that it works`;

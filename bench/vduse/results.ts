@@ -37,15 +37,41 @@ export interface NetResults {
   readonly tcp: Readonly<Record<'toTap' | 'fromTap' | 'veth', readonly number[]>>;
 }
 
+/** How long packets took, in milliseconds, and how many did not come. */
+export interface Delays {
+  readonly delays: readonly number[];
+  readonly lost: number;
+}
+
+/** Of packets to the guest: while nothing else happens, and while the guest sends as fast as it can, for each length of frame. */
+export interface DelayResults {
+  readonly idle: readonly Delays[];
+  readonly flood: readonly (readonly Delays[])[];
+}
+
 export interface GrowthResults {
   readonly requests: number;
   readonly before: Resident;
   readonly after: Resident;
 }
 
+/** How long the disks take for a request, in nanoseconds. */
+export const waits = [1_000_000, 100_000] as const;
+export type Wait = (typeof waits)[number];
+
+export const waitingDisks = ['the disk itself', 'vdpa file', 'qemu io_uring'] as const;
+export type WaitingDisk = (typeof waitingDisks)[number];
+
+export const waitingWorkloads = ['random read, depth 1', 'random read, depth 32'] as const satisfies WorkloadName[];
+
+/** Requests a second, for each round and each of these workloads. */
+export type WaitingResults = Readonly<Record<WaitingDisk, readonly (readonly number[])[]>>;
+
 export interface Results {
   readonly net?: NetResults;
+  readonly delay?: DelayResults;
   readonly growth?: GrowthResults;
   readonly disks?: DiskResults;
   readonly queues?: QueueResults;
+  readonly waiting?: WaitingResults;
 }

@@ -1,0 +1,50 @@
+/** A disk that takes its time: the machine's null_blk, as it is and behind servers, one after the other. */
+import { writeFileSync } from 'node:fs';
+import { fio } from './fio.js';
+import type { Plan } from './plan.js';
+import { waitingDisks, waitingWorkloads, type WaitingDisk, type WaitingResults } from './results.js';
+import { diskOf, ServerProcess } from './server.js';
+
+const disk = '/dev/nullb0';
+const device = 'waiting0';
+
+function command(name: Exclude<WaitingDisk, 'the disk itself'>): string[] {
+  switch (name) {
+    case 'vdpa file':
+      return ['vdpa', 'vduse', 'serve', 'name', device, 'queue_size', '256', 'path', disk];
+    case 'qemu io_uring':
+      return [
+        ...['qemu-storage-daemon', '--blockdev'],
+        `driver=host_device,node-name=f,filename=${disk},aio=io_uring,cache.direct=on`,
+        ...['--blockdev', 'driver=raw,node-name=d,file=f'],
+        ...['--export', `type=vduse-blk,id=e,node-name=d,name=${device},writable=on,num-queues=1,queue-size=256`],
+      ];
+  }
+}
+
+/** Requests a second of each workload. */
+function take(node: string, seconds: number): number[] {
+  return waitingWorkloads.map((workload) => {
+    // What a server has read before is not to come from the page cache.
+    writeFileSync('/proc/sys/vm/drop_caches', '3');
+    return fio(node, workload, seconds).iops;
+  });
+}
+
+/** Each disk, all workloads, by turns. */
+export async function measureWaiting({ rounds, seconds }: Plan): Promise<WaitingResults> {
+  const results: Record<WaitingDisk, number[][]> = { 'the disk itself': [], 'vdpa file': [], 'qemu io_uring': [] };
+  for (let round = 0; round < rounds; round++) {
+    for (const name of waitingDisks) {
+      if (name === 'the disk itself') {
+        results[name].push(take(disk, seconds));
+        continue;
+      }
+      const server = await ServerProcess.start(device, command(name));
+      results[name].push(take(await diskOf(device), seconds));
+      await server.stop();
+    }
+    console.error(`waiting: round ${round + 1} of ${rounds}`);
+  }
+  return results;
+}
