@@ -112,7 +112,7 @@ describe('a VDUSE network device', () => {
 
   for (const [what, options, message] of [
     ['an MTU that is too small', { mtu: 10 }, /from 68 to 65535/],
-    ['the address of a group', { mac: Uint8Array.of(1, 0, 0, 0, 0, 1) }, /not that of a group/],
+    ['the address of a group', { mac: Uint8Array.of(1, 0, 0, 0, 0, 1) }, /is not a group address/],
     ['a name that no interface has', { backend: { type: 'tap', ifname: 'a/b' } }, /cannot be the name/],
     ['an interface that is no tap', { backend: { type: 'tap', ifname: 'lo' } }, /make the tap interface lo: Invalid/],
     ['no pair', { pairs: 0 }, /1 to 128 pairs/],
