@@ -83,12 +83,20 @@ export class VhostVdpa {
 
   /**
    * Opening it resets the device.
-   * @param backendFeatures what is agreed on with the kernel, or that it comes later
+   * @param backendFeatures what is agreed on with the kernel, or that it comes later; by default what is known here and
+   *   offered, which is less by an older kernel
    */
-  constructor(node: string, backendFeatures: bigint | 'later' = BACKEND_FEATURES) {
+  constructor(node: string, backendFeatures?: bigint | 'later') {
     this.#fd = openSync(node, constants.O_RDWR | constants.O_NONBLOCK);
-    this.#call('own', VHOST_SET_OWNER, new Uint8Array(8));
-    if (backendFeatures !== 'later') this.setBackendFeatures(backendFeatures);
+    try {
+      this.#call('own', VHOST_SET_OWNER, new Uint8Array(8));
+      if (backendFeatures === 'later') return;
+      this.setBackendFeatures(backendFeatures ?? BACKEND_FEATURES & this.backendFeatures());
+    } catch (error) {
+      // A device is deleted when nobody has its node open, and the deleting waits for that.
+      this.close();
+      throw error;
+    }
   }
 
   #call(what: string, request: number, bytes: Uint8Array): number {
