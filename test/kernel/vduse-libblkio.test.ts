@@ -26,12 +26,15 @@ describe('libblkio drives a VDUSE disk through vhost-vdpa', () => {
       queues: QUEUES,
       threads: QUEUES,
     });
+    let user: Blkio | undefined;
     context.after(async () => {
+      // The kernel deletes no device whose node is open.
+      user?.close();
       await detach('blkio0');
       await server.stop();
     });
     await attach('blkio0');
-    const disk = new Blkio(await giveToVhost('blkio0'), QUEUES, BYTES);
+    const disk = (user = new Blkio(await giveToVhost('blkio0'), QUEUES, BYTES));
     assert.equal(disk.capacity, BigInt(BYTES));
     const well = new Array<number>(DEPTH).fill(0);
 
@@ -69,7 +72,6 @@ describe('libblkio drives a VDUSE disk through vhost-vdpa', () => {
     assert.deepEqual([...disk.done(0, 1), ...disk.done(1, 1)], [0, 0]);
     assert.ok(Buffer.from(disk.buffer.subarray(0, 64 * KIB)).equals(Buffer.alloc(64 * KIB)));
     assert.ok(after.subarray(64 * KIB, 128 * KIB).equals(disk.buffer.subarray(64 * KIB, 128 * KIB)));
-    disk.close();
 
     const { queues } = await server.device('blkio0');
     assert.deepEqual(

@@ -19,7 +19,10 @@ const QUEUES = 2;
 describe('cloud-hypervisor opens a VDUSE disk through vhost-vdpa', () => {
   test('in its order: memory first, features without a status, one status for all, reset, migration', async (context) => {
     const server = await ServerProcess.start({ name: 'ch0', storage: { backend: 'ram' }, queues: QUEUES });
+    let user: VhostBlock | undefined;
     context.after(async () => {
+      // The kernel deletes no device whose node is open.
+      user?.close();
       await detach('ch0');
       await server.stop();
     });
@@ -27,7 +30,7 @@ describe('cloud-hypervisor opens a VDUSE disk through vhost-vdpa', () => {
     const node = await giveToVhost('ch0');
 
     // The node is opened and asked; messages of the second form come before it is said that they will.
-    const driver = new VhostBlock(node, { agreesLater: true, queues: QUEUES });
+    const driver = (user = new VhostBlock(node, { agreesLater: true, queues: QUEUES }));
     const { vhost } = driver;
     assert.equal(vhost.deviceId(), VIRTIO_ID_BLOCK);
     const queueSize = vhost.largestQueue();
@@ -46,6 +49,7 @@ describe('cloud-hypervisor opens a VDUSE disk through vhost-vdpa', () => {
     for (let round = 0; round < 3; round++) {
       driver.startAtOnce({ queueSize, features: (offered) => offered });
       for (let queue = 0; queue < QUEUES; queue++) driver.checkService(round, queue);
+      assert.equal((await server.device('ch0')).features, vhost.features(), 'what was agreed on is not what holds');
       vhost.setConfig(0, new Uint8Array(size).fill(0xff));
       assert.deepEqual(Buffer.from(vhost.config(0, size)), config);
       driver.enableQueues(false);
@@ -58,7 +62,8 @@ describe('cloud-hypervisor opens a VDUSE disk through vhost-vdpa', () => {
     driver.checkService(9);
     vhost.suspend();
     driver.close();
-    const next = new VhostBlock(node, { agreesLater: true, queues: QUEUES });
+    user = undefined;
+    const next = (user = new VhostBlock(node, { agreesLater: true, queues: QUEUES }));
     next.vhost.setConfig(0, config);
     next.startAtOnce();
     assert.equal(next.request(blk.VIRTIO_BLK_T_IN, 8, 4096), blk.VIRTIO_BLK_S_OK);
@@ -68,7 +73,6 @@ describe('cloud-hypervisor opens a VDUSE disk through vhost-vdpa', () => {
     );
     next.checkService(10, 1);
     next.vhost.unmap(BASE, MEMORY_BYTES);
-    next.close();
     assert.equal(server.ended, undefined);
   });
 });
