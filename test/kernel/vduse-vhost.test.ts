@@ -51,9 +51,8 @@ describe('a VDUSE device through vhost-vdpa', () => {
     const { server, open } = await attached(context, { queues: 4, threads: 2, serial: 'number 5' });
     const driver = open({ queues: 4, features: (offered) => offered });
     driver.start();
-    // A disk's first user is this machine, which looks for partitions.
-    const before = (await server.device('vhost0')).queues[0];
-    assert.ok(before);
+    // A disk's first user is this machine, which looks for partitions: on the queue of whatever processor does.
+    const before = (await server.device('vhost0')).queues;
     const capacity = driver.vhost.config(blockConfigOffset.capacity, 8);
     assert.equal(new DataView(capacity.buffer, capacity.byteOffset).getBigUint64(0, true), BigInt((64 * MIB) / 512));
     for (let queue = 0; queue < 4; queue++) {
@@ -70,11 +69,15 @@ describe('a VDUSE device through vhost-vdpa', () => {
     assert.deepEqual(
       queues.map(({ requests, bytesIn, bytesOut, errors }) => [requests, bytesIn, bytesOut, errors]),
       [
-        [before.requests + 4, before.bytesIn + 8192 + 20, 8192, 0],
+        [4, 8192 + 20, 8192, 0],
         [2, 8192, 8192, 0],
         [2, 8192, 8192, 0],
         [2, 8192, 8192, 0],
-      ],
+      ].map(([requests = 0, bytesIn = 0, ...rest], queue) => [
+        requests + (before[queue]?.requests ?? 0),
+        bytesIn + (before[queue]?.bytesIn ?? 0),
+        ...rest,
+      ]),
     );
   });
 
