@@ -257,7 +257,7 @@ test('mistakes are told by line and path', () => {
   assert.match(wrong('{"name": "a", "mgmtdev": "net", "driver": "vhost"}', sim), /\/driver\) the simulated machine/);
   assert.match(
     wrong('{"name": "a", "mgmtdev": "pci/both",\n"device_features": ["VERSION_1",\n"MTU"]}'),
-    /^f: line 5 \(\/devices\/1\/device_features\/1\) MTU is no feature/,
+    /^f: line 5 \(\/devices\/1\/device_features\/1\) unknown feature MTU/,
   );
   assert.match(wrong('x'), /^f: line 3, column 1: "x" is no value of JSON$/);
 });
