@@ -28,18 +28,18 @@ const parts = {
     'src/commands/dev/vstats/show.ts',
   ],
   'changes.js': ['src/commands/dev/add.ts', 'src/commands/dev/del.ts', 'src/commands/dev/set.ts'],
-  'socket.js': ['src/netlink/bindings/index.ts', 'src/netlink/bindings/koffi.ts'],
+  'socket.js': ['src/netlink/transports/index.ts', 'src/netlink/transports/koffi.ts'],
   'sim.js': ['src/sim/simulation.ts'],
   'batch.js': ['src/cli/batch.ts'],
 };
 
-/** What threads load. */
-const threadModules = [
-  'src/vduse/worker.ts',
-  'src/vduse/file-thread.ts',
-  'src/vduse/block-module.ts',
-  'src/vduse/net-module.ts',
-];
+/** What threads load, by the names of src/vduse/engine/module-url.ts. */
+const threadModules = {
+  'data-thread': 'src/vduse/engine/thread-entry.ts',
+  'file-thread': 'src/vduse/block/file-thread.ts',
+  'block-module': 'src/vduse/block/module.ts',
+  'net-module': 'src/vduse/net/module.ts',
+};
 
 const packages = ['koffi', 'node-netlink'];
 
@@ -92,7 +92,7 @@ async function split(common) {
     metafile: true,
     external: packages,
     // The commands are oclif commands for whoever loads them with oclif; the executable needs only their shape.
-    alias: { '@oclif/core/command': './src/cli/bare-command.ts' },
+    alias: { '@oclif/core/command': './src/cli/oclif-command.ts' },
     define: { ...common.define, ...importMeta, VDUSE_MODULES: '"../threads/"' },
   });
   const texts = new Map(outputFiles.map(({ path, text }) => [basename(path), text]));

@@ -16,7 +16,7 @@ if (pattern === '' && !long && !(await check())) process.exit(1);
 const files = readdirSync(join(root, 'build/test'), { recursive: true })
   .filter((name) => name.endsWith('.test.js') && !name.startsWith('kernel/'))
   .sort();
-const { kernelTestFiles } = await import('../build/test/support/kernel/files.js');
+const { kernelTestFiles } = await import('../build/test/support/kernel/lab/files.js');
 const { MACHINE_KINDS } = await import('../build/lab/machine/machine.js');
 if (machine !== undefined && !MACHINE_KINDS.includes(machine)) {
   say(`Unknown machine "${machine}"; there are ${MACHINE_KINDS.join(', ')}`);

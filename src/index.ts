@@ -28,7 +28,7 @@ export { StatsWatch, eachDeviceStats, type CounterSample, type DeviceStats, type
 export { MachineFiles, type DeviceNumber } from './sysfs/machine-files.js';
 export { VHOST_VDPA, VIRTIO_VDPA, VdpaBus, driverName, type BusDevice, type ParentDevice } from './sysfs/bus.js';
 export { bindDriver, unbindDriver, type BindOptions, type BindResult } from './sysfs/binding.js';
-export { findDevices, type LookUp } from './sysfs/look-up.js';
+export { findDevices, type LookUp } from './sysfs/find-devices.js';
 export type { VirtioDevice } from './sysfs/virtio-device.js';
 export { describeUser, findUsers, seeUsers, type DeviceUser, type NodeUser, type Sight } from './sysfs/users.js';
 export type { InterfaceUser } from './sysfs/interface-users.js';
@@ -61,7 +61,7 @@ export {
   readWantedState,
   type WantedDevice,
   type WantedState,
-} from './host/state/wanted.js';
+} from './host/state/desired.js';
 export type {
   Addition,
   Adjustment,
@@ -81,8 +81,8 @@ export {
   type Refusal,
   type Surroundings,
 } from './host/state/plan.js';
-export { machineServers } from './vduse/service/machine-servers.js';
-export type { InstanceStatus, VduseInstance, VduseServers } from './vduse/service/servers.js';
+export { machineServers } from './vduse/daemon/machine-servers.js';
+export type { InstanceStatus, VduseInstance, VduseServers } from './vduse/daemon/servers.js';
 export { applyChanges, type ApplyOptions, type ApplyResult, type Failure } from './host/state/apply.js';
 export { featureBit, featureBits, featureName } from './virtio/features.js';
 export { VIRTIO_ID_BLOCK, VIRTIO_ID_NET } from './virtio/ids.js';

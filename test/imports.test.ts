@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { readFileSync, readdirSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { test } from 'node:test';
 import { checkoutRoot } from '../lab/cache.js';
 
@@ -45,25 +45,53 @@ test('no import goes round', () => {
   assert.equal(findCircle()?.join(' → '), undefined);
 });
 
-/** The layers of src/ as CONTRIBUTING.md has them, from the top down. */
-function readLayers(): string[][] {
-  const text = readFileSync(join(checkoutRoot, 'CONTRIBUTING.md'), 'utf8');
-  const line = /A layer knows [^]*?\n {4}(.*→.*)\n/.exec(text)?.[1] ?? assert.fail('no layers in CONTRIBUTING.md');
-  return line.split(' → ').map((layer) => layer.split(', '));
+const contributing = readFileSync(join(checkoutRoot, 'CONTRIBUTING.md'), 'utf8');
+
+/** What CONTRIBUTING.md says of an order, from the top down. */
+function readOrder(line: RegExp): string[][] {
+  const text = line.exec(contributing)?.[1] ?? assert.fail(`CONTRIBUTING.md has no line like ${line.source}`);
+  return text.split(' → ').map((step) => step.split(', '));
 }
 
-test('a layer imports none that is above it', () => {
-  const layers = readLayers();
-  const folderOf = (file: string): string => /^src\/([^/]+)\//.exec(file)?.[1] ?? '';
-  const heightOf = (file: string): number => -layers.findIndex((folders) => folders.includes(folderOf(file)));
-  // What is made from the schemas imports nothing, and is no layer.
-  const isOfLayer = (file: string): boolean => !['', 'generated'].includes(folderOf(file));
+/** What stands directly below a folder, and has a place in an order there. */
+interface Order {
+  readonly base: string;
+  readonly steps: readonly (readonly string[])[];
+  /** Whether what is on the same step may import each other. */
+  readonly siblings: boolean;
+  /** What has no place in it. */
+  readonly apart?: readonly string[];
+}
+
+/** Checks that what is on a step imports what is on lower ones alone, and that everything has its step. */
+function checkOrder({ base, steps, siblings, apart = [] }: Order): void {
+  const roomOf = (file: string): string => /^[^/]+/.exec(relative(base, file))?.[0].replace(/\.ts$/, '') ?? '';
+  const isInside = (file: string): boolean => file.startsWith(`${base}/`) && !apart.includes(roomOf(file));
+  const heightOf = (file: string): number => -steps.findIndex((rooms) => rooms.includes(roomOf(file)));
+  const isAllowed = (file: string, other: string): boolean =>
+    roomOf(file) === roomOf(other) ||
+    heightOf(other) < heightOf(file) ||
+    (siblings && heightOf(other) === heightOf(file));
   const wrong = [...imports].flatMap(([file, imported]) =>
     imported
-      .filter((other) => isOfLayer(file) && isOfLayer(other) && heightOf(other) > heightOf(file))
+      .filter((other) => isInside(file) && isInside(other) && !isAllowed(file, other))
       .map((other) => `${file} imports ${other}`),
   );
   assert.deepEqual(wrong, []);
-  const folders = new Set([...imports.keys()].filter(isOfLayer).map(folderOf));
-  assert.deepEqual([...folders].sort(), layers.flat().sort());
+  const rooms = new Set([...imports.keys()].filter(isInside).map(roomOf));
+  assert.deepEqual([...rooms].sort(), steps.flat().sort());
+}
+
+test('a layer imports none that is above it', () => {
+  // What is made from the schemas imports nothing, and the files beside the layers put them together.
+  const files = [...imports.keys()].flatMap((file) => /^src\/([^/]+)\.ts$/.exec(file)?.[1] ?? []);
+  const steps = readOrder(/A layer knows [^]*?\n {4}(.*→.*)\n/);
+  checkOrder({ base: 'src', steps, siblings: true, apart: ['generated', ...files] });
 });
+
+for (const layer of ['vduse', 'sim']) {
+  test(`a room of src/${layer} imports none that is above it or beside it`, () => {
+    const steps = readOrder(new RegExp(`^ {4}src/${layer}: (.*)$`, 'm'));
+    checkOrder({ base: `src/${layer}`, steps, siblings: false });
+  });
+}

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { availableParallelism } from 'node:os';
 import { describe, test } from 'node:test';
-import { kernelTestFiles } from './support/kernel/files.js';
-import { runInside } from './support/kernel/run-inside.js';
+import { kernelTestFiles } from './support/kernel/lab/files.js';
+import { runInside } from './support/kernel/lab/run-inside.js';
 import { chosenMachine, machines, needsLab, problemOf, theLab } from './support/lab.js';
 
 const pattern = process.env['VDPA_TEST_PATTERN'] ?? '';

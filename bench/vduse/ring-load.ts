@@ -4,7 +4,7 @@ import { EPOLLET, EPOLLIN, EventPoll, openEventfd, signalEventfd } from '../../s
 import { close } from '../../src/sys/libc.js';
 import { HEADER_SIZE, VIRTIO_BLK_T_IN, VIRTIO_BLK_T_OUT } from '../../src/virtio/block.js';
 import { RingDriver } from '../../test/support/ring-driver.js';
-import { DriverMemory, LEAST_BACKEND_FEATURES, VhostVdpa } from '../../test/support/kernel/vhost-vdpa.js';
+import { DriverMemory, LEAST_BACKEND_FEATURES, VhostVdpa } from '../../test/support/kernel/drivers/vhost-vdpa.js';
 
 const base = 0x1000_0000;
 const ringBytes = 0x10000;

@@ -66,7 +66,7 @@ export class Connection {
     const [{ traceTransport }, { vdpaNames }, { openTransport }] = await Promise.all([
       import('../netlink/trace.js'),
       import('../vdpa/names.js'),
-      import('../netlink/bindings/index.js'),
+      import('../netlink/transports/index.js'),
     ]);
     const transport = (await this.#transport()) ?? (await openTransport({ protocol: NETLINK_GENERIC }));
     return traceTransport(transport, {

@@ -1,7 +1,7 @@
 import type { CapacityOf } from '../host/state/conflicts.js';
 import type { VdpaBus } from '../sysfs/bus.js';
 import type { RemovalOptions } from '../sysfs/removal.js';
-import type { VduseServers } from '../vduse/service/servers.js';
+import type { VduseServers } from '../vduse/daemon/servers.js';
 import { UsageError } from './error.js';
 import type { Session } from './session.js';
 
@@ -22,10 +22,10 @@ export async function machineBus(session: Session): Promise<VdpaBus> {
 /** The servers of the VDUSE devices of this machine, or of the simulated one. */
 export async function vduseServers(session: Session): Promise<VduseServers> {
   if (session.options.sim) {
-    const { SimulatedServers } = await import('../sim/vduse-servers.js');
+    const { SimulatedServers } = await import('../sim/vduse/servers.js');
     return new SimulatedServers(session.io.env);
   }
-  return (await import('../vduse/service/machine-servers.js')).machineServers;
+  return (await import('../vduse/daemon/machine-servers.js')).machineServers;
 }
 
 /** How many devices the management devices of this machine, or of the simulated one, can have. */
@@ -49,7 +49,7 @@ async function stateLockPath(session: Session): Promise<string | undefined> {
     const { statePath } = await import('../sim/simulation.js');
     return `${statePath(session.io.env)}.apply`;
   }
-  const { runtimeBase } = await import('../vduse/service/runtime-path.js');
+  const { runtimeBase } = await import('../vduse/daemon/runtime-path.js');
   const base = runtimeBase();
   return base === undefined || base === '' ? undefined : `${base}/vdpa/apply.lock`;
 }

@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Failure } from '../host/state/apply.js';
 import type { Refusal } from '../host/state/plan.js';
-import type { WantedState } from '../host/state/wanted.js';
+import type { WantedState } from '../host/state/desired.js';
 import { GenlFamilyNotFoundError } from '../netlink/error.js';
 import {
   carryOut,

@@ -3,7 +3,7 @@ import { encodeText, maxTextLength } from '../netlink/text.js';
 import { featureBit } from '../virtio/features.js';
 import { VIRTIO_ID_BLOCK, VIRTIO_ID_NET } from '../virtio/ids.js';
 import { parseHandle, type ManagementDeviceHandle } from '../vdpa/model.js';
-import { asUnsignedLong, scanHexadecimal, strtoul, type LeadingNumber } from './c-numbers.js';
+import { asUnsignedLong, scanHexadecimal, strtoul, type LeadingNumber } from './strtoul.js';
 import { StricterError, UsageError } from './error.js';
 
 /** The name of a device. The kernel says which names it likes; here it only has to fit a message. */

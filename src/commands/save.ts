@@ -10,7 +10,7 @@ import { JsonPrinter } from '../render/json.js';
 import { Output } from '../render/output.js';
 import { renderState } from '../render/state.js';
 import { Errno } from '../sys/errno.js';
-import type { VduseInstance } from '../vduse/service/servers.js';
+import type { VduseInstance } from '../vduse/daemon/servers.js';
 
 export default class Save extends VdpaCommand {
   static override summary = 'write all devices down as a file for vdpa restore and vdpa apply';

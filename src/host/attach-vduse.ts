@@ -5,8 +5,8 @@ import { monotonicMs } from '../sys/clock.js';
 import { Errno } from '../sys/errno.js';
 import { SystemError } from '../sys/error.js';
 import type { DeviceSpec } from '../vdpa/encode.js';
-import { isDeviceName } from '../vduse/name.js';
-import type { VduseServers } from '../vduse/service/servers.js';
+import { isDeviceName } from '../vduse/kernel/name.js';
+import type { VduseServers } from '../vduse/daemon/servers.js';
 
 /** How a device of another program's server is attached. */
 export interface AttachOptions {

@@ -89,7 +89,7 @@ async function reportFamily(
 }
 
 async function reportVduse(modules: readonly ModuleReport[]): Promise<HostReport['vduse']> {
-  const { VduseControl } = await import('../vduse/control.js');
+  const { VduseControl } = await import('../vduse/kernel/control.js');
   return present(adviceFor(modules, 'vduse'), () => {
     const control = new VduseControl();
     const { apiVersion, features } = control;

@@ -81,7 +81,7 @@ export class GenlSocket {
    */
   static async open(transport?: NetlinkTransport, options: NetlinkSocketOptions = {}): Promise<GenlSocket> {
     if (transport === undefined) {
-      const { openTransport } = await import('./bindings/index.js');
+      const { openTransport } = await import('./transports/index.js');
       transport = await openTransport({ protocol: NETLINK_GENERIC });
     }
     return new GenlSocket(new NetlinkSocket(transport, options));

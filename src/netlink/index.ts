@@ -36,5 +36,5 @@ export type { GenlMessage, GenlRequest } from './genl.js';
 export type { GenlFamily, GenlMulticastGroup, GenlOperation } from './genl-family.js';
 export { decodeAttributePolicy } from './genl-policy.js';
 export type { AttributePolicy, GenlPolicy, OperationPolicy } from './genl-policy.js';
-export { bindingNames, chosenBinding, openTransport } from './bindings/index.js';
-export type { BindingName } from './bindings/index.js';
+export { bindingNames, chosenBinding, openTransport } from './transports/index.js';
+export type { BindingName } from './transports/index.js';

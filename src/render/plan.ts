@@ -1,6 +1,6 @@
 import type { ApplyResult } from '../host/state/apply.js';
 import type { Change, NewDevice } from '../host/state/change.js';
-import type { ServerStart } from '../host/state/served.js';
+import type { ServerStart } from '../host/state/servers.js';
 import { formatHandle } from '../vdpa/model.js';
 import { formatMac } from '../virtio/mac-address.js';
 import { formatArguments } from '../vduse/spec/arguments.js';

@@ -1,8 +1,8 @@
 import { formatHandle } from '../vdpa/model.js';
 import { describeClass } from '../virtio/classes.js';
-import type { Fault } from '../sim/fault.js';
-import type { SimState } from '../sim/state.js';
-import { isAttached } from '../sim/vduse-instance.js';
+import type { Fault } from '../sim/state/fault.js';
+import type { SimState } from '../sim/state/model.js';
+import { isAttached } from '../sim/state/vduse-instance.js';
 import type { Printer } from './printer.js';
 import { renderRows } from './rows.js';
 

@@ -1,4 +1,4 @@
-import type { InstanceStatus, OwnStatus, VduseInstance } from '../vduse/service/servers.js';
+import type { InstanceStatus, OwnStatus, VduseInstance } from '../vduse/daemon/servers.js';
 import { keywordOf } from '../vduse/spec/field.js';
 import { fieldEntries } from '../vduse/spec/fields.js';
 import type { Printer } from './printer.js';

@@ -32,7 +32,7 @@ const NEXT_HOP = { length: 8, index: 4 } as const;
  */
 export async function readInterfaceUses(index: number, transport?: NetlinkTransport): Promise<InterfaceUses> {
   if (transport === undefined) {
-    const { openTransport } = await import('../netlink/bindings/index.js');
+    const { openTransport } = await import('../netlink/transports/index.js');
     transport = await openTransport({ protocol: NETLINK_ROUTE, strictChecks: true });
   }
   const socket = new NetlinkSocket(transport);

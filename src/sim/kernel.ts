@@ -1,14 +1,14 @@
 import { align, littleEndian, viewOf } from '../netlink/bytes.js';
 import { messageHeaderLength } from '../netlink/message.js';
 import { VDPA_CMD_DEV_ATTR_SET, VDPA_CMD_DEV_DEL, VDPA_CMD_DEV_NEW } from '../vdpa/uapi.js';
-import { withController } from './controller.js';
-import { Faults } from './faults.js';
-import type { Fault } from './fault.js';
-import { handleGenericMessage } from './genetlink.js';
-import type { MachineStore } from './machine.js';
-import { NetlinkSocketEnd } from './netlink-socket.js';
-import type { NetlinkSocketOptions } from './netlink-socket.js';
-import { vdpaFamily } from './vdpa-family.js';
+import { withController } from './netlink/controller.js';
+import { Faults } from './vdpa/faults.js';
+import type { Fault } from './state/fault.js';
+import { handleGenericMessage } from './netlink/genetlink.js';
+import { NetlinkSocketEnd } from './netlink/socket.js';
+import type { NetlinkSocketOptions } from './netlink/socket.js';
+import { vdpaFamily } from './vdpa/family.js';
+import type { MachineStore } from './state/store.js';
 
 /** The number that the family had in the kernels looked at; families get theirs in the order of their registration. */
 const usualFamilyId = 0x13;

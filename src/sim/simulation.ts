@@ -2,11 +2,11 @@
 import { isAbsolute, join, resolve } from 'node:path';
 import { homeFolder } from '../sys/home-folder.js';
 import { SimulationError } from './error.js';
-import type { Fault } from './fault.js';
+import type { Fault } from './state/fault.js';
 import { SimulatedKernel } from './kernel.js';
-import { FileStore } from './state-file.js';
-import { bootedState } from './state.js';
-import type { FileState, MachineState } from './state.js';
+import { FileStore } from './state/file-store.js';
+import { bootedState } from './state/model.js';
+import type { FileState, MachineState } from './state/model.js';
 import { SimulatedTransport } from './transport.js';
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -71,5 +71,5 @@ function readUid(text: string | undefined): number | undefined {
 
 async function readFaults(text: string | undefined): Promise<Fault[]> {
   if (text === undefined || text.trim() === '') return [];
-  return (await import('./fault-words.js')).parseFaults(text);
+  return (await import('./state/fault-syntax.js')).parseFaults(text);
 }

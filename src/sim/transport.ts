@@ -2,7 +2,7 @@ import { NetlinkError } from '../netlink/error.js';
 import type { NetlinkTransport } from '../netlink/transport.js';
 import { Errno } from '../sys/errno.js';
 import type { SimulatedKernel } from './kernel.js';
-import type { NetlinkSocketEnd, NetlinkSocketOptions } from './netlink-socket.js';
+import type { NetlinkSocketEnd, NetlinkSocketOptions } from './netlink/socket.js';
 
 /** What a socket of the machine may send at most: the usual send buffer less the kernel's own need. */
 const maxDatagramSize = 212_992 - 32;

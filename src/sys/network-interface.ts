@@ -12,9 +12,10 @@ const SIOCSIFMTU = 0x8922;
 const SIOCGIFHWADDR = 0x8927;
 const SIOCGIFINDEX = 0x8933;
 
-/** struct ifreq: a name of 16 bytes, then here a number. */
-const IFREQ_LENGTH = 40;
-const IFNAMSIZ = 16;
+/** struct ifreq in bytes: a name of {@link IFNAMSIZ} bytes, then what it is about. */
+export const IFREQ_LENGTH = 40;
+/** Bytes of an interface's name, with the NUL at its end. */
+export const IFNAMSIZ = 16;
 
 /** Any socket does; this one systemd's units let a service have. */
 const AF_UNIX = 1;

@@ -2,7 +2,7 @@
  * What the kernel says of devices that come, go and change: lib/kobject_uevent.c, over NETLINK_KOBJECT_UEVENT. A datagram
  * is no netlink message but text: `add@/devices/foo0`, then `KEY=VALUE` words, each with a NUL behind it.
  */
-import { openTransport } from '../netlink/bindings/index.js';
+import { openTransport } from '../netlink/transports/index.js';
 import { NETLINK_KOBJECT_UEVENT } from '../netlink/constants.js';
 import { NetlinkProtocolError } from '../netlink/error.js';
 import { decodeText } from '../netlink/text.js';

@@ -4,15 +4,15 @@ import { Errno } from '../sys/errno.js';
 import { ignoring } from '../sys/error.js';
 import { close } from '../sys/libc.js';
 import { readable } from '../sys/readable.js';
-import { VduseControl, type DeviceIdentity } from './control.js';
-import { QueueCounters } from './counters.js';
-import type { DataPlaneModule } from './data-plane.js';
-import { DataPlaneHost } from './data-plane-host.js';
-import { VduseDevice } from './device.js';
-import { DriverSession } from './driver-session.js';
-import { isAttached, lookAtInstance } from './instance.js';
-import { checkDeviceName } from './name.js';
-import type { ServerState, ServerStatus } from './server-status.js';
+import { VduseControl, type DeviceIdentity } from './kernel/control.js';
+import { QueueCounters } from './engine/counters.js';
+import type { DataPlaneModule } from './engine/data-plane.js';
+import { DataPlaneHost } from './engine/host.js';
+import { VduseDevice } from './kernel/device.js';
+import { DriverSession } from './engine/driver-session.js';
+import { isAttached, lookAtInstance } from './engine/takeover.js';
+import { checkDeviceName } from './kernel/name.js';
+import type { ServerState, ServerStatus } from './engine/status.js';
 
 /** What data planes work on, where it may hang. */
 export interface Backing {

@@ -6,10 +6,10 @@ import { after, test } from 'node:test';
 import type { Io } from '../../src/cli/io.js';
 import { versionLine } from '../../src/cli/version.js';
 import { SimulatedKernel } from '../../src/sim/kernel.js';
-import { MemoryStore } from '../../src/sim/machine.js';
-import { bootedState, defaultMachine } from '../../src/sim/state.js';
+import { bootedState, defaultMachine } from '../../src/sim/state/model.js';
 import { SimulatedTransport } from '../../src/sim/transport.js';
 import { lines, vdpa, type Outcome } from '../support/command-line.js';
+import { MemoryStore } from '../../src/sim/state/store.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'vdpa-batch-'));
 after(() => {

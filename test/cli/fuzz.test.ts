@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test, type TestContext } from 'node:test';
 import { Simulation } from '../../src/sim/simulation.js';
-import type { SimState } from '../../src/sim/state.js';
+import type { SimState } from '../../src/sim/state/model.js';
 import { ArgvGenerator } from '../support/argv-generator.js';
 import { vdpa, type Outcome } from '../support/command-line.js';
 import { Random } from '../support/random.js';

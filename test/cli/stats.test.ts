@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import type { Outcome } from '../support/command-line.js';
 import { checkOutput } from '../support/output-schemas.js';
 import { TestMachine } from '../support/test-machine.js';
-import type { Fault } from '../../src/sim/fault.js';
+import type { Fault } from '../../src/sim/state/fault.js';
 
 /** Runs a line where one queue, or every one, is refused. */
 async function refusing(line: string, fault: Partial<Fault>): Promise<Outcome> {

@@ -3,9 +3,9 @@ import { test } from 'node:test';
 import { JsonSyntaxError, parseJson } from '../../src/host/state/json-source.js';
 import { planChanges, type Surroundings } from '../../src/host/state/plan.js';
 import type { ActualDevice } from '../../src/host/state/actual.js';
-import { StateFileError, readWantedState } from '../../src/host/state/wanted.js';
+import { StateFileError, readWantedState } from '../../src/host/state/desired.js';
 import { formatChange } from '../../src/render/plan.js';
-import type { VduseInstance } from '../../src/vduse/service/servers.js';
+import type { VduseInstance } from '../../src/vduse/daemon/servers.js';
 
 test('JSON is read as JSON.parse reads it', () => {
   for (const text of [

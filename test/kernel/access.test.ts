@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { lines } from '../support/command-line.js';
-import { needsReference, startBoth, startFrom } from '../support/kernel/compare.js';
+import { needsReference, startBoth, startFrom } from '../support/kernel/lab/compare.js';
 import { withoutExplanation } from '../support/explanation.js';
-import { asNobody } from '../support/kernel/unprivileged.js';
+import { asNobody } from '../support/kernel/lab/unprivileged.js';
 
 const ADD = 'dev add mgmtdev vdpasim_net name foo0';
 

@@ -1,12 +1,12 @@
 /** VDUSE devices with their servers: saved, restored and applied. */
-import '../support/kernel/inside.js';
+import '../support/kernel/lab/inside.js';
 import assert from 'node:assert/strict';
 import { existsSync, readdirSync, writeFileSync } from 'node:fs';
 import { json, output, vdpa, type Outcome } from '../support/command-line.js';
-import { needs, SIMULATORS, testsWith, VDUSE } from '../support/kernel/needs.js';
-import { QEMU, serveWithQemu } from '../support/kernel/qemu-server.js';
+import { needs, SIMULATORS, testsWith, VDUSE } from '../support/kernel/lab/needs.js';
+import { QEMU, serveWithQemu } from '../support/kernel/servers/qemu-server.js';
 import { checkOutput } from '../support/output-schemas.js';
-import { attach, bash, detach, diskOf, mountPoint, sh, start, until } from '../support/kernel/vduse.js';
+import { attach, bash, detach, diskOf, mountPoint, sh, start, until } from '../support/kernel/servers/vduse.js';
 
 const { afterEach, test } = testsWith(VDUSE);
 

@@ -1,4 +1,4 @@
-import '../support/kernel/inside.js';
+import '../support/kernel/lab/inside.js';
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -8,10 +8,10 @@ import { VdpaClient } from '../../src/vdpa/client.js';
 import { applyChanges } from '../../src/host/state/apply.js';
 import { readActualDevices } from '../../src/host/state/actual.js';
 import { planChanges } from '../../src/host/state/plan.js';
-import { readWantedState } from '../../src/host/state/wanted.js';
+import { readWantedState } from '../../src/host/state/desired.js';
 import { json, output, vdpa } from '../support/command-line.js';
-import { SIMULATORS, testsWith } from '../support/kernel/needs.js';
-import { start } from '../support/kernel/vduse.js';
+import { SIMULATORS, testsWith } from '../support/kernel/lab/needs.js';
+import { start } from '../support/kernel/servers/vduse.js';
 import { checkDocument, checkOutput } from '../support/output-schemas.js';
 
 const { afterEach, test } = testsWith(...SIMULATORS);

@@ -5,8 +5,8 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { checkoutRoot } from '../../lab/cache.js';
-import { startFrom } from '../support/kernel/compare.js';
-import { needs, SIMULATORS, VDUSE } from '../support/kernel/needs.js';
+import { startFrom } from '../support/kernel/lab/compare.js';
+import { needs, SIMULATORS, VDUSE } from '../support/kernel/lab/needs.js';
 
 /** What bash offers for the last word of a line. */
 function completions(line: string, wrapper: readonly string[] = []): string[] {

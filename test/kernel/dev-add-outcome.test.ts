@@ -1,13 +1,13 @@
 /** What has come of a new device: which driver took it, its node, interface or disk, and the file that it is in. */
-import '../support/kernel/inside.js';
+import '../support/kernel/lab/inside.js';
 import assert from 'node:assert/strict';
 import { existsSync, readdirSync, statSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
 import { whyNotHere } from '../../src/host/usable-device.js';
 import { VdpaBus } from '../../src/sysfs/bus.js';
 import { output, vdpa } from '../support/command-line.js';
-import { nothingLeft } from '../support/kernel/leftovers.js';
-import { needs, SIMULATORS, testsWith, VDUSE } from '../support/kernel/needs.js';
-import { bash, giveToVhost } from '../support/kernel/vduse.js';
+import { nothingLeft } from '../support/kernel/lab/leftovers.js';
+import { needs, SIMULATORS, testsWith, VDUSE } from '../support/kernel/lab/needs.js';
+import { bash, giveToVhost } from '../support/kernel/servers/vduse.js';
 import { checkOutput } from '../support/output-schemas.js';
 
 const { afterEach, describe, test } = testsWith(VDUSE);

@@ -1,13 +1,13 @@
 /** Examples of docs/: each command that has its output below it is run, and prints what stands there. */
-import '../support/kernel/inside.js';
+import '../support/kernel/lab/inside.js';
 import assert from 'node:assert/strict';
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { checkoutRoot } from '../../lab/cache.js';
-import { startFrom } from '../support/kernel/compare.js';
-import { readExamples, RunningExample } from '../support/kernel/examples.js';
-import { SIMULATORS, testsWith, VDUSE } from '../support/kernel/needs.js';
-import { bash } from '../support/kernel/vduse.js';
+import { startFrom } from '../support/kernel/lab/compare.js';
+import { readExamples, RunningExample } from '../support/kernel/lab/examples.js';
+import { SIMULATORS, testsWith, VDUSE } from '../support/kernel/lab/needs.js';
+import { bash } from '../support/kernel/servers/vduse.js';
 
 const { test } = testsWith(VDUSE, ...SIMULATORS);
 

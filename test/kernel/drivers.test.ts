@@ -1,11 +1,11 @@
-import '../support/kernel/inside.js';
+import '../support/kernel/lab/inside.js';
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, existsSync, mkdirSync, openSync, rmSync, writeFileSync } from 'node:fs';
 import { json, output, vdpa } from '../support/command-line.js';
 import { checkOutput } from '../support/output-schemas.js';
-import { needs, SIMULATORS, testsWith, VDUSE } from '../support/kernel/needs.js';
+import { needs, SIMULATORS, testsWith, VDUSE } from '../support/kernel/lab/needs.js';
 
 const { afterEach, test } = testsWith(...SIMULATORS);
 

@@ -1,18 +1,18 @@
 /** Features of network devices that have a name here and a number there, negotiated on a kernel. */
-import '../support/kernel/inside.js';
+import '../support/kernel/lab/inside.js';
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { checkoutRoot } from '../../lab/cache.js';
-import { identityOfNet } from '../../src/sim/served-identity.js';
-import { toInstance } from '../../src/sim/vduse-instance.js';
+import { identityOfNet } from '../../src/sim/state/identity.js';
+import { toInstance } from '../../src/sim/state/vduse-instance.js';
 import { featureBit } from '../../src/virtio/features.js';
 import { VIRTIO_ID_NET } from '../../src/virtio/ids.js';
-import { ours, reference } from '../support/kernel/compare.js';
-import { needs, testsWith, VDUSE } from '../support/kernel/needs.js';
-import { startResponder, toResponding } from '../support/kernel/responder-process.js';
-import { VhostDriver } from '../support/kernel/vhost-driver.js';
-import { attach, detach, giveToVhost } from '../support/kernel/vduse.js';
+import { ours, reference } from '../support/kernel/lab/compare.js';
+import { needs, testsWith, VDUSE } from '../support/kernel/lab/needs.js';
+import { startResponder, toResponding } from '../support/kernel/servers/responder-process.js';
+import { VhostDriver } from '../support/kernel/drivers/vhost-driver.js';
+import { attach, detach, giveToVhost } from '../support/kernel/servers/vduse.js';
 
 const { test } = testsWith(VDUSE);
 

@@ -1,4 +1,4 @@
-import '../support/kernel/inside.js';
+import '../support/kernel/lab/inside.js';
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
 import { test } from 'node:test';
@@ -6,8 +6,8 @@ import { reportHost } from '../../src/host/report.js';
 import { VdpaBus } from '../../src/sysfs/bus.js';
 import { VdpaClient } from '../../src/vdpa/client.js';
 import { json, output } from '../support/command-line.js';
-import { needs, SIMULATORS, VDUSE } from '../support/kernel/needs.js';
-import { asNobody } from '../support/kernel/unprivileged.js';
+import { needs, SIMULATORS, VDUSE } from '../support/kernel/lab/needs.js';
+import { asNobody } from '../support/kernel/lab/unprivileged.js';
 
 test('a machine with everything is ready', needs(VDUSE, ...SIMULATORS), async () => {
   await output('dev add mgmtdev vdpasim_net name foo0 driver vhost');

@@ -1,10 +1,10 @@
-import '../support/kernel/inside.js';
+import '../support/kernel/lab/inside.js';
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { json, output, vdpa } from '../support/command-line.js';
-import { SIMULATORS, testsWith } from '../support/kernel/needs.js';
+import { SIMULATORS, testsWith } from '../support/kernel/lab/needs.js';
 import { checkOutput } from '../support/output-schemas.js';
-import { bash, sh, until } from '../support/kernel/vduse.js';
+import { bash, sh, until } from '../support/kernel/servers/vduse.js';
 import { VdpaBus, findUsers } from '../../src/index.js';
 
 const { afterEach, before, beforeEach, test } = testsWith(...SIMULATORS);

@@ -1,4 +1,4 @@
-import '../support/kernel/inside.js';
+import '../support/kernel/lab/inside.js';
 import assert from 'node:assert/strict';
 import { closeSync } from 'node:fs';
 import { afterEach, beforeEach, test } from 'node:test';

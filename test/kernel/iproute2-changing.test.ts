@@ -1,9 +1,9 @@
 /** What changes devices, against iproute2's vdpa: output, errors, status, and what is left of the devices. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { needsReference, startFrom } from '../support/kernel/compare.js';
-import { compareChanging, compareReading, compared, wordsOf, type Line } from '../support/kernel/differential.js';
-import { BLOCK, foo0, inBothModes, NET } from '../support/kernel/line-variants.js';
+import { needsReference, startFrom } from '../support/kernel/lab/compare.js';
+import { compareChanging, compareReading, compared, wordsOf, type Line } from '../support/kernel/lab/differential.js';
+import { BLOCK, foo0, inBothModes, NET } from '../support/kernel/lab/line-variants.js';
 
 describe("each line gives what iproute2's gives", needsReference, () => {
   test('adding', async () => {

@@ -1,9 +1,9 @@
 /** Help, abbreviations and options, in every form, against iproute2's vdpa: output, errors, status. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { needsReference, startFrom } from '../support/kernel/compare.js';
-import { compareChanging, compareReading, compared } from '../support/kernel/differential.js';
-import { atEachPlace, foo0, inBothModes, shortened } from '../support/kernel/line-variants.js';
+import { needsReference, startFrom } from '../support/kernel/lab/compare.js';
+import { compareChanging, compareReading, compared } from '../support/kernel/lab/differential.js';
+import { atEachPlace, foo0, inBothModes, shortened } from '../support/kernel/lab/line-variants.js';
 
 describe("each line gives what iproute2's gives", needsReference, () => {
   test('help, and words that are no command', async () => {

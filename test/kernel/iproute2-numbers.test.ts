@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { encodeText } from '../../src/netlink/text.js';
 import { withoutExplanation } from '../support/explanation.js';
-import { needsReference, ours, reference, startFrom, type Result } from '../support/kernel/compare.js';
+import { needsReference, ours, reference, startFrom, type Result } from '../support/kernel/lab/compare.js';
 import { output } from '../support/command-line.js';
 import { Random } from '../support/random.js';
 

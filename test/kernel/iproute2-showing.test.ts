@@ -1,9 +1,9 @@
 /** What shows devices, in every form, against iproute2's vdpa: output, errors, status. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { needsReference, startFrom } from '../support/kernel/compare.js';
-import { compareChanging, compareReading, compared, type Line } from '../support/kernel/differential.js';
-import { BLOCK, foo0, inAllModes, NET } from '../support/kernel/line-variants.js';
+import { needsReference, startFrom } from '../support/kernel/lab/compare.js';
+import { compareChanging, compareReading, compared, type Line } from '../support/kernel/lab/differential.js';
+import { BLOCK, foo0, inAllModes, NET } from '../support/kernel/lab/line-variants.js';
 
 /** Devices to compare on, by what is special of them. */
 const states: Readonly<Record<string, readonly string[]>> = {

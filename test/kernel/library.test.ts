@@ -1,9 +1,9 @@
-import '../support/kernel/inside.js';
+import '../support/kernel/lab/inside.js';
 import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { json } from '../support/command-line.js';
-import { SIMULATORS, testsWith } from '../support/kernel/needs.js';
+import { SIMULATORS, testsWith } from '../support/kernel/lab/needs.js';
 
 const { test } = testsWith(...SIMULATORS);
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
-import { needsReference, ours, reference, startFrom } from '../support/kernel/compare.js';
+import { needsReference, ours, reference, startFrom } from '../support/kernel/lab/compare.js';
 
 const names = Array.from({ length: 200 }, (_none, at) => `device-with-a-name-${at}`);
 

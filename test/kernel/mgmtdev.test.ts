@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { needsReference, same } from '../support/kernel/compare.js';
+import { needsReference, same } from '../support/kernel/lab/compare.js';
 
 const MODES = ['', '-j ', '-p ', '-jp '];
 

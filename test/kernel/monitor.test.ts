@@ -1,4 +1,4 @@
-import '../support/kernel/inside.js';
+import '../support/kernel/lab/inside.js';
 import assert from 'node:assert/strict';
 import { spawn, type ChildProcessByStdio } from 'node:child_process';
 import { readFileSync, readdirSync, readlinkSync, writeFileSync } from 'node:fs';
@@ -8,9 +8,9 @@ import { setImmediate } from 'node:timers/promises';
 import { VdpaMonitor } from '../../src/host/monitor.js';
 import { VdpaClient } from '../../src/vdpa/client.js';
 import { output } from '../support/command-line.js';
-import { SIMULATORS, testsWith } from '../support/kernel/needs.js';
-import { untilWatching } from '../support/kernel/until-watching.js';
-import { until } from '../support/kernel/vduse.js';
+import { SIMULATORS, testsWith } from '../support/kernel/lab/needs.js';
+import { untilWatching } from '../support/kernel/lab/until-watching.js';
+import { until } from '../support/kernel/servers/vduse.js';
 
 const { test } = testsWith(...SIMULATORS);
 

@@ -1,8 +1,8 @@
-import '../support/kernel/inside.js';
+import '../support/kernel/lab/inside.js';
 import assert from 'node:assert/strict';
 import { AttributeWriter } from '../../src/netlink/attribute.js';
-import { bindingNames, openTransport } from '../../src/netlink/bindings/index.js';
-import { openKoffiTransport } from '../../src/netlink/bindings/koffi.js';
+import { bindingNames, openTransport } from '../../src/netlink/transports/index.js';
+import { openKoffiTransport } from '../../src/netlink/transports/koffi.js';
 import { NETLINK_GENERIC, NETLINK_KOBJECT_UEVENT } from '../../src/netlink/constants.js';
 import { NetlinkError } from '../../src/netlink/error.js';
 import type { GenlFamily } from '../../src/netlink/genl-family.js';
@@ -17,9 +17,9 @@ import {
   VDPA_CMD_DEV_GET,
   VDPA_CMD_DEV_NEW,
 } from '../../src/vdpa/uapi.js';
-import { bindingContract, whyNot } from '../netlink/bindings.contract.js';
+import { bindingContract, whyNot } from '../netlink/transports.contract.js';
 import { koffiContract } from '../netlink/koffi.contract.js';
-import { SIMULATORS, testsWith } from '../support/kernel/needs.js';
+import { SIMULATORS, testsWith } from '../support/kernel/lab/needs.js';
 
 const { after, before, describe, test: it } = testsWith(...SIMULATORS);
 

@@ -2,15 +2,15 @@
  * What kernels lack that are older than the newest: on each kernel it works, or the error tells that this kernel does not
  * support it. docs/kernels.md tells on which kernels this file was run.
  */
-import '../support/kernel/inside.js';
+import '../support/kernel/lab/inside.js';
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { VdpaClient } from '../../src/vdpa/client.js';
 import { VDPA_ATTR_DEV_BLK_FLUSH, VDPA_CMD_DEV_ATTR_SET } from '../../src/vdpa/uapi.js';
 import { json, output, vdpa } from '../support/command-line.js';
-import { startFrom } from '../support/kernel/compare.js';
-import { needs, SIMULATORS, VDUSE } from '../support/kernel/needs.js';
-import { start } from '../support/kernel/vduse.js';
+import { startFrom } from '../support/kernel/lab/compare.js';
+import { needs, SIMULATORS, VDUSE } from '../support/kernel/lab/needs.js';
+import { start } from '../support/kernel/servers/vduse.js';
 
 const client = await VdpaClient.open();
 const { operations, maxAttribute } = client.family;

@@ -1,14 +1,14 @@
 /** The README's tour and its example: every command is run, and prints what stands there. */
-import '../support/kernel/inside.js';
+import '../support/kernel/lab/inside.js';
 import assert from 'node:assert/strict';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { checkoutRoot } from '../../lab/cache.js';
 import { json } from '../support/command-line.js';
-import { readExamples, RunningExample } from '../support/kernel/examples.js';
-import { SIMULATORS, testsWith, VDUSE } from '../support/kernel/needs.js';
-import { sh } from '../support/kernel/vduse.js';
+import { readExamples, RunningExample } from '../support/kernel/lab/examples.js';
+import { SIMULATORS, testsWith, VDUSE } from '../support/kernel/lab/needs.js';
+import { sh } from '../support/kernel/servers/vduse.js';
 
 const { test } = testsWith(VDUSE, ...SIMULATORS);
 

@@ -1,4 +1,4 @@
-import '../support/kernel/inside.js';
+import '../support/kernel/lab/inside.js';
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -15,9 +15,9 @@ import {
   readWantedState,
   unbindDriver,
 } from '../../src/index.js';
-import { nothingLeft } from '../support/kernel/leftovers.js';
-import { needs, SIMULATORS, testsWith, VDUSE } from '../support/kernel/needs.js';
-import { bash, diskOf, giveToVhost, sh, start, until, type Ran } from '../support/kernel/vduse.js';
+import { nothingLeft } from '../support/kernel/lab/leftovers.js';
+import { needs, SIMULATORS, testsWith, VDUSE } from '../support/kernel/lab/needs.js';
+import { bash, diskOf, giveToVhost, sh, start, until, type Ran } from '../support/kernel/servers/vduse.js';
 
 const { after, afterEach, test } = testsWith(VDUSE);
 

@@ -1,8 +1,8 @@
 /** Schemas of output, against what the commands and iproute2's print on the real kernel. */
 import { existsSync } from 'node:fs';
 import { vdpa } from '../support/command-line.js';
-import { reference, startFrom } from '../support/kernel/compare.js';
-import { SIMULATORS, testsWith } from '../support/kernel/needs.js';
+import { reference, startFrom } from '../support/kernel/lab/compare.js';
+import { SIMULATORS, testsWith } from '../support/kernel/lab/needs.js';
 import { checkOutput, schemaOf } from '../support/output-schemas.js';
 
 const { test } = testsWith(...SIMULATORS);

@@ -1,12 +1,12 @@
-import '../support/kernel/inside.js';
+import '../support/kernel/lab/inside.js';
 import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { checkoutRoot } from '../../lab/cache.js';
 import { vdpa } from '../support/command-line.js';
-import { startFrom } from '../support/kernel/compare.js';
-import { SIMULATORS, testsWith, VDUSE } from '../support/kernel/needs.js';
+import { startFrom } from '../support/kernel/lab/compare.js';
+import { SIMULATORS, testsWith, VDUSE } from '../support/kernel/lab/needs.js';
 
 const { after, before, describe, test } = testsWith(VDUSE, ...SIMULATORS);
 

@@ -1,17 +1,17 @@
-import '../support/kernel/inside.js';
+import '../support/kernel/lab/inside.js';
 import assert from 'node:assert/strict';
-import { featureMask } from '../../src/sim/feature-mask.js';
-import { identityOfBlock, identityOfNet } from '../../src/sim/served-identity.js';
-import { defaultMachine, hex64 } from '../../src/sim/state.js';
-import type { VduseInstanceState } from '../../src/sim/state.js';
-import { toInstance } from '../../src/sim/vduse-instance.js';
+import { featureMask } from '../../src/virtio/feature-mask.js';
+import { identityOfBlock, identityOfNet } from '../../src/sim/state/identity.js';
+import { defaultMachine, hex64 } from '../../src/sim/state/model.js';
+import type { VduseInstanceState } from '../../src/sim/state/model.js';
+import { toInstance } from '../../src/sim/state/vduse-instance.js';
 import * as uapi from '../../src/vdpa/uapi.js';
 import { VIRTIO_ID_BLOCK, VIRTIO_ID_NET } from '../../src/virtio/ids.js';
 import type { BlockDeviceSpec, NetDeviceSpec } from '../../src/vduse/spec/device-spec.js';
 import { ask } from '../support/exchange.js';
-import { needs, SIMULATORS, testsWith, VDUSE } from '../support/kernel/needs.js';
-import { startResponder, toResponding } from '../support/kernel/responder-process.js';
-import { Twins } from '../support/kernel/twins.js';
+import { needs, SIMULATORS, testsWith, VDUSE } from '../support/kernel/lab/needs.js';
+import { startResponder, toResponding } from '../support/kernel/servers/responder-process.js';
+import { Twins } from '../support/kernel/lab/twins.js';
 import { u64 } from '../support/netlink-requests.js';
 import { VdpaRequests } from '../support/vdpa-requests.js';
 

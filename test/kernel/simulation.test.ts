@@ -1,4 +1,4 @@
-import '../support/kernel/inside.js';
+import '../support/kernel/lab/inside.js';
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import type { TestContext } from 'node:test';
@@ -6,9 +6,9 @@ import * as uapi from '../../src/vdpa/uapi.js';
 import { summarize } from '../support/answers.js';
 import { ask } from '../support/exchange.js';
 import type { Step } from '../support/exchange.js';
-import { SIMULATORS, testsWith, VDUSE } from '../support/kernel/needs.js';
-import { Twins } from '../support/kernel/twins.js';
-import type { Pair } from '../support/kernel/twins.js';
+import { SIMULATORS, testsWith, VDUSE } from '../support/kernel/lab/needs.js';
+import { Twins } from '../support/kernel/lab/twins.js';
+import type { Pair } from '../support/kernel/lab/twins.js';
 import { attribute, text, u16, u32, u64 } from '../support/netlink-requests.js';
 import { concat } from '../support/peer.js';
 import { Random } from '../support/random.js';

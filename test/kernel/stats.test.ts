@@ -1,11 +1,11 @@
-import '../support/kernel/inside.js';
+import '../support/kernel/lab/inside.js';
 import assert from 'node:assert/strict';
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { stripVTControlCharacters } from 'node:util';
 import { json, output, vdpa } from '../support/command-line.js';
-import { SIMULATORS, testsWith } from '../support/kernel/needs.js';
+import { SIMULATORS, testsWith } from '../support/kernel/lab/needs.js';
 
 const { after, before, test } = testsWith(...SIMULATORS);
 

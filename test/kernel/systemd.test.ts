@@ -1,12 +1,12 @@
 /** The units of contrib/systemd/, started and stopped by systemd. */
-import '../support/kernel/inside.js';
+import '../support/kernel/lab/inside.js';
 import assert from 'node:assert/strict';
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
 import { json, output, vdpa } from '../support/command-line.js';
-import { needs, SIMULATORS, VDUSE } from '../support/kernel/needs.js';
-import { Systemd, SYSTEMD } from '../support/kernel/systemd.js';
-import { bash, diskOf, sh, until } from '../support/kernel/vduse.js';
+import { needs, SIMULATORS, VDUSE } from '../support/kernel/lab/needs.js';
+import { Systemd, SYSTEMD } from '../support/kernel/lab/systemd.js';
+import { bash, diskOf, sh, until } from '../support/kernel/servers/vduse.js';
 
 const folder = '/run/disks';
 const devices = (): string[] => readdirSync('/sys/bus/vdpa/devices').sort();

@@ -1,7 +1,7 @@
-import '../support/kernel/inside.js';
+import '../support/kernel/lab/inside.js';
 import assert from 'node:assert/strict';
 import { vdpa } from '../support/command-line.js';
-import { SIMULATORS, testsWith } from '../support/kernel/needs.js';
+import { SIMULATORS, testsWith } from '../support/kernel/lab/needs.js';
 
 const { test } = testsWith(...SIMULATORS);
 

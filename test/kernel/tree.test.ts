@@ -1,7 +1,7 @@
-import '../support/kernel/inside.js';
+import '../support/kernel/lab/inside.js';
 import assert from 'node:assert/strict';
 import { json, output } from '../support/command-line.js';
-import { SIMULATORS, testsWith, VDUSE } from '../support/kernel/needs.js';
+import { SIMULATORS, testsWith, VDUSE } from '../support/kernel/lab/needs.js';
 
 const { after, before, test } = testsWith(VDUSE, ...SIMULATORS);
 

@@ -1,17 +1,17 @@
 /** `dev add mgmtdev vduse` attaches what another program serves, and begins a server only where it is asked to. */
-import '../support/kernel/inside.js';
+import '../support/kernel/lab/inside.js';
 import assert from 'node:assert/strict';
 import { existsSync, readdirSync } from 'node:fs';
-import { identityOfBlock, identityOfNet } from '../../src/sim/served-identity.js';
-import { toInstance } from '../../src/sim/vduse-instance.js';
+import { identityOfBlock, identityOfNet } from '../../src/sim/state/identity.js';
+import { toInstance } from '../../src/sim/state/vduse-instance.js';
 import { monotonicMs } from '../../src/sys/clock.js';
 import { output, vdpa } from '../support/command-line.js';
-import { reference } from '../support/kernel/compare.js';
-import { nothingLeft, runningServers } from '../support/kernel/leftovers.js';
-import { needs, testsWith, VDUSE } from '../support/kernel/needs.js';
-import { startResponder, toResponding } from '../support/kernel/responder-process.js';
-import type { RespondingInstance } from '../support/kernel/vduse-responder.js';
-import { start, until } from '../support/kernel/vduse.js';
+import { reference } from '../support/kernel/lab/compare.js';
+import { nothingLeft, runningServers } from '../support/kernel/lab/leftovers.js';
+import { needs, testsWith, VDUSE } from '../support/kernel/lab/needs.js';
+import { startResponder, toResponding } from '../support/kernel/servers/responder-process.js';
+import type { RespondingInstance } from '../support/kernel/servers/vduse-responder.js';
+import { start, until } from '../support/kernel/servers/vduse.js';
 
 const { afterEach, describe, test } = testsWith(VDUSE);
 

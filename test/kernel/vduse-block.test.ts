@@ -1,10 +1,20 @@
-import '../support/kernel/inside.js';
+import '../support/kernel/lab/inside.js';
 import assert from 'node:assert/strict';
 import { existsSync, readdirSync, readFileSync, statSync, truncateSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { testsWith, VDUSE } from '../support/kernel/needs.js';
-import { attach, bash, blockDevice, detach, diskOf, mountPoint, sh, start, until } from '../support/kernel/vduse.js';
-import { serveBlockDevice } from '../../src/vduse/block-device.js';
+import { testsWith, VDUSE } from '../support/kernel/lab/needs.js';
+import {
+  attach,
+  bash,
+  blockDevice,
+  detach,
+  diskOf,
+  mountPoint,
+  sh,
+  start,
+  until,
+} from '../support/kernel/servers/vduse.js';
+import { serveBlockDevice } from '../../src/vduse/block/device.js';
 
 const { describe, test } = testsWith(VDUSE);
 

@@ -1,12 +1,12 @@
-import '../support/kernel/inside.js';
+import '../support/kernel/lab/inside.js';
 import assert from 'node:assert/strict';
 import { existsSync, readdirSync } from 'node:fs';
-import { DatagramListener } from '../support/kernel/datagram-listener.js';
-import { nothingLeft, runningServers } from '../support/kernel/leftovers.js';
-import { needs, testsWith, VDUSE } from '../support/kernel/needs.js';
-import { QEMU, serveWithQemu } from '../support/kernel/qemu-server.js';
+import { DatagramListener } from '../support/kernel/lab/datagram-listener.js';
+import { nothingLeft, runningServers } from '../support/kernel/lab/leftovers.js';
+import { needs, testsWith, VDUSE } from '../support/kernel/lab/needs.js';
+import { QEMU, serveWithQemu } from '../support/kernel/servers/qemu-server.js';
 import { checkOutput } from '../support/output-schemas.js';
-import { bash, detach, diskOf, mountPoint, sh, start, until } from '../support/kernel/vduse.js';
+import { bash, detach, diskOf, mountPoint, sh, start, until } from '../support/kernel/servers/vduse.js';
 
 const { afterEach, describe, test } = testsWith(VDUSE);
 

@@ -1,9 +1,9 @@
-import '../support/kernel/inside.js';
+import '../support/kernel/lab/inside.js';
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';
-import { needs, testsWith, VDUSE } from '../support/kernel/needs.js';
-import { bash, blockDevice, sh } from '../support/kernel/vduse.js';
+import { needs, testsWith, VDUSE } from '../support/kernel/lab/needs.js';
+import { bash, blockDevice, sh } from '../support/kernel/servers/vduse.js';
 
 const { test } = testsWith(VDUSE);
 

@@ -1,11 +1,11 @@
-import '../support/kernel/inside.js';
+import '../support/kernel/lab/inside.js';
 import assert from 'node:assert/strict';
 import { statSync, truncateSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { VduseServer } from '../../src/vduse/server.js';
-import { dd, lowerDisk, MEASURED_MS } from '../support/kernel/failing-disk.js';
-import { testsWith, VDUSE } from '../support/kernel/needs.js';
-import { bash, blockDevice, detach, mountPoint, sh, until } from '../support/kernel/vduse.js';
+import { dd, lowerDisk, MEASURED_MS } from '../support/kernel/servers/failing-disk.js';
+import { testsWith, VDUSE } from '../support/kernel/lab/needs.js';
+import { bash, blockDevice, detach, mountPoint, sh, until } from '../support/kernel/servers/vduse.js';
 
 const { test } = testsWith(VDUSE);
 

@@ -1,4 +1,4 @@
-import '../support/kernel/inside.js';
+import '../support/kernel/lab/inside.js';
 import assert from 'node:assert/strict';
 import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { after, describe, test } from 'node:test';
@@ -6,8 +6,8 @@ import { IOCB_CMD_PREADV, IOCB_CMD_PWRITEV, TransferBatch } from '../../src/sys/
 import { Errno } from '../../src/sys/errno.js';
 import { IoVector } from '../../src/sys/io-vector.js';
 import { NativeBuffer } from '../../src/sys/memory.js';
-import { FileBackend } from '../../src/vduse/backends/file.js';
-import { FLUSH, READ, WRITE, type Operation, type OperationType } from '../../src/vduse/block-backend.js';
+import { FileBackend } from '../../src/vduse/block/backends/file.js';
+import { FLUSH, READ, WRITE, type Operation, type OperationType } from '../../src/vduse/block/backend.js';
 
 const path = '/tmp/backend.img';
 const BLOCK = 4096;

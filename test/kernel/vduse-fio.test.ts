@@ -1,8 +1,8 @@
-import '../support/kernel/inside.js';
+import '../support/kernel/lab/inside.js';
 import assert from 'node:assert/strict';
-import { fio, type FioJob } from '../support/kernel/fio.js';
-import { testsWith, VDUSE } from '../support/kernel/needs.js';
-import { bash, blockDevice } from '../support/kernel/vduse.js';
+import { fio, type FioJob } from '../support/kernel/drivers/fio.js';
+import { testsWith, VDUSE } from '../support/kernel/lab/needs.js';
+import { bash, blockDevice } from '../support/kernel/servers/vduse.js';
 
 const { describe, test } = testsWith(VDUSE);
 

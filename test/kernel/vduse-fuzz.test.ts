@@ -1,17 +1,17 @@
-import '../support/kernel/inside.js';
+import '../support/kernel/lab/inside.js';
 import assert from 'node:assert/strict';
 import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
-import { testsWith, VDUSE } from '../support/kernel/needs.js';
+import { testsWith, VDUSE } from '../support/kernel/lab/needs.js';
 import { Random } from '../support/random.js';
-import { FuzzBlock } from '../support/kernel/fuzz-block.js';
-import { FuzzDriver, type FuzzCounts } from '../support/kernel/fuzz-driver.js';
-import { FuzzNet } from '../support/kernel/fuzz-net.js';
-import { PacketSocket } from '../support/kernel/packet-socket.js';
-import { ServerProcess } from '../support/kernel/server-process.js';
-import { VhostBlock } from '../support/kernel/vhost-block.js';
-import type { VhostDriver } from '../support/kernel/vhost-driver.js';
-import { VhostNet } from '../support/kernel/vhost-net.js';
-import { attach, bash, detach, diskOf, giveToVhost, sh } from '../support/kernel/vduse.js';
+import { FuzzBlock } from '../support/kernel/drivers/fuzz-block.js';
+import { FuzzDriver, type FuzzCounts } from '../support/kernel/drivers/fuzz-driver.js';
+import { FuzzNet } from '../support/kernel/drivers/fuzz-net.js';
+import { PacketSocket } from '../support/kernel/drivers/packet-socket.js';
+import { ServerProcess } from '../support/kernel/servers/server-process.js';
+import { VhostBlock } from '../support/kernel/drivers/vhost-block.js';
+import type { VhostDriver } from '../support/kernel/drivers/vhost-driver.js';
+import { VhostNet } from '../support/kernel/drivers/vhost-net.js';
+import { attach, bash, detach, diskOf, giveToVhost, sh } from '../support/kernel/servers/vduse.js';
 
 const { test } = testsWith(VDUSE);
 

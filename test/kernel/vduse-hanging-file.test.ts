@@ -1,12 +1,12 @@
-import '../support/kernel/inside.js';
+import '../support/kernel/lab/inside.js';
 import assert from 'node:assert/strict';
 import * as blk from '../../src/virtio/block.js';
-import { FUSE_GETATTR, FUSE_LOOKUP, FUSE_READ, HangingFile } from '../support/kernel/hanging-file.js';
-import { testsWith, VDUSE } from '../support/kernel/needs.js';
-import { ServerProcess } from '../support/kernel/server-process.js';
-import { attach, detach, giveToVhost, sh, start, until } from '../support/kernel/vduse.js';
-import { VhostBlock } from '../support/kernel/vhost-block.js';
-import { DATA } from '../support/kernel/vhost-driver.js';
+import { FUSE_GETATTR, FUSE_LOOKUP, FUSE_READ, HangingFile } from '../support/kernel/servers/hanging-file.js';
+import { testsWith, VDUSE } from '../support/kernel/lab/needs.js';
+import { ServerProcess } from '../support/kernel/servers/server-process.js';
+import { attach, detach, giveToVhost, sh, start, until } from '../support/kernel/servers/vduse.js';
+import { VhostBlock } from '../support/kernel/drivers/vhost-block.js';
+import { DATA } from '../support/kernel/drivers/vhost-driver.js';
 
 const { test } = testsWith(VDUSE, '/dev/fuse');
 

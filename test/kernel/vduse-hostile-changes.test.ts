@@ -1,4 +1,4 @@
-import '../support/kernel/inside.js';
+import '../support/kernel/lab/inside.js';
 import assert from 'node:assert/strict';
 import * as blk from '../../src/virtio/block.js';
 import {
@@ -13,12 +13,12 @@ import {
   NOWHERE,
   server,
   STATUS,
-} from '../support/kernel/hostile-target.js';
-import { testsWith, VDUSE } from '../support/kernel/needs.js';
-import { UNTOUCHED } from '../support/kernel/vhost-block.js';
-import { BASE, DRIVER_OK, MEMORY_BYTES } from '../support/kernel/vhost-driver.js';
-import { VHOST_ACCESS_RO, VHOST_ACCESS_WO } from '../support/kernel/vhost-vdpa.js';
-import { until } from '../support/kernel/vduse.js';
+} from '../support/kernel/drivers/hostile-target.js';
+import { testsWith, VDUSE } from '../support/kernel/lab/needs.js';
+import { UNTOUCHED } from '../support/kernel/drivers/vhost-block.js';
+import { BASE, DRIVER_OK, MEMORY_BYTES } from '../support/kernel/drivers/vhost-driver.js';
+import { VHOST_ACCESS_RO, VHOST_ACCESS_WO } from '../support/kernel/drivers/vhost-vdpa.js';
+import { until } from '../support/kernel/servers/vduse.js';
 
 const { describe, test } = testsWith(VDUSE);
 

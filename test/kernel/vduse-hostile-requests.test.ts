@@ -1,4 +1,4 @@
-import '../support/kernel/inside.js';
+import '../support/kernel/lab/inside.js';
 import assert from 'node:assert/strict';
 import * as blk from '../../src/virtio/block.js';
 import {
@@ -14,11 +14,11 @@ import {
   server,
   SIZE,
   STATUS,
-} from '../support/kernel/hostile-target.js';
-import { testsWith, VDUSE } from '../support/kernel/needs.js';
-import { UNTOUCHED, type VhostBlock } from '../support/kernel/vhost-block.js';
-import { BASE, DATA, MEMORY_BYTES } from '../support/kernel/vhost-driver.js';
-import { VHOST_ACCESS_RO, VHOST_ACCESS_WO } from '../support/kernel/vhost-vdpa.js';
+} from '../support/kernel/drivers/hostile-target.js';
+import { testsWith, VDUSE } from '../support/kernel/lab/needs.js';
+import { UNTOUCHED, type VhostBlock } from '../support/kernel/drivers/vhost-block.js';
+import { BASE, DATA, MEMORY_BYTES } from '../support/kernel/drivers/vhost-driver.js';
+import { VHOST_ACCESS_RO, VHOST_ACCESS_WO } from '../support/kernel/drivers/vhost-vdpa.js';
 
 const { describe, test } = testsWith(VDUSE);
 

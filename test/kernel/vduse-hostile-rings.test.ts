@@ -1,4 +1,4 @@
-import '../support/kernel/inside.js';
+import '../support/kernel/lab/inside.js';
 import { VRING_DESC_F_INDIRECT, VRING_DESC_F_NEXT } from '../../src/virtio/ring.js';
 import {
   setUpTarget,
@@ -11,10 +11,10 @@ import {
   MIB,
   NOWHERE,
   server,
-} from '../support/kernel/hostile-target.js';
-import { testsWith, VDUSE } from '../support/kernel/needs.js';
-import { BASE, DATA, DRIVER_OK } from '../support/kernel/vhost-driver.js';
-import { until } from '../support/kernel/vduse.js';
+} from '../support/kernel/drivers/hostile-target.js';
+import { testsWith, VDUSE } from '../support/kernel/lab/needs.js';
+import { BASE, DATA, DRIVER_OK } from '../support/kernel/drivers/vhost-driver.js';
+import { until } from '../support/kernel/servers/vduse.js';
 
 const { describe, test } = testsWith(VDUSE);
 

@@ -1,9 +1,9 @@
-import '../support/kernel/inside.js';
+import '../support/kernel/lab/inside.js';
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { testsWith, VDUSE } from '../support/kernel/needs.js';
-import { ServerProcess } from '../support/kernel/server-process.js';
-import { attach, bash, detach, diskOf, sh, until } from '../support/kernel/vduse.js';
+import { testsWith, VDUSE } from '../support/kernel/lab/needs.js';
+import { ServerProcess } from '../support/kernel/servers/server-process.js';
+import { attach, bash, detach, diskOf, sh, until } from '../support/kernel/servers/vduse.js';
 
 const { describe, test } = testsWith(VDUSE);
 

@@ -1,12 +1,12 @@
-import '../support/kernel/inside.js';
+import '../support/kernel/lab/inside.js';
 import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { BlockDeviceOptions } from '../../src/vduse/block-device.js';
-import { noDiskErrors, sameContent } from '../support/kernel/disk-checks.js';
-import { fio, totals } from '../support/kernel/fio.js';
-import { testsWith, VDUSE } from '../support/kernel/needs.js';
-import { ServerProcess } from '../support/kernel/server-process.js';
-import { attach, bash, detach, diskOf } from '../support/kernel/vduse.js';
+import type { BlockDeviceOptions } from '../../src/vduse/block/device.js';
+import { noDiskErrors, sameContent } from '../support/kernel/drivers/disk-checks.js';
+import { fio, totals } from '../support/kernel/drivers/fio.js';
+import { testsWith, VDUSE } from '../support/kernel/lab/needs.js';
+import { ServerProcess } from '../support/kernel/servers/server-process.js';
+import { attach, bash, detach, diskOf } from '../support/kernel/servers/vduse.js';
 import { Random } from '../support/random.js';
 
 const { test } = testsWith(VDUSE);

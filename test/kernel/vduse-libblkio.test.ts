@@ -1,11 +1,11 @@
-import '../support/kernel/inside.js';
+import '../support/kernel/lab/inside.js';
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
-import { Blkio, LIBBLKIO } from '../support/kernel/libblkio.js';
-import { testsWith, VDUSE } from '../support/kernel/needs.js';
-import { ServerProcess } from '../support/kernel/server-process.js';
-import { attach, detach, giveToVhost } from '../support/kernel/vduse.js';
+import { Blkio, LIBBLKIO } from '../support/kernel/drivers/libblkio.js';
+import { testsWith, VDUSE } from '../support/kernel/lab/needs.js';
+import { ServerProcess } from '../support/kernel/servers/server-process.js';
+import { attach, detach, giveToVhost } from '../support/kernel/servers/vduse.js';
 
 const { describe, test } = testsWith(VDUSE, LIBBLKIO);
 

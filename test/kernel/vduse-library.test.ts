@@ -1,11 +1,11 @@
-import '../support/kernel/inside.js';
+import '../support/kernel/lab/inside.js';
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { transform } from 'esbuild';
 import { checkoutRoot } from '../../lab/cache.js';
-import { testsWith, VDUSE } from '../support/kernel/needs.js';
-import { attach, bash, detach, diskOf, start, until } from '../support/kernel/vduse.js';
+import { testsWith, VDUSE } from '../support/kernel/lab/needs.js';
+import { attach, bash, detach, diskOf, start, until } from '../support/kernel/servers/vduse.js';
 
 const { test } = testsWith(VDUSE);
 

@@ -1,12 +1,12 @@
-import '../support/kernel/inside.js';
+import '../support/kernel/lab/inside.js';
 import assert from 'node:assert/strict';
 import * as blk from '../../src/virtio/block.js';
 import { VIRTIO_ID_BLOCK } from '../../src/virtio/ids.js';
-import { testsWith, VDUSE } from '../support/kernel/needs.js';
-import { ServerProcess } from '../support/kernel/server-process.js';
-import { attach, detach, giveToVhost } from '../support/kernel/vduse.js';
-import { VhostBlock } from '../support/kernel/vhost-block.js';
-import { BASE, MEMORY_BYTES } from '../support/kernel/vhost-driver.js';
+import { testsWith, VDUSE } from '../support/kernel/lab/needs.js';
+import { ServerProcess } from '../support/kernel/servers/server-process.js';
+import { attach, detach, giveToVhost } from '../support/kernel/servers/vduse.js';
+import { VhostBlock } from '../support/kernel/drivers/vhost-block.js';
+import { BASE, MEMORY_BYTES } from '../support/kernel/drivers/vhost-driver.js';
 
 const { describe, test } = testsWith(VDUSE);
 

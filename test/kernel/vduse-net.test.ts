@@ -1,11 +1,11 @@
-import '../support/kernel/inside.js';
+import '../support/kernel/lab/inside.js';
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
-import { serveNetDevice } from '../../src/vduse/net-device.js';
-import { testsWith, VDUSE } from '../support/kernel/needs.js';
-import { attribute, frameOf, netDevice, ping, transfer, twoNamespaces } from '../support/kernel/net-device.js';
-import { PacketSocket } from '../support/kernel/packet-socket.js';
-import { bash, sh, until } from '../support/kernel/vduse.js';
+import { serveNetDevice } from '../../src/vduse/net/device.js';
+import { testsWith, VDUSE } from '../support/kernel/lab/needs.js';
+import { attribute, frameOf, netDevice, ping, transfer, twoNamespaces } from '../support/kernel/servers/net-device.js';
+import { PacketSocket } from '../support/kernel/drivers/packet-socket.js';
+import { bash, sh, until } from '../support/kernel/servers/vduse.js';
 
 const { describe, test } = testsWith(VDUSE);
 

@@ -1,14 +1,14 @@
-import '../support/kernel/inside.js';
+import '../support/kernel/lab/inside.js';
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, constants, existsSync, openSync, readFileSync, readlinkSync, writeSync } from 'node:fs';
 import type { TestContext } from 'node:test';
-import { DatagramListener } from '../support/kernel/datagram-listener.js';
-import { nothingLeft, runningServers } from '../support/kernel/leftovers.js';
-import { testsWith, VDUSE } from '../support/kernel/needs.js';
-import { VhostBlock } from '../support/kernel/vhost-block.js';
-import { bash, giveToVhost, start, until, type Ran } from '../support/kernel/vduse.js';
+import { DatagramListener } from '../support/kernel/lab/datagram-listener.js';
+import { nothingLeft, runningServers } from '../support/kernel/lab/leftovers.js';
+import { testsWith, VDUSE } from '../support/kernel/lab/needs.js';
+import { VhostBlock } from '../support/kernel/drivers/vhost-block.js';
+import { bash, giveToVhost, start, until, type Ran } from '../support/kernel/servers/vduse.js';
 
 const { afterEach, describe, test } = testsWith(VDUSE);
 

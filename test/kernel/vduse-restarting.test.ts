@@ -1,16 +1,16 @@
-import '../support/kernel/inside.js';
+import '../support/kernel/lab/inside.js';
 import assert from 'node:assert/strict';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import * as blk from '../../src/virtio/block.js';
-import { serverLife } from '../../src/vduse/service/server-life.js';
-import { ask } from '../../src/vduse/service/socket.js';
-import { nothingLeft, runningServers } from '../support/kernel/leftovers.js';
-import { testsWith, VDUSE } from '../support/kernel/needs.js';
+import { serverLife } from '../../src/vduse/daemon/liveness.js';
+import { ask } from '../../src/vduse/daemon/socket.js';
+import { nothingLeft, runningServers } from '../support/kernel/lab/leftovers.js';
+import { testsWith, VDUSE } from '../support/kernel/lab/needs.js';
 import { checkOutput } from '../support/output-schemas.js';
-import { VhostBlock } from '../support/kernel/vhost-block.js';
-import { DATA } from '../support/kernel/vhost-driver.js';
-import { bash, diskOf, giveToVhost, start, until, type Ran } from '../support/kernel/vduse.js';
+import { VhostBlock } from '../support/kernel/drivers/vhost-block.js';
+import { DATA } from '../support/kernel/drivers/vhost-driver.js';
+import { bash, diskOf, giveToVhost, start, until, type Ran } from '../support/kernel/servers/vduse.js';
 
 const { afterEach, describe, test } = testsWith(VDUSE);
 

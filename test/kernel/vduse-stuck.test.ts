@@ -1,13 +1,13 @@
-import '../support/kernel/inside.js';
+import '../support/kernel/lab/inside.js';
 import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import * as blk from '../../src/virtio/block.js';
-import { testsWith, VDUSE } from '../support/kernel/needs.js';
-import { ServerProcess } from '../support/kernel/server-process.js';
-import { STUCK_SECTOR } from '../support/kernel/stuck-backend.js';
-import { VhostBlock } from '../support/kernel/vhost-block.js';
-import { BASE, DATA, MEMORY_BYTES } from '../support/kernel/vhost-driver.js';
-import { attach, bash, detach, giveToVhost, mountPoint } from '../support/kernel/vduse.js';
+import { testsWith, VDUSE } from '../support/kernel/lab/needs.js';
+import { ServerProcess } from '../support/kernel/servers/server-process.js';
+import { STUCK_SECTOR } from '../support/kernel/servers/stuck-backend.js';
+import { VhostBlock } from '../support/kernel/drivers/vhost-block.js';
+import { BASE, DATA, MEMORY_BYTES } from '../support/kernel/drivers/vhost-driver.js';
+import { attach, bash, detach, giveToVhost, mountPoint } from '../support/kernel/servers/vduse.js';
 
 const { test } = testsWith(VDUSE);
 
@@ -18,7 +18,7 @@ const KERNEL_PATIENCE_MS = 30_000;
 test('a backend stuck in I/O holds up no control message, and touches no memory that was taken away', async () => {
   const pipe = '/tmp/stuck';
   await bash(`mkfifo ${pipe}`);
-  const module = new URL('../support/kernel/stuck-backend.js', import.meta.url).href;
+  const module = new URL('../support/kernel/servers/stuck-backend.js', import.meta.url).href;
   const server = await ServerProcess.start({
     name: 'stuck',
     storage: { backend: 'module', module, options: pipe, size: MIB },

@@ -1,10 +1,10 @@
-import '../support/kernel/inside.js';
+import '../support/kernel/lab/inside.js';
 import assert from 'node:assert/strict';
 import { chownSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync } from 'node:fs';
-import { nothingLeft, runningServers } from '../support/kernel/leftovers.js';
-import { testsWith, VDUSE } from '../support/kernel/needs.js';
-import { done, newServer, serverOf, vdpaProcess } from '../support/kernel/supervised.js';
-import { bash, diskOf, sh, start, until } from '../support/kernel/vduse.js';
+import { nothingLeft, runningServers } from '../support/kernel/lab/leftovers.js';
+import { testsWith, VDUSE } from '../support/kernel/lab/needs.js';
+import { done, newServer, serverOf, vdpaProcess } from '../support/kernel/servers/supervised.js';
+import { bash, diskOf, sh, start, until } from '../support/kernel/servers/vduse.js';
 
 const { afterEach, describe, test } = testsWith(VDUSE);
 

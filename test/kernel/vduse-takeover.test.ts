@@ -1,9 +1,9 @@
-import '../support/kernel/inside.js';
+import '../support/kernel/lab/inside.js';
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync, rmSync, statSync } from 'node:fs';
-import { nothingLeft, runningServers } from '../support/kernel/leftovers.js';
-import { testsWith, VDUSE } from '../support/kernel/needs.js';
-import { bash, diskOf, start, until, type Ran } from '../support/kernel/vduse.js';
+import { nothingLeft, runningServers } from '../support/kernel/lab/leftovers.js';
+import { testsWith, VDUSE } from '../support/kernel/lab/needs.js';
+import { bash, diskOf, start, until, type Ran } from '../support/kernel/servers/vduse.js';
 
 const { afterEach, describe, test } = testsWith(VDUSE);
 

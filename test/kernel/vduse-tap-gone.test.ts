@@ -1,4 +1,4 @@
-import '../support/kernel/inside.js';
+import '../support/kernel/lab/inside.js';
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 import { ioctl } from '../../src/sys/ioctl.js';
@@ -6,10 +6,10 @@ import { checked, close } from '../../src/sys/libc.js';
 import { NativeBuffer } from '../../src/sys/memory.js';
 import { SOCK_CLOEXEC, socket } from '../../src/sys/socket.js';
 import * as net from '../../src/virtio/net.js';
-import { testsWith, VDUSE } from '../support/kernel/needs.js';
-import { ServerProcess } from '../support/kernel/server-process.js';
-import { VhostDriver, type DriverOptions } from '../support/kernel/vhost-driver.js';
-import { attach, detach, giveToVhost, sh, until } from '../support/kernel/vduse.js';
+import { testsWith, VDUSE } from '../support/kernel/lab/needs.js';
+import { ServerProcess } from '../support/kernel/servers/server-process.js';
+import { VhostDriver, type DriverOptions } from '../support/kernel/drivers/vhost-driver.js';
+import { attach, detach, giveToVhost, sh, until } from '../support/kernel/servers/vduse.js';
 
 const { test } = testsWith(VDUSE, '/dev/net/tun');
 

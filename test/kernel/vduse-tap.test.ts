@@ -1,10 +1,10 @@
-import '../support/kernel/inside.js';
+import '../support/kernel/lab/inside.js';
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
 import { VdpaBus } from '../../src/sysfs/bus.js';
-import { nothingLeft, runningServers } from '../support/kernel/leftovers.js';
-import { testsWith, VDUSE } from '../support/kernel/needs.js';
-import { bash, sh, start, until, type Ran } from '../support/kernel/vduse.js';
+import { nothingLeft, runningServers } from '../support/kernel/lab/leftovers.js';
+import { testsWith, VDUSE } from '../support/kernel/lab/needs.js';
+import { bash, sh, start, until, type Ran } from '../support/kernel/servers/vduse.js';
 
 const { afterEach, describe, test } = testsWith(VDUSE);
 

@@ -1,16 +1,16 @@
-import '../support/kernel/inside.js';
+import '../support/kernel/lab/inside.js';
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 import { mapAnonymous, unmap } from '../../src/sys/memory.js';
 import * as blk from '../../src/virtio/block.js';
 import { blockConfigOffset } from '../../src/virtio/config-space.js';
-import type { BlockDeviceOptions } from '../../src/vduse/block-device.js';
-import { testsWith, VDUSE } from '../support/kernel/needs.js';
-import { ServerProcess } from '../support/kernel/server-process.js';
-import { attach, bash, detach, giveToVhost, until } from '../support/kernel/vduse.js';
-import { VhostBlock } from '../support/kernel/vhost-block.js';
-import { BASE, MEMORY_BYTES, type DriverOptions } from '../support/kernel/vhost-driver.js';
-import { DriverMemory } from '../support/kernel/vhost-vdpa.js';
+import type { BlockDeviceOptions } from '../../src/vduse/block/device.js';
+import { testsWith, VDUSE } from '../support/kernel/lab/needs.js';
+import { ServerProcess } from '../support/kernel/servers/server-process.js';
+import { attach, bash, detach, giveToVhost, until } from '../support/kernel/servers/vduse.js';
+import { VhostBlock } from '../support/kernel/drivers/vhost-block.js';
+import { BASE, MEMORY_BYTES, type DriverOptions } from '../support/kernel/drivers/vhost-driver.js';
+import { DriverMemory } from '../support/kernel/drivers/vhost-vdpa.js';
 
 const { describe, test } = testsWith(VDUSE);
 

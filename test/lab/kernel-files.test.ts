@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { checkoutRoot } from '../../lab/cache.js';
-import { ALSO_ON_QEMU, kernelTestFiles } from '../support/kernel/files.js';
+import { ALSO_ON_QEMU, kernelTestFiles } from '../support/kernel/lab/files.js';
 
 const all = { pattern: '', machine: undefined };
 const usual = kernelTestFiles({ ...all, long: false });

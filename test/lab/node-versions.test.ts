@@ -4,7 +4,7 @@ import { checkoutRoot } from '../../lab/cache.js';
 import { LabError } from '../../lab/host.js';
 import type { NodeVersion } from '../../lab/node-versions.js';
 import { NODE_MAJORS, fetchNode } from '../../lab/node-versions.js';
-import { runInside } from '../support/kernel/run-inside.js';
+import { runInside } from '../support/kernel/lab/run-inside.js';
 import { chosenMachine, needsLab, theLab } from '../support/lab.js';
 
 /** Files of test/kernel/ that between them use netlink, events, child processes, threads and memory maps. */

@@ -7,7 +7,7 @@ import { checkoutRoot } from '../../lab/cache.js';
 import { LabError } from '../../lab/host.js';
 import type { DebianKernel } from '../../lab/kernel/debian.js';
 import { cachedDebianKernel, fetchDebianKernel } from '../../lab/kernel/debian.js';
-import { runInside } from '../support/kernel/run-inside.js';
+import { runInside } from '../support/kernel/lab/run-inside.js';
 import { machines, needsLab, theLab } from '../support/lab.js';
 
 const OLDEST = '6.12';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { test } from 'node:test';
 import { checkoutRoot } from '../../lab/cache.js';
-import type { TestEvent } from '../support/kernel/events.js';
+import type { TestEvent } from '../support/kernel/lab/events.js';
 
 const id = (name: string, nesting = 0) => ({ name, nesting, place: '1:1' });
 const start = (name: string, nesting = 0): TestEvent => ({ kind: 'start', ...id(name, nesting) });
@@ -13,7 +13,7 @@ function replay(events: readonly TestEvent[], problem?: string): { status: numbe
   const lines = events.map((event) => `${JSON.stringify(event)}\n`).join('');
   const script = `
     import { test } from 'node:test';
-    import { Replay } from './build/test/support/kernel/replay.js';
+    import { Replay } from './build/test/support/kernel/lab/replay.js';
     test('file', async (context) => {
       const replay = new Replay(context);
       const bytes = new TextEncoder().encode(${JSON.stringify(lines)});

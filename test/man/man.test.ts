@@ -9,7 +9,7 @@ import { optionTable } from '../../src/cli/option-table.js';
 import { tree } from '../../src/command-tree.js';
 import DevAdd from '../../src/commands/dev/add.js';
 import VduseServe from '../../src/commands/vduse/serve.js';
-import { needs } from '../support/kernel/needs.js';
+import { needs } from '../support/kernel/lab/needs.js';
 
 const pages = readdirSync(join(checkoutRoot, 'man'));
 const read = (page: string): string => readFileSync(join(checkoutRoot, 'man', page), 'utf8');

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { TestContext } from 'node:test';
 import { viewOf, littleEndian } from '../../src/netlink/bytes.js';
-import { openKoffiTransport } from '../../src/netlink/bindings/koffi.js';
+import { openKoffiTransport } from '../../src/netlink/transports/koffi.js';
 import { AttributeList, AttributeWriter } from '../../src/netlink/attribute.js';
 import { NETLINK_GENERIC, NETLINK_KOBJECT_UEVENT } from '../../src/netlink/constants.js';
 import { NetlinkError } from '../../src/netlink/error.js';
@@ -14,7 +14,7 @@ import { encodeMessage } from '../../src/netlink/message.js';
 import { close, lastErrno } from '../../src/sys/libc.js';
 import { AF_NETLINK, SOCK_CLOEXEC, SOCK_RAW, sendto, socket } from '../../src/sys/socket.js';
 import { Errno } from '../../src/netlink/errno.js';
-import { whyNot } from './bindings.contract.js';
+import { whyNot } from './transports.contract.js';
 
 /** What koffi's binding does beside what every binding does, tried on the kernel that runs the tests. */
 export async function koffiContract(): Promise<void> {

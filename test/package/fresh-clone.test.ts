@@ -9,7 +9,7 @@ import { text } from 'node:stream/consumers';
 import { after, before, describe, test, type TestContext } from 'node:test';
 import { cloneFresh, needsGit } from '../support/fresh-clone.js';
 import { isOffline, type Ended } from '../support/registry.js';
-import { needs } from '../support/kernel/needs.js';
+import { needs } from '../support/kernel/lab/needs.js';
 
 /** Debian's number of the user nobody and its group, and that of most others. */
 const NOBODY = 65534;

@@ -1,7 +1,7 @@
 /** Schemas of output, against what the simulation makes the commands print. Those of the real kernel are in test/kernel/. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { defaultMachine } from '../../src/sim/state.js';
+import { defaultMachine } from '../../src/sim/state/model.js';
 import { checkDocument, checkOutput, commandWords, schemaNames, schemaOf } from '../support/output-schemas.js';
 import { TestMachine } from '../support/test-machine.js';
 

@@ -2,13 +2,13 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
 import { SimulatedKernel } from '../../src/sim/kernel.js';
-import { MemoryStore } from '../../src/sim/machine.js';
-import { bootedState, defaultMachine } from '../../src/sim/state.js';
+import { bootedState, defaultMachine } from '../../src/sim/state/model.js';
 import { play } from '../support/exchange.js';
 import type { NetlinkEnd } from '../support/exchange.js';
 import { scenarios } from '../support/scenarios.js';
+import { MemoryStore } from '../../src/sim/state/store.js';
 
-/** Recorded by test/support/kernel/record-exchanges.ts on Linux 7.3.4. */
+/** Recorded by test/support/kernel/lab/record-exchanges.ts on Linux 7.3.4. */
 const recorded = JSON.parse(readFileSync('test/sim/exchanges.json', 'utf8')) as Record<string, string[]>;
 const familyId = 0x13;
 

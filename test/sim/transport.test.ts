@@ -2,12 +2,12 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { GenlSocket } from '../../src/netlink/genl.js';
 import { SimulatedKernel } from '../../src/sim/kernel.js';
-import { MemoryStore } from '../../src/sim/machine.js';
-import { bootedState, defaultMachine } from '../../src/sim/state.js';
+import { bootedState, defaultMachine } from '../../src/sim/state/model.js';
 import { SimulatedTransport } from '../../src/sim/transport.js';
 import { VDPA_CMD_DEV_GET } from '../../src/vdpa/uapi.js';
 import { VdpaRequests } from '../support/vdpa-requests.js';
 import { TestMachine } from '../support/test-machine.js';
+import { MemoryStore } from '../../src/sim/state/store.js';
 
 const newTransport = (): SimulatedTransport =>
   new SimulatedTransport(new SimulatedKernel(new MemoryStore(bootedState(defaultMachine))));

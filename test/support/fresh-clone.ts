@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { cpSync, existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { checkoutRoot } from '../../lab/cache.js';
-import { needs } from './kernel/needs.js';
+import { needs } from './kernel/lab/needs.js';
 
 /** Options of tests that make a clone: left out where git is not there, or this checkout is not git's. */
 export const needsGit = existsSync(join(checkoutRoot, '.git')) ? needs('git') : { skip: 'this is not a clone' };

@@ -15,7 +15,7 @@ import {
   viewMemory,
 } from '../../src/sys/memory.js';
 import { guardMemory, LostMemory } from '../../src/sys/memory-guard.js';
-import { MappingTable } from '../../src/vduse/mapping-table.js';
+import { MappingTable } from '../../src/vduse/engine/mappings.js';
 
 const PAGES = 3;
 const BYTES = PAGES * pageSize;

@@ -14,7 +14,7 @@ import {
 } from '../../src/sys/socket.js';
 import { recvfrom } from './recvfrom.js';
 import { NETLINK_CAP_ACK, NETLINK_EXT_ACK, NETLINK_GENERIC } from '../../src/netlink/constants.js';
-import type { NetlinkSocketOptions } from '../../src/sim/netlink-socket.js';
+import type { NetlinkSocketOptions } from '../../src/sim/netlink/socket.js';
 
 /** A generic netlink socket of the machine's kernel, as bare as can be: datagrams out and in, and errnos. */
 export class KernelSocket {

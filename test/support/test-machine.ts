@@ -1,11 +1,11 @@
 import type { Io } from '../../src/cli/io.js';
-import type { Fault } from '../../src/sim/fault.js';
+import type { Fault } from '../../src/sim/state/fault.js';
 import { SimulatedKernel } from '../../src/sim/kernel.js';
-import { MemoryStore } from '../../src/sim/machine.js';
-import { bootedState, defaultMachine, type MachineState } from '../../src/sim/state.js';
+import { bootedState, defaultMachine, type MachineState } from '../../src/sim/state/model.js';
 import { SimulatedTransport, type SimulatedTransportOptions } from '../../src/sim/transport.js';
 import { VdpaClient } from '../../src/vdpa/client.js';
 import { vdpa, type Outcome } from './command-line.js';
+import { MemoryStore } from '../../src/sim/state/store.js';
 
 /** A simulated machine of its own, in memory: what is changed there in one way, is seen there in all others. */
 export class TestMachine {

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { lockHolder } from '../../src/sys/lock-holder.js';
-import { needs } from '../support/kernel/needs.js';
+import { needs } from '../support/kernel/lab/needs.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'vdpa-holder-'));
 after(() => {

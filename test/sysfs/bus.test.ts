@@ -3,7 +3,7 @@ import { mkdirSync } from 'node:fs';
 import { afterEach, beforeEach, test } from 'node:test';
 import { decodeText } from '../../src/netlink/text.js';
 import { VdpaBus } from '../../src/sysfs/bus.js';
-import { findDevices } from '../../src/sysfs/look-up.js';
+import { findDevices } from '../../src/sysfs/find-devices.js';
 import { SystemError } from '../../src/sys/error.js';
 import { FakeMachine } from './fake-machine.js';
 

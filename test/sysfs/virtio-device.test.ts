@@ -3,7 +3,7 @@ import { afterEach, beforeEach, test } from 'node:test';
 import { DeviceWatch } from '../../src/host/device-watch.js';
 import { unbindDriver } from '../../src/sysfs/binding.js';
 import { VdpaBus } from '../../src/sysfs/bus.js';
-import { findDevices } from '../../src/sysfs/look-up.js';
+import { findDevices } from '../../src/sysfs/find-devices.js';
 import { describeUser, findUsers } from '../../src/sysfs/users.js';
 import { FakeMachine } from './fake-machine.js';
 

@@ -6,7 +6,7 @@ import { wrapUsage } from '../../cli/help.js';
 import { machineBus, vduseServers } from '../../cli/machine.js';
 import { isSet } from '../../cli/options.js';
 import { nodeKeywords, nodeUsage, readNodeAccess } from '../../cli/node-access.js';
-import { readServedDevice, servedUsage, serverKeyword, serverKeywords } from '../../cli/served-device.js';
+import { readServedDevice, servedUsage, serverKeyword, serverKeywords } from '../../cli/device-keywords.js';
 import type { Session } from '../../cli/session.js';
 import { renderDetailed } from '../../cli/show-detailed.js';
 import {

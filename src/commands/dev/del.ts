@@ -4,7 +4,7 @@ import { parseKeywords, type Keywords } from '../../cli/grammar.js';
 import { machineBus, removalOptions } from '../../cli/machine.js';
 import type { Session } from '../../cli/session.js';
 import { readName } from '../../cli/values.js';
-import { mayHaveServer } from '../../vduse/service/runtime-path.js';
+import { mayHaveServer } from '../../vduse/daemon/runtime-path.js';
 
 const keywords = { force: { read: () => true } } as const satisfies Keywords;
 
@@ -24,7 +24,7 @@ export default class DevDel extends VdpaCommand {
     await deleteDevice(client, bus, name, await removalOptions(session, name, force));
     // A server of ours has nothing more to do.
     if (session.options.sim || !mayHaveServer(name)) return;
-    const { endServer } = await import('../../vduse/service/catalogue.js');
+    const { endServer } = await import('../../vduse/daemon/catalogue.js');
     await endServer(name);
   }
 }

@@ -86,7 +86,7 @@ async function selector(
     };
   }
   const bus = await machineBus(session);
-  const { findDevices } = await import('../../sysfs/look-up.js');
+  const { findDevices } = await import('../../sysfs/find-devices.js');
   const names = new Set(findDevices(bus, { by, value }).map(({ name }) => name));
   return () => Promise.resolve((device) => names.has(device.name));
 }

@@ -2,10 +2,10 @@ import { VdpaCommand } from '../../cli/command.js';
 import { parseOperand } from '../../cli/grammar.js';
 import { readText } from '../../cli/input.js';
 import type { Session } from '../../cli/session.js';
-import { parseMachine } from '../../sim/machine-description.js';
+import { parseMachine } from '../../sim/state/description.js';
 import { Simulation } from '../../sim/simulation.js';
-import type { MachineState } from '../../sim/state.js';
-import { usualMachine } from '../../sim/usual-machine.js';
+import type { MachineState } from '../../sim/state/model.js';
+import { usualMachine } from '../../sim/state/default-machine.js';
 
 export default class SimInit extends VdpaCommand {
   static override summary = 'make a new simulated machine, as a file describes it or as usual';

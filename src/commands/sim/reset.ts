@@ -3,7 +3,7 @@ import { expectNoMore } from '../../cli/grammar.js';
 import type { Session } from '../../cli/session.js';
 import { SimulationError } from '../../sim/error.js';
 import { Simulation } from '../../sim/simulation.js';
-import { usualMachine } from '../../sim/usual-machine.js';
+import { usualMachine } from '../../sim/state/default-machine.js';
 
 export default class SimReset extends VdpaCommand {
   static override summary = 'boot the simulated machine anew: without devices, its faults not yet met';

@@ -5,14 +5,14 @@ import { ReportedError, UsageError } from '../../cli/error.js';
 import { parseKeywords, type Keywords } from '../../cli/grammar.js';
 import { wrapUsage } from '../../cli/help.js';
 import { describeError } from '../../cli/report.js';
-import { deviceKeywords, readServedDevice, servedUsage, serverKeywords } from '../../cli/served-device.js';
+import { deviceKeywords, readServedDevice, servedUsage, serverKeywords } from '../../cli/device-keywords.js';
 import type { Session } from '../../cli/session.js';
 import { ServiceOutput } from '../../cli/service-output.js';
 import { readName } from '../../cli/values.js';
 import { notifySystemd } from '../../sys/notify.js';
-import { READY_VARIABLE, type Readiness } from '../../vduse/service/launch.js';
-import { serveSupervised, serveUntilTold, type ServiceReports } from '../../vduse/service/serve.js';
-import { SUPERVISED_VARIABLE, superviseUntilTold } from '../../vduse/service/supervisor.js';
+import { READY_VARIABLE, type Readiness } from '../../vduse/daemon/launch.js';
+import { serveSupervised, serveUntilTold, type ServiceReports } from '../../vduse/daemon/serve.js';
+import { SUPERVISED_VARIABLE, superviseUntilTold } from '../../vduse/daemon/supervisor.js';
 
 const keywords = {
   name: {

@@ -6,9 +6,9 @@ import { featureBits, featureName } from '../../virtio/features.js';
 import { formatMac } from '../../virtio/mac-address.js';
 import type { VdpaClient } from '../../vdpa/client.js';
 import { formatHandle, type DeviceConfig, type VdpaDevice } from '../../vdpa/model.js';
-import { ownStatus, type VduseInstance } from '../../vduse/service/servers.js';
+import { ownStatus, type VduseInstance } from '../../vduse/daemon/servers.js';
 import { readNode, wordsOfNode, type NodeOwnership } from './node.js';
-import { serverArgumentsOf, VDUSE } from './served.js';
+import { serverArgumentsOf, VDUSE } from './servers.js';
 import type { DeviceEntry, StateFile } from './file.js';
 
 /** A device, by what netlink and sysfs tell of it. */

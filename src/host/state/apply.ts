@@ -4,11 +4,11 @@ import { NetlinkError } from '../../netlink/error.js';
 import { Errno } from '../../sys/errno.js';
 import type { VdpaBus } from '../../sysfs/bus.js';
 import type { VdpaClient } from '../../vdpa/client.js';
-import type { VduseServers } from '../../vduse/service/servers.js';
+import type { VduseServers } from '../../vduse/daemon/servers.js';
 import type { Change, Deletion } from './change.js';
 import { add, adjust, remove, type Machine } from './make.js';
-import { rememberDevice, type FormerDevice } from './former.js';
-import { memoryLoss } from './refusals.js';
+import { rememberDevice, type FormerDevice } from './snapshot.js';
+import { memoryLoss } from './reasons.js';
 
 /** How changes are made. */
 export interface ApplyOptions {

@@ -3,7 +3,7 @@ import type { DeviceSpec } from '../../vdpa/encode.js';
 import type { ServedDeviceSpec } from '../../vduse/spec/device-spec.js';
 import type { ActualDevice } from './actual.js';
 import type { NodeOwnership } from './node.js';
-import type { ServerKey, ServerStart, WantedServer } from './served.js';
+import type { ServerKey, ServerStart, WantedServer } from './servers.js';
 
 /** An attribute that is not as it is wanted, both as people write them. */
 export interface Difference {

@@ -3,11 +3,11 @@ import { className } from '../../virtio/classes.js';
 import { formatMac } from '../../virtio/mac-address.js';
 import { formatHandle, type DeviceConfig, type VdpaDevice } from '../../vdpa/model.js';
 import { VduseError } from '../../vduse/error.js';
-import { ownStatus, type VduseInstance } from '../../vduse/service/servers.js';
+import { ownStatus, type VduseInstance } from '../../vduse/daemon/servers.js';
 import { nameFeatures, type ActualDevice } from './actual.js';
 import { compareNode } from './node.js';
 import type { Addition, Adjustment, Difference, NewDevice, Replacement } from './change.js';
-import { changeOfServer, startOf, VDUSE, type ServerStart } from './served.js';
+import { changeOfServer, startOf, VDUSE, type ServerStart } from './servers.js';
 
 /** @throws VduseError where the device cannot have the server that it is wanted with */
 export function additionOf(device: NewDevice, instance: VduseInstance | undefined): Addition {

@@ -3,7 +3,7 @@ import { formatMac } from '../../virtio/mac-address.js';
 import { formatHandle, type ManagementDeviceHandle } from '../../vdpa/model.js';
 import { toEntry } from '../../vduse/spec/arguments.js';
 import type { ServedDeviceSpec } from '../../vduse/spec/device-spec.js';
-import { ownStatus, type VduseInstance } from '../../vduse/service/servers.js';
+import { ownStatus, type VduseInstance } from '../../vduse/daemon/servers.js';
 import { ownMac, type ActualDevice } from './actual.js';
 import type { Addition, Adjustment, Change, Replacement } from './change.js';
 

@@ -17,14 +17,14 @@ import {
   VDPA_ATTR_DEV_NET_CFG_MTU,
 } from '../../vdpa/uapi.js';
 import { awaitServer } from '../await-server.js';
-import type { VduseServers } from '../../vduse/service/servers.js';
+import type { VduseServers } from '../../vduse/daemon/servers.js';
 import { deleteDevice } from '../delete-device.js';
 import type { ActualDevice } from './actual.js';
 import type { Adjustment, NewDevice } from './change.js';
 import { compareDevice } from './compare.js';
 import type { NodeOwnership } from './node.js';
-import { messageOf } from './refusals.js';
-import { VDUSE, type ServerStart } from './served.js';
+import { messageOf } from './reasons.js';
+import { VDUSE, type ServerStart } from './servers.js';
 
 /** What changes are made with. */
 export interface Machine {

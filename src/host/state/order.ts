@@ -2,11 +2,11 @@
 import { formatMac } from '../../virtio/mac-address.js';
 import { formatHandle } from '../../vdpa/model.js';
 import { toEntry } from '../../vduse/spec/arguments.js';
-import { ownStatus, type VduseInstance } from '../../vduse/service/servers.js';
+import { ownStatus, type VduseInstance } from '../../vduse/daemon/servers.js';
 import { ownMac, type ActualDevice } from './actual.js';
 import type { Change } from './change.js';
 import { macOf, type CapacityOf } from './conflicts.js';
-import { filesOfServer } from './served.js';
+import { filesOfServer } from './servers.js';
 
 /** What the order depends on. */
 export interface OrderOptions {

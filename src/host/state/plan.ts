@@ -2,16 +2,16 @@
 import type { SystemError } from '../../sys/error.js';
 import { formatHandle, type ManagementDevice } from '../../vdpa/model.js';
 import { VduseError } from '../../vduse/error.js';
-import type { VduseInstance } from '../../vduse/service/servers.js';
+import type { VduseInstance } from '../../vduse/daemon/servers.js';
 import type { ActualDevice } from './actual.js';
 import type { Change, Deletion } from './change.js';
 import { additionOf, changesOf, isOfVduse } from './compare.js';
 import { findConflicts, type CapacityOf } from './conflicts.js';
 import type { Accounts } from './node.js';
 import { inOrder } from './order.js';
-import { memoryLoss } from './refusals.js';
+import { memoryLoss } from './reasons.js';
 import { checkNew, resolve } from './resolve.js';
-import { PlanError, StateFileError, type WantedDevice, type WantedState } from './wanted.js';
+import { PlanError, StateFileError, type WantedDevice, type WantedState } from './desired.js';
 
 /** What there is to plan with. */
 export interface Surroundings {

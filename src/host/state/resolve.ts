@@ -7,8 +7,8 @@ import { formatHandle, type ManagementDevice } from '../../vdpa/model.js';
 import { nameFeatures } from './actual.js';
 import type { NewDevice } from './change.js';
 import { resolveNode, type Accounts } from './node.js';
-import { VDUSE } from './served.js';
-import type { WantedDevice } from './wanted.js';
+import { VDUSE } from './servers.js';
+import type { WantedDevice } from './desired.js';
 
 /** Tells why a device cannot be as the file wants it, at one of its keys. */
 export type Refuse = (key: string, reason: string) => void;

@@ -1,9 +1,9 @@
 /** Interfaces in use in ways that need modules: Debian's own kernel has them all. */
-import '../../support/kernel/inside.js';
+import '../../support/kernel/lab/inside.js';
 import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
 import { VdpaBus } from '../../../src/sysfs/bus.js';
-import { bash, sh, start, until } from '../../support/kernel/vduse.js';
+import { bash, sh, start, until } from '../../support/kernel/servers/vduse.js';
 
 /** The interfaces of two devices. */
 const eth: string[] = [];

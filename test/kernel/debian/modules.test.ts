@@ -1,10 +1,10 @@
 /** Debian's own kernel, where drivers are modules: loaded step by step, as a user would. */
-import '../../support/kernel/inside.js';
+import '../../support/kernel/lab/inside.js';
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { test } from 'node:test';
-import { bash, diskOf, sh, start } from '../../support/kernel/vduse.js';
+import { bash, diskOf, sh, start } from '../../support/kernel/servers/vduse.js';
 
 interface HostReport {
   readonly machine: { readonly kernel: string; readonly ready: boolean };

@@ -2,17 +2,17 @@
  * Management devices of a bus (PCI devices of vp_vdpa), against iproute2's vdpa: output, errors, status, and what is left of
  * the devices.
  */
-import '../../support/kernel/inside.js';
+import '../../support/kernel/lab/inside.js';
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
-import { needsReference, ours, reference, startFrom } from '../../support/kernel/compare.js';
-import { compareChanging, compareReading, compared, type Line } from '../../support/kernel/differential.js';
-import type { FeatureClass } from '../../support/kernel/feature-names.js';
-import { featureNames } from '../../support/kernel/feature-names.js';
-import { inAllModes, inBothModes, shortened } from '../../support/kernel/line-variants.js';
-import { testsWith, VP_VDPA } from '../../support/kernel/needs.js';
-import type { PciAddress } from '../../support/kernel/vp-vdpa.js';
-import { bindVpVdpa, PCI } from '../../support/kernel/vp-vdpa.js';
+import { needsReference, ours, reference, startFrom } from '../../support/kernel/lab/compare.js';
+import { compareChanging, compareReading, compared, type Line } from '../../support/kernel/lab/differential.js';
+import type { FeatureClass } from '../../support/kernel/lab/feature-names.js';
+import { featureNames } from '../../support/kernel/lab/feature-names.js';
+import { inAllModes, inBothModes, shortened } from '../../support/kernel/lab/line-variants.js';
+import { testsWith, VP_VDPA } from '../../support/kernel/lab/needs.js';
+import type { PciAddress } from '../../support/kernel/drivers/vp-vdpa.js';
+import { bindVpVdpa, PCI } from '../../support/kernel/drivers/vp-vdpa.js';
 
 const { before, test } = testsWith(VP_VDPA);
 

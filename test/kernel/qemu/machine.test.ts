@@ -3,8 +3,8 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { test } from 'node:test';
-import '../../support/kernel/inside.js';
-import { PCI, bindVpVdpa } from '../../support/kernel/vp-vdpa.js';
+import '../../support/kernel/lab/inside.js';
+import { PCI, bindVpVdpa } from '../../support/kernel/drivers/vp-vdpa.js';
 import { vdpa } from '../../support/command-line.js';
 
 test('there are two processors, huge pages and disks that take time', () => {

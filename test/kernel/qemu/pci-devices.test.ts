@@ -1,12 +1,12 @@
-import '../../support/kernel/inside.js';
+import '../../support/kernel/lab/inside.js';
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { existsSync, writeFileSync } from 'node:fs';
 import { json, output, vdpa } from '../../support/command-line.js';
-import { testsWith, VP_VDPA } from '../../support/kernel/needs.js';
+import { testsWith, VP_VDPA } from '../../support/kernel/lab/needs.js';
 import { checkOutput } from '../../support/output-schemas.js';
-import { bash, mountPoint, sh, until } from '../../support/kernel/vduse.js';
-import { untilWatching } from '../../support/kernel/until-watching.js';
+import { bash, mountPoint, sh, until } from '../../support/kernel/servers/vduse.js';
+import { untilWatching } from '../../support/kernel/lab/until-watching.js';
 import type { BusDevice } from '../../../src/sysfs/bus.js';
 import { VdpaBus } from '../../../src/sysfs/bus.js';
 

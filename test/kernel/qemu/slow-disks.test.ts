@@ -1,10 +1,10 @@
-import '../../support/kernel/inside.js';
+import '../../support/kernel/lab/inside.js';
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { attachNbd } from '../../support/kernel/nbd.js';
-import { needs } from '../../support/kernel/needs.js';
-import { bash, sh, start, until } from '../../support/kernel/vduse.js';
+import { attachNbd } from '../../support/kernel/servers/nbd.js';
+import { needs } from '../../support/kernel/lab/needs.js';
+import { bash, sh, start, until } from '../../support/kernel/servers/vduse.js';
 
 const MIB = 2 ** 20;
 

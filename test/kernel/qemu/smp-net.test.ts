@@ -1,5 +1,5 @@
-import { testsWith, VDUSE } from '../../support/kernel/needs.js';
-import { echoFromAll, transferBothWays } from '../../support/kernel/smp-net.js';
+import { testsWith, VDUSE } from '../../support/kernel/lab/needs.js';
+import { echoFromAll, transferBothWays } from '../../support/kernel/drivers/smp-net.js';
 
 const { test } = testsWith(VDUSE);
 

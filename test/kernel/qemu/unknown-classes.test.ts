@@ -1,13 +1,13 @@
 /** A device that is neither net nor block: the kernel tells nothing of its configuration, and its list ends there. */
-import '../../support/kernel/inside.js';
+import '../../support/kernel/lab/inside.js';
 import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { VdpaBus } from '../../../src/sysfs/bus.js';
 import { json, output, vdpa } from '../../support/command-line.js';
-import { ours, reference } from '../../support/kernel/compare.js';
-import { needs, testsWith, VP_VDPA } from '../../support/kernel/needs.js';
-import { bash, until } from '../../support/kernel/vduse.js';
-import { PCI } from '../../support/kernel/vp-vdpa.js';
+import { ours, reference } from '../../support/kernel/lab/compare.js';
+import { needs, testsWith, VP_VDPA } from '../../support/kernel/lab/needs.js';
+import { bash, until } from '../../support/kernel/servers/vduse.js';
+import { PCI } from '../../support/kernel/drivers/vp-vdpa.js';
 
 const { afterEach, before, beforeEach, test } = testsWith(VP_VDPA);
 

@@ -1,4 +1,4 @@
-import '../../support/kernel/inside.js';
+import '../../support/kernel/lab/inside.js';
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -12,10 +12,10 @@ import {
   READ_FROM,
   SECTOR,
   WRITTEN_TO,
-} from '../../support/kernel/boot-sector.js';
-import { nothingLeft } from '../../support/kernel/leftovers.js';
-import { testsWith, VDUSE } from '../../support/kernel/needs.js';
-import { type Ran, start } from '../../support/kernel/vduse.js';
+} from '../../support/kernel/drivers/boot-sector.js';
+import { nothingLeft } from '../../support/kernel/lab/leftovers.js';
+import { testsWith, VDUSE } from '../../support/kernel/lab/needs.js';
+import { type Ran, start } from '../../support/kernel/servers/vduse.js';
 
 const QEMU = 'qemu-system-x86_64';
 const { describe, test } = testsWith(VDUSE, QEMU);

@@ -1,5 +1,5 @@
-import { testsWith, VDUSE } from '../../../support/kernel/needs.js';
-import { killUnderLoad, loadsOf, verifyDisk } from '../../../support/kernel/smp-disk.js';
+import { testsWith, VDUSE } from '../../../support/kernel/lab/needs.js';
+import { killUnderLoad, loadsOf, verifyDisk } from '../../../support/kernel/drivers/smp-disk.js';
 
 const { test } = testsWith(VDUSE);
 

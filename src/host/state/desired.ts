@@ -1,0 +1,159 @@
+/** The wanted state of a machine's devices: from a file's text to devices, with what is wrong in it told by line and path. */
+import { check } from '../../generated/state.js';
+import { driverName, VHOST_VDPA } from '../../sysfs/bus.js';
+import { parseMac } from '../../virtio/mac-address.js';
+import { parseHandle, type ManagementDeviceHandle } from '../../vdpa/model.js';
+import { VduseError } from '../../vduse/error.js';
+import type { DeviceEntry, StateFile } from './file.js';
+import { JsonSyntaxError, parseJson, shortened, type JsonSource } from './json-source.js';
+import type { NodeWords } from './node.js';
+import { readWantedServer, VDUSE, type WantedServer } from './servers.js';
+
+/** A device as a file wants it. What is absent may be as it likes. */
+export interface WantedDevice {
+  readonly name: string;
+  readonly managementDevice: ManagementDeviceHandle;
+  readonly type?: 'net' | 'block';
+  /** Six bytes. */
+  readonly mac?: Uint8Array;
+  readonly mtu?: number;
+  readonly maxVirtqueuePairs?: number;
+  /** Names of features; which bits they are depends on the device's class. */
+  readonly features?: readonly string[];
+  /** Of a VDUSE device: the server of ours that it is to have; absent where another program serves it. */
+  readonly server?: WantedServer;
+  /** The driver's name in sysfs; null where it is to have none. */
+  readonly driver?: string | null;
+  /** With vhost_vdpa: who may open its node. */
+  readonly node?: NodeWords;
+}
+
+/** The content of a file. */
+export interface WantedState {
+  readonly devices: readonly WantedDevice[];
+  /** Where a device stands in the file, for errors: `FILE: line 3 (/devices/0)`. */
+  place(device: WantedDevice, key?: string): string;
+}
+
+/** A name that no file or device of a machine has: NAME_MAX is 255. */
+const endless = /[^\s/"]{256,}/g;
+
+/**
+ * A file does not say what it should. The message names the file, the line and the path in it; of a word without end it has
+ * the beginning.
+ */
+export class StateFileError extends Error {
+  override readonly name: string = 'StateFileError';
+
+  constructor(message: string, options?: ErrorOptions) {
+    super(message.replace(endless, shortened), options);
+  }
+}
+
+/** A machine's devices cannot become what a file wants. The message has every reason, each on a line of its own. */
+export class PlanError extends StateFileError {
+  override readonly name = 'PlanError';
+  readonly reasons: readonly Error[];
+
+  constructor(reasons: readonly Error[]) {
+    super(reasons.map(({ message }) => message).join('\n'));
+    this.reasons = reasons;
+  }
+}
+
+/**
+ * Reads a file's text.
+ * @param file what the file is called in errors
+ * @throws StateFileError
+ */
+export function readWantedState(text: string, file: string): WantedState {
+  const source = parse(text, file);
+  const place = (path: string): string => `${file}: line ${source.lineOf(path)} (${path === '' ? '/' : path})`;
+  const problem = check(source.value);
+  if (problem !== undefined) {
+    // The checker leads with the path, or with "it" for the whole.
+    const [, at = '', reason = ''] = /^(\S+) ([^]*)$/.exec(problem) ?? [];
+    const stranger = /^must NOT have additional properties: (.*)$/.exec(reason)?.[1];
+    const path = `${at === 'it' ? '' : at}${stranger === undefined ? '' : `/${stranger}`}`;
+    throw new StateFileError(`${place(path)} ${stranger === undefined ? reason : 'means nothing here'}`);
+  }
+  const { devices: entries } = source.value as unknown as StateFile;
+  const paths = new Map<WantedDevice, string>();
+  const names = new Map<string, string>();
+  const devices = entries.map((entry, index) => {
+    const path = `/devices/${index}`;
+    const first = names.get(entry.name);
+    if (first !== undefined) {
+      throw new StateFileError(
+        `${place(`${path}/name`)} the device ${entry.name} is there already, at ${place(first)}`,
+      );
+    }
+    names.set(entry.name, path);
+    const device = toWanted(entry, (key, reason) => new StateFileError(`${place(`${path}/${key}`)} ${reason}`));
+    paths.set(device, path);
+    return device;
+  });
+  return { devices, place: (device, key) => place([paths.get(device) ?? '', key].filter(Boolean).join('/')) };
+}
+
+function parse(text: string, file: string): JsonSource {
+  try {
+    return parseJson(text);
+  } catch (error) {
+    if (error instanceof JsonSyntaxError) throw new StateFileError(`${file}: ${error.message}`, { cause: error });
+    throw error;
+  }
+}
+
+/** @param wrong makes the error for a key */
+function toWanted(entry: DeviceEntry, wrong: (key: string, reason: string) => StateFileError): WantedDevice {
+  const managementDevice = parseHandle(entry.mgmtdev) ?? { name: entry.mgmtdev };
+  const { name, type, mtu, max_vqp: maxVirtqueuePairs, device_features: features } = entry;
+  const driver = typeof entry.driver === 'string' ? driverName(entry.driver) : entry.driver;
+  const node = toNode(entry, driver, wrong);
+  const mac = entry.mac === undefined ? undefined : parseMac(entry.mac);
+  const server = toServer(entry, mac, wrong);
+  return {
+    name,
+    managementDevice,
+    ...(type && { type }),
+    ...(mac && { mac }),
+    ...(mtu !== undefined && { mtu }),
+    ...(maxVirtqueuePairs !== undefined && { maxVirtqueuePairs }),
+    ...(features && { features }),
+    ...(server && { server }),
+    ...(driver !== undefined && { driver }),
+    ...(node && { node }),
+  };
+}
+
+function toNode(
+  { owner, group, mode }: DeviceEntry,
+  driver: string | null | undefined,
+  wrong: (key: string, reason: string) => StateFileError,
+): NodeWords | undefined {
+  const words = {
+    ...(owner !== undefined && { owner }),
+    ...(group !== undefined && { group }),
+    ...(mode !== undefined && { mode }),
+  };
+  const [key] = Object.keys(words);
+  if (key === undefined) return undefined;
+  if (driver !== VHOST_VDPA) throw wrong(key, 'is for driver vhost, which makes the node /dev/vhost-vdpa-N');
+  return words;
+}
+
+function toServer(
+  entry: DeviceEntry,
+  mac: Uint8Array | undefined,
+  wrong: (key: string, reason: string) => StateFileError,
+): WantedServer | undefined {
+  if (entry.server === undefined) return undefined;
+  if (entry.mgmtdev !== VDUSE) throw wrong('server', `is for devices of mgmtdev ${VDUSE}`);
+  try {
+    return readWantedServer(entry, entry.server, mac);
+  } catch (error) {
+    if (error instanceof VduseError) throw wrong('server', error.message);
+    throw error;
+  }
+}

@@ -1,0 +1,50 @@
+import type { DeviceState, ManagementDeviceState, SimState } from '../../state/model.js';
+import type { AddConfig } from './add-config.js';
+import type { ManagementDriver, VdpaDevice } from './driver.js';
+import { hardware } from './hardware.js';
+import { vdpasimBlk } from './vdpasim-blk.js';
+import { vdpasimNet } from './vdpasim-net.js';
+import { vduse } from './vduse.js';
+
+/** A management device with its driver: the functions of {@link ManagementDriver} for that one device. */
+export interface BoundManagementDevice {
+  readonly configAttributes: bigint;
+  add(state: SimState, name: string, config: AddConfig): DeviceState;
+  readonly setMac: ((state: SimState, device: DeviceState, mac: Uint8Array) => DeviceState) | undefined;
+  removed(state: SimState, device: DeviceState): void;
+  open(state: SimState, device: DeviceState): VdpaDevice;
+  takenNames(state: SimState, name: string): readonly string[];
+}
+
+/** A list of devices asks for the same ones again and again. */
+const bound = new WeakMap<ManagementDeviceState, BoundManagementDevice>();
+
+export function bindDriver(management: ManagementDeviceState): BoundManagementDevice {
+  let device = bound.get(management);
+  if (device === undefined) bound.set(management, (device = bindNew(management)));
+  return device;
+}
+
+function bindNew(management: ManagementDeviceState): BoundManagementDevice {
+  switch (management.driver) {
+    case 'vdpasim_net':
+      return bind(vdpasimNet, management);
+    case 'vdpasim_blk':
+      return bind(vdpasimBlk, management);
+    case 'vduse':
+      return bind(vduse, management);
+    case 'hardware':
+      return bind(hardware, management);
+  }
+}
+
+function bind<M extends ManagementDeviceState>(driver: ManagementDriver<M>, management: M): BoundManagementDevice {
+  return {
+    configAttributes: driver.configAttributes(management),
+    add: (state, name, config) => driver.add(state, management, name, config),
+    setMac: driver.setMac?.bind(driver),
+    removed: (state, device) => driver.removed?.(state, device),
+    open: (state, device) => driver.open(state, management, device),
+    takenNames: (state, name) => driver.takenNames(state, management, name),
+  };
+}

@@ -1,0 +1,80 @@
+/**
+ * Changes in a state file. A process that makes many changes does not write the whole state for each: behind the state
+ * it adds a line for each change, `+` and JSON, and puts the whole state in their place at its end.
+ *
+ * A last line that lacks its end is a change that a process was killed in, or is about to make: it has not happened.
+ */
+import { parseJson } from './json.js';
+import type { SimState } from './model.js';
+
+/** The lists of a state that change while a machine runs. */
+const lists = ['devices', 'vduse', 'files', 'fault_hits'] as const;
+
+/** Where in a list entries are taken out, how many, and what is put in their place: the arguments of Array.splice(). */
+type Splice = readonly [start: number, removed: number, ...added: readonly unknown[]];
+
+type Change = Partial<Record<(typeof lists)[number], Splice>>;
+
+/** What stands before each change. No line of a state begins with it, however its JSON is laid out. */
+const mark = '+';
+
+/** Takes the text of a state file apart: the state, and the changes behind it. */
+export function splitChanges(text: string): { readonly state: string; readonly changes: readonly string[] } {
+  const start = text.indexOf(`\n${mark}`) + 1;
+  if (start === 0) return { state: text, changes: [] };
+  // The last one is empty, or a change without its end.
+  const changes = text.slice(start).split('\n').slice(0, -1);
+  return { state: text.slice(0, start), changes };
+}
+
+/** The line that makes `after` of `before`; undefined where they are equal. Entries are replaced, never changed in place. */
+export function describeChange(before: SimState, after: SimState): string | undefined {
+  const change: Change = {};
+  for (const list of lists) {
+    const splice = compare(before[list], after[list]);
+    if (splice !== undefined) change[list] = splice;
+  }
+  return Object.keys(change).length === 0 ? undefined : `${mark}${JSON.stringify(change)}\n`;
+}
+
+function compare(before: readonly unknown[], after: readonly unknown[]): Splice | undefined {
+  let start = 0;
+  while (start < before.length && start < after.length && before[start] === after[start]) start++;
+  let same = 0;
+  const most = Math.min(before.length, after.length) - start;
+  while (same < most && before[before.length - 1 - same] === after[after.length - 1 - same]) same++;
+  const removed = before.length - same - start;
+  const added = after.slice(start, after.length - same);
+  return removed === 0 && added.length === 0 ? undefined : [start, removed, ...added];
+}
+
+/**
+ * Makes the change that a line tells, whatever it puts in: the state is to be checked behind the last one.
+ * @throws SyntaxError where it is not a change of this state
+ */
+export function applyChange(state: unknown, line: string): void {
+  const change: unknown = line.startsWith(mark) ? parseJson(line.slice(mark.length)) : undefined;
+  if (!isObject(state) || !isObject(change)) throw new SyntaxError('a line behind the state is no change of it');
+  for (const [list, splice] of Object.entries(change)) {
+    const entries = state[list];
+    if (!Array.isArray(entries) || !isSplice(splice, entries.length)) {
+      throw new SyntaxError(`a change of ${list} does not fit the state`);
+    }
+    const [start, removed, ...added] = splice;
+    entries.splice(start, removed, ...added);
+  }
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null;
+}
+
+function isSplice(value: unknown, length: number): value is Splice {
+  if (!Array.isArray(value)) return false;
+  const [start, removed] = value as unknown[];
+  return isCount(start) && isCount(removed) && start + removed <= length;
+}
+
+function isCount(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
+}

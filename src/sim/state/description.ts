@@ -1,0 +1,200 @@
+/** Descriptions of simulated machines, as people write them: schemas/sim-machine.schema.json. */
+import { check } from '../../generated/sim-machine.js';
+import { Errno } from '../../sys/errno.js';
+import { parseHandle } from '../../vdpa/model.js';
+import { SECTOR_SIZE } from '../../virtio/block.js';
+import { featureBit } from '../../virtio/features.js';
+import { VIRTIO_ID_BLOCK, VIRTIO_ID_NET } from '../../virtio/ids.js';
+import { parseMac } from '../../virtio/mac-address.js';
+import { SimulationError } from '../error.js';
+import type { Fault } from './fault.js';
+import { parseJson } from './json.js';
+import { defaultMachine, hex64 } from './model.js';
+import type {
+  BusDriver,
+  ConfigAttribute,
+  HardwareManagementDevice,
+  MachineState,
+  ManagementDeviceState,
+  SoftwareManagementDevice,
+  VduseInstanceState,
+} from './model.js';
+import { identityOfBlock, identityOfNet } from './identity.js';
+import { toInstance } from './vduse-instance.js';
+import { DEFAULT_SIZE } from '../../vduse/spec/defaults.js';
+
+interface ManagementDescription {
+  readonly driver?: ManagementDeviceState['driver'];
+  readonly supported_classes?: readonly (string | number)[];
+  readonly max_supported_vqs?: number;
+  readonly dev_features?: readonly (string | number)[];
+  readonly config_attributes?: readonly ConfigAttribute[];
+  readonly vendor_id?: number;
+  readonly min_vq_size?: number;
+  readonly max_vq_size?: number;
+  readonly max_devices?: number;
+  readonly mac?: string;
+  readonly mtu?: number;
+  readonly capacity?: number;
+  readonly vstats?: Readonly<Record<string, number>>;
+}
+
+interface VduseDescription {
+  readonly type: 'net' | 'block';
+  readonly queues?: number;
+  readonly queue_size?: number;
+  readonly vendor_id?: number;
+  readonly features?: readonly (string | number)[];
+  readonly capacity?: number;
+  readonly block_size?: 512 | 4096;
+  readonly readonly?: boolean;
+  readonly mac?: string;
+  readonly mtu?: number;
+}
+
+interface MachineDescription {
+  readonly mgmtdev: Readonly<Record<string, ManagementDescription>>;
+  readonly uid?: number;
+  readonly bus_driver?: BusDriver;
+  readonly vduse?: Readonly<Record<string, VduseDescription>>;
+  readonly faults?: readonly Fault[];
+}
+
+const classIds = { net: VIRTIO_ID_NET, block: VIRTIO_ID_BLOCK } as const;
+
+/**
+ * Reads a description.
+ * @param source named in errors
+ * @throws SimulationError for what is no JSON, breaks the schema, or names what there is not
+ */
+export function parseMachine(text: string, source: string): MachineState {
+  const refuse = (what: string): SimulationError =>
+    new SimulationError(
+      `${source} describes no machine: ${what}. schemas/sim-machine.schema.json says what can be written.`,
+    );
+  let value: unknown;
+  try {
+    value = parseJson(text);
+  } catch (error) {
+    throw refuse(`it is not JSON: ${error instanceof Error ? error.message : String(error)}`);
+  }
+  const complaint = check(value);
+  if (complaint !== undefined) throw refuse(complaint);
+  try {
+    return toMachine(value as MachineDescription);
+  } catch (error) {
+    throw error instanceof DescriptionError ? refuse(error.message) : error;
+  }
+}
+
+/** What is wrong with a description, without its name. */
+class DescriptionError extends Error {
+  override readonly name = 'DescriptionError';
+}
+
+function toMachine(description: MachineDescription): MachineState {
+  const { uid = 0, bus_driver = 'virtio_vdpa', vduse = {}, faults = [] } = description;
+  for (const { errno } of faults) {
+    if (errno !== undefined && !(errno in Errno)) throw new DescriptionError(`${errno} is no error`);
+  }
+  return {
+    uid,
+    bus_driver,
+    mgmtdev: Object.entries(description.mgmtdev).map(([handle, entry]) => toManagementDevice(handle, entry)),
+    vduse: Object.entries(vduse).map(([name, entry]) => toVduseInstance(name, entry)),
+    faults,
+  };
+}
+
+function toManagementDevice(handle: string, description: ManagementDescription): ManagementDeviceState {
+  const named = parseHandle(handle);
+  if (named === undefined) throw new DescriptionError(`invalid handle "${handle}": NAME or BUS/NAME expected`);
+  const usual = defaultMachine.mgmtdev.find(
+    ({ name, driver }) => name === (description.driver ?? handle) && driver !== 'hardware',
+  );
+  const driver = description.driver ?? usual?.driver ?? 'hardware';
+  const classes = description.supported_classes?.map(classId) ?? usual?.classes ?? [VIRTIO_ID_NET];
+  const common = {
+    ...named,
+    classes,
+    max_vqs: description.max_supported_vqs ?? usual?.max_vqs ?? 3,
+    features: description.dev_features
+      ? hex64(featureWord(handle, description.dev_features, namingClass(classes)))
+      : (usual?.features ?? hex64(featureWord(handle, ['VERSION_1', 'ACCESS_PLATFORM'], undefined))),
+  };
+  if (driver === 'hardware') return { ...common, ...hardwarePart(description, classes), driver };
+  rejectHardwareKeys(handle, description, driver);
+  return { ...common, driver } satisfies SoftwareManagementDevice;
+}
+
+function hardwarePart(
+  description: ManagementDescription,
+  classes: readonly number[],
+): Omit<HardwareManagementDevice, 'bus' | 'name' | 'classes' | 'max_vqs' | 'features' | 'driver'> {
+  const isNet = classes[0] === VIRTIO_ID_NET;
+  const { vstats } = description;
+  return {
+    config_attributes: description.config_attributes ?? (isNet ? ['mac', 'mtu', 'max_vqp', 'device_features'] : []),
+    vendor_id: description.vendor_id ?? 0,
+    min_vq_size: description.min_vq_size ?? 1,
+    max_vq_size: description.max_vq_size ?? 256,
+    max_devices: description.max_devices ?? 1,
+    mac: (description.mac ?? '00:00:00:00:00:00').toLowerCase(),
+    mtu: description.mtu ?? 1500,
+    capacity: description.capacity ?? DEFAULT_SIZE / SECTOR_SIZE,
+    ...(vstats && { vstats }),
+  };
+}
+
+/** What a software device is like its driver says; a description that says otherwise would not be followed. */
+function rejectHardwareKeys(handle: string, description: ManagementDescription, driver: string): void {
+  const known = ['driver', 'supported_classes', 'max_supported_vqs', 'dev_features'];
+  const other = Object.keys(description).find((key) => !known.includes(key));
+  if (other === undefined) return;
+  throw new DescriptionError(`/mgmtdev/${handle}/${other} is for hardware, and the driver is ${driver}`);
+}
+
+function classId(name: string | number): number {
+  if (typeof name === 'number') return name;
+  return name === 'net' ? classIds.net : classIds.block;
+}
+
+/** Whose names the bits of several classes go by, as in the tool's output: net's, or those of the only class. */
+function namingClass(classes: readonly number[]): number | undefined {
+  if (classes.includes(VIRTIO_ID_NET)) return VIRTIO_ID_NET;
+  return classes.length === 1 ? classes[0] : undefined;
+}
+
+function featureWord(owner: string, names: readonly (string | number)[], deviceId: number | undefined): bigint {
+  return names.reduce<bigint>((word, name) => {
+    const bit = typeof name === 'number' ? name : featureBit(name, deviceId);
+    if (bit === undefined) throw new DescriptionError(`${owner} has the feature ${String(name)}, which there is not`);
+    return word | (1n << BigInt(bit));
+  }, 0n);
+}
+
+function toVduseInstance(name: string, description: VduseDescription): VduseInstanceState {
+  const { type, queues, queue_size, vendor_id = 0, capacity, block_size, readonly, mac, mtu } = description;
+  const common = {
+    name,
+    ...(queues !== undefined && { queues }),
+    ...(queue_size !== undefined && { queueSize: queue_size }),
+  };
+  const identity =
+    type === 'net'
+      ? identityOfNet({
+          ...common,
+          type,
+          ...(mac !== undefined && { mac: parseMac(mac) }),
+          ...(mtu !== undefined && { mtu }),
+        })
+      : identityOfBlock({
+          ...common,
+          type,
+          ...(capacity !== undefined && { size: capacity * SECTOR_SIZE }),
+          ...(block_size !== undefined && { blockSize: block_size }),
+          ...(readonly !== undefined && { readonly }),
+        });
+  const features = identity.features | featureWord(name, description.features ?? [], classIds[type]);
+  return toInstance(name, { ...identity, vendorId: vendor_id, features });
+}

@@ -1,0 +1,72 @@
+/** Faults as they are written in VDPA_SIM_FAULTS: `dev add errno ENOSPC message "no room" times 1; dev show delay 200`. */
+import { Errno } from '../../sys/errno.js';
+import type { ErrnoName } from '../../sys/errno.js';
+import { SimulationError } from '../error.js';
+import { faultCommands } from './fault.js';
+import type { Fault, FaultCommand } from './fault.js';
+
+const commands = Object.keys(faultCommands) as FaultCommand[];
+const numbers = ['skip', 'times', 'delay', 'after'] as const;
+const texts = ['device', 'mgmtdev', 'message'] as const;
+
+/**
+ * Reads faults: several are separated by semicolons; each is a command's words and then keywords in any order, those of
+ * schemas/fault.schema.json. Single or double quotes keep a value together.
+ * @throws SimulationError for what is none
+ */
+export function parseFaults(text: string): Fault[] {
+  return split(text).flatMap((words) => (words.length === 0 ? [] : [parseFault(words)]));
+}
+
+function parseFault(words: readonly string[]): Fault {
+  const command = commands.find((candidate) => candidate.split(' ').every((word, at) => words[at] === word));
+  if (command === undefined) {
+    throw new SimulationError(`VDPA_SIM_FAULTS: "${words.join(' ')}" begins with none of: ${commands.join(', ')}`);
+  }
+  const fault: { -readonly [Key in keyof Fault]: Fault[Key] } = { command };
+  const rest = words.slice(command.split(' ').length);
+  while (rest.length > 0) readKeyword(fault, rest);
+  return fault;
+}
+
+/** Takes one keyword, and its value, off the words. */
+function readKeyword(fault: { -readonly [Key in keyof Fault]: Fault[Key] }, words: string[]): void {
+  const keyword = words.shift() ?? '';
+  if (keyword === 'vanish') {
+    fault.vanish = true;
+    return;
+  }
+  const value = words.shift();
+  const number = numbers.find((name) => name === keyword);
+  const text = texts.find((name) => name === keyword);
+  if (value === undefined) throw new SimulationError(`VDPA_SIM_FAULTS: "${keyword}" is no keyword, or lacks its value`);
+  if (number !== undefined) {
+    if (!/^[0-9]{1,9}$/.test(value)) throw new SimulationError(`VDPA_SIM_FAULTS: ${keyword} "${value}" is no number`);
+    fault[number] = Number(value);
+  } else if (text !== undefined) {
+    fault[text] = value;
+  } else if (keyword === 'errno') {
+    if (!isErrnoName(value)) throw new SimulationError(`VDPA_SIM_FAULTS: "${value}" is no error; ENOSPC would be one`);
+    fault.errno = value;
+  } else {
+    throw new SimulationError(
+      `VDPA_SIM_FAULTS: "${keyword}" is none of: errno, ${[...texts, ...numbers].join(', ')}, vanish`,
+    );
+  }
+}
+
+function isErrnoName(text: string): text is ErrnoName {
+  return text in Errno;
+}
+
+/** The words between semicolons, in lists. */
+function split(text: string): string[][] {
+  const lists: string[][] = [[]];
+  const pattern = /"([^"]*)"|'([^']*)'|(;)|([^\s;"']+)|(["'])/g;
+  for (const [, double, single, semicolon, plain, stray] of text.matchAll(pattern)) {
+    if (stray !== undefined) throw new SimulationError(`VDPA_SIM_FAULTS: a quote ${stray} is never closed`);
+    if (semicolon !== undefined) lists.push([]);
+    else lists.at(-1)?.push(double ?? single ?? plain ?? '');
+  }
+  return lists;
+}

@@ -1,0 +1,231 @@
+/**
+ * The state file of a simulated machine.
+ *
+ * Readers take no lock: a new state is a new file that is renamed over the old one, so that whoever opens the path has
+ * a whole state. Writers take turns (state-lock.ts).
+ *
+ * A process that makes one change after another adds the later ones to the file that it wrote (state-changes.ts): a
+ * file that is renamed over another costs the file system a millisecond.
+ */
+import {
+  closeSync,
+  constants,
+  existsSync,
+  fstatSync,
+  fsyncSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from 'node:fs';
+import { monotonicMs } from '../../sys/clock.js';
+import { SimulationError } from '../error.js';
+import { describeChange } from './changes.js';
+import { LockError, StateLock, defaultPatience, isSame, type FileIdentity } from './lock.js';
+import { bootedState } from './model.js';
+import type { SimState } from './model.js';
+import { parseState } from './parser.js';
+import { usualMachine } from './default-machine.js';
+import { copyState, type MachineStore } from './store.js';
+
+/** Writes that follow one another within so many milliseconds are only brought to the disk by the last of them. */
+const syncInterval = 50;
+/** The most that changes may take behind a state, in bytes; then the whole state is written anew. */
+const maxChangesLength = 1 << 20;
+
+/** A machine that is kept in a file, and shared with whoever uses the same file. */
+export class FileStore implements MachineStore {
+  readonly path: string;
+  #known: { readonly identity: FileIdentity; readonly state: SimState } | undefined;
+  readonly #lock: StateLock;
+  #lastSync = 0;
+  #unsynced = false;
+  /** How many bytes of changes this process has added to the file that it wrote; undefined where the file is another's. */
+  #changesLength: number | undefined;
+
+  /** @param patience how long to wait where another process has the lock and changes nothing, in milliseconds */
+  constructor(path: string, { patience = defaultPatience }: { readonly patience?: number } = {}) {
+    this.path = path;
+    this.#lock = new StateLock(path, patience);
+  }
+
+  /** @throws SimulationError where the file cannot be read or is damaged. */
+  read(): SimState {
+    const found = this.#guard(() => statSync(this.path, { bigint: true, throwIfNoEntry: false }));
+    if (found === undefined) return bootedState(usualMachine);
+    if (this.#known !== undefined && isSame(this.#known.identity, found)) return this.#known.state;
+    const fd = this.#guard(() => openFile(this.path, constants.O_RDONLY));
+    try {
+      return this.#load(fd);
+    } finally {
+      closeSync(fd);
+    }
+  }
+
+  prepare(): void | Promise<void> {
+    return this.#lock.isPrepared ? undefined : this.#lock.prepare();
+  }
+
+  /** @throws SimulationError where the file cannot be read, written or locked, or is damaged. */
+  update<Result>(change: (state: SimState) => Result): Result {
+    const fd = this.#take();
+    try {
+      const before = this.#load(fd);
+      const changed = copyState(before);
+      const result = change(changed);
+      const line = describeChange(before, changed);
+      if (line !== undefined) this.#write(fd, changed, line);
+      return result;
+    } finally {
+      closeSync(fd);
+    }
+  }
+
+  /** Puts another state in the place of whatever is there, damaged or not. @throws SimulationError */
+  overwrite(state: SimState): void {
+    const fd = this.#take();
+    try {
+      this.#replace(state);
+    } finally {
+      closeSync(fd);
+    }
+  }
+
+  /** Makes one state of what was written, and brings it to the disk. */
+  close(): void {
+    if (this.#changesLength !== undefined && this.#changesLength > 0) {
+      const fd = this.#take();
+      try {
+        this.#replace(this.#load(fd));
+      } finally {
+        closeSync(fd);
+      }
+    }
+    if (!this.#unsynced) return;
+    this.#unsynced = false;
+    this.#guard(() => {
+      const fd = openFile(this.path, constants.O_RDONLY);
+      try {
+        fsyncSync(fd);
+      } finally {
+        closeSync(fd);
+      }
+    });
+  }
+
+  #load(fd: number): SimState {
+    const stats = fstatSync(fd, { bigint: true });
+    if (this.#known !== undefined && isSame(this.#known.identity, stats)) return this.#known.state;
+    this.#changesLength = undefined;
+    const text = this.#guard(() => readFileSync(fd, 'utf8'));
+    // An empty file is what mktemp(1) leaves.
+    const state = text === '' ? bootedState(usualMachine) : parseState(text, this.path);
+    this.#known = { identity: stats, state };
+    return state;
+  }
+
+  /** The locked file, made where there is none. */
+  #take(): number {
+    return this.#guard(() => this.#lock.take(() => openOrMake(this.path)));
+  }
+
+  /** Writes a change, or the whole state with it. */
+  #write(fd: number, state: SimState, change: string): void {
+    const length = this.#changesLength;
+    if (length === undefined || this.#known === undefined || length + change.length > maxChangesLength) {
+      this.#replace(state);
+      return;
+    }
+    const { identity } = this.#known;
+    // Until it is all written the file is not to be added to.
+    this.#changesLength = undefined;
+    this.#guard(() => {
+      writeAll(fd, change, Number(identity.size));
+      this.#known = { identity: fstatSync(fd, { bigint: true }), state };
+    });
+    this.#changesLength = length + change.length;
+    this.#unsynced = true;
+  }
+
+  /** Only whoever has the lock comes here: what lies at the temporary path is left from someone who was killed. */
+  #replace(state: SimState): void {
+    const temporary = `${this.path}.new`;
+    const now = monotonicMs();
+    this.#guard(() => {
+      rmSync(temporary, { force: true });
+      const fd = makeFile(temporary);
+      try {
+        writeAll(fd, `${JSON.stringify(state)}\n`);
+        this.#unsynced = now - this.#lastSync < syncInterval;
+        if (!this.#unsynced) fsyncSync(fd);
+        if (!this.#unsynced) this.#lastSync = now;
+        renameSync(temporary, this.path);
+        this.#known = { identity: fstatSync(fd, { bigint: true }), state };
+        this.#changesLength = 0;
+      } finally {
+        closeSync(fd);
+      }
+    });
+  }
+
+  /** Says of a failure which file it is about. */
+  #guard<Result>(work: () => Result): Result {
+    try {
+      return work();
+    } catch (error) {
+      if (error instanceof LockError) throw this.#unusable(error.message, error);
+      if (!(error instanceof Error && 'code' in error)) throw error;
+      throw this.#unusable(error.code === 'ELOOP' ? 'it is a symbolic link' : error.message, error);
+    }
+  }
+
+  #unusable(reason: string, cause?: unknown): SimulationError {
+    const text = `The simulated machine's state file ${this.path} cannot be used: ${reason}. VDPA_SIM_STATE names another one.`;
+    return new SimulationError(text, { cause });
+  }
+}
+
+/** Opens it neither through a symbolic link nor to wait for the other end of a pipe. */
+function openFile(path: string, access: number): number {
+  const fd = openSync(path, access | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  if (fstatSync(fd).isFile()) return fd;
+  closeSync(fd);
+  throw Object.assign(new Error('it is not a file'), { code: 'EINVAL' });
+}
+
+/** Opens it for reading and writing, though it is only read: some file systems lock nothing else. */
+function openOrMake(path: string): number {
+  if (!existsSync(path)) makeFirst(path);
+  return openFile(path, constants.O_RDWR);
+}
+
+/**
+ * Makes the file, whole from its first moment on. Only whoever is next comes here, so that it replaces no other. It is not
+ * linked to its place: some containers allow no hard links.
+ */
+function makeFirst(path: string): void {
+  const temporary = `${path}.${process.pid}`;
+  rmSync(temporary, { force: true });
+  const fd = makeFile(temporary);
+  try {
+    writeAll(fd, `${JSON.stringify(bootedState(usualMachine))}\n`);
+    fsyncSync(fd);
+    renameSync(temporary, path);
+  } finally {
+    closeSync(fd);
+    rmSync(temporary, { force: true });
+  }
+}
+
+function makeFile(path: string): number {
+  return openSync(path, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW, 0o600);
+}
+
+function writeAll(fd: number, text: string, position = 0): void {
+  const bytes = Buffer.from(text, 'utf8');
+  for (let done = 0; done < bytes.length;) {
+    done += writeSync(fd, bytes, done, bytes.length - done, position + done);
+  }
+}

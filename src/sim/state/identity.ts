@@ -1,0 +1,35 @@
+/** What drivers see of simulated devices that are served. */
+import { blockIdentity, blockLimits, plainBlocks } from '../../vduse/block/identity.js';
+import type { DeviceIdentity } from '../../vduse/kernel/control.js';
+import { netIdentity } from '../../vduse/net/identity.js';
+import { checkQueueSize } from '../../vduse/spec/limits.js';
+import { netBackendOf } from '../../vduse/spec/backend.js';
+import type { BlockDeviceSpec, NetDeviceSpec } from '../../vduse/spec/device-spec.js';
+import { DEFAULT_BLOCK_SIZE, DEFAULT_QUEUE_SIZE, DEFAULT_SIZE, defaultMac } from '../../vduse/spec/defaults.js';
+
+/** What a driver sees of a block device that is served. */
+export function identityOfBlock(device: BlockDeviceSpec): DeviceIdentity {
+  const {
+    size = DEFAULT_SIZE,
+    readonly = false,
+    blockSize = DEFAULT_BLOCK_SIZE,
+    queues = 1,
+    queueSize = DEFAULT_QUEUE_SIZE,
+    serial = '',
+  } = device;
+  checkQueueSize(queueSize);
+  return blockIdentity({
+    limits: blockLimits({ size, readonly }, serial),
+    blocks: plainBlocks(blockSize),
+    queues,
+    queueSize,
+  });
+}
+
+/** What a driver sees of a network device that is served. */
+export function identityOfNet(device: NetDeviceSpec): DeviceIdentity {
+  const { name, mac = defaultMac(name), mtu, queues = 1, queueSize = DEFAULT_QUEUE_SIZE } = device;
+  checkQueueSize(queueSize);
+  const offloads = netBackendOf(device).type === 'tap';
+  return netIdentity({ mac, mtu, pairs: queues, queueSize, offloads });
+}

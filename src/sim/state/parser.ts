@@ -1,0 +1,61 @@
+import { check } from '../../generated/sim-state.js';
+import { SimulationError } from '../error.js';
+import { parseJson } from './json.js';
+import { applyChange, splitChanges } from './changes.js';
+import { busName, stateVersion } from './model.js';
+import type { SimState } from './model.js';
+import { formatHandle } from '../../vdpa/model.js';
+
+/**
+ * Reads the content of a state file.
+ * @param path named in errors
+ * @throws SimulationError where it is no state, or not one of this version
+ */
+export function parseState(text: string, path: string): SimState {
+  const { state: document, changes } = splitChanges(text);
+  let value: unknown;
+  try {
+    value = parseJson(document);
+    for (const change of changes) applyChange(value, change);
+  } catch (error) {
+    throw damaged(path, `it is not JSON: ${error instanceof Error ? error.message : String(error)}`);
+  }
+  if (isOtherVersion(value)) throw otherVersion(path);
+  const complaint = check(value);
+  if (complaint !== undefined) throw damaged(path, complaint);
+  const state = value as SimState;
+  const broken = brokenReference(state);
+  if (broken !== undefined) throw damaged(path, broken);
+  return state;
+}
+
+/** What the schema cannot say: that devices have what they are made of. */
+function brokenReference(state: SimState): string | undefined {
+  const drivers = new Map(state.machine.mgmtdev.map((management) => [formatHandle(management), management.driver]));
+  const served = new Set(state.vduse.map(({ name }) => busName(name)));
+  const names = new Set<string>();
+  for (const { name, mgmtdev } of state.devices) {
+    const driver = drivers.get(mgmtdev);
+    if (driver === undefined) return `device ${name} is on ${mgmtdev}, which there is not`;
+    if (driver === 'vduse' && !served.has(name)) return `device ${name} has no VDUSE instance`;
+    if (names.has(name)) return `there are two devices ${name}`;
+    names.add(name);
+  }
+  return undefined;
+}
+
+function isOtherVersion(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && 'version' in value && value.version !== stateVersion;
+}
+
+function damaged(path: string, what: string): SimulationError {
+  return new SimulationError(
+    `The simulated machine's state file ${path} is damaged: ${what}. It is left as it is; "vdpa sim reset" replaces it with a new machine.`,
+  );
+}
+
+function otherVersion(path: string): SimulationError {
+  return new SimulationError(
+    `The simulated machine's state file ${path} was written by another version of vdpa. It is left as it is; "vdpa sim reset" replaces it with a new machine.`,
+  );
+}

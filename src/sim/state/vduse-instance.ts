@@ -1,0 +1,66 @@
+/** VDUSE instances of a simulated machine: what a server makes with VDUSE_CREATE_DEV and VDUSE_VQ_SETUP. */
+import { Errno } from '../../sys/errno.js';
+import { SystemError } from '../../sys/error.js';
+import { blockConfigLength, netConfigLength } from '../../virtio/config-space.js';
+import { VIRTIO_ID_BLOCK, VIRTIO_ID_NET } from '../../virtio/ids.js';
+import type { DeviceIdentity } from '../../vduse/kernel/control.js';
+import { checkDeviceName } from '../../vduse/kernel/name.js';
+import { featureMask } from '../../virtio/feature-mask.js';
+import { busName, hex64 } from './model.js';
+import type { SimState, VduseInstanceState } from './model.js';
+import type { ServerEntry } from '../../vduse/spec/arguments.js';
+
+const accessPlatform = featureMask(undefined, ['ACCESS_PLATFORM']);
+const configLengths: Readonly<Partial<Record<number, number>>> = {
+  [VIRTIO_ID_NET]: netConfigLength,
+  [VIRTIO_ID_BLOCK]: blockConfigLength,
+};
+
+/**
+ * Makes an instance, as VDUSE_CREATE_DEV and VDUSE_VQ_SETUP do.
+ * @param served what the tool's own server is told, which ends when its vDPA device is deleted, and destroys it
+ * @throws DeviceNameError; SystemError EEXIST where there is one of the name, EINVAL where the kernel would not take it
+ */
+export function createInstance(state: SimState, name: string, identity: DeviceIdentity, served: ServerEntry): void {
+  checkDeviceName(name);
+  const operation = `create the VDUSE instance ${name}`;
+  if ((identity.features & accessPlatform) === 0n) throw new SystemError({ operation, errno: Errno.EINVAL });
+  if (state.vduse.some((instance) => busName(instance.name) === name)) {
+    throw new SystemError({ operation, errno: Errno.EEXIST });
+  }
+  state.vduse.push(toInstance(name, identity, served));
+}
+
+/**
+ * Destroys an instance, as VDUSE_DESTROY_DEV does.
+ * @throws SystemError EINVAL where there is none of the name, EBUSY while its vDPA device is there
+ */
+export function destroyInstance(state: SimState, name: string): void {
+  const operation = `destroy the VDUSE instance ${name}`;
+  if (!state.vduse.some((instance) => instance.name === name)) {
+    throw new SystemError({ operation, errno: Errno.EINVAL });
+  }
+  if (isAttached(state, name)) throw new SystemError({ operation, errno: Errno.EBUSY });
+  state.vduse = state.vduse.filter((instance) => instance.name !== name);
+}
+
+/** Whether an instance's vDPA device is on the bus. */
+export function isAttached(state: SimState, name: string): boolean {
+  return state.devices.some((device) => device.name === busName(name) && device.mgmtdev === 'vduse');
+}
+
+/** An instance as the state keeps it; its configuration space is as long as its type's, zeroes at the end. */
+export function toInstance(name: string, identity: DeviceIdentity, served?: ServerEntry): VduseInstanceState {
+  const { deviceId, vendorId, features, queueCount, queueSize } = identity;
+  const config = new Uint8Array(Math.max(configLengths[deviceId] ?? 0, identity.config.length));
+  config.set(identity.config);
+  return {
+    name,
+    device_id: deviceId,
+    vendor_id: vendorId,
+    features: hex64(features),
+    vq_sizes: Array.from({ length: queueCount }, () => queueSize),
+    config: Buffer.from(config).toString('hex'),
+    ...(served && { served }),
+  };
+}

@@ -1,0 +1,70 @@
+import { Errno } from '../../sys/errno.js';
+import { SystemError } from '../../sys/error.js';
+import { InstanceExistsError } from '../../vduse/error.js';
+import { serverPart, toEntry } from '../../vduse/spec/arguments.js';
+import { checkServedDevice, resolveSpec } from '../../vduse/spec/resolve.js';
+import type { BlockDeviceSpec, ServedDeviceSpec } from '../../vduse/spec/device-spec.js';
+import type { ServeOptions } from '../../vduse/daemon/servers.js';
+import { identityOfBlock, identityOfNet } from '../state/identity.js';
+import { Simulation } from '../simulation.js';
+import type { FileState, SimState } from '../state/model.js';
+import { createInstance, destroyInstance, isAttached } from '../state/vduse-instance.js';
+
+/**
+ * Makes a VDUSE instance on a simulated machine, as if a server of the tool's own had been started, and attaches it; it is
+ * destroyed where attaching it fails. Nothing of this machine is touched: no file is opened, no interface made.
+ * @param environment names the machine
+ * @param attach sends the request to the kernel
+ * @throws DeviceNameError, DeviceOptionError; InstanceExistsError where there is one of the name; SystemError where it cannot
+ *   be made; SimulationError; whatever `attach` throws
+ */
+export async function addSimulatedServer(
+  environment: Readonly<Record<string, string | undefined>>,
+  device: ServedDeviceSpec,
+  attach: () => Promise<void>,
+  { makeFile = false }: ServeOptions = {},
+): Promise<void> {
+  const simulation = new Simulation(environment);
+  const { store } = simulation;
+  const { name } = device;
+  // Only root may make instances; others are told so by the kernel.
+  if (!simulation.isRoot) return attach();
+  checkServedDevice(device);
+  await store.prepare();
+  const madeFile = store.update((state) => {
+    if (state.vduse.some((instance) => instance.name === name)) {
+      throw new InstanceExistsError([`vdpa: ${name} has a server already`]);
+    }
+    const file = device.type === 'block' ? findFile(state, device, makeFile) : undefined;
+    const identity = device.type === 'block' ? identityOfBlock({ ...file, ...device }) : identityOfNet(device);
+    createInstance(state, name, identity, serverPart(toEntry(resolveSpec(device))));
+    if (file === undefined || state.files.includes(file)) return undefined;
+    state.files.push(file);
+    return file.path;
+  });
+  try {
+    await attach();
+  } catch (error) {
+    store.update((state) => {
+      // The kernel may have answered too late, and yet have attached it.
+      if (isAttached(state, name)) return;
+      destroyInstance(state, name);
+      state.files = state.files.filter(({ path }) => path !== madeFile);
+    });
+    throw error;
+  } finally {
+    store.close();
+  }
+}
+
+/**
+ * The file that a block device is in; a new one where it may be made. Undefined for a device in none.
+ * @throws SystemError ENOENT where the machine has no such file
+ */
+function findFile({ files }: SimState, { path, size }: BlockDeviceSpec, makeFile: boolean): FileState | undefined {
+  if (path === undefined) return undefined;
+  const file = files.find((known) => known.path === path);
+  if (file !== undefined) return file;
+  if (makeFile && size !== undefined) return { path, size };
+  throw new SystemError({ operation: `open ${path}`, errno: Errno.ENOENT });
+}

@@ -1,0 +1,132 @@
+/** The VDUSE devices of a simulated machine, and the servers that it is said to have. */
+import { check } from '../../generated/vduse-server.js';
+import { viewOf } from '../../netlink/bytes.js';
+import { Errno } from '../../sys/errno.js';
+import { SystemError } from '../../sys/error.js';
+import { SECTOR_SIZE } from '../../virtio/block.js';
+import { blockConfigOffset, netConfigOffset } from '../../virtio/config-space.js';
+import { featureBits } from '../../virtio/features.js';
+import { VIRTIO_ID_NET } from '../../virtio/ids.js';
+import { VIRTIO_NET_F_MTU } from '../../virtio/net.js';
+import { VduseError } from '../../vduse/error.js';
+import { checkDeviceName } from '../../vduse/kernel/name.js';
+import { readServerEntry, toDeviceSpec, toEntry, type ServerEntry } from '../../vduse/spec/arguments.js';
+import { resolveSpec } from '../../vduse/spec/resolve.js';
+import type { ServedDeviceSpec } from '../../vduse/spec/device-spec.js';
+import type { InstanceStatus, ServeOptions, VduseInstance, VduseServers } from '../../vduse/daemon/servers.js';
+import { SimulationError } from '../error.js';
+import { findDevice, openDevice } from '../machine/bus.js';
+import { addSimulatedServer } from './add.js';
+import { Simulation } from '../simulation.js';
+import { busName, type SimState, type VduseInstanceState } from '../state/model.js';
+import { isAttached } from '../state/vduse-instance.js';
+import { negotiate } from '../machine/virtio-driver.js';
+
+/** How many queues virtio_net uses where there is no control queue: VDUSE lets no device have one. */
+const NET_QUEUES_IN_USE = 2;
+
+/** What is served on a simulated machine. No process runs, nothing is counted; a server never dies by itself. */
+export class SimulatedServers implements VduseServers {
+  readonly #environment: Readonly<Record<string, string | undefined>>;
+
+  /** @param environment names the machine */
+  constructor(environment: Readonly<Record<string, string | undefined>>) {
+    this.#environment = environment;
+  }
+
+  /** @throws SimulationError */
+  list(only?: string): Promise<VduseInstance[]> {
+    if (only !== undefined) checkDeviceName(only);
+    const { store } = new Simulation(this.#environment);
+    const state = store.read();
+    const instances = state.vduse
+      .filter(({ name }) => only === undefined || name === only)
+      .map((instance) => toInstance(state, instance, store.path))
+      .sort((one, other) => (one.name < other.name ? -1 : 1));
+    return Promise.resolve(instances);
+  }
+
+  /** @throws SimulationError */
+  has(name: string): Promise<boolean> {
+    const { store } = new Simulation(this.#environment);
+    return Promise.resolve(store.read().vduse.some((instance) => instance.name === name));
+  }
+
+  add(device: ServedDeviceSpec, attach: () => Promise<void>, options?: ServeOptions): Promise<void> {
+    return addSimulatedServer(this.#environment, device, attach, options);
+  }
+
+  takeOver({ name }: ServedDeviceSpec): Promise<void> {
+    const hint = 'A simulated device always has its server';
+    return Promise.reject(new SystemError({ operation: `serve ${name}`, errno: Errno.EEXIST, hint }));
+  }
+
+  /** The instance has gone with its device. */
+  end(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  /** @throws SystemError EBUSY for a device of another program, EACCES for others than root; SimulationError */
+  async remove(name: string, detach: () => Promise<void>): Promise<void> {
+    checkDeviceName(name);
+    const simulation = new Simulation(this.#environment);
+    const { store } = simulation;
+    const isThere = (): boolean => store.read().vduse.some((instance) => instance.name === name);
+    if (!isThere()) throw new VduseError(`There is no VDUSE instance ${name}`);
+    if (isAttached(store.read(), name)) await detach();
+    // That was all for one of the tool's own, which goes with its device.
+    if (!isThere()) return;
+    const errno = simulation.isRoot ? Errno.EBUSY : Errno.EACCES;
+    throw new SystemError({ operation: `destroy the VDUSE instance ${name}`, errno });
+  }
+}
+
+function toInstance(state: SimState, instance: VduseInstanceState, path: string): VduseInstance {
+  const { name, served } = instance;
+  if (served === undefined) return { name, served: 'elsewhere', attached: isAttached(state, name) };
+  const complaint = check(served);
+  if (complaint !== undefined) {
+    throw new SimulationError(
+      `The simulated machine's state file ${path} is damaged: the server of ${name}: ${complaint}`,
+    );
+  }
+  return { name, served: 'here', status: statusOf(state, instance, served) };
+}
+
+function statusOf(state: SimState, instance: VduseInstanceState, served: ServerEntry): InstanceStatus {
+  const device = findDevice(state, busName(instance.name));
+  const features = device && negotiate(state.machine.bus_driver, openDevice(state, device)).features;
+  const isNet = instance.device_id === VIRTIO_ID_NET;
+  const inUse = features === undefined ? 0 : isNet ? NET_QUEUES_IN_USE : instance.vq_sizes.length;
+  return {
+    name: instance.name,
+    deviceId: instance.device_id,
+    state: features === undefined ? 'idle' : 'running',
+    attached: device !== undefined,
+    deleted: false,
+    driverStatus: 0,
+    features: `0x${(features ?? 0n).toString(16)}`,
+    queueSize: instance.vq_sizes[0] ?? 0,
+    queues: instance.vq_sizes.map((_size, index) => ({
+      state: index < inUse ? 'running' : 'stopped',
+      requests: 0,
+      bytesIn: 0,
+      bytesOut: 0,
+      errors: 0,
+      interrupts: 0,
+    })),
+    device: toEntry(resolveSpec(toDeviceSpec(instance.name, { ...readServerEntry(served), ...identityOf(instance) }))),
+    ...(!isNet && { size: Number(configOf(instance).getBigUint64(blockConfigOffset.capacity, true)) * SECTOR_SIZE }),
+  };
+}
+
+const configOf = ({ config }: VduseInstanceState): DataView => viewOf(Buffer.from(config, 'hex'));
+
+/** What of a device is not its server's words: the type, and of a network device address and MTU. */
+function identityOf(instance: VduseInstanceState): { type: 'block' } | { type: 'net'; mac: Uint8Array; mtu?: number } {
+  if (instance.device_id !== VIRTIO_ID_NET) return { type: 'block' };
+  const config = configOf(instance);
+  const mac = new Uint8Array(config.buffer, config.byteOffset + netConfigOffset.mac, 6);
+  const hasMtu = featureBits(BigInt(instance.features)).includes(Number(VIRTIO_NET_F_MTU));
+  return { type: 'net', mac, ...(hasMtu && { mtu: config.getUint16(netConfigOffset.mtu, true) }) };
+}

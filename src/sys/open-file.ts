@@ -1,0 +1,20 @@
+import { constants, openSync } from 'node:fs';
+import { SystemError } from './error.js';
+import { Errno } from './errno.js';
+
+/**
+ * Opens a file for reading and writing, without waiting, not to be inherited.
+ * @param hints what to do about an error number, one whole sentence each
+ * @throws SystemError
+ */
+export function openFile(path: string, flags: number, hints: Readonly<Partial<Record<number, string>>> = {}): number {
+  try {
+    return openSync(path, flags);
+  } catch (error) {
+    const errno = -((error as NodeJS.ErrnoException).errno ?? -Errno.EIO);
+    const hint = hints[errno];
+    throw new SystemError({ operation: `open ${path}`, errno, cause: error, ...(hint !== undefined && { hint }) });
+  }
+}
+
+export const { O_RDONLY, O_RDWR, O_NONBLOCK, O_NOFOLLOW } = constants;

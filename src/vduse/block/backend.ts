@@ -1,0 +1,113 @@
+/**
+ * What holds the data of a block device. It works on guest memory by address: JavaScript never sees the data.
+ */
+import { Errno } from '../../sys/errno.js';
+import { copyMemory } from '../../sys/guarded-copy.js';
+import type { IoVector } from '../../sys/io-vector.js';
+import { NativeBuffer } from '../../sys/memory.js';
+
+export const READ = 0;
+export const WRITE = 1;
+export const FLUSH = 2;
+export const DISCARD = 3;
+export const WRITE_ZEROES = 4;
+
+export type OperationType = typeof READ | typeof WRITE | typeof FLUSH | typeof DISCARD | typeof WRITE_ZEROES;
+
+/** One thing to do. The object is used again for others afterwards. */
+export interface Operation {
+  readonly type: OperationType;
+  /** Bytes from the device's beginning; within the device, with `length`. */
+  readonly position: number;
+  /** Bytes. */
+  readonly length: number;
+  /** READ, WRITE: the entries of the vector to read into or write from. */
+  readonly first: number;
+  readonly count: number;
+  /** WRITE_ZEROES: space may be given back. */
+  readonly unmap: boolean;
+  /** To be set: 0, or an error number. EOPNOTSUPP tells the driver that there is no such operation. */
+  error: number;
+}
+
+/** What holds the data of a block device; one for each data thread. */
+export interface BlockBackend {
+  /**
+   * Carries out operations. They may be carried out in any order, all are done when it returns.
+   * @param count only the first so many of the list
+   */
+  execute(operations: readonly Operation[], count: number, vector: IoVector): void;
+
+  /** The device is now `size` bytes long. */
+  resize?(size: number): void;
+
+  /** Makes everything durable and closes what is open. */
+  close(): void;
+}
+
+/** The most that a {@link SimpleBlockBackend} is given at once. */
+const PIECE = 64 * 1024;
+
+/** A block device made of functions, for data that JavaScript makes or takes. The data is copied once. */
+export abstract class SimpleBlockBackend implements BlockBackend {
+  readonly #scratch = new NativeBuffer(PIECE);
+
+  /** Fills `target` with what is at `position`; a request may take several calls. @returns 0, or an error number */
+  abstract read(position: number, target: Uint8Array): number;
+
+  /** Takes `source` to be at `position` from now on. @returns 0, or an error number */
+  write?(position: number, source: Uint8Array): number;
+
+  /** Makes what was written durable. @returns 0, or an error number */
+  flush?(): number;
+
+  close(): void {
+    this.flush?.();
+  }
+
+  execute(operations: readonly Operation[], count: number, vector: IoVector): void {
+    for (let index = 0; index < count; index++) {
+      const operation = operations[index];
+      if (operation) operation.error = this.#one(operation, vector);
+    }
+  }
+
+  #one(operation: Operation, vector: IoVector): number {
+    switch (operation.type) {
+      case READ:
+      case WRITE:
+        return this.#transfer(operation, vector);
+      case FLUSH:
+        return this.flush?.() ?? 0;
+      case DISCARD:
+      case WRITE_ZEROES:
+        return Errno.EOPNOTSUPP;
+    }
+  }
+
+  #transfer({ type, position, first, count }: Operation, vector: IoVector): number {
+    let at = position;
+    for (let entry = first; entry < first + count; entry++) {
+      const end = at + vector.length(entry);
+      for (let address = vector.base(entry); at < end;) {
+        const length = Math.min(PIECE, end - at);
+        const error = type === READ ? this.#read(at, address, length) : this.#write(at, address, length);
+        if (error !== 0) return error;
+        at += length;
+        address += length;
+      }
+    }
+    return 0;
+  }
+
+  #read(position: number, address: number, length: number): number {
+    const error = this.read(position, this.#scratch.u8.subarray(0, length));
+    if (error !== 0) return error;
+    return copyMemory(address, this.#scratch.address, length) ? 0 : Errno.EFAULT;
+  }
+
+  #write(position: number, address: number, length: number): number {
+    if (!copyMemory(this.#scratch.address, address, length)) return Errno.EFAULT;
+    return this.write?.(position, this.#scratch.u8.subarray(0, length)) ?? Errno.EROFS;
+  }
+}

@@ -1,0 +1,330 @@
+import { IOCB_CMD_PREADV, IOCB_CMD_PWRITEV, TransferBatch } from '../../../sys/aio.js';
+import { Errno } from '../../../sys/errno.js';
+import * as file from '../../../sys/file.js';
+import { io, ioctlNumber } from '../../../sys/ioctl.js';
+import { IoVector } from '../../../sys/io-vector.js';
+import { lastErrno, uninterrupted } from '../../../sys/libc.js';
+import { NativeBuffer, writeAddress } from '../../../sys/memory.js';
+import { DISCARD, FLUSH, READ, WRITE, WRITE_ZEROES, type BlockBackend, type Operation } from '../backend.js';
+import type { FlushNote } from '../flush-record.js';
+
+/** The most bytes that one call moves (MAX_RW_COUNT). */
+const MAX_BYTES = 0x7fff_f000;
+
+const ZEROS = 64 * 1024;
+
+/** From linux/fs.h: gives a range of a block device back, two u64, bytes. */
+const BLKDISCARD = io(0x12, 119);
+
+/** Of the words that the device's threads share: the error number of a flush that has failed, and the lock of flushing. */
+const FLUSH_FAILED = 0;
+const FLUSHING = 1;
+
+/** The most transfers that go in one system call; the others of a batch go in the next. */
+const MAX_TRANSFERS = 128;
+
+/** Operations of a batch that lie one after the other, on the disk and in the vector: one transfer. */
+interface Run {
+  type: typeof READ | typeof WRITE;
+  /** Its operations: from this one to the one before `after`. */
+  index: number;
+  after: number;
+  position: number;
+  length: number;
+  first: number;
+  count: number;
+}
+
+/**
+ * A disk in a file or on a block device. Neighbouring requests of a batch are one transfer, and the transfers of a batch go
+ * in one system call, where the kernel has such a call.
+ */
+export class FileBackend implements BlockBackend {
+  readonly #fd: number;
+  /** Of a block device: bytes of its logical block. */
+  readonly #blockDevice: number | undefined;
+  /** The range of BLKDISCARD: two u64. */
+  readonly #range = new NativeBuffer(16);
+  readonly #shared: Int32Array;
+  readonly #note: FlushNote | undefined;
+  /** How many bytes of the file are the disk, or are left of it: beyond there are only errors. */
+  #size: number;
+  #zeros: NativeBuffer | undefined;
+  readonly #rest = new IoVector(file.IOV_MAX);
+  readonly #batch = TransferBatch.open(MAX_TRANSFERS);
+  readonly #runs = Array.from({ length: MAX_TRANSFERS }, (): Run => ({
+    type: READ,
+    index: 0,
+    after: 0,
+    position: 0,
+    length: 0,
+    first: 0,
+    count: 0,
+  }));
+
+  /**
+   * @param opened its descriptor stays open until the server closes it
+   * @param shared words that the device's data threads share
+   * @param note where it is kept for the next server that a flush has failed; the last one may have kept it there
+   */
+  constructor(
+    opened: { readonly fd: number; readonly size: number; readonly blockDevice: number | undefined },
+    shared: Int32Array,
+    note?: FlushNote,
+  ) {
+    this.#fd = opened.fd;
+    this.#size = opened.size;
+    this.#blockDevice = opened.blockDevice;
+    this.#shared = shared;
+    this.#note = note;
+    if (note?.failed === true) Atomics.store(shared, FLUSH_FAILED, Errno.EIO);
+  }
+
+  resize(size: number): void {
+    this.#size = size;
+  }
+
+  execute(operations: readonly Operation[], count: number, vector: IoVector): void {
+    for (let index = 0; index < count;) {
+      const operation = operations[index];
+      if (!operation) return;
+      if (operation.type === READ || operation.type === WRITE) {
+        index = this.#transferRuns(operations, index, count, vector);
+      } else {
+        operation.error = this.#other(operation);
+        index++;
+      }
+    }
+  }
+
+  /** Carries out the reads and writes from `index` on, up to what is neither. @returns the first not carried out */
+  #transferRuns(operations: readonly Operation[], index: number, count: number, vector: IoVector): number {
+    let after = index;
+    let runs = 0;
+    while (after < count && runs < MAX_TRANSFERS) {
+      const run = this.#runs[runs];
+      if (!run || !findRun(run, operations, after, count)) break;
+      after = run.after;
+      runs++;
+    }
+    // A call for one transfer alone is the plainest.
+    const together = runs > 1 && this.#batch !== undefined ? this.#transferTogether(this.#batch, runs, vector) : 0;
+    for (let each = 0; each < runs; each++) {
+      const run = this.#runs[each];
+      if (!run) break;
+      // What did not go as it should together is done again by itself, to see what is wrong.
+      const done = each < together && this.#batch?.result(each) === run.length;
+      if (done) setErrors(operations, run, 0);
+      else this.#transferRun(operations, run, vector);
+    }
+    return after;
+  }
+
+  /** @returns how many of the runs were carried out, well or not */
+  #transferTogether(batch: TransferBatch, runs: number, vector: IoVector): number {
+    batch.count = 0;
+    for (let each = 0; each < runs; each++) {
+      const run = this.#runs[each];
+      // The rest of a file that was cut short is checked where transfers go by themselves.
+      if (!run || run.position + run.length > this.#size || run.count > file.IOV_MAX) break;
+      const opcode = run.type === WRITE ? IOCB_CMD_PWRITEV : IOCB_CMD_PREADV;
+      batch.push(opcode, this.#fd, vector.at(run.first), run.count, run.position);
+    }
+    return batch.count === 0 ? 0 : batch.run();
+  }
+
+  /** Carries out a run by itself. */
+  #transferRun(operations: readonly Operation[], run: Run, vector: IoVector): void {
+    const { type, position, length, first, count, index, after } = run;
+    const error = this.#transfer(type === WRITE, position, length, vector, first, count);
+    setErrors(operations, run, error);
+    if (error === 0 || after === index + 1) return;
+    // The error is that of one of them only: do each by itself, to find which.
+    for (let each = index; each < after; each++) {
+      const operation = operations[each];
+      if (operation) operation.error = this.#transferOne(operation, vector);
+    }
+  }
+
+  #transferOne({ type, position, length, first, count }: Operation, vector: IoVector): number {
+    return this.#transfer(type === WRITE, position, length, vector, first, count);
+  }
+
+  /** Moves all of it, in as many calls as it takes. @returns 0, or an error number */
+  #transfer(
+    writing: boolean,
+    position: number,
+    length: number,
+    vector: IoVector,
+    first: number,
+    count: number,
+  ): number {
+    // A write must not make the file longer; of what can be read the file itself says it best.
+    if (writing && position + length > this.#size) return Errno.EIO;
+    const moved = this.#call(writing, position, vector, first, Math.min(count, file.IOV_MAX));
+    if (moved === length) return 0;
+    if (moved < 0) return lastErrno();
+    return this.#transferRest(writing, position, length, moved, vector, first, count);
+  }
+
+  #call(writing: boolean, position: number, vector: IoVector, first: number, count: number): number {
+    if (count === 1) {
+      const move = writing ? file.pwrite : file.pread;
+      const address = vector.base(first);
+      const length = vector.length(first);
+      const moved = move(this.#fd, address, length, position);
+      return moved === -1 && lastErrno() === Errno.EINTR
+        ? uninterrupted(() => move(this.#fd, address, length, position))
+        : moved;
+    }
+    const move = writing ? file.pwritev : file.preadv;
+    const address = vector.at(first);
+    const moved = move(this.#fd, address, count, position);
+    return moved === -1 && lastErrno() === Errno.EINTR
+      ? uninterrupted(() => move(this.#fd, address, count, position))
+      : moved;
+  }
+
+  /** What a call has left over: it was interrupted, had too many entries, or came to the end of the file. */
+  #transferRest(
+    writing: boolean,
+    position: number,
+    length: number,
+    already: number,
+    vector: IoVector,
+    first: number,
+    count: number,
+  ): number {
+    let moved = already;
+    for (let last = already; moved < length; moved += last) {
+      // Nothing more moves: reading, that is the end of the file; writing, the disk is full.
+      if (last === 0) return writing ? Errno.ENOSPC : Errno.EIO;
+      this.#rest.count = 0;
+      let skip = moved;
+      for (let entry = first; entry < first + count && this.#rest.count < this.#rest.capacity; entry++) {
+        const size = vector.length(entry);
+        if (skip < size) this.#rest.push(vector.base(entry) + skip, size - skip);
+        skip = Math.max(0, skip - size);
+      }
+      last = this.#call(writing, position + moved, this.#rest, 0, this.#rest.count);
+      if (last < 0) return lastErrno();
+    }
+    return 0;
+  }
+
+  #other(operation: Operation): number {
+    const { type, position, length, unmap } = operation;
+    switch (type) {
+      case FLUSH:
+        return this.#flush();
+      case DISCARD:
+        // What cannot be given back may stay: a discard is a hint.
+        return ignoring(Errno.EOPNOTSUPP, this.#discard(position, length));
+      case WRITE_ZEROES: {
+        const mode = unmap ? file.FALLOC_FL_PUNCH_HOLE : file.FALLOC_FL_ZERO_RANGE;
+        const error = this.#allocate(mode, position, length);
+        // EINVAL: a block device does it for whole blocks only.
+        const byHand = error === Errno.EOPNOTSUPP || (error === Errno.EINVAL && this.#blockDevice !== undefined);
+        return byHand ? this.#writeZeros(position, length) : error;
+      }
+      case READ:
+      case WRITE:
+        return Errno.EINVAL;
+    }
+  }
+
+  /**
+   * A failed flush may have lost data for good, which the next one would not tell: so from then on every one fails. The
+   * threads share an open file, of which the kernel reports a loss once: so they flush one at a time, lest one hears that
+   * all is well before the other has said what it heard.
+   */
+  #flush(): number {
+    const shared = this.#shared;
+    while (Atomics.compareExchange(shared, FLUSHING, 0, 1) !== 0) Atomics.wait(shared, FLUSHING, 1);
+    try {
+      if (Atomics.load(shared, FLUSH_FAILED) !== 0) return Errno.EIO;
+      if (uninterrupted(() => file.fdatasync(this.#fd)) === 0) return 0;
+      const error = lastErrno();
+      Atomics.store(shared, FLUSH_FAILED, error);
+      this.#note?.record();
+      return error;
+    } finally {
+      Atomics.store(shared, FLUSHING, 0);
+      Atomics.notify(shared, FLUSHING, 1);
+    }
+  }
+
+  #discard(position: number, length: number): number {
+    const block = this.#blockDevice;
+    if (block === undefined) return this.#allocate(file.FALLOC_FL_PUNCH_HOLE, position, length);
+    if (position + length > this.#size) return Errno.EIO;
+    // Where the driver has smaller blocks than the disk, what is no whole block stays.
+    const start = Math.ceil(position / block) * block;
+    const end = Math.floor((position + length) / block) * block;
+    if (start >= end) return 0;
+    writeAddress(this.#range.u32, 0, start);
+    writeAddress(this.#range.u32, 2, end - start);
+    return uninterrupted(() => ioctlNumber(this.#fd, BLKDISCARD, this.#range.address)) === 0 ? 0 : lastErrno();
+  }
+
+  #allocate(mode: number, position: number, length: number): number {
+    if (position + length > this.#size) return Errno.EIO;
+    const result = uninterrupted(() => file.fallocate(this.#fd, mode | file.FALLOC_FL_KEEP_SIZE, position, length));
+    return result === 0 ? 0 : lastErrno();
+  }
+
+  #writeZeros(position: number, length: number): number {
+    this.#zeros ??= new NativeBuffer(ZEROS);
+    const { address } = this.#zeros;
+    for (let done = 0; done < length;) {
+      const at = position + done;
+      const size = Math.min(ZEROS, length - done);
+      const written = uninterrupted(() => file.pwrite(this.#fd, address, size, at));
+      if (written <= 0) return written === 0 ? Errno.ENOSPC : lastErrno();
+      done += written;
+    }
+    return 0;
+  }
+
+  close(): void {
+    this.#flush();
+    this.#rest.free();
+    this.#range.free();
+    this.#zeros?.free();
+    this.#batch?.close();
+  }
+}
+
+/** Makes a run of the operation `index` and those after it that go on where it ends. @returns false where it is no transfer */
+function findRun(run: Run, operations: readonly Operation[], index: number, count: number): boolean {
+  const head = operations[index];
+  if (head?.type !== READ && head?.type !== WRITE) return false;
+  run.type = head.type;
+  run.index = index;
+  run.position = head.position;
+  run.length = head.length;
+  run.first = head.first;
+  run.count = head.count;
+  let after = index + 1;
+  for (; after < count; after++) {
+    const next = operations[after];
+    if (next?.type !== head.type || next.position !== head.position + run.length) break;
+    if (next.first !== head.first + run.count || run.count + next.count > file.IOV_MAX) break;
+    if (run.length + next.length > MAX_BYTES) break;
+    run.length += next.length;
+    run.count += next.count;
+  }
+  run.after = after;
+  return true;
+}
+
+function setErrors(operations: readonly Operation[], { index, after }: Run, error: number): void {
+  for (let each = index; each < after; each++) {
+    const operation = operations[each];
+    if (operation) operation.error = error;
+  }
+}
+
+function ignoring(ignored: number, error: number): number {
+  return error === ignored ? 0 : error;
+}

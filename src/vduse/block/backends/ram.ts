@@ -1,0 +1,58 @@
+import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE, fallocate } from '../../../sys/file.js';
+import { Errno } from '../../../sys/errno.js';
+import { copyMemory } from '../../../sys/guarded-copy.js';
+import type { IoVector } from '../../../sys/io-vector.js';
+import { lastErrno } from '../../../sys/libc.js';
+import { MAP_NORESERVE, MAP_SHARED, mapFile, PROT_READ, PROT_WRITE, unmap } from '../../../sys/memory.js';
+import { DISCARD, FLUSH, READ, WRITE, WRITE_ZEROES, type BlockBackend, type Operation } from '../backend.js';
+
+/** A disk in memory. It is a memory file, so that all threads have the same and discarded ranges take no memory. */
+export class RamBackend implements BlockBackend {
+  readonly #fd: number;
+  readonly #size: number;
+  readonly #address: number;
+
+  /** @param fd a memory file of `size` bytes, which can no longer shrink */
+  constructor(fd: number, size: number) {
+    this.#fd = fd;
+    this.#size = size;
+    this.#address = mapFile('map the disk', fd, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, 0);
+  }
+
+  execute(operations: readonly Operation[], count: number, vector: IoVector): void {
+    for (let index = 0; index < count; index++) {
+      const operation = operations[index];
+      if (operation) operation.error = this.#one(operation, vector);
+    }
+  }
+
+  #one(operation: Operation, vector: IoVector): number {
+    let at = this.#address + operation.position;
+    const end = operation.first + operation.count;
+    switch (operation.type) {
+      case READ:
+        for (let entry = operation.first; entry < end; entry++) {
+          if (!copyMemory(vector.base(entry), at, vector.length(entry))) return Errno.EFAULT;
+          at += vector.length(entry);
+        }
+        return 0;
+      case WRITE:
+        for (let entry = operation.first; entry < end; entry++) {
+          if (!copyMemory(at, vector.base(entry), vector.length(entry))) return Errno.EFAULT;
+          at += vector.length(entry);
+        }
+        return 0;
+      case FLUSH:
+        return 0;
+      case DISCARD:
+      case WRITE_ZEROES: {
+        const mode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
+        return fallocate(this.#fd, mode, operation.position, operation.length) === 0 ? 0 : lastErrno();
+      }
+    }
+  }
+
+  close(): void {
+    unmap('unmap the disk', this.#address, this.#size);
+  }
+}

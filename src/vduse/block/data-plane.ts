@@ -1,0 +1,341 @@
+/** The data plane of a block device: virtio-blk requests on one side, a {@link BlockBackend} on the other. */
+import { Errno } from '../../sys/errno.js';
+import { IoVector } from '../../sys/io-vector.js';
+import * as blk from '../../virtio/block.js';
+import { DescriptorChain } from '../../virtio/descriptor-chain.js';
+import type { MemoryRegion } from '../../virtio/guest-memory.js';
+import * as backend from './backend.js';
+import type { BlockBackend, Operation, OperationType } from './backend.js';
+import { BYTES_IN, BYTES_OUT, ERRORS, REQUESTS } from '../engine/counters.js';
+import { MORE, WAIT, type DataPlane, type DataPlaneContext, type Served } from '../engine/data-plane.js';
+import type { DeviceQueue } from '../engine/queue.js';
+import { hasFeature } from '../engine/negotiation.js';
+
+/** What a driver may ask for at once; part of the configuration space. */
+export interface BlockLimits {
+  /** Bytes from the device's beginning to its end. */
+  readonly size: number;
+  readonly readonly: boolean;
+  readonly serial: string;
+  /** For one range, in sectors. */
+  readonly maxDiscardSectors: number;
+  readonly maxDiscardRanges: number;
+  readonly maxWriteZeroesSectors: number;
+  readonly maxWriteZeroesRanges: number;
+}
+
+/**
+ * A batch ends when it moves this much: the driver is not kept waiting longer for the first of it. Four requests of 1 MiB
+ * go with one interrupt then.
+ */
+const BATCH_BYTES = 4 * 1024 * 1024;
+/** A range to discard counts as so much less than one to write to. */
+const DISCARD_WEIGHT = 1 / 256;
+/** Rounds before other queues get their turn. */
+const ROUNDS = 8;
+
+/** Sectors up to here have a byte position that is a number. */
+const MAX_SECTOR_HIGH_WORD = 0xfff;
+
+class OperationSlot implements Operation {
+  type: OperationType = backend.FLUSH;
+  position = 0;
+  length = 0;
+  first = 0;
+  count = 0;
+  unmap = false;
+  error = 0;
+}
+
+/** A request between being taken and being given back. */
+class RequestSlot {
+  head = 0;
+  firstOperation = 0;
+  operationCount = 0;
+  /** Known without an operation: an error number, or 0. */
+  error = 0;
+  /** Bytes of the writable part before the status byte. */
+  dataIn = 0;
+  dataOut = 0;
+  /** Bytes that the device may write; 0 where that is not known. */
+  writable = 0;
+  statusRegion: MemoryRegion | undefined;
+  statusOffset = 0;
+}
+
+export class BlockPlane implements DataPlane {
+  readonly #limits: BlockLimits;
+  #size: number;
+  readonly #backend: BlockBackend;
+  readonly #chain: DescriptorChain;
+  readonly #vector: IoVector;
+  readonly #requests: RequestSlot[];
+  readonly #operations: OperationSlot[] = [];
+  #requestCount = 0;
+  #operationCount = 0;
+  #batchBytes = 0;
+  #writeThrough = false;
+  readonly #header = new Uint8Array(blk.HEADER_SIZE);
+  readonly #headerView = new DataView(this.#header.buffer);
+
+  constructor(limits: BlockLimits, backend: BlockBackend, context: Pick<DataPlaneContext, 'queueSize'>) {
+    this.#limits = limits;
+    this.#size = limits.size;
+    this.#backend = backend;
+    // A buffer makes a segment more where it lies across regions, of which there are few.
+    this.#chain = new DescriptorChain(context.queueSize * 2);
+    this.#vector = new IoVector(Math.max(4096, this.#chain.capacity));
+    this.#requests = Array.from({ length: context.queueSize }, () => new RequestSlot());
+  }
+
+  start(features: bigint): void {
+    // A driver that cannot flush must find its data durable when a write is done.
+    this.#writeThrough = !hasFeature(features, blk.VIRTIO_BLK_F_FLUSH);
+  }
+
+  change(change: unknown): void {
+    const { size, left } = change as { readonly size: number; readonly left: number };
+    this.#size = size;
+    this.#backend.resize?.(left);
+  }
+
+  close(): void {
+    this.#backend.close();
+    this.#vector.free();
+  }
+
+  serve(queue: DeviceQueue): Served {
+    for (let round = 0; round < ROUNDS; round++) {
+      this.#collect(queue);
+      if (this.#requestCount === 0) return WAIT;
+      queue.checkMemory();
+      this.#backend.execute(this.#operations, this.#operationCount, this.#vector);
+      if (this.#writeThrough) this.#flushWrites();
+      this.#finish(queue);
+      if (queue.isWanted()) break;
+    }
+    return MORE;
+  }
+
+  /** Takes what is available, up to a batch. */
+  #collect(queue: DeviceQueue): void {
+    const { ring } = queue;
+    this.#requestCount = 0;
+    this.#operationCount = 0;
+    this.#batchBytes = 0;
+    this.#vector.count = 0;
+    while (this.#requestCount < this.#requests.length && this.#batchBytes < BATCH_BYTES && ring.take(this.#chain)) {
+      const request = this.#requests[this.#requestCount];
+      if (!request) return;
+      if (!this.#prepare(request)) {
+        // No room in this batch; alone it has.
+        ring.putBack(1);
+        this.#operationCount = request.firstOperation;
+        return;
+      }
+      this.#requestCount++;
+    }
+  }
+
+  /** Makes operations of a chain. @returns false where the vector has no room for it */
+  #prepare(request: RequestSlot): boolean {
+    const chain = this.#chain;
+    request.head = chain.head;
+    request.firstOperation = this.#operationCount;
+    request.operationCount = 0;
+    request.error = 0;
+    request.dataIn = 0;
+    request.dataOut = 0;
+    request.writable = chain.fault === undefined ? chain.writableBytes : 0;
+    this.#noteStatus(request);
+    if (chain.fault !== undefined || request.statusRegion === undefined || chain.readableBytes < blk.HEADER_SIZE) {
+      request.error = Errno.EIO;
+      return true;
+    }
+    let header: DataView = this.#headerView;
+    let at = 0;
+    if (chain.length(0) >= blk.HEADER_SIZE) {
+      header = chain.region(0).data;
+      at = chain.offset(0);
+    } else {
+      chain.read(this.#header);
+    }
+    const type = header.getUint32(at, true);
+    const sectorLow = header.getUint32(at + 8, true);
+    const sectorHigh = header.getUint32(at + 12, true);
+    switch (type) {
+      case blk.VIRTIO_BLK_T_IN:
+        return this.#addTransfer(request, backend.READ, sectorLow, sectorHigh, chain.writableBytes - 1);
+      case blk.VIRTIO_BLK_T_OUT:
+        return this.#addTransfer(request, backend.WRITE, sectorLow, sectorHigh, chain.readableBytes - blk.HEADER_SIZE);
+      case blk.VIRTIO_BLK_T_FLUSH:
+        this.#addOperation(request, backend.FLUSH, 0, 0);
+        return true;
+      case blk.VIRTIO_BLK_T_GET_ID:
+        this.#giveId(request);
+        return true;
+      case blk.VIRTIO_BLK_T_DISCARD:
+        this.#addRanges(request, backend.DISCARD, this.#limits.maxDiscardRanges, this.#limits.maxDiscardSectors);
+        return true;
+      case blk.VIRTIO_BLK_T_WRITE_ZEROES: {
+        const { maxWriteZeroesRanges, maxWriteZeroesSectors } = this.#limits;
+        this.#addRanges(request, backend.WRITE_ZEROES, maxWriteZeroesRanges, maxWriteZeroesSectors);
+        return true;
+      }
+      default:
+        request.error = Errno.EOPNOTSUPP;
+        return true;
+    }
+  }
+
+  /** The status byte is the last one that the device may write. */
+  #noteStatus(request: RequestSlot): void {
+    const chain = this.#chain;
+    request.statusRegion = undefined;
+    if (!chain.endWritable) return;
+    const last = chain.count - 1;
+    request.statusRegion = chain.region(last);
+    request.statusOffset = chain.offset(last) + chain.length(last) - 1;
+  }
+
+  #addTransfer(
+    request: RequestSlot,
+    type: typeof backend.READ | typeof backend.WRITE,
+    sectorLow: number,
+    sectorHigh: number,
+    length: number,
+  ): boolean {
+    const position = (sectorHigh * 0x1_0000_0000 + sectorLow) * blk.SECTOR_SIZE;
+    const writing = type === backend.WRITE;
+    if (
+      sectorHigh > MAX_SECTOR_HIGH_WORD ||
+      position + length > this.#size ||
+      length % blk.SECTOR_SIZE !== 0 ||
+      (writing && this.#limits.readonly)
+    ) {
+      request.error = Errno.EIO;
+      return true;
+    }
+    if (length === 0) return true;
+    const first = this.#vector.count;
+    if (!this.#chain.gather(this.#vector, !writing, writing ? blk.HEADER_SIZE : 0, length)) {
+      this.#vector.count = first;
+      return false;
+    }
+    const operation = this.#addOperation(request, type, position, length);
+    operation.first = first;
+    operation.count = this.#vector.count - first;
+    if (writing) request.dataOut = length;
+    else request.dataIn = length;
+    this.#batchBytes += length;
+    return true;
+  }
+
+  #addOperation(request: RequestSlot, type: OperationType, position: number, length: number): OperationSlot {
+    const operation = (this.#operations[this.#operationCount++] ??= new OperationSlot());
+    operation.type = type;
+    operation.position = position;
+    operation.length = length;
+    operation.first = 0;
+    operation.count = 0;
+    operation.unmap = false;
+    operation.error = 0;
+    request.operationCount++;
+    return operation;
+  }
+
+  /** The ranges of a discard or of write zeroes are data of the request. */
+  #addRanges(
+    request: RequestSlot,
+    type: typeof backend.DISCARD | typeof backend.WRITE_ZEROES,
+    maxRanges: number,
+    maxSectors: number,
+  ): void {
+    const bytes = this.#chain.readableBytes - blk.HEADER_SIZE;
+    if (this.#limits.readonly || bytes === 0 || bytes % blk.RANGE_SIZE !== 0 || bytes > maxRanges * blk.RANGE_SIZE) {
+      request.error = Errno.EIO;
+      return;
+    }
+    const ranges = new Uint8Array(bytes);
+    this.#chain.read(ranges, blk.HEADER_SIZE);
+    const view = new DataView(ranges.buffer);
+    for (let at = 0; at < bytes; at += blk.RANGE_SIZE) {
+      const sectorHigh = view.getUint32(at + 4, true);
+      const position = (sectorHigh * 0x1_0000_0000 + view.getUint32(at, true)) * blk.SECTOR_SIZE;
+      const sectors = view.getUint32(at + 8, true);
+      const flags = view.getUint32(at + 12, true);
+      const allowed = type === backend.WRITE_ZEROES ? blk.VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP : 0;
+      if ((flags & ~allowed) !== 0) {
+        request.error = Errno.EOPNOTSUPP;
+      } else if (
+        sectorHigh > MAX_SECTOR_HIGH_WORD ||
+        sectors > maxSectors ||
+        position + sectors * blk.SECTOR_SIZE > this.#size
+      ) {
+        request.error = Errno.EIO;
+      } else if (sectors > 0) {
+        const operation = this.#addOperation(request, type, position, sectors * blk.SECTOR_SIZE);
+        operation.unmap = flags !== 0;
+        this.#batchBytes += operation.length * (type === backend.DISCARD ? DISCARD_WEIGHT : 1);
+      }
+    }
+    // One bad range makes the request bad: none of them is carried out.
+    if (request.error === 0) return;
+    this.#operationCount = request.firstOperation;
+    request.operationCount = 0;
+  }
+
+  #giveId(request: RequestSlot): void {
+    const id = new Uint8Array(Math.min(blk.VIRTIO_BLK_ID_BYTES, this.#chain.writableBytes - 1));
+    id.set(Buffer.from(this.#limits.serial).subarray(0, id.length));
+    this.#chain.write(id);
+    request.dataIn = id.length;
+  }
+
+  /** Makes the writes of a batch durable before they are reported as done. */
+  #flushWrites(): void {
+    const flush = new OperationSlot();
+    const isWrite = ({ type }: OperationSlot): boolean => type !== backend.READ && type !== backend.FLUSH;
+    const writes = this.#operations.slice(0, this.#operationCount).filter(isWrite);
+    if (writes.length === 0) return;
+    this.#backend.execute([flush], 1, this.#vector);
+    for (const write of writes) write.error ||= flush.error;
+  }
+
+  /** Gives the requests of a batch back, in the order in which they came. */
+  #finish(queue: DeviceQueue): void {
+    const { ring } = queue;
+    for (let index = 0; index < this.#requestCount; index++) {
+      const request = this.#requests[index];
+      if (!request) break;
+      let { error } = request;
+      for (let each = 0; each < request.operationCount; each++) {
+        error ||= this.#operations[request.firstOperation + each]?.error ?? 0;
+      }
+      const { statusRegion } = request;
+      if (statusRegion) statusRegion.u8[request.statusOffset] = statusByte(error);
+      ring.complete(request.head, bytesWritten(request, error));
+      if (error !== 0) {
+        queue.count(ERRORS, 1);
+      } else if (request.dataIn > 0) {
+        queue.count(BYTES_IN, request.dataIn);
+      } else if (request.dataOut > 0) {
+        queue.count(BYTES_OUT, request.dataOut);
+      }
+      request.statusRegion = undefined;
+    }
+    queue.count(REQUESTS, this.#requestCount);
+    queue.flush();
+  }
+}
+
+/** What counts as written is what lies together from the first byte on: the status byte only where nothing is left out. */
+function bytesWritten(request: RequestSlot, error: number): number {
+  const data = error === 0 ? request.dataIn : 0;
+  return data + 1 === request.writable ? data + 1 : data;
+}
+
+function statusByte(error: number): number {
+  if (error === 0) return blk.VIRTIO_BLK_S_OK;
+  return error === Errno.EOPNOTSUPP ? blk.VIRTIO_BLK_S_UNSUPP : blk.VIRTIO_BLK_S_IOERR;
+}

@@ -1,0 +1,113 @@
+import { blockConfigOffset } from '../../virtio/config-space.js';
+import { blockIdentity, blockLimits, capacityField } from './identity.js';
+import type { BlockModuleOptions } from './module.js';
+import { Storage } from './storage.js';
+import { checkBlockOptions } from '../spec/limits.js';
+import type { DeviceIdentity } from '../kernel/control.js';
+import type { FlushNote } from './flush-record.js';
+import { startRecorded, type InstanceMakings, type InstanceRecord } from '../spec/instance-record.js';
+import { moduleUrl } from '../engine/module-url.js';
+import { VduseServer } from '../server.js';
+import type { StorageOptions } from '../spec/backend.js';
+import { DEFAULT_QUEUE_SIZE, defaultSerial } from '../spec/defaults.js';
+
+/** A block device of VDUSE. */
+export interface BlockDeviceOptions {
+  readonly name: string;
+  readonly storage: StorageOptions;
+  /** Bytes of a logical block; 512 by default, and that of the disk on a block device. */
+  readonly blockSize?: 512 | 4096;
+  readonly readonly?: boolean;
+  /** At most 20 bytes; the name by default. */
+  readonly serial?: string;
+  /** How many queues there are; 1 by default. */
+  readonly queues?: number;
+  /** How many descriptors each has at most: a power of two from 4 to 1024, 256 by default. */
+  readonly queueSize?: number;
+  /** How many threads serve the queues; 1 by default. */
+  readonly threads?: number;
+  /** Serve the instance that is there already, its server having ended. */
+  readonly takeOver?: boolean;
+  /** Where it is kept, for the server that takes over, that a flush of the file has failed. It stays the caller's. */
+  readonly flushNote?: FlushNote;
+  /** Where it is kept, for the server that takes over, what the device is made of. */
+  readonly record?: InstanceRecord;
+}
+
+/**
+ * Serves a block device until its server is stopped. The device can be attached to the vdpa bus when this returns.
+ * @throws DeviceNameError, DeviceOptionError, SystemError
+ */
+export async function serveBlockDevice(options: BlockDeviceOptions): Promise<VduseServer> {
+  const { queues = 1, queueSize = DEFAULT_QUEUE_SIZE } = options;
+  const serial = options.serial ?? defaultSerial(options.name);
+  checkBlockOptions({ queues, queueSize, serial });
+  const storage = await Storage.open(options.storage, options.blockSize, options.readonly === true);
+  try {
+    const limits = blockLimits(storage, serial);
+    const moduleOptions: BlockModuleOptions = {
+      limits,
+      backend: storage.backend,
+      ...(options.flushNote !== undefined && { flushNote: options.flushNote.fd }),
+    };
+    const identity = blockIdentity({ limits, blocks: storage.blocks, queues, queueSize });
+    const server = await startRecorded(makingsOf(options, storage, identity), options, () =>
+      VduseServer.start({
+        name: options.name,
+        identity,
+        dataPlane: { module: moduleUrl('block-module'), options: moduleOptions },
+        backing: storage,
+        ...(options.threads !== undefined && { threads: options.threads }),
+        ...(options.takeOver !== undefined && { takeOver: options.takeOver }),
+      }),
+    );
+    followFile(server, storage, options.storage.size === undefined, options.record);
+    return server;
+  } catch (error) {
+    await storage.close();
+    throw error;
+  }
+}
+
+/** What the device is made of, for the next server of its instance. */
+function makingsOf(options: BlockDeviceOptions, storage: Storage, identity: DeviceIdentity): InstanceMakings {
+  const { storage: wanted, serial = defaultSerial(options.name) } = options;
+  return {
+    type: 'block',
+    backend: wanted.backend,
+    queues: identity.queueCount,
+    queueSize: identity.queueSize,
+    features: identity.features,
+    ...(wanted.backend === 'file' && { path: wanted.path }),
+    ...(storage.file !== undefined && { file: storage.file.facts.name }),
+    size: storage.size,
+    ...(wanted.size !== undefined && { fixedSize: wanted.size }),
+    blockSize: storage.blocks.logical,
+    readonly: storage.readonly,
+    serial,
+  };
+}
+
+/**
+ * Tells the driver when the file has grown, and the data threads when there is less of it.
+ * @param grows whether the device is as long as its file
+ */
+function followFile(
+  server: VduseServer,
+  { size, blocks, file }: Storage,
+  grows: boolean,
+  record: InstanceRecord | undefined,
+): void {
+  let known = { size, left: size };
+  file?.follow((length) => {
+    const whole = length - (length % blocks.logical);
+    const now = { size: grows ? Math.max(known.size, whole) : known.size, left: length };
+    if (now.size === known.size && now.left === known.left) return;
+    server.change(now);
+    if (now.size > known.size) {
+      record?.grow(now.size);
+      server.changeConfig(blockConfigOffset.capacity, capacityField(now.size));
+    }
+    known = now;
+  });
+}

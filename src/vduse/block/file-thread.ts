@@ -1,0 +1,150 @@
+/**
+ * The entry of the thread that opens, measures and closes the file that a block device is in: each may take as long as the
+ * file system likes. See backing-file.ts for whom it works.
+ */
+import { fstatSync, readFileSync, type BigIntStats } from 'node:fs';
+import { parentPort, workerData } from 'node:worker_threads';
+import { majorOf, minorOf } from '../../sys/device-number.js';
+import { Errno } from '../../sys/errno.js';
+import { SystemError } from '../../sys/error.js';
+import * as file from '../../sys/file.js';
+import { io, ior, ioctl } from '../../sys/ioctl.js';
+import { checked, close } from '../../sys/libc.js';
+import { SECTOR_SIZE } from '../../virtio/block.js';
+import type { FileFacts, FileNotice, FileRequest, FileWanted } from './backing-file.js';
+import { plainBlocks, type BlockSizes } from './identity.js';
+import { DeviceOptionError } from '../spec/error.js';
+import { O_NONBLOCK, O_RDONLY, O_RDWR, openFile } from '../../sys/open-file.js';
+import { DEFAULT_BLOCK_SIZE } from '../spec/defaults.js';
+
+/** From linux/fs.h: the size of a block device in bytes, and of its logical and physical blocks. */
+const BLKGETSIZE64 = ior(0x12, 114, 8);
+const BLKSSZGET = io(0x12, 104);
+const BLKPBSZGET = io(0x12, 123);
+
+const tell = (notice: FileNotice): void => parentPort?.postMessage(notice);
+
+function openWanted({ path, size, blockSize, readonly }: FileWanted): FileFacts {
+  const fd = openFile(path, (readonly ? O_RDONLY : O_RDWR) | O_NONBLOCK, {
+    [Errno.EACCES]: 'To serve a file that cannot be written, say readonly',
+    [Errno.EROFS]: 'To serve a file that cannot be written, say readonly',
+  });
+  try {
+    const stats = fstatSync(fd, { bigint: true });
+    if (!stats.isFile() && !stats.isBlockDevice()) {
+      throw new DeviceOptionError(`${path} is neither a file nor a block device`);
+    }
+    const deviceBlock = stats.isBlockDevice() ? ask(fd, BLKSSZGET) : undefined;
+    const blocks =
+      deviceBlock === undefined
+        ? plainBlocks(blockSize ?? DEFAULT_BLOCK_SIZE)
+        : blocksOfDevice(fd, stats, deviceBlock, blockSize);
+    const length = measure(fd, stats);
+    if (size !== undefined && size > length) {
+      throw new DeviceOptionError(`${path} has ${length} bytes, fewer than the ${size} asked for`);
+    }
+    if (size === undefined && length % blocks.logical !== 0) {
+      throw new DeviceOptionError(`${path} has ${length} bytes, not a multiple of the block size, ${blocks.logical}`);
+    }
+    if (length < SECTOR_SIZE)
+      throw new DeviceOptionError(`${path} is empty: give it a size first, as truncate(1) does`);
+    lock(path, fd, readonly);
+    return { fd, length, name: nameOf(stats), deviceBlock, blocks };
+  } catch (error) {
+    close(fd);
+    throw error;
+  }
+}
+
+/** A name for a file or a disk that it keeps for as long as it is there. */
+function nameOf(stats: BigIntStats): string {
+  const number = (device: bigint): string => `${majorOf(Number(device))}:${minorOf(Number(device))}`;
+  return stats.isBlockDevice() ? `disk ${number(stats.rdev)}` : `inode ${stats.ino} of ${number(stats.dev)}`;
+}
+
+/** What a disk says of itself is what its driver is told, as far as virtio has such sizes. */
+function blocksOfDevice(fd: number, { rdev }: BigIntStats, own: number, wanted: FileWanted['blockSize']): BlockSizes {
+  const logical = wanted ?? (own > DEFAULT_BLOCK_SIZE ? 4096 : DEFAULT_BLOCK_SIZE);
+  const plain = plainBlocks(logical);
+  return {
+    logical,
+    physical: Math.max(ask(fd, BLKPBSZGET), plain.physical),
+    discard: Math.max(discardGranularity(Number(rdev)), plain.discard),
+  };
+}
+
+function ask(fd: number, request: number): number {
+  const word = new Int32Array(1);
+  ioctl('ask for the block size of a block device', fd, request, new Uint8Array(word.buffer));
+  return word[0] ?? 0;
+}
+
+/** Bytes; 0 where the disk discards nothing, or does not say. A partition has the queue of its disk. */
+function discardGranularity(rdev: number): number {
+  const folder = `/sys/dev/block/${majorOf(rdev)}:${minorOf(rdev)}`;
+  for (const queue of [`${folder}/queue`, `${folder}/../queue`]) {
+    try {
+      return Number(readFileSync(`${queue}/discard_granularity`, 'latin1'));
+    } catch {
+      // It is the other one, or there is no sysfs.
+    }
+  }
+  return 0;
+}
+
+function measure(fd: number, stats = fstatSync(fd, { bigint: true })): number {
+  if (!stats.isBlockDevice()) return Number(stats.size);
+  const word = new BigUint64Array(1);
+  ioctl('measure a block device', fd, BLKGETSIZE64, new Uint8Array(word.buffer));
+  return Number(word[0] ?? 0n);
+}
+
+/** Two servers of one file would destroy what is in it. */
+function lock(path: string, fd: number, readonly: boolean): void {
+  try {
+    checked(`lock ${path}`, file.flock(fd, (readonly ? file.LOCK_SH : file.LOCK_EX) | file.LOCK_NB));
+  } catch (error) {
+    if (!(error instanceof SystemError) || error.errno !== Errno.EAGAIN) throw error;
+    throw new SystemError({
+      operation: error.operation,
+      errno: error.errno,
+      hint: 'Another program has it in use',
+      cause: error,
+    });
+  }
+}
+
+function describe(error: unknown): FileNotice {
+  if (error instanceof SystemError) {
+    const { operation, errno, hint } = error;
+    return { type: 'refused', system: { operation, errno, ...(hint !== undefined && { hint }) } };
+  }
+  if (error instanceof DeviceOptionError) return { type: 'refused', option: error.message };
+  return { type: 'failed', text: String(error) };
+}
+
+function obey(fd: number, request: FileRequest): void {
+  if (request === 'measure') {
+    let length: number | undefined;
+    try {
+      length = measure(fd);
+    } catch {
+      // A file that cannot be measured now cannot be read either, and that is told where it is read.
+    }
+    tell({ type: 'measured', length });
+    return;
+  }
+  close(fd);
+  tell({ type: 'closed' });
+  parentPort?.close();
+}
+
+try {
+  const facts = openWanted(workerData as FileWanted);
+  parentPort?.on('message', (request: FileRequest) => {
+    obey(facts.fd, request);
+  });
+  tell({ type: 'opened', facts });
+} catch (error) {
+  tell(describe(error));
+}

@@ -1,0 +1,103 @@
+/** What a driver sees of a block device before it uses it. Touches nothing of the machine. */
+import * as blk from '../../virtio/block.js';
+import { blockConfigLength, blockConfigOffset } from '../../virtio/config-space.js';
+import { VIRTIO_ID_BLOCK } from '../../virtio/ids.js';
+import type { BlockLimits } from './data-plane.js';
+import type { DeviceIdentity } from '../kernel/control.js';
+import { RING_FEATURES } from '../engine/negotiation.js';
+
+/** What drivers are told of what is no disk itself: the page cache works in pages. */
+const PHYSICAL_BLOCK = 4096;
+const OPTIMAL_IO = 1024 * 1024;
+/** The longest single buffer. */
+const MAX_SEGMENT = 4 * 1024 * 1024;
+/**
+ * What one request may discard: little more than metadata, which some file systems are slow with.
+ * A request must not hold up its queue for long, for the kernel gives a device up that does not answer.
+ */
+const MAX_DISCARD = 64 * 1024 * 1024;
+const MAX_DISCARD_RANGES = 16;
+/** What one request may write zeros to: some file systems have no way but to write them. */
+const MAX_ZEROES = 16 * 1024 * 1024;
+const MAX_ZEROES_RANGES = 1;
+
+/** Bytes: of a logical block, of a physical one, and what a discard should be a multiple of. */
+export interface BlockSizes {
+  readonly logical: 512 | 4096;
+  readonly physical: number;
+  readonly discard: number;
+}
+
+/** Those of a device that is not on another disk. */
+export function plainBlocks(logical: BlockSizes['logical']): BlockSizes {
+  return { logical, physical: PHYSICAL_BLOCK, discard: logical };
+}
+
+/** What a block device lets its driver do. */
+export function blockLimits(
+  storage: { readonly size: number; readonly readonly: boolean },
+  serial: string,
+): BlockLimits {
+  return {
+    size: storage.size,
+    readonly: storage.readonly,
+    serial,
+    maxDiscardSectors: MAX_DISCARD / blk.SECTOR_SIZE,
+    maxDiscardRanges: MAX_DISCARD_RANGES,
+    maxWriteZeroesSectors: MAX_ZEROES / blk.SECTOR_SIZE,
+    maxWriteZeroesRanges: MAX_ZEROES_RANGES,
+  };
+}
+
+/** What a driver sees of a block device before it uses it. */
+export function blockIdentity(device: {
+  readonly limits: BlockLimits;
+  readonly blocks: BlockSizes;
+  readonly queues: number;
+  readonly queueSize: number;
+}): DeviceIdentity {
+  const { limits, blocks, queues, queueSize } = device;
+  const bits = [
+    blk.VIRTIO_BLK_F_SIZE_MAX,
+    blk.VIRTIO_BLK_F_SEG_MAX,
+    blk.VIRTIO_BLK_F_BLK_SIZE,
+    blk.VIRTIO_BLK_F_FLUSH,
+    blk.VIRTIO_BLK_F_TOPOLOGY,
+    ...(queues > 1 ? [blk.VIRTIO_BLK_F_MQ] : []),
+    ...(limits.readonly ? [blk.VIRTIO_BLK_F_RO] : [blk.VIRTIO_BLK_F_DISCARD, blk.VIRTIO_BLK_F_WRITE_ZEROES]),
+  ];
+  const config = new Uint8Array(blockConfigLength);
+  const view = new DataView(config.buffer);
+  config.set(capacityField(limits.size), blockConfigOffset.capacity);
+  view.setUint32(blockConfigOffset.sizeMax, MAX_SEGMENT, true);
+  // A request has a header and a status byte besides its data.
+  view.setUint32(blockConfigOffset.segMax, queueSize - 2, true);
+  view.setUint32(blockConfigOffset.blkSize, blocks.logical, true);
+  view.setUint8(blockConfigOffset.physicalBlockExp, Math.log2(blocks.physical / blocks.logical));
+  view.setUint16(blockConfigOffset.minIoSize, blocks.physical / blocks.logical, true);
+  view.setUint32(blockConfigOffset.optIoSize, OPTIMAL_IO / blocks.logical, true);
+  view.setUint16(blockConfigOffset.numQueues, queues, true);
+  if (!limits.readonly) {
+    view.setUint32(blockConfigOffset.maxDiscardSectors, limits.maxDiscardSectors, true);
+    view.setUint32(blockConfigOffset.maxDiscardSeg, limits.maxDiscardRanges, true);
+    view.setUint32(blockConfigOffset.discardSectorAlignment, blocks.discard / blk.SECTOR_SIZE, true);
+    view.setUint32(blockConfigOffset.maxWriteZeroesSectors, limits.maxWriteZeroesSectors, true);
+    view.setUint32(blockConfigOffset.maxWriteZeroesSeg, limits.maxWriteZeroesRanges, true);
+    view.setUint8(blockConfigOffset.writeZeroesMayUnmap, 1);
+  }
+  return {
+    deviceId: VIRTIO_ID_BLOCK,
+    vendorId: 0,
+    features: bits.reduce((features, bit) => features | (1n << bit), RING_FEATURES),
+    config,
+    queueCount: queues,
+    queueSize,
+  };
+}
+
+/** The field of the configuration space that says how large the device is. @param size in bytes */
+export function capacityField(size: number): Uint8Array {
+  const bytes = new Uint8Array(8);
+  new DataView(bytes.buffer).setBigUint64(0, BigInt(size / blk.SECTOR_SIZE), true);
+  return bytes;
+}

@@ -1,0 +1,103 @@
+import * as file from '../../sys/file.js';
+import { checked, close } from '../../sys/libc.js';
+import { BackingFile } from './backing-file.js';
+import { plainBlocks, type BlockSizes } from './identity.js';
+import type { BackendOptions } from './module.js';
+import { checkSize } from '../spec/limits.js';
+import { DEFAULT_BLOCK_SIZE, DEFAULT_SIZE } from '../spec/defaults.js';
+import type { StorageOptions } from '../spec/backend.js';
+
+/** The opened data of a block device. */
+export class Storage {
+  /** Bytes that the device has: whole blocks. */
+  readonly size: number;
+  readonly readonly: boolean;
+  readonly blocks: BlockSizes;
+  readonly backend: BackendOptions;
+  /** The file that it is in. */
+  readonly file: BackingFile | undefined;
+  readonly #fd: number | undefined;
+
+  /**
+   * Opens it.
+   * @param blockSize what the size must be a multiple of; what the storage says by itself where it is not given
+   * @throws DeviceOptionError, SystemError
+   */
+  static async open(options: StorageOptions, blockSize: 512 | 4096 | undefined, readonly: boolean): Promise<Storage> {
+    const logical = blockSize ?? DEFAULT_BLOCK_SIZE;
+    if (options.size !== undefined) checkSize(options.size, logical);
+    const blocks = plainBlocks(logical);
+    const size = options.size ?? DEFAULT_SIZE;
+    switch (options.backend) {
+      case 'ram': {
+        const fd = openMemory(size);
+        return new Storage({ size, readonly, blocks, fd, backend: { backend: 'ram', fd, size } });
+      }
+      case 'file':
+        return openPath(options.path, options.size, blockSize, readonly);
+      case 'null':
+        return new Storage({ size, readonly, blocks, backend: { backend: 'null' } });
+      case 'module': {
+        const { module, options: own } = options;
+        return new Storage({ size, readonly, blocks, backend: { backend: 'module', module, options: own } });
+      }
+    }
+  }
+
+  constructor(parts: {
+    readonly size: number;
+    readonly readonly: boolean;
+    readonly blocks: BlockSizes;
+    readonly backend: BackendOptions;
+    readonly fd?: number;
+    readonly file?: BackingFile;
+  }) {
+    this.size = parts.size;
+    this.readonly = parts.readonly;
+    this.blocks = parts.blocks;
+    this.backend = parts.backend;
+    this.file = parts.file;
+    this.#fd = parts.fd;
+  }
+
+  /** For how long its file has not answered, in milliseconds. */
+  get stalledMs(): number {
+    return this.file?.stalledMs ?? 0;
+  }
+
+  /** @returns false where it takes too long, and goes on */
+  async close(): Promise<boolean> {
+    if (this.#fd !== undefined) close(this.#fd);
+    return (await this.file?.close()) ?? true;
+  }
+}
+
+function openMemory(size: number): number {
+  const fd = checked('make a memory file', file.memfdCreate('vduse', file.MFD_CLOEXEC | file.MFD_ALLOW_SEALING));
+  try {
+    checked('size the memory file', file.ftruncate(fd, size));
+    checked('seal the memory file', file.fcntl(fd, file.F_ADD_SEALS, file.F_SEAL_SHRINK));
+    return fd;
+  } catch (error) {
+    close(fd);
+    throw error;
+  }
+}
+
+async function openPath(
+  path: string,
+  wanted: number | undefined,
+  blockSize: 512 | 4096 | undefined,
+  readonly: boolean,
+): Promise<Storage> {
+  const backing = await BackingFile.open({ path, size: wanted, blockSize, readonly });
+  const { fd, length, deviceBlock, blocks } = backing.facts;
+  const size = wanted ?? length;
+  return new Storage({
+    size,
+    readonly,
+    blocks,
+    backend: { backend: 'file', fd, size, blockDevice: deviceBlock },
+    file: backing,
+  });
+}

@@ -1,0 +1,130 @@
+/** What VDUSE devices there are, and who serves them. */
+import { existsSync, readdirSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { VduseControl } from '../kernel/control.js';
+import { VduseError } from '../error.js';
+import { isAttached } from '../engine/takeover.js';
+import { checkDeviceName, devicePath } from '../kernel/name.js';
+import { RuntimeFolder } from './runtime-folder.js';
+import type { VduseInstance } from './servers.js';
+import { serverLife } from './liveness.js';
+import { ask, NoAnswerError, type ServerAnswer } from './socket.js';
+
+/** How long a server may take to write what has to be written when it ends. */
+const END_PATIENCE_MS = 90_000;
+
+/** How long it may take to clear up after that. */
+const TIDY_PATIENCE_MS = 5000;
+const POLL_MS = 5;
+
+/** All instances of this machine by name, or the one of that name. @throws VduseError where a server answers with an error */
+export async function listInstances(only?: string): Promise<VduseInstance[]> {
+  const known = new Set([...instanceNames(), ...RuntimeFolder.names()]);
+  const names = only === undefined ? [...known].sort() : [checkDeviceName(only)].filter((name) => known.has(name));
+  const instances: VduseInstance[] = [];
+  for (const name of names) {
+    const instance = await inspect(name);
+    if (instance) instances.push(instance);
+  }
+  return instances;
+}
+
+async function inspect(name: string): Promise<VduseInstance | undefined> {
+  const answer = await askForStatus(name);
+  if (answer && 'status' in answer) return { name, served: 'here', status: answer.status };
+  const attached = isAttached(name);
+  if (answer) return { name, served: 'starting', status: answer.starting, attached };
+  const life = await serverLife(name);
+  switch (life?.is) {
+    case undefined: {
+      // There is no instance yet while its server opens what it is to be made of, which may take as long as a file system likes.
+      const pid = RuntimeFolder.holderOf(name);
+      return pid === undefined ? undefined : { name, served: 'silent', state: 'starting', pid, attached };
+    }
+    case 'stopped':
+      if (RuntimeFolder.holderOf(name) === undefined) return { name, served: 'elsewhere', attached };
+      return { name, served: 'silent', state: life.is, pid: life.pid, attached };
+    case 'starting':
+    case 'stuck':
+      return { name, served: 'silent', state: life.is, pid: life.pid, attached };
+    case 'alive':
+      return { name, served: 'elsewhere', attached };
+    case 'dead':
+      return { name, served: 'nobody', attached };
+  }
+}
+
+/** The instances that the kernel has. */
+function instanceNames(): string[] {
+  if (!existsSync('/dev/vduse')) return [];
+  return readdirSync('/dev/vduse').filter((name) => name !== 'control');
+}
+
+type StatusAnswer = Extract<ServerAnswer, { status: unknown } | { starting: unknown }>;
+
+/** What a server of ours, or its supervisor while there is none, tells; undefined where nobody does. */
+async function askForStatus(name: string): Promise<StatusAnswer | undefined> {
+  const folder = RuntimeFolder.find(name);
+  if (!folder) return undefined;
+  try {
+    for (const socketPath of [folder.socketPath, folder.supervisorPath]) {
+      const answer = await ask({ name, socketPath }, { do: 'status' });
+      if (answer && ('status' in answer || 'starting' in answer)) return answer;
+    }
+    return undefined;
+  } catch (error) {
+    if (error instanceof NoAnswerError) return undefined;
+    throw error;
+  } finally {
+    folder.close();
+  }
+}
+
+/**
+ * Ends the server of a device, if it is ours. It destroys the instance, unless the device is still on the vdpa bus.
+ * @returns whether there was one
+ * @throws VduseError where it cannot
+ */
+export async function endServer(name: string): Promise<boolean> {
+  const folder = RuntimeFolder.find(name);
+  if (!folder) return false;
+  try {
+    // A supervisor that is told ends its server; one that is not told would start another.
+    const supervisor = { name, socketPath: folder.supervisorPath };
+    const answer =
+      (await ask(supervisor, { do: 'end' }, END_PATIENCE_MS)) ?? (await ask(folder, { do: 'end' }, END_PATIENCE_MS));
+    if (answer === undefined) return false;
+    // Its folder is the last thing that goes.
+    for (let waited = 0; waited < TIDY_PATIENCE_MS && RuntimeFolder.names().includes(name); waited += POLL_MS) {
+      await sleep(POLL_MS);
+    }
+    return true;
+  } finally {
+    folder.close();
+  }
+}
+
+/**
+ * Takes a device that is off the bus away: ends its server, destroys the instance.
+ * @throws VduseError, SystemError: EBUSY where another program serves it
+ */
+export async function removeInstance(name: string): Promise<void> {
+  const ended = await endServer(name);
+  if (!existsSync(devicePath(name))) {
+    if (ended) return;
+    const pid = RuntimeFolder.holderOf(name);
+    if (pid !== undefined) {
+      throw new VduseError(
+        `The server of ${name}, process ${pid}, has not begun to serve yet: wait for it, or end it ("kill ${pid}")`,
+      );
+    }
+    throw new VduseError(`There is no VDUSE instance ${name}`);
+  }
+  const control = new VduseControl();
+  try {
+    control.destroy(name);
+    RuntimeFolder.clear(name);
+  } finally {
+    control.close();
+  }
+}

@@ -1,0 +1,82 @@
+import { closeSync, constants, fsyncSync, openSync, readFileSync, renameSync, unlinkSync, writeSync } from 'node:fs';
+import { DeviceOptionError } from '../spec/error.js';
+import { compareMakings, type InstanceMakings, type InstanceRecord } from '../spec/instance-record.js';
+
+/** What is written of an instance. */
+type Written = Omit<InstanceMakings, 'features'> & { readonly features: string };
+
+/** The record of an instance in a file of its runtime folder. */
+export class RecordFile implements InstanceRecord {
+  readonly #name: string;
+  readonly #path: string;
+  readonly #force: boolean;
+  #features: bigint | undefined;
+  #makings: InstanceMakings | undefined;
+
+  /** @param force the instance may be served from something else than it was made of */
+  constructor(name: string, path: string, force: boolean) {
+    this.#name = name;
+    this.#path = path;
+    this.#force = force;
+  }
+
+  read(): InstanceMakings | undefined {
+    let text: string;
+    try {
+      const fd = openSync(this.#path, constants.O_RDONLY | constants.O_NOFOLLOW);
+      try {
+        text = readFileSync(fd, 'utf8');
+      } finally {
+        closeSync(fd);
+      }
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+      throw error;
+    }
+    // It is written whole, by root or this user alone, see RuntimeFolder.
+    const { features, ...makings } = JSON.parse(text) as Written;
+    return { ...makings, features: BigInt(features) };
+  }
+
+  check(is: InstanceMakings): void {
+    const was = this.read();
+    if (!was) return;
+    // What the kernel offers drivers stays as it was made.
+    this.#features = was.features;
+    const { lasting, others } = compareMakings(was, is);
+    const refused = this.#force ? lasting : [...lasting, ...others];
+    if (refused.length === 0) return;
+    const way = lasting.length > 0 ? '' : ', or say "force" to serve it so all the same';
+    throw new DeviceOptionError(
+      `The instance ${this.#name} was made with ${refused.join('; ')}: serve it with what it was made with${way}`,
+    );
+  }
+
+  keep(makings: InstanceMakings): void {
+    this.#write({ ...makings, features: this.#features ?? makings.features });
+  }
+
+  grow(size: number): void {
+    if (this.#makings) this.#write({ ...this.#makings, size });
+  }
+
+  #write(makings: InstanceMakings): void {
+    this.#makings = makings;
+    const written: Written = { ...makings, features: `0x${makings.features.toString(16)}` };
+    const draft = `${this.#path}.new`;
+    try {
+      unlinkSync(draft);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    }
+    const { O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW } = constants;
+    const fd = openSync(draft, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600);
+    try {
+      writeSync(fd, `${JSON.stringify(written)}\n`);
+      fsyncSync(fd);
+    } finally {
+      closeSync(fd);
+    }
+    renameSync(draft, this.#path);
+  }
+}

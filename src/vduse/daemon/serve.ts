@@ -1,0 +1,230 @@
+import { existsSync } from 'node:fs';
+import type { Server } from 'node:net';
+import { exitNow } from '../../sys/process.js';
+import { becomeUser, endWithParent } from '../../sys/privileges.js';
+import { SECTOR_SIZE } from '../../virtio/block.js';
+import { blockConfigOffset } from '../../virtio/config-space.js';
+import { VduseError } from '../error.js';
+import { devicePath } from '../kernel/name.js';
+import type { FlushNote } from '../block/flush-record.js';
+import type { VduseServer } from '../server.js';
+import { beginToServe, type ServedServer } from './start.js';
+import { RuntimeFolder } from './runtime-folder.js';
+import { toEntry, type ServedEntry } from '../spec/arguments.js';
+import type { ServedDeviceSpec } from '../spec/device-spec.js';
+import { listen, type ServerAnswer, type ServerRequest, type ServiceStatus } from './socket.js';
+
+/** What a server program tells whoever has started it. */
+export interface ServiceReports {
+  /** The device can be attached to the vdpa bus. */
+  ready(): void;
+  /** It has been told to end. */
+  ending(): void;
+  /** Something is wrong, which does not end the service; for people. */
+  trouble(text: string): void;
+  /** A server has written a line, for people. */
+  said(line: string): void;
+}
+
+/** How a device is served. */
+export interface ServiceOptions {
+  /** An instance that is there is served from something else than it was made of. */
+  readonly force: boolean;
+}
+
+/** For people. */
+const FLUSH_FAILED =
+  'a flush has failed: what was written may be lost, so every flush fails until the device is deleted';
+
+/**
+ * Serves a device until the process gets SIGTERM or SIGINT, or is told to end by its socket. An instance that has lost its
+ * server is taken over.
+ *
+ * When it ends a device that is on the vdpa bus stays there, for another server to take over; otherwise the instance is
+ * destroyed.
+ * @throws VduseError, SystemError where it cannot begin; and where it cannot go on
+ */
+export async function serveUntilTold(
+  device: ServedDeviceSpec,
+  reports: ServiceReports,
+  { force }: ServiceOptions,
+): Promise<void> {
+  const { folder, release } = RuntimeFolder.claim(device.name);
+  try {
+    await serve(device, folder, reports, { force });
+  } finally {
+    release();
+  }
+}
+
+/**
+ * The same below a supervisor, which has claimed the runtime folder and destroys the instance in the end. Once the device
+ * is open this process gives its rights up where it is told to.
+ * @param supervisor its process id
+ * @throws RightsError as well
+ */
+export async function serveSupervised(
+  device: ServedDeviceSpec,
+  supervisor: number,
+  reports: ServiceReports,
+  { force }: ServiceOptions,
+): Promise<void> {
+  const folder = RuntimeFolder.find(device.name);
+  if (!folder) throw new VduseError(`${device.name} has no runtime folder: a supervisor makes it`);
+  try {
+    await serve(device, folder, reports, { force, supervisor }, () => {
+      if (device.user !== undefined) becomeUser(device.user);
+      // After that: a change of user takes it back.
+      endWithParent();
+      if (process.ppid !== supervisor) throw new VduseError('The supervisor has ended');
+    });
+  } finally {
+    folder.close();
+  }
+}
+
+/**
+ * @param supervisor the process id of one that destroys the instance in the end
+ * @param prepared called when everything is open and nothing is served yet
+ */
+async function serve(
+  device: ServedDeviceSpec,
+  folder: RuntimeFolder,
+  reports: ServiceReports,
+  { force, supervisor }: ServiceOptions & { readonly supervisor?: number },
+  prepared?: () => void,
+): Promise<void> {
+  const takeOver = existsSync(devicePath(device.name));
+  const flushNote = folder.openFlushNote(!takeOver);
+  try {
+    const record = folder.record(force);
+    const served = await beginToServe(device, { takeOver, flushNote, record }).catch((error: unknown) => {
+      // An instance that was not made, or is another program's: what was noted of it just now holds for none.
+      const isKnown = takeOver && (flushNote.failed || record.read() !== undefined);
+      if (!isKnown) folder.forgetInstance();
+      throw error;
+    });
+    await new Service(served, flushNote, reports, supervisor).run(folder, prepared);
+  } finally {
+    flushNote.close();
+  }
+}
+
+class Service {
+  readonly #server: VduseServer;
+  readonly #device: ServedEntry;
+  readonly #reports: ServiceReports;
+  readonly #supervisor: number | undefined;
+  readonly #flushNote: FlushNote;
+  #wasAttached = false;
+  #trouble: string | undefined;
+  #end: () => void = () => undefined;
+  #fail: (error: Error) => void = () => undefined;
+  /** Those who wait for the end. */
+  readonly #told: ((answer: ServerAnswer) => void)[] = [];
+
+  constructor(
+    { server, device, trouble }: ServedServer,
+    flushNote: FlushNote,
+    reports: ServiceReports,
+    supervisor: number | undefined,
+  ) {
+    this.#flushNote = flushNote;
+    this.#supervisor = supervisor;
+    this.#server = server;
+    this.#device = toEntry(device);
+    this.#reports = reports;
+    if (trouble !== undefined) this.#note(trouble);
+  }
+
+  /** @param prepared called when everything is open and nothing is served yet */
+  async run(folder: RuntimeFolder, prepared: () => void = () => undefined): Promise<void> {
+    const over = new Promise<void>((resolve, reject) => {
+      this.#end = resolve;
+      this.#fail = reject;
+    });
+    this.#server.on('error', this.#fail);
+    this.#server.on('broken', (queue, reason) => {
+      this.#note(`the driver has broken queue ${queue}: ${reason}; the device needs a reset`);
+    });
+    this.#server.on('state', (state) => {
+      if (state === 'broken') this.#note('the kernel has given the device up: delete it and make it anew');
+      this.#look();
+    });
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, this.#end);
+    let socket: Server | undefined;
+    try {
+      socket = await listen(folder.socketPath, (request) => this.#answer(request));
+      prepared();
+      this.#reports.ready();
+      await over;
+    } finally {
+      await this.#stop(socket);
+      for (const signal of ['SIGTERM', 'SIGINT'] as const) process.off(signal, this.#end);
+    }
+  }
+
+  #note(text: string): void {
+    this.#trouble = text;
+    this.#reports.trouble(text);
+  }
+
+  /** Whether the device is on the bus now. */
+  #look(): boolean {
+    const { attached } = this.#server.status();
+    this.#wasAttached ||= attached;
+    return attached;
+  }
+
+  #answer(request: ServerRequest): Promise<ServerAnswer> {
+    if (request.do === 'status') return Promise.resolve({ status: this.#status() });
+    this.#end();
+    return new Promise((resolve) => this.#told.push(resolve));
+  }
+
+  #status(): ServiceStatus {
+    const attached = this.#look();
+    const { features, ...status } = this.#server.status();
+    const trouble = this.#flushNote.failed ? FLUSH_FAILED : this.#trouble;
+    return {
+      ...status,
+      ...this.#whatIsServed(),
+      pid: process.pid,
+      ...(this.#supervisor !== undefined && { supervisor: this.#supervisor }),
+      features: `0x${features.toString(16)}`,
+      deleted: this.#wasAttached && !attached,
+      ...(trouble !== undefined && { trouble }),
+    };
+  }
+
+  #whatIsServed(): Pick<ServiceStatus, 'device' | 'size'> {
+    if (this.#device.type !== 'block') return { device: this.#device };
+    const { size, blockSize } = sizesOf(this.#server.config);
+    return { device: { ...this.#device, block_size: blockSize }, size };
+  }
+
+  async #stop(socket: Server | undefined): Promise<void> {
+    this.#reports.ending();
+    let answer: ServerAnswer = { ended: true };
+    try {
+      await this.#server.stop({ keep: this.#look() || this.#supervisor !== undefined });
+    } catch (error) {
+      answer = { error: String(error) };
+      throw error;
+    } finally {
+      for (const tell of this.#told) tell(answer);
+      socket?.close();
+      // A thread that is stuck in a system call would keep the process from ending.
+      if (this.#server.stuck) setImmediate(exitNow, 1);
+    }
+  }
+}
+
+/** How many bytes a block device has, and its blocks, as its driver reads it. */
+function sizesOf(config: Uint8Array): { readonly size: number; readonly blockSize: 512 | 4096 } {
+  const view = new DataView(config.buffer, config.byteOffset);
+  return {
+    size: Number(view.getBigUint64(blockConfigOffset.capacity, true)) * SECTOR_SIZE,
+    blockSize: view.getUint32(blockConfigOffset.blkSize, true) === 4096 ? 4096 : 512,
+  };
+}

@@ -1,0 +1,67 @@
+import { serveBlockDevice } from '../block/device.js';
+import type { FlushNote } from '../block/flush-record.js';
+import type { InstanceRecord } from '../spec/instance-record.js';
+import { serveNetDevice } from '../net/device.js';
+import type { VduseServer } from '../server.js';
+import { netBackendOf, storageOf } from '../spec/backend.js';
+import { resolveSpec } from '../spec/resolve.js';
+import type { BlockDeviceSpec, NetDeviceSpec, ServedDeviceSpec } from '../spec/device-spec.js';
+
+/** A device that is served. */
+export interface ServedServer {
+  readonly server: VduseServer;
+  /** With its defaults, and the interface that the kernel has chosen. */
+  readonly device: ServedDeviceSpec;
+  /** What is wrong with it from the beginning, for people. */
+  readonly trouble?: string;
+}
+
+/** What is kept of an instance from one server to the next. */
+export interface KeptOfInstance {
+  /** The instance is there: another server has had it. */
+  readonly takeOver: boolean;
+  /** Of no use to a network device. */
+  readonly flushNote: FlushNote;
+  readonly record: InstanceRecord;
+}
+
+/** Begins to serve a device. @throws VduseError, SystemError */
+export function beginToServe(device: ServedDeviceSpec, kept: KeptOfInstance): Promise<ServedServer> {
+  return device.type === 'block' ? beginBlock(device, kept) : beginNet(device, kept);
+}
+
+async function beginBlock(device: BlockDeviceSpec, kept: KeptOfInstance): Promise<ServedServer> {
+  const { name, queues, queueSize, blockSize, readonly, serial } = device;
+  const server = await serveBlockDevice({
+    name,
+    storage: storageOf(device, kept.takeOver || device.restart === true),
+    ...kept,
+    ...(blockSize !== undefined && { blockSize }),
+    ...(readonly !== undefined && { readonly }),
+    ...(serial !== undefined && { serial }),
+    ...(queues !== undefined && { queues }),
+    ...(queueSize !== undefined && { queueSize }),
+  });
+  return { server, device: resolveSpec(device) };
+}
+
+async function beginNet(device: NetDeviceSpec, { takeOver, record }: KeptOfInstance): Promise<ServedServer> {
+  const { name, queues, queueSize, mac, mtu } = device;
+  const { server, ifname, lostTap } = await serveNetDevice({
+    name,
+    backend: netBackendOf(device),
+    takeOver,
+    record,
+    ...(queues !== undefined && { pairs: queues }),
+    ...(queueSize !== undefined && { queueSize }),
+    ...(mac !== undefined && { mac }),
+    ...(mtu !== undefined && { mtu }),
+  });
+  return {
+    server,
+    device: resolveSpec({ ...device, ...(ifname !== undefined && { ifname }) }),
+    ...(lostTap !== undefined && {
+      trouble: `the tap interface ${lostTap} of its last server was deleted, or moved to a network namespace without a name: another was made`,
+    }),
+  };
+}

@@ -1,0 +1,218 @@
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { createInterface } from 'node:readline';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { ChildProcess } from 'node:child_process';
+import { Errno } from '../../sys/errno.js';
+import { SystemError } from '../../sys/error.js';
+import { monotonicMs } from '../../sys/clock.js';
+import { findUser, forbidNewPrivileges } from '../../sys/privileges.js';
+import { VduseControl } from '../kernel/control.js';
+import { VduseError } from '../error.js';
+import type { InstanceRecord } from '../spec/instance-record.js';
+import { isAttached } from '../engine/takeover.js';
+import { devicePath } from '../kernel/name.js';
+import { formatArguments, toEntry } from '../spec/arguments.js';
+import { resolveSpec } from '../spec/resolve.js';
+import { readiness, startServer } from './launch.js';
+import { RuntimeFolder } from './runtime-folder.js';
+import type { ServiceOptions, ServiceReports } from './serve.js';
+import type { ServedDeviceSpec } from '../spec/device-spec.js';
+import { ask, listen, type ServerAnswer, type ServerRequest, type StartingStatus } from './socket.js';
+import { DEFAULT_QUEUE_SIZE } from '../spec/defaults.js';
+
+/** By this variable a server knows that it has a supervisor: the word is the supervisor's process id. */
+export const SUPERVISED_VARIABLE = 'VDPA_VDUSE_SUPERVISOR';
+
+/** One that lives for less has not begun well; so many of them in a row are enough. */
+const SHORT_LIFE_MS = 2000;
+const MAX_SHORT_LIVES = 5;
+
+/** How long a server that was told to end has until it is killed: more than it takes itself to give up a thread that is stuck. */
+const END_PATIENCE_MS = 75_000;
+
+/**
+ * Lets a process of its own serve a device, until this one gets SIGTERM or SIGINT, or is told to end by its socket. What
+ * takes rights is done here: the runtime folder, and the instance's end. The guest's data and the driver are the server's only.
+ * @throws VduseError, RightsError, LaunchError where it cannot begin, or cannot go on
+ */
+export async function superviseUntilTold(
+  device: ServedDeviceSpec,
+  reports: ServiceReports,
+  options: ServiceOptions,
+): Promise<void> {
+  if (device.user !== undefined) findUser(device.user);
+  const { folder, release } = RuntimeFolder.claim(device.name);
+  try {
+    forbidNewPrivileges();
+    await new Supervisor(device, reports, options).run(folder);
+  } finally {
+    release();
+  }
+}
+
+class Supervisor {
+  readonly #device: ServedDeviceSpec;
+  readonly #reports: ServiceReports;
+  readonly #force: boolean;
+  #record: InstanceRecord | undefined;
+  #socketPath = '';
+  #server: ChildProcess | undefined;
+  #lives = 0;
+  #wasReady = false;
+  #ending = false;
+  /** Those who wait for the end. */
+  readonly #told: ((answer: ServerAnswer) => void)[] = [];
+
+  constructor(device: ServedDeviceSpec, reports: ServiceReports, { force }: ServiceOptions) {
+    this.#force = force;
+    this.#device = device;
+    this.#reports = reports;
+  }
+
+  async run(folder: RuntimeFolder): Promise<void> {
+    this.#record = folder.record(false);
+    this.#socketPath = folder.socketPath;
+    const socket = await listen(folder.supervisorPath, (request) => this.#answer(request));
+    const end = (): void => {
+      this.#end();
+    };
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, end);
+    const wasThere = existsSync(devicePath(this.#device.name));
+    let answer: ServerAnswer = { ended: true };
+    try {
+      try {
+        await this.#superviseAll(folder);
+      } finally {
+        // One that was there before, and that no server of this supervisor could serve, is left as it was.
+        if (!wasThere || this.#wasReady) destroyInstance(this.#device.name);
+      }
+    } catch (error) {
+      answer = { error: String(error) };
+      throw error;
+    } finally {
+      for (const tell of this.#told) tell(answer);
+      socket.close();
+      for (const signal of ['SIGTERM', 'SIGINT'] as const) process.off(signal, end);
+    }
+  }
+
+  #answer(request: ServerRequest): Promise<ServerAnswer> {
+    if (request.do === 'status') return Promise.resolve({ starting: this.#status() });
+    this.#end();
+    return new Promise((resolve) => this.#told.push(resolve));
+  }
+
+  #status(): StartingStatus {
+    const { ifname, blockSize } = this.#record?.read() ?? {};
+    const { type, queues = 1, queueSize = DEFAULT_QUEUE_SIZE } = this.#device;
+    return {
+      device: {
+        ...toEntry(resolveSpec(this.#device)),
+        // What the kernel or the disk may have decided.
+        ...(ifname !== undefined && { ifname }),
+        ...(blockSize !== undefined && { block_size: blockSize }),
+      },
+      state: this.#ending ? 'ending' : this.#lives === 0 ? 'starting' : 'restarting',
+      supervisor: process.pid,
+      queueCount: type === 'net' ? queues * 2 : queues,
+      queueSize,
+    };
+  }
+
+  #end(): void {
+    if (this.#ending) return;
+    this.#ending = true;
+    this.#reports.ending();
+    this.#endServer();
+  }
+
+  /** Tells the server to end. One that is stopped hears of it only when it goes on; one that does not end is killed. */
+  #endServer(): void {
+    const server = this.#server;
+    if (!server) return;
+    if (signalServer(server, 'SIGTERM')) {
+      signalServer(server, 'SIGCONT');
+      setTimeout(() => signalServer(server, 'SIGKILL'), END_PATIENCE_MS).unref();
+      return;
+    }
+    const { name } = this.#device;
+    ask({ name, socketPath: this.#socketPath }, { do: 'end' }, END_PATIENCE_MS).catch((error: unknown) => {
+      this.#reports.trouble(`the server of ${name} may not be signalled, and does not end by itself: ${String(error)}`);
+    });
+  }
+
+  /** One server after the other, until one ends that was told to. */
+  async #superviseAll(folder: RuntimeFolder): Promise<void> {
+    for (let shortLives = 0; !this.#ending; this.#lives++) {
+      folder.removeSocket();
+      const born = monotonicMs();
+      const how = await this.#live();
+      if (how === undefined) return;
+      const ended = `the server of ${this.#device.name} has ended ${how}`;
+      if (this.#device.restart !== true) throw new VduseError(ended);
+      shortLives = monotonicMs() - born < SHORT_LIFE_MS ? shortLives + 1 : 0;
+      if (shortLives >= MAX_SHORT_LIVES)
+        throw new VduseError(`${ended}, ${shortLives} times in a row soon after it began`);
+      this.#reports.trouble(`${ended}; another takes its place`);
+      if (shortLives > 1) await sleep(50 * 2 ** shortLives);
+    }
+  }
+
+  /** A server from its beginning to its end. @returns how it ended, undefined where it had been told to */
+  async #live(): Promise<string | undefined> {
+    const isFirst = this.#lives === 0;
+    // What is forced is what the instance is made of from then on.
+    const words = [...formatArguments(this.#device), ...(this.#force && isFirst ? ['force'] : [])];
+    const server = startServer(words, { [SUPERVISED_VARIABLE]: String(process.pid) });
+    this.#server = server;
+    const ended = once(server, 'close') as Promise<[number | null, NodeJS.Signals | null]>;
+    // It was told to end before it was there.
+    if (this.#ending) this.#endServer();
+    try {
+      await readiness(server);
+      this.#wasReady = true;
+      if (isFirst) this.#reports.ready();
+    } catch (error) {
+      await ended;
+      if (this.#ending) return undefined;
+      if (isFirst) throw error;
+      return `before it was ready: ${String(error)}`;
+    }
+    if (server.stderr) {
+      createInterface(server.stderr).on('line', (line) => {
+        this.#reports.said(line);
+      });
+    }
+    const [status, signal] = await ended;
+    if (status === 0 || this.#ending) return undefined;
+    return signal === null ? `with status ${status ?? 1}` : `by ${signal}`;
+  }
+}
+
+/** @returns false where that is not allowed: the server is another user's by now, and this process lacks CAP_KILL */
+function signalServer({ pid, exitCode, signalCode }: ChildProcess, signal: NodeJS.Signals): boolean {
+  if (pid === undefined || exitCode !== null || signalCode !== null) return true;
+  try {
+    process.kill(pid, signal);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'EPERM') return false;
+    if (code !== 'ESRCH') throw error;
+  }
+  return true;
+}
+
+/** Destroys an instance, unless it is on the bus: there it waits for another server. */
+function destroyInstance(name: string): void {
+  if (isAttached(name) || !existsSync(devicePath(name))) return;
+  const control = new VduseControl();
+  try {
+    control.destroy(name);
+  } catch (error) {
+    // Whoever has told the server to end may have been quicker.
+    if (!(error instanceof SystemError && error.errno === Errno.EINVAL)) throw error;
+  } finally {
+    control.close();
+  }
+}

@@ -1,0 +1,220 @@
+import {
+  VIRTIO_CONFIG_S_DRIVER_OK,
+  VIRTIO_CONFIG_S_FEATURES_OK,
+  VIRTIO_CONFIG_S_NEEDS_RESET,
+} from '../../virtio/status.js';
+import type { DeviceIdentity } from '../kernel/control.js';
+import { QueueCounters } from './counters.js';
+import type { DataPlaneHost } from './host.js';
+import type { VduseDevice } from '../kernel/device.js';
+import type { Answer, Request } from '../kernel/messages.js';
+import { negotiated, queueSetup } from './negotiation.js';
+import type { ServerState } from './status.js';
+
+/** How long SET_VQ_READY may take until the kernel shows the queue as ready; it does so right after the answer. */
+const READY_WAIT_MS = 1000;
+
+/** What a {@link DriverSession} is about. */
+interface SessionParts {
+  readonly device: VduseDevice;
+  readonly identity: DeviceIdentity;
+  readonly host: DataPlaneHost;
+  readonly counters: SharedArrayBuffer;
+  /** Another server may have served the queues since the driver set them up. */
+  readonly unknownPast: boolean;
+  readonly onState: (state: ServerState) => void;
+  readonly onBroken: (queue: number, reason: string) => void;
+}
+
+/**
+ * What the driver does with a device, as the kernel asks for it: status, features, queues. The data threads are started and
+ * stopped as the driver says.
+ */
+export class DriverSession {
+  readonly #device: VduseDevice;
+  readonly #identity: DeviceIdentity;
+  readonly #host: DataPlaneHost;
+  readonly #counters: SharedArrayBuffer;
+  readonly #onState: SessionParts['onState'];
+  readonly #onBroken: SessionParts['onBroken'];
+  readonly #started = new Set<number>();
+  #state: ServerState = 'idle';
+  #driverStatus = 0;
+  #features = 0n;
+  #unknownPast: boolean;
+
+  constructor(parts: SessionParts) {
+    this.#device = parts.device;
+    this.#identity = parts.identity;
+    this.#host = parts.host;
+    this.#counters = parts.counters;
+    this.#onState = parts.onState;
+    this.#onBroken = parts.onBroken;
+    this.#unknownPast = parts.unknownPast;
+  }
+
+  get state(): ServerState {
+    return this.#state;
+  }
+
+  /** The status that the driver has set, and VIRTIO_CONFIG_S_NEEDS_RESET. */
+  get driverStatus(): number {
+    return this.#driverStatus;
+  }
+
+  /** What the driver has negotiated; 0 before. */
+  get features(): bigint {
+    return this.#features;
+  }
+
+  /** The device is in another state from now on. */
+  enter(state: ServerState): void {
+    if (this.#state === state) return;
+    this.#state = state;
+    this.#onState(state);
+  }
+
+  /**
+   * The driver has broken a ring. The specification has the device say so by a bit of its status and an interrupt; VDUSE
+   * has no way to set the bit, so it shows in {@link driverStatus} only.
+   */
+  needReset(queue: number, reason: string): void {
+    this.#driverStatus |= VIRTIO_CONFIG_S_NEEDS_RESET;
+    this.#onBroken(queue, reason);
+    this.#device.tellConfigChange();
+  }
+
+  /** Answers a request. @returns what is to be done when the kernel has the answer */
+  async answer(request: Request): Promise<(() => void | Promise<void>) | undefined> {
+    const respond = (answer: Answer): void => {
+      this.#device.respond(request.id, answer);
+    };
+    switch (request.type) {
+      case 'get-queue-state':
+        respond(this.#queueState(request.queue));
+        return undefined;
+      case 'set-status':
+        return this.#setStatus(request.status, respond);
+      case 'update-iotlb':
+        await this.#host.invalidate(request.start, request.last);
+        respond({ ok: true });
+        return undefined;
+      case 'set-group-asid':
+        respond({ ok: request.group === 0 && request.asid === 0 });
+        return undefined;
+      case 'set-queue-ready':
+        return this.#setQueueReady(request.queue, request.ready, respond);
+      case 'suspend':
+        await this.#host.stop();
+        this.#started.clear();
+        if (this.#state === 'running') this.enter('suspended');
+        respond({ ok: true });
+        return undefined;
+      case 'unknown':
+        respond({ ok: false });
+        return undefined;
+    }
+  }
+
+  async #setStatus(status: number, respond: (answer: Answer) => void): Promise<(() => void) | undefined> {
+    const added = status & ~this.#driverStatus;
+    if (status === 0) {
+      await this.#host.stop();
+      this.#started.clear();
+      this.#driverStatus = 0;
+      this.#unknownPast = false;
+      for (let queue = 0; queue < this.#identity.queueCount; queue++) {
+        QueueCounters.at(this.#counters, queue).usedIndex = undefined;
+      }
+      this.#features = 0n;
+      this.enter('idle');
+      respond({ ok: true });
+      return undefined;
+    }
+    if ((added & (VIRTIO_CONFIG_S_FEATURES_OK | VIRTIO_CONFIG_S_DRIVER_OK)) !== 0) {
+      const features = negotiated(this.#device.driverFeatures(), this.#identity.features);
+      if (features === undefined) {
+        respond({ ok: false });
+        return undefined;
+      }
+      this.#features = features;
+    }
+    this.#driverStatus = status | (this.#driverStatus & VIRTIO_CONFIG_S_NEEDS_RESET);
+    respond({ ok: true });
+    if ((added & VIRTIO_CONFIG_S_DRIVER_OK) === 0) return undefined;
+    return () => {
+      this.#run(false);
+    };
+  }
+
+  /** Lets the data threads serve the queues that the driver has made ready. */
+  #run(resume: boolean): void {
+    const queues = [];
+    for (let index = 0; index < this.#identity.queueCount; index++) {
+      const info = this.#device.queueInfo(index);
+      const begin = resume ? undefined : info.availableIndex;
+      const setup = queueSetup(index, info, this.#features, this.#identity.queueSize, begin);
+      if (setup === 'not ready') continue;
+      if (setup === 'invalid') {
+        this.needReset(index, 'its size or its place in memory cannot be');
+        continue;
+      }
+      queues.push(setup);
+      this.#started.add(index);
+    }
+    this.#host.run(this.#features, queues);
+    this.enter('running');
+  }
+
+  async #setQueueReady(
+    index: number,
+    ready: boolean,
+    respond: (answer: Answer) => void,
+  ): Promise<(() => Promise<void>) | undefined> {
+    if (this.#state !== 'running' || this.#started.has(index) === ready) {
+      respond({ ok: true });
+      return undefined;
+    }
+    if (!ready) {
+      await this.#host.stopQueue(index);
+      this.#started.delete(index);
+      respond({ ok: true });
+      return undefined;
+    }
+    respond({ ok: true });
+    return async () => {
+      for (let waited = 0; waited < READY_WAIT_MS; waited++) {
+        const info = this.#device.queueInfo(index);
+        // The kernel lets no driver move the index while the device runs: one that was disabled goes on where it was.
+        const begin = QueueCounters.at(this.#counters, index).usedIndex ?? info.availableIndex;
+        const setup = queueSetup(index, info, this.#features, this.#identity.queueSize, begin);
+        if (typeof setup === 'object') {
+          this.#host.runQueue(setup);
+          this.#started.add(index);
+          return;
+        }
+        await new Promise((resolve) => setTimeout(resolve, 1));
+      }
+      this.needReset(index, 'its size or its place in memory cannot be');
+    };
+  }
+
+  /** The available index at which the device goes on in a queue. */
+  #queueState(queue: number): Answer {
+    if (queue >= this.#identity.queueCount) return { ok: false };
+    const { state, usedIndex } = QueueCounters.at(this.#counters, queue);
+    if (usedIndex !== undefined) return { ok: true, queueState: { queue, availableIndex: usedIndex } };
+    // Served, from where the last server had come, and the ring that says so is not there; or suspended when the last server
+    // had it: how far the device has come nobody knows.
+    if (state !== 'stopped' || this.#unknownPast) return { ok: false };
+    const { availableIndex } = this.#device.queueInfo(queue);
+    return { ok: true, queueState: { queue, availableIndex } };
+  }
+
+  /** Goes on where another server has ended. @param features what the driver runs the device with */
+  resume(features: bigint): void {
+    this.#features = features;
+    this.#driverStatus = VIRTIO_CONFIG_S_FEATURES_OK | VIRTIO_CONFIG_S_DRIVER_OK;
+    this.#run(true);
+  }
+}

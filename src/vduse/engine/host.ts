@@ -1,0 +1,278 @@
+import { EventEmitter } from 'node:events';
+import { MessageChannel, SHARE_ENV, Worker, type MessagePort } from 'node:worker_threads';
+import { monotonicMs } from '../../sys/clock.js';
+import { openEventfd, signalEventfd } from '../../sys/events.js';
+import { close } from '../../sys/libc.js';
+import { guardMemory } from '../../sys/memory-guard.js';
+import type { DataPlaneModule } from './data-plane.js';
+import { threadWord, type Command, type Notice } from './thread.js';
+import type { VduseDevice } from '../kernel/device.js';
+import type { QueueSetup } from './queue.js';
+import { MappingTable } from './mappings.js';
+import type { DataThreadStart } from './thread-entry.js';
+import { moduleUrl } from './module-url.js';
+
+/** How long a data thread may take to obey. The kernel gives up a device that does not answer for 30 seconds. */
+const PATIENCE_MS = 10_000;
+
+/** How long it may take when the device ends, to write what has to be written. */
+const EXIT_PATIENCE_MS = 60_000;
+
+/** Words that the data planes of a device share, see DataPlaneContext. */
+const SHARED_WORDS = 16;
+
+type Ticketed = Extract<Command, { ticket: number }>;
+type WithoutTicket<Type> = Type extends unknown ? Omit<Type, 'ticket'> : never;
+
+interface HostEvents {
+  broken: [queue: number, reason: string];
+  error: [Error];
+}
+
+/** What the data threads of a device are started with. */
+export interface HostOptions {
+  readonly device: VduseDevice;
+  readonly counters: SharedArrayBuffer;
+  readonly module: DataPlaneModule;
+  readonly queueCount: number;
+  readonly queueSize: number;
+  readonly threads: number;
+  /** So many queues in a row are served by the same thread. */
+  readonly queueGroup: number;
+}
+
+/** A data thread as the main thread sees it. */
+class ThreadHandle {
+  readonly kick = openEventfd();
+  readonly worker: Worker;
+  readonly #port: MessagePort;
+  readonly #words = new Int32Array(new SharedArrayBuffer(threadWord.length * 4));
+  readonly #mappings = MappingTable.allocate();
+  readonly #waiting = new Map<number, () => void>();
+  #seen = { serving: 0, at: monotonicMs() };
+  #ticket = 0;
+  #exited = false;
+  /** It has not obeyed in time, nor since. */
+  #overdue = false;
+
+  constructor(options: HostOptions, queues: readonly number[], shared: SharedArrayBuffer) {
+    const { port1, port2 } = new MessageChannel();
+    this.#port = port1;
+    port1.unref();
+    const start: DataThreadStart = {
+      module: options.module.module,
+      options: options.module.options,
+      deviceFd: options.device.fd,
+      apiVersion: options.device.apiVersion,
+      queueCount: options.queueCount,
+      queueSize: options.queueSize,
+      queues,
+      kick: this.kick,
+      commands: port2,
+      words: this.#words.buffer,
+      mappings: this.#mappings.shared,
+      counters: options.counters,
+      shared,
+      guard: guardMemory(),
+    };
+    this.worker = new Worker(new URL(moduleUrl('data-thread')), {
+      workerData: start,
+      transferList: [port2],
+      env: SHARE_ENV,
+      trackUnmanagedFds: false,
+    });
+    this.worker.once('exit', () => {
+      this.#exited = true;
+      for (const settle of this.#waiting.values()) settle();
+    });
+  }
+
+  /** Settles what waits for a command to be done. */
+  done(ticket: number): void {
+    this.#overdue = false;
+    this.#waiting.get(ticket)?.();
+  }
+
+  send(command: Command): void {
+    this.#port.postMessage(command);
+    Atomics.add(this.#words, threadWord.commands, 1);
+    signalEventfd(this.kick);
+  }
+
+  /**
+   * Sends a command and waits until it is done.
+   * @returns false where the thread did not obey in time; one that is there no more has nothing left to obey
+   */
+  async call(command: WithoutTicket<Ticketed>, patienceMs = PATIENCE_MS): Promise<boolean> {
+    if (this.#exited) return true;
+    const ticket = ++this.#ticket;
+    if (this.#overdue) {
+      // Whoever asks has waited for it once already.
+      this.send({ ...command, ticket });
+      return false;
+    }
+    return new Promise<boolean>((resolve) => {
+      const settle = (obeyed: boolean): void => {
+        clearTimeout(timer);
+        this.#waiting.delete(ticket);
+        this.#overdue ||= !obeyed;
+        resolve(obeyed);
+      };
+      const timer = setTimeout(settle, patienceMs, false);
+      this.#waiting.set(ticket, () => {
+        settle(true);
+      });
+      this.send({ ...command, ticket });
+    });
+  }
+
+  /** Looks whether it still serves what it served the last time. @returns for how long it does, in milliseconds */
+  look(): number {
+    const serving = Atomics.load(this.#words, threadWord.serving);
+    if (serving % 2 === 0 || serving !== this.#seen.serving) this.#seen = { serving, at: monotonicMs() };
+    return monotonicMs() - this.#seen.at;
+  }
+
+  /** Takes guest memory away from a thread that does not obey: what it still reads and writes is memory of no account. */
+  revoke(): void {
+    Atomics.add(this.#words, threadWord.revocations, 1);
+    this.#mappings.revokeAll();
+  }
+
+  close(): void {
+    this.#port.close();
+    this.#mappings.free();
+    close(this.kick);
+  }
+}
+
+/** The data threads of a device, for its server in the main thread. */
+export class DataPlaneHost extends EventEmitter<HostEvents> {
+  readonly #device: VduseDevice;
+  readonly #queueGroup: number;
+  readonly #threads: readonly ThreadHandle[];
+  #ended = false;
+  /** Whether a thread has not ended when it was told to. */
+  stuck = false;
+
+  /** Starts the threads and waits until their data planes are made. @throws what making one throws */
+  static async start(options: HostOptions): Promise<DataPlaneHost> {
+    const shared = new SharedArrayBuffer(SHARED_WORDS * 4);
+    const indices = Array.from({ length: options.queueCount }, (_, index) => index);
+    const threads = Array.from(
+      { length: options.threads },
+      (_, thread) =>
+        new ThreadHandle(
+          options,
+          indices.filter((index) => Math.floor(index / options.queueGroup) % options.threads === thread),
+          shared,
+        ),
+    );
+    const host = new DataPlaneHost(options.device, options.queueGroup, threads);
+    try {
+      await Promise.all(threads.map((thread) => host.#ready(thread)));
+    } catch (error) {
+      await host.exit();
+      throw error;
+    }
+    for (const { worker } of threads) worker.on('error', (error) => host.emit('error', error));
+    return host;
+  }
+
+  private constructor(device: VduseDevice, queueGroup: number, threads: readonly ThreadHandle[]) {
+    super();
+    this.#queueGroup = queueGroup;
+    this.#device = device;
+    this.#threads = threads;
+  }
+
+  #ready(thread: ThreadHandle): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const failed = (code: number): void => {
+        reject(new Error(`A data thread ended with code ${code} before it was ready`));
+      };
+      thread.worker.once('error', reject);
+      thread.worker.once('exit', failed);
+      thread.worker.on('message', (notice: Notice) => {
+        if (notice.type === 'done') thread.done(notice.ticket);
+        if (notice.type === 'broken') this.emit('broken', notice.queue, notice.reason);
+        if (notice.type !== 'ready') return;
+        thread.worker.off('error', reject);
+        thread.worker.off('exit', failed);
+        resolve();
+      });
+    });
+  }
+
+  #threadOf(queue: number): ThreadHandle {
+    const thread = this.#threads[Math.floor(queue / this.#queueGroup) % this.#threads.length];
+    if (!thread) throw new RangeError(`queue ${queue} has no thread`);
+    return thread;
+  }
+
+  /** Begins to serve queues. The kernel has forgotten the eventfds since they were last used, so they are set anew. */
+  run(features: bigint, queues: readonly QueueSetup[]): void {
+    for (const thread of this.#threads) {
+      const own = queues.filter(({ index }) => this.#threadOf(index) === thread);
+      thread.send({ type: 'start', features, queues: own });
+      for (const { index } of own) this.#device.setKick(index, thread.kick);
+    }
+  }
+
+  /** Begins to serve one queue more. */
+  runQueue(queue: QueueSetup): void {
+    const thread = this.#threadOf(queue.index);
+    thread.send({ type: 'start-queue', queue });
+    this.#device.setKick(queue.index, thread.kick);
+  }
+
+  /** Stops all queues. When this returns nothing touches guest memory any more. */
+  async stop(): Promise<void> {
+    await this.#callAll({ type: 'stop' });
+  }
+
+  /** Stops one queue. */
+  async stopQueue(queue: number): Promise<void> {
+    const thread = this.#threadOf(queue);
+    if (!(await thread.call({ type: 'stop-queue', queue }))) thread.revoke();
+  }
+
+  /** Drops what is mapped in [start, last]. When this returns nothing uses it any more. */
+  async invalidate(start: bigint, last: bigint): Promise<void> {
+    await this.#callAll({ type: 'invalidate', start, last });
+  }
+
+  async #callAll(command: WithoutTicket<Ticketed>): Promise<void> {
+    await Promise.all(
+      this.#threads.map(async (thread) => {
+        if (!(await thread.call(command))) thread.revoke();
+      }),
+    );
+  }
+
+  /** For how long a thread has been at one thing, in milliseconds, as far as it was looked at. */
+  look(): number {
+    return Math.max(...this.#threads.map((thread) => thread.look()));
+  }
+
+  change(change: unknown): void {
+    for (const thread of this.#threads) thread.send({ type: 'change', change });
+  }
+
+  /** Ends the threads: each completes what it has begun and closes its data plane. */
+  async exit(): Promise<void> {
+    if (this.#ended) return;
+    this.#ended = true;
+    await Promise.all(
+      this.#threads.map(async (thread) => {
+        if (await thread.call({ type: 'exit' }, EXIT_PATIENCE_MS)) {
+          await thread.worker.terminate();
+          thread.close();
+        } else {
+          thread.revoke();
+          this.stuck = true;
+        }
+      }),
+    );
+  }
+}

@@ -1,0 +1,142 @@
+import { mapAnonymous, replaceByZeros, takeAway, tryUnmap, unmap, viewMemory, writeAddress } from '../../sys/memory.js';
+import { GUARDED_BYTES } from '../../sys/memory-guard.js';
+
+/** Words of an entry: address and length of a view, each a u64; a length of 0 is a free place. */
+const ENTRY_WORDS = 4;
+const LENGTH = 2;
+/** Twice as many as the kernel keeps regions of a driver's memory by default (max_iotlb_entries). */
+const CAPACITY = GUARDED_BYTES / 4 / ENTRY_WORDS;
+
+/** After the entries come the addresses of the transfers, each a u64. */
+const TRANSFERS = GUARDED_BYTES / 4;
+const TABLE_BYTES = GUARDED_BYTES + CAPACITY * 8;
+
+const LOCK = 0;
+/** Nobody holds the lock for longer than a system call or two. */
+const LOCK_TIMEOUT_MS = 1000;
+
+/** What two threads see of the same table. */
+export interface SharedMappings {
+  readonly lock: SharedArrayBuffer;
+  /** The address of the entries: where the guard of the data thread looks, see LostMemory. */
+  readonly entries: number;
+}
+
+/** Where a piece of guest memory is mapped, twice. */
+export interface MappedTwice {
+  /** The address for JavaScript's own reads and writes. */
+  readonly view: number;
+  /** The address for data: system calls use it, and the functions of guarded-copy.ts. */
+  readonly transfer: number;
+}
+
+/**
+ * The mappings of guest memory that a data thread has made, where the main thread sees them too.
+ *
+ * Nothing but this lets the main thread take guest memory away from a thread that does not answer, being stuck in a
+ * system call. Data must not turn into other data by that: so what is for data has a mapping of its own, which a system call
+ * finds gone (EFAULT), while JavaScript, which knows no faults, finds zeros in the other.
+ */
+export class MappingTable {
+  readonly shared: SharedMappings;
+  readonly #lock: Int32Array;
+  readonly #words: Uint32Array;
+
+  /** Made by the main thread. @throws SystemError */
+  static allocate(): MappingTable {
+    const entries = mapAnonymous('allocate the table of mappings', TABLE_BYTES);
+    return new MappingTable({ lock: new SharedArrayBuffer(4), entries });
+  }
+
+  constructor(shared: SharedMappings) {
+    this.shared = shared;
+    this.#lock = new Int32Array(shared.lock);
+    this.#words = new Uint32Array(viewMemory(shared.entries, TABLE_BYTES));
+  }
+
+  /**
+   * Makes both mappings and notes them.
+   * @param map makes one
+   * @returns undefined where there are too many
+   * @throws what `map` throws
+   */
+  add(length: number, map: () => number): MappedTwice | undefined {
+    return this.#locked(() => {
+      for (let slot = 0; slot < CAPACITY; slot++) {
+        if (this.#length(slot) !== 0) continue;
+        const view = map();
+        try {
+          const transfer = map();
+          writeAddress(this.#words, slot * ENTRY_WORDS, view);
+          writeAddress(this.#words, TRANSFERS + slot * 2, transfer);
+          writeAddress(this.#words, slot * ENTRY_WORDS + LENGTH, length);
+          return { view, transfer };
+        } catch (error) {
+          tryUnmap(view, length);
+          throw error;
+        }
+      }
+      return undefined;
+    });
+  }
+
+  /** Undoes the mappings of a view. What the kernel does not unmap stays noted, and takes its place. */
+  remove(view: number): void {
+    this.#locked(() => {
+      for (let slot = 0; slot < CAPACITY; slot++) {
+        const length = this.#length(slot);
+        if (length === 0 || this.#view(slot) !== view) continue;
+        const unmapped = tryUnmap(this.#transfer(slot), length) && tryUnmap(view, length);
+        if (unmapped) writeAddress(this.#words, slot * ENTRY_WORDS + LENGTH, 0);
+        return;
+      }
+    });
+  }
+
+  /** Takes guest memory away. The mappings stay noted, to be undone by who made them. */
+  revokeAll(): void {
+    this.#locked(() => {
+      for (let slot = 0; slot < CAPACITY; slot++) {
+        const length = this.#length(slot);
+        if (length === 0) continue;
+        takeAway('take guest memory away', this.#transfer(slot), length);
+        replaceByZeros('take guest memory away', this.#view(slot), length);
+      }
+    });
+  }
+
+  /** Gives the table's own memory back. Nobody may use it any more. */
+  free(): void {
+    unmap('free the table of mappings', this.shared.entries, TABLE_BYTES);
+  }
+
+  #view(slot: number): number {
+    return this.#u64(slot * ENTRY_WORDS);
+  }
+
+  #transfer(slot: number): number {
+    return this.#u64(TRANSFERS + slot * 2);
+  }
+
+  #length(slot: number): number {
+    return this.#u64(slot * ENTRY_WORDS + LENGTH);
+  }
+
+  #u64(word: number): number {
+    return (this.#words[word + 1] ?? 0) * 0x1_0000_0000 + (this.#words[word] ?? 0);
+  }
+
+  #locked<Result>(work: () => Result): Result {
+    while (Atomics.compareExchange(this.#lock, LOCK, 0, 1) !== 0) {
+      if (Atomics.wait(this.#lock, LOCK, 1, LOCK_TIMEOUT_MS) === 'timed-out') {
+        throw new Error('The table of mappings is locked by a thread that does not go on');
+      }
+    }
+    try {
+      return work();
+    } finally {
+      Atomics.store(this.#lock, LOCK, 0);
+      Atomics.notify(this.#lock, LOCK, 1);
+    }
+  }
+}

@@ -1,0 +1,18 @@
+declare const VDUSE_MODULES: string | undefined;
+
+/** The modules that threads load by themselves: their names in a bundle, and where each is below src/vduse. */
+const places = {
+  'data-thread': 'engine/thread-entry.js',
+  'file-thread': 'block/file-thread.js',
+  'block-module': 'block/module.js',
+  'net-module': 'net/module.js',
+} as const;
+
+/**
+ * The address of a module that threads load by themselves. A bundle has them in one folder: VDUSE_MODULES says in which,
+ * seen from the file that this ends up in.
+ */
+export function moduleUrl(name: keyof typeof places): string {
+  const path = typeof VDUSE_MODULES === 'string' ? `${VDUSE_MODULES}${name}.js` : `../${places[name]}`;
+  return new URL(path, import.meta.url).href;
+}

@@ -1,0 +1,56 @@
+/** What can be told of an instance that is there already: the kernel does not say it straight. */
+import { existsSync } from 'node:fs';
+import { Errno } from '../../sys/errno.js';
+import { SystemError } from '../../sys/error.js';
+import type { DeviceIdentity } from '../kernel/control.js';
+import type { VduseDevice } from '../kernel/device.js';
+import { DeviceOptionError } from '../spec/error.js';
+import { checkDeviceName } from '../kernel/name.js';
+import { negotiated } from './negotiation.js';
+
+/** Whether a device of that name is on the vdpa bus. @throws DeviceNameError */
+export function isAttached(name: string): boolean {
+  return existsSync(`/sys/bus/vdpa/devices/${checkDeviceName(name)}`);
+}
+
+/**
+ * Sees whether an instance is such a device as this server serves.
+ * @returns the features that a driver runs it with, or undefined where none does
+ * @throws DeviceOptionError
+ */
+export function lookAtInstance(device: VduseDevice, name: string, identity: DeviceIdentity): bigint | undefined {
+  if (!hasQueue(device, identity.queueCount - 1) || hasQueue(device, identity.queueCount)) {
+    throw new DeviceOptionError(
+      `The instance ${name} has not ${identity.queueCount} queues: say as many as it was made with`,
+    );
+  }
+  if (!isRunning(device)) return undefined;
+  const taken = device.driverFeatures();
+  const features = negotiated(taken, identity.features);
+  if (features !== undefined) return features;
+  const missing = (taken & ~identity.features).toString(16);
+  throw new DeviceOptionError(
+    `The driver of ${name} uses features that are not offered now (0x${missing}): serve it with the options it was made with`,
+  );
+}
+
+function hasQueue(device: VduseDevice, index: number): boolean {
+  try {
+    device.queueInfo(index);
+    return true;
+  } catch (error) {
+    if (error instanceof SystemError && error.errno === Errno.EINVAL) return false;
+    throw error;
+  }
+}
+
+/** Whether the driver has said DRIVER_OK: the kernel does not tell, but refuses interrupts before. */
+function isRunning(device: VduseDevice): boolean {
+  try {
+    device.interruptForConfig();
+    return true;
+  } catch (error) {
+    if (error instanceof SystemError && error.errno === Errno.EINVAL) return false;
+    throw error;
+  }
+}

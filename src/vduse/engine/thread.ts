@@ -1,0 +1,315 @@
+import { setImmediate } from 'node:timers/promises';
+import { receiveMessageOnPort, type MessagePort } from 'node:worker_threads';
+import { EPOLLET, EPOLLIN, EventPoll } from '../../sys/events.js';
+import { NativeBuffer } from '../../sys/memory.js';
+import { LostMemory, type MemoryGuard } from '../../sys/memory-guard.js';
+import { yieldProcessor } from '../../sys/process.js';
+import { BrokenRingError } from '../../virtio/split-queue.js';
+import { QueueCounters } from './counters.js';
+import { MORE, QUIET, STARVED, WAIT, type DataPlane } from './data-plane.js';
+import type { VduseDevice } from '../kernel/device.js';
+import { DeviceQueue, MemoryRevokedError, type QueueSetup } from './queue.js';
+import { Iotlb } from './iotlb.js';
+import { MappingTable, type SharedMappings } from './mappings.js';
+import { Polling } from './busy-poll.js';
+
+/** What the main thread tells a data thread to do. Those with a ticket are answered when they are done. */
+export type Command =
+  | { readonly type: 'start'; readonly features: bigint; readonly queues: readonly QueueSetup[] }
+  | { readonly type: 'start-queue'; readonly queue: QueueSetup }
+  | { readonly type: 'stop'; readonly ticket: number }
+  | { readonly type: 'stop-queue'; readonly ticket: number; readonly queue: number }
+  | { readonly type: 'invalidate'; readonly ticket: number; readonly start: bigint; readonly last: bigint }
+  | { readonly type: 'change'; readonly change: unknown }
+  | { readonly type: 'exit'; readonly ticket: number };
+
+/** What a data thread tells the main thread. */
+export type Notice =
+  | { readonly type: 'ready' }
+  | { readonly type: 'done'; readonly ticket: number }
+  | { readonly type: 'broken'; readonly queue: number; readonly reason: string };
+
+/** Words that a data thread shares with the main thread. */
+export const threadWord = {
+  /** How many commands were sent. */
+  commands: 0,
+  /** How often guest memory was taken away by force. */
+  revocations: 1,
+  /** Goes up by one when the thread begins to serve a queue, and when it has: odd while it does. */
+  serving: 2,
+  length: 3,
+} as const;
+
+/** While an interrupt waits to be injected. */
+const RETRY_MS = 1;
+
+/** The tag of the kick; those of watched descriptors follow it. */
+const KICK = 0;
+
+/** A descriptor that a data plane watches. */
+export interface Watched {
+  readonly fd: number;
+  readonly readable: () => void;
+}
+
+/**
+ * The loop of a data thread: it serves its queues, sleeps where there is nothing to do, and obeys the main thread between
+ * two rounds. It alone touches guest memory; the main thread never does, and so can always answer the kernel.
+ */
+export class DataThread {
+  readonly #device: VduseDevice;
+  readonly #plane: DataPlane;
+  readonly #commands: MessagePort;
+  readonly #words: Int32Array;
+  readonly #counters: SharedArrayBuffer;
+  readonly #iotlb: Iotlb;
+  readonly #poll = new EventPoll();
+  readonly #argument = new NativeBuffer(4);
+  readonly #notify: (notice: Notice) => void;
+  readonly #watched: readonly Watched[];
+  readonly #lost: LostMemory;
+  readonly #polling = new Polling();
+  #queues: DeviceQueue[] = [];
+  #seenCommands = 0;
+  #seenRevocations = 0;
+  /** Whether something was done since it was last looked for more. */
+  #worked = false;
+  #running = true;
+
+  constructor(parts: {
+    readonly device: VduseDevice;
+    readonly plane: DataPlane;
+    /** An eventfd, signalled by the driver's kicks and with every command. */
+    readonly kick: number;
+    readonly commands: MessagePort;
+    /** See {@link threadWord}. */
+    readonly words: SharedArrayBuffer;
+    readonly mappings: SharedMappings;
+    readonly counters: SharedArrayBuffer;
+    readonly watched: readonly Watched[];
+    readonly guard: MemoryGuard | undefined;
+    readonly notify: (notice: Notice) => void;
+  }) {
+    this.#device = parts.device;
+    this.#plane = parts.plane;
+    this.#commands = parts.commands;
+    this.#words = new Int32Array(parts.words);
+    this.#counters = parts.counters;
+    this.#iotlb = new Iotlb(parts.device, new MappingTable(parts.mappings));
+    this.#notify = parts.notify;
+    this.#lost = new LostMemory(parts.guard, parts.mappings.entries);
+    // Each new kick is reported once: it need not be read.
+    this.#poll.add(parts.kick, EPOLLIN | EPOLLET, KICK);
+    this.#watched = parts.watched;
+    this.#watched.forEach(({ fd }, index) => {
+      this.#poll.add(fd, EPOLLIN | EPOLLET, KICK + 1 + index);
+    });
+  }
+
+  /** Runs until it is told to exit. Blocks the thread, but for a turn of its event loop after commands. */
+  async run(): Promise<void> {
+    while (this.#running) {
+      if (this.#isWanted()) {
+        this.#obey();
+        // Views of memory that commands have made useless are given back by the event loop, and by nothing else.
+        await setImmediate();
+        continue;
+      }
+      try {
+        if (this.#round()) this.#glance();
+        else if (!this.#look() && !this.#enableKicks()) this.#sleep();
+      } catch (error) {
+        if (!(error instanceof MemoryRevokedError)) throw error;
+        this.#forgetMemory();
+      }
+    }
+    this.#lost.end();
+    this.#poll.close();
+  }
+
+  /** Serves each queue once, kicks being of no use meanwhile. @returns true where there may be more to do */
+  #round(): boolean {
+    let more = false;
+    for (const queue of this.#queues) {
+      if (queue.broken) continue;
+      try {
+        if (this.#serve(queue)) more = true;
+      } catch (error) {
+        this.#judge(queue, error);
+      }
+    }
+    return more;
+  }
+
+  #serve(queue: DeviceQueue): boolean {
+    if (!queue.map()) return false;
+    const { ring } = queue;
+    const before = ring.nextUsed;
+    ring.disableKicks();
+    Atomics.add(this.#words, threadWord.serving, 1);
+    try {
+      queue.served = this.#plane.serve(queue);
+    } finally {
+      Atomics.add(this.#words, threadWord.serving, 1);
+    }
+    if (ring.nextUsed !== before) this.#worked = true;
+    if (this.#lost.check()) this.#loseMemory(queue);
+    return queue.served === MORE;
+  }
+
+  /** Looks for more, where something was done and it has been worth it lately. @returns true where there is more */
+  #look(): boolean {
+    if (!this.#worked) return false;
+    this.#worked = false;
+    const looks = this.#polling.looks();
+    for (let look = 1; look <= looks; look++) {
+      yieldProcessor();
+      if (!this.#hasMore()) continue;
+      this.#polling.found(look);
+      return true;
+    }
+    if (looks > 0) this.#polling.missed();
+    return false;
+  }
+
+  #hasMore(): boolean {
+    if (this.#isWanted()) return true;
+    for (const queue of this.#queues) {
+      if (queue.usable && queue.served === WAIT && queue.ring.hasNew) return true;
+    }
+    return false;
+  }
+
+  /** Asks for kicks where they are of use again. @returns true where more has come meanwhile */
+  #enableKicks(): boolean {
+    let more = false;
+    for (const queue of this.#queues) {
+      if (!queue.usable || queue.served === QUIET) continue;
+      try {
+        if (queue.ring.enableKicks(queue.served === STARVED)) more = true;
+      } catch (error) {
+        this.#judge(queue, error);
+      }
+    }
+    return more;
+  }
+
+  /** What a queue that cannot be served comes to. @throws what is not the driver's doing */
+  #judge(queue: DeviceQueue, error: unknown): void {
+    if (!(error instanceof BrokenRingError)) throw error;
+    // What looks broken may be memory that was taken away.
+    if (this.#isRevoked()) throw new MemoryRevokedError();
+    if (this.#lost.check()) this.#loseMemory(queue);
+    else this.#break(queue, error.message);
+  }
+
+  #break(queue: DeviceQueue, reason: string): void {
+    queue.broken = true;
+    queue.stop('broken');
+    this.#notify({ type: 'broken', queue: queue.index, reason });
+  }
+
+  /**
+   * The driver's memory ends before its mapping does: what was read there were zeros, what was written there is gone.
+   * @throws MemoryRevokedError where it was taken away instead
+   */
+  #loseMemory(queue: DeviceQueue): void {
+    if (this.#isRevoked()) throw new MemoryRevokedError();
+    this.#break(queue, 'memory that its driver has mapped is gone');
+    for (const other of this.#queues) other.unmap();
+    this.#iotlb.clear();
+  }
+
+  #sleep(): void {
+    let pending = false;
+    for (const queue of this.#queues) {
+      if (queue.interruptPending) queue.interrupt();
+      pending ||= queue.interruptPending;
+    }
+    this.#wait(pending ? RETRY_MS : -1);
+  }
+
+  /** Between two rounds of work: what has come meanwhile does not wait until there is none. */
+  #glance(): void {
+    if (this.#watched.length > 0) this.#wait(0);
+  }
+
+  #wait(timeoutMs: number): void {
+    this.#poll.wait(timeoutMs);
+    for (let index = 0; index < this.#poll.count; index++) this.#watched[this.#poll.tag(index) - KICK - 1]?.readable();
+  }
+
+  readonly #isRevoked = (): boolean => Atomics.load(this.#words, threadWord.revocations) !== this.#seenRevocations;
+
+  readonly #isWanted = (): boolean => Atomics.load(this.#words, threadWord.commands) !== this.#seenCommands;
+
+  /** What was mapped is not the driver's memory any more. The rings, found anew, say how far the device has come. */
+  #forgetMemory(): void {
+    this.#seenRevocations = Atomics.load(this.#words, threadWord.revocations);
+    // A copy that found it gone counts as lost memory.
+    this.#lost.check();
+    for (const queue of this.#queues) queue.unmap();
+    this.#iotlb.clear();
+  }
+
+  #obey(): void {
+    this.#seenCommands = Atomics.load(this.#words, threadWord.commands);
+    for (;;) {
+      const received = receiveMessageOnPort(this.#commands) as { readonly message: Command } | undefined;
+      if (!received) return;
+      const command = received.message;
+      this.#do(command);
+      if ('ticket' in command) this.#notify({ type: 'done', ticket: command.ticket });
+    }
+  }
+
+  #do(command: Command): void {
+    switch (command.type) {
+      case 'start':
+        this.#plane.start(command.features);
+        for (const queue of command.queues) this.#addQueue(queue);
+        break;
+      case 'start-queue':
+        this.#addQueue(command.queue);
+        break;
+      case 'stop':
+        for (const queue of this.#queues) queue.stop('stopped');
+        this.#queues = [];
+        this.#forgetMemory();
+        break;
+      case 'stop-queue':
+        for (const queue of this.#queues) if (queue.index === command.queue) queue.stop('stopped');
+        this.#queues = this.#queues.filter((queue) => queue.index !== command.queue);
+        break;
+      case 'invalidate':
+        if (this.#isRevoked()) this.#forgetMemory();
+        for (const queue of this.#queues) queue.unmap();
+        this.#iotlb.invalidate(command.start, command.last);
+        break;
+      case 'change':
+        this.#plane.change?.(command.change);
+        break;
+      case 'exit':
+        for (const queue of this.#queues) queue.stop('stopped');
+        this.#queues = [];
+        this.#iotlb.clear();
+        this.#plane.close();
+        this.#running = false;
+        break;
+    }
+  }
+
+  #addQueue(setup: QueueSetup): void {
+    const counters = QueueCounters.at(this.#counters, setup.index);
+    const queue = new DeviceQueue(
+      setup,
+      this.#iotlb,
+      counters,
+      this.#device.fd,
+      this.#argument,
+      this.#isRevoked,
+      this.#isWanted,
+    );
+    this.#queues = [...this.#queues.filter((other) => other.index !== setup.index), queue];
+  }
+}

@@ -1,0 +1,201 @@
+import { readSync, writeSync } from 'node:fs';
+import { Errno } from '../../sys/errno.js';
+import { ignoring, SystemError } from '../../sys/error.js';
+import { ioctl } from '../../sys/ioctl.js';
+import { close } from '../../sys/libc.js';
+import { decodeRequest, encodeResponse, type Answer, type Request } from './messages.js';
+import { devicePath } from './name.js';
+import { O_NONBLOCK, O_RDWR, openFile } from '../../sys/open-file.js';
+import * as uapi from './uapi.js';
+
+/** Where the driver put a queue. */
+export interface QueueInfo {
+  readonly ready: boolean;
+  /** How many descriptors. */
+  readonly size: number;
+  /** IOVAs. */
+  readonly descriptorTable: bigint;
+  readonly availableRing: bigint;
+  readonly usedRing: bigint;
+  /** The available index with which the driver began. */
+  readonly availableIndex: number;
+}
+
+/** A piece of the driver's memory and the file to map it from. */
+export interface IotlbEntry {
+  /** The caller's to close. */
+  readonly fd: number;
+  /** Where in the file `start` is. */
+  readonly offset: bigint;
+  readonly start: bigint;
+  readonly last: bigint;
+  readonly readable: boolean;
+  readonly writable: boolean;
+}
+
+/** /dev/vduse/NAME: the server's end of a device. One process at a time has it open. */
+export class VduseDevice {
+  readonly fd: number;
+  /** The version that was agreed on when the instance was made. */
+  readonly apiVersion: bigint;
+  readonly #request = new Uint8Array(uapi.request.length);
+
+  /** @throws DeviceNameError, SystemError: ENOENT where there is no such instance, EBUSY where it has a server */
+  static open(name: string): VduseDevice {
+    const fd = openFile(devicePath(name), O_RDWR | O_NONBLOCK, {
+      [Errno.EBUSY]: 'Another program serves it',
+      [Errno.ENOENT]: 'There is no VDUSE instance of that name',
+    });
+    return new VduseDevice(fd, probeApiVersion(fd));
+  }
+
+  /** For another thread of the process that opened it. */
+  constructor(fd: number, apiVersion: bigint) {
+    this.fd = fd;
+    this.apiVersion = apiVersion;
+  }
+
+  /** The next thing that the kernel asks, or undefined where there is none now. @throws SystemError */
+  readRequest(): Request | undefined {
+    try {
+      readSync(this.fd, this.#request);
+    } catch (error) {
+      const { code, errno } = error as NodeJS.ErrnoException;
+      if (code === 'EAGAIN' || code === 'EINTR') return undefined;
+      throw new SystemError({ operation: 'read a request of VDUSE', errno: -(errno ?? -Errno.EIO), cause: error });
+    }
+    return decodeRequest(this.#request, this.apiVersion);
+  }
+
+  /** Answers a request. One that the kernel has given up meanwhile needs no answer. @throws SystemError */
+  respond(id: number, answer: Answer): void {
+    try {
+      writeSync(this.fd, encodeResponse(id, answer));
+    } catch (error) {
+      const { code, errno } = error as NodeJS.ErrnoException;
+      if (code === 'ENOENT') return;
+      throw new SystemError({ operation: 'answer a request of VDUSE', errno: -(errno ?? -Errno.EIO), cause: error });
+    }
+  }
+
+  /** VDUSE_DEV_GET_FEATURES: what the driver took of the features offered, or of others: it is to be checked. */
+  driverFeatures(): bigint {
+    const word = new BigUint64Array(1);
+    ioctl('read the negotiated features', this.fd, uapi.VDUSE_DEV_GET_FEATURES, new Uint8Array(word.buffer));
+    return word[0] ?? 0n;
+  }
+
+  /** VDUSE_VQ_SETUP: to be done for each queue before the device is attached. */
+  setUpQueue(index: number, maxSize: number): void {
+    const bytes = new Uint8Array(uapi.queueConfig.length);
+    const view = new DataView(bytes.buffer);
+    view.setUint32(uapi.queueConfig.index, index, true);
+    view.setUint16(uapi.queueConfig.maxSize, maxSize, true);
+    ioctl(`set up queue ${index}`, this.fd, uapi.VDUSE_VQ_SETUP, bytes);
+  }
+
+  /** VDUSE_VQ_GET_INFO. */
+  queueInfo(index: number): QueueInfo {
+    const { queueInfo } = uapi;
+    const bytes = new Uint8Array(queueInfo.length);
+    const view = new DataView(bytes.buffer);
+    view.setUint32(queueInfo.index, index, true);
+    ioctl(`read where queue ${index} is`, this.fd, uapi.VDUSE_VQ_GET_INFO, bytes);
+    return {
+      ready: view.getUint8(queueInfo.ready) !== 0,
+      size: view.getUint32(queueInfo.size, true),
+      descriptorTable: view.getBigUint64(queueInfo.descriptorTable, true),
+      availableRing: view.getBigUint64(queueInfo.availableRing, true),
+      usedRing: view.getBigUint64(queueInfo.usedRing, true),
+      availableIndex: view.getUint16(queueInfo.availableIndex, true),
+    };
+  }
+
+  /** VDUSE_VQ_SETUP_KICKFD: the eventfd by which the driver's kicks come. The kernel forgets it at every reset. */
+  setKick(index: number, eventfd: number): void {
+    const bytes = new Uint8Array(uapi.queueEventfd.length);
+    const view = new DataView(bytes.buffer);
+    view.setUint32(uapi.queueEventfd.index, index, true);
+    view.setInt32(uapi.queueEventfd.fd, eventfd, true);
+    ioctl(`set the kick of queue ${index}`, this.fd, uapi.VDUSE_VQ_SETUP_KICKFD, bytes);
+  }
+
+  /** VDUSE_VQ_INJECT_IRQ. @throws SystemError: EINVAL while the driver does not run the device */
+  interrupt(index: number): void {
+    const word = Uint32Array.of(index);
+    ioctl(`interrupt for queue ${index}`, this.fd, uapi.VDUSE_VQ_INJECT_IRQ, new Uint8Array(word.buffer));
+  }
+
+  /** VDUSE_DEV_INJECT_CONFIG_IRQ. @throws SystemError: EINVAL while the driver does not run the device */
+  interruptForConfig(): void {
+    ioctl('interrupt for the configuration', this.fd, uapi.VDUSE_DEV_INJECT_CONFIG_IRQ, new Uint8Array(8));
+  }
+
+  /** The same where a driver runs the device: one that does not, reads the configuration when it begins to. @throws SystemError */
+  tellConfigChange(): void {
+    // EPERM: the device is broken, and nobody uses it any more.
+    ignoring([Errno.EINVAL, Errno.EPERM], () => {
+      this.interruptForConfig();
+    });
+  }
+
+  /** VDUSE_DEV_SET_CONFIG: writes to the configuration space, from byte `offset` on. */
+  setConfig(offset: number, data: Uint8Array): void {
+    const bytes = new Uint8Array(uapi.configData.length + data.length);
+    const view = new DataView(bytes.buffer);
+    view.setUint32(uapi.configData.offset, offset, true);
+    view.setUint32(uapi.configData.size, data.length, true);
+    bytes.set(data, uapi.configData.length);
+    ioctl('write the configuration space', this.fd, uapi.VDUSE_DEV_SET_CONFIG, bytes);
+  }
+
+  /**
+   * VDUSE_IOTLB_GET_FD and its second version: the first region that [start, last] overlaps.
+   * @returns undefined where nothing is mapped
+   */
+  iotlbEntry(start: bigint, last: bigint, asid: number): IotlbEntry | undefined {
+    const { iotlbEntry } = uapi;
+    const second = this.apiVersion >= uapi.VDUSE_API_VERSION_1;
+    const bytes = new Uint8Array(iotlbEntry.lengthV2);
+    const view = new DataView(bytes.buffer);
+    view.setBigUint64(iotlbEntry.start, start, true);
+    view.setBigUint64(iotlbEntry.last, last, true);
+    if (second) view.setUint32(iotlbEntry.asid, asid, true);
+    let fd: number;
+    try {
+      const request = second ? uapi.VDUSE_IOTLB_GET_FD2 : uapi.VDUSE_IOTLB_GET_FD;
+      fd = ioctl('find guest memory', this.fd, request, bytes);
+    } catch (error) {
+      if (error instanceof SystemError && error.errno === Errno.EINVAL) return undefined;
+      throw error;
+    }
+    const perm = view.getUint8(iotlbEntry.perm);
+    return {
+      fd,
+      offset: view.getBigUint64(iotlbEntry.offset, true),
+      start: view.getBigUint64(iotlbEntry.start, true),
+      last: view.getBigUint64(iotlbEntry.last, true),
+      readable: (perm & uapi.VDUSE_ACCESS_RO) !== 0,
+      writable: (perm & uapi.VDUSE_ACCESS_WO) !== 0,
+    };
+  }
+
+  close(): void {
+    close(this.fd);
+  }
+}
+
+/** The version an instance was made with, which the kernel does not tell: only from 1 on it knows the second lookup. */
+function probeApiVersion(fd: number): bigint {
+  const bytes = new Uint8Array(uapi.iotlbEntry.lengthV2);
+  // An empty range is refused with EINVAL, before anything is looked up.
+  new DataView(bytes.buffer).setBigUint64(uapi.iotlbEntry.start, 1n, true);
+  try {
+    ioctl('find out the version of a VDUSE instance', fd, uapi.VDUSE_IOTLB_GET_FD2, bytes);
+  } catch (error) {
+    if (error instanceof SystemError && error.errno === Errno.EINVAL) return uapi.VDUSE_API_VERSION_1;
+    if (error instanceof SystemError && error.errno === Errno.ENOTTY) return uapi.VDUSE_API_VERSION;
+    throw error;
+  }
+  return uapi.VDUSE_API_VERSION_1;
+}

@@ -1,0 +1,45 @@
+import { VduseError } from '../error.js';
+import { VDUSE_NAME_MAX } from './uapi.js';
+
+/** A name that no VDUSE instance can have. */
+export class DeviceNameError extends VduseError {
+  override readonly name = 'DeviceNameError';
+}
+
+const CONTROL_CHARACTER = /\p{Cc}/u;
+/** How a byte that is not UTF-8 reaches a string here. */
+const LONE_SURROGATE = /\p{Surrogate}/u;
+
+/** Whether a VDUSE device can have this name. */
+export function isDeviceName(name: string): boolean {
+  return complaintAbout(name) === undefined;
+}
+
+/**
+ * Checks a name before it becomes part of a path: of the device's node, of sysfs, of the runtime directory.
+ * @returns the name
+ * @throws DeviceNameError
+ */
+export function checkDeviceName(name: string): string {
+  const complaint = complaintAbout(name);
+  if (complaint !== undefined) throw new DeviceNameError(complaint);
+  return name;
+}
+
+function complaintAbout(name: string): string | undefined {
+  const length = Buffer.byteLength(name);
+  if (length === 0) return 'A VDUSE device needs a name';
+  if (length >= VDUSE_NAME_MAX) return `The name has ${length} bytes, a VDUSE device's at most ${VDUSE_NAME_MAX - 1}`;
+  if (name === '.' || name === '..' || name === 'control') {
+    return `"${name}" cannot be the name of a VDUSE device: /dev/vduse/${name} is something else`;
+  }
+  if (name.includes('/') || CONTROL_CHARACTER.test(name) || LONE_SURROGATE.test(name)) {
+    return `"${JSON.stringify(name).slice(1, -1)}" has a character that is not one of a file name`;
+  }
+  return undefined;
+}
+
+/** Where the server's file of a device is. @throws DeviceNameError */
+export function devicePath(name: string): string {
+  return `/dev/vduse/${checkDeviceName(name)}`;
+}

@@ -1,0 +1,218 @@
+import { IOCB_CMD_PWRITEV, TransferBatch } from '../../../sys/aio.js';
+import { Errno } from '../../../sys/errno.js';
+import { IOV_MAX, writev } from '../../../sys/file.js';
+import { ioctlNumber } from '../../../sys/ioctl.js';
+import { IoVector } from '../../../sys/io-vector.js';
+import { lastErrno } from '../../../sys/libc.js';
+import { NativeBuffer } from '../../../sys/memory.js';
+import { IFNAMSIZ, IFREQ_LENGTH } from '../../../sys/network-interface.js';
+import {
+  IFF_ATTACH_QUEUE,
+  IFF_DETACH_QUEUE,
+  TUN_F_CSUM,
+  TUN_F_TSO4,
+  TUN_F_TSO6,
+  TUN_F_TSO_ECN,
+  TUNSETOFFLOAD,
+  TUNSETQUEUE,
+} from '../../../sys/tun.js';
+import { DescriptorChain } from '../../../virtio/descriptor-chain.js';
+import * as net from '../../../virtio/net.js';
+import { BYTES_IN, BYTES_OUT, ERRORS, REQUESTS } from '../../engine/counters.js';
+import { MORE, QUIET, STARVED, WAIT, type DataPlaneContext, type Served } from '../../engine/data-plane.js';
+import type { DeviceQueue } from '../../engine/queue.js';
+import { hasFeature } from '../../engine/negotiation.js';
+import type { NetBackend } from '../data-plane.js';
+import { ReceiveWindow } from '../receive-window.js';
+
+/** Packets before the driver is told of them, and before other queues get their turn: each received one takes a call. */
+const SEND_BATCH = 256;
+const RECEIVE_BATCH = 64;
+
+/** What a driver must be able to take for the tap to hand it such packets. */
+const OFFLOADS: readonly (readonly [bigint, number])[] = [
+  [net.VIRTIO_NET_F_GUEST_CSUM, TUN_F_CSUM],
+  [net.VIRTIO_NET_F_GUEST_TSO4, TUN_F_TSO4],
+  [net.VIRTIO_NET_F_GUEST_TSO6, TUN_F_TSO6],
+  [net.VIRTIO_NET_F_GUEST_ECN, TUN_F_TSO_ECN],
+];
+
+/** A packet to be sent. */
+interface Packet {
+  head: number;
+  /** Bytes, with the header. */
+  length: number;
+  /** Its entries of the vector; none where it is no packet. */
+  first: number;
+  entries: number;
+}
+
+/**
+ * A tap interface of this machine. Packets go between it and guest memory without a copy, headers and all; those that are
+ * sent go in one system call a batch, where the kernel has such a call.
+ */
+export class TapBackend implements NetBackend {
+  /** One descriptor for each pair; they do not block. */
+  readonly #fds: readonly number[];
+  readonly #receiveQueues: readonly number[];
+  readonly #chain: DescriptorChain;
+  readonly #vector: IoVector;
+  readonly #window: ReceiveWindow;
+  readonly #batch = TransferBatch.open(SEND_BATCH);
+  readonly #packets = Array.from({ length: SEND_BATCH }, (): Packet => ({ head: 0, length: 0, first: 0, entries: 0 }));
+  /** A struct ifreq. */
+  readonly #request = new NativeBuffer(IFREQ_LENGTH);
+  #merge = false;
+  /** The receive queues whose tap may have packets. */
+  readonly #readable = new Set<number>();
+  /** The pairs that the driver uses. The tap spreads packets over all of its queues that are attached. */
+  readonly #attached = new Set<number>();
+
+  constructor(fds: readonly number[], context: DataPlaneContext) {
+    this.#fds = fds;
+    this.#chain = new DescriptorChain(context.queueSize * 2);
+    this.#vector = new IoVector(IOV_MAX);
+    this.#window = new ReceiveWindow(context.queueSize);
+    this.#receiveQueues = context.queues.filter(net.isReceiveQueue);
+    for (const queue of this.#receiveQueues) {
+      this.#attached.add(queue);
+      context.watch(this.#fd(queue), () => {
+        this.#readable.add(queue);
+      });
+    }
+  }
+
+  #fd(queue: number): number {
+    const fd = this.#fds[queue >>> 1];
+    if (fd === undefined) throw new RangeError(`queue ${queue} has no tap`);
+    return fd;
+  }
+
+  start(features: bigint): void {
+    this.#merge = hasFeature(features, net.VIRTIO_NET_F_MRG_RXBUF);
+    let offloads = 0;
+    for (const [bit, flag] of OFFLOADS) if (hasFeature(features, bit)) offloads |= flag;
+    // A tap that refuses, as it does offloads that do not go together, would keep those of the driver before.
+    for (const fd of this.#fds) {
+      if (ioctlNumber(fd, TUNSETOFFLOAD, offloads) !== 0) ioctlNumber(fd, TUNSETOFFLOAD, 0);
+    }
+    for (const queue of this.#receiveQueues) if (queue > 0) this.#setQueue(queue, false);
+  }
+
+  /**
+   * Attaches the tap's queue for a receive queue, or detaches it. The first pair's always stays. A tap that was deleted
+   * refuses: no packet comes from it any more, whatever its queues are.
+   */
+  #setQueue(queue: number, attach: boolean): void {
+    if (this.#attached.has(queue) === attach) return;
+    const request = this.#request;
+    request.u8.fill(0);
+    new DataView(request.u8.buffer).setUint16(IFNAMSIZ, attach ? IFF_ATTACH_QUEUE : IFF_DETACH_QUEUE, true);
+    if (ioctlNumber(this.#fd(queue), TUNSETQUEUE, request.address) !== 0) return;
+    if (attach) this.#attached.add(queue);
+    else this.#attached.delete(queue);
+  }
+
+  transmit(sending: DeviceQueue): Served {
+    const count = this.#collect(sending);
+    if (count === 0) return WAIT;
+    sending.checkMemory();
+    const fd = this.#fd(sending.index);
+    // A call for one packet alone is the plainest.
+    const together = count > 1 && this.#batch !== undefined ? this.#sendTogether(this.#batch, fd, count) : 0;
+    for (let each = 0; each < count; each++) {
+      const packet = this.#packets[each];
+      if (!packet) break;
+      const { head, length, first, entries } = packet;
+      const sent = each < together ? this.#batch?.result(each) === length : this.#send(fd, length, first, entries);
+      if (sent) sending.count(BYTES_OUT, length - net.HEADER_SIZE);
+      else sending.count(ERRORS, 1);
+      sending.ring.complete(head, 0);
+    }
+    sending.count(REQUESTS, count);
+    sending.flush();
+    return MORE;
+  }
+
+  /** Takes packets, up to a batch. @returns how many */
+  #collect({ ring }: DeviceQueue): number {
+    const chain = this.#chain;
+    const vector = this.#vector;
+    vector.count = 0;
+    let count = 0;
+    for (; count < SEND_BATCH && ring.take(chain); count++) {
+      const packet = this.#packets[count];
+      if (!packet) break;
+      packet.head = chain.head;
+      packet.length = chain.readableBytes;
+      packet.first = vector.count;
+      const { length } = packet;
+      const good = chain.fault === undefined && length >= net.HEADER_SIZE + net.ETH_HLEN && length <= net.MAX_PACKET;
+      if (good && !chain.gather(vector, false, 0, length)) {
+        vector.count = packet.first;
+        if (count > 0) {
+          // No room in this batch; alone it may have.
+          ring.putBack(1);
+          break;
+        }
+      }
+      packet.entries = vector.count - packet.first;
+    }
+    return count;
+  }
+
+  /** @returns how many of the packets the tap was given, whether or not it took them */
+  #sendTogether(batch: TransferBatch, fd: number, count: number): number {
+    batch.count = 0;
+    for (let each = 0; each < count; each++) {
+      const packet = this.#packets[each];
+      if (!packet || packet.entries === 0) break;
+      batch.push(IOCB_CMD_PWRITEV, fd, this.#vector.at(packet.first), packet.entries, 0);
+    }
+    return batch.count === 0 ? 0 : batch.run();
+  }
+
+  /** @returns false where it is no packet, or the tap does not take it: then it is lost */
+  #send(fd: number, length: number, first: number, entries: number): boolean {
+    if (entries === 0) return false;
+    for (;;) {
+      if (writev(fd, this.#vector.at(first), entries) === length) return true;
+      if (lastErrno() !== Errno.EINTR) return false;
+    }
+  }
+
+  receive(receiving: DeviceQueue): Served {
+    if (!this.#attached.has(receiving.index)) this.#setQueue(receiving.index, true);
+    if (!this.#readable.has(receiving.index)) return QUIET;
+    const window = this.#window;
+    window.open(receiving, this.#merge);
+    try {
+      for (let count = 0; count < RECEIVE_BATCH; count++) {
+        if (!window.fill()) return STARVED;
+        const length = window.read(this.#fd(receiving.index));
+        if (length < 0) {
+          this.#readable.delete(receiving.index);
+          return QUIET;
+        }
+        if (length > window.bytes || length < net.HEADER_SIZE) {
+          receiving.count(ERRORS, 1);
+          continue;
+        }
+        window.deliver(length);
+        receiving.count(REQUESTS, 1);
+        receiving.count(BYTES_IN, length - net.HEADER_SIZE);
+      }
+      return MORE;
+    } finally {
+      window.putBack();
+      receiving.flush();
+    }
+  }
+
+  close(): void {
+    this.#vector.free();
+    this.#window.free();
+    this.#batch?.close();
+    this.#request.free();
+  }
+}

@@ -1,0 +1,51 @@
+/** What a driver sees of a network device before it uses it. Touches nothing of the machine. */
+import { netConfigLength, netConfigOffset } from '../../virtio/config-space.js';
+import { VIRTIO_ID_NET } from '../../virtio/ids.js';
+import * as net from '../../virtio/net.js';
+import type { DeviceIdentity } from '../kernel/control.js';
+import { RING_FEATURES } from '../engine/negotiation.js';
+
+/** What a tap can do that drivers may use. */
+const TAP_FEATURES = [
+  net.VIRTIO_NET_F_CSUM,
+  net.VIRTIO_NET_F_GUEST_CSUM,
+  net.VIRTIO_NET_F_GUEST_TSO4,
+  net.VIRTIO_NET_F_GUEST_TSO6,
+  net.VIRTIO_NET_F_GUEST_ECN,
+  net.VIRTIO_NET_F_HOST_TSO4,
+  net.VIRTIO_NET_F_HOST_TSO6,
+  net.VIRTIO_NET_F_HOST_ECN,
+  net.VIRTIO_NET_F_MRG_RXBUF,
+];
+
+/** What a driver sees of a network device before it uses it. */
+export function netIdentity(device: {
+  readonly mac: Uint8Array;
+  readonly mtu: number | undefined;
+  readonly pairs: number;
+  readonly queueSize: number;
+  readonly offloads: boolean;
+}): DeviceIdentity {
+  const bits = [
+    net.VIRTIO_NET_F_MAC,
+    net.VIRTIO_NET_F_STATUS,
+    ...(device.mtu === undefined ? [] : [net.VIRTIO_NET_F_MTU]),
+    ...(device.offloads ? TAP_FEATURES : []),
+  ];
+  const config = new Uint8Array(netConfigLength);
+  const view = new DataView(config.buffer);
+  config.set(device.mac, netConfigOffset.mac);
+  view.setUint16(netConfigOffset.status, net.VIRTIO_NET_S_LINK_UP, true);
+  // VIRTIO_NET_F_MQ needs a control queue, which the kernel does not let a VDUSE device have. The pairs are there all the
+  // same, for drivers that need not be told by that bit.
+  view.setUint16(netConfigOffset.maxVirtqueuePairs, device.pairs, true);
+  view.setUint16(netConfigOffset.mtu, device.mtu ?? 0, true);
+  return {
+    deviceId: VIRTIO_ID_NET,
+    vendorId: 0,
+    features: bits.reduce((features, bit) => features | (1n << bit), RING_FEATURES),
+    config,
+    queueCount: device.pairs * 2,
+    queueSize: device.queueSize,
+  };
+}

@@ -1,0 +1,178 @@
+import { Errno } from '../../sys/errno.js';
+import { IOV_MAX, readv } from '../../sys/file.js';
+import { fillMemory } from '../../sys/guarded-copy.js';
+import { IoVector } from '../../sys/io-vector.js';
+import { lastErrno } from '../../sys/libc.js';
+import { NativeBuffer } from '../../sys/memory.js';
+import { DescriptorChain } from '../../virtio/descriptor-chain.js';
+import { HEADER_BUFFERS, HEADER_SIZE, MAX_PACKET } from '../../virtio/net.js';
+import { ERRORS } from '../engine/counters.js';
+import type { DeviceQueue } from '../engine/queue.js';
+
+/** A receive buffer that was taken and holds no packet yet. */
+interface Taken {
+  head: number;
+  bytes: number;
+  /** How many entries of the vector it is. */
+  entries: number;
+}
+
+/**
+ * Receive buffers of a queue, taken ahead of the packets: as many as the longest packet may need. Where to read a packet
+ * to is then one vector, whatever its length. What no packet came for must be put back in the end.
+ */
+export class ReceiveWindow {
+  readonly #chain: DescriptorChain;
+  readonly #vector = new IoVector(IOV_MAX);
+  /** Where the end of a packet goes that is longer than the buffers that there are. */
+  readonly #overflow = new NativeBuffer(MAX_PACKET);
+  readonly #taken: Taken[] = [];
+  /** Whether a packet may take several buffers. */
+  #merge = false;
+  #queue: DeviceQueue | undefined;
+  #first = 0;
+  #end = 0;
+  #firstEntry = 0;
+  /** How many bytes the buffers have. */
+  bytes = 0;
+
+  /** @param queueSize how many descriptors a queue has at most */
+  constructor(queueSize: number) {
+    this.#chain = new DescriptorChain(queueSize * 2);
+  }
+
+  /** Begins with a queue. @param merge VIRTIO_NET_F_MRG_RXBUF */
+  open(queue: DeviceQueue, merge: boolean): void {
+    this.#queue = queue;
+    this.#merge = merge;
+    this.#reset();
+  }
+
+  get #opened(): DeviceQueue {
+    if (!this.#queue) throw new Error('a receive window without a queue');
+    return this.#queue;
+  }
+
+  /**
+   * Takes buffers until the longest packet fits, or the vector is full.
+   * @returns false where there are too few and the driver will bring more
+   * @throws BrokenRingError
+   */
+  fill(): boolean {
+    const { ring } = this.#opened;
+    while (this.#merge ? this.bytes < MAX_PACKET : this.#first === this.#end) {
+      if (!ring.take(this.#chain)) {
+        // A driver may leave half of a ring without buffers. Of a short ring that is all it will ever bring.
+        return this.#end > this.#first && this.#end - this.#first >= ring.layout.size / 2;
+      }
+      if (this.#add()) continue;
+      if (this.#first < this.#end) {
+        ring.putBack(1);
+        return true;
+      }
+      if (this.#firstEntry > 0) {
+        ring.putBack(1);
+        this.#reset();
+        continue;
+      }
+      // One that no packet can be written to, with none before it.
+      ring.complete(this.#chain.head, 0);
+      this.#opened.count(ERRORS, 1);
+    }
+    return true;
+  }
+
+  /** @returns false where the chain cannot hold a packet, or the vector not the chain */
+  #add(): boolean {
+    const { head, writableBytes, fault } = this.#chain;
+    if (fault !== undefined || writableBytes < HEADER_SIZE) return false;
+    const before = this.#vector.count;
+    // One entry is kept for what overflows.
+    if (!this.#chain.gather(this.#vector, true, 0, writableBytes) || this.#vector.count === IOV_MAX) {
+      this.#vector.count = before;
+      return false;
+    }
+    const taken = (this.#taken[this.#end++] ??= { head: 0, bytes: 0, entries: 0 });
+    taken.head = head;
+    taken.bytes = writableBytes;
+    taken.entries = this.#vector.count - before;
+    this.bytes += writableBytes;
+    return true;
+  }
+
+  /**
+   * Reads a packet into the buffers.
+   * @returns its length with its header, more than {@link bytes} where it did not fit; 0 where it is lost, since the memory
+   *   of a buffer is gone; -1 where there is none
+   */
+  read(fd: number): number {
+    const vector = this.#vector;
+    vector.push(this.#overflow.address, this.#overflow.length);
+    const address = vector.at(this.#firstEntry);
+    const entries = vector.count - this.#firstEntry;
+    vector.count--;
+    for (;;) {
+      const length = readv(fd, address, entries);
+      if (length >= 0) return length;
+      const errno = lastErrno();
+      // The tap has let go of the packet; those after it have had their event.
+      if (errno === Errno.EFAULT) return 0;
+      // EAGAIN: there is none. EIO and such: the interface is down, or gone. There will be an event when there is one.
+      if (errno !== Errno.EINTR) return -1;
+    }
+  }
+
+  /**
+   * Gives the driver a packet that was written to the buffers.
+   * @param length of the packet with its header; at most {@link bytes}
+   */
+  deliver(length: number): void {
+    const { ring } = this.#opened;
+    const packetEntry = this.#firstEntry;
+    let buffers = 0;
+    for (let left = length; left > 0; buffers++) {
+      const taken = this.#taken[this.#first];
+      if (!taken) break;
+      const used = Math.min(left, taken.bytes);
+      left -= used;
+      ring.complete(taken.head, used);
+      this.#first++;
+      this.#firstEntry += taken.entries;
+      this.bytes -= taken.bytes;
+    }
+    this.#writeByte(packetEntry, HEADER_BUFFERS, buffers & 0xff);
+    this.#writeByte(packetEntry, HEADER_BUFFERS + 1, buffers >>> 8);
+  }
+
+  /** The header may lie in several pieces. */
+  #writeByte(firstEntry: number, offset: number, byte: number): void {
+    let skip = offset;
+    for (let entry = firstEntry; entry < this.#vector.count; entry++) {
+      const length = this.#vector.length(entry);
+      if (skip < length) {
+        fillMemory(this.#vector.base(entry) + skip, byte, 1);
+        return;
+      }
+      skip -= length;
+    }
+  }
+
+  /** Puts back what no packet came for. */
+  putBack(): void {
+    this.#opened.ring.putBack(this.#end - this.#first);
+    this.#reset();
+  }
+
+  #reset(): void {
+    this.#first = 0;
+    this.#end = 0;
+    this.#firstEntry = 0;
+    this.bytes = 0;
+    this.#vector.count = 0;
+  }
+
+  free(): void {
+    this.#vector.free();
+    this.#overflow.free();
+  }
+}

@@ -1,0 +1,203 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { check } from '../../../src/generated/sim-state.js';
+import { SimulationError } from '../../../src/sim/error.js';
+import { parseMachine } from '../../../src/sim/state/description.js';
+import { bootedState, defaultMachine } from '../../../src/sim/state/model.js';
+import type { MachineState } from '../../../src/sim/state/model.js';
+import { TestMachine } from '../../support/test-machine.js';
+
+const mlx5 = {
+  supported_classes: ['net'],
+  max_supported_vqs: 65,
+  dev_features: [
+    ...['CSUM', 'GUEST_CSUM', 'MTU', 'MAC', 'HOST_TSO4', 'HOST_TSO6', 'STATUS', 'CTRL_VQ', 'CTRL_VLAN', 'MQ'],
+    ...['CTRL_MAC_ADDR', 'VERSION_1', 'ACCESS_PLATFORM'],
+  ],
+};
+
+function read(description: unknown): MachineState {
+  const machine = parseMachine(JSON.stringify(description), 'test.json');
+  assert.equal(check(bootedState(machine)), undefined, 'a state that obeys its schema');
+  return machine;
+}
+
+describe('the description of a machine', () => {
+  test("is what the tool's own output says", () => {
+    // vdpa -j mgmtdev show, on a kernel with the simulators and VDUSE.
+    const shown = `{"mgmtdev":{
+      "vdpasim_net":{"supported_classes":["net"],"max_supported_vqs":3,
+        "dev_features":["MTU","MAC","STATUS","CTRL_VQ","CTRL_MAC_ADDR","ANY_LAYOUT","VERSION_1","ACCESS_PLATFORM"]},
+      "vdpasim_blk":{"supported_classes":["block"],"max_supported_vqs":0,"dev_features":[]},
+      "vduse":{"supported_classes":["net","block"],"max_supported_vqs":0,"dev_features":[]}}}`;
+    const { mgmtdev, ...rest } = parseMachine(shown, 'shown');
+    assert.deepEqual(rest, { uid: 0, bus_driver: 'virtio_vdpa', vduse: [], faults: [] });
+    const usual = defaultMachine.mgmtdev.map((device) => ({ ...device, classes: [...device.classes].sort() }));
+    assert.deepEqual(mgmtdev, usual);
+  });
+
+  test('software devices need no more than their names', () => {
+    const machine = read({ mgmtdev: { vduse: {}, vdpasim_net: {}, my_sim: { driver: 'vdpasim_net' } } });
+    assert.deepEqual(
+      machine.mgmtdev.map(({ name, driver }) => [name, driver]),
+      [
+        ['vduse', 'vduse'],
+        ['vdpasim_net', 'vdpasim_net'],
+        ['my_sim', 'vdpasim_net'],
+      ],
+    );
+    assert.equal(machine.mgmtdev[2]?.features, '0x308830028');
+  });
+
+  test('hardware on a bus, with all that can be said of it', async () => {
+    const machine = new TestMachine(
+      read({
+        mgmtdev: {
+          'pci/0000:03:00.2': { ...mlx5, vendor_id: 5555, mac: '00:11:22:33:44:55', vstats: { received_desc: 7 } },
+          'auxiliary/mlx5_core.sf.1': mlx5,
+        },
+        bus_driver: 'vhost_vdpa',
+      }),
+    );
+    const client = await machine.client();
+    const [first, second] = await client.managementDevices();
+    assert.deepEqual([first?.bus, first?.name, second?.bus], ['pci', '0000:03:00.2', 'auxiliary']);
+    assert.equal(first?.maxVirtqueues, 65);
+    const managementDevice = { bus: 'pci', name: '0000:03:00.2' };
+    await client.addDevice({ name: 'foo0', managementDevice, maxVirtqueuePairs: 4, mtu: 9000 });
+    const { vendorId, maxVirtqueues, maxVirtqueueSize } = await client.device('foo0');
+    assert.deepEqual([vendorId, maxVirtqueues, maxVirtqueueSize], [5555, 9, 256]);
+    const config = await client.deviceConfig('foo0');
+    assert.equal(config.kind, 'net');
+    assert.equal(config.negotiatedFeatures, undefined, 'vhost_vdpa negotiates nothing by itself');
+    assert.deepEqual(
+      [Buffer.from(config.mac ?? []).toString('hex'), config.maxVirtqueuePairs, config.mtu],
+      ['001122334455', 4, 9000],
+    );
+    await client.setDevice('foo0', { mac: Uint8Array.of(2, 0, 0, 0, 0, 1) });
+  });
+
+  describe('hardware with virtio_vdpa', () => {
+    const machine = new TestMachine(
+      read({ mgmtdev: { 'pci/a': { ...mlx5, vstats: { received_desc: 7, completed_desc: 6 } } } }),
+    );
+    const managementDevice = { bus: 'pci', name: 'a' };
+
+    test('refuses what the hardware refuses', async () => {
+      const client = await machine.client();
+      const add = (more: object): Promise<void> => client.addDevice({ name: 'foo0', managementDevice, ...more });
+      await assert.rejects(add({ features: 1n << 40n }), { code: 'EINVAL' });
+      await assert.rejects(add({ features: 1n << 33n }), { code: 'EOPNOTSUPP' });
+      await assert.rejects(add({ features: 0x3_0000_0020n }), { code: 'EINVAL' }, 'a MAC feature and no address');
+      await assert.rejects(add({ maxVirtqueuePairs: 33 }), { code: 'EINVAL' });
+      await add({});
+      await assert.rejects(client.addDevice({ name: 'foo1', managementDevice }), { code: 'ENOSPC' });
+      await assert.rejects(client.setDevice('foo0', { mac: Uint8Array.of(2, 0, 0, 0, 0, 1) }), { code: 'EBUSY' });
+    });
+
+    test('negotiates, and counts as its vendor does', async () => {
+      const client = await machine.client();
+      const { deviceFeatures = 0n, negotiatedFeatures = 0n } = await client.deviceConfig('foo0');
+      // Without an address it offers none.
+      assert.equal(deviceFeatures & (1n << 5n), 0n);
+      assert.equal(negotiatedFeatures, deviceFeatures);
+      const { counters } = await client.vendorStats('foo0', 2);
+      assert.deepEqual(counters, [
+        { name: 'received_desc', value: 7n },
+        { name: 'completed_desc', value: 6n },
+      ]);
+      await assert.rejects(client.vendorStats('foo0', 3), { code: 'EINVAL', kernelMessage: /mlx5_vdpa/ });
+    });
+  });
+
+  test('a block device of hardware', async () => {
+    const client = await new TestMachine(
+      read({
+        mgmtdev: {
+          'pci/blk': {
+            supported_classes: ['block'],
+            max_supported_vqs: 4,
+            dev_features: ['MQ', 'BLK_SIZE', 'VERSION_1', 33],
+            capacity: 2048,
+          },
+        },
+      }),
+    ).client();
+    await client.addDevice({ name: 'foo0', managementDevice: { bus: 'pci', name: 'blk' } });
+    const config = await client.deviceConfig('foo0');
+    assert.deepEqual(config.kind === 'block' && [config.capacity, config.queues], [2048n, 4]);
+    await assert.rejects(client.vendorStats('foo0', 0), { code: 'EOPNOTSUPP' });
+  });
+
+  test('a class that the kernel tells nothing of', async () => {
+    const client = await new TestMachine(read({ mgmtdev: { 'pci/x': { supported_classes: [3] } } })).client();
+    await client.addDevice({ name: 'foo0', managementDevice: { bus: 'pci', name: 'x' } });
+    await assert.rejects(client.deviceConfig('foo0'), { code: 'EOPNOTSUPP' });
+    assert.deepEqual(await client.deviceConfigs(), []);
+    assert.equal((await client.devices()).length, 1);
+  });
+
+  test('VDUSE devices that are there from the start', async () => {
+    const description = {
+      mgmtdev: { vduse: {} },
+      vduse: {
+        vd0: { type: 'block', capacity: 4096, queues: 2, readonly: true },
+        vd1: { type: 'net', mac: '02:00:00:00:00:AA', mtu: 1400 },
+      },
+    };
+    const client = await new TestMachine(read(description)).client();
+    const managementDevice = { name: 'vduse' };
+    for (const name of ['vd0', 'vd1']) await client.addDevice({ name, managementDevice });
+    await assert.rejects(client.addDevice({ name: 'vd2', managementDevice }), { code: 'EINVAL' });
+    const [block, net] = await client.deviceConfigs();
+    assert.deepEqual(block?.kind === 'block' && [block.capacity, block.queues, block.readOnly], [4096n, 2, true]);
+    assert.deepEqual(net?.kind === 'net' && [net.mtu, Buffer.from(net.mac ?? []).toString('hex')], [
+      1400,
+      '0200000000aa',
+    ]);
+    await client.deleteDevice('vd0');
+    await client.addDevice({ name: 'vd0', managementDevice });
+  });
+
+  test('an ordinary user', async () => {
+    const client = await new TestMachine(read({ mgmtdev: { vdpasim_net: {} }, uid: 1000 })).client();
+    const add = client.addDevice({ name: 'foo0', managementDevice: { name: 'vdpasim_net' } });
+    await assert.rejects(add, {
+      code: 'EPERM',
+      message: /^add vdpa device foo0: Operation not permitted \(EPERM\)\. Run it as root: /,
+    });
+    assert.deepEqual(await client.devices(), []);
+  });
+
+  const wrong: Record<string, [unknown, RegExp]> = {
+    'no management devices': [{}, /must have required property 'mgmtdev'/],
+    'a word that is not known': [{ mgmtdev: { a: { colour: 1 } } }, /\/mgmtdev\/a .*colour/],
+    'an unknown class': [{ mgmtdev: { a: { supported_classes: ['gpu'] } } }, /\/mgmtdev\/a\/supported_classes\/0/],
+    'an unknown feature': [
+      { mgmtdev: { a: { dev_features: ['WARP'] } } },
+      /a has the feature WARP, which there is not/,
+    ],
+    'a handle with two slashes': [{ mgmtdev: { 'a/b/c': {} } }, /property name must be valid|pattern/],
+    'a MAC address that is none': [{ mgmtdev: { a: { mac: '00:11' } } }, /\/mgmtdev\/a\/mac/],
+    'what only hardware has': [{ mgmtdev: { vduse: { vendor_id: 1 } } }, /\/mgmtdev\/vduse\/vendor_id is for hardware/],
+    'an unknown error': [{ mgmtdev: {}, faults: [{ command: 'dev add', errno: 'EFOO' }] }, /EFOO is no error/],
+    'an unknown command': [{ mgmtdev: {}, faults: [{ command: 'dev eat' }] }, /dev vstats show/],
+  };
+  for (const [what, [description, why]] of Object.entries(wrong)) {
+    test(`${what}: refused, with the place and the file's name`, () => {
+      assert.throws(
+        () => parseMachine(JSON.stringify(description), 'my.json'),
+        (error) => {
+          assert.ok(error instanceof SimulationError);
+          assert.match(error.message, /^my\.json describes no machine: /);
+          assert.match(error.message, why);
+          return true;
+        },
+      );
+    });
+  }
+
+  test('what is no JSON', () => {
+    assert.throws(() => parseMachine('{', 'my.json'), /my\.json describes no machine: it is not JSON/);
+  });
+});

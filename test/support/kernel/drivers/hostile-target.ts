@@ -1,0 +1,108 @@
+/** A device, a driver that maltreats it, and a neighbour of the same process that must not notice. */
+import '../lab/inside.js';
+import assert from 'node:assert/strict';
+import { VIRTIO_CONFIG_S_NEEDS_RESET } from '../../../../src/virtio/status.js';
+import { testsWith, VDUSE } from '../lab/needs.js';
+import { ServerProcess } from '../servers/server-process.js';
+import { VhostBlock } from './vhost-block.js';
+import { DATA, DRIVER_OK } from './vhost-driver.js';
+import { DriverMemory } from './vhost-vdpa.js';
+import { attach, bash, detach, diskOf, giveToVhost, until } from '../servers/vduse.js';
+
+const { after, afterEach, before, beforeEach } = testsWith(VDUSE);
+
+export const MIB = 1024 * 1024;
+/** Of the device. */
+export const SIZE = 64 * MIB;
+
+/** Where a case has the header of its request, its status byte and a buffer. */
+export const HEADER = DATA;
+export const STATUS = DATA + 0x800;
+export const BUFFER = DATA + 0x1000;
+/** An IOVA of another mapping, for what only some cases have. */
+export const ELSEWHERE = 0x7000_0000;
+export const NOWHERE = 0x9000_0000;
+
+export let server: ServerProcess;
+export let driver: VhostBlock;
+let neighbourDisk: string;
+let neighbourSum: string;
+
+const borrowed: DriverMemory[] = [];
+
+/** What undoes the steps of setting up, the last first. A process that is left would keep this one from its end. */
+const undo: (() => unknown)[] = [];
+
+/** More memory for the driver, of a case only. It is not mapped for the device. */
+export function borrow(length: number, mapped = length): DriverMemory {
+  const memory = new DriverMemory(length, mapped);
+  borrowed.push(memory);
+  return memory;
+}
+
+const sumOf = (disk: string): Promise<string> =>
+  bash(`dd if=${disk} bs=64k count=16 iflag=direct status=none | md5sum`);
+
+/** Sets the device up for the tests of a file. */
+export function setUpTarget(): void {
+  before(async () => {
+    // Both devices are of one process: what could reach beyond a device would reach the other.
+    server = await ServerProcess.start(
+      { name: 'target', storage: { backend: 'ram', size: SIZE }, queues: 2, queueSize: 64 },
+      { name: 'neighbour', storage: { backend: 'ram', size: 16 * MIB } },
+    );
+    undo.unshift(() => server.stop());
+    for (const name of ['target', 'neighbour']) {
+      await attach(name);
+      undo.unshift(() => detach(name));
+    }
+    driver = new VhostBlock(await giveToVhost('target'), { queues: 2, queueSize: 64 });
+    undo.unshift(() => {
+      driver.close();
+    });
+    neighbourDisk = await diskOf('neighbour');
+    await bash(`dd if=/dev/urandom of=${neighbourDisk} bs=64k count=16 oflag=direct status=none`);
+    neighbourSum = await sumOf(neighbourDisk);
+  });
+
+  beforeEach(() => {
+    server.broken.length = 0;
+    driver.start();
+  });
+
+  /** Whatever the driver has done: the server lives, the device works after a reset, and the other device has not noticed. */
+  afterEach(async () => {
+    assert.equal(server.ended, undefined);
+    driver.vhost.unmap(ELSEWHERE, 2 ** 40);
+    for (const memory of borrowed.splice(0)) memory.free();
+    driver.start();
+    driver.checkService(1);
+    driver.checkService(2, 1);
+    assert.equal(await sumOf(neighbourDisk), neighbourSum);
+    const neighbour = await server.device('neighbour');
+    assert.equal(neighbour.state, 'running');
+    assert.deepEqual(
+      neighbour.queues.map(({ state, errors }) => ({ state, errors })),
+      [{ state: 'running', errors: 0 }],
+    );
+  });
+
+  after(async () => {
+    for (const step of undo.splice(0)) await step();
+  });
+}
+
+/** Sees that the ring counts as broken: nothing more comes back from it, and the device says that it needs a reset. */
+export async function isBroken(reason: RegExp): Promise<void> {
+  await until('the ring is broken', () => server.broken.length > 0);
+  assert.equal(server.broken.length, 1);
+  assert.match(server.broken[0] ?? '', /^target 0: /);
+  assert.match(server.broken[0] ?? '', reason);
+  driver.kick();
+  assert.equal(driver.used(0, 30), undefined);
+  const target = await server.device('target');
+  assert.equal(target.queues[0]?.state, 'broken');
+  assert.equal(target.driverStatus, DRIVER_OK | VIRTIO_CONFIG_S_NEEDS_RESET);
+  // The other queue of the device goes on.
+  driver.checkService(3, 1);
+}

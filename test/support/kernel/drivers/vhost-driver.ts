@@ -1,0 +1,164 @@
+import '../lab/inside.js';
+import assert from 'node:assert/strict';
+import { readSync } from 'node:fs';
+import { openEventfd, signalEventfd } from '../../../../src/sys/events.js';
+import { MFD_HUGETLB } from '../../../../src/sys/file.js';
+import { close } from '../../../../src/sys/libc.js';
+import { poll, POLLIN } from '../../../../src/sys/poll.js';
+import { RingDriver } from '../../ring-driver.js';
+import { DriverMemory, VhostVdpa } from './vhost-vdpa.js';
+
+/** Where the driver's memory is for the device. */
+export const BASE = 0x1000_0000;
+/** How much of it there is. */
+export const MEMORY_BYTES = 4 * 1024 * 1024;
+/** Each queue's rings have so much; indirect tables go to the second half. */
+const QUEUE_BYTES = 0x10000;
+/** Where buffers are: the rest of the memory. */
+export const DATA = BASE + 0x200000;
+const EVENT_IDX = 1n << 29n;
+/** ACKNOWLEDGE and DRIVER, then FEATURES_OK, then DRIVER_OK. */
+const ACKNOWLEDGED = 3;
+const FEATURES_OK = 11;
+export const DRIVER_OK = 15;
+
+export interface DriverOptions {
+  readonly queues?: number;
+  readonly queueSize?: number;
+  /** Its memory is on huge pages of the machine's usual size. */
+  readonly hugePages?: boolean;
+  /** What is taken of the features offered; all but the event index by default. */
+  readonly features?: (offered: bigint) => bigint;
+  /** {@link VhostDriver.startAtOnce} agrees on the backend's features, not the constructor. */
+  readonly agreesLater?: boolean;
+}
+
+const withoutEventIndex = (offered: bigint): bigint => offered & ~EVENT_IDX;
+
+/** A driver by vhost-vdpa. It knows how to behave and leaves open not to. */
+export class VhostDriver {
+  readonly vhost: VhostVdpa;
+  readonly memory: DriverMemory;
+  readonly view: DataView;
+  rings: RingDriver[] = [];
+  readonly #kicks: number[] = [];
+  readonly #calls: number[] = [];
+  readonly #options: DriverOptions;
+
+  /** @param node `/dev/vhost-vdpa-0` */
+  constructor(node: string, options: DriverOptions = {}) {
+    this.vhost = options.agreesLater === true ? new VhostVdpa(node, 'later') : new VhostVdpa(node);
+    this.memory = new DriverMemory(MEMORY_BYTES, MEMORY_BYTES, options.hugePages === true ? MFD_HUGETLB : 0);
+    this.view = new DataView(this.memory.buffer);
+    this.#options = options;
+    for (let queue = 0; queue < (options.queues ?? 1); queue++) {
+      this.#kicks.push(openEventfd());
+      this.#calls.push(openEventfd());
+    }
+    this.vhost.map(BASE, MEMORY_BYTES, this.memory.address);
+  }
+
+  /** Resets the device and brings it up again, as the specification says, up to DRIVER_OK. */
+  start(options: DriverOptions = this.#options): void {
+    this.prepare(options);
+    this.vhost.status = DRIVER_OK;
+    assert.equal(this.vhost.status, DRIVER_OK);
+  }
+
+  /** The same without DRIVER_OK. */
+  prepare({ queueSize = 64, features = withoutEventIndex }: DriverOptions = this.#options): void {
+    const { vhost } = this;
+    vhost.status = 0;
+    vhost.status = ACKNOWLEDGED;
+    vhost.setFeatures(features(vhost.features()));
+    vhost.status = FEATURES_OK;
+    assert.equal(vhost.status, FEATURES_OK, 'the features were not agreed to');
+    this.#makeQueues(queueSize);
+    this.enableQueues(true);
+  }
+
+  /**
+   * Brings the device up from its reset in the order in which cloud-hypervisor does: what its guest has agreed on and set up
+   * is told at the end, and the status changes once.
+   */
+  startAtOnce({ queueSize = 64, features = withoutEventIndex }: DriverOptions = this.#options): void {
+    const { vhost } = this;
+    vhost.setFeatures(features(vhost.features()));
+    vhost.setBackendFeatures(vhost.backendFeatures());
+    this.#makeQueues(queueSize);
+    this.enableQueues(true);
+    vhost.status = DRIVER_OK;
+    assert.equal(vhost.status, DRIVER_OK);
+  }
+
+  #makeQueues(queueSize: number): void {
+    const { vhost } = this;
+    this.memory.u8.fill(0, 0, this.#kicks.length * QUEUE_BYTES);
+    this.rings = this.#kicks.map((kick, queue) => {
+      const ring = new RingDriver(this.memory.buffer, BASE, BASE + queue * QUEUE_BYTES, queueSize);
+      vhost.setQueueSize(queue, queueSize);
+      vhost.setQueueAddress(queue, ring.descriptorTable, ring.availableRing, ring.usedRing);
+      vhost.setQueueBase(queue, 0);
+      vhost.setCall(queue, this.#calls[queue] ?? -1);
+      vhost.setKick(queue, kick);
+      return ring;
+    });
+  }
+
+  enableQueues(on: boolean): void {
+    for (const queue of this.#kicks.keys()) this.vhost.enable(queue, on);
+  }
+
+  ring(queue = 0): RingDriver {
+    const ring = this.rings[queue];
+    if (!ring) throw new RangeError(`the driver has no queue ${queue}`);
+    return ring;
+  }
+
+  /** Where an indirect table of a queue can be. */
+  indirectTable(queue = 0): number {
+    return BASE + queue * QUEUE_BYTES + QUEUE_BYTES / 2;
+  }
+
+  /** Where an IOVA of the memory is in {@link view}. */
+  at(iova: number): number {
+    return iova - BASE;
+  }
+
+  kick(queue = 0): void {
+    signalEventfd(this.#kicks[queue] ?? -1);
+  }
+
+  /** Makes a chain available and kicks. */
+  offer(head: number, queue = 0): void {
+    this.ring(queue).offer(head);
+    this.kick(queue);
+  }
+
+  /** The next chain that is given back; undefined where none is within the time. Blocks the thread. */
+  used(queue = 0, timeoutMs = 20_000): { head: number; written: number } | undefined {
+    const end = performance.now() + timeoutMs;
+    const ring = this.ring(queue);
+    for (;;) {
+      const used = ring.collect();
+      if (used) return used;
+      const left = end - performance.now();
+      if (left <= 0) return undefined;
+      this.clearCall(queue, Math.min(left, 50));
+    }
+  }
+
+  /** Waits for an interrupt and forgets it. */
+  clearCall(queue = 0, timeoutMs = 0): boolean {
+    const call = this.#calls[queue] ?? -1;
+    if (poll(call, POLLIN, timeoutMs) !== 1) return false;
+    readSync(call, new Uint8Array(8));
+    return true;
+  }
+
+  close(): void {
+    this.vhost.close();
+    this.memory.free();
+    for (const fd of [...this.#kicks, ...this.#calls]) close(fd);
+  }
+}

@@ -1,0 +1,31 @@
+/** Disks whose I/O fails, and what sees that it does. */
+import '../lab/inside.js';
+import assert from 'node:assert/strict';
+import type { TestContext } from 'node:test';
+import { ServerProcess } from './server-process.js';
+import { attach, bash, diskOf, start } from './vduse.js';
+
+/** dd with direct I/O; whether it succeeded. */
+export async function dd(...words: readonly string[]): Promise<boolean> {
+  const { status, stderr } = await start('dd', 'bs=4k', 'status=none', ...words);
+  if (status !== 0) assert.match(stderr, /Input\/output error|No space left|No such device/);
+  return status === 0;
+}
+
+/** A block device that another server serves from a file: what stands for a real disk that fails. */
+export async function lowerDisk(context: TestContext): Promise<{ readonly path: string; readonly disk: string }> {
+  const path = '/tmp/lower';
+  await bash(`rm -f ${path}; truncate -s 16M ${path}`);
+  const lower = await ServerProcess.start({ name: 'lower', storage: { backend: 'file', path } });
+  await attach('lower');
+  let attached = true;
+  context.after(async () => {
+    if (attached) await start('/run/bin/vdpa-iproute2', 'dev', 'del', 'lower');
+    attached = false;
+    await lower.stop();
+  });
+  return { path, disk: await diskOf('lower') };
+}
+
+/** Long enough for a server, which measures its file once a second, to have done so. Nothing tells when it has. */
+export const MEASURED_MS = 4000;

@@ -1,0 +1,145 @@
+import '../lab/inside.js';
+import assert from 'node:assert/strict';
+import { fork, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { readdirSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { inspect } from 'node:util';
+import type { BlockDeviceOptions } from '../../../../src/vduse/block/device.js';
+import type { NetDeviceOptions } from '../../../../src/vduse/net/device.js';
+import type { ServerStatus } from '../../../../src/vduse/engine/status.js';
+import { PATIENCE_MS } from '../lab/patience.js';
+
+/** A device to serve; the fields tell of which kind. */
+export type ServedDeviceSpec = BlockDeviceOptions | NetDeviceOptions;
+
+/** What a server has in use once garbage is collected. */
+export interface InUse {
+  /** Bytes of the C library's heap and of the main thread's. */
+  readonly bytes: number;
+  readonly mappings: number;
+  readonly descriptors: number;
+}
+
+export type ToServer = { readonly type: 'status' } | { readonly type: 'stop'; readonly keep: boolean };
+
+export type FromServer =
+  | { readonly type: 'ready' }
+  | { readonly type: 'broken'; readonly name: string; readonly queue: number; readonly reason: string }
+  | { readonly type: 'status'; readonly rss: number; readonly inUse: InUse; readonly devices: readonly ServerStatus[] };
+
+/** A process that serves devices, for tests that block or end it; see device-server.ts. */
+export class ServerProcess {
+  readonly child: ChildProcess;
+  /** What it said of broken rings, in order: `target 0: a chain that loops`. */
+  readonly broken: string[] = [];
+  /** How it ended, or undefined while it runs. */
+  ended: string | undefined;
+  #stderr = '';
+  readonly #exit: Promise<unknown>;
+
+  /** Starts it, and waits until all devices are served. */
+  static async start(...devices: readonly ServedDeviceSpec[]): Promise<ServerProcess> {
+    const server = new ServerProcess(devices);
+    await server.ready();
+    return server;
+  }
+
+  /** Starts it; it serves when it is {@link ready}. */
+  constructor(devices: readonly ServedDeviceSpec[]) {
+    const script = fileURLToPath(new URL('device-server.js', import.meta.url));
+    this.child = fork(script, [JSON.stringify(devices)], {
+      execArgv: ['--expose-gc'],
+      serialization: 'advanced',
+      stdio: ['ignore', 'inherit', 'pipe', 'ipc'],
+    });
+    this.child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+      this.#stderr = (this.#stderr + text).slice(-4000);
+    });
+    this.child.on('message', (message: FromServer) => {
+      if (message.type === 'broken') this.broken.push(`${message.name} ${message.queue}: ${message.reason}`);
+    });
+    this.#exit = once(this.child, 'close').then(([status, signal]) => {
+      this.ended = `status ${String(status)}, signal ${String(signal)}\n${this.#stderr}`;
+    });
+  }
+
+  get pid(): number {
+    return this.child.pid ?? 0;
+  }
+
+  #next<Type extends FromServer['type']>(type: Type): Promise<Extract<FromServer, { type: Type }>> {
+    return new Promise((resolve, reject) => {
+      const settle = (): void => {
+        clearTimeout(timer);
+        this.child.off('message', listen);
+        this.child.off('close', fail);
+      };
+      const listen = (message: FromServer): void => {
+        if (message.type !== type) return;
+        settle();
+        resolve(message as Extract<FromServer, { type: Type }>);
+      };
+      const fail = (): void => {
+        settle();
+        reject(new Error(`The server does not say "${type}": ${this.ended ?? 'it is silent'}\n${this.#stderr}`));
+      };
+      const timer = setTimeout(fail, PATIENCE_MS);
+      this.child.on('message', listen);
+      this.child.once('close', fail);
+    });
+  }
+
+  async ready(): Promise<void> {
+    await this.#next('ready');
+  }
+
+  /** What it says of its devices and its memory. */
+  async status(): Promise<Extract<FromServer, { type: 'status' }>> {
+    const answer = this.#next('status');
+    this.#send({ type: 'status' });
+    return answer;
+  }
+
+  /** What it says of one device. */
+  async device(name: string): Promise<ServerStatus> {
+    const device = (await this.status()).devices.find((each) => each.name === name);
+    assert.ok(device, `the server has no ${name}`);
+    return device;
+  }
+
+  /** What its threads are doing: for a server that does not answer. */
+  async threads(): Promise<string> {
+    const status = await this.status().catch((error: unknown) => String(error));
+    const folder = `/proc/${this.pid}/task`;
+    const threads = readdirSync(folder).map((thread) => {
+      const read = (file: string): string => {
+        try {
+          return readFileSync(`${folder}/${thread}/${file}`, 'utf8').trim();
+        } catch {
+          return '?';
+        }
+      };
+      const [, , state] = read('stat').split(' ');
+      return `${thread} ${read('comm')} ${state ?? ''} in ${read('wchan')}, ${read('syscall')}`;
+    });
+    return [inspect(status, { depth: 6 }), ...threads].join('\n');
+  }
+
+  #send(message: ToServer): void {
+    this.child.send(message, () => undefined);
+  }
+
+  /** Ends it in good order. */
+  async stop({ keep = false } = {}): Promise<void> {
+    this.#send({ type: 'stop', keep });
+    await this.#exit;
+    assert.match(this.ended ?? '', /^status 0,/, 'the server did not end in good order');
+  }
+
+  /** Ends it at once (SIGKILL). */
+  async kill(): Promise<void> {
+    this.child.kill('SIGKILL');
+    await this.#exit;
+  }
+}

@@ -1,0 +1,32 @@
+import assert from 'node:assert/strict';
+import { openSync } from 'node:fs';
+import { test } from 'node:test';
+import { Worker } from 'node:worker_threads';
+import { Errno } from '../../../../src/sys/errno.js';
+import { IoVector } from '../../../../src/sys/io-vector.js';
+import { FileBackend } from '../../../../src/vduse/block/backends/file.js';
+import { FLUSH, type Operation } from '../../../../src/vduse/block/backend.js';
+
+/** Words of a device's threads, as the file backend uses them. */
+const FAILED = 0;
+const FLUSHING = 1;
+
+/** A thread that is flushing, hears of a loss and says so a while after. */
+const failingThread = `
+  const { workerData: shared } = require('node:worker_threads');
+  Atomics.wait(shared, ${FAILED}, 0, 300);
+  Atomics.store(shared, ${FAILED}, ${Errno.EIO});
+  Atomics.store(shared, ${FLUSHING}, 0);
+  Atomics.notify(shared, ${FLUSHING});
+`;
+
+test('a flush while that of another thread fails: it fails too, whoever of them the kernel has told', async () => {
+  const shared = new Int32Array(new SharedArrayBuffer(64));
+  const backend = new FileBackend({ fd: openSync('/dev/null', 'r+'), size: 512, blockDevice: undefined }, shared);
+  Atomics.store(shared, FLUSHING, 1);
+  const thread = new Worker(failingThread, { eval: true, workerData: shared });
+  await new Promise((resolve) => thread.once('online', resolve));
+  const operation: Operation = { type: FLUSH, position: 0, length: 0, first: 0, count: 0, unmap: false, error: 0 };
+  backend.execute([operation], 1, new IoVector(1));
+  assert.equal(operation.error, Errno.EIO);
+});

@@ -1,0 +1,121 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { NativeBuffer } from '../../../src/sys/memory.js';
+import * as blk from '../../../src/virtio/block.js';
+import { blockLimits } from '../../../src/vduse/block/identity.js';
+import { BlockPlane } from '../../../src/vduse/block/data-plane.js';
+import { QueueCounters } from '../../../src/vduse/engine/counters.js';
+import { MORE, WAIT } from '../../../src/vduse/engine/data-plane.js';
+import { DeviceQueue, MemoryRevokedError } from '../../../src/vduse/engine/queue.js';
+import { DATA, setUp } from '../../virtio/queue-and-driver.js';
+
+const MIB = 2 ** 20;
+const SIZE = 2 ** 40;
+const QUEUE_SIZE = 64;
+const REQUESTS = 16;
+/** A file system that writes 10 MiB a second, and the 10 seconds after which a thread is given up. */
+const MOST_BYTES = 64 * MIB;
+
+const limits = blockLimits({ size: SIZE, readonly: false }, 'limits');
+
+interface Thread {
+  readonly isWanted?: () => boolean;
+  readonly isRevoked?: () => boolean;
+  /** Called when the backend is at work. */
+  readonly onExecute?: () => void;
+}
+
+/** A plane whose backend only counts, and a queue with as many of the largest requests as there is room for. */
+function flooded(type: number, ranges: number, sectors: number, thread: Thread = {}) {
+  const { isWanted = () => false, isRevoked = () => false, onExecute = () => undefined } = thread;
+  const { memory, driver, layout, data } = setUp({ size: QUEUE_SIZE });
+  const view = new DataView(data.u8.buffer);
+  // No interrupts: there is no kernel to inject them.
+  const rings = memory.regions[0];
+  assert.ok(rings);
+  rings.data.setUint16(driver.availableRing - rings.start, 1, true);
+  const batches: number[] = [];
+  for (let request = 0; request < REQUESTS; request++) {
+    const at = request * 0x400;
+    view.setUint32(at, type, true);
+    for (let range = 0; range < ranges; range++) {
+      view.setBigUint64(at + 16 + range * 16, BigInt(range * sectors), true);
+      view.setUint32(at + 24 + range * 16, sectors, true);
+    }
+    driver.offer(
+      driver.chain([
+        { iova: DATA + at, length: 16 },
+        { iova: DATA + at + 16, length: ranges * 16 },
+        { iova: DATA + at + 0x300, length: 1, writable: true },
+      ]),
+    );
+  }
+  const plane = new BlockPlane(
+    limits,
+    {
+      execute(operations, count) {
+        onExecute();
+        batches.push(operations.slice(0, count).reduce((sum, { length }) => sum + length, 0));
+      },
+      close: () => undefined,
+    },
+    { queueSize: QUEUE_SIZE },
+  );
+  const counters = QueueCounters.at(QueueCounters.allocate(1), 0);
+  const setup = { index: 0, layout, availableIndex: 0 };
+  const queue = new DeviceQueue(setup, memory, counters, -1, new NativeBuffer(4), isRevoked, isWanted);
+  assert.ok(queue.map());
+  return { plane, queue, driver, batches, statusOf: (request: number) => view.getUint8(request * 0x400 + 0x300) };
+}
+
+describe('the largest requests to write zeros and to discard', () => {
+  test('zeros: a batch of them is what a slow file system can write before its thread is given up', () => {
+    const { maxWriteZeroesRanges: ranges, maxWriteZeroesSectors: sectors } = limits;
+    const { plane, queue, batches, statusOf } = flooded(blk.VIRTIO_BLK_T_WRITE_ZEROES, ranges, sectors);
+    let served = plane.serve(queue);
+    while (served === MORE) served = plane.serve(queue);
+    assert.equal(served, WAIT);
+    assert.equal(statusOf(REQUESTS - 1), blk.VIRTIO_BLK_S_OK);
+    assert.equal(
+      batches.reduce((sum, bytes) => sum + bytes, 0),
+      REQUESTS * ranges * sectors * blk.SECTOR_SIZE,
+    );
+    assert.ok(Math.max(...batches) <= MOST_BYTES, `${Math.max(...batches) / MIB} MiB in a batch`);
+  });
+
+  test('discards: a batch ends before they are many', () => {
+    const { maxDiscardRanges: ranges, maxDiscardSectors: sectors } = limits;
+    const { plane, queue, batches } = flooded(blk.VIRTIO_BLK_T_DISCARD, ranges, sectors);
+    for (let served = plane.serve(queue); served === MORE; served = plane.serve(queue));
+    assert.ok(Math.max(...batches) <= 2 ** 30, `${Math.max(...batches) / MIB} MiB in a batch`);
+  });
+
+  test('serving ends after a batch when the main thread waits', () => {
+    const { maxWriteZeroesRanges: ranges, maxWriteZeroesSectors: sectors } = limits;
+    const { plane, queue, batches } = flooded(blk.VIRTIO_BLK_T_WRITE_ZEROES, ranges, sectors, { isWanted: () => true });
+    assert.equal(plane.serve(queue), MORE);
+    assert.equal(batches.length, 1);
+  });
+});
+
+describe('guest memory that is taken away', () => {
+  const request = [blk.VIRTIO_BLK_T_WRITE_ZEROES, 1, 8] as const;
+
+  test('after requests were read: none is carried out, for they may have been read half', () => {
+    const { plane, queue, batches, driver } = flooded(...request, { isRevoked: () => true });
+    assert.throws(() => plane.serve(queue), MemoryRevokedError);
+    assert.deepEqual(batches, []);
+    assert.equal(driver.usedIndex, 0);
+  });
+
+  test('while requests are carried out: a driver that looks at the used index sees none of them', () => {
+    let revoked = false;
+    const { plane, queue, batches, driver } = flooded(...request, {
+      isRevoked: () => revoked,
+      onExecute: () => (revoked = true),
+    });
+    assert.throws(() => plane.serve(queue), MemoryRevokedError);
+    assert.equal(batches.length, 1);
+    assert.equal(driver.usedIndex, 0);
+  });
+});
