@@ -199,7 +199,7 @@ describe('a VDUSE block device that cannot be', () => {
     ['its file is missing', { storage: { backend: 'file', path: '/tmp/nosuch' } }, /open \/tmp\/nosuch: No such file/],
     ['its file is a folder', { storage: { backend: 'file', path: '/tmp' } }, /\/tmp: Is a directory/],
     ['its size is not a multiple of the block size', { storage: { backend: 'ram', size: 1000 } }, /multiple of .* 512/],
-    ['its size is nothing', { storage: { backend: 'ram', size: 0 } }, /no size of a disk/],
+    ['its size is nothing', { storage: { backend: 'ram', size: 0 } }, /invalid disk size/],
     ['its name is too long', { name: 'n'.repeat(256) }, /256 bytes/],
     ['its name is a path', { name: '../x' }, /not one of a file name/],
     ['its name is taken by the control node', { name: 'control' }, /something else/],
