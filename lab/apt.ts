@@ -95,8 +95,8 @@ export const canUseArchive = (): boolean => ['apt-get', 'apt-cache', 'dpkg'].eve
 /** The mirror that the machine itself uses, so that a lab works where only that one can be reached. */
 async function mirror(security: boolean): Promise<string> {
   const wanted = security ? 'debian-security' : 'debian';
-  const isWanted = new RegExp(`^https?:.*/${wanted}/?$`);
-  const find = async (): Promise<string | undefined> => (await sources()).find((uri) => isWanted.test(uri));
+  const hasPendingCommand = new RegExp(`^https?:.*/${wanted}/?$`);
+  const find = async (): Promise<string | undefined> => (await sources()).find((uri) => hasPendingCommand.test(uri));
   let own = await find();
   if (own === undefined && isRoot()) {
     // apt knows its sources only once it has read them, which a fresh machine has not.

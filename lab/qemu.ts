@@ -12,7 +12,7 @@ const WANTED = '10.0';
 
 const PACKAGE = 'qemu-system-x86';
 
-const isWanted = (version: string): boolean => compareVersions(version, WANTED) >= 0;
+const hasPendingCommand = (version: string): boolean => compareVersions(version, WANTED) >= 0;
 
 /** The machine's own QEMU, where it is new enough, otherwise the one in the cache; undefined where there is none. */
 export async function findQemu(): Promise<Qemu | undefined> {
@@ -20,7 +20,7 @@ export async function findQemu(): Promise<Qemu | undefined> {
   if (path !== undefined) {
     const output = await runProgram(path, ['--version']).catch(() => '');
     const version = /version (\d+\.\d+)/.exec(output)?.[1];
-    if (version !== undefined && isWanted(version)) return { program: [path], version };
+    if (version !== undefined && hasPendingCommand(version)) return { program: [path], version };
   }
   const entry = readdirSync(cacheFolder()).find((name) => name.startsWith('qemu-'));
   if (entry === undefined) return undefined;
@@ -55,7 +55,7 @@ async function newestQemu(work: string): Promise<{ suite: Suite; offer: Offer }>
     try {
       const suite = await Suite.open(names, join(work, names[0]));
       const offer = await suite.offer(PACKAGE);
-      if (offer !== undefined && isWanted(/\d+\.\d+/.exec(offer.version)?.[0] ?? '0')) return { suite, offer };
+      if (offer !== undefined && hasPendingCommand(/\d+\.\d+/.exec(offer.version)?.[0] ?? '0')) return { suite, offer };
       problems.push(`${names[0]} has no QEMU of ${WANTED} or newer`);
     } catch (error) {
       if (!(error instanceof LabError)) throw error;

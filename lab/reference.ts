@@ -16,13 +16,13 @@ export async function findReference(): Promise<string | undefined> {
   const entry = readdirSync(cacheFolder()).find((name) => name.startsWith('iproute2-'));
   const cached = entry === undefined ? undefined : join(cacheFolder(), entry, 'vdpa');
   for (const path of [cached, findCommand('vdpa')]) {
-    if (path !== undefined && (await isWanted(path))) return path;
+    if (path !== undefined && (await hasPendingCommand(path))) return path;
   }
   return undefined;
 }
 
 /** Whether this is iproute2's tool, new enough, and its libraries are there. */
-async function isWanted(path: string): Promise<boolean> {
+async function hasPendingCommand(path: string): Promise<boolean> {
   const output = await runProgram(path, ['-V']).catch(() => '');
   const version = /iproute2-(\d+\.\d+)/.exec(output)?.[1];
   return version !== undefined && compareVersions(version, WANTED) >= 0;

@@ -28,7 +28,7 @@ export { StatsWatch, eachDeviceStats, type CounterSample, type DeviceStats, type
 export { MachineFiles, type DeviceNumber } from './sysfs/machine-files.js';
 export { VHOST_VDPA, VIRTIO_VDPA, VdpaBus, driverName, type BusDevice, type ParentDevice } from './sysfs/bus.js';
 export { bindDriver, unbindDriver, type BindOptions, type BindResult } from './sysfs/binding.js';
-export { findDevices, type LookUp } from './sysfs/find-devices.js';
+export { findDevices, type DeviceQuery } from './sysfs/find-devices.js';
 export type { VirtioDevice } from './sysfs/virtio-device.js';
 export { describeUser, findUsers, seeUsers, type DeviceUser, type NodeUser, type Sight } from './sysfs/users.js';
 export type { InterfaceUser } from './sysfs/interface-users.js';
@@ -58,9 +58,9 @@ export type { DeviceEntry, StateFile } from './host/state/file.js';
 export {
   PlanError,
   StateFileError,
-  readWantedState,
-  type WantedDevice,
-  type WantedState,
+  readDesiredState,
+  type DesiredDevice,
+  type DesiredState,
 } from './host/state/desired.js';
 export type {
   Addition,
@@ -79,7 +79,7 @@ export {
   type Plan,
   type PlanOptions,
   type Refusal,
-  type Surroundings,
+  type ActualState,
 } from './host/state/plan.js';
 export { machineServers } from './vduse/daemon/machine-servers.js';
 export type { InstanceStatus, VduseInstance, VduseServers } from './vduse/daemon/servers.js';

@@ -5,20 +5,20 @@ import type { Change } from '../host/state/change.js';
 import { refuseInUse } from '../host/state/in-use.js';
 import { planPossible, type Plan, type PlanOptions } from '../host/state/plan.js';
 import { messageOf } from '../host/state/reasons.js';
-import { StateFileError, readWantedState, type WantedState } from '../host/state/desired.js';
+import { StateFileError, readDesiredState, type DesiredState } from '../host/state/desired.js';
 import { formatChange, outcomes, renderOutcome, type Outcome, type OutcomeDetails } from '../render/plan.js';
 import type { VdpaBus } from '../sysfs/bus.js';
 import type { VduseServers } from '../vduse/daemon/servers.js';
 import { IncompleteError, UsageError, type InterruptedError } from './error.js';
 import { readText } from './input.js';
 import { OutputError } from './io.js';
-import { lockingState, machineBus, managementCapacity, vduseServers } from './machine.js';
+import { withStateLock, machineBus, managementCapacity, vduseServers } from './machine.js';
 import { describeError } from './report.js';
 import type { Session } from './session.js';
-import { heedingSignals } from './signals.js';
+import { withSignals } from './signals.js';
 
 /** What the words after the file say. */
-export interface ApplyWords {
+export interface ApplyArguments {
   readonly dryRun: boolean;
   readonly prune: boolean;
   readonly force: boolean;
@@ -31,7 +31,7 @@ export interface ApplyWords {
  * @throws UsageError, before anything is changed, where the file is not right or asks for what cannot be;
  *   IncompleteError where a change failed; InterruptedError
  */
-export async function applyState(session: Session, file: string, words: ApplyWords): Promise<void> {
+export async function applyState(session: Session, file: string, words: ApplyArguments): Promise<void> {
   const wanted = readFile(file);
   const { dryRun } = words;
   const run = async (): Promise<void> => {
@@ -44,7 +44,7 @@ export async function applyState(session: Session, file: string, words: ApplyWor
     if (dryRun) {
       const { changes } = work.plan;
       for (const change of changes) tell(session, formatChange(change));
-      conclude(
+      printOutcome(
         session,
         changes.map((change) => [change, 'planned']),
         { dryRun },
@@ -61,10 +61,10 @@ export async function applyState(session: Session, file: string, words: ApplyWor
       done === changes.length
         ? count(done, 'made')
         : `${done} of ${changes.length} changes made; say it again to go on from there.`;
-    conclude(session, changes, { dryRun, lost: hasLost(failures), ...(error !== '' && { error }) }, summary);
+    printOutcome(session, changes, { dryRun, lost: hasLost(failures), ...(error !== '' && { error }) }, summary);
     raise(session, { failures, interrupted }, lines);
   };
-  return dryRun ? run() : lockingState(session, run);
+  return dryRun ? run() : withStateLock(session, run);
 }
 
 /** Fails where something did. @throws InterruptedError, IncompleteError */
@@ -84,15 +84,20 @@ const count = (changes: number, what: string): string =>
   changes === 0 ? 'Nothing to change.' : `${changes} ${changes === 1 ? 'change' : 'changes'} ${what}.`;
 
 /** Ends what is told. @throws OutputError */
-export function conclude(session: Session, changes: Report['changes'], details: OutcomeDetails, summary: string): void {
+export function printOutcome(
+  session: Session,
+  changes: Report['changes'],
+  details: OutcomeDetails,
+  summary: string,
+): void {
   if (session.options.json) renderOutcome(session.printer, changes, details);
   else session.io.stdout(`${summary}\n`);
 }
 
 /** @throws UsageError where the file cannot be read or is not right */
-export function readFile(file: string): WantedState {
+export function readFile(file: string): DesiredState {
   try {
-    return readWantedState(readText(file), file === '-' ? 'standard input' : file);
+    return readDesiredState(readText(file), file === '-' ? 'standard input' : file);
   } catch (error) {
     if (error instanceof StateFileError) throw new UsageError(error.message);
     throw error;
@@ -107,20 +112,20 @@ export interface Work {
 }
 
 /** Looks at the machine and plans. */
-export async function planWork(session: Session, wanted: WantedState, options: PlanOptions): Promise<Work> {
+export async function planWork(session: Session, wanted: DesiredState, options: PlanOptions): Promise<Work> {
   const client = await session.client();
   const bus = session.options.sim ? undefined : await machineBus(session);
   const actual = await readActualDevices(client, bus);
   const devices = actual.map(({ device }) => device);
   const servers = hasVduseDevice([...devices, ...wanted.devices]) ? await vduseServers(session) : undefined;
-  const surroundings = {
+  const actualState = {
     managementDevices: await client.managementDevices(),
     drivers: bus?.drivers(),
     ...(bus && { accounts: await import('../sys/accounts.js') }),
     instances: (await servers?.list()) ?? [],
     capacityOf: await managementCapacity(session),
   };
-  const plan = planPossible(wanted, actual, surroundings, options);
+  const plan = planPossible(wanted, actual, actualState, options);
   return { plan: bus && options.force !== true ? await refuseInUse(bus, plan) : plan, bus, servers };
 }
 
@@ -154,7 +159,7 @@ export async function carryOut(
   const onDone = (change: Change): void => {
     tell(session, formatChange(change));
   };
-  const { result: left, interrupted } = await heedingSignals(async (signal) => {
+  const { result: left, interrupted } = await withSignals(async (signal) => {
     const options = { force, signal, onDone, ...(servers && { servers }) };
     let rest = plan.changes;
     for (;;) {

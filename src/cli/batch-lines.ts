@@ -44,7 +44,7 @@ export function* batchLines(read: (buffer: Uint8Array) => number): Generator<Bat
  * kind, whatever is in between; a quote anywhere else means itself.
  * @throws UsageError where the second quote is missing
  */
-export function splitWords(text: string): string[] {
+export function splitArguments(text: string): string[] {
   const words: string[] = [];
   const word = /[ \t\r\n]*(?:'([^']*)'|"([^"]*)"|(['"])|([^ \t\r\n]+))/y;
   for (let found = word.exec(text); found; found = word.exec(text)) {

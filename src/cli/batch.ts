@@ -1,6 +1,6 @@
 /** Many command lines in one go, as `ip -batch` runs them: one process, one socket. */
 import { availableParallelism } from 'node:os';
-import { batchLines, splitWords } from './batch-lines.js';
+import { batchLines, splitArguments } from './batch-lines.js';
 import type { Branch } from './branch.js';
 import { Connection } from './connection.js';
 import { dispatch, helpOn } from './dispatch.js';
@@ -9,7 +9,7 @@ import { openInput } from './input.js';
 import type { Io } from './io.js';
 import { parseOptions, type ParsedLine } from './options.js';
 import { endedBySignal } from './report.js';
-import { attempt, close, runCommand, tellHelp, tellVersion } from './run-line.js';
+import { attempt, close, runCommand, printHelp, printVersion } from './run-line.js';
 
 /** A batch, as the options of its line describe it. */
 type Batch = Extract<ParsedLine, { kind: 'batch' }>;
@@ -64,14 +64,14 @@ async function runText(
   connection: Connection,
   tree: Branch,
 ): Promise<number> {
-  const words = splitWords(text);
+  const words = splitArguments(text);
   if (words.length === 0) return 0;
   const line = parseOptions(words, io.env, options);
   switch (line.kind) {
     case 'version':
-      return tellVersion(io);
+      return printVersion(io);
     case 'help':
-      return tellHelp(await helpOn(line.words, tree), io);
+      return printHelp(await helpOn(line.words, tree), io);
     case 'batch':
       throw new UsageError('A batch cannot hold another one');
     case 'command':

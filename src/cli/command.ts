@@ -1,7 +1,7 @@
 import { Command } from '@oclif/core/command';
 import type { Config } from '@oclif/core';
 import { UsageError } from './error.js';
-import type { Keywords, WordKind } from './grammar.js';
+import type { Keywords, CompletionKind } from './grammar.js';
 import { commandHelp } from './help.js';
 import { processIo } from './io.js';
 import { runLine, type Execute } from './run-line.js';
@@ -20,7 +20,7 @@ export abstract class VdpaCommand extends Command {
   /** The lines that show how it is written, without `vdpa`'s options. */
   static override usage: string[] = [];
   /** What its first word names, where it is no keyword. */
-  static operand?: WordKind;
+  static operand?: CompletionKind;
   /** Keywords that may stand in its place, each with its value and nothing behind. */
   static alternatives: Keywords = {};
   /** The keywords that may follow. */

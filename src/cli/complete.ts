@@ -9,9 +9,9 @@ import { formatHandle } from '../vdpa/model.js';
 import type { CommandClass } from './command.js';
 import type { Branch } from './branch.js';
 import { findChild } from './dispatch.js';
-import { findKeyword, type WordKind } from './grammar.js';
+import { findKeyword, type CompletionKind } from './grammar.js';
 import type { Io } from './io.js';
-import { colorWords, parseOptions, readOption, type FoundOption } from './options.js';
+import { colorChoices, parseOptions, readOption, type FoundOption } from './options.js';
 import { optionTable, type OptionName } from './option-table.js';
 import { Session } from './session.js';
 
@@ -103,7 +103,7 @@ async function valuesOf(
     case 'output':
       return outputs();
     case 'color':
-      return colorWords.map((word) => ({ word }));
+      return colorChoices.map((word) => ({ word }));
     default:
       return [];
   }
@@ -141,7 +141,7 @@ async function childrenOf(branch: Branch): Promise<Candidate[]> {
 }
 
 /** What the word behind a command's words can be. */
-function nextKinds({ operand, alternatives, keywords }: CommandClass, words: readonly string[]): WordKind[] {
+function nextKinds({ operand, alternatives, keywords }: CommandClass, words: readonly string[]): CompletionKind[] {
   if (operand !== undefined) {
     const [first] = words;
     if (first === undefined) return [operand, Object.keys(alternatives)];
@@ -161,7 +161,7 @@ function nextKinds({ operand, alternatives, keywords }: CommandClass, words: rea
 }
 
 /** The words of a kind that there are on this machine, or those of them that may begin as the one being typed. */
-async function wordsOf(kind: WordKind, session: Session, current: string): Promise<Candidate[]> {
+async function wordsOf(kind: CompletionKind, session: Session, current: string): Promise<Candidate[]> {
   switch (kind) {
     case 'device':
       return (await (await session.client()).devices()).map(({ name, managementDevice }) => ({

@@ -16,7 +16,7 @@ type KeywordsFor<Arguments> = { readonly [Word in keyof Arguments]-?: Keyword<No
 export const serverKeywords = keywordsOf(({ ofDevice = false }) => !ofDevice) as KeywordsFor<ServerArguments>;
 
 /** Those that describe the device, of whatever management device. */
-export const deviceKeywords = {
+export const commonDeviceKeywords = {
   type: { placeholder: 'TYPE', read: readDeviceType, completes: deviceTypeNames, help: 'The type of the device' },
   ...keywordsOf(({ ofDevice = false }) => ofDevice),
 } as KeywordsFor<Omit<DeviceArguments, keyof ServerArguments>>;
@@ -93,7 +93,7 @@ function optionalUsage(word: string, field: Field): string {
 }
 
 /** Makes a device of its arguments. @throws UsageError where they do not go together */
-export function readServedDevice(name: string, values: DeviceArguments): ServedDeviceSpec {
+export function readDeviceSpec(name: string, values: DeviceArguments): ServedDeviceSpec {
   try {
     return toDeviceSpec(name, values);
   } catch (error) {

@@ -2,7 +2,7 @@
 import { StricterError, UsageError } from './error.js';
 
 /** What a word can be, as far as a shell can complete it: something of the machine, or one of these words. */
-export type WordKind = 'device' | 'management device' | 'file' | readonly string[];
+export type CompletionKind = 'device' | 'management device' | 'file' | readonly string[];
 
 /** A word that names an argument, and how to read the word behind it. */
 export interface Keyword<T> {
@@ -15,7 +15,7 @@ export interface Keyword<T> {
   /** What is said where the keyword is missing; makes it required. */
   readonly missing?: string;
   /** What the value can be, for completions. */
-  readonly completes?: WordKind;
+  readonly completes?: CompletionKind;
   /** One sentence for the command's help, without its full stop. */
   readonly help?: string;
 }

@@ -58,7 +58,7 @@ async function stateLockPath(session: Session): Promise<string | undefined> {
  * Does something while nobody else makes the machine's devices those of a file.
  * @throws SystemError where another process does so for too long; whatever the task throws
  */
-export async function lockingState<Result>(session: Session, task: () => Promise<Result>): Promise<Result> {
+export async function withStateLock<Result>(session: Session, task: () => Promise<Result>): Promise<Result> {
   const path = await stateLockPath(session);
   if (path === undefined) return task();
   const { lockState } = await import('../host/state/lock.js');

@@ -43,7 +43,7 @@ export interface FoundOption {
 }
 
 /** What -c can say. */
-export const colorWords = ['always', 'auto', 'never'] as const;
+export const colorChoices = ['always', 'auto', 'never'] as const;
 
 /**
  * Takes the options out of a line, in order, wherever they stand; what follows `--` is not looked at.

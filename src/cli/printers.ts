@@ -6,7 +6,7 @@ import { TextPrinter } from '../render/text.js';
 import { UsageError } from './error.js';
 import type { Io } from './io.js';
 import type { Options } from './options.js';
-import { outputWidth, speaksUtf8, takesEscapes } from './terminal.js';
+import { outputWidth, isUtf8Locale, supportsEscapes } from './terminal.js';
 
 /** The printer that the options of a line ask for. @throws UsageError where they ask for two */
 export async function choosePrinter(options: Options, io: Io, output: Output): Promise<Printer> {
@@ -18,7 +18,7 @@ export async function choosePrinter(options: Options, io: Io, output: Output): P
   const paint = await choosePaint(options, io);
   if (!table) return new TextPrinter(output, paint);
   const [{ TablePrinter }, { plain }] = await Promise.all([import('../render/table.js'), import('../render/paint.js')]);
-  return new TablePrinter(output, paint ?? plain, { width: outputWidth(io), utf8: speaksUtf8(io.env) });
+  return new TablePrinter(output, paint ?? plain, { width: outputWidth(io), utf8: isUtf8Locale(io.env) });
 }
 
 /**
@@ -27,7 +27,7 @@ export async function choosePrinter(options: Options, io: Io, output: Output): P
  */
 export async function choosePaint({ color }: Options, { env, isTerminal }: Io): Promise<Paint | undefined> {
   if (color === 'never') return undefined;
-  if (color !== 'forced' && ((env['NO_COLOR'] ?? '') !== '' || !takesEscapes(env))) return undefined;
+  if (color !== 'forced' && ((env['NO_COLOR'] ?? '') !== '' || !supportsEscapes(env))) return undefined;
   if (color === 'auto' && isTerminal?.() !== true) return undefined;
   const { loadPaint } = await import('../render/paint.js');
   return loadPaint(env['COLORFGBG']);

@@ -1,13 +1,13 @@
 import {
   GenlFamilyNotFoundError,
-  NetlinkBindingError,
+  NetlinkTransportError,
   NetlinkError,
   NetlinkProtocolError,
   NetlinkUnavailableError,
 } from '../netlink/error.js';
 import { SimulationError } from '../sim/error.js';
 import { Errno } from '../sys/errno.js';
-import { MissingKoffiError, RightsError, SystemError, UnsupportedMachineError } from '../sys/error.js';
+import { MissingKoffiError, PrivilegeError, SystemError, UnsupportedMachineError } from '../sys/error.js';
 import { LaunchError, VduseError } from '../vduse/error.js';
 import { IncompleteError, InterruptedError, ReportedError, UsageError } from './error.js';
 import { OutputError, type Io } from './io.js';
@@ -35,7 +35,7 @@ export function describeError(error: unknown): string[] {
   if (error instanceof UsageError || error instanceof IncompleteError || error instanceof InterruptedError) {
     return [error.message];
   }
-  if (error instanceof SimulationError || error instanceof NetlinkBindingError) {
+  if (error instanceof SimulationError || error instanceof NetlinkTransportError) {
     return [error.message];
   }
   if (error instanceof GenlFamilyNotFoundError) {
@@ -52,9 +52,9 @@ export function describeError(error: unknown): string[] {
   if (error instanceof NetlinkProtocolError) return [`The kernel's answer cannot be read: ${error.message}`];
   if (error instanceof LaunchError) return [...error.lines];
   if (error instanceof SystemError) {
-    return [`vdpa: ${error.message}`, ...(lacksRights(error) ? ['Run it as root.'] : [])];
+    return [`vdpa: ${error.message}`, ...(needsRoot(error) ? ['Run it as root.'] : [])];
   }
-  if (error instanceof VduseError || error instanceof RightsError || error instanceof MissingKoffiError) {
+  if (error instanceof VduseError || error instanceof PrivilegeError || error instanceof MissingKoffiError) {
     return [`vdpa: ${error.message}`];
   }
   if (error instanceof UnsupportedMachineError) return [error.message];
@@ -63,7 +63,7 @@ export function describeError(error: unknown): string[] {
 }
 
 /** Whether root could have done it, and nobody has said so yet. */
-function lacksRights({ errno, hint }: SystemError): boolean {
+function needsRoot({ errno, hint }: SystemError): boolean {
   return (
     (errno === Errno.EACCES || errno === Errno.EPERM) && hint?.includes('as root') !== true && process.geteuid?.() !== 0
   );

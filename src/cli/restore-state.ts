@@ -2,11 +2,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Failure } from '../host/state/apply.js';
 import type { Refusal } from '../host/state/plan.js';
-import type { WantedState } from '../host/state/desired.js';
+import type { DesiredState } from '../host/state/desired.js';
 import { GenlFamilyNotFoundError } from '../netlink/error.js';
 import {
   carryOut,
-  conclude,
+  printOutcome,
   describeFailure,
   describeRefusal,
   hasLost,
@@ -16,7 +16,7 @@ import {
   type Report,
 } from './apply-state.js';
 import type { InterruptedError } from './error.js';
-import { lockingState } from './machine.js';
+import { withStateLock } from './machine.js';
 import type { Session } from './session.js';
 
 /** How often is looked for what did not come yet, in milliseconds. */
@@ -47,7 +47,7 @@ export async function restoreState(session: Session, file: string, waitSeconds: 
     }
     const awaited = refusals.filter(({ mayCome }) => mayCome);
     if (interrupted || !isTimeLeft() || (round && awaited.length === 0)) break;
-    if (!told) tellWait(session, awaited, waitSeconds);
+    if (!told) printWait(session, awaited, waitSeconds);
     told = true;
     await sleep(Math.min(pollMs, Math.max(0, deadline - performance.now())));
   }
@@ -57,11 +57,11 @@ export async function restoreState(session: Session, file: string, waitSeconds: 
 /** @returns undefined where the kernel has no vdpa yet */
 async function restoreOnce(
   session: Session,
-  wanted: WantedState,
+  wanted: DesiredState,
   isTimeLeft: () => boolean,
 ): Promise<{ readonly report: Report; readonly refusals: readonly Refusal[] } | undefined> {
   try {
-    return await lockingState(session, async () => {
+    return await withStateLock(session, async () => {
       const work = await planWork(session, wanted, { prune: false });
       const report = await carryOut(session, work, { force: false, keepGoing: true });
       return { report, refusals: work.plan.refusals };
@@ -73,12 +73,12 @@ async function restoreOnce(
 }
 
 /** What failed once is not tried again and again. */
-function without(wanted: WantedState, failures: readonly Failure[]): WantedState {
+function without(wanted: DesiredState, failures: readonly Failure[]): DesiredState {
   const failed = new Set(failures.map(({ change }) => change.name));
   return { ...wanted, devices: wanted.devices.filter(({ name }) => !failed.has(name)) };
 }
 
-function tellWait(session: Session, awaited: readonly Refusal[], seconds: number): void {
+function printWait(session: Session, awaited: readonly Refusal[], seconds: number): void {
   const reasons = awaited.flatMap(({ reason }) => describeRefusal(reason));
   if (reasons.length === 0) reasons.push('the kernel has no vdpa family');
   for (const reason of reasons) session.io.stderr(`Waiting for up to ${seconds} s: ${reason}\n`);
@@ -94,6 +94,6 @@ function finish(session: Session, { changes, failures, interrupted }: Report, re
   const all = changes.length === 0 ? 'Nothing to change.' : `${made}.`;
   const error = [...failed, ...(interrupted ? [interrupted.message] : [])].join('\n');
   const details = { dryRun: false, lost: hasLost(failures), refused, ...(error !== '' && { error }) };
-  conclude(session, changes, details, missing.length === 0 ? all : `${made}; not restored: ${missing.join(', ')}.`);
+  printOutcome(session, changes, details, missing.length === 0 ? all : `${made}; not restored: ${missing.join(', ')}.`);
   raise(session, { failures, interrupted }, [...failed, ...refused]);
 }

@@ -25,8 +25,8 @@ export interface Ways {
 export function runLine(argv: readonly string[], io: Io, { execute, runBatch, helpOn }: Ways): Promise<number> {
   return attempt(io, async () => {
     const line = parseOptions(argv, io.env);
-    if (line.kind === 'version') return tellVersion(io);
-    if (line.kind === 'help') return tellHelp(await helpOn(line.words), io);
+    if (line.kind === 'version') return printVersion(io);
+    if (line.kind === 'help') return printHelp(await helpOn(line.words), io);
     if (line.kind === 'batch') return runBatch(line, io);
     const connection = new Connection(io, line.options);
     const status = await runCommand(line, io, connection, execute);
@@ -35,13 +35,13 @@ export function runLine(argv: readonly string[], io: Io, { execute, runBatch, he
 }
 
 /** Prints the version. @returns the exit status. @throws OutputError */
-export function tellVersion(io: Io): number {
+export function printVersion(io: Io): number {
   io.stdout(`${versionLine}\n`);
   return 0;
 }
 
 /** Prints lines of help: like iproute2's they go to stderr. @returns the exit status */
-export function tellHelp(lines: readonly string[], io: Io): number {
+export function printHelp(lines: readonly string[], io: Io): number {
   io.stderr(`${lines.join('\n')}\n`);
   return 0;
 }

@@ -9,7 +9,7 @@ const ending = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
  * nothing at all.
  * @returns what the task does, and how it was interrupted
  */
-export async function heedingSignals<Result>(
+export async function withSignals<Result>(
   task: (signal: AbortSignal) => Promise<Result>,
 ): Promise<{ readonly result: Result; readonly interrupted?: InterruptedError }> {
   const controller = new AbortController();

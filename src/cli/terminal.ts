@@ -4,13 +4,13 @@ import type { Io } from './io.js';
  * Whether text may hold other characters than ASCII: what the locale says, and yes where nothing is said. As systemd has it,
  * only an outright C or POSIX, or another character set, is ASCII.
  */
-export function speaksUtf8(env: NodeJS.ProcessEnv): boolean {
+export function isUtf8Locale(env: NodeJS.ProcessEnv): boolean {
   const locale = [env['LC_ALL'], env['LC_CTYPE'], env['LANG']].find((value) => value !== undefined && value !== '');
   return locale === undefined || /utf-?8/i.test(locale);
 }
 
 /** Whether the terminal moves its cursor and changes its colours. */
-export function takesEscapes(env: NodeJS.ProcessEnv): boolean {
+export function supportsEscapes(env: NodeJS.ProcessEnv): boolean {
   return env['TERM'] !== 'dumb';
 }
 

@@ -94,10 +94,10 @@ export function readNumber(what: string, min: number, max: number): (text: strin
 }
 
 /** Feature bits as they were written: a number, or names that mean something once the device's type is known. */
-export type FeatureWord = { readonly bits: bigint } | { readonly names: readonly string[] };
+export type FeatureArgument = { readonly bits: bigint } | { readonly names: readonly string[] };
 
 /** 64 feature bits in hexadecimal, with or without `0x`; or names joined by commas: `MAC,MTU,VERSION_1,bit_40`. */
-export function readFeatures(text: string): FeatureWord {
+export function readFeatures(text: string): FeatureArgument {
   const number = strtoul(text, 16);
   if (number?.rest === '') {
     if (!number.isNegative && number.value <= 0xffff_ffff_ffff_ffffn) return { bits: number.value };
@@ -135,7 +135,7 @@ export function deviceTypeId(type: DeviceType): number {
  *   type knows can be read
  * @throws UsageError for a name without a bit
  */
-export function featureWord(word: FeatureWord, deviceId: number | undefined): bigint {
+export function resolveFeatures(word: FeatureArgument, deviceId: number | undefined): bigint {
   if ('bits' in word) return word.bits;
   let bits = 0n;
   for (const name of word.names) {

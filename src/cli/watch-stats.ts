@@ -7,7 +7,7 @@ import { monotonicMs } from '../sys/clock.js';
 import { StatsWatch, eachDeviceStats, type DeviceStats } from '../vdpa/stats.js';
 import { choosePaint } from './printers.js';
 import type { Session } from './session.js';
-import { speaksUtf8, takesEscapes } from './terminal.js';
+import { isUtf8Locale, supportsEscapes } from './terminal.js';
 
 const intervalMs = 1000;
 
@@ -21,7 +21,7 @@ const clearScreen = '\x1b[H\x1b[J';
 export async function watchStats(session: Session, name: string | undefined): Promise<never> {
   const { io, options } = session;
   const client = await session.client();
-  const inPlace = !options.json && io.isTerminal?.() === true && takesEscapes(io.env);
+  const inPlace = !options.json && io.isTerminal?.() === true && supportsEscapes(io.env);
   const paint = (await choosePaint(options, io)) ?? plain;
   const output = new Output((text) => {
     io.stdout(text);
@@ -37,7 +37,7 @@ export async function watchStats(session: Session, name: string | undefined): Pr
       printer.finish();
     } else {
       const size = inPlace ? io.terminalSize?.() : undefined;
-      const view = { bars: inPlace, utf8: speaksUtf8(io.env), paint, size };
+      const view = { bars: inPlace, utf8: isUtf8Locale(io.env), paint, size };
       io.stdout(`${inPlace ? clearScreen : ''}${formatRates(sample, view)}`);
     }
     await sleep(Math.max(next + intervalMs - monotonicMs(), 0));

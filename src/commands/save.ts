@@ -4,7 +4,7 @@ import { expectNoMore } from '../cli/grammar.js';
 import { machineBus, vduseServers } from '../cli/machine.js';
 import { replaceFile } from '../cli/replace-file.js';
 import type { Session } from '../cli/session.js';
-import { heedingSignals } from '../cli/signals.js';
+import { withSignals } from '../cli/signals.js';
 import { readActualDevices, toStateFile, type ActualDevice } from '../host/state/actual.js';
 import { JsonPrinter } from '../render/json.js';
 import { Output } from '../render/output.js';
@@ -31,7 +31,7 @@ export default class Save extends VdpaCommand {
     }
     if (isWritten) {
       // A signal does not leave half a file lying about.
-      await heedingSignals(() => {
+      await withSignals(() => {
         replaceFile(file, toText(state));
         return Promise.resolve();
       });

@@ -3,7 +3,7 @@ import { expectNoMore } from '../cli/grammar.js';
 import { machineBus } from '../cli/machine.js';
 import { choosePaint } from '../cli/printers.js';
 import { outputOf, type Session } from '../cli/session.js';
-import { speaksUtf8 } from '../cli/terminal.js';
+import { isUtf8Locale } from '../cli/terminal.js';
 import { readTree, type TreeNode } from '../host/tree.js';
 import { JsonPrinter } from '../render/json.js';
 import { plain } from '../render/paint.js';
@@ -38,7 +38,7 @@ export default class Tree extends VdpaCommand {
         if (json) printTree(session.printer, roots);
         else
           session.io.stdout(
-            drawTree(roots, (await choosePaint(session.options, session.io)) ?? plain, speaksUtf8(session.io.env)),
+            drawTree(roots, (await choosePaint(session.options, session.io)) ?? plain, isUtf8Locale(session.io.env)),
           );
     }
   }

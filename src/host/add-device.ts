@@ -8,7 +8,7 @@ import type { NodeAccess } from '../sysfs/node-access.js';
 import type { VdpaClient } from '../vdpa/client.js';
 import type { DeviceSpec } from '../vdpa/encode.js';
 import { formatHandle } from '../vdpa/model.js';
-import { whenUsable } from './usable-device.js';
+import { waitUntilUsable } from './usable-device.js';
 
 /**
  * Makes a device and binds it to a driver. Where the binding fails the device is deleted again.
@@ -37,10 +37,10 @@ export async function addBoundDevice(
 
 /**
  * Waits until what the driver of a new device makes of it is there. Where it does not come the device is deleted again.
- * @throws SystemError as {@link whenUsable} does
+ * @throws SystemError as {@link waitUntilUsable} does
  */
-export async function requireUsable(client: VdpaClient, bus: VdpaBus, name: string): Promise<BusDevice> {
-  return orDelete(client, name, async () => whenUsable(bus, name, (await client.device(name)).deviceId));
+export async function waitUntilUsableOrDelete(client: VdpaClient, bus: VdpaBus, name: string): Promise<BusDevice> {
+  return orDelete(client, name, async () => waitUntilUsable(bus, name, (await client.device(name)).deviceId));
 }
 
 /** Goes on with a new device, and deletes it where that fails. Where the deleting fails too, both are told. */

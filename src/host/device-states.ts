@@ -1,7 +1,7 @@
 /** What was told of each device on the vdpa bus, to find out what is different where events were lost. */
 import type { BusDevice } from '../sysfs/bus.js';
 import { formatHandle, type VdpaDevice } from '../vdpa/model.js';
-import type { Happening } from './events.js';
+import type { UntimedEvent } from './events.js';
 
 /** What can be told of a device by events. */
 export interface DeviceState {
@@ -27,7 +27,7 @@ export class DeviceStates {
   }
 
   /** Takes note of what is told. */
-  note(happening: Happening): void {
+  note(happening: UntimedEvent): void {
     if (happening.object !== 'dev') return;
     const { name } = happening;
     const before = this.get(name);
@@ -50,7 +50,7 @@ export class DeviceStates {
   }
 }
 
-type Changed = Extract<Happening, { readonly event: 'changed'; readonly object: 'dev' }>;
+type Changed = Extract<UntimedEvent, { readonly event: 'changed'; readonly object: 'dev' }>;
 
 function partAfter(before: DeviceState, { part, partName, change }: Changed): DeviceState {
   if (part === 'device') return {};
@@ -72,14 +72,14 @@ export function stateOf(onBus: BusDevice | undefined, device: VdpaDevice | undef
 }
 
 /** What must have happened to a device meanwhile, in the order in which the kernel would tell it. */
-export function* differences(name: string, before: DeviceState, now: DeviceState): Generator<Happening> {
+export function* differences(name: string, before: DeviceState, now: DeviceState): Generator<UntimedEvent> {
   const dev = { object: 'dev', name } as const;
   const isOther = before.device !== undefined && now.device !== undefined && !isSame(before.device, now.device);
   const rebound =
     isOther ||
     before.driver !== now.driver ||
     (before.vhost !== undefined && now.vhost !== undefined && before.vhost !== now.vhost);
-  const partChange = (part: 'netdev' | 'block', partName: string, change: string): Happening => ({
+  const partChange = (part: 'netdev' | 'block', partName: string, change: string): UntimedEvent => ({
     ...dev,
     event: 'changed',
     part,

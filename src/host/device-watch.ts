@@ -1,7 +1,7 @@
 /** From the kernel's events to what happened to devices of the vdpa bus. */
 import type { VdpaBus } from '../sysfs/bus.js';
 import type { Uevent } from '../uevent/uevent.js';
-import type { Happening } from './events.js';
+import type { UntimedEvent } from './events.js';
 
 /** Knows which devices are on the vdpa bus, and reads events of them and of what is made of them. */
 export class DeviceWatch {
@@ -19,7 +19,7 @@ export class DeviceWatch {
   }
 
   /** What an event means for the devices; undefined where nothing. */
-  read(uevent: Uevent): Happening | undefined {
+  read(uevent: Uevent): UntimedEvent | undefined {
     switch (uevent.subsystem) {
       case 'vdpa':
         return this.#readDevice(uevent);
@@ -35,7 +35,7 @@ export class DeviceWatch {
   }
 
   /** What is different on the bus from what the events told so far. */
-  *catchUp(): Generator<Happening> {
+  *catchUp(): Generator<UntimedEvent> {
     const now = this.#present();
     for (const [folder, name] of this.#names) {
       if (now.has(folder)) continue;
@@ -54,7 +54,7 @@ export class DeviceWatch {
     return new Map(this.#bus.folders().map(({ folder, name }) => [folder.replace(/^\/sys/, ''), name]));
   }
 
-  #readDevice({ action, devpath, words }: Uevent): Happening | undefined {
+  #readDevice({ action, devpath, words }: Uevent): UntimedEvent | undefined {
     const name = devpath.slice(devpath.lastIndexOf('/') + 1);
     const known = this.#names.has(devpath);
     switch (action) {
@@ -106,7 +106,7 @@ export class DeviceWatch {
    * `/devices/foo0/virtio0/net/eth0`, `/devices/pci0000:00/0000:00:06.0/virtio1/block/vda/vda1`: the virtio device hangs on
    * the vdpa device itself, or on the one that does DMA for it.
    */
-  #readPart({ action, devpath, words }: Uevent, subsystem: 'net' | 'block'): Happening | undefined {
+  #readPart({ action, devpath, words }: Uevent, subsystem: 'net' | 'block'): UntimedEvent | undefined {
     const [, folder = '', virtio = ''] = /^(.+)\/(virtio[0-9]+)\/(?:net|block)\/[^/]+/.exec(devpath) ?? [];
     const name = virtio === '' ? undefined : (this.#names.get(folder) ?? this.#ownerOf(virtio));
     if (name === undefined) return undefined;

@@ -82,4 +82,4 @@ export type VdpaEvent =
 type WithoutTime<Event> = Event extends VdpaEvent ? Omit<Event, 'time'> : never;
 
 /** An event as it is put together, before it gets its time. */
-export type Happening = WithoutTime<VdpaEvent>;
+export type UntimedEvent = WithoutTime<VdpaEvent>;

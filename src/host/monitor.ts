@@ -8,7 +8,7 @@ import type { VdpaClient } from '../vdpa/client.js';
 import { formatHandle, type ManagementDevice, type VdpaDevice } from '../vdpa/model.js';
 import { DeviceStates, differences, stateOf, type DeviceState } from './device-states.js';
 import { DeviceWatch } from './device-watch.js';
-import type { Happening, VdpaEvent } from './events.js';
+import type { UntimedEvent, VdpaEvent } from './events.js';
 
 /** What is to be watched. */
 export interface MonitorOptions {
@@ -152,7 +152,7 @@ export class VdpaMonitor implements AsyncIterable<VdpaEvent> {
     });
   }
 
-  #tell(happening: Happening): VdpaEvent {
+  #tell(happening: UntimedEvent): VdpaEvent {
     this.#states.note(happening);
     return stamp(happening);
   }
@@ -180,7 +180,7 @@ export class VdpaMonitor implements AsyncIterable<VdpaEvent> {
   }
 
   /** Adds what the kernel tells of a device that came. */
-  async #withDevice(happening: Happening): Promise<Happening> {
+  async #withDevice(happening: UntimedEvent): Promise<UntimedEvent> {
     if (happening.object !== 'dev' || happening.event !== 'added') return happening;
     const device = await this.#deviceIfThere(happening.name);
     return device ? { ...happening, device } : happening;
@@ -198,7 +198,7 @@ export class VdpaMonitor implements AsyncIterable<VdpaEvent> {
   }
 
   /** What is different about the management devices. */
-  async #compare(): Promise<Happening[]> {
+  async #compare(): Promise<UntimedEvent[]> {
     const before = this.#managementDevices;
     const now = await listManagementDevices(this.#client);
     this.#managementDevices = now;
@@ -225,6 +225,6 @@ function readSequenceNumber({ files }: VdpaBus): bigint | undefined {
   return text !== undefined && /^[0-9]+$/.test(text) ? BigInt(text) : undefined;
 }
 
-function stamp(happening: Happening): VdpaEvent {
+function stamp(happening: UntimedEvent): VdpaEvent {
   return { ...happening, time: Math.floor((performance.timeOrigin + performance.now()) * 1000) };
 }

@@ -18,7 +18,7 @@ const pollMs = 10;
  * @returns the device as it is then
  * @throws SystemError ENODEV where the device has gone, ETIMEDOUT with what is missing where it does not come
  */
-export async function whenUsable(bus: VdpaBus, name: string, deviceId: number): Promise<BusDevice> {
+export async function waitUntilUsable(bus: VdpaBus, name: string, deviceId: number): Promise<BusDevice> {
   const operation = `wait for ${name}`;
   const deadline = monotonicMs() + timeoutMs;
   for (;;) {
@@ -63,7 +63,7 @@ function adviceFor(deviceId: number): string {
  * Why a device of a server has become no interface or disk of this machine; undefined where virtio_vdpa has taken it.
  * @param wanted what it was to become, for people
  */
-export function whyNotHere(bus: VdpaBus, name: string, wanted: 'disk' | 'network interface'): string | undefined {
+export function explainUnusable(bus: VdpaBus, name: string, wanted: 'disk' | 'network interface'): string | undefined {
   const device = bus.device(sysfsName(name));
   if (device === undefined || device.driver === VIRTIO_VDPA) return undefined;
   const bind = `vdpa dev bind ${name} driver virtio`;

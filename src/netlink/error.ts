@@ -80,9 +80,9 @@ export class NetlinkProtocolError extends Error {
   override readonly name = 'NetlinkProtocolError';
 }
 
-/** A way to reach the machine's netlink (a binding) is unknown, not installed, or cannot do what is asked of it. */
-export class NetlinkBindingError extends Error {
-  override readonly name = 'NetlinkBindingError';
+/** A way to reach the machine's netlink (a transport) is unknown, not installed, or cannot do what is asked of it. */
+export class NetlinkTransportError extends Error {
+  override readonly name = 'NetlinkTransportError';
 }
 
 function describe(details: NetlinkErrorDetails): string {

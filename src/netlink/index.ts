@@ -14,7 +14,7 @@ export { Errno, errnoName, strerror } from './errno.js';
 export type { ErrnoName } from './errno.js';
 export {
   GenlFamilyNotFoundError,
-  NetlinkBindingError,
+  NetlinkTransportError,
   NetlinkError,
   NetlinkProtocolError,
   NetlinkUnavailableError,
@@ -36,5 +36,5 @@ export type { GenlMessage, GenlRequest } from './genl.js';
 export type { GenlFamily, GenlMulticastGroup, GenlOperation } from './genl-family.js';
 export { decodeAttributePolicy } from './genl-policy.js';
 export type { AttributePolicy, GenlPolicy, OperationPolicy } from './genl-policy.js';
-export { bindingNames, chosenBinding, openTransport } from './transports/index.js';
-export type { BindingName } from './transports/index.js';
+export { transportNames, chosenTransport, openTransport } from './transports/index.js';
+export type { TransportName } from './transports/index.js';

@@ -1,7 +1,7 @@
 /**
  * What a netlink socket needs of the thing below it: whole datagrams out and in.
  *
- * A binding to the machine's sockets implements it, and so does anything that answers like a kernel. Methods may answer
+ * A transport to the machine's sockets implements it, and so does anything that answers like a kernel. Methods may answer
  * at once or with a promise; a caller awaits either.
  */
 export interface NetlinkTransport {
@@ -34,7 +34,7 @@ export interface TransportOptions {
   readonly groups?: readonly number[];
   /** Room for messages that wait to be received, in bytes. Worth setting where groups are joined; the kernel's default otherwise. */
   readonly receiveBufferSize?: number;
-  /** The kernel takes what a dump asks for as a filter (NETLINK_GET_STRICT_CHK), where kernel and binding can. */
+  /** The kernel takes what a dump asks for as a filter (NETLINK_GET_STRICT_CHK), where kernel and transport can. */
   readonly strictChecks?: boolean;
   /**
    * Waits for datagrams beside this thread, so that it goes on meanwhile: for sockets that wait long. Answers to requests

@@ -5,7 +5,7 @@ import { SimulationError } from './error.js';
 import type { Fault } from './state/fault.js';
 import { SimulatedKernel } from './kernel.js';
 import { FileStore } from './state/file-store.js';
-import { bootedState } from './state/model.js';
+import { bootState } from './state/model.js';
 import type { FileState, MachineState } from './state/model.js';
 import { SimulatedTransport } from './transport.js';
 
@@ -44,7 +44,7 @@ export class Simulation {
   /** Puts a machine that was just booted in the place of whatever there is. @param files what its disk holds. @throws SimulationError */
   async boot(machine: MachineState, files: readonly FileState[] = []): Promise<void> {
     await this.store.prepare();
-    this.store.overwrite(bootedState(machine, files));
+    this.store.overwrite(bootState(machine, files));
     this.store.close();
   }
 

@@ -59,7 +59,7 @@ export class MissingKoffiError extends Error {
 }
 
 /** Rights cannot be given up as they were asked to be. */
-export class RightsError extends Error {
+export class PrivilegeError extends Error {
   override readonly name = 'RightsError';
 }
 

@@ -57,7 +57,7 @@ let fill: Fill = (destination, byte, length) => {
 };
 
 /** From now on this thread copies by the functions at `code`, where {@link x64Copies} are and the handler knows them. */
-export function copyBy(code: number): void {
+export function useGuardedCopies(code: number): void {
   copy = koffi.decode(code, koffi.proto('int (uintptr_t destination, uintptr_t source, size_t length)')) as Copy;
   fill = koffi.decode(code + FILL_OFFSET, koffi.proto('int (uintptr_t destination, int byte, size_t length)')) as Fill;
 }

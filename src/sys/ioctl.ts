@@ -1,7 +1,7 @@
 /**
  * ioctl(2): the call, and its request numbers.
  */
-import { checked, libc, uninterrupted } from './libc.js';
+import { checked, libc, retryInterrupted } from './libc.js';
 
 export { io, ior, iow, iowr } from './ioctl-request.js';
 
@@ -17,7 +17,7 @@ const ioctlBytes: (fd: number, request: number, argument: Uint8Array) => number 
 export function ioctl(operation: string, fd: number, request: number, argument: Uint8Array): number {
   return checked(
     operation,
-    uninterrupted(() => ioctlBytes(fd, request, argument)),
+    retryInterrupted(() => ioctlBytes(fd, request, argument)),
   );
 }
 

@@ -32,7 +32,7 @@ export function checked(operation: string, result: number): number {
 }
 
 /** Makes a libc call again for as long as a signal interrupts it (EINTR), and gives what it returned. */
-export function uninterrupted(call: () => number): number {
+export function retryInterrupted(call: () => number): number {
   for (;;) {
     const result = call();
     if (result !== -1 || lastErrno() !== Errno.EINTR) return result;

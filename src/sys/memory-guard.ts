@@ -57,7 +57,7 @@ export interface MemoryGuard {
  * @returns what {@link LostMemory} of each thread is made with; undefined where there is no guard on this architecture
  * @throws SystemError
  */
-export function guardMemory(): MemoryGuard | undefined {
+export function installMemoryGuard(): MemoryGuard | undefined {
   if (process.arch === 'x64') installed ??= install();
   return installed;
 }
@@ -94,7 +94,7 @@ export class LostMemory {
 
   /**
    * For the thread that calls it.
-   * @param guard what {@link guardMemory} gave
+   * @param guard what {@link installMemoryGuard} gave
    * @param mappings the address of the table of what is guarded, of GUARDED_BYTES: pairs of u64, address and length,
    *   whole pages; a length of 0 is a free place. It must stay until {@link end}.
    * @throws SystemError

@@ -82,7 +82,7 @@ export function protect(operation: string, address: number, length: number, prot
  * Puts zeroed memory of this process's own where something else is mapped: whoever touches the address finds zeros.
  * @throws SystemError
  */
-export function replaceByZeros(operation: string, address: number, length: number): void {
+export function mapZeros(operation: string, address: number, length: number): void {
   const flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED;
   checked(operation, mmapCall(address, length, PROT_READ | PROT_WRITE, flags, -1, 0));
 }
@@ -101,7 +101,7 @@ function openEmptyFile(): number {
  * under way, fails with EFAULT, and a touch raises SIGBUS.
  * @throws SystemError
  */
-export function takeAway(operation: string, address: number, length: number): void {
+export function mapEmptyFile(operation: string, address: number, length: number): void {
   emptyFile ??= openEmptyFile();
   const flags = MAP_SHARED | MAP_NORESERVE | MAP_FIXED;
   checked(operation, mmapCall(address, length, PROT_READ | PROT_WRITE, flags, emptyFile, 0));

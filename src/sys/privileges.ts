@@ -4,7 +4,7 @@
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { userIds } from './accounts.js';
-import { RightsError } from './error.js';
+import { PrivilegeError } from './error.js';
 import { checked, libc } from './libc.js';
 
 const PR_SET_PDEATHSIG = 1;
@@ -23,31 +23,31 @@ const initgroups: (user: string, group: number) => number = libc.func(
  * no_new_privs for the calling thread and for what it starts from now on: no program gives more rights any more.
  * @throws SystemError
  */
-export function forbidNewPrivileges(): void {
+export function setNoNewPrivileges(): void {
   checked('forbid new privileges', prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
 }
 
 /** Lets the calling process be told to end when the one that has started it is gone. @throws SystemError */
-export function endWithParent(): void {
+export function setParentDeathSignal(): void {
   checked('end with the process that has started this one', prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0));
 }
 
 /**
  * Looks a user up.
- * @throws RightsError where there is none of that name, or where it is root again
+ * @throws PrivilegeError where there is none of that name, or where it is root again
  */
 export function findUser(name: string): { readonly uid: number; readonly gid: number } {
   const ids = userIds(name);
-  if (!ids) throw new RightsError(`There is no user ${JSON.stringify(name)}`);
-  if (ids.uid === 0) throw new RightsError(`The user ${name} is root: there is nothing to give up`);
+  if (!ids) throw new PrivilegeError(`There is no user ${JSON.stringify(name)}`);
+  if (ids.uid === 0) throw new PrivilegeError(`The user ${name} is root: there is nothing to give up`);
   return ids;
 }
 
 /**
  * Becomes a user, with its groups and nothing of what this process may do otherwise: all of its threads. Only root can.
- * @throws RightsError, Error
+ * @throws PrivilegeError, Error
  */
-export function becomeUser(name: string): void {
+export function dropPrivileges(name: string): void {
   const { uid, gid } = findUser(name);
   checked(`take the groups of ${name}`, initgroups(name, gid));
   process.setgid?.(gid);
@@ -67,7 +67,7 @@ function checkThreads(uid: number, gid: number): void {
         .every((word) => Number(word) === id);
     const kept = ['CapInh', 'CapPrm', 'CapEff', 'CapAmb'].filter((key) => !/^0+$/.test(field(key)));
     if (!isAll('Uid', uid) || !isAll('Gid', gid) || kept.length > 0 || field('NoNewPrivs') !== '1') {
-      throw new RightsError(
+      throw new PrivilegeError(
         `A thread has kept rights: ${['Uid', 'Gid', ...kept, 'NoNewPrivs'].map((key) => `${key} ${field(key)}`).join(', ')}`,
       );
     }

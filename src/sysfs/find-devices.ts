@@ -6,7 +6,7 @@ import type { BusDevice, VdpaBus } from './bus.js';
 import { requireDriver } from './binding.js';
 
 /** What a device is looked up by. Disks and nodes may be written with `/dev/` before them. */
-export interface LookUp {
+export interface DeviceQuery {
   readonly by: 'driver' | 'netdev' | 'block' | 'vhost';
   readonly value: string;
 }
@@ -16,7 +16,7 @@ export interface LookUp {
  * @throws SystemError ENOENT where the bus has no such driver; ENODEV where no device has become what was named; ENOTUNIQ
  *   where it cannot be said which one has
  */
-export function findDevices(bus: VdpaBus, { by, value }: LookUp): BusDevice[] {
+export function findDevices(bus: VdpaBus, { by, value }: DeviceQuery): BusDevice[] {
   const operation = `find the vdpa device with ${by} ${value}`;
   if (by === 'driver') {
     const driver = driverName(value);

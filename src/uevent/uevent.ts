@@ -28,7 +28,7 @@ const receiveBufferSize = 32 * 1024 * 1024;
 
 /**
  * Opens a socket that hears the kernel's events from now on.
- * @throws NetlinkUnavailableError, NetlinkError where the machine gives none; NetlinkBindingError with a binding that has
+ * @throws NetlinkUnavailableError, NetlinkError where the machine gives none; NetlinkTransportError with a transport that has
  *   no multicast groups
  */
 export function openUevents(): Promise<NetlinkTransport> {

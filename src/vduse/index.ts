@@ -7,10 +7,16 @@ export type { CreateBlockBackend } from './block/module.js';
 export type { StorageOptions } from './spec/backend.js';
 export type { DeviceIdentity } from './kernel/control.js';
 export { MORE, QUIET, STARVED, WAIT } from './engine/data-plane.js';
-export type { CreateDataPlane, DataPlane, DataPlaneContext, DataPlaneModule, Served } from './engine/data-plane.js';
+export type {
+  CreateDataPlane,
+  DataPlane,
+  DataPlaneContext,
+  DataPlaneModule,
+  ServeResult,
+} from './engine/data-plane.js';
 export type { DeviceQueue } from './engine/queue.js';
-export { FlushNote } from './block/flush-record.js';
-export type { InstanceMakings, InstanceRecord } from './spec/instance-record.js';
+export { FlushRecord } from './block/flush-record.js';
+export type { RecordedSpec, InstanceRecord } from './spec/instance-record.js';
 export { DeviceNameError } from './kernel/name.js';
 export { DeviceOptionError } from './spec/error.js';
 export { LaunchError, VduseError } from './error.js';

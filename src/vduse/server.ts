@@ -10,7 +10,7 @@ import type { DataPlaneModule } from './engine/data-plane.js';
 import { DataPlaneHost } from './engine/host.js';
 import { VduseDevice } from './kernel/device.js';
 import { DriverSession } from './engine/driver-session.js';
-import { isAttached, lookAtInstance } from './engine/takeover.js';
+import { isAttached, probeInstance } from './engine/takeover.js';
 import { checkDeviceName } from './kernel/name.js';
 import type { ServerState, ServerStatus } from './engine/status.js';
 
@@ -47,7 +47,7 @@ interface ServerEvents {
 }
 
 /** How often it is looked at whether what the data planes work on answers; what takes longer than that may tell nothing. */
-const LOOK_MS = 1000;
+const PROGRESS_CHECK_MS = 1000;
 const STALLED_MS = 2000;
 
 const DEVICE = 0;
@@ -100,7 +100,7 @@ export class VduseServer extends EventEmitter<ServerEvents> {
     let host: DataPlaneHost | undefined;
     try {
       const counters = QueueCounters.allocate(identity.queueCount);
-      const resumed = options.takeOver === true ? lookAtInstance(device, options.name, identity) : undefined;
+      const resumed = options.takeOver === true ? probeInstance(device, options.name, identity) : undefined;
       if (resumed === undefined) {
         for (let queue = 0; queue < identity.queueCount; queue++) device.setUpQueue(queue, identity.queueSize);
       }
@@ -135,7 +135,7 @@ export class VduseServer extends EventEmitter<ServerEvents> {
     this.#host = host;
     this.#counters = counters;
     this.#backing = options.backing;
-    if (options.backing) this.#looking = setInterval(() => host.look(), LOOK_MS).unref();
+    if (options.backing) this.#looking = setInterval(() => host.look(), PROGRESS_CHECK_MS).unref();
     this.#driver = new DriverSession({
       device,
       identity: options.identity,

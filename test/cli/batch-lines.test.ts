@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { batchLines, splitWords, type BatchLine } from '../../src/cli/batch-lines.js';
+import { batchLines, splitArguments, type BatchLine } from '../../src/cli/batch-lines.js';
 import { UsageError } from '../../src/cli/error.js';
 import { encodeText } from '../../src/netlink/text.js';
 
@@ -81,11 +81,11 @@ test('words are parted by blanks; a quote at a word’s start holds it together'
     [`a"b c" d'`, ['a"b', 'c"', `d'`]],
     ['a\\ b', ['a\\', 'b']],
   ];
-  for (const [text, words] of cases) assert.deepEqual(splitWords(text), words, text);
+  for (const [text, words] of cases) assert.deepEqual(splitArguments(text), words, text);
 });
 
 test('a quote without its second is refused', () => {
   for (const text of [`'a`, `a "b c\n`, `'a"`, `"`]) {
-    assert.throws(() => splitWords(text), new UsageError('Unterminated quoted string'), text);
+    assert.throws(() => splitArguments(text), new UsageError('Unterminated quoted string'), text);
   }
 });

@@ -6,7 +6,7 @@ import { after, test } from 'node:test';
 import type { Io } from '../../src/cli/io.js';
 import { versionLine } from '../../src/cli/version.js';
 import { SimulatedKernel } from '../../src/sim/kernel.js';
-import { bootedState, defaultMachine } from '../../src/sim/state/model.js';
+import { bootState, bareMachine } from '../../src/sim/state/model.js';
 import { SimulatedTransport } from '../../src/sim/transport.js';
 import { lines, vdpa, type Outcome } from '../support/command-line.js';
 import { MemoryStore } from '../../src/sim/state/store.js';
@@ -25,7 +25,7 @@ function batchFile(...content: string[]): string {
 
 /** A simulated machine that counts the sockets it gives. */
 function machine(): { io: Partial<Io>; sockets: () => number } {
-  const kernel = new SimulatedKernel(new MemoryStore(bootedState(defaultMachine)));
+  const kernel = new SimulatedKernel(new MemoryStore(bootState(bareMachine)));
   let sockets = 0;
   const openTransport = (): SimulatedTransport => {
     sockets++;

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import stringWidth from 'string-width';
-import { speaksUtf8 } from '../../src/cli/terminal.js';
+import { isUtf8Locale } from '../../src/cli/terminal.js';
 import { TestMachine } from '../support/test-machine.js';
 
 const devices = ['foo0', 'foo1'].map((name) => `dev add mgmtdev vdpasim_net name ${name} mac 02:00:00:00:00:01`);
@@ -53,7 +53,7 @@ test('the locale says whether there is UTF-8: LC_ALL before LC_CTYPE before LANG
     { LANG: 'de_DE.utf8' },
     { LC_ALL: '', LANG: 'en_US.UTF-8' },
   ]) {
-    assert.equal(speaksUtf8(env), true, JSON.stringify(env));
+    assert.equal(isUtf8Locale(env), true, JSON.stringify(env));
   }
   for (const env of [
     { LC_ALL: 'C', LANG: 'en_US.UTF-8' },
@@ -61,6 +61,6 @@ test('the locale says whether there is UTF-8: LC_ALL before LC_CTYPE before LANG
     { LANG: 'de_DE.ISO-8859-1' },
     { LANG: 'de_DE' },
   ]) {
-    assert.equal(speaksUtf8(env), false, JSON.stringify(env));
+    assert.equal(isUtf8Locale(env), false, JSON.stringify(env));
   }
 });

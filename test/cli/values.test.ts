@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {
   deviceTypeId,
-  featureWord,
+  resolveFeatures,
   readDeviceType,
   readFeatures,
   readHandle,
@@ -115,20 +115,20 @@ test('features are up to 64 bits in hexadecimal, or names', () => {
 
 test('feature names become bits by the type of the device', () => {
   assert.equal(
-    featureWord({ names: ['MAC', 'mtu', 'VERSION_1', 'bit_40'] }, 1),
+    resolveFeatures({ names: ['MAC', 'mtu', 'VERSION_1', 'bit_40'] }, 1),
     (1n << 5n) | 8n | (1n << 32n) | (1n << 40n),
   );
-  assert.equal(featureWord({ names: ['FLUSH'] }, 2), 1n << 9n);
+  assert.equal(resolveFeatures({ names: ['FLUSH'] }, 2), 1n << 9n);
   for (const [name, id] of [
     ['FLUSH', 1],
     ['bit_64', 1],
     ['toString', 1],
   ] as const) {
-    assert.throws(() => featureWord({ names: [name] }, id), {
+    assert.throws(() => resolveFeatures({ names: [name] }, id), {
       message: `"${name}" is no feature that this type of device has`,
     });
   }
-  assert.throws(() => featureWord({ names: ['VERSION_1', 'MAC'] }, undefined), {
+  assert.throws(() => resolveFeatures({ names: ['VERSION_1', 'MAC'] }, undefined), {
     message: '"MAC" is no feature that devices of every type have; "type" says which type is meant',
   });
 });

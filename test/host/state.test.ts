@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { JsonSyntaxError, parseJson } from '../../src/host/state/json-source.js';
-import { planChanges, type Surroundings } from '../../src/host/state/plan.js';
+import { planChanges, type ActualState } from '../../src/host/state/plan.js';
 import type { ActualDevice } from '../../src/host/state/actual.js';
-import { StateFileError, readWantedState } from '../../src/host/state/desired.js';
+import { StateFileError, readDesiredState } from '../../src/host/state/desired.js';
 import { formatChange } from '../../src/render/plan.js';
 import type { VduseInstance } from '../../src/vduse/daemon/servers.js';
 
@@ -51,7 +51,7 @@ test('every value has its line', () => {
   );
 });
 
-const surroundings: Surroundings = {
+const actualState: ActualState = {
   managementDevices: [
     { name: 'net', supportedClasses: 2n },
     { bus: 'pci', name: 'both', supportedClasses: 6n },
@@ -59,8 +59,8 @@ const surroundings: Surroundings = {
   drivers: ['vhost_vdpa', 'virtio_vdpa'],
 };
 
-function plan(devices: object[], actual: ActualDevice[], prune = false, around = surroundings): string[] {
-  const wanted = readWantedState(JSON.stringify({ version: 1, devices }), 'f');
+function plan(devices: object[], actual: ActualDevice[], prune = false, around = actualState): string[] {
+  const wanted = readDesiredState(JSON.stringify({ version: 1, devices }), 'f');
   return planChanges(wanted, actual, around, { prune }).map(formatChange);
 }
 
@@ -200,7 +200,7 @@ test('the server of a VDUSE device: started, replaced, taken over, or refused', 
 test('the server of a VDUSE device: what no server can be is told by line and path', () => {
   const wrong = (entry: object): string => {
     try {
-      readWantedState(JSON.stringify({ version: 1, devices: [{ name: 'vd', mgmtdev: 'vduse', ...entry }] }), 'f');
+      readDesiredState(JSON.stringify({ version: 1, devices: [{ name: 'vd', mgmtdev: 'vduse', ...entry }] }), 'f');
     } catch (error) {
       assert.ok(error instanceof StateFileError);
       return error.message.replace(/^f: line 1 /, '');
@@ -229,13 +229,13 @@ test('the server of a VDUSE device: what no server can be is told by line and pa
 });
 
 test('mistakes are told by line and path', () => {
-  const wrong = (device: string, around?: Surroundings): string => {
+  const wrong = (device: string, around?: ActualState): string => {
     try {
-      const wanted = readWantedState(
+      const wanted = readDesiredState(
         `{"version": 1, "devices": [\n{"name": "ok", "mgmtdev": "net"},\n${device}]}`,
         'f',
       );
-      planChanges(wanted, [], around ?? surroundings, { prune: false });
+      planChanges(wanted, [], around ?? actualState, { prune: false });
     } catch (error) {
       if (error instanceof StateFileError) return error.message;
       throw error;
@@ -253,7 +253,7 @@ test('mistakes are told by line and path', () => {
   assert.match(wrong('{"name": "a", "mgmtdev": "x"}'), /\/mgmtdev\) there is no management device x$/);
   assert.match(wrong('{"name": "a", "mgmtdev": "net", "type": "block"}'), /\/type\) net makes no block devices$/);
   assert.match(wrong('{"name": "a", "mgmtdev": "net", "driver": "x"}'), /\/driver\) .*modprobe x$/);
-  const sim = { ...surroundings, drivers: undefined };
+  const sim = { ...actualState, drivers: undefined };
   assert.match(wrong('{"name": "a", "mgmtdev": "net", "driver": "vhost"}', sim), /\/driver\) the simulated machine/);
   assert.match(
     wrong('{"name": "a", "mgmtdev": "pci/both",\n"device_features": ["VERSION_1",\n"MTU"]}'),

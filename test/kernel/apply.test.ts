@@ -8,7 +8,7 @@ import { VdpaClient } from '../../src/vdpa/client.js';
 import { applyChanges } from '../../src/host/state/apply.js';
 import { readActualDevices } from '../../src/host/state/actual.js';
 import { planChanges } from '../../src/host/state/plan.js';
-import { readWantedState } from '../../src/host/state/desired.js';
+import { readDesiredState } from '../../src/host/state/desired.js';
 import { json, output, vdpa } from '../support/command-line.js';
 import { SIMULATORS, testsWith } from '../support/kernel/lab/needs.js';
 import { start } from '../support/kernel/servers/vduse.js';
@@ -269,7 +269,7 @@ test('a file with a mistake changes nothing', async () => {
 test('the same from the library', async () => {
   const client = await VdpaClient.open();
   const bus = new VdpaBus();
-  const wanted = readWantedState('{"version": 1, "devices": [{"name": "a0", "mgmtdev": "vdpasim_net"}]}', 'wanted');
+  const wanted = readDesiredState('{"version": 1, "devices": [{"name": "a0", "mgmtdev": "vdpasim_net"}]}', 'wanted');
   const plan = async (): Promise<ReturnType<typeof planChanges>> =>
     planChanges(
       wanted,

@@ -2,7 +2,7 @@
 import '../support/kernel/lab/inside.js';
 import assert from 'node:assert/strict';
 import { existsSync, readdirSync, statSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
-import { whyNotHere } from '../../src/host/usable-device.js';
+import { explainUnusable } from '../../src/host/usable-device.js';
 import { VdpaBus } from '../../src/sysfs/bus.js';
 import { output, vdpa } from '../support/command-line.js';
 import { nothingLeft } from '../support/kernel/lab/leftovers.js';
@@ -42,11 +42,11 @@ describe('a server was asked for, and no disk or interface came of it', () => {
         const bus = new VdpaBus();
         const node = await giveToVhost('foo0');
         assert.equal(
-          whyNotHere(bus, 'foo0', wanted),
+          explainUnusable(bus, 'foo0', wanted),
           `foo0 is no ${wanted} of this machine: vhost_vdpa has taken it as ${node}. "vdpa dev bind foo0 driver virtio" makes it one.`,
         );
         await output('dev bind foo0 driver virtio');
-        assert.equal(whyNotHere(bus, 'foo0', wanted), undefined);
+        assert.equal(explainUnusable(bus, 'foo0', wanted), undefined);
         await output('dev del foo0');
       }));
   }

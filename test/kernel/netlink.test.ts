@@ -1,7 +1,7 @@
 import '../support/kernel/lab/inside.js';
 import assert from 'node:assert/strict';
 import { AttributeWriter } from '../../src/netlink/attribute.js';
-import { bindingNames, openTransport } from '../../src/netlink/transports/index.js';
+import { transportNames, openTransport } from '../../src/netlink/transports/index.js';
 import { openKoffiTransport } from '../../src/netlink/transports/koffi.js';
 import { NETLINK_GENERIC, NETLINK_KOBJECT_UEVENT } from '../../src/netlink/constants.js';
 import { NetlinkError } from '../../src/netlink/error.js';
@@ -23,7 +23,7 @@ import { SIMULATORS, testsWith } from '../support/kernel/lab/needs.js';
 
 const { after, before, describe, test: it } = testsWith(...SIMULATORS);
 
-for (const name of bindingNames) await bindingContract(name);
+for (const name of transportNames) await bindingContract(name);
 await koffiContract();
 
 /** How many datagrams came through a transport. */
@@ -73,7 +73,7 @@ async function deleteDevice(name: string): Promise<void> {
 const ways: [name: string, skip: string | false, open: () => NetlinkTransport | Promise<NetlinkTransport>][] = [
   ['room for 4 KiB a datagram', false, () => openKoffiTransport({ protocol: NETLINK_GENERIC }, 4096)],
 ];
-for (const name of bindingNames) {
+for (const name of transportNames) {
   ways.push([name, await whyNot(name), () => openTransport({ protocol: NETLINK_GENERIC }, name)]);
 }
 

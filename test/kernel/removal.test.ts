@@ -12,7 +12,7 @@ import {
   findBlockers,
   planChanges,
   readActualDevices,
-  readWantedState,
+  readDesiredState,
   unbindDriver,
 } from '../../src/index.js';
 import { nothingLeft } from '../support/kernel/lab/leftovers.js';
@@ -117,10 +117,10 @@ test('the library and a state file are refused too', async () => {
     assert.deepEqual(findBlockers(bus, 'd0'), [{ kind: 'server', trouble: 'gone', name: 'd0' }]);
     await assert.rejects(deleteDevice(client, bus, 'd0'), { code: 'EBUSY', message: /the server of d0 is gone/ });
     await assert.rejects(unbindDriver(bus, 'd0'), { code: 'EBUSY' });
-    const wanted = readWantedState('{"version":1,"devices":[]}', 'none');
+    const wanted = readDesiredState('{"version":1,"devices":[]}', 'none');
     const actual = await readActualDevices(client, bus);
-    const surroundings = { managementDevices: await client.managementDevices(), drivers: bus.drivers() };
-    const changes = planChanges(wanted, actual, surroundings, { prune: true });
+    const actualState = { managementDevices: await client.managementDevices(), drivers: bus.drivers() };
+    const changes = planChanges(wanted, actual, actualState, { prune: true });
     const { failed } = await applyChanges(client, bus, changes);
     assert.ok(failed?.error instanceof Error);
     assert.match(failed.error.message, /^delete d0: .*the server of d0 is gone/);

@@ -2,7 +2,7 @@ import '../support/kernel/lab/inside.js';
 import assert from 'node:assert/strict';
 import { featureMask } from '../../src/virtio/feature-mask.js';
 import { identityOfBlock, identityOfNet } from '../../src/sim/state/identity.js';
-import { defaultMachine, hex64 } from '../../src/sim/state/model.js';
+import { bareMachine, hex64 } from '../../src/sim/state/model.js';
 import type { VduseInstanceState } from '../../src/sim/state/model.js';
 import { toInstance } from '../../src/sim/state/vduse-instance.js';
 import * as uapi from '../../src/vdpa/uapi.js';
@@ -75,7 +75,7 @@ describe('the simulated VDUSE answers as this one, byte for byte', () => {
 
   before(async () => {
     endResponder = await startResponder(instances.map(toResponding));
-    twins = await Twins.start({ ...defaultMachine, vduse: instances });
+    twins = await Twins.start({ ...bareMachine, vduse: instances });
     vdpa = new VdpaRequests(twins.familyId);
   });
 

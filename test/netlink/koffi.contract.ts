@@ -16,9 +16,9 @@ import { AF_NETLINK, SOCK_CLOEXEC, SOCK_RAW, sendto, socket } from '../../src/sy
 import { Errno } from '../../src/netlink/errno.js';
 import { whyNot } from './transports.contract.js';
 
-/** What koffi's binding does beside what every binding does, tried on the kernel that runs the tests. */
+/** What koffi's transport does beside what every transport does, tried on the kernel that runs the tests. */
 export async function koffiContract(): Promise<void> {
-  await describe('binding koffi, beyond the contract', { skip: await whyNot('koffi'), timeout: 60_000 }, () => {
+  await describe('transport koffi, beyond the contract', { skip: await whyNot('koffi'), timeout: 60_000 }, () => {
     it('brings the extended acknowledgement of a refusal', async () => {
       const genl = await GenlSocket.open(openKoffiTransport({ protocol: NETLINK_GENERIC }));
       const attributes = new AttributeWriter().string(CTRL_ATTR_FAMILY_NAME, 'a-name-that-is-too-long').finish();

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { chosenBinding, openTransport } from '../../src/netlink/transports/index.js';
-import type { BindingName } from '../../src/netlink/transports/index.js';
+import { chosenTransport, openTransport } from '../../src/netlink/transports/index.js';
+import type { TransportName } from '../../src/netlink/transports/index.js';
 import { NETLINK_GENERIC, NLM_F_DUMP } from '../../src/netlink/constants.js';
 import {
   GenlFamilyNotFoundError,
-  NetlinkBindingError,
+  NetlinkTransportError,
   NetlinkError,
   NetlinkUnavailableError,
 } from '../../src/netlink/error.js';
@@ -15,24 +15,24 @@ import { controlFamily } from '../../src/netlink/genl-family.js';
 import { NetlinkSocket } from '../../src/netlink/socket.js';
 import type { NetlinkTransport } from '../../src/netlink/transport.js';
 
-/** Why a binding cannot be tried on this machine, or false where it can. */
-export async function whyNot(binding: BindingName): Promise<string | false> {
+/** Why a transport cannot be tried on this machine, or false where it can. */
+export async function whyNot(name: TransportName): Promise<string | false> {
   try {
-    const transport = await openTransport({ protocol: NETLINK_GENERIC }, binding);
+    const transport = await openTransport({ protocol: NETLINK_GENERIC }, name);
     await transport.close();
     return false;
   } catch (error) {
     // Koffi is no optional dependency: that it cannot be loaded is a failure.
-    const optional = error instanceof NetlinkBindingError && binding !== 'koffi';
+    const optional = error instanceof NetlinkTransportError && name !== 'koffi';
     if (optional || error instanceof NetlinkUnavailableError) return error.message;
     throw error;
   }
 }
 
-/** What every binding does, tried on the kernel that runs the tests, with what any user may ask of it. */
-export async function bindingContract(binding: BindingName): Promise<void> {
-  await describe(`binding ${binding}`, { skip: await whyNot(binding), timeout: 60_000 }, () => {
-    const open = (): Promise<NetlinkTransport> => openTransport({ protocol: NETLINK_GENERIC }, binding);
+/** What every transport does, tried on the kernel that runs the tests, with what any user may ask of it. */
+export async function bindingContract(transport: TransportName): Promise<void> {
+  await describe(`transport ${transport}`, { skip: await whyNot(transport), timeout: 60_000 }, () => {
+    const open = (): Promise<NetlinkTransport> => openTransport({ protocol: NETLINK_GENERIC }, transport);
     let socket: GenlSocket;
     before(async () => {
       socket = await GenlSocket.open(await open());
@@ -120,15 +120,15 @@ export async function bindingContract(binding: BindingName): Promise<void> {
     });
 
     it('says that there is no such protocol', async () => {
-      await assert.rejects(openTransport({ protocol: 31 }, binding), (error) => {
+      await assert.rejects(openTransport({ protocol: 31 }, transport), (error) => {
         assert.ok(error instanceof NetlinkUnavailableError);
         assert.match(error.message, /^open netlink socket \(protocol 31\): Protocol not supported \(EPROTONOSUPPORT\)/);
         return true;
       });
     });
 
-    it('is what VDPA_NETLINK_BINDING names', async () => {
-      assert.equal(chosenBinding({ VDPA_NETLINK_BINDING: binding }), binding);
+    it('is what VDPA_NETLINK_TRANSPORT names', async () => {
+      assert.equal(chosenTransport({ VDPA_NETLINK_TRANSPORT: transport }), transport);
       const byDefault = await GenlSocket.open();
       assert.equal((await byDefault.family('nlctrl')).id, controlFamily.id);
       await byDefault.close();

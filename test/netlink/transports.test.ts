@@ -1,30 +1,33 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { bindingNames, chosenBinding, openTransport } from '../../src/netlink/transports/index.js';
+import { transportNames, chosenTransport, openTransport } from '../../src/netlink/transports/index.js';
 import { NETLINK_GENERIC } from '../../src/netlink/constants.js';
-import { NetlinkBindingError } from '../../src/netlink/error.js';
+import { NetlinkTransportError } from '../../src/netlink/error.js';
 import { bindingContract } from './transports.contract.js';
 import { koffiContract } from './koffi.contract.js';
 
-for (const name of bindingNames) await bindingContract(name);
+for (const name of transportNames) await bindingContract(name);
 await koffiContract();
 
-void test('koffi is the binding where none is chosen', () => {
-  assert.equal(chosenBinding({}), 'koffi');
-  assert.equal(chosenBinding({ VDPA_NETLINK_BINDING: '' }), 'koffi');
+void test('koffi is the transport where none is chosen', () => {
+  assert.equal(chosenTransport({}), 'koffi');
+  assert.equal(chosenTransport({ VDPA_NETLINK_TRANSPORT: '' }), 'koffi');
 });
 
-void test('an unknown binding is refused, and the known ones are named', () => {
+void test('an unknown transport is refused, and the known ones are named', () => {
   assert.throws(
-    () => chosenBinding({ VDPA_NETLINK_BINDING: 'libmnl' }),
+    () => chosenTransport({ VDPA_NETLINK_TRANSPORT: 'libmnl' }),
     (error) => {
-      assert.ok(error instanceof NetlinkBindingError);
-      assert.equal(error.message, 'VDPA_NETLINK_BINDING is "libmnl"; known bindings are koffi and node-netlink');
+      assert.ok(error instanceof NetlinkTransportError);
+      assert.equal(error.message, 'VDPA_NETLINK_TRANSPORT is "libmnl"; known transports are koffi and node-netlink');
       return true;
     },
   );
 });
 
 void test('node-netlink refuses groups, which it cannot join', async () => {
-  await assert.rejects(openTransport({ protocol: NETLINK_GENERIC, groups: [1] }, 'node-netlink'), NetlinkBindingError);
+  await assert.rejects(
+    openTransport({ protocol: NETLINK_GENERIC, groups: [1] }, 'node-netlink'),
+    NetlinkTransportError,
+  );
 });

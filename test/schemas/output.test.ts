@@ -1,7 +1,7 @@
 /** Schemas of output, against what the simulation makes the commands print. Those of the real kernel are in test/kernel/. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { defaultMachine } from '../../src/sim/state/model.js';
+import { bareMachine } from '../../src/sim/state/model.js';
 import { checkDocument, checkOutput, commandWords, schemaNames, schemaOf } from '../support/output-schemas.js';
 import { TestMachine } from '../support/test-machine.js';
 
@@ -36,7 +36,7 @@ const hardware = {
 } as const;
 
 test('what the commands print on the simulation', async () => {
-  const machine = new TestMachine({ mgmtdev: [...defaultMachine.mgmtdev, hardware] });
+  const machine = new TestMachine({ mgmtdev: [...bareMachine.mgmtdev, hardware] });
   const check = async (command: string, words = ''): Promise<void> => {
     const { stdout } = await machine.vdpa(`-j ${command}${words}`, { env: { VDPA_SIM: '1' } });
     checkOutput(schemaOf(command), stdout);

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
 import { SimulatedKernel } from '../../src/sim/kernel.js';
-import { bootedState, defaultMachine } from '../../src/sim/state/model.js';
+import { bootState, bareMachine } from '../../src/sim/state/model.js';
 import { play } from '../support/exchange.js';
 import type { NetlinkEnd } from '../support/exchange.js';
 import { scenarios } from '../support/scenarios.js';
@@ -13,7 +13,7 @@ const recorded = JSON.parse(readFileSync('test/sim/exchanges.json', 'utf8')) as 
 const familyId = 0x13;
 
 describe('the simulated kernel answers what a real one answered', () => {
-  const store = new MemoryStore(bootedState(defaultMachine));
+  const store = new MemoryStore(bootState(bareMachine));
   const kernel = new SimulatedKernel(store);
 
   for (const { name, steps, extendedAck = true, cappedAck = true } of scenarios(familyId)) {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { GenlSocket } from '../../src/netlink/genl.js';
 import { SimulatedKernel } from '../../src/sim/kernel.js';
-import { bootedState, defaultMachine } from '../../src/sim/state/model.js';
+import { bootState, bareMachine } from '../../src/sim/state/model.js';
 import { SimulatedTransport } from '../../src/sim/transport.js';
 import { VDPA_CMD_DEV_GET } from '../../src/vdpa/uapi.js';
 import { VdpaRequests } from '../support/vdpa-requests.js';
@@ -10,7 +10,7 @@ import { TestMachine } from '../support/test-machine.js';
 import { MemoryStore } from '../../src/sim/state/store.js';
 
 const newTransport = (): SimulatedTransport =>
-  new SimulatedTransport(new SimulatedKernel(new MemoryStore(bootedState(defaultMachine))));
+  new SimulatedTransport(new SimulatedKernel(new MemoryStore(bootState(bareMachine))));
 
 describe('a socket to the simulated kernel', () => {
   test('has a port, as any', () => {
@@ -58,7 +58,7 @@ describe('a socket to the simulated kernel', () => {
   });
 
   test('a datagram longer than the usual buffer comes whole', async () => {
-    const kernel = new SimulatedKernel(new MemoryStore(bootedState(defaultMachine)));
+    const kernel = new SimulatedKernel(new MemoryStore(bootState(bareMachine)));
     const transport = new SimulatedTransport(kernel, { cappedAck: false });
     // The refusal of a request repeats it, where it was not told to leave it out.
     const long = new VdpaRequests(0x13).about(VDPA_CMD_DEV_GET, 'x'.repeat(60_000));

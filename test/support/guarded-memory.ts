@@ -3,7 +3,7 @@ import { Worker, isMainThread, workerData } from 'node:worker_threads';
 import { constants, openSync } from 'node:fs';
 import { errnoName } from '../../src/sys/errno.js';
 import { ftruncate, memfdCreate, pwrite } from '../../src/sys/file.js';
-import { copyBy, copyMemory, fillMemory } from '../../src/sys/guarded-copy.js';
+import { useGuardedCopies, copyMemory, fillMemory } from '../../src/sys/guarded-copy.js';
 import { checked, lastErrno } from '../../src/sys/libc.js';
 import {
   MAP_SHARED,
@@ -14,7 +14,7 @@ import {
   PROT_WRITE,
   viewMemory,
 } from '../../src/sys/memory.js';
-import { guardMemory, LostMemory } from '../../src/sys/memory-guard.js';
+import { installMemoryGuard, LostMemory } from '../../src/sys/memory-guard.js';
 import { MappingTable } from '../../src/vduse/engine/mappings.js';
 
 const PAGES = 3;
@@ -27,7 +27,7 @@ const map = (): number => mapFile('map it', fd, BYTES, PROT_READ | PROT_WRITE, M
 
 if (isMainThread) {
   const what = process.argv[2] ?? '';
-  const guard = guardMemory();
+  const guard = installMemoryGuard();
   const table = MappingTable.allocate();
   const lost = new LostMemory(guard, table.shared.entries);
   const mapped = what === 'not noted' ? undefined : table.add(BYTES, map);
@@ -44,7 +44,7 @@ if (isMainThread) {
       break;
     case 'copied':
     case 'taken away': {
-      if (guard) copyBy(guard.copies);
+      if (guard) useGuardedCopies(guard.copies);
       if (what === 'copied') checked('cut it', ftruncate(fd, pageSize));
       else table.revokeAll();
       const own = new NativeBuffer(BYTES);

@@ -1,7 +1,7 @@
 import type { Io } from '../../src/cli/io.js';
 import type { Fault } from '../../src/sim/state/fault.js';
 import { SimulatedKernel } from '../../src/sim/kernel.js';
-import { bootedState, defaultMachine, type MachineState } from '../../src/sim/state/model.js';
+import { bootState, bareMachine, type MachineState } from '../../src/sim/state/model.js';
 import { SimulatedTransport, type SimulatedTransportOptions } from '../../src/sim/transport.js';
 import { VdpaClient } from '../../src/vdpa/client.js';
 import { vdpa, type Outcome } from './command-line.js';
@@ -17,7 +17,7 @@ export class TestMachine {
    * @param faults of the process, beside those of the machine
    */
   constructor(machine: Partial<MachineState> = {}, faults: readonly Fault[] = []) {
-    this.store = new MemoryStore(bootedState({ ...defaultMachine, ...machine }));
+    this.store = new MemoryStore(bootState({ ...bareMachine, ...machine }));
     this.#kernel = new SimulatedKernel(this.store, faults);
   }
 

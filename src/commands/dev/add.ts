@@ -6,13 +6,13 @@ import { wrapUsage } from '../../cli/help.js';
 import { machineBus, vduseServers } from '../../cli/machine.js';
 import { isSet } from '../../cli/options.js';
 import { nodeKeywords, nodeUsage, readNodeAccess } from '../../cli/node-access.js';
-import { readServedDevice, servedUsage, serverKeyword, serverKeywords } from '../../cli/device-keywords.js';
+import { readDeviceSpec, servedUsage, serverKeyword, serverKeywords } from '../../cli/device-keywords.js';
 import type { Session } from '../../cli/session.js';
 import { renderDetailed } from '../../cli/show-detailed.js';
 import {
   deviceTypeId,
   deviceTypeNames,
-  featureWord,
+  resolveFeatures,
   readDeviceType,
   readFeatures,
   readHandle,
@@ -105,7 +105,7 @@ export default class DevAdd extends VdpaCommand {
     const values = parseKeywords(keywords, words);
     const { name, mgmtdev, type, device_features: features } = values;
     const isVduse = formatHandle(mgmtdev) === 'vduse';
-    if (!isVduse) refuseVduseWords(values);
+    if (!isVduse) refuseVduseKeywords(values);
     const access = await readNodeAccess(values, values.driver);
     const bus = session.options.details || values.driver !== undefined ? await machineBus(session) : undefined;
     const client = await session.client();
@@ -121,7 +121,7 @@ export default class DevAdd extends VdpaCommand {
       ...(values.mac && { mac: values.mac }),
       ...(values.mtu !== undefined && { mtu: values.mtu }),
       ...(pairs !== undefined && { maxVirtqueuePairs: pairs }),
-      ...(features && { features: featureWord(features, deviceId) }),
+      ...(features && { features: resolveFeatures(features, deviceId) }),
     };
     const add = (wanted: DeviceSpec): Promise<void> => addToBus(session, client, bus, wanted, values, access);
     await (isVduse ? addVduse(session, client, spec, values, add) : add(spec));
@@ -143,10 +143,10 @@ async function addToBus(
   access: NodeAccess | undefined,
 ): Promise<void> {
   if (bus === undefined) return client.addDevice(spec);
-  const { addBoundDevice, requireUsable } = await import('../../host/add-device.js');
+  const { addBoundDevice, waitUntilUsableOrDelete } = await import('../../host/add-device.js');
   if (driver === undefined) await client.addDevice(spec);
   else await addBoundDevice(client, bus, spec, driver, access);
-  if (session.options.details) await requireUsable(client, bus, spec.name);
+  if (session.options.details) await waitUntilUsableOrDelete(client, bus, spec.name);
 }
 
 function readPairs(text: string): number | 'max' {
@@ -162,13 +162,13 @@ async function mostPairs(client: VdpaClient, handle: ManagementDeviceHandle): Pr
 }
 
 /** Refuses words that other management devices do not know. @throws UsageError */
-function refuseVduseWords(values: AddValues): void {
-  const word = wordForServer(values) ?? (values.wait === undefined ? undefined : 'wait');
+function refuseVduseKeywords(values: AddValues): void {
+  const word = firstServerRequest(values) ?? (values.wait === undefined ? undefined : 'wait');
   if (word !== undefined) throw new UsageError(`"${word}" is for devices of mgmtdev vduse`);
 }
 
 /** The first word that asks for a server of the tool's own, where there is one. */
-function wordForServer(values: AddValues): string | undefined {
+function firstServerRequest(values: AddValues): string | undefined {
   return serverKeyword(values) ?? (values.serve && 'serve');
 }
 
@@ -181,7 +181,7 @@ async function addVduse(
   add: (spec: DeviceSpec) => Promise<void>,
 ): Promise<void> {
   const { name, type, path, wait } = values;
-  const asked = wordForServer(values);
+  const asked = firstServerRequest(values);
   if (asked !== undefined && wait !== undefined) {
     throw new UsageError(`"wait" is for another program's server, and "${asked}" asks for one of vdpa's own`);
   }
@@ -190,11 +190,11 @@ async function addVduse(
   const isAskedFor = asked !== undefined || (wait === undefined && isSet(session.io.env['VDPA_VDUSE_SERVE']));
   if (isAskedFor) {
     // The server runs in another folder.
-    const device = readServedDevice(name, path === undefined ? values : { ...values, path: resolve(path) });
+    const device = readDeviceSpec(name, path === undefined ? values : { ...values, path: resolve(path) });
     if (!(await servers.has(name))) {
       try {
         await servers.add(device, () => add(withoutServerAttributes(spec)), { makeFile: true });
-        if (values.driver === undefined && !session.options.sim) await tellTaker(session, device);
+        if (values.driver === undefined && !session.options.sim) await warnIfUnusable(session, device);
         return;
       } catch (error) {
         // Another program may have been quicker, as if it had been there before.
@@ -216,9 +216,9 @@ async function addVduse(
 }
 
 /** Says so where a device that was to be a disk or an interface of this machine has not become one. */
-async function tellTaker(session: Session, { name, type }: ServedDeviceSpec): Promise<void> {
-  const { whyNotHere } = await import('../../host/usable-device.js');
-  const reason = whyNotHere(await machineBus(session), name, type === 'net' ? 'network interface' : 'disk');
+async function warnIfUnusable(session: Session, { name, type }: ServedDeviceSpec): Promise<void> {
+  const { explainUnusable } = await import('../../host/usable-device.js');
+  const reason = explainUnusable(await machineBus(session), name, type === 'net' ? 'network interface' : 'disk');
   if (reason !== undefined) session.io.stderr(`Warning: ${reason}\n`);
 }
 

@@ -4,7 +4,7 @@ import { parseKeywords, type Keywords } from '../../cli/grammar.js';
 import { machineBus, removalOptions } from '../../cli/machine.js';
 import type { Session } from '../../cli/session.js';
 import { readName } from '../../cli/values.js';
-import { mayHaveServer } from '../../vduse/daemon/runtime-path.js';
+import { hasRuntimeFolder } from '../../vduse/daemon/runtime-path.js';
 
 const keywords = { force: { read: () => true } } as const satisfies Keywords;
 
@@ -23,7 +23,7 @@ export default class DevDel extends VdpaCommand {
     const bus = session.options.sim ? undefined : await machineBus(session);
     await deleteDevice(client, bus, name, await removalOptions(session, name, force));
     // A server of ours has nothing more to do.
-    if (session.options.sim || !mayHaveServer(name)) return;
+    if (session.options.sim || !hasRuntimeFolder(name)) return;
     const { endServer } = await import('../../vduse/daemon/catalogue.js');
     await endServer(name);
   }

@@ -29,7 +29,7 @@ export default class DevShow extends VdpaCommand {
   async execute(session: Session, words: readonly string[]): Promise<void> {
     // Two words are a look-up: one word is always a device's name, were the device called "driver".
     const [first, second, ...rest] = words;
-    if (second !== undefined && first !== undefined && isLookUp(first)) {
+    if (second !== undefined && first !== undefined && isDeviceQuery(first)) {
       expectNoMore(rest);
       await lookUp(session, first, second);
       return;
@@ -55,14 +55,14 @@ export default class DevShow extends VdpaCommand {
   }
 }
 
-type LookUpWord = keyof typeof lookUps;
+type DeviceQueryKey = keyof typeof lookUps;
 
-function isLookUp(word: string): word is LookUpWord {
+function isDeviceQuery(word: string): word is DeviceQueryKey {
   return Object.hasOwn(lookUps, word);
 }
 
 /** Shows the devices that something else leads to. */
-async function lookUp(session: Session, by: LookUpWord, value: string): Promise<void> {
+async function lookUp(session: Session, by: DeviceQueryKey, value: string): Promise<void> {
   const wants = await selector(session, by, value);
   const bus = session.options.details ? await machineBus(session) : undefined;
   await session.show('dev', async (client, printer) => {
@@ -75,7 +75,7 @@ async function lookUp(session: Session, by: LookUpWord, value: string): Promise<
 /** Which devices are meant. What can be refused without the kernel is refused at once. */
 async function selector(
   session: Session,
-  by: LookUpWord,
+  by: DeviceQueryKey,
   value: string,
 ): Promise<(client: VdpaClient) => Promise<(device: VdpaDevice) => boolean>> {
   if (by === 'mgmtdev') {

@@ -5,7 +5,7 @@ import type { Session } from '../../cli/session.js';
 import { parseMachine } from '../../sim/state/description.js';
 import { Simulation } from '../../sim/simulation.js';
 import type { MachineState } from '../../sim/state/model.js';
-import { usualMachine } from '../../sim/state/default-machine.js';
+import { defaultMachine } from '../../sim/state/default-machine.js';
 
 export default class SimInit extends VdpaCommand {
   static override summary = 'make a new simulated machine, as a file describes it or as usual';
@@ -14,7 +14,7 @@ export default class SimInit extends VdpaCommand {
 
   async execute(session: Session, words: readonly string[]): Promise<void> {
     const file = parseOperand((word) => word, words);
-    await new Simulation(session.io.env).boot(file === undefined ? usualMachine : readMachine(file));
+    await new Simulation(session.io.env).boot(file === undefined ? defaultMachine : readMachine(file));
   }
 }
 

@@ -3,7 +3,7 @@ import { expectNoMore } from '../../cli/grammar.js';
 import type { Session } from '../../cli/session.js';
 import { SimulationError } from '../../sim/error.js';
 import { Simulation } from '../../sim/simulation.js';
-import { usualMachine } from '../../sim/state/default-machine.js';
+import { defaultMachine } from '../../sim/state/default-machine.js';
 
 export default class SimReset extends VdpaCommand {
   static override summary = 'boot the simulated machine anew: without devices, its faults not yet met';
@@ -18,7 +18,7 @@ export default class SimReset extends VdpaCommand {
     } catch (error) {
       if (!(error instanceof SimulationError)) throw error;
       // What it was made of cannot be read.
-      await simulation.boot(usualMachine);
+      await simulation.boot(defaultMachine);
       session.io.stderr(`Warning: ${simulation.store.path} was damaged; the simulated machine is a usual one now.\n`);
     }
   }

@@ -5,14 +5,14 @@ import { ReportedError, UsageError } from '../../cli/error.js';
 import { parseKeywords, type Keywords } from '../../cli/grammar.js';
 import { wrapUsage } from '../../cli/help.js';
 import { describeError } from '../../cli/report.js';
-import { deviceKeywords, readServedDevice, servedUsage, serverKeywords } from '../../cli/device-keywords.js';
+import { commonDeviceKeywords, readDeviceSpec, servedUsage, serverKeywords } from '../../cli/device-keywords.js';
 import type { Session } from '../../cli/session.js';
 import { ServiceOutput } from '../../cli/service-output.js';
 import { readName } from '../../cli/values.js';
 import { notifySystemd } from '../../sys/notify.js';
 import { READY_VARIABLE, type Readiness } from '../../vduse/daemon/launch.js';
-import { serveSupervised, serveUntilTold, type ServiceReports } from '../../vduse/daemon/serve.js';
-import { SUPERVISED_VARIABLE, superviseUntilTold } from '../../vduse/daemon/supervisor.js';
+import { runSupervisedServer, runServer, type ServiceEvents } from '../../vduse/daemon/serve.js';
+import { SUPERVISED_VARIABLE, runSupervisor } from '../../vduse/daemon/supervisor.js';
 
 const keywords = {
   name: {
@@ -22,7 +22,7 @@ const keywords = {
     missing: 'device name is not set.',
     help: 'The name of the device',
   },
-  ...deviceKeywords,
+  ...commonDeviceKeywords,
   ...serverKeywords,
   force: { read: () => true as const, help: 'Serve an instance from something else than it was made of' },
 } as const satisfies Keywords;
@@ -52,7 +52,7 @@ export default class VduseServe extends VdpaCommand {
       const values = parseKeywords(keywords, words);
       const { path } = values;
       const absolute = path === undefined || isAbsolute(path) ? values : { ...values, path: resolve(path) };
-      const device = readServedDevice(values.name, absolute);
+      const device = readDeviceSpec(values.name, absolute);
       output.begin();
       const systemd = (state: string): void => {
         try {
@@ -61,7 +61,7 @@ export default class VduseServe extends VdpaCommand {
           output.warn(describeError(error).join('\n'));
         }
       };
-      const reports: ServiceReports = {
+      const reports: ServiceEvents = {
         ready: () => {
           const isLaunched = launcher.tell({ ready: true });
           systemd(`READY=1\nSTATUS=Serving ${values.name}`);
@@ -82,11 +82,11 @@ export default class VduseServe extends VdpaCommand {
       const options = { force: values.force === true };
       const { user, restart = false } = device;
       if (supervisor > 0) {
-        await serveSupervised(device, supervisor, reports, options);
+        await runSupervisedServer(device, supervisor, reports, options);
       } else if (restart || user !== undefined) {
-        await superviseUntilTold(device, reports, options);
+        await runSupervisor(device, reports, options);
       } else {
-        await serveUntilTold(device, reports, options);
+        await runServer(device, reports, options);
       }
     } catch (error) {
       const lines = describeError(error);

@@ -7,7 +7,7 @@ import type { VdpaClient } from '../../vdpa/client.js';
 import type { VduseServers } from '../../vduse/daemon/servers.js';
 import type { Change, Deletion } from './change.js';
 import { add, adjust, remove, type Machine } from './make.js';
-import { rememberDevice, type FormerDevice } from './snapshot.js';
+import { takeSnapshot, type DeviceSnapshot } from './snapshot.js';
 import { memoryLoss } from './reasons.js';
 
 /** How changes are made. */
@@ -57,13 +57,13 @@ export async function applyChanges(
 ): Promise<ApplyResult> {
   const machine: Machine = { client, bus, servers, force };
   const done: Change[] = [];
-  const former = new Map<Deletion, FormerDevice>();
+  const former = new Map<Deletion, DeviceSnapshot>();
   for (const [index, change] of changes.entries()) {
     // Signals are told when nothing else is to be done.
     await setImmediate();
     if (signal?.aborted === true) return { done, left: changes.slice(index) };
     try {
-      if (change.action === 'delete') former.set(change, await rememberDevice(machine, change.actual));
+      if (change.action === 'delete') former.set(change, await takeSnapshot(machine, change.actual));
       await make(machine, change);
     } catch (error) {
       const failed = await undo(machine, change, error, former);
@@ -97,7 +97,7 @@ async function make(machine: Machine, change: Change): Promise<void> {
       return add(machine, change.device, change.start);
     case 'replace': {
       if (change.losesMemory === true && !machine.force) throw memoryLoss(change.name);
-      const former = await rememberDevice(machine, change.actual);
+      const former = await takeSnapshot(machine, change.actual);
       try {
         await remove(machine, change.actual);
         await add(machine, change.device, change.start);
@@ -117,7 +117,7 @@ async function undo(
   machine: Machine,
   change: Change,
   error: unknown,
-  deleted: ReadonlyMap<Deletion, FormerDevice>,
+  deleted: ReadonlyMap<Deletion, DeviceSnapshot>,
 ): Promise<Failure> {
   const replacement = error instanceof ReplacementError ? error : undefined;
   const lost = [...(replacement?.lost ?? [])];
@@ -148,7 +148,7 @@ async function isThere({ client }: Machine, name: string): Promise<boolean> {
 }
 
 /** Makes a device again as it was. @returns what is lost */
-async function putBack(machine: Machine, former: FormerDevice): Promise<Failure['lost']> {
+async function putBack(machine: Machine, former: DeviceSnapshot): Promise<Failure['lost']> {
   const { name } = former.device.spec;
   try {
     await add(machine, former.device, former.start);

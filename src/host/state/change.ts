@@ -3,7 +3,7 @@ import type { DeviceSpec } from '../../vdpa/encode.js';
 import type { ServedDeviceSpec } from '../../vduse/spec/device-spec.js';
 import type { ActualDevice } from './actual.js';
 import type { NodeOwnership } from './node.js';
-import type { ServerKey, ServerStart, WantedServer } from './servers.js';
+import type { ServerKey, ServerStart, DesiredServer } from './servers.js';
 
 /** An attribute that is not as it is wanted, both as people write them. */
 export interface Difference {
@@ -29,7 +29,7 @@ export interface NewDevice {
   readonly spec: DeviceSpec;
   readonly deviceId: number | undefined;
   /** The server of a VDUSE device. */
-  readonly server?: WantedServer;
+  readonly server?: DesiredServer;
   readonly driver?: string | null;
   /** With vhost_vdpa: who may open its node. */
   readonly node?: NodeOwnership;

@@ -7,13 +7,13 @@ import { ownStatus, type VduseInstance } from '../../vduse/daemon/servers.js';
 import { nameFeatures, type ActualDevice } from './actual.js';
 import { compareNode } from './node.js';
 import type { Addition, Adjustment, Difference, NewDevice, Replacement } from './change.js';
-import { changeOfServer, startOf, VDUSE, type ServerStart } from './servers.js';
+import { serverChangeFor, serverStartFor, VDUSE, type ServerStart } from './servers.js';
 
 /** @throws VduseError where the device cannot have the server that it is wanted with */
 export function additionOf(device: NewDevice, instance: VduseInstance | undefined): Addition {
   const { name } = device.spec;
   if (!isOfVduse(device.spec)) return { action: 'add', name, device };
-  return { action: 'add', name, device, start: startOf(name, device.server, instance) };
+  return { action: 'add', name, device, start: serverStartFor(name, device.server, instance) };
 }
 
 export const isOfVduse = ({ managementDevice }: Pick<VdpaDevice, 'managementDevice'>): boolean =>
@@ -27,7 +27,7 @@ export function changesOf(
 ): (Replacement | Adjustment)[] {
   const { name, mac } = device.spec;
   const isVduse = isOfVduse(actual.device);
-  const ofServer = device.server && instance && isVduse ? changeOfServer(name, device.server, instance) : undefined;
+  const ofServer = device.server && instance && isVduse ? serverChangeFor(name, device.server, instance) : undefined;
   const ofDevice = compareDevice(device, actual.device, actual.config);
   // A device that has an address can be given another while it lives, but not by VDUSE.
   const settable = ofDevice.filter(({ key }) => key === 'mac' && hasMac(actual.config) && !isVduse);
@@ -70,7 +70,7 @@ function startAnew(
 ): ServerStart {
   // A server of ours goes with its device; what a dead one has left is taken away.
   const left = isOfVduse(device) && ownStatus(instance) ? undefined : instance;
-  return startOf(spec.name, server, left);
+  return serverStartFor(spec.name, server, left);
 }
 
 const describeDifference = ({ key, from, to }: Difference): string => `${key} is ${from}, not ${to}`;

@@ -7,10 +7,10 @@ import { VduseError } from '../../vduse/error.js';
 import type { DeviceEntry, StateFile } from './file.js';
 import { JsonSyntaxError, parseJson, shortened, type JsonSource } from './json-source.js';
 import type { NodeWords } from './node.js';
-import { readWantedServer, VDUSE, type WantedServer } from './servers.js';
+import { readDesiredServer, VDUSE, type DesiredServer } from './servers.js';
 
 /** A device as a file wants it. What is absent may be as it likes. */
-export interface WantedDevice {
+export interface DesiredDevice {
   readonly name: string;
   readonly managementDevice: ManagementDeviceHandle;
   readonly type?: 'net' | 'block';
@@ -21,7 +21,7 @@ export interface WantedDevice {
   /** Names of features; which bits they are depends on the device's class. */
   readonly features?: readonly string[];
   /** Of a VDUSE device: the server of ours that it is to have; absent where another program serves it. */
-  readonly server?: WantedServer;
+  readonly server?: DesiredServer;
   /** The driver's name in sysfs; null where it is to have none. */
   readonly driver?: string | null;
   /** With vhost_vdpa: who may open its node. */
@@ -29,10 +29,10 @@ export interface WantedDevice {
 }
 
 /** The content of a file. */
-export interface WantedState {
-  readonly devices: readonly WantedDevice[];
+export interface DesiredState {
+  readonly devices: readonly DesiredDevice[];
   /** Where a device stands in the file, for errors: `FILE: line 3 (/devices/0)`. */
-  place(device: WantedDevice, key?: string): string;
+  place(device: DesiredDevice, key?: string): string;
 }
 
 /** A name that no file or device of a machine has: NAME_MAX is 255. */
@@ -66,7 +66,7 @@ export class PlanError extends StateFileError {
  * @param file what the file is called in errors
  * @throws StateFileError
  */
-export function readWantedState(text: string, file: string): WantedState {
+export function readDesiredState(text: string, file: string): DesiredState {
   const source = parse(text, file);
   const place = (path: string): string => `${file}: line ${source.lineOf(path)} (${path === '' ? '/' : path})`;
   const problem = check(source.value);
@@ -78,7 +78,7 @@ export function readWantedState(text: string, file: string): WantedState {
     throw new StateFileError(`${place(path)} ${stranger === undefined ? reason : 'means nothing here'}`);
   }
   const { devices: entries } = source.value as unknown as StateFile;
-  const paths = new Map<WantedDevice, string>();
+  const paths = new Map<DesiredDevice, string>();
   const names = new Map<string, string>();
   const devices = entries.map((entry, index) => {
     const path = `/devices/${index}`;
@@ -89,7 +89,7 @@ export function readWantedState(text: string, file: string): WantedState {
       );
     }
     names.set(entry.name, path);
-    const device = toWanted(entry, (key, reason) => new StateFileError(`${place(`${path}/${key}`)} ${reason}`));
+    const device = toDesired(entry, (key, reason) => new StateFileError(`${place(`${path}/${key}`)} ${reason}`));
     paths.set(device, path);
     return device;
   });
@@ -106,7 +106,7 @@ function parse(text: string, file: string): JsonSource {
 }
 
 /** @param wrong makes the error for a key */
-function toWanted(entry: DeviceEntry, wrong: (key: string, reason: string) => StateFileError): WantedDevice {
+function toDesired(entry: DeviceEntry, wrong: (key: string, reason: string) => StateFileError): DesiredDevice {
   const managementDevice = parseHandle(entry.mgmtdev) ?? { name: entry.mgmtdev };
   const { name, type, mtu, max_vqp: maxVirtqueuePairs, device_features: features } = entry;
   const driver = typeof entry.driver === 'string' ? driverName(entry.driver) : entry.driver;
@@ -147,11 +147,11 @@ function toServer(
   entry: DeviceEntry,
   mac: Uint8Array | undefined,
   wrong: (key: string, reason: string) => StateFileError,
-): WantedServer | undefined {
+): DesiredServer | undefined {
   if (entry.server === undefined) return undefined;
   if (entry.mgmtdev !== VDUSE) throw wrong('server', `is for devices of mgmtdev ${VDUSE}`);
   try {
-    return readWantedServer(entry, entry.server, mac);
+    return readDesiredServer(entry, entry.server, mac);
   } catch (error) {
     if (error instanceof VduseError) throw wrong('server', error.message);
     throw error;

@@ -6,7 +6,7 @@ import { ownStatus, type VduseInstance } from '../../vduse/daemon/servers.js';
 import { ownMac, type ActualDevice } from './actual.js';
 import type { Change } from './change.js';
 import { macOf, type CapacityOf } from './conflicts.js';
-import { filesOfServer } from './servers.js';
+import { exclusiveResources } from './servers.js';
 
 /** What the order depends on. */
 export interface OrderOptions {
@@ -22,7 +22,7 @@ export interface Order {
 }
 
 /** @param changes those to the file's devices in its order, then deletions */
-export function inOrder(changes: readonly Change[], options: OrderOptions): Order {
+export function orderChanges(changes: readonly Change[], options: OrderOptions): Order {
   const things = new Things(changes, options);
   const ordered: Change[] = [];
   const circular: { change: Change; other: string }[] = [];
@@ -82,7 +82,9 @@ class Things {
     return [
       ...(mac ? [this.#thing('mac', formatMac(mac))] : []),
       ...this.#place(takesPlaceOn(change)),
-      ...(start?.how === 'start' ? filesOfServer(toEntry(start.device)).map((file) => this.#thing('file', file)) : []),
+      ...(start?.how === 'start'
+        ? exclusiveResources(toEntry(start.device)).map((file) => this.#thing('file', file))
+        : []),
     ];
   }
 
@@ -98,7 +100,7 @@ class Things {
       ...mac,
       // A device that is made anew where it was takes its own place again.
       ...this.#place(change.action === 'replace' && isInPlace(change) ? undefined : handle),
-      ...(status ? filesOfServer(status.device) : []).map((file) => this.#thing('file', file)),
+      ...(status ? exclusiveResources(status.device) : []).map((file) => this.#thing('file', file)),
     ];
   }
 

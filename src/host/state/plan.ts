@@ -8,13 +8,13 @@ import type { Change, Deletion } from './change.js';
 import { additionOf, changesOf, isOfVduse } from './compare.js';
 import { findConflicts, type CapacityOf } from './conflicts.js';
 import type { Accounts } from './node.js';
-import { inOrder } from './order.js';
+import { orderChanges } from './order.js';
 import { memoryLoss } from './reasons.js';
 import { checkNew, resolve } from './resolve.js';
-import { PlanError, StateFileError, type WantedDevice, type WantedState } from './desired.js';
+import { PlanError, StateFileError, type DesiredDevice, type DesiredState } from './desired.js';
 
 /** What there is to plan with. */
-export interface Surroundings {
+export interface ActualState {
   readonly managementDevices: readonly ManagementDevice[];
   /** The drivers on the vdpa bus; undefined where the machine has none, which is the simulation. */
   readonly drivers: readonly string[] | undefined;
@@ -54,24 +54,24 @@ export interface Plan {
  * @throws PlanError, before anything is changed, where a device cannot be as the file wants it; it has all reasons
  */
 export function planChanges(
-  wanted: WantedState,
+  wanted: DesiredState,
   actual: readonly ActualDevice[],
-  surroundings: Surroundings,
+  actualState: ActualState,
   options: PlanOptions,
 ): readonly Change[] {
-  const { changes, refusals } = planPossible(wanted, actual, surroundings, options);
+  const { changes, refusals } = planPossible(wanted, actual, actualState, options);
   if (refusals.length > 0) throw new PlanError(refusals.map(({ reason }) => reason));
   return changes;
 }
 
 /** Plans what can be done, and says what cannot. Who uses devices {@link refuseInUse} looks for. */
 export function planPossible(
-  wanted: WantedState,
+  wanted: DesiredState,
   actual: readonly ActualDevice[],
-  surroundings: Surroundings,
+  actualState: ActualState,
   { prune, force = false }: PlanOptions,
 ): Plan {
-  const planned = wanted.devices.map((device) => planDevice(device, wanted, actual, surroundings));
+  const planned = wanted.devices.map((device) => planDevice(device, wanted, actual, actualState));
   const refusals = planned.flatMap((device) => device.refusals);
   const names = new Set(wanted.devices.map(({ name }) => name));
   const pruned = prune ? actual.filter(({ device }) => !names.has(device.name)) : [];
@@ -87,7 +87,7 @@ export function planPossible(
     if (isLoss) refuse(change, memoryLoss(change.name));
     return !isLoss;
   });
-  const { capacityOf, instances = [] } = surroundings;
+  const { capacityOf, instances = [] } = actualState;
   const conflicts = findConflicts(harmless, actual, { capacityOf, instances, sharedMacs: force });
   const refuseInFile = (change: Change, key: string, reason: string): void => {
     const device = wanted.devices.find(({ name }) => name === change.name);
@@ -95,7 +95,7 @@ export function planPossible(
   };
   for (const { change, key, reason } of conflicts) refuseInFile(change, key, reason);
   const inConflict = new Set<Change>(conflicts.map(({ change }) => change));
-  const order = inOrder(
+  const order = orderChanges(
     harmless.filter((change) => !inConflict.has(change)),
     { actual, instances, capacityOf },
   );
@@ -113,10 +113,10 @@ export function planPossible(
 
 /** What is to be done for one device of the file. */
 function planDevice(
-  device: WantedDevice,
-  wanted: WantedState,
+  device: DesiredDevice,
+  wanted: DesiredState,
   actual: readonly ActualDevice[],
-  { managementDevices, drivers, accounts, instances }: Surroundings,
+  { managementDevices, drivers, accounts, instances }: ActualState,
 ): Plan {
   const refusals: Refusal[] = [];
   const refuse = (key: string, reason: string, mayCome = false): void => {

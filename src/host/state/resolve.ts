@@ -8,14 +8,14 @@ import { nameFeatures } from './actual.js';
 import type { NewDevice } from './change.js';
 import { resolveNode, type Accounts } from './node.js';
 import { VDUSE } from './servers.js';
-import type { WantedDevice } from './desired.js';
+import type { DesiredDevice } from './desired.js';
 
 /** Tells why a device cannot be as the file wants it, at one of its keys. */
 export type Refuse = (key: string, reason: string) => void;
 
 /** Turns the names in a wanted device into numbers. @param accounts undefined where the machine has no nodes */
 export function resolve(
-  wanted: WantedDevice,
+  wanted: DesiredDevice,
   management: ManagementDevice,
   accounts: Accounts | undefined,
   refuse: Refuse,

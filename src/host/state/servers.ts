@@ -2,7 +2,7 @@
 import { checkDeviceName } from '../../vduse/kernel/name.js';
 import { DeviceOptionError } from '../../vduse/spec/error.js';
 import { VduseError } from '../../vduse/error.js';
-import { checkServedDevice } from '../../vduse/spec/resolve.js';
+import { checkDeviceSpec } from '../../vduse/spec/resolve.js';
 import {
   readServerEntry,
   serverPart,
@@ -22,7 +22,7 @@ export const VDUSE = 'vduse';
 export type ServerKey = keyof ServerArguments;
 
 /** A server as a file wants it. */
-export interface WantedServer {
+export interface DesiredServer {
   readonly device: ServedDeviceSpec;
   /** Only what the file says: what it does not say may be as it likes. */
   readonly words: ServerArguments;
@@ -39,7 +39,7 @@ export interface ServerDifference {
  * Makes a server of what a file says of it.
  * @throws VduseError where no server can be so
  */
-export function readWantedServer(entry: DeviceEntry, server: ServerEntry, mac: Uint8Array | undefined): WantedServer {
+export function readDesiredServer(entry: DeviceEntry, server: ServerEntry, mac: Uint8Array | undefined): DesiredServer {
   const { name, type, mtu } = entry;
   const read = readServerEntry(server);
   const words = read.path === undefined ? read : { ...read, path: resolve(read.path) };
@@ -49,7 +49,7 @@ export function readWantedServer(entry: DeviceEntry, server: ServerEntry, mac: U
     ...(mac && { mac }),
     ...(mtu !== undefined && { mtu }),
   });
-  checkServedDevice(device);
+  checkDeviceSpec(device);
   // A path means a file, were the word left out.
   const { path, ifname } = words;
   const backend = path === undefined ? (ifname === undefined ? undefined : 'tap') : 'file';
@@ -62,12 +62,12 @@ export function serverArgumentsOf({ device }: OwnStatus): ServerArguments {
 }
 
 /** The file and the interface that a server has for itself alone, as far as they are known. */
-export function filesOfServer(server: { readonly path?: string; readonly ifname?: string }): string[] {
+export function exclusiveResources(server: { readonly path?: string; readonly ifname?: string }): string[] {
   return [server.path, server.ifname].filter((name) => name !== undefined);
 }
 
 /** What of a server is not as a file wants it. */
-export function compareServer({ words }: WantedServer, status: OwnStatus): ServerDifference[] {
+export function compareServer({ words }: DesiredServer, status: OwnStatus): ServerDifference[] {
   // A file that grows has a size too.
   const { size } = 'size' in status ? status : {};
   const actual: ServerArguments = { ...(size !== undefined && { size }), ...serverArgumentsOf(status) };
@@ -88,9 +88,9 @@ export type ServerStart =
  * Says how a VDUSE device that is not on the bus gets its server.
  * @throws VduseError where it cannot have the one that the file wants
  */
-export function startOf(
+export function serverStartFor(
   name: string,
-  wanted: WantedServer | undefined,
+  wanted: DesiredServer | undefined,
   instance: VduseInstance | undefined,
 ): ServerStart {
   if (!instance || instance.served === 'nobody') {
@@ -118,7 +118,7 @@ export interface ServerChange {
 }
 
 /** @throws VduseError where the file wants a server of ours and the device has another */
-export function changeOfServer(name: string, wanted: WantedServer, instance: VduseInstance): ServerChange {
+export function serverChangeFor(name: string, wanted: DesiredServer, instance: VduseInstance): ServerChange {
   switch (instance.served) {
     case 'here':
     case 'starting':
@@ -130,7 +130,7 @@ export function changeOfServer(name: string, wanted: WantedServer, instance: Vdu
     case 'nobody': {
       const differences = [{ key: 'server', from: '(none)', to: 'vdpa' }] as const;
       try {
-        checkServedDevice({ ...wanted.device, restart: true });
+        checkDeviceSpec({ ...wanted.device, restart: true });
       } catch (error) {
         // What was in memory is gone.
         if (error instanceof DeviceOptionError) return { differences };

@@ -8,13 +8,13 @@ import type { Machine } from './make.js';
 import type { ServerStart } from './servers.js';
 
 /** What it takes to make a device as it was. */
-export interface FormerDevice {
+export interface DeviceSnapshot {
   readonly device: NewDevice;
   readonly start?: ServerStart;
 }
 
 /** A server that does not answer is not remembered. */
-export async function rememberDevice({ servers }: Machine, actual: ActualDevice): Promise<FormerDevice> {
+export async function takeSnapshot({ servers }: Machine, actual: ActualDevice): Promise<DeviceSnapshot> {
   const { device, config, onBus, node } = actual;
   const { name, managementDevice, deviceId } = device;
   const driver = { ...(onBus && { driver: onBus.driver ?? null }), ...(node && { node }) };

@@ -1,8 +1,8 @@
-import { NetlinkBindingError } from '../error.js';
+import { NetlinkTransportError } from '../error.js';
 import type { NetlinkTransport, TransportOptions } from '../transport.js';
 
 /** The ways to reach the machine's netlink sockets. Each is loaded when it is first used. */
-const bindings = {
+const transports = {
   /** The C library through koffi. Blocks the thread while the kernel works. */
   koffi: async (options: TransportOptions): Promise<NetlinkTransport> =>
     (await import('./koffi.js')).openKoffiTransport(options),
@@ -11,23 +11,25 @@ const bindings = {
     (await import('./node-netlink.js')).openNodeNetlinkTransport(options),
 };
 
-/** The name of a binding. */
-export type BindingName = keyof typeof bindings;
+/** The name of a transport. */
+export type TransportName = keyof typeof transports;
 
-/** Names of all bindings, the default one first. */
-export const bindingNames = Object.keys(bindings) as readonly BindingName[];
+/** Names of all transports, the default one first. */
+export const transportNames = Object.keys(transports) as readonly TransportName[];
 
 /**
- * The binding that the environment variable VDPA_NETLINK_BINDING names, or koffi where it is unset or empty.
- * @throws NetlinkBindingError where it names none.
+ * The transport that the environment variable VDPA_NETLINK_TRANSPORT names, or koffi where it is unset or empty.
+ * @throws NetlinkTransportError where it names none.
  */
-export function chosenBinding(environment: Readonly<Record<string, string | undefined>> = process.env): BindingName {
-  const name = environment['VDPA_NETLINK_BINDING'];
+export function chosenTransport(
+  environment: Readonly<Record<string, string | undefined>> = process.env,
+): TransportName {
+  const name = environment['VDPA_NETLINK_TRANSPORT'];
   if (name === undefined || name === '') return 'koffi';
-  const known = bindingNames.find((candidate) => candidate === name);
+  const known = transportNames.find((candidate) => candidate === name);
   if (known === undefined) {
-    throw new NetlinkBindingError(
-      `VDPA_NETLINK_BINDING is "${name}"; known bindings are ${bindingNames.join(' and ')}`,
+    throw new NetlinkTransportError(
+      `VDPA_NETLINK_TRANSPORT is "${name}"; known transports are ${transportNames.join(' and ')}`,
     );
   }
   return known;
@@ -35,13 +37,13 @@ export function chosenBinding(environment: Readonly<Record<string, string | unde
 
 /**
  * Opens a netlink socket of this machine.
- * @param binding the way to reach it; what {@link chosenBinding} says where not given.
+ * @param transport the way to reach it; what {@link chosenTransport} says where not given.
  * @throws NetlinkUnavailableError where the machine has no such netlink; NetlinkError where it refuses otherwise;
- *   NetlinkBindingError where the binding is unknown or not installed, or cannot do what the options ask for.
+ *   NetlinkTransportError where the transport is unknown or not installed, or cannot do what the options ask for.
  */
 export async function openTransport(
   options: TransportOptions,
-  binding: BindingName = chosenBinding(),
+  transport: TransportName = chosenTransport(),
 ): Promise<NetlinkTransport> {
-  return await bindings[binding](options);
+  return await transports[transport](options);
 }

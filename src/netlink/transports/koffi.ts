@@ -1,12 +1,12 @@
 /**
- * Netlink through the C library, called with koffi. The default binding.
+ * Netlink through the C library, called with koffi. The default transport.
  *
  * Calls block the thread, for as long as the kernel takes: it handles a request inside the call that sends it.
  */
 import { monotonicMs } from '../../sys/clock.js';
 import { DatagramReader } from '../../sys/datagrams.js';
 import { Errno } from '../../sys/errno.js';
-import { close, lastErrno, uninterrupted } from '../../sys/libc.js';
+import { close, lastErrno, retryInterrupted } from '../../sys/libc.js';
 import { POLLIN, poll, pollAsync } from '../../sys/poll.js';
 import {
   AF_NETLINK,
@@ -90,7 +90,7 @@ class KoffiTransport implements NetlinkTransport {
 
   send(datagram: Uint8Array): void {
     const fd = this.#fd;
-    const sent = uninterrupted(() => sendto(fd, datagram, datagram.length, 0, kernelAddress, addressLength));
+    const sent = retryInterrupted(() => sendto(fd, datagram, datagram.length, 0, kernelAddress, addressLength));
     if (sent === -1) throw new NetlinkError({ operation: 'send to netlink', errno: lastErrno() });
   }
 
@@ -133,7 +133,7 @@ class KoffiTransport implements NetlinkTransport {
   /** Receives what is there. @returns whether there was something */
   #receive(): boolean {
     if (this.#fd === -1) throw new NetlinkError({ operation: 'receive from netlink', errno: Errno.EBADF });
-    const count = uninterrupted(() => this.#reader.receive(this.#fd));
+    const count = retryInterrupted(() => this.#reader.receive(this.#fd));
     this.#next = 0;
     this.#received = Math.max(0, count);
     if (count !== -1) return true;

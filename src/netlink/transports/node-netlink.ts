@@ -1,5 +1,5 @@
 /**
- * Netlink through the package node-netlink, an optional dependency: the second binding, for where koffi cannot run.
+ * Netlink through the package node-netlink, an optional dependency: the second transport, for where koffi cannot run.
  *
  * What it cannot do:
  * - It sets no socket options: no extended acknowledgements, so no texts from the kernel; no choice of buffer size.
@@ -10,7 +10,7 @@
 import type { NodeNetlink, Packet, Socket } from 'node-netlink';
 import { Errno, strerror } from '../../sys/errno.js';
 import { NLM_F_ACK } from '../constants.js';
-import { NetlinkBindingError, NetlinkError, NetlinkProtocolError, NetlinkUnavailableError } from '../error.js';
+import { NetlinkTransportError, NetlinkError, NetlinkProtocolError, NetlinkUnavailableError } from '../error.js';
 import { decodeMessages, encodeMessage } from '../message.js';
 import type { NetlinkTransport, TransportOptions } from '../transport.js';
 
@@ -19,12 +19,12 @@ const receiveBufferLength = 32768;
 
 /**
  * Opens a netlink socket.
- * @throws NetlinkBindingError where the package is missing or not built, or cannot do what the options ask for;
+ * @throws NetlinkTransportError where the package is missing or not built, or cannot do what the options ask for;
  *   NetlinkUnavailableError where the machine has no netlink or not this protocol; NetlinkError where it refuses otherwise.
  */
 export async function openNodeNetlinkTransport({ protocol, groups = [] }: TransportOptions): Promise<NetlinkTransport> {
   if (groups.length > 0)
-    throw new NetlinkBindingError('The netlink binding node-netlink cannot join multicast groups; use koffi.');
+    throw new NetlinkTransportError('The netlink transport node-netlink cannot join multicast groups; use koffi.');
   const nodeNetlink = await loadPackage();
   let socket: Socket;
   try {
@@ -40,10 +40,10 @@ async function loadPackage(): Promise<NodeNetlink> {
     return (await import('node-netlink')).default;
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message.split('\n', 1)[0] : String(cause);
-    throw new NetlinkBindingError(
-      `The netlink binding node-netlink cannot be loaded: ${reason ?? ''}. Install the package node-netlink and let its ` +
+    throw new NetlinkTransportError(
+      `The netlink transport node-netlink cannot be loaded: ${reason ?? ''}. Install the package node-netlink and let its ` +
         'parts buffer2address and syscall-napi build (npm 11 needs "npm install-scripts approve buffer2address ' +
-        'syscall-napi" for it), or unset VDPA_NETLINK_BINDING to use koffi.',
+        'syscall-napi" for it), or unset VDPA_NETLINK_TRANSPORT to use koffi.',
       { cause },
     );
   }

@@ -9,7 +9,7 @@ import { parseMac } from '../../virtio/mac-address.js';
 import { SimulationError } from '../error.js';
 import type { Fault } from './fault.js';
 import { parseJson } from './json.js';
-import { defaultMachine, hex64 } from './model.js';
+import { bareMachine, hex64 } from './model.js';
 import type {
   BusDriver,
   ConfigAttribute,
@@ -109,7 +109,7 @@ function toMachine(description: MachineDescription): MachineState {
 function toManagementDevice(handle: string, description: ManagementDescription): ManagementDeviceState {
   const named = parseHandle(handle);
   if (named === undefined) throw new DescriptionError(`invalid handle "${handle}": NAME or BUS/NAME expected`);
-  const usual = defaultMachine.mgmtdev.find(
+  const usual = bareMachine.mgmtdev.find(
     ({ name, driver }) => name === (description.driver ?? handle) && driver !== 'hardware',
   );
   const driver = description.driver ?? usual?.driver ?? 'hardware';
@@ -119,8 +119,8 @@ function toManagementDevice(handle: string, description: ManagementDescription):
     classes,
     max_vqs: description.max_supported_vqs ?? usual?.max_vqs ?? 3,
     features: description.dev_features
-      ? hex64(featureWord(handle, description.dev_features, namingClass(classes)))
-      : (usual?.features ?? hex64(featureWord(handle, ['VERSION_1', 'ACCESS_PLATFORM'], undefined))),
+      ? hex64(resolveFeatures(handle, description.dev_features, namingClass(classes)))
+      : (usual?.features ?? hex64(resolveFeatures(handle, ['VERSION_1', 'ACCESS_PLATFORM'], undefined))),
   };
   if (driver === 'hardware') return { ...common, ...hardwarePart(description, classes), driver };
   rejectHardwareKeys(handle, description, driver);
@@ -165,7 +165,7 @@ function namingClass(classes: readonly number[]): number | undefined {
   return classes.length === 1 ? classes[0] : undefined;
 }
 
-function featureWord(owner: string, names: readonly (string | number)[], deviceId: number | undefined): bigint {
+function resolveFeatures(owner: string, names: readonly (string | number)[], deviceId: number | undefined): bigint {
   return names.reduce<bigint>((word, name) => {
     const bit = typeof name === 'number' ? name : featureBit(name, deviceId);
     if (bit === undefined) throw new DescriptionError(`${owner} has the feature ${String(name)}, which there is not`);
@@ -195,6 +195,6 @@ function toVduseInstance(name: string, description: VduseDescription): VduseInst
           ...(block_size !== undefined && { blockSize: block_size }),
           ...(readonly !== undefined && { readonly }),
         });
-  const features = identity.features | featureWord(name, description.features ?? [], classIds[type]);
+  const features = identity.features | resolveFeatures(name, description.features ?? [], classIds[type]);
   return toInstance(name, { ...identity, vendorId: vendor_id, features });
 }

@@ -24,10 +24,10 @@ import { monotonicMs } from '../../sys/clock.js';
 import { SimulationError } from '../error.js';
 import { describeChange } from './changes.js';
 import { LockError, StateLock, defaultPatience, isSame, type FileIdentity } from './lock.js';
-import { bootedState } from './model.js';
+import { bootState } from './model.js';
 import type { SimState } from './model.js';
 import { parseState } from './parser.js';
-import { usualMachine } from './default-machine.js';
+import { defaultMachine } from './default-machine.js';
 import { copyState, type MachineStore } from './store.js';
 
 /** Writes that follow one another within so many milliseconds are only brought to the disk by the last of them. */
@@ -54,7 +54,7 @@ export class FileStore implements MachineStore {
   /** @throws SimulationError where the file cannot be read or is damaged. */
   read(): SimState {
     const found = this.#guard(() => statSync(this.path, { bigint: true, throwIfNoEntry: false }));
-    if (found === undefined) return bootedState(usualMachine);
+    if (found === undefined) return bootState(defaultMachine);
     if (this.#known !== undefined && isSame(this.#known.identity, found)) return this.#known.state;
     const fd = this.#guard(() => openFile(this.path, constants.O_RDONLY));
     try {
@@ -121,7 +121,7 @@ export class FileStore implements MachineStore {
     this.#changesLength = undefined;
     const text = this.#guard(() => readFileSync(fd, 'utf8'));
     // An empty file is what mktemp(1) leaves.
-    const state = text === '' ? bootedState(usualMachine) : parseState(text, this.path);
+    const state = text === '' ? bootState(defaultMachine) : parseState(text, this.path);
     this.#known = { identity: stats, state };
     return state;
   }
@@ -210,7 +210,7 @@ function makeFirst(path: string): void {
   rmSync(temporary, { force: true });
   const fd = makeFile(temporary);
   try {
-    writeAll(fd, `${JSON.stringify(bootedState(usualMachine))}\n`);
+    writeAll(fd, `${JSON.stringify(bootState(defaultMachine))}\n`);
     fsyncSync(fd);
     renameSync(temporary, path);
   } finally {

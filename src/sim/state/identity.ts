@@ -1,9 +1,9 @@
 /** What drivers see of simulated devices that are served. */
-import { blockIdentity, blockLimits, plainBlocks } from '../../vduse/block/identity.js';
+import { blockIdentity, blockLimits, defaultBlockSizes } from '../../vduse/block/identity.js';
 import type { DeviceIdentity } from '../../vduse/kernel/control.js';
 import { netIdentity } from '../../vduse/net/identity.js';
 import { checkQueueSize } from '../../vduse/spec/limits.js';
-import { netBackendOf } from '../../vduse/spec/backend.js';
+import { netBackendFor } from '../../vduse/spec/backend.js';
 import type { BlockDeviceSpec, NetDeviceSpec } from '../../vduse/spec/device-spec.js';
 import { DEFAULT_BLOCK_SIZE, DEFAULT_QUEUE_SIZE, DEFAULT_SIZE, defaultMac } from '../../vduse/spec/defaults.js';
 
@@ -20,7 +20,7 @@ export function identityOfBlock(device: BlockDeviceSpec): DeviceIdentity {
   checkQueueSize(queueSize);
   return blockIdentity({
     limits: blockLimits({ size, readonly }, serial),
-    blocks: plainBlocks(blockSize),
+    blocks: defaultBlockSizes(blockSize),
     queues,
     queueSize,
   });
@@ -30,6 +30,6 @@ export function identityOfBlock(device: BlockDeviceSpec): DeviceIdentity {
 export function identityOfNet(device: NetDeviceSpec): DeviceIdentity {
   const { name, mac = defaultMac(name), mtu, queues = 1, queueSize = DEFAULT_QUEUE_SIZE } = device;
   checkQueueSize(queueSize);
-  const offloads = netBackendOf(device).type === 'tap';
+  const offloads = netBackendFor(device).type === 'tap';
   return netIdentity({ mac, mtu, pairs: queues, queueSize, offloads });
 }

@@ -109,12 +109,12 @@ export interface SimState {
 export const stateVersion = 3;
 
 /** A machine that was just booted. @param files what its disk holds */
-export function bootedState(machine: MachineState, files: readonly FileState[] = []): SimState {
+export function bootState(machine: MachineState, files: readonly FileState[] = []): SimState {
   return { version: stateVersion, machine, devices: [], vduse: [...machine.vduse], files: [...files], fault_hits: [] };
 }
 
 /** Linux 7.3 with vdpasim_net, vdpasim_blk and VDUSE, and virtio_vdpa to take their devices. No program serves any. */
-export const defaultMachine: MachineState = {
+export const bareMachine: MachineState = {
   uid: 0,
   bus_driver: 'virtio_vdpa',
   mgmtdev: [

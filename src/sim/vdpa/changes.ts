@@ -10,7 +10,7 @@ import { attributeBit, type AddConfig } from '../machine/management/add-config.j
 import { bindDriver } from '../machine/management/index.js';
 import type { ManagementDeviceState, SimState } from '../state/model.js';
 import type { VdpaContext } from './context.js';
-import { namedDevice, namedManagementDevice } from './queries.js';
+import { requestedDevice, requestedManagementDevice } from './queries.js';
 
 const mac = featureMask(VIRTIO_ID_NET, ['MAC']);
 const mtu = featureMask(VIRTIO_ID_NET, ['MTU']);
@@ -29,7 +29,7 @@ export function addDevice({ machine }: VdpaContext, request: GenlRequest): void 
   if (name === undefined) return request.refuse(Errno.EINVAL);
   const config = readConfig(request);
   machine.update((state) => {
-    const management = namedManagementDevice(state, request, 'vdpa: Fail to find the specified management device');
+    const management = requestedManagementDevice(state, request, 'vdpa: Fail to find the specified management device');
     checkConfig(request, management, config);
     plugDevice(state, management, name, config);
   });
@@ -94,7 +94,7 @@ function checkConfig(request: GenlRequest, management: ManagementDeviceState, co
 
 export function deleteDevice({ machine }: VdpaContext, request: GenlRequest): void {
   machine.update((state) => {
-    unplugDevice(state, namedDevice(state, request));
+    unplugDevice(state, requestedDevice(state, request));
   });
 }
 
@@ -105,7 +105,7 @@ export function setDevice({ machine }: VdpaContext, request: GenlRequest): void 
 }
 
 function setAttributes(state: SimState, request: GenlRequest): void {
-  const device = namedDevice(state, request);
+  const device = requestedDevice(state, request);
   const management = managementOf(state, device);
   if (!management.classes.includes(VIRTIO_ID_NET)) {
     // The kernel complains, and answers with success.

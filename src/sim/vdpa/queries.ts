@@ -22,7 +22,7 @@ const maxQueueIndex = 0x8000;
 type Write<Item> = (buffer: MessageBuffer, state: SimState, item: Item) => void;
 
 /** The management device that a request names. @throws Refusal with these words where there is none */
-export function namedManagementDevice(state: SimState, request: GenlRequest, words: string): ManagementDeviceState {
+export function requestedManagementDevice(state: SimState, request: GenlRequest, words: string): ManagementDeviceState {
   const name = request.attributes.cString(uapi.VDPA_ATTR_MGMTDEV_DEV_NAME);
   if (name === undefined) return request.refuse(Errno.EINVAL, words);
   const bus = request.attributes.cString(uapi.VDPA_ATTR_MGMTDEV_BUS_NAME);
@@ -30,7 +30,7 @@ export function namedManagementDevice(state: SimState, request: GenlRequest, wor
 }
 
 /** The device that a request names. @throws Refusal where there is none */
-export function namedDevice(state: SimState, request: GenlRequest): DeviceState {
+export function requestedDevice(state: SimState, request: GenlRequest): DeviceState {
   const name = request.attributes.cString(uapi.VDPA_ATTR_DEV_NAME);
   if (name === undefined) return request.refuse(Errno.EINVAL);
   return findDevice(state, name) ?? request.refuse(Errno.ENODEV, 'vdpa: device not found');
@@ -38,7 +38,7 @@ export function namedDevice(state: SimState, request: GenlRequest): DeviceState 
 
 export function getManagementDevice({ machine }: VdpaContext, request: GenlRequest): void {
   const state = machine.read();
-  const management = namedManagementDevice(state, request, 'vdpa: Fail to find the specified mgmt device');
+  const management = requestedManagementDevice(state, request, 'vdpa: Fail to find the specified mgmt device');
   request.reply(uapi.VDPA_CMD_MGMTDEV_NEW, (buffer) => {
     writeManagementDevice(buffer, state, management);
   });
@@ -69,7 +69,7 @@ function writeHandle(buffer: MessageBuffer, { bus, name }: ManagementDeviceState
 
 export function getDevice({ machine }: VdpaContext, request: GenlRequest): void {
   const state = machine.read();
-  const device = namedDevice(state, request);
+  const device = requestedDevice(state, request);
   request.reply(uapi.VDPA_CMD_DEV_NEW, (buffer) => {
     writeDevice(buffer, state, device);
   });
@@ -99,7 +99,7 @@ const writeDevice: Write<DeviceState> = (buffer, state, device) => {
 
 export function getConfig({ machine }: VdpaContext, request: GenlRequest): void {
   const state = machine.read();
-  const device = namedDevice(state, request);
+  const device = requestedDevice(state, request);
   request.reply(uapi.VDPA_CMD_DEV_CONFIG_GET, (buffer) => {
     writeDeviceConfig(buffer, state, device);
   });
@@ -132,7 +132,7 @@ export function getVendorStats({ machine }: VdpaContext, request: GenlRequest): 
   const state = machine.read();
   const queue = request.attributes.u32(uapi.VDPA_ATTR_DEV_QUEUE_INDEX);
   if (queue === undefined) request.refuse(Errno.EINVAL);
-  const device = namedDevice(state, request);
+  const device = requestedDevice(state, request);
   const opened = openDevice(state, device);
   request.reply(uapi.VDPA_CMD_DEV_VSTATS_GET, (buffer) => {
     writeIdentity(buffer, device, opened);

@@ -2,7 +2,7 @@ import { Errno } from '../../sys/errno.js';
 import { SystemError } from '../../sys/error.js';
 import { InstanceExistsError } from '../../vduse/error.js';
 import { serverPart, toEntry } from '../../vduse/spec/arguments.js';
-import { checkServedDevice, resolveSpec } from '../../vduse/spec/resolve.js';
+import { checkDeviceSpec, resolveSpec } from '../../vduse/spec/resolve.js';
 import type { BlockDeviceSpec, ServedDeviceSpec } from '../../vduse/spec/device-spec.js';
 import type { ServeOptions } from '../../vduse/daemon/servers.js';
 import { identityOfBlock, identityOfNet } from '../state/identity.js';
@@ -29,7 +29,7 @@ export async function addSimulatedServer(
   const { name } = device;
   // Only root may make instances; others are told so by the kernel.
   if (!simulation.isRoot) return attach();
-  checkServedDevice(device);
+  checkDeviceSpec(device);
   await store.prepare();
   const madeFile = store.update((state) => {
     if (state.vduse.some((instance) => instance.name === name)) {

@@ -6,7 +6,7 @@ import { DeviceOptionError } from '../spec/error.js';
 import { moduleUrl } from '../engine/module-url.js';
 
 /** Which file is to be opened, and how. */
-export interface FileWanted {
+export interface FileOptions {
   readonly path: string;
   /** Bytes that it must have. */
   readonly size: number | undefined;
@@ -16,7 +16,7 @@ export interface FileWanted {
 }
 
 /** What an open file is. */
-export interface FileFacts {
+export interface FileInfo {
   readonly fd: number;
   /** Bytes. */
   readonly length: number;
@@ -30,8 +30,8 @@ export interface FileFacts {
 export type FileRequest = 'measure' | 'close';
 
 /** What the thread of a file tells. */
-export type FileNotice =
-  | { readonly type: 'opened'; readonly facts: FileFacts }
+export type FileReply =
+  | { readonly type: 'opened'; readonly facts: FileInfo }
   | { readonly type: 'refused'; readonly system: SystemErrorDetails }
   | { readonly type: 'refused'; readonly option: string }
   | { readonly type: 'failed'; readonly text: string }
@@ -43,14 +43,14 @@ export type FileNotice =
 const MEASURE_MS = 1000;
 
 /** How long it may take to close it: a file system may write then. */
-const CLOSE_PATIENCE_MS = 30_000;
+const CLOSE_TIMEOUT_MS = 30_000;
 
 /**
  * The file that a block device is in, or another block device. It may be on a file system that does not answer: so a thread of
  * its own opens, measures and closes it, and nobody waits for that thread but who opens the file, and for a while who closes it.
  */
 export class BackingFile {
-  readonly facts: FileFacts;
+  readonly facts: FileInfo;
   readonly #worker: Worker;
   #timer: NodeJS.Timeout | undefined;
   /** Since when an answer is waited for. */
@@ -58,13 +58,13 @@ export class BackingFile {
   #follow: (length: number) => void = () => undefined;
 
   /** @throws DeviceOptionError, SystemError */
-  static async open(wanted: FileWanted): Promise<BackingFile> {
+  static async open(wanted: FileOptions): Promise<BackingFile> {
     const worker = new Worker(new URL(moduleUrl('file-thread')), {
       workerData: wanted,
       env: SHARE_ENV,
       trackUnmanagedFds: false,
     });
-    const notice = await new Promise<FileNotice>((resolve, reject) => {
+    const notice = await new Promise<FileReply>((resolve, reject) => {
       worker.once('message', resolve);
       worker.once('error', reject);
     });
@@ -75,11 +75,11 @@ export class BackingFile {
     throw 'option' in notice ? new DeviceOptionError(notice.option) : new SystemError(notice.system);
   }
 
-  private constructor(worker: Worker, facts: FileFacts) {
+  private constructor(worker: Worker, facts: FileInfo) {
     this.#worker = worker;
     this.facts = facts;
     worker.unref();
-    worker.on('message', (notice: FileNotice) => {
+    worker.on('message', (notice: FileReply) => {
       if (notice.type !== 'measured') return;
       this.#waitingSince = undefined;
       if (notice.length !== undefined) this.#follow(notice.length);
@@ -108,7 +108,7 @@ export class BackingFile {
   async close(): Promise<boolean> {
     clearInterval(this.#timer);
     const closed = new Promise<boolean>((resolve) => {
-      const timer = setTimeout(resolve, CLOSE_PATIENCE_MS, false);
+      const timer = setTimeout(resolve, CLOSE_TIMEOUT_MS, false);
       this.#worker.once('exit', () => {
         clearTimeout(timer);
         resolve(true);

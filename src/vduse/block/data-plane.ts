@@ -7,7 +7,7 @@ import type { MemoryRegion } from '../../virtio/guest-memory.js';
 import * as backend from './backend.js';
 import type { BlockBackend, Operation, OperationType } from './backend.js';
 import { BYTES_IN, BYTES_OUT, ERRORS, REQUESTS } from '../engine/counters.js';
-import { MORE, WAIT, type DataPlane, type DataPlaneContext, type Served } from '../engine/data-plane.js';
+import { MORE, WAIT, type DataPlane, type DataPlaneContext, type ServeResult } from '../engine/data-plane.js';
 import type { DeviceQueue } from '../engine/queue.js';
 import { hasFeature } from '../engine/negotiation.js';
 
@@ -104,7 +104,7 @@ export class BlockPlane implements DataPlane {
     this.#vector.free();
   }
 
-  serve(queue: DeviceQueue): Served {
+  serve(queue: DeviceQueue): ServeResult {
     for (let round = 0; round < ROUNDS; round++) {
       this.#collect(queue);
       if (this.#requestCount === 0) return WAIT;
@@ -112,7 +112,7 @@ export class BlockPlane implements DataPlane {
       this.#backend.execute(this.#operations, this.#operationCount, this.#vector);
       if (this.#writeThrough) this.#flushWrites();
       this.#finish(queue);
-      if (queue.isWanted()) break;
+      if (queue.hasPendingCommand()) break;
     }
     return MORE;
   }

@@ -4,8 +4,8 @@ import type { BlockModuleOptions } from './module.js';
 import { Storage } from './storage.js';
 import { checkBlockOptions } from '../spec/limits.js';
 import type { DeviceIdentity } from '../kernel/control.js';
-import type { FlushNote } from './flush-record.js';
-import { startRecorded, type InstanceMakings, type InstanceRecord } from '../spec/instance-record.js';
+import type { FlushRecord } from './flush-record.js';
+import { startAndRecord, type RecordedSpec, type InstanceRecord } from '../spec/instance-record.js';
 import { moduleUrl } from '../engine/module-url.js';
 import { VduseServer } from '../server.js';
 import type { StorageOptions } from '../spec/backend.js';
@@ -29,7 +29,7 @@ export interface BlockDeviceOptions {
   /** Serve the instance that is there already, its server having ended. */
   readonly takeOver?: boolean;
   /** Where it is kept, for the server that takes over, that a flush of the file has failed. It stays the caller's. */
-  readonly flushNote?: FlushNote;
+  readonly flushRecord?: FlushRecord;
   /** Where it is kept, for the server that takes over, what the device is made of. */
   readonly record?: InstanceRecord;
 }
@@ -48,10 +48,10 @@ export async function serveBlockDevice(options: BlockDeviceOptions): Promise<Vdu
     const moduleOptions: BlockModuleOptions = {
       limits,
       backend: storage.backend,
-      ...(options.flushNote !== undefined && { flushNote: options.flushNote.fd }),
+      ...(options.flushRecord !== undefined && { flushRecord: options.flushRecord.fd }),
     };
     const identity = blockIdentity({ limits, blocks: storage.blocks, queues, queueSize });
-    const server = await startRecorded(makingsOf(options, storage, identity), options, () =>
+    const server = await startAndRecord(recordedSpecOf(options, storage, identity), options, () =>
       VduseServer.start({
         name: options.name,
         identity,
@@ -70,7 +70,7 @@ export async function serveBlockDevice(options: BlockDeviceOptions): Promise<Vdu
 }
 
 /** What the device is made of, for the next server of its instance. */
-function makingsOf(options: BlockDeviceOptions, storage: Storage, identity: DeviceIdentity): InstanceMakings {
+function recordedSpecOf(options: BlockDeviceOptions, storage: Storage, identity: DeviceIdentity): RecordedSpec {
   const { storage: wanted, serial = defaultSerial(options.name) } = options;
   return {
     type: 'block',

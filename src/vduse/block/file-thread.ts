@@ -11,8 +11,8 @@ import * as file from '../../sys/file.js';
 import { io, ior, ioctl } from '../../sys/ioctl.js';
 import { checked, close } from '../../sys/libc.js';
 import { SECTOR_SIZE } from '../../virtio/block.js';
-import type { FileFacts, FileNotice, FileRequest, FileWanted } from './backing-file.js';
-import { plainBlocks, type BlockSizes } from './identity.js';
+import type { FileInfo, FileReply, FileRequest, FileOptions } from './backing-file.js';
+import { defaultBlockSizes, type BlockSizes } from './identity.js';
 import { DeviceOptionError } from '../spec/error.js';
 import { O_NONBLOCK, O_RDONLY, O_RDWR, openFile } from '../../sys/open-file.js';
 import { DEFAULT_BLOCK_SIZE } from '../spec/defaults.js';
@@ -22,9 +22,9 @@ const BLKGETSIZE64 = ior(0x12, 114, 8);
 const BLKSSZGET = io(0x12, 104);
 const BLKPBSZGET = io(0x12, 123);
 
-const tell = (notice: FileNotice): void => parentPort?.postMessage(notice);
+const tell = (notice: FileReply): void => parentPort?.postMessage(notice);
 
-function openWanted({ path, size, blockSize, readonly }: FileWanted): FileFacts {
+function openBackingFile({ path, size, blockSize, readonly }: FileOptions): FileInfo {
   const fd = openFile(path, (readonly ? O_RDONLY : O_RDWR) | O_NONBLOCK, {
     [Errno.EACCES]: 'To serve a file that cannot be written, say readonly',
     [Errno.EROFS]: 'To serve a file that cannot be written, say readonly',
@@ -37,7 +37,7 @@ function openWanted({ path, size, blockSize, readonly }: FileWanted): FileFacts 
     const deviceBlock = stats.isBlockDevice() ? ask(fd, BLKSSZGET) : undefined;
     const blocks =
       deviceBlock === undefined
-        ? plainBlocks(blockSize ?? DEFAULT_BLOCK_SIZE)
+        ? defaultBlockSizes(blockSize ?? DEFAULT_BLOCK_SIZE)
         : blocksOfDevice(fd, stats, deviceBlock, blockSize);
     const length = measure(fd, stats);
     if (size !== undefined && size > length) {
@@ -63,9 +63,9 @@ function nameOf(stats: BigIntStats): string {
 }
 
 /** What a disk says of itself is what its driver is told, as far as virtio has such sizes. */
-function blocksOfDevice(fd: number, { rdev }: BigIntStats, own: number, wanted: FileWanted['blockSize']): BlockSizes {
+function blocksOfDevice(fd: number, { rdev }: BigIntStats, own: number, wanted: FileOptions['blockSize']): BlockSizes {
   const logical = wanted ?? (own > DEFAULT_BLOCK_SIZE ? 4096 : DEFAULT_BLOCK_SIZE);
-  const plain = plainBlocks(logical);
+  const plain = defaultBlockSizes(logical);
   return {
     logical,
     physical: Math.max(ask(fd, BLKPBSZGET), plain.physical),
@@ -114,7 +114,7 @@ function lock(path: string, fd: number, readonly: boolean): void {
   }
 }
 
-function describe(error: unknown): FileNotice {
+function describe(error: unknown): FileReply {
   if (error instanceof SystemError) {
     const { operation, errno, hint } = error;
     return { type: 'refused', system: { operation, errno, ...(hint !== undefined && { hint }) } };
@@ -140,7 +140,7 @@ function obey(fd: number, request: FileRequest): void {
 }
 
 try {
-  const facts = openWanted(workerData as FileWanted);
+  const facts = openBackingFile(workerData as FileOptions);
   parentPort?.on('message', (request: FileRequest) => {
     obey(facts.fd, request);
   });

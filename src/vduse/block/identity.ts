@@ -29,7 +29,7 @@ export interface BlockSizes {
 }
 
 /** Those of a device that is not on another disk. */
-export function plainBlocks(logical: BlockSizes['logical']): BlockSizes {
+export function defaultBlockSizes(logical: BlockSizes['logical']): BlockSizes {
   return { logical, physical: PHYSICAL_BLOCK, discard: logical };
 }
 

@@ -2,7 +2,7 @@
 import { BlockPlane, type BlockLimits } from './data-plane.js';
 import type { BlockBackend } from './backend.js';
 import type { CreateDataPlane, DataPlaneContext } from '../engine/data-plane.js';
-import { FlushNote } from './flush-record.js';
+import { FlushRecord } from './flush-record.js';
 
 /** Which backend a data thread makes. */
 export type BackendOptions =
@@ -22,7 +22,7 @@ export interface BlockModuleOptions {
   readonly limits: BlockLimits;
   readonly backend: BackendOptions;
   /** The descriptor of a FlushNote. */
-  readonly flushNote?: number;
+  readonly flushRecord?: number;
 }
 
 /** How a module makes a backend; it exports it as `createBlockBackend`. */
@@ -35,7 +35,7 @@ export const createDataPlane: CreateDataPlane<BlockModuleOptions> = async (optio
   new BlockPlane(options.limits, await createBackend(options, context), context);
 
 async function createBackend(
-  { backend: options, flushNote }: BlockModuleOptions,
+  { backend: options, flushRecord }: BlockModuleOptions,
   context: DataPlaneContext,
 ): Promise<BlockBackend> {
   switch (options.backend) {
@@ -45,7 +45,7 @@ async function createBackend(
     }
     case 'file': {
       const { FileBackend } = await import('./backends/file.js');
-      const note = flushNote === undefined ? undefined : FlushNote.forThread(flushNote);
+      const note = flushRecord === undefined ? undefined : FlushRecord.forThread(flushRecord);
       return new FileBackend(options, context.shared, note);
     }
     case 'null': {

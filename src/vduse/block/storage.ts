@@ -1,7 +1,7 @@
 import * as file from '../../sys/file.js';
 import { checked, close } from '../../sys/libc.js';
 import { BackingFile } from './backing-file.js';
-import { plainBlocks, type BlockSizes } from './identity.js';
+import { defaultBlockSizes, type BlockSizes } from './identity.js';
 import type { BackendOptions } from './module.js';
 import { checkSize } from '../spec/limits.js';
 import { DEFAULT_BLOCK_SIZE, DEFAULT_SIZE } from '../spec/defaults.js';
@@ -26,7 +26,7 @@ export class Storage {
   static async open(options: StorageOptions, blockSize: 512 | 4096 | undefined, readonly: boolean): Promise<Storage> {
     const logical = blockSize ?? DEFAULT_BLOCK_SIZE;
     if (options.size !== undefined) checkSize(options.size, logical);
-    const blocks = plainBlocks(logical);
+    const blocks = defaultBlockSizes(logical);
     const size = options.size ?? DEFAULT_SIZE;
     switch (options.backend) {
       case 'ram': {

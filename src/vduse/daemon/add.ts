@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { InstanceExistsError, LaunchError, VduseError } from '../error.js';
 import { devicePath, isDeviceName } from '../kernel/name.js';
-import { makeBackingFile } from './create-file.js';
+import { createBackingFile } from './create-file.js';
 import { formatArguments } from '../spec/arguments.js';
 import { launchServer } from './launch.js';
 import type { ServedDeviceSpec } from '../spec/device-spec.js';
@@ -12,12 +12,12 @@ import type { ServeOptions } from './servers.js';
  * @param attach sends the request to the kernel
  * @throws DeviceOptionError, SystemError where its file cannot be made; LaunchError: InstanceExistsError where another program was quicker; DeviceNameError; whatever `attach` throws
  */
-export async function addServedDevice(
+export async function launchAndAttach(
   device: ServedDeviceSpec,
   attach: () => Promise<void>,
   { makeFile = false }: ServeOptions = {},
 ): Promise<void> {
-  const removeFile = makeFile ? makeBackingFile(device) : undefined;
+  const removeFile = makeFile ? createBackingFile(device) : undefined;
   try {
     await serveAndAttach(device, attach);
   } catch (error) {

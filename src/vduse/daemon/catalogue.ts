@@ -7,14 +7,14 @@ import { isAttached } from '../engine/takeover.js';
 import { checkDeviceName, devicePath } from '../kernel/name.js';
 import { RuntimeFolder } from './runtime-folder.js';
 import type { VduseInstance } from './servers.js';
-import { serverLife } from './liveness.js';
-import { ask, NoAnswerError, type ServerAnswer } from './socket.js';
+import { probeServer } from './liveness.js';
+import { ask, ServerTimeoutError, type ServerAnswer } from './socket.js';
 
 /** How long a server may take to write what has to be written when it ends. */
-const END_PATIENCE_MS = 90_000;
+const END_TIMEOUT_MS = 90_000;
 
 /** How long it may take to clear up after that. */
-const TIDY_PATIENCE_MS = 5000;
+const CLEANUP_TIMEOUT_MS = 5000;
 const POLL_MS = 5;
 
 /** All instances of this machine by name, or the one of that name. @throws VduseError where a server answers with an error */
@@ -34,7 +34,7 @@ async function inspect(name: string): Promise<VduseInstance | undefined> {
   if (answer && 'status' in answer) return { name, served: 'here', status: answer.status };
   const attached = isAttached(name);
   if (answer) return { name, served: 'starting', status: answer.starting, attached };
-  const life = await serverLife(name);
+  const life = await probeServer(name);
   switch (life?.is) {
     case undefined: {
       // There is no instance yet while its server opens what it is to be made of, which may take as long as a file system likes.
@@ -73,7 +73,7 @@ async function askForStatus(name: string): Promise<StatusAnswer | undefined> {
     }
     return undefined;
   } catch (error) {
-    if (error instanceof NoAnswerError) return undefined;
+    if (error instanceof ServerTimeoutError) return undefined;
     throw error;
   } finally {
     folder.close();
@@ -92,10 +92,10 @@ export async function endServer(name: string): Promise<boolean> {
     // A supervisor that is told ends its server; one that is not told would start another.
     const supervisor = { name, socketPath: folder.supervisorPath };
     const answer =
-      (await ask(supervisor, { do: 'end' }, END_PATIENCE_MS)) ?? (await ask(folder, { do: 'end' }, END_PATIENCE_MS));
+      (await ask(supervisor, { do: 'end' }, END_TIMEOUT_MS)) ?? (await ask(folder, { do: 'end' }, END_TIMEOUT_MS));
     if (answer === undefined) return false;
     // Its folder is the last thing that goes.
-    for (let waited = 0; waited < TIDY_PATIENCE_MS && RuntimeFolder.names().includes(name); waited += POLL_MS) {
+    for (let waited = 0; waited < CLEANUP_TIMEOUT_MS && RuntimeFolder.names().includes(name); waited += POLL_MS) {
       await sleep(POLL_MS);
     }
     return true;

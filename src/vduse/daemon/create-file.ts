@@ -2,7 +2,7 @@
 import { closeSync, constants, fstatSync, ftruncateSync, lstatSync, openSync, unlinkSync } from 'node:fs';
 import { Errno } from '../../sys/errno.js';
 import { SystemError } from '../../sys/error.js';
-import { checkServedDevice } from '../spec/resolve.js';
+import { checkDeviceSpec } from '../spec/resolve.js';
 import type { ServedDeviceSpec } from '../spec/device-spec.js';
 
 const NEW_FILE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
@@ -19,10 +19,10 @@ export function fileOf(device: ServedDeviceSpec): { readonly path: string; reado
  * @returns what takes the file away again; undefined where none was made
  * @throws DeviceOptionError where no server would take the device; SystemError where the file cannot be made
  */
-export function makeBackingFile(device: ServedDeviceSpec): (() => void) | undefined {
+export function createBackingFile(device: ServedDeviceSpec): (() => void) | undefined {
   const file = fileOf(device);
   if (!file) return undefined;
-  checkServedDevice(device);
+  checkDeviceSpec(device);
   const { path, size } = file;
   let fd: number;
   try {

@@ -3,7 +3,7 @@ import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { devicePath } from '../kernel/name.js';
 
 /** The process that serves an instance. */
-export interface InstanceHolder {
+export interface ServingProcess {
   readonly pid: number;
   readonly command: string;
   /** A signal or a debugger has stopped it: it answers the kernel nothing. */
@@ -15,7 +15,7 @@ export interface InstanceHolder {
  * @returns undefined where there is none, or none that this user may look at
  * @throws DeviceNameError
  */
-export function findHolder(name: string): InstanceHolder | undefined {
+export function findServingProcess(name: string): ServingProcess | undefined {
   const target = devicePath(name);
   for (const pid of readdirSync('/proc')) {
     if (!/^[0-9]+$/.test(pid)) continue;
@@ -38,7 +38,7 @@ function readLink(path: string): string | undefined {
   }
 }
 
-function describe(pid: number): InstanceHolder {
+function describe(pid: number): ServingProcess {
   // The command's name is in parentheses, and may have any character in it.
   const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
   const end = stat.lastIndexOf(')');

@@ -28,7 +28,7 @@ const INHERITED = ['PATH', 'LANG', 'XDG_RUNTIME_DIR', 'VDPA_DEBUG'];
  * @throws LaunchError
  */
 export async function launchServer(name: string, words: readonly string[]): Promise<() => Promise<void>> {
-  const child = startServer(words, {}, true);
+  const child = spawnServer(words, {}, true);
   try {
     await readiness(child);
   } finally {
@@ -45,7 +45,7 @@ export async function launchServer(name: string, words: readonly string[]): Prom
  * @param variables of its environment, besides those that it inherits
  * @param apart in a session of its own, apart from the terminal
  */
-export function startServer(
+export function spawnServer(
   words: readonly string[],
   variables: Readonly<Record<string, string>>,
   apart = false,

@@ -7,18 +7,18 @@ import { SystemError } from '../../sys/error.js';
 import { close } from '../../sys/libc.js';
 import { devicePath } from '../kernel/name.js';
 import { O_NONBLOCK, O_RDWR, openFile } from '../../sys/open-file.js';
-import { findHolder, type InstanceHolder } from './holder.js';
+import { findServingProcess, type ServingProcess } from './holder.js';
 import { RuntimeFolder } from './runtime-folder.js';
-import { ask, NoAnswerError } from './socket.js';
+import { ask, ServerTimeoutError } from './socket.js';
 
 /** What the server of an instance does now. */
-export type ServerLife =
+export type ServerLiveness =
   /** It has the instance open and runs; `pid` and `command` are unknown where this user may not look at it. */
-  | ({ readonly is: 'alive' } & Partial<InstanceHolder>)
+  | ({ readonly is: 'alive' } & Partial<ServingProcess>)
   /** Something has stopped it (SIGSTOP, a debugger). */
-  | ({ readonly is: 'stopped' } & InstanceHolder)
+  | ({ readonly is: 'stopped' } & ServingProcess)
   /** It runs, is one of ours, and does not answer. */
-  | ({ readonly is: 'stuck' } & InstanceHolder)
+  | ({ readonly is: 'stuck' } & ServingProcess)
   /** There is none; a supervisor, or a server that has just begun, is about to open the instance. */
   | { readonly is: 'starting'; readonly pid: number }
   /** There is none. */
@@ -29,9 +29,9 @@ export type ServerLife =
  * @returns undefined where there is no instance of that name
  * @throws DeviceNameError
  */
-export async function serverLife(name: string): Promise<ServerLife | undefined> {
+export async function probeServer(name: string): Promise<ServerLiveness | undefined> {
   if (!existsSync(devicePath(name))) return undefined;
-  const holder = findHolder(name);
+  const holder = findServingProcess(name);
   if (holder?.stopped === true) return { is: 'stopped', ...holder };
   const folder = RuntimeFolder.find(name);
   try {
@@ -55,7 +55,7 @@ const REPLACEMENT_POLL_MS = 10;
  */
 export async function awaitReplacement(name: string): Promise<void> {
   const end = monotonicMs() + REPLACEMENT_PATIENCE_MS;
-  while ((await serverLife(name))?.is === 'starting' && monotonicMs() < end) await sleep(REPLACEMENT_POLL_MS);
+  while ((await probeServer(name))?.is === 'starting' && monotonicMs() < end) await sleep(REPLACEMENT_POLL_MS);
 }
 
 /** Whether a server of ours answers, or has none to ask. */
@@ -64,7 +64,7 @@ async function answers(folder: RuntimeFolder): Promise<boolean> {
     await ask(folder, { do: 'status' });
     return true;
   } catch (error) {
-    if (error instanceof NoAnswerError) return false;
+    if (error instanceof ServerTimeoutError) return false;
     throw error;
   }
 }

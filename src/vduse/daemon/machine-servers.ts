@@ -4,15 +4,15 @@ import type { VduseServers } from './servers.js';
 export const machineServers: VduseServers = {
   list: async (only) => (await import('./catalogue.js')).listInstances(only),
   has: async (name) => (await import('./add.js')).instanceExists(name),
-  add: async (device, attach, options) => (await import('./add.js')).addServedDevice(device, attach, options),
+  add: async (device, attach, options) => (await import('./add.js')).launchAndAttach(device, attach, options),
   takeOver: async (device) => {
     const { launchServer } = await import('./launch.js');
     const { formatArguments } = await import('../spec/arguments.js');
     await launchServer(device.name, formatArguments(device));
   },
   end: async (name) => {
-    const { mayHaveServer } = await import('./runtime-path.js');
-    if (mayHaveServer(name)) await (await import('./catalogue.js')).endServer(name);
+    const { hasRuntimeFolder } = await import('./runtime-path.js');
+    if (hasRuntimeFolder(name)) await (await import('./catalogue.js')).endServer(name);
   },
   remove: async (name, detach) => {
     const { isAttached } = await import('../engine/takeover.js');

@@ -1,9 +1,9 @@
 import { closeSync, constants, fsyncSync, openSync, readFileSync, renameSync, unlinkSync, writeSync } from 'node:fs';
 import { DeviceOptionError } from '../spec/error.js';
-import { compareMakings, type InstanceMakings, type InstanceRecord } from '../spec/instance-record.js';
+import { compareRecordedSpecs, type RecordedSpec, type InstanceRecord } from '../spec/instance-record.js';
 
 /** What is written of an instance. */
-type Written = Omit<InstanceMakings, 'features'> & { readonly features: string };
+type Written = Omit<RecordedSpec, 'features'> & { readonly features: string };
 
 /** The record of an instance in a file of its runtime folder. */
 export class RecordFile implements InstanceRecord {
@@ -11,7 +11,7 @@ export class RecordFile implements InstanceRecord {
   readonly #path: string;
   readonly #force: boolean;
   #features: bigint | undefined;
-  #makings: InstanceMakings | undefined;
+  #makings: RecordedSpec | undefined;
 
   /** @param force the instance may be served from something else than it was made of */
   constructor(name: string, path: string, force: boolean) {
@@ -20,7 +20,7 @@ export class RecordFile implements InstanceRecord {
     this.#force = force;
   }
 
-  read(): InstanceMakings | undefined {
+  read(): RecordedSpec | undefined {
     let text: string;
     try {
       const fd = openSync(this.#path, constants.O_RDONLY | constants.O_NOFOLLOW);
@@ -38,12 +38,12 @@ export class RecordFile implements InstanceRecord {
     return { ...makings, features: BigInt(features) };
   }
 
-  check(is: InstanceMakings): void {
+  check(is: RecordedSpec): void {
     const was = this.read();
     if (!was) return;
     // What the kernel offers drivers stays as it was made.
     this.#features = was.features;
-    const { lasting, others } = compareMakings(was, is);
+    const { lasting, others } = compareRecordedSpecs(was, is);
     const refused = this.#force ? lasting : [...lasting, ...others];
     if (refused.length === 0) return;
     const way = lasting.length > 0 ? '' : ', or say "force" to serve it so all the same';
@@ -52,7 +52,7 @@ export class RecordFile implements InstanceRecord {
     );
   }
 
-  keep(makings: InstanceMakings): void {
+  keep(makings: RecordedSpec): void {
     this.#write({ ...makings, features: this.#features ?? makings.features });
   }
 
@@ -60,7 +60,7 @@ export class RecordFile implements InstanceRecord {
     if (this.#makings) this.#write({ ...this.#makings, size });
   }
 
-  #write(makings: InstanceMakings): void {
+  #write(makings: RecordedSpec): void {
     this.#makings = makings;
     const written: Written = { ...makings, features: `0x${makings.features.toString(16)}` };
     const draft = `${this.#path}.new`;

@@ -16,7 +16,7 @@ import { flock, LOCK_EX, LOCK_NB } from '../../sys/file.js';
 import { checked } from '../../sys/libc.js';
 import { lockHolder } from '../../sys/lock-holder.js';
 import { VduseError } from '../error.js';
-import { FlushNote } from '../block/flush-record.js';
+import { FlushRecord } from '../block/flush-record.js';
 import { checkDeviceName, devicePath } from '../kernel/name.js';
 import { RecordFile } from './record-file.js';
 import { madeTapOf } from '../spec/instance-record.js';
@@ -180,8 +180,8 @@ export class RuntimeFolder {
    * What one server of the device leaves for the next; it stays for as long as the instance does.
    * @param forget the instance is a new one
    */
-  openFlushNote(forget: boolean): FlushNote {
-    return FlushNote.open(this.#path(FLUSH_NOTE), forget);
+  openFlushRecord(forget: boolean): FlushRecord {
+    return FlushRecord.open(this.#path(FLUSH_NOTE), forget);
   }
 
   /**

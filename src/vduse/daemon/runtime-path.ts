@@ -12,7 +12,7 @@ export function runtimeBase(environment: NodeJS.ProcessEnv = process.env): strin
 export const SERVERS_FOLDER = ['vdpa', 'vduse'] as const;
 
 /** Whether a device has, or has had, a server of ours. Cheap: most devices have none. */
-export function mayHaveServer(name: string): boolean {
+export function hasRuntimeFolder(name: string): boolean {
   const base = runtimeBase();
   const isFileName = name !== '' && name !== '.' && name !== '..' && !name.includes('/');
   return base !== undefined && isFileName && existsSync([base, ...SERVERS_FOLDER, name].join('/'));

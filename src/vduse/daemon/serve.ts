@@ -1,21 +1,21 @@
 import { existsSync } from 'node:fs';
 import type { Server } from 'node:net';
 import { exitNow } from '../../sys/process.js';
-import { becomeUser, endWithParent } from '../../sys/privileges.js';
+import { dropPrivileges, setParentDeathSignal } from '../../sys/privileges.js';
 import { SECTOR_SIZE } from '../../virtio/block.js';
 import { blockConfigOffset } from '../../virtio/config-space.js';
 import { VduseError } from '../error.js';
 import { devicePath } from '../kernel/name.js';
-import type { FlushNote } from '../block/flush-record.js';
+import type { FlushRecord } from '../block/flush-record.js';
 import type { VduseServer } from '../server.js';
-import { beginToServe, type ServedServer } from './start.js';
+import { startServer, type RunningDevice } from './start.js';
 import { RuntimeFolder } from './runtime-folder.js';
 import { toEntry, type ServedEntry } from '../spec/arguments.js';
 import type { ServedDeviceSpec } from '../spec/device-spec.js';
 import { listen, type ServerAnswer, type ServerRequest, type ServiceStatus } from './socket.js';
 
 /** What a server program tells whoever has started it. */
-export interface ServiceReports {
+export interface ServiceEvents {
   /** The device can be attached to the vdpa bus. */
   ready(): void;
   /** It has been told to end. */
@@ -44,9 +44,9 @@ const FLUSH_FAILED =
  * destroyed.
  * @throws VduseError, SystemError where it cannot begin; and where it cannot go on
  */
-export async function serveUntilTold(
+export async function runServer(
   device: ServedDeviceSpec,
-  reports: ServiceReports,
+  reports: ServiceEvents,
   { force }: ServiceOptions,
 ): Promise<void> {
   const { folder, release } = RuntimeFolder.claim(device.name);
@@ -61,21 +61,21 @@ export async function serveUntilTold(
  * The same below a supervisor, which has claimed the runtime folder and destroys the instance in the end. Once the device
  * is open this process gives its rights up where it is told to.
  * @param supervisor its process id
- * @throws RightsError as well
+ * @throws PrivilegeError as well
  */
-export async function serveSupervised(
+export async function runSupervisedServer(
   device: ServedDeviceSpec,
   supervisor: number,
-  reports: ServiceReports,
+  reports: ServiceEvents,
   { force }: ServiceOptions,
 ): Promise<void> {
   const folder = RuntimeFolder.find(device.name);
   if (!folder) throw new VduseError(`${device.name} has no runtime folder: a supervisor makes it`);
   try {
     await serve(device, folder, reports, { force, supervisor }, () => {
-      if (device.user !== undefined) becomeUser(device.user);
+      if (device.user !== undefined) dropPrivileges(device.user);
       // After that: a change of user takes it back.
-      endWithParent();
+      setParentDeathSignal();
       if (process.ppid !== supervisor) throw new VduseError('The supervisor has ended');
     });
   } finally {
@@ -90,32 +90,32 @@ export async function serveSupervised(
 async function serve(
   device: ServedDeviceSpec,
   folder: RuntimeFolder,
-  reports: ServiceReports,
+  reports: ServiceEvents,
   { force, supervisor }: ServiceOptions & { readonly supervisor?: number },
   prepared?: () => void,
 ): Promise<void> {
   const takeOver = existsSync(devicePath(device.name));
-  const flushNote = folder.openFlushNote(!takeOver);
+  const flushRecord = folder.openFlushRecord(!takeOver);
   try {
     const record = folder.record(force);
-    const served = await beginToServe(device, { takeOver, flushNote, record }).catch((error: unknown) => {
+    const served = await startServer(device, { takeOver, flushRecord, record }).catch((error: unknown) => {
       // An instance that was not made, or is another program's: what was noted of it just now holds for none.
-      const isKnown = takeOver && (flushNote.failed || record.read() !== undefined);
+      const isKnown = takeOver && (flushRecord.failed || record.read() !== undefined);
       if (!isKnown) folder.forgetInstance();
       throw error;
     });
-    await new Service(served, flushNote, reports, supervisor).run(folder, prepared);
+    await new Service(served, flushRecord, reports, supervisor).run(folder, prepared);
   } finally {
-    flushNote.close();
+    flushRecord.close();
   }
 }
 
 class Service {
   readonly #server: VduseServer;
   readonly #device: ServedEntry;
-  readonly #reports: ServiceReports;
+  readonly #reports: ServiceEvents;
   readonly #supervisor: number | undefined;
-  readonly #flushNote: FlushNote;
+  readonly #flushRecord: FlushRecord;
   #wasAttached = false;
   #trouble: string | undefined;
   #end: () => void = () => undefined;
@@ -124,12 +124,12 @@ class Service {
   readonly #told: ((answer: ServerAnswer) => void)[] = [];
 
   constructor(
-    { server, device, trouble }: ServedServer,
-    flushNote: FlushNote,
-    reports: ServiceReports,
+    { server, device, trouble }: RunningDevice,
+    flushRecord: FlushRecord,
+    reports: ServiceEvents,
     supervisor: number | undefined,
   ) {
-    this.#flushNote = flushNote;
+    this.#flushRecord = flushRecord;
     this.#supervisor = supervisor;
     this.#server = server;
     this.#device = toEntry(device);
@@ -185,7 +185,7 @@ class Service {
   #status(): ServiceStatus {
     const attached = this.#look();
     const { features, ...status } = this.#server.status();
-    const trouble = this.#flushNote.failed ? FLUSH_FAILED : this.#trouble;
+    const trouble = this.#flushRecord.failed ? FLUSH_FAILED : this.#trouble;
     return {
       ...status,
       ...this.#whatIsServed(),

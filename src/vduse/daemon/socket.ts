@@ -46,7 +46,7 @@ export type ServerAnswer =
   | { readonly error: string };
 
 /** A server lives and does not answer in time. */
-export class NoAnswerError extends VduseError {
+export class ServerTimeoutError extends VduseError {
   override readonly name = 'NoAnswerError';
 }
 
@@ -57,13 +57,13 @@ class EndedError extends VduseError {
 
 /** No request and no answer is longer. */
 const MAX_LENGTH = 1024 * 1024;
-const PATIENCE_MS = 5000;
+const REPLY_TIMEOUT_MS = 5000;
 
 /** Answers whoever connects. @param path of a socket that is not there yet @param answer what to say; it may take its time */
 export async function listen(path: string, answer: (request: ServerRequest) => Promise<ServerAnswer>): Promise<Server> {
   const server = createServer((socket) => {
     socket.on('error', () => socket.destroy());
-    readLine(socket, PATIENCE_MS)
+    readLine(socket, REPLY_TIMEOUT_MS)
       .then((line) => answer(JSON.parse(line) as ServerRequest))
       .catch((error: unknown): ServerAnswer => ({ error: String(error) }))
       .then((reply) => {
@@ -84,12 +84,12 @@ export async function listen(path: string, answer: (request: ServerRequest) => P
 /**
  * Asks a server.
  * @returns undefined where none listens, or it ends before it has answered
- * @throws NoAnswerError where it does not answer in time, VduseError where it answers with an error
+ * @throws ServerTimeoutError where it does not answer in time, VduseError where it answers with an error
  */
 export async function ask(
   { name, socketPath }: { readonly name: string; readonly socketPath: string },
   request: ServerRequest,
-  patienceMs = PATIENCE_MS,
+  patienceMs = REPLY_TIMEOUT_MS,
 ): Promise<ServerAnswer | undefined> {
   const socket = connect({ path: socketPath });
   try {
@@ -107,7 +107,7 @@ export async function ask(
     socket.write(`${JSON.stringify(request)}\n`);
     const line = await readLine(socket, patienceMs).catch((error: unknown) => {
       if (error instanceof EndedError) return undefined;
-      if (error instanceof NoAnswerError) throw new NoAnswerError(`The server of ${name} does not answer`);
+      if (error instanceof ServerTimeoutError) throw new ServerTimeoutError(`The server of ${name} does not answer`);
       throw error;
     });
     // It has died while it was asked.
@@ -124,7 +124,7 @@ export async function ask(
 /** Waits until the other end is gone. */
 async function closed(socket: Socket): Promise<void> {
   if (socket.closed) return;
-  const timer = setTimeout(() => socket.destroy(), PATIENCE_MS);
+  const timer = setTimeout(() => socket.destroy(), REPLY_TIMEOUT_MS);
   await new Promise((resolve) => socket.once('close', resolve));
   clearTimeout(timer);
 }
@@ -133,7 +133,7 @@ function readLine(socket: Socket, patienceMs: number): Promise<string> {
   return new Promise((resolve, reject) => {
     let text = '';
     const timer = setTimeout(() => {
-      fail('no answer in time', NoAnswerError);
+      fail('no answer in time', ServerTimeoutError);
     }, patienceMs);
     const fail = (why: string, Kind = VduseError): void => {
       clearTimeout(timer);

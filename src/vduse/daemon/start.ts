@@ -1,14 +1,14 @@
 import { serveBlockDevice } from '../block/device.js';
-import type { FlushNote } from '../block/flush-record.js';
+import type { FlushRecord } from '../block/flush-record.js';
 import type { InstanceRecord } from '../spec/instance-record.js';
 import { serveNetDevice } from '../net/device.js';
 import type { VduseServer } from '../server.js';
-import { netBackendOf, storageOf } from '../spec/backend.js';
+import { netBackendFor, storageFor } from '../spec/backend.js';
 import { resolveSpec } from '../spec/resolve.js';
 import type { BlockDeviceSpec, NetDeviceSpec, ServedDeviceSpec } from '../spec/device-spec.js';
 
 /** A device that is served. */
-export interface ServedServer {
+export interface RunningDevice {
   readonly server: VduseServer;
   /** With its defaults, and the interface that the kernel has chosen. */
   readonly device: ServedDeviceSpec;
@@ -17,24 +17,24 @@ export interface ServedServer {
 }
 
 /** What is kept of an instance from one server to the next. */
-export interface KeptOfInstance {
+export interface InstanceState {
   /** The instance is there: another server has had it. */
   readonly takeOver: boolean;
   /** Of no use to a network device. */
-  readonly flushNote: FlushNote;
+  readonly flushRecord: FlushRecord;
   readonly record: InstanceRecord;
 }
 
 /** Begins to serve a device. @throws VduseError, SystemError */
-export function beginToServe(device: ServedDeviceSpec, kept: KeptOfInstance): Promise<ServedServer> {
+export function startServer(device: ServedDeviceSpec, kept: InstanceState): Promise<RunningDevice> {
   return device.type === 'block' ? beginBlock(device, kept) : beginNet(device, kept);
 }
 
-async function beginBlock(device: BlockDeviceSpec, kept: KeptOfInstance): Promise<ServedServer> {
+async function beginBlock(device: BlockDeviceSpec, kept: InstanceState): Promise<RunningDevice> {
   const { name, queues, queueSize, blockSize, readonly, serial } = device;
   const server = await serveBlockDevice({
     name,
-    storage: storageOf(device, kept.takeOver || device.restart === true),
+    storage: storageFor(device, kept.takeOver || device.restart === true),
     ...kept,
     ...(blockSize !== undefined && { blockSize }),
     ...(readonly !== undefined && { readonly }),
@@ -45,11 +45,11 @@ async function beginBlock(device: BlockDeviceSpec, kept: KeptOfInstance): Promis
   return { server, device: resolveSpec(device) };
 }
 
-async function beginNet(device: NetDeviceSpec, { takeOver, record }: KeptOfInstance): Promise<ServedServer> {
+async function beginNet(device: NetDeviceSpec, { takeOver, record }: InstanceState): Promise<RunningDevice> {
   const { name, queues, queueSize, mac, mtu } = device;
   const { server, ifname, lostTap } = await serveNetDevice({
     name,
-    backend: netBackendOf(device),
+    backend: netBackendFor(device),
     takeOver,
     record,
     ...(queues !== undefined && { pairs: queues }),

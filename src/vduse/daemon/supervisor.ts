@@ -6,7 +6,7 @@ import type { ChildProcess } from 'node:child_process';
 import { Errno } from '../../sys/errno.js';
 import { SystemError } from '../../sys/error.js';
 import { monotonicMs } from '../../sys/clock.js';
-import { findUser, forbidNewPrivileges } from '../../sys/privileges.js';
+import { findUser, setNoNewPrivileges } from '../../sys/privileges.js';
 import { VduseControl } from '../kernel/control.js';
 import { VduseError } from '../error.js';
 import type { InstanceRecord } from '../spec/instance-record.js';
@@ -14,9 +14,9 @@ import { isAttached } from '../engine/takeover.js';
 import { devicePath } from '../kernel/name.js';
 import { formatArguments, toEntry } from '../spec/arguments.js';
 import { resolveSpec } from '../spec/resolve.js';
-import { readiness, startServer } from './launch.js';
+import { readiness, spawnServer } from './launch.js';
 import { RuntimeFolder } from './runtime-folder.js';
-import type { ServiceOptions, ServiceReports } from './serve.js';
+import type { ServiceOptions, ServiceEvents } from './serve.js';
 import type { ServedDeviceSpec } from '../spec/device-spec.js';
 import { ask, listen, type ServerAnswer, type ServerRequest, type StartingStatus } from './socket.js';
 import { DEFAULT_QUEUE_SIZE } from '../spec/defaults.js';
@@ -29,22 +29,22 @@ const SHORT_LIFE_MS = 2000;
 const MAX_SHORT_LIVES = 5;
 
 /** How long a server that was told to end has until it is killed: more than it takes itself to give up a thread that is stuck. */
-const END_PATIENCE_MS = 75_000;
+const END_TIMEOUT_MS = 75_000;
 
 /**
  * Lets a process of its own serve a device, until this one gets SIGTERM or SIGINT, or is told to end by its socket. What
  * takes rights is done here: the runtime folder, and the instance's end. The guest's data and the driver are the server's only.
  * @throws VduseError, RightsError, LaunchError where it cannot begin, or cannot go on
  */
-export async function superviseUntilTold(
+export async function runSupervisor(
   device: ServedDeviceSpec,
-  reports: ServiceReports,
+  reports: ServiceEvents,
   options: ServiceOptions,
 ): Promise<void> {
   if (device.user !== undefined) findUser(device.user);
   const { folder, release } = RuntimeFolder.claim(device.name);
   try {
-    forbidNewPrivileges();
+    setNoNewPrivileges();
     await new Supervisor(device, reports, options).run(folder);
   } finally {
     release();
@@ -53,7 +53,7 @@ export async function superviseUntilTold(
 
 class Supervisor {
   readonly #device: ServedDeviceSpec;
-  readonly #reports: ServiceReports;
+  readonly #reports: ServiceEvents;
   readonly #force: boolean;
   #record: InstanceRecord | undefined;
   #socketPath = '';
@@ -64,7 +64,7 @@ class Supervisor {
   /** Those who wait for the end. */
   readonly #told: ((answer: ServerAnswer) => void)[] = [];
 
-  constructor(device: ServedDeviceSpec, reports: ServiceReports, { force }: ServiceOptions) {
+  constructor(device: ServedDeviceSpec, reports: ServiceEvents, { force }: ServiceOptions) {
     this.#force = force;
     this.#device = device;
     this.#reports = reports;
@@ -133,11 +133,11 @@ class Supervisor {
     if (!server) return;
     if (signalServer(server, 'SIGTERM')) {
       signalServer(server, 'SIGCONT');
-      setTimeout(() => signalServer(server, 'SIGKILL'), END_PATIENCE_MS).unref();
+      setTimeout(() => signalServer(server, 'SIGKILL'), END_TIMEOUT_MS).unref();
       return;
     }
     const { name } = this.#device;
-    ask({ name, socketPath: this.#socketPath }, { do: 'end' }, END_PATIENCE_MS).catch((error: unknown) => {
+    ask({ name, socketPath: this.#socketPath }, { do: 'end' }, END_TIMEOUT_MS).catch((error: unknown) => {
       this.#reports.trouble(`the server of ${name} may not be signalled, and does not end by itself: ${String(error)}`);
     });
   }
@@ -164,7 +164,7 @@ class Supervisor {
     const isFirst = this.#lives === 0;
     // What is forced is what the instance is made of from then on.
     const words = [...formatArguments(this.#device), ...(this.#force && isFirst ? ['force'] : [])];
-    const server = startServer(words, { [SUPERVISED_VARIABLE]: String(process.pid) });
+    const server = spawnServer(words, { [SUPERVISED_VARIABLE]: String(process.pid) });
     this.#server = server;
     const ended = once(server, 'close') as Promise<[number | null, NodeJS.Signals | null]>;
     // It was told to end before it was there.

@@ -1,5 +1,5 @@
 /** Looks at most so often for more before a thread sleeps. */
-const MAX_LOOKS = 32;
+const MAX_SPINS = 32;
 /** After looks that found nothing, at most so many sleeps go by without a look. */
 const MAX_PAUSE = 64;
 
@@ -9,8 +9,8 @@ const MAX_PAUSE = 64;
  *
  * A thread looks only after it has done something, and then a bounded number of times: one that has nothing to do sleeps.
  */
-export class Polling {
-  #looks = MAX_LOOKS;
+export class BusyPoll {
+  #looks = MAX_SPINS;
   /** Sleeps to go by before the next look, and how many it will be the next time. */
   #pause = 0;
   #nextPause = 1;
@@ -24,7 +24,7 @@ export class Polling {
 
   /** Look `look`, counted from 1, has found something. */
   found(look: number): void {
-    this.#looks = Math.min(look * 2, MAX_LOOKS);
+    this.#looks = Math.min(look * 2, MAX_SPINS);
     this.#nextPause = 1;
   }
 
@@ -32,7 +32,7 @@ export class Polling {
   missed(): void {
     this.#looks >>= 1;
     if (this.#looks > 0) return;
-    this.#looks = MAX_LOOKS;
+    this.#looks = MAX_SPINS;
     this.#pause = this.#nextPause;
     this.#nextPause = Math.min(this.#nextPause * 2, MAX_PAUSE);
   }

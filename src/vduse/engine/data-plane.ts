@@ -2,9 +2,9 @@
  * What a kind of device does with its queues. It runs in a data thread of its own, which may block; see data-thread.ts.
  */
 import type { DeviceQueue } from './queue.js';
-import type { Served } from './serve-result.js';
+import type { ServeResult } from './serve-result.js';
 
-export { MORE, QUIET, STARVED, WAIT, type Served } from './serve-result.js';
+export { MORE, QUIET, STARVED, WAIT, type ServeResult } from './serve-result.js';
 
 /** A device's work on the queues of one data thread. */
 export interface DataPlane {
@@ -18,7 +18,7 @@ export interface DataPlane {
    * chains and doing what they ask for.
    * @throws BrokenRingError: the queue is not served any more until the device is reset
    */
-  serve(queue: DeviceQueue): Served;
+  serve(queue: DeviceQueue): ServeResult;
 
   /** Takes a change that the main thread has sent. */
   change?(change: unknown): void;

@@ -3,20 +3,20 @@ import { MessageChannel, SHARE_ENV, Worker, type MessagePort } from 'node:worker
 import { monotonicMs } from '../../sys/clock.js';
 import { openEventfd, signalEventfd } from '../../sys/events.js';
 import { close } from '../../sys/libc.js';
-import { guardMemory } from '../../sys/memory-guard.js';
+import { installMemoryGuard } from '../../sys/memory-guard.js';
 import type { DataPlaneModule } from './data-plane.js';
-import { threadWord, type Command, type Notice } from './thread.js';
+import { threadWord, type Command, type ThreadMessage } from './thread.js';
 import type { VduseDevice } from '../kernel/device.js';
 import type { QueueSetup } from './queue.js';
 import { MappingTable } from './mappings.js';
-import type { DataThreadStart } from './thread-entry.js';
+import type { DataThreadOptions } from './thread-entry.js';
 import { moduleUrl } from './module-url.js';
 
 /** How long a data thread may take to obey. The kernel gives up a device that does not answer for 30 seconds. */
-const PATIENCE_MS = 10_000;
+const REPLY_TIMEOUT_MS = 10_000;
 
 /** How long it may take when the device ends, to write what has to be written. */
-const EXIT_PATIENCE_MS = 60_000;
+const EXIT_TIMEOUT_MS = 60_000;
 
 /** Words that the data planes of a device share, see DataPlaneContext. */
 const SHARED_WORDS = 16;
@@ -59,7 +59,7 @@ class ThreadHandle {
     const { port1, port2 } = new MessageChannel();
     this.#port = port1;
     port1.unref();
-    const start: DataThreadStart = {
+    const start: DataThreadOptions = {
       module: options.module.module,
       options: options.module.options,
       deviceFd: options.device.fd,
@@ -73,7 +73,7 @@ class ThreadHandle {
       mappings: this.#mappings.shared,
       counters: options.counters,
       shared,
-      guard: guardMemory(),
+      guard: installMemoryGuard(),
     };
     this.worker = new Worker(new URL(moduleUrl('data-thread')), {
       workerData: start,
@@ -103,7 +103,7 @@ class ThreadHandle {
    * Sends a command and waits until it is done.
    * @returns false where the thread did not obey in time; one that is there no more has nothing left to obey
    */
-  async call(command: WithoutTicket<Ticketed>, patienceMs = PATIENCE_MS): Promise<boolean> {
+  async call(command: WithoutTicket<Ticketed>, patienceMs = REPLY_TIMEOUT_MS): Promise<boolean> {
     if (this.#exited) return true;
     const ticket = ++this.#ticket;
     if (this.#overdue) {
@@ -193,7 +193,7 @@ export class DataPlaneHost extends EventEmitter<HostEvents> {
       };
       thread.worker.once('error', reject);
       thread.worker.once('exit', failed);
-      thread.worker.on('message', (notice: Notice) => {
+      thread.worker.on('message', (notice: ThreadMessage) => {
         if (notice.type === 'done') thread.done(notice.ticket);
         if (notice.type === 'broken') this.emit('broken', notice.queue, notice.reason);
         if (notice.type !== 'ready') return;
@@ -265,7 +265,7 @@ export class DataPlaneHost extends EventEmitter<HostEvents> {
     this.#ended = true;
     await Promise.all(
       this.#threads.map(async (thread) => {
-        if (await thread.call({ type: 'exit' }, EXIT_PATIENCE_MS)) {
+        if (await thread.call({ type: 'exit' }, EXIT_TIMEOUT_MS)) {
           await thread.worker.terminate();
           thread.close();
         } else {

@@ -4,7 +4,7 @@ import { close } from '../../sys/libc.js';
 import { MAP_NORESERVE, MAP_SHARED, mapFile, pageSize, PROT_READ, PROT_WRITE, viewMemory } from '../../sys/memory.js';
 import { MemoryRegion, type GuestMemory, type RingMemory } from '../../virtio/guest-memory.js';
 import type { IotlbEntry, VduseDevice } from '../kernel/device.js';
-import type { MappedTwice, MappingTable } from './mappings.js';
+import type { DualMapping, MappingTable } from './mappings.js';
 
 /** A mapping is seen in pieces that begin so far apart; a buffer may lie across two. */
 const PIECE_BYTES = 2 ** 30;
@@ -27,7 +27,7 @@ interface Mapping {
   readonly end: number;
   /** What was mapped: the whole pages of the file that [start, end) lies in, from the IOVA `page` on, which may be negative. */
   readonly page: number;
-  readonly mapped: MappedTwice;
+  readonly mapped: DualMapping;
   readonly mappedLength: number;
   readonly readable: boolean;
   readonly writable: boolean;

@@ -1,4 +1,4 @@
-import { mapAnonymous, replaceByZeros, takeAway, tryUnmap, unmap, viewMemory, writeAddress } from '../../sys/memory.js';
+import { mapAnonymous, mapZeros, mapEmptyFile, tryUnmap, unmap, viewMemory, writeAddress } from '../../sys/memory.js';
 import { GUARDED_BYTES } from '../../sys/memory-guard.js';
 
 /** Words of an entry: address and length of a view, each a u64; a length of 0 is a free place. */
@@ -23,7 +23,7 @@ export interface SharedMappings {
 }
 
 /** Where a piece of guest memory is mapped, twice. */
-export interface MappedTwice {
+export interface DualMapping {
   /** The address for JavaScript's own reads and writes. */
   readonly view: number;
   /** The address for data: system calls use it, and the functions of guarded-copy.ts. */
@@ -60,7 +60,7 @@ export class MappingTable {
    * @returns undefined where there are too many
    * @throws what `map` throws
    */
-  add(length: number, map: () => number): MappedTwice | undefined {
+  add(length: number, map: () => number): DualMapping | undefined {
     return this.#locked(() => {
       for (let slot = 0; slot < CAPACITY; slot++) {
         if (this.#length(slot) !== 0) continue;
@@ -99,8 +99,8 @@ export class MappingTable {
       for (let slot = 0; slot < CAPACITY; slot++) {
         const length = this.#length(slot);
         if (length === 0) continue;
-        takeAway('take guest memory away', this.#transfer(slot), length);
-        replaceByZeros('take guest memory away', this.#view(slot), length);
+        mapEmptyFile('take guest memory away', this.#transfer(slot), length);
+        mapZeros('take guest memory away', this.#view(slot), length);
       }
     });
   }

@@ -6,7 +6,7 @@ import type { NativeBuffer } from '../../sys/memory.js';
 import type { GuestMemory } from '../../virtio/guest-memory.js';
 import { SplitQueue, type QueueLayout } from '../../virtio/split-queue.js';
 import { INTERRUPTS, type QueueCounters } from './counters.js';
-import { MORE, type Served } from './serve-result.js';
+import { MORE, type ServeResult } from './serve-result.js';
 import { VDUSE_VQ_INJECT_IRQ } from '../kernel/uapi.js';
 
 /** Guest memory was taken away while the thread was at work: what it did since may have gone nowhere. */
@@ -28,7 +28,7 @@ export class DeviceQueue {
   /** The driver has broken the ring: the queue rests until the device is reset. */
   broken = false;
   /** What serving it came to the last time. */
-  served: Served = MORE;
+  served: ServeResult = MORE;
   /** An interrupt is to be injected before the thread sleeps: it could not be yet, or the last one may be lost. */
   interruptPending: boolean;
 
@@ -39,7 +39,7 @@ export class DeviceQueue {
   readonly #argument: NativeBuffer;
   readonly #isRevoked: () => boolean;
   /** Whether the main thread waits for this one, so that serving should come to its end soon. */
-  readonly isWanted: () => boolean;
+  readonly hasPendingCommand: () => boolean;
   #begin: number | undefined;
   #ring: SplitQueue | undefined;
 
@@ -51,7 +51,7 @@ export class DeviceQueue {
     /** Native memory for the argument of the interrupt's ioctl. */
     argument: NativeBuffer,
     isRevoked: () => boolean,
-    isWanted: () => boolean,
+    hasPendingCommand: () => boolean,
   ) {
     this.index = setup.index;
     this.#layout = setup.layout;
@@ -61,7 +61,7 @@ export class DeviceQueue {
     this.#deviceFd = deviceFd;
     this.#argument = argument;
     this.#isRevoked = isRevoked;
-    this.isWanted = isWanted;
+    this.hasPendingCommand = hasPendingCommand;
     this.interruptPending = setup.availableIndex === undefined;
     counters.usedIndex = setup.availableIndex;
     counters.state = 'running';

@@ -9,4 +9,4 @@ export const QUIET = 2;
 export const STARVED = 3;
 
 /** What serving a queue for a while has come to. */
-export type Served = typeof MORE | typeof WAIT | typeof QUIET | typeof STARVED;
+export type ServeResult = typeof MORE | typeof WAIT | typeof QUIET | typeof STARVED;

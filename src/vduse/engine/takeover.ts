@@ -18,7 +18,7 @@ export function isAttached(name: string): boolean {
  * @returns the features that a driver runs it with, or undefined where none does
  * @throws DeviceOptionError
  */
-export function lookAtInstance(device: VduseDevice, name: string, identity: DeviceIdentity): bigint | undefined {
+export function probeInstance(device: VduseDevice, name: string, identity: DeviceIdentity): bigint | undefined {
   if (!hasQueue(device, identity.queueCount - 1) || hasQueue(device, identity.queueCount)) {
     throw new DeviceOptionError(
       `The instance ${name} has not ${identity.queueCount} queues: say as many as it was made with`,

@@ -1,14 +1,14 @@
 /** The entry of a data thread. */
 import { parentPort, workerData, type MessagePort } from 'node:worker_threads';
-import { copyBy } from '../../sys/guarded-copy.js';
+import { useGuardedCopies } from '../../sys/guarded-copy.js';
 import type { MemoryGuard } from '../../sys/memory-guard.js';
 import type { CreateDataPlane } from './data-plane.js';
-import { DataThread, type Notice, type Watched } from './thread.js';
+import { DataThread, type ThreadMessage, type Watched } from './thread.js';
 import { VduseDevice } from '../kernel/device.js';
 import type { SharedMappings } from './mappings.js';
 
 /** What a data thread is started with. */
-export interface DataThreadStart {
+export interface DataThreadOptions {
   readonly module: string;
   readonly options: unknown;
   readonly deviceFd: number;
@@ -25,12 +25,12 @@ export interface DataThreadStart {
   readonly guard: MemoryGuard | undefined;
 }
 
-const start = workerData as DataThreadStart;
-const notify = (notice: Notice): void => {
+const start = workerData as DataThreadOptions;
+const notify = (notice: ThreadMessage): void => {
   parentPort?.postMessage(notice);
 };
 
-if (start.guard) copyBy(start.guard.copies);
+if (start.guard) useGuardedCopies(start.guard.copies);
 const { createDataPlane } = (await import(start.module)) as { createDataPlane: CreateDataPlane<unknown> };
 const watched: Watched[] = [];
 const plane = await createDataPlane(start.options, {

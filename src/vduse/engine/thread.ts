@@ -11,7 +11,7 @@ import type { VduseDevice } from '../kernel/device.js';
 import { DeviceQueue, MemoryRevokedError, type QueueSetup } from './queue.js';
 import { Iotlb } from './iotlb.js';
 import { MappingTable, type SharedMappings } from './mappings.js';
-import { Polling } from './busy-poll.js';
+import { BusyPoll } from './busy-poll.js';
 
 /** What the main thread tells a data thread to do. Those with a ticket are answered when they are done. */
 export type Command =
@@ -24,7 +24,7 @@ export type Command =
   | { readonly type: 'exit'; readonly ticket: number };
 
 /** What a data thread tells the main thread. */
-export type Notice =
+export type ThreadMessage =
   | { readonly type: 'ready' }
   | { readonly type: 'done'; readonly ticket: number }
   | { readonly type: 'broken'; readonly queue: number; readonly reason: string };
@@ -65,10 +65,10 @@ export class DataThread {
   readonly #iotlb: Iotlb;
   readonly #poll = new EventPoll();
   readonly #argument = new NativeBuffer(4);
-  readonly #notify: (notice: Notice) => void;
+  readonly #notify: (notice: ThreadMessage) => void;
   readonly #watched: readonly Watched[];
   readonly #lost: LostMemory;
-  readonly #polling = new Polling();
+  readonly #polling = new BusyPoll();
   #queues: DeviceQueue[] = [];
   #seenCommands = 0;
   #seenRevocations = 0;
@@ -88,7 +88,7 @@ export class DataThread {
     readonly counters: SharedArrayBuffer;
     readonly watched: readonly Watched[];
     readonly guard: MemoryGuard | undefined;
-    readonly notify: (notice: Notice) => void;
+    readonly notify: (notice: ThreadMessage) => void;
   }) {
     this.#device = parts.device;
     this.#plane = parts.plane;
@@ -109,7 +109,7 @@ export class DataThread {
   /** Runs until it is told to exit. Blocks the thread, but for a turn of its event loop after commands. */
   async run(): Promise<void> {
     while (this.#running) {
-      if (this.#isWanted()) {
+      if (this.#hasPendingCommand()) {
         this.#obey();
         // Views of memory that commands have made useless are given back by the event loop, and by nothing else.
         await setImmediate();
@@ -120,7 +120,7 @@ export class DataThread {
         else if (!this.#look() && !this.#enableKicks()) this.#sleep();
       } catch (error) {
         if (!(error instanceof MemoryRevokedError)) throw error;
-        this.#forgetMemory();
+        this.#dropMappings();
       }
     }
     this.#lost.end();
@@ -173,7 +173,7 @@ export class DataThread {
   }
 
   #hasMore(): boolean {
-    if (this.#isWanted()) return true;
+    if (this.#hasPendingCommand()) return true;
     for (const queue of this.#queues) {
       if (queue.usable && queue.served === WAIT && queue.ring.hasNew) return true;
     }
@@ -241,10 +241,10 @@ export class DataThread {
 
   readonly #isRevoked = (): boolean => Atomics.load(this.#words, threadWord.revocations) !== this.#seenRevocations;
 
-  readonly #isWanted = (): boolean => Atomics.load(this.#words, threadWord.commands) !== this.#seenCommands;
+  readonly #hasPendingCommand = (): boolean => Atomics.load(this.#words, threadWord.commands) !== this.#seenCommands;
 
   /** What was mapped is not the driver's memory any more. The rings, found anew, say how far the device has come. */
-  #forgetMemory(): void {
+  #dropMappings(): void {
     this.#seenRevocations = Atomics.load(this.#words, threadWord.revocations);
     // A copy that found it gone counts as lost memory.
     this.#lost.check();
@@ -275,14 +275,14 @@ export class DataThread {
       case 'stop':
         for (const queue of this.#queues) queue.stop('stopped');
         this.#queues = [];
-        this.#forgetMemory();
+        this.#dropMappings();
         break;
       case 'stop-queue':
         for (const queue of this.#queues) if (queue.index === command.queue) queue.stop('stopped');
         this.#queues = this.#queues.filter((queue) => queue.index !== command.queue);
         break;
       case 'invalidate':
-        if (this.#isRevoked()) this.#forgetMemory();
+        if (this.#isRevoked()) this.#dropMappings();
         for (const queue of this.#queues) queue.unmap();
         this.#iotlb.invalidate(command.start, command.last);
         break;
@@ -308,7 +308,7 @@ export class DataThread {
       this.#device.fd,
       this.#argument,
       this.#isRevoked,
-      this.#isWanted,
+      this.#hasPendingCommand,
     );
     this.#queues = [...this.#queues.filter((other) => other.index !== setup.index), queue];
   }

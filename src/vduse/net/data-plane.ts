@@ -1,6 +1,6 @@
 /** The data plane of a network device: pairs of queues on one side, a {@link NetBackend} on the other. */
 import { isReceiveQueue } from '../../virtio/net.js';
-import type { DataPlane, Served } from '../engine/data-plane.js';
+import type { DataPlane, ServeResult } from '../engine/data-plane.js';
 import type { DeviceQueue } from '../engine/queue.js';
 
 /** Where the packets of a network device go to and come from; one for each data thread. */
@@ -9,10 +9,10 @@ export interface NetBackend {
   start(features: bigint): void;
 
   /** Takes packets that the driver sends. @param receiving the other queue of the pair, where it is in use */
-  transmit(sending: DeviceQueue, receiving: DeviceQueue | undefined): Served;
+  transmit(sending: DeviceQueue, receiving: DeviceQueue | undefined): ServeResult;
 
   /** Gives the driver packets that have come. */
-  receive(receiving: DeviceQueue): Served;
+  receive(receiving: DeviceQueue): ServeResult;
 
   close(): void;
 }
@@ -31,7 +31,7 @@ export class NetPlane implements DataPlane {
     this.#backend.start(features);
   }
 
-  serve(queue: DeviceQueue): Served {
+  serve(queue: DeviceQueue): ServeResult {
     const pair = queue.index >>> 1;
     if (isReceiveQueue(queue.index)) {
       this.#receiving[pair] = queue;

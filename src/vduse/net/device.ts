@@ -2,7 +2,7 @@ import { close } from '../../sys/libc.js';
 import { setInterfaceMtu } from '../../sys/network-interface.js';
 import { formatMac } from '../../virtio/mac-address.js';
 import { checkNetOptions } from '../spec/limits.js';
-import { madeTapOf, startRecorded, type InstanceMakings, type InstanceRecord } from '../spec/instance-record.js';
+import { madeTapOf, startAndRecord, type RecordedSpec, type InstanceRecord } from '../spec/instance-record.js';
 import { moduleUrl } from '../engine/module-url.js';
 import { netIdentity } from './identity.js';
 import type { NetModuleOptions } from './module.js';
@@ -56,7 +56,7 @@ export async function serveNetDevice(options: NetDeviceOptions): Promise<NetDevi
     const isAgain = tap?.former === 'found';
     if (tap && mtu !== undefined && !isAgain) setInterfaceMtu(tap.name, mtu);
     const identity = netIdentity({ mac, mtu, pairs, queueSize, offloads: tap !== undefined });
-    const makings: InstanceMakings = {
+    const makings: RecordedSpec = {
       type: 'net',
       backend: backend.type,
       queues: identity.queueCount,
@@ -68,7 +68,7 @@ export async function serveNetDevice(options: NetDeviceOptions): Promise<NetDevi
       ...(tap && { ifname: made && isAgain ? made.name : tap.name }),
       ...(tap?.isMade === true && { madeInterface: tap.index, interfaceAddress: tap.address }),
     };
-    const server = await startRecorded(makings, options, () =>
+    const server = await startAndRecord(makings, options, () =>
       VduseServer.start({
         name: options.name,
         identity,

@@ -22,7 +22,7 @@ export type NetBackendOptions = { readonly type: 'loopback' } | { readonly type:
  * @param again whether another server is to serve it, after the first
  * @throws DeviceOptionError
  */
-export function storageOf(
+export function storageFor(
   { name, backend, path, size }: BlockDeviceSpec,
   again: boolean,
 ): Exclude<StorageOptions, { readonly backend: 'module' }> {
@@ -41,7 +41,7 @@ export function storageOf(
 }
 
 /** What a network device sends to: a tap where it has a name, itself otherwise. @throws DeviceOptionError */
-export function netBackendOf({ backend, ifname }: NetDeviceSpec): NetBackendOptions {
+export function netBackendFor({ backend, ifname }: NetDeviceSpec): NetBackendOptions {
   const type = backend ?? (ifname === undefined ? 'loopback' : 'tap');
   if (type === 'tap') return { type, ...(ifname !== undefined && { ifname }) };
   if (ifname !== undefined) throw new DeviceOptionError('"ifname" is not supported by backend loopback');

@@ -13,7 +13,7 @@ export interface MadeTap {
 }
 
 /** A device by what its server made it of. All that can be told of the kind of device is there. */
-export interface InstanceMakings {
+export interface RecordedSpec {
   readonly type: 'block' | 'net';
   readonly backend: string;
   /** Virtqueues, and how many descriptors each has. */
@@ -42,7 +42,7 @@ export interface InstanceMakings {
 }
 
 /** The tap interface that servers of an instance have made. */
-export function madeTapOf({ ifname, madeInterface, interfaceAddress: address }: Partial<InstanceMakings> = {}):
+export function madeTapOf({ ifname, madeInterface, interfaceAddress: address }: Partial<RecordedSpec> = {}):
   MadeTap | undefined {
   if (ifname === undefined || madeInterface === undefined) return undefined;
   return { name: ifname, index: madeInterface, ...(address !== undefined && { address }) };
@@ -51,13 +51,13 @@ export function madeTapOf({ ifname, madeInterface, interfaceAddress: address }: 
 /** Where it is kept, from one server of an instance to the next. */
 export interface InstanceRecord {
   /** What is kept. @returns undefined where nothing is, as of servers that kept none */
-  read(): InstanceMakings | undefined;
+  read(): RecordedSpec | undefined;
 
   /** Sees whether an instance that is there is made of this. @throws DeviceOptionError where it is not */
-  check(makings: InstanceMakings): void;
+  check(makings: RecordedSpec): void;
 
   /** Keeps what an instance is made of. */
-  keep(makings: InstanceMakings): void;
+  keep(makings: RecordedSpec): void;
 
   /** The device has grown to so many bytes. */
   grow(size: number): void;
@@ -68,8 +68,8 @@ export interface InstanceRecord {
  * in between; of one that is taken over when that has come to pass.
  * @throws DeviceOptionError where the instance was made of something else
  */
-export async function startRecorded<Server>(
-  makings: InstanceMakings,
+export async function startAndRecord<Server>(
+  makings: RecordedSpec,
   { record, takeOver = false }: { readonly record?: InstanceRecord; readonly takeOver?: boolean },
   start: () => Promise<Server>,
 ): Promise<Server> {
@@ -80,27 +80,26 @@ export async function startRecorded<Server>(
   return server;
 }
 
-type Difference = readonly [key: keyof InstanceMakings, was: string, is: string];
+type Difference = readonly [key: keyof RecordedSpec, was: string, is: string];
 
 /** The fields of a record that the next server must repeat; `fixedSize` is the size that was asked for. */
-function keptFields(kept: NonNullable<Field['kept']>): (keyof InstanceMakings)[] {
+function keptFields(kept: NonNullable<Field['kept']>): (keyof RecordedSpec)[] {
   return allFields().flatMap(([name, field]) => (field.kept === kept && isRecorded(name) ? [name] : []));
 }
 
-const isRecorded = (name: FieldName): name is FieldName & keyof InstanceMakings =>
-  name !== 'user' && name !== 'restart';
+const isRecorded = (name: FieldName): name is FieldName & keyof RecordedSpec => name !== 'user' && name !== 'restart';
 
-const keywordOfMaking = (key: keyof InstanceMakings): string => (key === 'fixedSize' ? 'size' : keywordOf(key));
+const keywordOfMaking = (key: keyof RecordedSpec): string => (key === 'fixedSize' ? 'size' : keywordOf(key));
 
 /**
  * Finds what differs between what an instance was made of and what it is to be served from.
  * @returns for people; `lasting` is what no force changes
  */
-export function compareMakings(
-  was: InstanceMakings,
-  is: InstanceMakings,
+export function compareRecordedSpecs(
+  was: RecordedSpec,
+  is: RecordedSpec,
 ): { readonly lasting: readonly string[]; readonly others: readonly string[] } {
-  const differing = (keys: readonly (keyof InstanceMakings)[]): Difference[] =>
+  const differing = (keys: readonly (keyof RecordedSpec)[]): Difference[] =>
     keys.filter((key) => was[key] !== is[key]).map((key) => [key, textOf(was[key]), textOf(is[key])]);
   const lasting = differing(['type', ...keptFields('always')]);
   const missing = was.features & ~is.features;
@@ -119,12 +118,12 @@ export function compareMakings(
 }
 
 /** A file may have another name now; what counts is which file it is. */
-function differingFile(was: InstanceMakings, is: InstanceMakings): Difference[] {
+function differingFile(was: RecordedSpec, is: RecordedSpec): Difference[] {
   if (was.file === is.file) return [];
   if (was.path === is.path) return [['file', textOf(was.file), textOf(is.file)]];
   return [['path', textOf(was.path), textOf(is.path)]];
 }
 
-const textOf = (value: InstanceMakings[keyof InstanceMakings]): string => value?.toString() ?? '(none)';
+const textOf = (value: RecordedSpec[keyof RecordedSpec]): string => value?.toString() ?? '(none)';
 
 const describe = ([key, was, is]: Difference): string => `${keywordOfMaking(key)} ${was}, not ${is}`;

@@ -1,5 +1,5 @@
 /** A served device with its defaults. Touches nothing of the machine. */
-import { netBackendOf, storageOf } from './backend.js';
+import { netBackendFor, storageFor } from './backend.js';
 import type { ServedDeviceSpec } from './device-spec.js';
 import { checkBlockOptions, checkNetOptions, checkSize } from './limits.js';
 import { defaultMac, DEFAULT_BLOCK_SIZE, DEFAULT_QUEUE_SIZE, DEFAULT_SIZE, defaultSerial } from './defaults.js';
@@ -12,10 +12,10 @@ import { defaultMac, DEFAULT_BLOCK_SIZE, DEFAULT_QUEUE_SIZE, DEFAULT_SIZE, defau
 export function resolveSpec(spec: ServedDeviceSpec): ServedDeviceSpec {
   const common = { queues: 1, queueSize: DEFAULT_QUEUE_SIZE, restart: false };
   if (spec.type === 'net') {
-    const { type: backend } = netBackendOf(spec);
+    const { type: backend } = netBackendFor(spec);
     return { ...common, mac: defaultMac(spec.name), ...spec, backend };
   }
-  const { backend, size } = storageOf(spec, false);
+  const { backend, size } = storageFor(spec, false);
   return {
     ...common,
     blockSize: DEFAULT_BLOCK_SIZE,
@@ -31,13 +31,13 @@ export function resolveSpec(spec: ServedDeviceSpec): ServedDeviceSpec {
  * Checks what a server would refuse, as far as the machine has no part in it.
  * @throws DeviceOptionError
  */
-export function checkServedDevice(device: ServedDeviceSpec): void {
+export function checkDeviceSpec(device: ServedDeviceSpec): void {
   const { queues = 1, queueSize = DEFAULT_QUEUE_SIZE } = device;
   if (device.type === 'block') {
     checkBlockOptions({ queues, queueSize, serial: device.serial ?? '' });
-    checkSize(storageOf(device, device.restart === true).size ?? DEFAULT_SIZE, device.blockSize ?? DEFAULT_BLOCK_SIZE);
+    checkSize(storageFor(device, device.restart === true).size ?? DEFAULT_SIZE, device.blockSize ?? DEFAULT_BLOCK_SIZE);
   } else {
-    netBackendOf(device);
+    netBackendFor(device);
     checkNetOptions({ pairs: queues, queueSize, mac: device.mac ?? defaultMac(device.name), mtu: device.mtu });
   }
 }

@@ -12,7 +12,7 @@ import { SimulationError } from '../../../src/sim/error.js';
 import { describeChange } from '../../../src/sim/state/changes.js';
 import { FileStore } from '../../../src/sim/state/file-store.js';
 import { parseState } from '../../../src/sim/state/parser.js';
-import { bootedState, defaultMachine, type DeviceState, type SimState } from '../../../src/sim/state/model.js';
+import { bootState, bareMachine, type DeviceState, type SimState } from '../../../src/sim/state/model.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'vdpa-changes-'));
 after(() => {
@@ -20,7 +20,7 @@ after(() => {
 });
 
 const device = (name: string): DeviceState => ({ name, mgmtdev: 'vdpasim_net' });
-const start = (...names: string[]): SimState => ({ ...bootedState(defaultMachine), devices: names.map(device) });
+const start = (...names: string[]): SimState => ({ ...bootState(bareMachine), devices: names.map(device) });
 
 test('a change of a state is told in a line, from which the state comes back', () => {
   const indexes = fc.array(fc.nat({ max: 12 }), { maxLength: 8 });

@@ -24,7 +24,7 @@ import { SimulationError } from '../../../src/sim/error.js';
 import { Simulation, statePath } from '../../../src/sim/simulation.js';
 import { FileStore } from '../../../src/sim/state/file-store.js';
 import { parseState } from '../../../src/sim/state/parser.js';
-import { bootedState, defaultMachine } from '../../../src/sim/state/model.js';
+import { bootState, bareMachine } from '../../../src/sim/state/model.js';
 import type { SimState } from '../../../src/sim/state/model.js';
 import { VdpaClient } from '../../../src/vdpa/client.js';
 import { Random } from '../../support/random.js';
@@ -162,7 +162,7 @@ describe('the state file', () => {
     assert.deepEqual(await deviceNames(), ['foo0']);
   });
 
-  const good = (): SimState => bootedState(defaultMachine);
+  const good = (): SimState => bootState(bareMachine);
   const damages: Record<string, string> = {
     'half of it': JSON.stringify(good()).slice(0, 100),
     'no JSON': 'hello',

@@ -19,7 +19,7 @@ const MOST_BYTES = 64 * MIB;
 const limits = blockLimits({ size: SIZE, readonly: false }, 'limits');
 
 interface Thread {
-  readonly isWanted?: () => boolean;
+  readonly hasPendingCommand?: () => boolean;
   readonly isRevoked?: () => boolean;
   /** Called when the backend is at work. */
   readonly onExecute?: () => void;
@@ -27,7 +27,7 @@ interface Thread {
 
 /** A plane whose backend only counts, and a queue with as many of the largest requests as there is room for. */
 function flooded(type: number, ranges: number, sectors: number, thread: Thread = {}) {
-  const { isWanted = () => false, isRevoked = () => false, onExecute = () => undefined } = thread;
+  const { hasPendingCommand = () => false, isRevoked = () => false, onExecute = () => undefined } = thread;
   const { memory, driver, layout, data } = setUp({ size: QUEUE_SIZE });
   const view = new DataView(data.u8.buffer);
   // No interrupts: there is no kernel to inject them.
@@ -63,7 +63,7 @@ function flooded(type: number, ranges: number, sectors: number, thread: Thread =
   );
   const counters = QueueCounters.at(QueueCounters.allocate(1), 0);
   const setup = { index: 0, layout, availableIndex: 0 };
-  const queue = new DeviceQueue(setup, memory, counters, -1, new NativeBuffer(4), isRevoked, isWanted);
+  const queue = new DeviceQueue(setup, memory, counters, -1, new NativeBuffer(4), isRevoked, hasPendingCommand);
   assert.ok(queue.map());
   return { plane, queue, driver, batches, statusOf: (request: number) => view.getUint8(request * 0x400 + 0x300) };
 }
@@ -92,7 +92,9 @@ describe('the largest requests to write zeros and to discard', () => {
 
   test('serving ends after a batch when the main thread waits', () => {
     const { maxWriteZeroesRanges: ranges, maxWriteZeroesSectors: sectors } = limits;
-    const { plane, queue, batches } = flooded(blk.VIRTIO_BLK_T_WRITE_ZEROES, ranges, sectors, { isWanted: () => true });
+    const { plane, queue, batches } = flooded(blk.VIRTIO_BLK_T_WRITE_ZEROES, ranges, sectors, {
+      hasPendingCommand: () => true,
+    });
     assert.equal(plane.serve(queue), MORE);
     assert.equal(batches.length, 1);
   });

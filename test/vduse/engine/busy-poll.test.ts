@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Polling } from '../../../src/vduse/engine/busy-poll.js';
+import { BusyPoll } from '../../../src/vduse/engine/busy-poll.js';
 
 /** Asks before so many sleeps, none of the looks finding anything; how often it looked before each. */
-function misses(polling: Polling, sleeps: number): number[] {
+function misses(polling: BusyPoll, sleeps: number): number[] {
   return Array.from({ length: sleeps }, () => {
     const looks = polling.looks();
     if (looks > 0) polling.missed();
@@ -12,7 +12,7 @@ function misses(polling: Polling, sleeps: number): number[] {
 }
 
 test('polling that finds nothing soon looks no more than once in a while', () => {
-  const polling = new Polling();
+  const polling = new BusyPoll();
   const looks = misses(polling, 10_000);
   const sum = (numbers: readonly number[]): number => numbers.reduce((a, b) => a + b, 0);
   assert.ok(Math.max(...looks) <= 32);
@@ -25,7 +25,7 @@ test('polling that finds nothing soon looks no more than once in a while', () =>
 });
 
 test('polling that finds something looks about as often as it took, and goes on', () => {
-  const polling = new Polling();
+  const polling = new BusyPoll();
   misses(polling, 1000);
   while (polling.looks() === 0);
   polling.found(3);

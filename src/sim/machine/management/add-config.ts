@@ -18,7 +18,7 @@ export function attributeBit(attribute: number): bigint {
 }
 
 /** The features that `dev add` asks for, undefined where it leaves them to the device. @throws Refusal */
-export function chosenFeatures(config: AddConfig, supported: bigint): bigint | undefined {
+export function requestedFeatures(config: AddConfig, supported: bigint): bigint | undefined {
   if ((config.mask & attributeBit(VDPA_ATTR_DEV_FEATURES)) === 0n || config.features === undefined) return undefined;
   if ((config.features & ~supported) !== 0n) throw new Refusal(Errno.EINVAL);
   return config.features;

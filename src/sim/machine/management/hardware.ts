@@ -24,7 +24,7 @@ import { Refusal } from '../../netlink/refusal.js';
 import { hex64 } from '../../state/model.js';
 import type { ConfigAttribute, DeviceState, HardwareManagementDevice } from '../../state/model.js';
 import { negotiate } from '../virtio-driver.js';
-import { attributeBit, chosenFeatures, type AddConfig } from './add-config.js';
+import { attributeBit, requestedFeatures, type AddConfig } from './add-config.js';
 import { writeCounters } from './counters.js';
 import type { ManagementDriver, VdpaDevice } from './driver.js';
 import { formatHandle } from '../../../vdpa/model.js';
@@ -51,7 +51,7 @@ export const hardware: ManagementDriver<HardwareManagementDevice> = {
     if (state.devices.filter((device) => device.mgmtdev === handle).length >= management.max_devices) {
       throw new Refusal(Errno.ENOSPC);
     }
-    const chosen = chosenFeatures(config, BigInt(management.features));
+    const chosen = requestedFeatures(config, BigInt(management.features));
     const features = chosen ?? BigInt(management.features);
     if ((features & required) !== required) throw new Refusal(Errno.EOPNOTSUPP);
     if ((config.maxVirtqueuePairs ?? 1) > Math.floor(management.max_vqs / 2)) throw new Refusal(Errno.EINVAL);

@@ -14,7 +14,7 @@ import type { MessageBuffer } from '../../netlink/message-buffer.js';
 import { Refusal } from '../../netlink/refusal.js';
 import { hex64 } from '../../state/model.js';
 import type { DeviceState, SoftwareManagementDevice } from '../../state/model.js';
-import { attributeBit, chosenFeatures } from './add-config.js';
+import { attributeBit, requestedFeatures } from './add-config.js';
 import { writeCounters } from './counters.js';
 import type { ManagementDriver, QueueContext, VdpaDevice } from './driver.js';
 import { maxVirtqueueSize, rootNames } from './vdpasim.js';
@@ -31,7 +31,7 @@ export const vdpasimNet: ManagementDriver<SoftwareManagementDevice> = {
   configAttributes: () => configAttributes,
 
   add: (_state, management, name, config) => {
-    const features = chosenFeatures(config, BigInt(management.features));
+    const features = requestedFeatures(config, BigInt(management.features));
     return {
       name,
       mgmtdev: formatHandle(management),

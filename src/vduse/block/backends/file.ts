@@ -3,10 +3,10 @@ import { Errno } from '../../../sys/errno.js';
 import * as file from '../../../sys/file.js';
 import { io, ioctlNumber } from '../../../sys/ioctl.js';
 import { IoVector } from '../../../sys/io-vector.js';
-import { lastErrno, uninterrupted } from '../../../sys/libc.js';
+import { lastErrno, retryInterrupted } from '../../../sys/libc.js';
 import { NativeBuffer, writeAddress } from '../../../sys/memory.js';
 import { DISCARD, FLUSH, READ, WRITE, WRITE_ZEROES, type BlockBackend, type Operation } from '../backend.js';
-import type { FlushNote } from '../flush-record.js';
+import type { FlushRecord } from '../flush-record.js';
 
 /** The most bytes that one call moves (MAX_RW_COUNT). */
 const MAX_BYTES = 0x7fff_f000;
@@ -46,7 +46,7 @@ export class FileBackend implements BlockBackend {
   /** The range of BLKDISCARD: two u64. */
   readonly #range = new NativeBuffer(16);
   readonly #shared: Int32Array;
-  readonly #note: FlushNote | undefined;
+  readonly #note: FlushRecord | undefined;
   /** How many bytes of the file are the disk, or are left of it: beyond there are only errors. */
   #size: number;
   #zeros: NativeBuffer | undefined;
@@ -70,7 +70,7 @@ export class FileBackend implements BlockBackend {
   constructor(
     opened: { readonly fd: number; readonly size: number; readonly blockDevice: number | undefined },
     shared: Int32Array,
-    note?: FlushNote,
+    note?: FlushRecord,
   ) {
     this.#fd = opened.fd;
     this.#size = opened.size;
@@ -174,14 +174,14 @@ export class FileBackend implements BlockBackend {
       const length = vector.length(first);
       const moved = move(this.#fd, address, length, position);
       return moved === -1 && lastErrno() === Errno.EINTR
-        ? uninterrupted(() => move(this.#fd, address, length, position))
+        ? retryInterrupted(() => move(this.#fd, address, length, position))
         : moved;
     }
     const move = writing ? file.pwritev : file.preadv;
     const address = vector.at(first);
     const moved = move(this.#fd, address, count, position);
     return moved === -1 && lastErrno() === Errno.EINTR
-      ? uninterrupted(() => move(this.#fd, address, count, position))
+      ? retryInterrupted(() => move(this.#fd, address, count, position))
       : moved;
   }
 
@@ -243,7 +243,7 @@ export class FileBackend implements BlockBackend {
     while (Atomics.compareExchange(shared, FLUSHING, 0, 1) !== 0) Atomics.wait(shared, FLUSHING, 1);
     try {
       if (Atomics.load(shared, FLUSH_FAILED) !== 0) return Errno.EIO;
-      if (uninterrupted(() => file.fdatasync(this.#fd)) === 0) return 0;
+      if (retryInterrupted(() => file.fdatasync(this.#fd)) === 0) return 0;
       const error = lastErrno();
       Atomics.store(shared, FLUSH_FAILED, error);
       this.#note?.record();
@@ -264,12 +264,12 @@ export class FileBackend implements BlockBackend {
     if (start >= end) return 0;
     writeAddress(this.#range.u32, 0, start);
     writeAddress(this.#range.u32, 2, end - start);
-    return uninterrupted(() => ioctlNumber(this.#fd, BLKDISCARD, this.#range.address)) === 0 ? 0 : lastErrno();
+    return retryInterrupted(() => ioctlNumber(this.#fd, BLKDISCARD, this.#range.address)) === 0 ? 0 : lastErrno();
   }
 
   #allocate(mode: number, position: number, length: number): number {
     if (position + length > this.#size) return Errno.EIO;
-    const result = uninterrupted(() => file.fallocate(this.#fd, mode | file.FALLOC_FL_KEEP_SIZE, position, length));
+    const result = retryInterrupted(() => file.fallocate(this.#fd, mode | file.FALLOC_FL_KEEP_SIZE, position, length));
     return result === 0 ? 0 : lastErrno();
   }
 
@@ -279,7 +279,7 @@ export class FileBackend implements BlockBackend {
     for (let done = 0; done < length;) {
       const at = position + done;
       const size = Math.min(ZEROS, length - done);
-      const written = uninterrupted(() => file.pwrite(this.#fd, address, size, at));
+      const written = retryInterrupted(() => file.pwrite(this.#fd, address, size, at));
       if (written <= 0) return written === 0 ? Errno.ENOSPC : lastErrno();
       done += written;
     }

@@ -3,7 +3,7 @@ import { IoVector } from '../../../sys/io-vector.js';
 import { DescriptorChain } from '../../../virtio/descriptor-chain.js';
 import * as net from '../../../virtio/net.js';
 import { BYTES_IN, BYTES_OUT, ERRORS, REQUESTS } from '../../engine/counters.js';
-import { MORE, QUIET, WAIT, type DataPlaneContext, type Served } from '../../engine/data-plane.js';
+import { MORE, QUIET, WAIT, type DataPlaneContext, type ServeResult } from '../../engine/data-plane.js';
 import type { DeviceQueue } from '../../engine/queue.js';
 import type { NetBackend } from '../data-plane.js';
 
@@ -33,11 +33,11 @@ export class LoopbackBackend implements NetBackend {
     // No offload is offered, so there is none to heed.
   }
 
-  receive(receiving: DeviceQueue): Served {
+  receive(receiving: DeviceQueue): ServeResult {
     return receiving.ring.pending() === 0 ? WAIT : QUIET;
   }
 
-  transmit(sending: DeviceQueue, receiving: DeviceQueue | undefined): Served {
+  transmit(sending: DeviceQueue, receiving: DeviceQueue | undefined): ServeResult {
     if (!receiving) return WAIT;
     let count = 0;
     let waits = false;

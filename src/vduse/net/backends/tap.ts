@@ -19,7 +19,7 @@ import {
 import { DescriptorChain } from '../../../virtio/descriptor-chain.js';
 import * as net from '../../../virtio/net.js';
 import { BYTES_IN, BYTES_OUT, ERRORS, REQUESTS } from '../../engine/counters.js';
-import { MORE, QUIET, STARVED, WAIT, type DataPlaneContext, type Served } from '../../engine/data-plane.js';
+import { MORE, QUIET, STARVED, WAIT, type DataPlaneContext, type ServeResult } from '../../engine/data-plane.js';
 import type { DeviceQueue } from '../../engine/queue.js';
 import { hasFeature } from '../../engine/negotiation.js';
 import type { NetBackend } from '../data-plane.js';
@@ -113,7 +113,7 @@ export class TapBackend implements NetBackend {
     else this.#attached.delete(queue);
   }
 
-  transmit(sending: DeviceQueue): Served {
+  transmit(sending: DeviceQueue): ServeResult {
     const count = this.#collect(sending);
     if (count === 0) return WAIT;
     sending.checkMemory();
@@ -181,7 +181,7 @@ export class TapBackend implements NetBackend {
     }
   }
 
-  receive(receiving: DeviceQueue): Served {
+  receive(receiving: DeviceQueue): ServeResult {
     if (!this.#attached.has(receiving.index)) this.#setQueue(receiving.index, true);
     if (!this.#readable.has(receiving.index)) return QUIET;
     const window = this.#window;

@@ -7,7 +7,7 @@ import assert from 'node:assert/strict';
 import { Random } from '../../random.js';
 import { attribute, frameOf } from '../servers/net-device.js';
 import { PacketSocket } from './packet-socket.js';
-import { PATIENCE_MS } from '../lab/patience.js';
+import { REPLY_TIMEOUT_MS } from '../lab/patience.js';
 
 const [netdev = '', id = '0', seconds = '1'] = process.argv.slice(2);
 /** So many frames are on their way at most. A socket has room for those of all senders, going out and coming in. */
@@ -32,7 +32,7 @@ function sendNext(): void {
 }
 
 async function receiveOne(): Promise<void> {
-  const frame = await packets.receive(PATIENCE_MS);
+  const frame = await packets.receive(REPLY_TIMEOUT_MS);
   assert.ok(frame, `${underway.length} of ${sent} frames do not come back`);
   if (Buffer.from(frame).readUInt32BE(HEADER) !== Number(id)) return;
   assert.deepEqual(frame, new Uint8Array(underway.shift() ?? []), `frame ${received} is another`);

@@ -1,4 +1,4 @@
 import { machineHere } from './machine-here.js';
 
 /** How long to wait for what must come, in milliseconds. An emulated processor is several times slower. */
-export const PATIENCE_MS = machineHere() === 'uml' ? 60_000 : 300_000;
+export const REPLY_TIMEOUT_MS = machineHere() === 'uml' ? 60_000 : 300_000;

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { SimulatedKernel } from '../../../../src/sim/kernel.js';
 import type { NetlinkSocketOptions } from '../../../../src/sim/netlink/socket.js';
-import { bootedState, defaultMachine } from '../../../../src/sim/state/model.js';
+import { bootState, bareMachine } from '../../../../src/sim/state/model.js';
 import type { MachineState } from '../../../../src/sim/state/model.js';
 import { VdpaClient } from '../../../../src/vdpa/client.js';
 import { ask, play } from '../../exchange.js';
@@ -31,12 +31,12 @@ export class Twins {
 
   private constructor(familyId: number, machine: MachineState) {
     this.familyId = familyId;
-    this.#store = new MemoryStore(bootedState(machine));
+    this.#store = new MemoryStore(bootState(machine));
     this.#simulated = new SimulatedKernel(this.#store, [], familyId);
   }
 
   /** Both kernels, without devices. */
-  static async start(machine: MachineState = defaultMachine): Promise<Twins> {
+  static async start(machine: MachineState = bareMachine): Promise<Twins> {
     const client = await VdpaClient.open();
     for (const { name } of await client.devices()) await client.deleteDevice(name);
     await client.close();

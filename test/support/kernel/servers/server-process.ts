@@ -8,7 +8,7 @@ import { inspect } from 'node:util';
 import type { BlockDeviceOptions } from '../../../../src/vduse/block/device.js';
 import type { NetDeviceOptions } from '../../../../src/vduse/net/device.js';
 import type { ServerStatus } from '../../../../src/vduse/engine/status.js';
-import { PATIENCE_MS } from '../lab/patience.js';
+import { REPLY_TIMEOUT_MS } from '../lab/patience.js';
 
 /** A device to serve; the fields tell of which kind. */
 export type ServedDeviceSpec = BlockDeviceOptions | NetDeviceOptions;
@@ -84,7 +84,7 @@ export class ServerProcess {
         settle();
         reject(new Error(`The server does not say "${type}": ${this.ended ?? 'it is silent'}\n${this.#stderr}`));
       };
-      const timer = setTimeout(fail, PATIENCE_MS);
+      const timer = setTimeout(fail, REPLY_TIMEOUT_MS);
       this.child.on('message', listen);
       this.child.once('close', fail);
     });

@@ -7,7 +7,7 @@ import type { TestContext } from 'node:test';
 import { serveBlockDevice, type BlockDeviceOptions } from '../../../../src/vduse/block/device.js';
 import type { VduseServer } from '../../../../src/vduse/server.js';
 import { VdpaBus } from '../../../../src/sysfs/bus.js';
-import { PATIENCE_MS } from '../lab/patience.js';
+import { REPLY_TIMEOUT_MS } from '../lab/patience.js';
 
 export interface Ran {
   readonly status: number | null;
@@ -51,7 +51,7 @@ type Pending<Result> = Result | undefined | false;
 export async function until<Result>(
   what: string,
   check: () => Pending<Result> | Promise<Pending<Result>>,
-  limitMs = PATIENCE_MS,
+  limitMs = REPLY_TIMEOUT_MS,
 ): Promise<Result> {
   const end = performance.now() + limitMs;
   for (;;) {
