@@ -23,6 +23,7 @@ interface Shown {
   readonly pid: number;
   readonly attached: boolean;
   readonly queue: readonly object[];
+  readonly state?: string;
 }
 async function show(name: string): Promise<Shown | undefined> {
   return ((await json('vduse show')) as { vduse: Record<string, Shown> }).vduse[name];
@@ -235,7 +236,7 @@ test('a failure half-way leaves neither a server nor a device, and saying it aga
 
 test('a server made by hand fits the file that says the same', async () => {
   const serving = start('/run/bin/vdpa', 'vduse', 'serve', 'name', 'hand0', 'size', '16M');
-  await until('it serves', async () => (await show('hand0'))?.server === 'vdpa');
+  await until('it serves', async () => (await show('hand0'))?.state === 'idle');
   await attach('hand0');
   write({ name: 'hand0', type: 'block', server: { size: 16777216 } });
   assert.equal(await apply(), 'Nothing to change.\n');

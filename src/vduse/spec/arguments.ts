@@ -35,17 +35,16 @@ export type ServedEntry = { readonly type: DeviceType } & {
 export function toDeviceSpec(name: string, values: DeviceArguments): ServedDeviceSpec {
   const { type = 'block' } = values;
   const own = new Map(fieldEntries(type));
-  const spec: Record<string, unknown> = { name, type };
-  for (const [key] of allFields()) {
+  const given = allFields().flatMap(([key]) => {
     const value = values[keywordOf(key)];
-    if (value === undefined) continue;
+    if (value === undefined) return [];
     const field = own.get(key);
     if (!field) throw strayArgument(keywordOf(key), type);
     checkChoice(type, field, value);
-    spec[key] = value;
-  }
-  // Each key is one of the type's fields, and its value is of that field's kind.
-  return spec as unknown as ServedDeviceSpec;
+    return [[key, value] as const];
+  });
+  const fields = Object.fromEntries(given);
+  return type === 'net' ? { name, type, ...fields } : { name, type, ...fields };
 }
 
 function strayArgument(keyword: string, type: DeviceType): DeviceOptionError {
