@@ -34,7 +34,7 @@ const pages: Readonly<Record<string, Page>> = {
     after: 'umount /mnt',
   },
   host: { examples: 1, given: [`${net} foo0 driver vhost`] },
-  look: { examples: 2, given: [`${net} foo0`, `${net} foo1 driver vhost`, `${block} blk0`] },
+  output: { examples: 2, given: [`${net} foo0`, `${net} foo1 driver vhost`, `${block} blk0`] },
   vduse: { examples: 1 },
   simulation: { examples: 1, variables: { VDPA_SIM: '1', VDPA_SIM_STATE: '/tmp/sim.json' } },
   trace: { examples: 1 },
