@@ -4,7 +4,7 @@ import { objectNames, type ObjectName } from './cli/objects.js';
 
 const mgmtdev: Branch = {
   words: ['mgmtdev'],
-  summary: 'devices that vdpa devices are made on',
+  summary: 'management devices',
   abbreviable: true,
   bare: 'help',
   shortHelp: true,
@@ -13,7 +13,7 @@ const mgmtdev: Branch = {
 
 const dev: Branch = {
   words: ['dev'],
-  summary: 'vdpa devices',
+  summary: 'vDPA devices',
   abbreviable: true,
   bare: 'show',
   shortHelp: true,
@@ -26,7 +26,7 @@ const dev: Branch = {
     { words: ['unbind'], abbreviable: false, load: () => import('./commands/dev/unbind.js') },
     {
       words: ['config'],
-      summary: 'configuration of vdpa devices',
+      summary: 'configuration of vDPA devices',
       abbreviable: true,
       bare: 'show',
       shortHelp: true,
@@ -42,7 +42,7 @@ const dev: Branch = {
     },
     {
       words: ['features'],
-      summary: 'features of vdpa devices',
+      summary: 'features of vDPA devices',
       abbreviable: false,
       bare: 'show',
       shortHelp: false,
@@ -50,7 +50,7 @@ const dev: Branch = {
     },
     {
       words: ['stats'],
-      summary: 'vendor statistics of every virtqueue',
+      summary: 'vendor statistics of all virtqueues',
       abbreviable: false,
       bare: 'show',
       shortHelp: false,
@@ -61,7 +61,7 @@ const dev: Branch = {
 
 const host: Branch = {
   words: ['host'],
-  summary: 'whether this machine is ready for vdpa',
+  summary: 'whether this machine is ready for vDPA',
   abbreviable: false,
   bare: 'show',
   shortHelp: false,
@@ -70,7 +70,7 @@ const host: Branch = {
 
 const vduse: Branch = {
   words: ['vduse'],
-  summary: 'VDUSE devices that are served here',
+  summary: 'VDUSE devices and their servers',
   abbreviable: false,
   bare: 'show',
   shortHelp: false,
@@ -83,7 +83,7 @@ const vduse: Branch = {
 
 const sim: Branch = {
   words: ['sim'],
-  summary: 'the simulated machine that --sim talks to',
+  summary: 'the simulated machine',
   abbreviable: false,
   bare: 'show',
   shortHelp: false,
@@ -111,7 +111,7 @@ const objects: Readonly<Record<ObjectName, Leaf | Branch>> = {
 export const tree: Branch = {
   words: ['vdpa'],
   isRoot: true,
-  summary: 'vdpa devices and what they are made on',
+  summary: 'manage vDPA devices',
   abbreviable: false,
   bare: 'help',
   shortHelp: true,

@@ -137,7 +137,7 @@ async function childrenOf(branch: Branch): Promise<Candidate[]> {
     const { summary } = 'children' in child ? child : (await child.load()).default;
     return { word: child.words[0], meaning: summary };
   });
-  return [...(await Promise.all(children)), { word: 'help', meaning: 'how to write it' }];
+  return [...(await Promise.all(children)), { word: 'help', meaning: 'show usage' }];
 }
 
 /** What the word behind a command's words can be. */

@@ -17,7 +17,7 @@ export const serverKeywords = keywordsOf(({ ofDevice = false }) => !ofDevice) as
 
 /** Those that describe the device, of whatever management device. */
 export const commonDeviceKeywords = {
-  type: { placeholder: 'TYPE', read: readDeviceType, completes: deviceTypeNames, help: 'The type of the device' },
+  type: { placeholder: 'TYPE', read: readDeviceType, completes: deviceTypeNames, help: 'Device type: block or net' },
   ...keywordsOf(({ ofDevice = false }) => ofDevice),
 } as KeywordsFor<Omit<DeviceArguments, keyof ServerArguments>>;
 

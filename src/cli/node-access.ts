@@ -6,9 +6,9 @@ import type { Keywords, Values } from './grammar.js';
 
 /** Keywords of commands that bind a driver. */
 export const nodeKeywords = {
-  owner: { placeholder: 'USER', read: (text: string) => text, help: 'The owner of /dev/vhost-vdpa-N' },
-  group: { placeholder: 'GROUP', read: (text: string) => text, help: 'Its group' },
-  mode: { placeholder: 'MODE', read: readMode, help: 'Its mode, in octal digits' },
+  owner: { placeholder: 'USER', read: (text: string) => text, help: 'Owner of /dev/vhost-vdpa-N' },
+  group: { placeholder: 'GROUP', read: (text: string) => text, help: 'Group of /dev/vhost-vdpa-N' },
+  mode: { placeholder: 'MODE', read: readMode, help: 'Permissions of /dev/vhost-vdpa-N, in octal' },
 } as const satisfies Keywords;
 
 /** The form of these words in usage lines. */

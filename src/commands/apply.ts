@@ -10,7 +10,7 @@ const flag = { read: () => true } as const;
 const keywords = { dry_run: flag, prune: flag, force: flag } as const satisfies Keywords;
 
 export default class Apply extends VdpaCommand {
-  static override summary = "make the machine's devices those of a file";
+  static override summary = 'make the devices of this machine match a state file';
   static override usage = ['vdpa apply FILE [ dry_run ] [ prune ] [ force ]'];
   static override operand = 'file' as const;
   static override keywords = keywords;

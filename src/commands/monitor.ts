@@ -11,7 +11,7 @@ import { Output } from '../render/output.js';
 import { TextPrinter } from '../render/text.js';
 
 export default class Monitor extends VdpaCommand {
-  static override summary = 'tell what happens to devices, as it happens';
+  static override summary = 'print device events until interrupted';
   static override usage = ['vdpa monitor [ all | dev | mgmtdev ]'];
   static override operand = ['all', 'dev', 'mgmtdev'] as const;
 

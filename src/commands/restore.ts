@@ -14,7 +14,7 @@ const keywords = {
 } as const satisfies Keywords;
 
 export default class Restore extends VdpaCommand {
-  static override summary = 'make the devices that a file of vdpa save tells of, and leave others alone';
+  static override summary = 'create the devices of a state file that do not exist';
   static override usage = ['vdpa restore FILE [ wait SECONDS ]'];
   static override operand = 'file' as const;
   static override keywords = keywords;

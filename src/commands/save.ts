@@ -13,7 +13,7 @@ import { Errno } from '../sys/errno.js';
 import type { VduseInstance } from '../vduse/daemon/servers.js';
 
 export default class Save extends VdpaCommand {
-  static override summary = 'write all devices down as a file for vdpa restore and vdpa apply';
+  static override summary = 'save all devices, for vdpa restore and vdpa apply';
   static override usage = ['vdpa save [ FILE ]'];
   static override operand = 'file' as const;
 

@@ -11,7 +11,7 @@ import type { Printer } from '../render/printer.js';
 import { drawTree, formatDot, formatMermaid, renderTree } from '../render/tree.js';
 
 export default class Tree extends VdpaCommand {
-  static override summary = 'show what devices were made on and what has become of them';
+  static override summary = 'show management devices, their devices and what uses them';
   static override usage = ['vdpa [ -o { json | mermaid | dot } ] tree'];
   static override outputs = ['json', 'mermaid', 'dot'] as const;
 

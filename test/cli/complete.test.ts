@@ -116,7 +116,7 @@ test('"~/" is the home folder, where the shell takes it for that', async () => {
 
 test('candidates say what they mean', async () => {
   const { stdout } = await machine.vdpa(['__complete', 'dev', 'f']);
-  assert.equal(stdout, 'features\tfeatures of vdpa devices\n');
+  assert.equal(stdout, 'features\tfeatures of vDPA devices\n');
   assert.match((await machine.vdpa(['__complete', 'dev', 'show', 'fo'])).stdout, /^foo0\ton vdpasim_net\n$/);
 });
 

@@ -38,41 +38,41 @@ const keywords = {
     abbreviable: true,
     missing: 'management device handle not set.',
     completes: 'management device',
-    help: 'The management device that makes it',
+    help: 'Management device',
   },
   name: {
     placeholder: 'NAME',
     read: readName,
     abbreviable: true,
     missing: 'device name is not set.',
-    help: 'The name of the device',
+    help: 'Name of the device',
   },
-  mac: { placeholder: 'MACADDR', read: readMac, help: 'The MAC address' },
-  mtu: { placeholder: 'MTU', read: readNumber('mtu', 0, 0xffff), help: 'The MTU' },
+  mac: { placeholder: 'MACADDR', read: readMac, help: 'MAC address' },
+  mtu: { placeholder: 'MTU', read: readNumber('mtu', 0, 0xffff), help: 'MTU' },
   max_vqp: {
     placeholder: 'MAX_VQ_PAIRS',
     read: readPairs,
     abbreviable: true,
-    help: 'The number of queue pairs; max for all that the management device offers',
+    help: 'Maximum number of queue pairs; max is what the management device offers',
   },
   device_features: {
     placeholder: 'DEVICE_FEATURES',
     read: readFeatures,
-    help: 'The features that it offers: names joined by commas, or a hexadecimal number',
+    help: 'Features to offer: comma-separated names, or a hexadecimal number',
   },
-  type: { placeholder: 'TYPE', read: readDeviceType, completes: deviceTypeNames, help: 'The type: net or block' },
+  type: { placeholder: 'TYPE', read: readDeviceType, completes: deviceTypeNames, help: 'Device type: net or block' },
   driver: {
     placeholder: 'DRIVER',
     read: readName,
     completes: ['vhost', 'virtio'],
-    help: 'The driver that it is bound to: vhost, virtio or the name of another',
+    help: 'Driver to bind to: vhost, virtio or the name of another driver',
   },
   ...nodeKeywords,
-  serve: { read: () => true as const, help: 'Start a server of vdpa for a VDUSE device' },
+  serve: { read: () => true as const, help: 'Start a server for a VDUSE device' },
   wait: {
     placeholder: 'SECONDS',
     read: readNumber('wait', 0, 86_400),
-    help: "How long to wait for another program's server of a VDUSE device",
+    help: 'Seconds to wait for another program to serve a VDUSE device',
   },
   ...serverKeywords,
 } as const satisfies Keywords;
@@ -80,7 +80,7 @@ const keywords = {
 type AddValues = Values<typeof keywords>;
 
 export default class DevAdd extends VdpaCommand {
-  static override summary = 'add a vdpa device';
+  static override summary = 'add a vDPA device';
   static override usage = [
     'vdpa dev add name NAME mgmtdev MANAGEMENTDEV [ type { net | block } ]',
     '                                             [ device_features DEVICE_FEATURES ]',

@@ -19,7 +19,7 @@ const keywords = {
 } as const satisfies Keywords;
 
 export default class DevBind extends VdpaCommand {
-  static override summary = 'give a vdpa device to a driver of the vdpa bus';
+  static override summary = 'bind a vDPA device to a driver';
   static override usage = [
     'vdpa dev bind DEV driver { vhost | virtio | NAME }',
     `                  ${nodeUsage} [ force ]`,

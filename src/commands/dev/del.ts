@@ -9,7 +9,7 @@ import { hasRuntimeFolder } from '../../vduse/daemon/runtime-path.js';
 const keywords = { force: { read: () => true } } as const satisfies Keywords;
 
 export default class DevDel extends VdpaCommand {
-  static override summary = 'delete a vdpa device';
+  static override summary = 'delete a vDPA device';
   static override usage = ['vdpa dev del DEV [ force ]'];
   static override operand = 'device' as const;
   static override keywords = keywords;

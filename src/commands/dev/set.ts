@@ -15,7 +15,7 @@ const keywords = {
 } as const satisfies Keywords;
 
 export default class DevSet extends VdpaCommand {
-  static override summary = 'change a vdpa device';
+  static override summary = 'change the attributes of a vDPA device';
   static override usage = ['vdpa dev set name NAME [ mac MACADDR ]'];
   static override keywords = keywords;
 

@@ -17,7 +17,7 @@ const lookUps = {
 } as const satisfies Keywords;
 
 export default class DevShow extends VdpaCommand {
-  static override summary = 'show vdpa devices';
+  static override summary = 'show vDPA devices';
   static override tables = true;
   static override usage = [
     'vdpa dev show [ DEV ]',

@@ -8,7 +8,7 @@ import type { Session } from '../../cli/session.js';
 const keywords = { force: { read: () => true } } as const satisfies Keywords;
 
 export default class DevUnbind extends VdpaCommand {
-  static override summary = 'take a vdpa device away from its driver';
+  static override summary = 'unbind a vDPA device from its driver';
   static override usage = ['vdpa dev unbind DEV [ force ]'];
   static override operand = 'device' as const;
   static override keywords = keywords;

@@ -6,7 +6,7 @@ import { reportHost } from '../../host/report.js';
 import { renderHost } from '../../render/host.js';
 
 export default class HostShow extends VdpaCommand {
-  static override summary = 'show whether this machine is ready for vdpa, and what to do';
+  static override summary = 'show whether this machine is ready for vDPA, and what is missing';
   static override usage = ['vdpa host show'];
 
   async execute(session: Session, words: readonly string[]): Promise<void> {

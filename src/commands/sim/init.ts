@@ -8,7 +8,7 @@ import type { MachineState } from '../../sim/state/model.js';
 import { defaultMachine } from '../../sim/state/default-machine.js';
 
 export default class SimInit extends VdpaCommand {
-  static override summary = 'make a new simulated machine, as a file describes it or as usual';
+  static override summary = 'create a simulated machine, the default one or from a file';
   static override usage = ['vdpa sim init [ FILE ]'];
   static override operand = 'file' as const;
 

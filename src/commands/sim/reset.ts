@@ -6,7 +6,7 @@ import { Simulation } from '../../sim/simulation.js';
 import { defaultMachine } from '../../sim/state/default-machine.js';
 
 export default class SimReset extends VdpaCommand {
-  static override summary = 'boot the simulated machine anew: without devices, its faults not yet met';
+  static override summary = 'reboot the simulated machine, which removes its devices and resets its faults';
   static override usage = ['vdpa sim reset'];
 
   async execute(session: Session, words: readonly string[]): Promise<void> {

@@ -5,7 +5,7 @@ import { renderSimulation } from '../../render/simulation.js';
 import { Simulation } from '../../sim/simulation.js';
 
 export default class SimShow extends VdpaCommand {
-  static override summary = 'show what the simulated machine is made of';
+  static override summary = 'show the simulated machine';
   static override usage = ['vdpa sim show'];
 
   execute(session: Session, words: readonly string[]): Promise<void> {

@@ -8,7 +8,7 @@ import { readName } from '../../cli/values.js';
 const keywords = { force: { read: () => true } } as const satisfies Keywords;
 
 export default class VduseDel extends VdpaCommand {
-  static override summary = 'take a VDUSE device away: off the bus, its server, its instance';
+  static override summary = 'delete a VDUSE device, stop its server and destroy its instance';
   static override usage = ['vdpa vduse del DEV [ force ]'];
   static override operand = 'device' as const;
   static override keywords = keywords;

@@ -20,15 +20,15 @@ const keywords = {
     read: readName,
     abbreviable: true,
     missing: 'device name is not set.',
-    help: 'The name of the device',
+    help: 'Name of the device',
   },
   ...commonDeviceKeywords,
   ...serverKeywords,
-  force: { read: () => true as const, help: 'Serve an instance from something else than it was made of' },
+  force: { read: () => true as const, help: 'Take over an instance with other options than it was created with' },
 } as const satisfies Keywords;
 
 export default class VduseServe extends VdpaCommand {
-  static override summary = 'serve a VDUSE device until it is told to end';
+  static override summary = 'serve a VDUSE device in the foreground';
   static override usage = wrapUsage('vdpa vduse serve name NAME', [
     '[ type { block | net } ]',
     ...servedUsage(),

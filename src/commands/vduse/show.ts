@@ -7,7 +7,7 @@ import { readName } from '../../cli/values.js';
 import { renderVduseInstance } from '../../render/vduse.js';
 
 export default class VduseShow extends VdpaCommand {
-  static override summary = 'show VDUSE devices and who serves them';
+  static override summary = 'show VDUSE devices and their servers';
   static override usage = ['vdpa vduse show [ DEV ]'];
   static override operand = 'device' as const;
 

@@ -13,7 +13,7 @@ export const sharedFields = {
     maximum: 256,
     placeholder: 'N',
     kept: 'always',
-    help: 'The number of queues, of a network device of queue pairs; 1 by default',
+    help: 'Number of queues, or of queue pairs of a network device; 1 by default',
   },
   /** Descriptors of each queue: a power of two. */
   queueSize: {
@@ -22,12 +22,12 @@ export const sharedFields = {
     maximum: 1024,
     placeholder: 'N',
     kept: 'always',
-    help: 'The number of descriptors of each queue, a power of two; 256 by default',
+    help: 'Number of descriptors of each queue, a power of two; 256 by default',
   },
   /** Whom the server becomes once the device is open. */
-  user: { kind: 'text', placeholder: 'USER', help: 'The user that the server becomes once the device is open' },
+  user: { kind: 'text', placeholder: 'USER', help: 'Unprivileged user that the server switches to' },
   /** Another server takes the place of one that ends by itself. */
-  restart: { kind: 'switch', help: 'Whether a server that dies is replaced; off by default' },
+  restart: { kind: 'switch', help: 'Whether a server that dies is restarted; off by default' },
 } as const satisfies Fields;
 
 /** Fields of a block device. */
@@ -39,27 +39,27 @@ export const blockFields = {
     choices: ['ram', 'file', 'null'],
     shown: true,
     kept: 'unless forced',
-    help: 'Where the blocks are kept',
+    help: 'Where data is stored',
   },
   /** Of a file or a block device. */
-  path: { kind: 'file', shown: true, help: 'The file or block device' },
+  path: { kind: 'file', shown: true, help: 'File or block device' },
   /** Bytes; all of a file where it is left out, 64 MiB of memory. */
-  size: { kind: 'size', shown: true, help: 'The size in bytes, or with K, M, G, T or P' },
+  size: { kind: 'size', shown: true, help: 'Size in bytes, or with suffix K, M, G, T or P' },
   /** Bytes of a logical block. */
   blockSize: {
     kind: 'choice',
     choices: [512, 4096],
     shown: true,
     kept: 'always',
-    help: 'The size of a logical block in bytes; 512 by default, on a block device its own',
+    help: 'Logical block size in bytes; 512 by default, or that of the backing block device',
   },
-  readonly: { kind: 'flag', shown: true, kept: 'unless forced', help: 'Refuse to be written' },
+  readonly: { kind: 'flag', shown: true, kept: 'unless forced', help: 'Reject writes' },
   /** At most 20 bytes; the name by default. */
   serial: {
     kind: 'text',
     placeholder: 'STRING',
     kept: 'unless forced',
-    help: 'The serial number, at most 20 bytes; the name by default',
+    help: 'Serial number, up to 20 bytes; the name of the device by default',
   },
 } as const satisfies Fields;
 
@@ -72,7 +72,7 @@ export const netFields = {
     choices: ['loopback', 'tap'],
     shown: true,
     kept: 'unless forced',
-    help: 'Where packets go',
+    help: 'Where packets are sent',
   },
   /** Of the TAP interface, which is made where it is not there. */
   ifname: {
@@ -80,10 +80,16 @@ export const netFields = {
     placeholder: 'TAP',
     shown: true,
     kept: 'unless forced',
-    help: 'The TAP interface, made where it does not exist',
+    help: 'TAP interface, created if it does not exist',
   },
   /** Six bytes; made from the name by default. */
-  mac: { kind: 'mac', ofDevice: true, shown: true, kept: 'unless forced', help: 'The MAC address' },
+  mac: {
+    kind: 'mac',
+    ofDevice: true,
+    shown: true,
+    kept: 'unless forced',
+    help: 'MAC address; derived from the name of the device by default',
+  },
   /** Bytes. */
   mtu: {
     kind: 'integer',
@@ -93,7 +99,7 @@ export const netFields = {
     ofDevice: true,
     shown: true,
     kept: 'unless forced',
-    help: 'The MTU, of the TAP interface too',
+    help: 'MTU, also set on the TAP interface',
   },
 } as const satisfies Fields;
 

@@ -5,7 +5,7 @@ import { readName } from '../../../cli/values.js';
 import { renderDeviceConfig } from '../../../render/config.js';
 
 export default class DevConfigShow extends VdpaCommand {
-  static override summary = 'show the configuration of vdpa devices';
+  static override summary = 'show the configuration of vDPA devices';
   static override tables = true;
   static override usage = ['vdpa dev config show [ DEV ]'];
   static override operand = 'device' as const;

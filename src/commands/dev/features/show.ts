@@ -5,7 +5,7 @@ import { readName } from '../../../cli/values.js';
 import { renderDeviceFeatures } from '../../../render/features.js';
 
 export default class DevFeaturesShow extends VdpaCommand {
-  static override summary = 'show which features vdpa devices offer, and which their drivers accepted and left out';
+  static override summary = 'show the features that vDPA devices offer, and those that drivers accepted and declined';
   static override tables = true;
   static override usage = ['vdpa dev features show [ DEV ]'];
   static override operand = 'device' as const;

@@ -6,7 +6,7 @@ import { renderDeviceStats } from '../../../render/stats.js';
 import { eachDeviceStats } from '../../../vdpa/stats.js';
 
 export default class DevStatsShow extends VdpaCommand {
-  static override summary = 'show the vendor statistics of every virtqueue of a vdpa device, or of all';
+  static override summary = 'show vendor statistics of all virtqueues';
   static override tables = true;
   static override usage = ['vdpa dev stats show [ DEV ]'];
   static override operand = 'device' as const;

@@ -11,7 +11,7 @@ const keywords = {
 } as const satisfies Keywords;
 
 export default class DevVstatsShow extends VdpaCommand {
-  static override summary = 'show the vendor statistics of a virtqueue';
+  static override summary = 'show vendor statistics of a virtqueue';
   static override tables = true;
   static override usage = ['vdpa dev vstats show DEV [qidx QUEUE_INDEX]'];
   static override operand = 'device' as const;
