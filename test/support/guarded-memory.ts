@@ -30,7 +30,7 @@ if (isMainThread) {
   const guard = installMemoryGuard();
   const table = MappingTable.allocate();
   const lost = new LostMemory(guard, table.shared.entries);
-  const mapped = what === 'not noted' ? undefined : table.add(BYTES, map);
+  const mapped = what === 'not noted' ? undefined : table.add(BYTES, table.revocations, map);
   const address = mapped?.view ?? map();
   const bytes = new Uint8Array(viewMemory(address, BYTES));
   bytes.fill(7);

@@ -111,11 +111,12 @@ export class Iotlb implements GuestMemory {
   #mapping(iova: number): Mapping | undefined {
     for (const mapping of this.#mappings) if (iova >= mapping.start && iova < mapping.end) return mapping;
     if (!(iova >= 0 && iova < MAX_IOVA)) return undefined;
+    const { revocations } = this.#table;
     try {
       const entry = this.#device.iotlbEntry(BigInt(iova), BigInt(iova), this.#asid);
       if (!entry) return undefined;
       try {
-        return this.#map(entry);
+        return this.#map(entry, revocations);
       } finally {
         close(entry.fd);
       }
@@ -128,9 +129,9 @@ export class Iotlb implements GuestMemory {
 
   /**
    * Maps an entry, unless it is one that cannot be: the driver's doing, and like one that is not there.
-   * @throws SystemError
+   * @throws SystemError; MemoryRevokedError where guest memory was taken away since the entry was looked up
    */
-  #map(entry: IotlbEntry): Mapping | undefined {
+  #map(entry: IotlbEntry, revocations: number): Mapping | undefined {
     const start = Number(entry.start);
     const length = Number(entry.last - entry.start) + 1;
     const offset = Number(entry.offset);
@@ -144,7 +145,7 @@ export class Iotlb implements GuestMemory {
     // A device reads its own used ring, in memory that it need only be let write to. No processor has write-only memory,
     // and some kernels end a process that reads what was mapped so.
     const protection = PROT_READ | (entry.writable ? PROT_WRITE : 0);
-    const mapped = this.#table.add(mappedLength, () =>
+    const mapped = this.#table.add(mappedLength, revocations, () =>
       mapFile('map guest memory', entry.fd, mappedLength, protection, MAP_SHARED | MAP_NORESERVE, offset - intoPage),
     );
     if (mapped === undefined) return undefined;

@@ -1,5 +1,6 @@
 import { mapAnonymous, mapZeros, mapEmptyFile, tryUnmap, unmap, viewMemory, writeAddress } from '../../sys/memory.js';
 import { GUARDED_BYTES } from '../../sys/memory-guard.js';
+import { MemoryRevokedError } from './queue.js';
 
 /** Words of an entry: address and length of a view, each a u64; a length of 0 is a free place. */
 const ENTRY_WORDS = 4;
@@ -11,13 +12,16 @@ const CAPACITY = GUARDED_BYTES / 4 / ENTRY_WORDS;
 const TRANSFERS = GUARDED_BYTES / 4;
 const TABLE_BYTES = GUARDED_BYTES + CAPACITY * 8;
 
+/** Words of the control buffer. */
 const LOCK = 0;
+const REVOCATIONS = 1;
 /** Nobody holds the lock for longer than a system call or two. */
 const LOCK_TIMEOUT_MS = 1000;
 
 /** What two threads see of the same table. */
 export interface SharedMappings {
-  readonly lock: SharedArrayBuffer;
+  /** Who is at the table, and how often guest memory was taken away. */
+  readonly control: SharedArrayBuffer;
   /** The address of the entries: where the guard of the data thread looks, see LostMemory. */
   readonly entries: number;
 }
@@ -39,45 +43,63 @@ export interface DualMapping {
  */
 export class MappingTable {
   readonly shared: SharedMappings;
-  readonly #lock: Int32Array;
+  readonly #control: Int32Array;
   readonly #words: Uint32Array;
 
   /** Made by the main thread. @throws SystemError */
   static allocate(): MappingTable {
     const entries = mapAnonymous('allocate the table of mappings', TABLE_BYTES);
-    return new MappingTable({ lock: new SharedArrayBuffer(4), entries });
+    return new MappingTable({ control: new SharedArrayBuffer(8), entries });
   }
 
   constructor(shared: SharedMappings) {
     this.shared = shared;
-    this.#lock = new Int32Array(shared.lock);
+    this.#control = new Int32Array(shared.control);
     this.#words = new Uint32Array(viewMemory(shared.entries, TABLE_BYTES));
   }
 
   /**
-   * Makes both mappings and notes them.
+   * Makes both mappings and notes them. The lock is not held while they are made: to map a file may take its file system's
+   * time, and nobody may wait for that.
+   * @param revocations as they were before it was known what to map
    * @param map makes one
    * @returns undefined where there are too many
-   * @throws what `map` throws
+   * @throws MemoryRevokedError where guest memory was taken away meanwhile; what `map` throws
    */
-  add(length: number, map: () => number): DualMapping | undefined {
-    return this.#locked(() => {
-      for (let slot = 0; slot < CAPACITY; slot++) {
-        if (this.#length(slot) !== 0) continue;
-        const view = map();
-        try {
-          const transfer = map();
-          writeAddress(this.#words, slot * ENTRY_WORDS, view);
-          writeAddress(this.#words, TRANSFERS + slot * 2, transfer);
-          writeAddress(this.#words, slot * ENTRY_WORDS + LENGTH, length);
-          return { view, transfer };
-        } catch (error) {
-          tryUnmap(view, length);
-          throw error;
-        }
+  add(length: number, revocations: number, map: () => number): DualMapping | undefined {
+    const view = map();
+    let transfer: number | undefined;
+    let noted: boolean | undefined;
+    try {
+      transfer = map();
+      const mapping = { view, transfer };
+      noted = this.#locked(() => {
+        if (this.revocations !== revocations) throw new MemoryRevokedError();
+        return this.#note(mapping, length);
+      });
+      return noted ? mapping : undefined;
+    } finally {
+      if (noted !== true) {
+        tryUnmap(view, length);
+        if (transfer !== undefined) tryUnmap(transfer, length);
       }
-      return undefined;
-    });
+    }
+  }
+
+  /** How often guest memory was taken away. */
+  get revocations(): number {
+    return Atomics.load(this.#control, REVOCATIONS);
+  }
+
+  #note({ view, transfer }: DualMapping, length: number): boolean {
+    for (let slot = 0; slot < CAPACITY; slot++) {
+      if (this.#length(slot) !== 0) continue;
+      writeAddress(this.#words, slot * ENTRY_WORDS, view);
+      writeAddress(this.#words, TRANSFERS + slot * 2, transfer);
+      writeAddress(this.#words, slot * ENTRY_WORDS + LENGTH, length);
+      return true;
+    }
+    return false;
   }
 
   /** Undoes the mappings of a view. What the kernel does not unmap stays noted, and takes its place. */
@@ -96,6 +118,7 @@ export class MappingTable {
   /** Takes guest memory away. The mappings stay noted, to be undone by who made them. */
   revokeAll(): void {
     this.#locked(() => {
+      Atomics.add(this.#control, REVOCATIONS, 1);
       for (let slot = 0; slot < CAPACITY; slot++) {
         const length = this.#length(slot);
         if (length === 0) continue;
@@ -127,16 +150,16 @@ export class MappingTable {
   }
 
   #locked<Result>(work: () => Result): Result {
-    while (Atomics.compareExchange(this.#lock, LOCK, 0, 1) !== 0) {
-      if (Atomics.wait(this.#lock, LOCK, 1, LOCK_TIMEOUT_MS) === 'timed-out') {
+    while (Atomics.compareExchange(this.#control, LOCK, 0, 1) !== 0) {
+      if (Atomics.wait(this.#control, LOCK, 1, LOCK_TIMEOUT_MS) === 'timed-out') {
         throw new Error('The table of mappings is locked by a thread that does not go on');
       }
     }
     try {
       return work();
     } finally {
-      Atomics.store(this.#lock, LOCK, 0);
-      Atomics.notify(this.#lock, LOCK, 1);
+      Atomics.store(this.#control, LOCK, 0);
+      Atomics.notify(this.#control, LOCK, 1);
     }
   }
 }

@@ -1,0 +1,68 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { mapAnonymous } from '../../../src/sys/memory.js';
+import { MappingTable } from '../../../src/vduse/engine/mappings.js';
+import { MemoryRevokedError } from '../../../src/vduse/engine/queue.js';
+
+/** No other mapping of this process is so long. */
+const BYTES = 48 * 1024 * 1024 + 4096;
+
+/** How many mappings of that length there are. */
+function countMappings(): number {
+  const maps = readFileSync('/proc/self/maps', 'utf8');
+  return [...maps.matchAll(/^([0-9a-f]+)-([0-9a-f]+) /gm)].filter(
+    ([, start = '', end = '']) => Number.parseInt(end, 16) - Number.parseInt(start, 16) === BYTES,
+  ).length;
+}
+
+const map = (): number => mapAnonymous('map for a test', BYTES);
+
+test('memory that is taken away while a mapping is made: nobody waits, and nothing of it is left', () => {
+  const table = MappingTable.allocate();
+  const others = new MappingTable(table.shared);
+  const before = countMappings();
+  let calls = 0;
+  assert.throws(
+    () =>
+      table.add(BYTES, table.revocations, () => {
+        // What the main thread does while the file system takes its time.
+        if (++calls === 1) others.revokeAll();
+        return map();
+      }),
+    MemoryRevokedError,
+  );
+  assert.equal(calls, 2);
+  assert.equal(countMappings(), before);
+  table.free();
+});
+
+test('memory that was taken away between the look-up and the mapping is not mapped', () => {
+  const table = MappingTable.allocate();
+  const before = countMappings();
+  const { revocations } = table;
+  table.revokeAll();
+  assert.throws(() => table.add(BYTES, revocations, map), MemoryRevokedError);
+  assert.equal(countMappings(), before);
+  const mapped = table.add(BYTES, table.revocations, map);
+  assert.ok(mapped);
+  table.remove(mapped.view);
+  assert.equal(countMappings(), before);
+  table.free();
+});
+
+test('a mapping that fails leaves none of the two', () => {
+  const table = MappingTable.allocate();
+  const before = countMappings();
+  let calls = 0;
+  assert.throws(
+    () =>
+      table.add(BYTES, table.revocations, () => {
+        if (++calls === 2) throw new Error('no memory');
+        return map();
+      }),
+    /no memory/,
+  );
+  assert.equal(countMappings(), before);
+  table.free();
+});
