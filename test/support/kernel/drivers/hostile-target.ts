@@ -7,7 +7,7 @@ import { ServerProcess } from '../servers/server-process.js';
 import { VhostBlock } from './vhost-block.js';
 import { DATA, DRIVER_OK } from './vhost-driver.js';
 import { DriverMemory } from './vhost-vdpa.js';
-import { attach, bash, detach, diskOf, giveToVhost, until } from '../servers/vduse.js';
+import { attach, bash, detach, diskOf, giveTo, giveToVhost, until } from '../servers/vduse.js';
 
 const { after, afterEach, before, beforeEach } = testsWith(VDUSE);
 
@@ -60,6 +60,7 @@ export function setUpTarget(): void {
     undo.unshift(() => {
       driver.close();
     });
+    await giveTo('neighbour', 'virtio_vdpa');
     neighbourDisk = await diskOf('neighbour');
     await bash(`dd if=/dev/urandom of=${neighbourDisk} bs=64k count=16 oflag=direct status=none`);
     neighbourSum = await sumOf(neighbourDisk);

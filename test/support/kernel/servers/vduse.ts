@@ -79,12 +79,17 @@ export function diskOf(name: string): Promise<string> {
   });
 }
 
+/** Gives a device to a driver of the vdpa bus. Of two that are modules, the one that was loaded first takes every device. */
+export async function giveTo(name: string, driver: 'vhost_vdpa' | 'virtio_vdpa'): Promise<void> {
+  const folder = `/sys/bus/vdpa/devices/${name}`;
+  await bash(`echo ${driver} > ${folder}/driver_override
+    if [ -e ${folder}/driver ]; then echo ${name} > ${folder}/driver/unbind; fi
+    echo ${name} > /sys/bus/vdpa/drivers/${driver}/bind`);
+}
+
 /** Gives a device to vhost-vdpa: `/dev/vhost-vdpa-0`. */
 export async function giveToVhost(name: string): Promise<string> {
-  const folder = `/sys/bus/vdpa/devices/${name}`;
-  await bash(`echo vhost_vdpa > ${folder}/driver_override
-    if [ -e ${folder}/driver ]; then echo ${name} > ${folder}/driver/unbind; fi
-    echo ${name} > /sys/bus/vdpa/drivers/vhost_vdpa/bind`);
+  await giveTo(name, 'vhost_vdpa');
   return until(`${name} has a vhost node`, () => {
     const node = new VdpaBus().device(name)?.vhost;
     return node !== undefined && existsSync(`/dev/${node}`) && `/dev/${node}`;
