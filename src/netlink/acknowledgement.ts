@@ -14,19 +14,19 @@ import type { ExtendedAck } from './error.js';
 import { messageHeaderLength } from './message.js';
 import type { NetlinkMessage } from './message.js';
 
-/** How a request ended: what an NLMSG_ERROR or NLMSG_DONE message says. */
+/** The result of a request, from an NLMSG_ERROR or NLMSG_DONE message. */
 export interface Acknowledgement {
   /** The error number, positive; 0 is success. */
   readonly errno: number;
-  /** What the kernel said beside it. A text that comes with success is a warning. */
+  /** The extended acknowledgement. A message with error number 0 is a warning. */
   readonly extended: ExtendedAck;
 }
 
 const errorNumberLength = 4;
 
 /**
- * Decodes NLMSG_ERROR: `struct nlmsgerr`, the request where the kernel did not cap it, and the extended acknowledgement.
- * @throws NetlinkProtocolError where the message is too short for what it says it holds.
+ * Decodes NLMSG_ERROR: `struct nlmsgerr`, the request unless the kernel capped it, and the extended acknowledgement.
+ * @throws NetlinkProtocolError if the message is shorter than its contents.
  */
 export function decodeError(message: NetlinkMessage): Acknowledgement {
   const { payload, flags } = message;
@@ -43,14 +43,14 @@ export function decodeError(message: NetlinkMessage): Acknowledgement {
     }
     length = errorNumberLength + align(requestLength);
   }
-  // The kernel writes a negative number, as it does inside; some old families wrote a positive one.
+  // The kernel writes a negative number, as it uses internally; some old families wrote a positive one.
   const errno = Math.abs(readInt32(payload, 0));
   return { errno, extended: decodeExtendedAck(payload.subarray(length), flags) };
 }
 
 /**
- * Decodes NLMSG_DONE, which ends a dump: an error number and the extended acknowledgement. Some families leave both out.
- * @throws NetlinkProtocolError where the message is too short for an error number.
+ * Decodes NLMSG_DONE, which ends a dump: an error number and the extended acknowledgement. Some families omit both.
+ * @throws NetlinkProtocolError if the message is too short for an error number.
  */
 export function decodeDone(message: NetlinkMessage): Acknowledgement {
   const { payload, flags } = message;
@@ -58,7 +58,7 @@ export function decodeDone(message: NetlinkMessage): Acknowledgement {
   if (payload.length < errorNumberLength) {
     throw new NetlinkProtocolError(`netlink done message has ${payload.length} bytes, too few for an error number`);
   }
-  // A positive number here is no error: it is what the family's dump function counted.
+  // A positive number is not an error here: the dump function of the family counted something.
   const errno = Math.max(0, -readInt32(payload, 0));
   return { errno, extended: decodeExtendedAck(payload.subarray(errorNumberLength), flags) };
 }

@@ -23,7 +23,7 @@ const maxPayloadLength = 0xffff - headerLength;
 export interface Attribute {
   /** The family's number for it, without the two flags. */
   readonly type: number;
-  /** NLA_F_NESTED: the payload is said to be attributes. Kernels do not set it everywhere. */
+  /** NLA_F_NESTED: the payload consists of attributes. Kernels do not always set it. */
   readonly nested: boolean;
   /** NLA_F_NET_BYTEORDER: the payload is in network byte order. */
   readonly netByteOrder: boolean;
@@ -31,7 +31,7 @@ export interface Attribute {
   readonly payload: Uint8Array;
 }
 
-/** The attribute that starts at `at`; undefined where there is none that ends within the bytes. */
+/** The attribute that starts at `at`; undefined if none ends within the bytes. */
 export function findAttribute(bytes: Uint8Array, at: number): Attribute | undefined {
   if (at < 0 || at + headerLength > bytes.length) return undefined;
   const length = readUint16(bytes, at);
@@ -39,23 +39,23 @@ export function findAttribute(bytes: Uint8Array, at: number): Attribute | undefi
 }
 
 /**
- * The attributes of a message or a nest, in the kernel's order, unknown ones kept.
+ * The attributes of a message or a nest, in the kernel's order, including unknown ones.
  *
- * `parse` checks every length in one pass; values are decoded when asked for, without copies. Where a type occurs more
- * than once the readers by type give the last one, as the kernel's own parser does. A missing attribute reads as undefined.
+ * `parse` checks every length in one pass; values are decoded on demand, without copies. If a type occurs more than
+ * once, the readers by type return the last one, like the kernel's own parser. A missing attribute reads as undefined.
  */
 export class AttributeList implements Iterable<Attribute> {
-  /** How many attributes there are. */
+  /** Number of attributes. */
   readonly length: number;
-  // TypeScript's privacy: a list is made for every message, and making #private members takes longer.
+  // TypeScript's `private`: a list is created for every message, and creating #private members takes longer.
   private readonly buffer: Uint8Array;
   private readonly start: number;
   private readonly end: number;
-  /** A bit for the last five bits of each type that there is. */
+  /** A bit mask of the last five bits of each type present. */
   private readonly types: number;
-  /** No two attributes are of one type. */
+  /** No two attributes have the same type. */
   private readonly distinct: boolean;
-  /** Where to look first: behind what was found last, since most readers go by the kernel's order. */
+  /** Where to search first: after the attribute found last, since most readers follow the kernel's order. */
   private next: number;
 
   private constructor(buffer: Uint8Array, start: number, end: number) {
@@ -63,7 +63,7 @@ export class AttributeList implements Iterable<Attribute> {
     let types = 0;
     let distinct = true;
     let length: number;
-    // readUint16() and align() are written out here and where types are looked for: they would be called so often that V8
+    // readUint16() and align() are inlined here and in the search for types: they would be called so often that V8
     // began to compile them in a list of 100 devices, which takes longer than the list.
     for (let at = start; at < end; at += (length + 3) & ~3) {
       const left = end - at;
@@ -84,8 +84,9 @@ export class AttributeList implements Iterable<Attribute> {
   }
 
   /**
-   * Reads `bytes`, from `start` on, as attributes.
-   * @throws NetlinkProtocolError where an attribute is shorter than its header, reaches past the end, or stray bytes follow.
+   * Parses `bytes` from `start` on as attributes.
+   * @throws NetlinkProtocolError if an attribute is shorter than its header or extends past the end, or stray bytes
+   * follow.
    */
   static parse(bytes: Uint8Array, start = 0): AttributeList {
     return new AttributeList(bytes, start, bytes.length);
@@ -106,42 +107,42 @@ export class AttributeList implements Iterable<Attribute> {
     return Array.from(this).filter((attribute) => attribute.type === type);
   }
 
-  /** Whether an attribute of this type is there: all there is to a flag (NLA_FLAG). */
+  /** Whether an attribute of this type is present: the value of a flag (NLA_FLAG). */
   has(type: number): boolean {
     return this.find(type) !== absent;
   }
 
-  /** @throws NetlinkProtocolError where the payload is not 1 byte long. */
+  /** @throws NetlinkProtocolError if the payload is not 1 byte long. */
   u8(type: number): number | undefined {
     const at = this.findNumber(type, 1);
     return at === absent ? undefined : this.buffer[at];
   }
 
-  /** @throws NetlinkProtocolError where the payload is not 2 bytes long. */
+  /** @throws NetlinkProtocolError if the payload is not 2 bytes long. */
   u16(type: number): number | undefined {
     const at = this.findNumber(type, 2);
     return at === absent ? undefined : readUint16(this.buffer, at);
   }
 
-  /** @throws NetlinkProtocolError where the payload is not 4 bytes long. */
+  /** @throws NetlinkProtocolError if the payload is not 4 bytes long. */
   u32(type: number): number | undefined {
     const at = this.findNumber(type, 4);
     return at === absent ? undefined : readUint32(this.buffer, at);
   }
 
-  /** @throws NetlinkProtocolError where the payload is not 8 bytes long. */
+  /** @throws NetlinkProtocolError if the payload is not 8 bytes long. */
   u64(type: number): bigint | undefined {
     const at = this.findNumber(type, 8);
     return at === absent ? undefined : readUint64(this.buffer, at);
   }
 
-  /** Signed 64 bits. @throws NetlinkProtocolError where the payload is not 8 bytes long. */
+  /** Signed 64 bits. @throws NetlinkProtocolError if the payload is not 8 bytes long. */
   s64(type: number): bigint | undefined {
     const value = this.u64(type);
     return value === undefined ? undefined : BigInt.asIntN(64, value);
   }
 
-  /** Text up to its first NUL or, as some families send it without one (NLA_STRING), to its end. See {@link decodeText}. */
+  /** Text up to its first NUL or, for families that omit it (NLA_STRING), to its end. See {@link decodeText}. */
   string(type: number): string | undefined {
     const at = this.find(type);
     if (at === absent) return undefined;
@@ -155,8 +156,8 @@ export class AttributeList implements Iterable<Attribute> {
   }
 
   /**
-   * The attributes inside this one, whether or not the kernel set NLA_F_NESTED.
-   * @throws NetlinkProtocolError where the payload is not made of attributes.
+   * The nested attributes, whether or not the kernel set NLA_F_NESTED.
+   * @throws NetlinkProtocolError if the payload does not consist of attributes.
    */
   nested(type: number): AttributeList | undefined {
     const at = this.find(type);
@@ -198,10 +199,10 @@ export class AttributeList implements Iterable<Attribute> {
   }
 }
 
-/** No place in a buffer. */
+/** Not a position in a buffer. */
 const absent = -1;
 
-/** Where the first attribute of a type starts, of those between `start` and `end`; or `absent`. */
+/** Where the first attribute of a type between `start` and `end` starts; or `absent`. */
 function findFirst(buffer: Uint8Array, start: number, end: number, type: number): number {
   for (let at = start; at < end; at += ((buffer[at + low] ?? 0) + ((buffer[at + high] ?? 0) << 8) + 3) & ~3) {
     if ((((buffer[at + 2 + low] ?? 0) | ((buffer[at + 2 + high] ?? 0) << 8)) & NLA_TYPE_MASK) === type) return at;
@@ -209,7 +210,7 @@ function findFirst(buffer: Uint8Array, start: number, end: number, type: number)
   return absent;
 }
 
-/** What is wrong with the attribute at `at`, which has `left` bytes for its `length`. */
+/** Describes the error of the attribute at `at`, which has `left` bytes for its `length`. */
 function brokenAttribute(at: number, length: number, left: number): NetlinkProtocolError {
   if (left < headerLength) {
     return new NetlinkProtocolError(`netlink attributes end with ${left} stray bytes, too few for an attribute header`);
@@ -222,7 +223,7 @@ function brokenAttribute(at: number, length: number, left: number): NetlinkProto
   );
 }
 
-/** Where the attribute behind the one at `at` starts. */
+/** Where the attribute after the one at `at` starts. */
 function next(buffer: Uint8Array, at: number): number {
   return at + align(readUint16(buffer, at));
 }
@@ -245,9 +246,12 @@ function attributeAt(buffer: Uint8Array, at: number): Attribute {
   };
 }
 
-/** Writes attributes one after another, each padded to 4 bytes. Numbers out of their width's range throw RangeError. */
+/**
+ * Writes attributes one after the other, each padded to 4 bytes. Throws RangeError for numbers that do not fit their
+ * width.
+ */
 export class AttributeWriter {
-  // TypeScript's privacy: a writer is made for every request, and making #private members takes longer.
+  // TypeScript's `private`: a writer is created for every request, and creating #private members takes longer.
   private buffer = allocate(256);
   private length = 0;
 
@@ -281,8 +285,8 @@ export class AttributeWriter {
   }
 
   /**
-   * Text, encoded by {@link encodeText} and ended by a NUL unless `nul` is false.
-   * @throws RangeError where the text holds a NUL itself: the kernel would read only what is before it.
+   * Text, encoded by {@link encodeText} and terminated by a NUL unless `nul` is false.
+   * @throws RangeError if the text contains a NUL: the kernel would read only the part before it.
    */
   string(type: number, text: string, { nul = true }: { nul?: boolean } = {}): this {
     if (text.includes('\0')) throw new RangeError(`attribute ${type}: text holds a NUL character`);
@@ -298,26 +302,26 @@ export class AttributeWriter {
     return this;
   }
 
-  /** An attribute without payload (NLA_FLAG): its being there is its value. */
+  /** An attribute without payload (NLA_FLAG): its presence is its value. */
   flag(type: number): this {
     this.begin(type, 0);
     return this;
   }
 
-  /** A nest, flagged NLA_F_NESTED, holding what `write` writes. */
+  /** A nest with the flag NLA_F_NESTED that contains what `write` writes. */
   nested(type: number, write: (writer: AttributeWriter) => void): this {
     const inner = new AttributeWriter();
     write(inner);
     return this.bytes(type | NLA_F_NESTED, inner.finish());
   }
 
-  /** What was written so far. The writer may go on. */
+  /** The attributes written so far. More may be written afterwards. */
   finish(): Uint8Array {
-    // What is written later lies behind it.
+    // Later attributes are written after it.
     return this.buffer.subarray(0, this.length);
   }
 
-  /** Writes a header, makes room for the payload, and says where it starts. */
+  /** Writes a header, reserves space for the payload, and returns where it starts. */
   private begin(type: number, payloadLength: number): number {
     if (!Number.isInteger(type) || type < 0 || type > 0xffff) throw new RangeError(`${type} is no attribute type`);
     if (payloadLength > maxPayloadLength) {

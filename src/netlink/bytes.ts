@@ -1,4 +1,4 @@
-/** Netlink's numbers are in the machine's own byte order: this is DataView's `littleEndian` argument for them. */
+/** Netlink uses the byte order of the machine: the value of DataView's `littleEndian` argument. */
 export const littleEndian = new Uint8Array(Uint32Array.of(1).buffer)[0] === 1;
 
 /** NLMSG_ALIGNTO and NLA_ALIGNTO. */
@@ -14,7 +14,7 @@ export function viewOf(bytes: Uint8Array): DataView {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
-/** Where the low and the high byte of 16 bits are. */
+/** Offsets of the low and the high byte of 16 bits. */
 export const low = littleEndian ? 0 : 1;
 export const high = 1 - low;
 
@@ -41,19 +41,19 @@ export function readUint64(bytes: Uint8Array, at: number): bigint {
   return BigInt(readUint32(bytes, at + 4 * low)) | (BigInt(readUint32(bytes, at + 4 * high)) << 32n);
 }
 
-/** Writes 16 bits at `at`, which is inside `bytes`; higher ones are left out. */
+/** Writes 16 bits at `at`, which is inside `bytes`; higher bits are ignored. */
 export function writeUint16(bytes: Uint8Array, at: number, value: number): void {
   bytes[at + low] = value;
   bytes[at + high] = value >>> 8;
 }
 
-/** Writes 32 bits at `at`, which is inside `bytes`; higher ones are left out. */
+/** Writes 32 bits at `at`, which is inside `bytes`; higher bits are ignored. */
 export function writeUint32(bytes: Uint8Array, at: number, value: number): void {
   writeUint16(bytes, at + 2 * low, value);
   writeUint16(bytes, at + 2 * high, value >>> 16);
 }
 
-/** Writes 64 bits at `at`, which is inside `bytes`; higher ones are left out. */
+/** Writes 64 bits at `at`, which is inside `bytes`; higher bits are ignored. */
 export function writeUint64(bytes: Uint8Array, at: number, value: bigint): void {
   writeUint32(bytes, at + 4 * low, Number(value & 0xffff_ffffn));
   writeUint32(bytes, at + 4 * high, Number((value >> 32n) & 0xffff_ffffn));

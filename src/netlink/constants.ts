@@ -15,13 +15,13 @@ export const NLM_F_ECHO = 0x08;
 export const NLM_F_DUMP_INTR = 0x10;
 export const NLM_F_DUMP_FILTERED = 0x20;
 
-/** Flags of a request to get. */
+/** Flags of GET requests. */
 export const NLM_F_ROOT = 0x100;
 export const NLM_F_MATCH = 0x200;
 export const NLM_F_ATOMIC = 0x400;
 export const NLM_F_DUMP = NLM_F_ROOT | NLM_F_MATCH;
 
-/** Flags of a request to make something new. */
+/** Flags of NEW requests. */
 export const NLM_F_REPLACE = 0x100;
 export const NLM_F_EXCL = 0x200;
 export const NLM_F_CREATE = 0x400;

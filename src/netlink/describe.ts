@@ -1,4 +1,4 @@
-/** Netlink messages as text, by name and with their bytes. */
+/** Prints netlink messages as text, with names and bytes. */
 import { decodeDone, decodeError } from './acknowledgement.js';
 import { AttributeList, findAttribute, type Attribute } from './attribute.js';
 import {
@@ -26,22 +26,22 @@ import { controlNames, type AttributeKind, type AttributeNames, type FamilyNames
 const unnamed: FamilyNames = { commands: {}, attributes: {} };
 
 /**
- * Describes the messages of a generic netlink socket. It learns which family has which number from what the controller
- * answers, and what a refusal points at from the request, so it must see all messages of the socket.
+ * Describes the messages of a generic netlink socket. It learns the ids of families from answers of the controller, and
+ * the attribute of an error from the request, so it must see all messages of the socket.
  */
 export class MessageDescriber {
   readonly #names: Readonly<Record<string, FamilyNames>>;
-  /** The families' names by their numbers. */
+  /** Family names by id. */
   readonly #families = new Map<number, string>([[GENL_ID_CTRL, 'nlctrl']]);
   /** The last request. */
   #request: NetlinkMessage | undefined;
 
-  /** @param names the names of families' messages, by the name of the family */
+  /** @param names the names of messages, by family name */
   constructor(names: Readonly<Record<string, FamilyNames>> = {}) {
     this.#names = { nlctrl: controlNames, ...names };
   }
 
-  /** Every message of a datagram: a line of its header, a line for each attribute, and its bytes. Never throws. */
+  /** Every message of a datagram: a line for its header, a line for each attribute, and its bytes. Never throws. */
   describe(datagram: Uint8Array): string[] {
     let messages: NetlinkMessage[];
     try {
@@ -168,7 +168,7 @@ function describeValue(name: string, kind: AttributeKind, { type, payload }: Att
   return [`${name} ${typeof value === 'string' ? JSON.stringify(value) : String(value)}`];
 }
 
-/** A list of one attribute, which checks its length as it reads it. */
+/** A list of one attribute, which checks the length when it is read. */
 function single(type: number, payload: Uint8Array): AttributeList {
   const bytes = new Uint8Array(4 + Math.ceil(payload.length / 4) * 4);
   const header = new Uint16Array([4 + payload.length, type]);
@@ -202,7 +202,7 @@ function flagWords(type: number, flags: number): string {
   return words.join('|');
 }
 
-/** Sixteen bytes a line, with where they are. */
+/** Sixteen bytes per line, with their offset. */
 function dumpBytes(bytes: Uint8Array): string[] {
   return Array.from({ length: Math.ceil(bytes.length / 16) }, (_, line) => {
     const at = line * 16;

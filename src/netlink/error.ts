@@ -1,17 +1,17 @@
 import { SystemError, describeSystemError } from '../sys/error.js';
 import type { SystemErrorDetails } from '../sys/error.js';
 
-/** What the kernel says beside the error number in an extended acknowledgement (`enum nlmsgerr_attrs`). */
+/** Contents of an extended acknowledgement beside the error number (`enum nlmsgerr_attrs`). */
 export interface ExtendedAck {
-  /** NLMSGERR_ATTR_MSG: the kernel's own words, such as `vdpa: device not found`. */
+  /** NLMSGERR_ATTR_MSG: the kernel's message, such as `vdpa: device not found`. */
   readonly kernelMessage?: string;
-  /** NLMSGERR_ATTR_OFFS: where the refused attribute starts, in bytes from the start of the request's nlmsghdr. */
+  /** NLMSGERR_ATTR_OFFS: where the rejected attribute starts, in bytes from the start of the request's nlmsghdr. */
   readonly offset?: number;
-  /** NLMSGERR_ATTR_MISS_TYPE: the type of an attribute that the kernel needs and the request lacks. */
+  /** NLMSGERR_ATTR_MISS_TYPE: the type of a required attribute that is missing from the request. */
   readonly missingType?: number;
   /** NLMSGERR_ATTR_MISS_NEST: where the nest that lacks `missingType` starts in the request; absent at the top level. */
   readonly missingNest?: number;
-  /** NLMSGERR_ATTR_POLICY: the policy that the attribute at `offset` broke, undecoded (`NL_POLICY_TYPE_ATTR_*`). */
+  /** NLMSGERR_ATTR_POLICY: the policy that the attribute at `offset` violates, undecoded (`NL_POLICY_TYPE_ATTR_*`). */
   readonly policy?: Uint8Array;
 }
 
@@ -22,13 +22,13 @@ export interface SentAttribute {
   readonly payload: Uint8Array;
 }
 
-/** What a {@link NetlinkError} is made of. */
+/** Properties of a {@link NetlinkError}. */
 export interface NetlinkErrorDetails extends ExtendedAck, SystemErrorDetails {
-  /** The attribute of the request that stands at `offset`. */
+  /** The attribute of the request at `offset`. */
   readonly attribute?: SentAttribute;
 }
 
-/** The kernel, or the socket, refused an operation. Says which one, with what error number, and what the kernel said. */
+/** The kernel or the socket rejected an operation. Has the operation, the error number and the kernel's message. */
 export class NetlinkError extends SystemError implements ExtendedAck {
   override readonly name: string = 'NetlinkError';
   declare readonly kernelMessage?: string;
@@ -36,7 +36,7 @@ export class NetlinkError extends SystemError implements ExtendedAck {
   declare readonly missingType?: number;
   declare readonly missingNest?: number;
   declare readonly policy?: Uint8Array;
-  /** The refused attribute, where the kernel says which one it is. */
+  /** The rejected attribute, if the kernel reports it. */
   declare readonly attribute?: SentAttribute;
 
   readonly #details: NetlinkErrorDetails;
@@ -52,7 +52,10 @@ export class NetlinkError extends SystemError implements ExtendedAck {
     if (details.attribute !== undefined) this.attribute = details.attribute;
   }
 
-  /** The same refusal with what to do about it, or what lies behind it: one sentence. It is the other's cause. */
+  /**
+   * The same error with a hint: one sentence that says what to do or explains the cause. This error is the cause of the
+   * new one.
+   */
   withHint(hint: string): NetlinkError {
     return new NetlinkError({ ...this.#details, hint, cause: this });
   }
@@ -70,17 +73,20 @@ export class GenlFamilyNotFoundError extends NetlinkError {
   }
 }
 
-/** The machine gives no netlink socket of the protocol (EAFNOSUPPORT, EPROTONOSUPPORT): not built in, or kept from this process. */
+/**
+ * The machine has no netlink sockets of the protocol (EAFNOSUPPORT, EPROTONOSUPPORT): not built in, or not permitted
+ * for this process.
+ */
 export class NetlinkUnavailableError extends NetlinkError {
   override readonly name = 'NetlinkUnavailableError';
 }
 
-/** Bytes that break the rules of netlink: truncated, a wrong length, an attribute past the end. */
+/** Invalid netlink data: truncated, a wrong length, an attribute past the end. */
 export class NetlinkProtocolError extends Error {
   override readonly name = 'NetlinkProtocolError';
 }
 
-/** A way to reach the machine's netlink (a transport) is unknown, not installed, or cannot do what is asked of it. */
+/** A transport to netlink is unknown, not installed, or does not support what is requested. */
 export class NetlinkTransportError extends Error {
   override readonly name = 'NetlinkTransportError';
 }

@@ -12,7 +12,7 @@ export const GENL_CMD_CAP_DUMP = 0x04;
 export const GENL_CMD_CAP_HASPOL = 0x08;
 export const GENL_UNS_ADMIN_PERM = 0x10;
 
-/** Message type of the controller: the one family whose number is known beforehand. */
+/** Message type of the controller: the only family with a fixed id. */
 export const GENL_ID_CTRL = 0x10;
 
 /** Commands of the controller. */

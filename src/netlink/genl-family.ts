@@ -15,15 +15,15 @@ import {
   GENL_ID_CTRL,
 } from './genl-constants.js';
 
-/** A generic netlink family, as the kernel's controller describes it. */
+/** A generic netlink family, as described by the kernel's controller. */
 export interface GenlFamily {
-  /** The message type of its messages. The kernel gives the number when the family comes. */
+  /** The message type of its messages. The kernel assigns it when the family is registered. */
   readonly id: number;
   readonly name: string;
   readonly version: number;
-  /** Length of the family's own header after genlmsghdr, in bytes; mostly 0. */
+  /** Length of the family's own header after genlmsghdr, in bytes; usually 0. */
   readonly headerSize: number;
-  /** Its highest attribute type; 0 where each operation has its own. */
+  /** Its highest attribute type; 0 if each operation has its own. */
   readonly maxAttribute: number;
   readonly operations: readonly GenlOperation[];
   readonly multicastGroups: readonly GenlMulticastGroup[];
@@ -39,11 +39,11 @@ export interface GenlOperation {
 /** A multicast group of a family. */
 export interface GenlMulticastGroup {
   readonly name: string;
-  /** What a socket joins (NETLINK_ADD_MEMBERSHIP). */
+  /** The number that a socket joins (NETLINK_ADD_MEMBERSHIP). */
   readonly id: number;
 }
 
-/** The controller, through which all other families are found. Its number never changes; version 1 does all that is used. */
+/** The controller, which is used to find all other families. Its id never changes; version 1 is sufficient. */
 export const controlFamily: GenlFamily = {
   id: GENL_ID_CTRL,
   name: 'nlctrl',
@@ -56,7 +56,7 @@ export const controlFamily: GenlFamily = {
 
 /**
  * Decodes CTRL_CMD_NEWFAMILY.
- * @throws NetlinkProtocolError where a family lacks its number or name.
+ * @throws NetlinkProtocolError if the id or name of the family is missing.
  */
 export function decodeFamily(attributes: AttributeList): GenlFamily {
   return {

@@ -32,15 +32,15 @@ import {
 import { NetlinkProtocolError } from './error.js';
 import { CTRL_ATTR_OP_POLICY, CTRL_ATTR_POLICY, CTRL_ATTR_POLICY_DO, CTRL_ATTR_POLICY_DUMP } from './genl-constants.js';
 
-/** What the kernel accepts from a family's users, as CTRL_CMD_GETPOLICY tells it (net/netlink/policy.c). */
+/** The requests that a family accepts, as reported by CTRL_CMD_GETPOLICY (net/netlink/policy.c). */
 export interface GenlPolicy {
   /** Which policy an operation has, by command: numbers into `policies`. */
   readonly operations: ReadonlyMap<number, OperationPolicy>;
-  /** Policies by number, each by attribute type. An attribute that is not in one is refused. */
+  /** Policies by number, each by attribute type. Attributes that a policy does not list are rejected. */
   readonly policies: ReadonlyMap<number, ReadonlyMap<number, AttributePolicy>>;
 }
 
-/** The numbers of an operation's policies; absent where the operation cannot be called so, or takes anything. */
+/** The policy numbers of an operation; absent if the operation does not support the call, or accepts anything. */
 export interface OperationPolicy {
   readonly do?: number;
   readonly dump?: number;
@@ -70,7 +70,7 @@ const bytesKinds = new Map<number, 'binary' | 'string' | 'nul-string'>([
 
 type ValueOf<Kinds> = Kinds extends Map<number, infer Kind> ? Kind : never;
 
-/** What the kernel accepts as one attribute. Limits that it does not tell are absent. */
+/** The values that the kernel accepts for one attribute. Limits that it does not report are absent. */
 export type AttributePolicy =
   | { readonly kind: 'flag' }
   | {
@@ -83,23 +83,23 @@ export type AttributePolicy =
   | { readonly kind: ValueOf<typeof signedKinds>; readonly min?: bigint; readonly max?: bigint }
   | {
       readonly kind: ValueOf<typeof bytesKinds>;
-      /** In bytes; of a NUL-terminated string without its NUL. */
+      /** In bytes; for a NUL-terminated string without the NUL. */
       readonly minLength?: number;
       readonly maxLength?: number;
     }
   | {
       readonly kind: 'nested' | 'nested-array';
-      /** Number of the policy of what is inside. */
+      /** Policy number of the nested attributes. */
       readonly policy?: number;
       readonly maxType?: number;
     }
   | { readonly kind: 'bitfield32'; readonly mask?: number }
-  /** A kind that is newer than this code: NL_ATTR_TYPE_* `type`. */
+  /** A kind newer than this code: NL_ATTR_TYPE_* `type`. */
   | { readonly kind: 'unknown'; readonly type: number };
 
 /**
- * Puts together the messages of a CTRL_CMD_GETPOLICY dump: each tells of one operation or of one attribute.
- * @throws NetlinkProtocolError where a value has a wrong length or an attribute has no kind.
+ * Collects the messages of a CTRL_CMD_GETPOLICY dump: each describes one operation or one attribute.
+ * @throws NetlinkProtocolError if a value has a wrong length or an attribute has no kind.
  */
 export function decodePolicy(messages: Iterable<AttributeList>): GenlPolicy {
   const operations = new Map<number, OperationPolicy>();
@@ -120,8 +120,8 @@ export function decodePolicy(messages: Iterable<AttributeList>): GenlPolicy {
 }
 
 /**
- * Decodes one attribute's policy: a part of a dump, or what an extended acknowledgement gives as NLMSGERR_ATTR_POLICY.
- * @throws NetlinkProtocolError where a value has a wrong length or the kind is missing.
+ * Decodes the policy of one attribute: a part of a dump, or NLMSGERR_ATTR_POLICY of an extended acknowledgement.
+ * @throws NetlinkProtocolError if a value has a wrong length or the kind is missing.
  */
 export function decodeAttributePolicy(attributes: AttributeList): AttributePolicy {
   const type = attributes.u32(NL_POLICY_TYPE_ATTR_TYPE);
@@ -176,7 +176,7 @@ function decodeOperationPolicy(attributes: AttributeList): OperationPolicy {
   };
 }
 
-/** A property where there is a value for it, and nothing where there is none. */
+/** An object with the property if it has a value, else an empty object. */
 function given<Key extends string, Value>(key: Key, value: Value | undefined): Partial<Record<Key, Value>> {
   return value === undefined ? {} : ({ [key]: value } as Record<Key, Value>);
 }

@@ -31,13 +31,13 @@ export interface GenlMessage {
 /** A request to a generic netlink family. */
 export interface GenlRequest {
   readonly command: number;
-  /** Its attributes, as {@link AttributeWriter.finish} gives them; none where not given. */
+  /** Its attributes, from {@link AttributeWriter.finish}; none if absent. */
   readonly attributes?: Uint8Array;
-  /** Asks for everything there is (NLM_F_DUMP). */
+  /** Requests all objects (NLM_F_DUMP). */
   readonly dump?: boolean;
 }
 
-/** Encodes a generic netlink message, to be the payload of a netlink message. The family's own header is left zero. */
+/** Encodes a generic netlink message as the payload of a netlink message. The family's own header is zero. */
 export function encodeGenl(family: GenlFamily, request: GenlRequest): Uint8Array {
   const { attributes } = request;
   const start = genlHeaderLength + align(family.headerSize);
@@ -51,7 +51,7 @@ export function encodeGenl(family: GenlFamily, request: GenlRequest): Uint8Array
 /**
  * Decodes a netlink message of a generic netlink family.
  * @param headerSize length of the family's own header, which is skipped.
- * @throws NetlinkProtocolError where it is too short or its attributes are broken.
+ * @throws NetlinkProtocolError if it is too short or its attributes are invalid.
  */
 export function decodeGenl(message: NetlinkMessage, headerSize = 0): GenlMessage {
   const { payload } = message;
@@ -76,8 +76,8 @@ export class GenlSocket {
 
   /**
    * Opens a socket for generic netlink.
-   * @param transport what to speak through; the machine's kernel where not given.
-   * @throws NetlinkUnavailableError where the machine has no generic netlink.
+   * @param transport the transport; by default to the kernel of this machine.
+   * @throws NetlinkUnavailableError if the machine has no generic netlink.
    */
   static async open(transport?: NetlinkTransport, options: NetlinkSocketOptions = {}): Promise<GenlSocket> {
     if (transport === undefined) {
@@ -88,8 +88,8 @@ export class GenlSocket {
   }
 
   /**
-   * Finds a family by name. The kernel tries to load its module where the family is not there.
-   * @throws GenlFamilyNotFoundError where there is no such family.
+   * Finds a family by name. If the family does not exist, the kernel tries to load its module.
+   * @throws GenlFamilyNotFoundError if there is no such family.
    */
   async family(name: string): Promise<GenlFamily> {
     const attributes = new AttributeWriter().string(CTRL_ATTR_FAMILY_NAME, name).finish();
@@ -108,7 +108,7 @@ export class GenlSocket {
     return family;
   }
 
-  /** All families there are. */
+  /** All families of the kernel. */
   async families(): Promise<GenlFamily[]> {
     const operation = 'list generic netlink families';
     const messages = await this.gather(controlFamily, { command: CTRL_CMD_GETFAMILY, dump: true }, { operation });
@@ -116,8 +116,8 @@ export class GenlSocket {
   }
 
   /**
-   * What the kernel accepts from users of a family. Empty where it checks nothing.
-   * @throws NetlinkError with `EOPNOTSUPP` on kernels that do not tell (before 5.7).
+   * The requests that a family accepts. Empty if the kernel does not check them.
+   * @throws NetlinkError with `EOPNOTSUPP` on kernels without this request (before 5.7).
    */
   async policy(family: GenlFamily): Promise<GenlPolicy> {
     const attributes = new AttributeWriter().u16(CTRL_ATTR_FAMILY_ID, family.id).finish();
@@ -136,7 +136,7 @@ export class GenlSocket {
   /**
    * Makes a request to a family and reads its answers to the end. See {@link NetlinkSocket.request}.
    * @param onMessage called with each answer, in order.
-   * @throws NetlinkError where the kernel refuses it; NetlinkProtocolError where its bytes make no sense.
+   * @throws NetlinkError if the kernel rejects it; NetlinkProtocolError if the answers are invalid.
    */
   execute(
     family: GenlFamily,
@@ -161,7 +161,7 @@ export class GenlSocket {
     );
   }
 
-  /** As {@link execute}, but gives all answers at once; a disturbed dump is made again. */
+  /** As {@link execute}, but returns all answers at once; repeats a dump that was interrupted. */
   async gather(
     family: GenlFamily,
     request: GenlRequest,
@@ -175,7 +175,7 @@ export class GenlSocket {
     return messages;
   }
 
-  /** Waits for running requests and gives the socket back. */
+  /** Waits for running requests and closes the socket. */
   close(): Promise<void> {
     return this.#socket.close();
   }

@@ -11,9 +11,9 @@ export interface NetlinkMessage {
   readonly type: number;
   /** NLM_F_*. */
   readonly flags: number;
-  /** Sequence number: an answer carries that of its request. */
+  /** Sequence number: an answer has that of its request. */
   readonly seq: number;
-  /** Port id of the sender's end: in an answer, that of the socket which asked. */
+  /** Port id of the sender: in an answer, that of the socket that sent the request. */
   readonly port: number;
   /** What follows the header, without padding. */
   readonly payload: Uint8Array;
@@ -34,7 +34,7 @@ export function encodeMessage(message: NetlinkMessage): Uint8Array {
 
 /**
  * Decodes all messages of one datagram. Payloads are views into it, not copies.
- * @throws NetlinkProtocolError where a message is cut off, shorter than its header, or followed by stray bytes.
+ * @throws NetlinkProtocolError if a message is truncated, shorter than its header, or followed by stray bytes.
  */
 export function decodeMessages(datagram: Uint8Array): NetlinkMessage[] {
   const view = viewOf(datagram);

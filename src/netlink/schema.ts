@@ -1,4 +1,4 @@
-/** What messages of generic netlink families are called, for those who read them as text. */
+/** Names of messages of generic netlink families, for printing them as text. */
 import {
   CTRL_ATTR_FAMILY_ID,
   CTRL_ATTR_FAMILY_NAME,
@@ -17,7 +17,7 @@ import {
   CTRL_CMD_NEWFAMILY,
 } from './genl-constants.js';
 
-/** What an attribute holds. `list` is a nest of nests that are numbered, not named. */
+/** The content of an attribute. `list` is a nest of nests that are numbered, not named. */
 export type AttributeKind =
   | 'u8'
   | 'u16'
@@ -28,7 +28,7 @@ export type AttributeKind =
   | { readonly nested: AttributeNames }
   | { readonly list: AttributeNames };
 
-/** Attributes by their type: what each is called and what it holds. */
+/** Attributes by type: name and content of each. */
 export type AttributeNames = Readonly<Partial<Record<number, readonly [name: string, kind: AttributeKind]>>>;
 
 /** The names of a family's messages. */

@@ -1,12 +1,12 @@
 import { align } from './bytes.js';
 
-/** Small pieces are cut from one large one: memory of its own outside V8's heap costs each more than what is done with it. */
+/** Small pieces are cut from one large one: allocating memory outside V8's heap for each costs more than using it. */
 const slabLength = 32 * 1024;
 const longestPiece = 1024;
 let slab = new Uint8Array(0);
 let slabUsed = 0;
 
-/** Memory for a request or a part of one: so many bytes, all zero. */
+/** Returns zeroed memory of this length for a request or a part of one. */
 export function allocate(length: number): Uint8Array {
   if (length > longestPiece) return new Uint8Array(length);
   if (slabUsed + length > slab.length) {

@@ -20,30 +20,30 @@ import type { NetlinkTransport } from './transport.js';
 
 /** Settings of a {@link NetlinkSocket}. */
 export interface NetlinkSocketOptions {
-  /** How long the kernel may take for its next answer, in milliseconds; 10 000 where not given. */
+  /** Time limit for the next answer of the kernel, in milliseconds; 10 000 by default. */
   readonly timeoutMs?: number;
 }
 
-/** What may go with a request. */
+/** Options of a request. */
 export interface RequestOptions {
-  /** What the request does, for errors: `add vdpa device foo0`. */
+  /** Describes the request in errors: `add vdpa device foo0`. */
   readonly operation?: string;
   /**
-   * Called where a dump has to start over because what it lists changed meanwhile (NLM_F_DUMP_INTR) or answers were lost
-   * (ENOBUFS): forget every message so far. Without it such a dump fails, with EINTR or ENOBUFS.
+   * Called when a dump has to start again because its list changed in the meantime (NLM_F_DUMP_INTR) or answers were
+   * lost (ENOBUFS): discard all messages so far. Without it such a dump fails, with EINTR or ENOBUFS.
    */
   readonly onRestart?: () => void;
-  /** Called with the kernel's words where it does what was asked and still has something to say. */
+  /** Called with the message of the kernel if a request succeeds with a warning. */
   readonly onWarning?: (kernelMessage: string) => void;
 }
 
-/** How often a dump is made before its list is held to be never at rest. */
+/** How often a dump is tried before its list is considered to change constantly. */
 const maxDumpAttempts = 10;
 
 /**
- * Asks the kernel and reads its answers, whatever the netlink protocol is.
+ * Sends requests to the kernel and reads its answers, for any netlink protocol.
  *
- * Requests are made one at a time: one that is made while another runs waits for it.
+ * Requests are made one at a time: a request waits for the one that is running.
  */
 export class NetlinkSocket {
   readonly #transport: NetlinkTransport;
@@ -57,7 +57,7 @@ export class NetlinkSocket {
     this.#timeoutMs = timeoutMs;
   }
 
-  /** The socket's own port id. */
+  /** The port id of the socket. */
   get port(): number {
     return this.#transport.port;
   }
@@ -65,14 +65,14 @@ export class NetlinkSocket {
   /**
    * Sends a request and reads its answers to the end: the acknowledgement or, for a dump, NLMSG_DONE.
    *
-   * @param type the message type: the family's number.
-   * @param flags NLM_F_*; with NLM_F_DUMP it is a dump. NLM_F_REQUEST and NLM_F_ACK are added; the kernel does not
-   *   acknowledge a dump, whose end is NLMSG_DONE.
-   * @param payload what follows the header.
-   * @param onMessage called with each answer, in order. Where it throws, the remaining answers are read and dropped and
-   *   the request rejects with what it threw.
-   * @throws NetlinkError where the kernel refuses the request; with `ETIMEDOUT` where it does not answer; with `EINTR` or
-   *   `ENOBUFS` where a dump was disturbed and could not be made again. NetlinkProtocolError where its bytes make no sense.
+   * @param type the message type: the id of the family.
+   * @param flags NLM_F_*; with NLM_F_DUMP the request is a dump. NLM_F_REQUEST and NLM_F_ACK are added; the kernel does
+   * not acknowledge a dump, which ends with NLMSG_DONE.
+   * @param payload the bytes after the header.
+   * @param onMessage called with each answer, in order. If it throws, the remaining answers are read and discarded and
+   * the request rejects with its error.
+   * @throws NetlinkError if the kernel rejects the request; with `ETIMEDOUT` if it does not answer; with `EINTR` or
+   * `ENOBUFS` if a dump was interrupted and could not be repeated. NetlinkProtocolError if the answers are invalid.
    */
   request(
     type: number,
@@ -102,7 +102,7 @@ export class NetlinkSocket {
     });
   }
 
-  /** As {@link request}, but gives all answers at once; a disturbed dump is made again. */
+  /** As {@link request}, but returns all answers at once; repeats a dump that was interrupted. */
   async gather(
     type: number,
     flags: number,
@@ -117,7 +117,7 @@ export class NetlinkSocket {
     return messages;
   }
 
-  /** Waits for running requests and gives the socket back. */
+  /** Waits for running requests and closes the socket. */
   close(): Promise<void> {
     return this.#queue(async () => {
       await this.#transport.close();
@@ -130,14 +130,14 @@ export class NetlinkSocket {
     return result;
   }
 
-  /** Makes one request and reads its answers. Gives the error that disturbed a dump, once the dump is over. */
+  /** Makes one request and reads its answers. Returns the error that interrupted a dump, once the dump has ended. */
   async #exchange(request: Request): Promise<NetlinkError | undefined> {
     const sequence = this.#nextSequence();
     const { type, flags, payload } = request;
     await this.#transport.send(encodeMessage({ type, flags, seq: sequence, port: this.port, payload }));
 
     const answers = new Answers(request);
-    // Set only once something else than an answer has come: the clock is a system call.
+    // Set only after something other than an answer has arrived: reading the clock is a system call.
     let deadline: number | undefined;
     for (;;) {
       const remaining = deadline === undefined ? this.#timeoutMs : deadline - monotonicMs();
@@ -145,7 +145,7 @@ export class NetlinkSocket {
       if (datagram === undefined) continue;
       let isAnswer = false;
       for (const message of decodeMessages(datagram)) {
-        // A late answer to a request that was given up, or a message that was not for us.
+        // A late answer to a request that timed out, or a message for another socket.
         if (message.seq !== sequence || message.port !== this.port) continue;
         isAnswer = true;
         if (answers.take(message)) return answers.result();
@@ -155,7 +155,7 @@ export class NetlinkSocket {
     }
   }
 
-  /** The next datagram, or undefined where the kernel dropped some and the rest of the dump is still to come. */
+  /** The next datagram, or undefined if the kernel dropped some and the rest of the dump is still to come. */
   async #receive(request: Request, answers: Answers, remaining: number): Promise<Uint8Array | undefined> {
     try {
       if (remaining <= 0) throw new NetlinkError({ operation: 'receive from netlink', errno: Errno.ETIMEDOUT });
@@ -178,7 +178,7 @@ export class NetlinkSocket {
     }
   }
 
-  /** Never 0, which is what the kernel's own notifications carry. */
+  /** Never 0, which is the number of notifications of the kernel. */
   #nextSequence(): number {
     this.#sequence = this.#sequence === 0xffff_ffff ? 1 : this.#sequence + 1;
     return this.#sequence;
@@ -195,9 +195,9 @@ interface Request {
   readonly onWarning?: (kernelMessage: string) => void;
 }
 
-/** The answers to one request, up to the one that ends it. */
+/** The answers to one request, up to the last one. */
 class Answers {
-  /** What made the rest of a dump worthless. It is still read to its end: the kernel runs one dump a socket. */
+  /** The error that made the rest of a dump useless. The rest is still read: the kernel runs one dump per socket. */
   disturbance: NetlinkError | undefined;
   readonly #request: Request;
   /** What onMessage threw. */
@@ -231,14 +231,14 @@ class Answers {
         return true;
       case NLMSG_DONE:
         this.#check(decodeDone(message));
-        return isDump; // Where it is no dump, the acknowledgement is still to come.
+        return isDump; // Unless it is a dump, the acknowledgement is still to come.
       default:
         this.#deliver(message);
         return false;
     }
   }
 
-  /** How it all ended. @throws what onMessage threw. */
+  /** The result. @throws the error thrown by onMessage. */
   result(): NetlinkError | undefined {
     if (this.#failure !== undefined) throw this.#failure.thrown;
     return this.disturbance;

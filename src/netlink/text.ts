@@ -1,6 +1,7 @@
 /**
- * Text in attributes. The kernel's names are bytes, mostly UTF-8 by custom. A byte that is not valid UTF-8 becomes the
- * lone surrogate U+DC00 + byte, as in Python's surrogateescape, so that every byte string has a text and comes back from it.
+ * Text in attributes. Names in the kernel are bytes, by convention mostly UTF-8. A byte that is not valid UTF-8 becomes
+ * the lone surrogate U+DC00 + byte, as in Python's surrogateescape, so that every byte string has a text and can be
+ * recovered from it.
  */
 
 /** The longest text that an attribute holds, in bytes: its length is 16 bits wide, and counts a header and a NUL. */
@@ -24,7 +25,7 @@ export function decodeText(bytes: Uint8Array, start = 0, end: number = bytes.len
   return textOfUnits(end - start);
 }
 
-/** As {@link decodeText}, up to the first NUL where there is one. */
+/** As {@link decodeText}, up to the first NUL, if any. */
 export function decodeTextToNul(bytes: Uint8Array, start: number, end: number): string {
   let at = start;
   for (; at < end && at - start < shortLength; at++) {
@@ -38,7 +39,7 @@ export function decodeTextToNul(bytes: Uint8Array, start: number, end: number): 
   return decodeText(bytes, start, nul === -1 ? end : nul);
 }
 
-/** Most texts are names, shorter than that and ASCII: they are made of code units that are gathered here. */
+/** Most texts are short ASCII names, which are built from code units collected here. */
 const shortLength = 64;
 const units = new Array<number>(shortLength).fill(0);
 
@@ -71,13 +72,13 @@ function decodeBeyondAscii(bytes: Uint8Array): string {
 }
 
 /**
- * Encodes `text` as UTF-8; a lone surrogate U+DC80…U+DCFF becomes the one byte it stands for.
- * @throws RangeError where `text` holds any other lone surrogate, which stands for no bytes.
+ * Encodes `text` as UTF-8; a lone surrogate U+DC80…U+DCFF becomes the byte that it stands for.
+ * @throws RangeError if `text` contains any other lone surrogate, which stands for no byte.
  */
 export function encodeText(text: string): Uint8Array {
   const short = encodeShortAscii(text);
   if (short !== undefined) return short;
-  // Nothing beyond ASCII takes one byte for one unit.
+  // Only ASCII takes one byte per code unit.
   if (Buffer.byteLength(text) === text.length) return Buffer.from(text, 'latin1');
   if (!loneSurrogate.test(text)) return Buffer.from(text, 'utf8');
   const parts: Uint8Array[] = [];
@@ -94,12 +95,12 @@ export function encodeText(text: string): Uint8Array {
   return Buffer.concat(parts);
 }
 
-/** Whether a text holds a lone surrogate that stands for no byte: {@link encodeText} throws for it. */
+/** Whether a text contains a lone surrogate that stands for no byte: {@link encodeText} throws for it. */
 export function lacksBytes(text: string): boolean {
   return /[\ud800-\udc7f\udd00-\udfff]/u.test(text);
 }
 
-/** What nearly every name is. Buffer.from() and the search for surrogates take longer than that. */
+/** Nearly every name is like this. Buffer.from() and the search for surrogates take longer. */
 function encodeShortAscii(text: string): Uint8Array | undefined {
   if (text.length > shortLength) return undefined;
   const bytes = new Uint8Array(text.length);

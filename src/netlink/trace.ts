@@ -3,17 +3,17 @@ import { MessageDescriber } from './describe.js';
 import type { FamilyNames } from './schema.js';
 import type { NetlinkTransport } from './transport.js';
 
-/** What is traced, and where to. */
+/** Options of a trace. */
 export interface TraceOptions {
-  /** Takes a line of text, without its line break. */
+  /** Called with each line of text, without its line break. */
   readonly onLine: (line: string) => void;
-  /** The names of families' messages, by the name of the family. */
+  /** The names of messages, by family name. */
   readonly names?: Readonly<Record<string, FamilyNames>>;
 }
 
 /**
- * A transport that tells every datagram that goes through it: `->` before what is sent, `<-` before what comes.
- * @param transport what it speaks through
+ * A transport that prints every datagram that it transfers: `->` before requests, `<-` before answers.
+ * @param transport the transport to trace
  */
 export function traceTransport(transport: NetlinkTransport, { onLine, names }: TraceOptions): NetlinkTransport {
   const describer = new MessageDescriber(names);

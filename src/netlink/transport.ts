@@ -1,44 +1,47 @@
 /**
- * What a netlink socket needs of the thing below it: whole datagrams out and in.
+ * The layer below a netlink socket, which sends and receives whole datagrams.
  *
- * A transport to the machine's sockets implements it, and so does anything that answers like a kernel. Methods may answer
- * at once or with a promise; a caller awaits either.
+ * Transports to the sockets of the machine implement it, and so does anything that answers like a kernel. Methods may
+ * return a value or a promise; callers await both.
  */
 export interface NetlinkTransport {
-  /** The socket's own port id (`nl_pid`), which the kernel writes into every answer. */
+  /** The port id of the socket (`nl_pid`), which the kernel writes into every answer. */
   readonly port: number;
 
   /**
    * Sends one datagram to the kernel.
-   * @throws NetlinkError where the socket refuses it.
+   * @throws NetlinkError if the socket rejects it.
    */
   send(datagram: Uint8Array): void | Promise<void>;
 
   /**
-   * Gives the next datagram from the kernel, whole. The bytes are the caller's to keep.
+   * Returns the next whole datagram from the kernel. The caller may keep the bytes.
    * @param timeoutMs how long to wait for one, in milliseconds.
-   * @throws NetlinkError `ETIMEDOUT` where none came in time; `ENOBUFS` where the kernel dropped some; `EMSGSIZE` where one was
-   *   longer than the transport has room for.
+   * @throws NetlinkError `ETIMEDOUT` if none arrived in time; `ENOBUFS` if the kernel dropped some; `EMSGSIZE` if one
+   * is longer than the buffer of the transport.
    */
   receive(timeoutMs: number): Uint8Array | Promise<Uint8Array>;
 
-  /** Gives the socket back. Calling it again does nothing. */
+  /** Closes the socket. Calling it again does nothing. */
   close(): void | Promise<void>;
 }
 
-/** What a netlink socket is opened with. */
+/** Options for opening a netlink socket. */
 export interface TransportOptions {
   /** NETLINK_GENERIC, NETLINK_KOBJECT_UEVENT … */
   readonly protocol: number;
   /** Multicast groups to join, by number. */
   readonly groups?: readonly number[];
-  /** Room for messages that wait to be received, in bytes. Worth setting where groups are joined; the kernel's default otherwise. */
+  /** Size of the receive buffer, in bytes; the kernel's default if absent. Useful for sockets that join groups. */
   readonly receiveBufferSize?: number;
-  /** The kernel takes what a dump asks for as a filter (NETLINK_GET_STRICT_CHK), where kernel and transport can. */
+  /**
+   * The kernel treats the attributes of a dump request as a filter (NETLINK_GET_STRICT_CHK), if kernel and transport
+   * support it.
+   */
   readonly strictChecks?: boolean;
   /**
-   * Waits for datagrams beside this thread, so that it goes on meanwhile: for sockets that wait long. Answers to requests
-   * come at once and are waited for on the spot, which takes less time.
+   * Waits for datagrams on another thread, so that this one can continue: for sockets that wait long. Answers to
+   * requests arrive at once; waiting for them on this thread is faster.
    */
   readonly waitBeside?: boolean;
 }

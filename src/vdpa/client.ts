@@ -9,17 +9,17 @@ import { encodeRequest, type DeviceChange, type DeviceSpec, type VdpaRequest } f
 import type { DeviceConfig, ManagementDevice, ManagementDeviceHandle, VdpaDevice, VendorStats } from './model.js';
 import { VDPA_GENL_NAME, type VdpaCommandNumber } from './uapi.js';
 
-/** How a client reaches the kernel. */
+/** Options of a client. */
 export interface VdpaClientOptions {
-  /** The way to a kernel, or to something that answers like one. A socket of this machine's where absent. */
+  /** Transport to a kernel, or to something that answers like one; by default a netlink socket of this machine. */
   readonly transport?: NetlinkTransport;
-  /** How long the kernel may take for an answer, in milliseconds. */
+  /** Time limit for an answer of the kernel, in milliseconds. */
   readonly timeoutMs?: number;
-  /** Called with the kernel's words where it does what was asked and still has something to say. */
+  /** Called with the message of the kernel if a request succeeds with a warning. */
   readonly onWarning?: (kernelMessage: string) => void;
 }
 
-/** A virtqueue whose statistics the kernel refuses, and why. */
+/** A virtqueue whose statistics the kernel did not return, and the error. */
 export interface QueueRefusal {
   readonly queueIndex: number;
   readonly error: NetlinkError;
@@ -28,15 +28,15 @@ export interface QueueRefusal {
 /** The vendor statistics of the virtqueues of a device. */
 export interface DeviceQueues {
   readonly queues: readonly VendorStats[];
-  /** Those that were refused, but for queues that are not in use. */
+  /** Queues for which the kernel returned an error, except unused queues. */
   readonly refused: readonly QueueRefusal[];
 }
 
 /**
  * The vdpa generic netlink family of a kernel.
  *
- * Every method throws NetlinkError where the kernel refuses (with its error number and its words; the hint says what they
- * are about), and NetlinkProtocolError where its answer cannot be understood.
+ * Every method throws NetlinkError if the kernel rejects a request (with error number and message; the hint explains
+ * them), and NetlinkProtocolError if the kernel's answer is invalid.
  */
 export class VdpaClient {
   readonly #socket: GenlSocket;
@@ -50,9 +50,9 @@ export class VdpaClient {
   }
 
   /**
-   * Opens a socket and looks the family up.
-   * @throws NetlinkUnavailableError where there is no generic netlink
-   * @throws GenlFamilyNotFoundError where the kernel has no vdpa, or this is not the initial network namespace
+   * Opens a socket and looks up the family.
+   * @throws NetlinkUnavailableError if the machine has no generic netlink
+   * @throws GenlFamilyNotFoundError if the kernel has no vdpa, or this is not the initial network namespace
    */
   static async open(options: VdpaClientOptions = {}): Promise<VdpaClient> {
     const { transport, timeoutMs } = options;
@@ -65,7 +65,7 @@ export class VdpaClient {
     }
   }
 
-  /** The family as the kernel describes it: its id, and the operations that it knows. */
+  /** The kernel's description of the family: its id and the operations that it supports. */
   get family(): GenlFamily {
     return this.#family;
   }
@@ -80,7 +80,7 @@ export class VdpaClient {
     return only((item) => this.eachManagementDevice(handle, item));
   }
 
-  /** All vDPA devices that were made on a management device (VDPA_CMD_DEV_GET). */
+  /** All vDPA devices of a management device (VDPA_CMD_DEV_GET). */
   devices(): Promise<VdpaDevice[]> {
     return gather((item, restart) => this.eachDevice(undefined, item, restart));
   }
@@ -91,8 +91,8 @@ export class VdpaClient {
   }
 
   /**
-   * The configuration of all vDPA devices (VDPA_CMD_DEV_CONFIG_GET), but of those of which the kernel tells none:
-   * {@link readDeviceConfigs} says why.
+   * The configuration of all vDPA devices (VDPA_CMD_DEV_CONFIG_GET), except those whose configuration the kernel does
+   * not report; see {@link readDeviceConfigs}.
    */
   async deviceConfigs(): Promise<DeviceConfig[]> {
     const configs = await this.readDeviceConfigs(await this.devices());
@@ -100,11 +100,11 @@ export class VdpaClient {
   }
 
   /**
-   * The configurations of these devices by name, or why the kernel does not tell one: EOPNOTSUPP for a device that is
-   * neither net nor block. A device that has gone meanwhile is left out.
+   * The configurations of these devices by name, or the error why the kernel does not report one: EOPNOTSUPP for a
+   * device that is neither net nor block. Devices deleted in the meantime are omitted.
    *
-   * The kernel's list ends without a word at the first device that it cannot tell of (vdpa_nl_cmd_dev_config_get_dumpit);
-   * those behind it are asked for one by one.
+   * The kernel's list silently ends at the first device whose configuration it does not report
+   * (vdpa_nl_cmd_dev_config_get_dumpit); the devices after it are requested one by one.
    */
   async readDeviceConfigs(devices: readonly VdpaDevice[]): Promise<Map<string, DeviceConfig | NetlinkError>> {
     const listed = await gather<DeviceConfig>((item, restart) => this.eachDeviceConfig(undefined, item, restart));
@@ -121,7 +121,7 @@ export class VdpaClient {
     try {
       return await this.deviceConfig(name);
     } catch (error) {
-      // A kernel that does not answer for one device does not for the next either.
+      // A kernel that does not answer for one device does not answer for the next either.
       if (!(error instanceof NetlinkError) || error.errno === Errno.ETIMEDOUT) throw error;
       return error.errno === Errno.ENODEV ? undefined : error;
     }
@@ -132,7 +132,7 @@ export class VdpaClient {
     return only((item) => this.eachDeviceConfig(name, item));
   }
 
-  /** Vendor statistics of a virtqueue (VDPA_CMD_DEV_VSTATS_GET). The kernel refuses without a queue index. */
+  /** Vendor statistics of a virtqueue (VDPA_CMD_DEV_VSTATS_GET). The kernel requires a queue index. */
   vendorStats(name: string, queueIndex?: number): Promise<VendorStats> {
     const request: VdpaRequest = {
       kind: 'dev.vstats.get',
@@ -143,9 +143,9 @@ export class VdpaClient {
   }
 
   /**
-   * Vendor statistics of every virtqueue that a device has in use. A queue that the kernel refuses does not hide the others:
-   * drivers answer EINVAL for one that is not in use, and mlx5 EAGAIN for one that is not ready.
-   * @throws NetlinkError as {@link vendorStats} does, where not one queue has statistics, or the kernel does not answer
+   * Vendor statistics of every virtqueue that a device uses. An error for one queue does not hide the others: drivers
+   * answer EINVAL for an unused queue, and mlx5 EAGAIN for one that is not ready.
+   * @throws NetlinkError as {@link vendorStats} does, if no queue has statistics, or the kernel does not answer
    */
   async deviceStats(device: VdpaDevice): Promise<DeviceQueues> {
     const queues: VendorStats[] = [];
@@ -163,7 +163,7 @@ export class VdpaClient {
     return { queues, refused: refusals.filter(({ error }) => error.code !== 'EINVAL') };
   }
 
-  /** Makes a vDPA device (VDPA_CMD_DEV_NEW). */
+  /** Creates a vDPA device (VDPA_CMD_DEV_NEW). */
   addDevice(spec: DeviceSpec): Promise<void> {
     return this.#execute(`add vdpa device ${spec.name}`, { kind: 'dev.new', spec });
   }
@@ -179,8 +179,9 @@ export class VdpaClient {
   }
 
   /**
-   * Gives management devices one by one as the kernel sends them: all, or the one that is named.
-   * @param onRestart told to forget what was given: the list changed meanwhile and comes anew. Without it that is an error, EINTR
+   * Yields management devices one by one as the kernel sends them: all, or the one named.
+   * @param onRestart called when the list changed while it was read and starts again: discard the devices so far.
+   * Without it, such a change is an error, EINTR
    */
   eachManagementDevice(
     handle: ManagementDeviceHandle | undefined,
@@ -191,15 +192,15 @@ export class VdpaClient {
     return this.#each('show management devices', request, decodeManagementDevice, onItem, onRestart);
   }
 
-  /** Gives vDPA devices one by one; see {@link eachManagementDevice}. */
+  /** Yields vDPA devices one by one; see {@link eachManagementDevice}. */
   eachDevice(name: string | undefined, onItem: (device: VdpaDevice) => void, onRestart?: () => void): Promise<void> {
     const request: VdpaRequest = { kind: 'dev.get', ...(name !== undefined && { name }) };
     return this.#each('show vdpa devices', request, decodeDevice, onItem, onRestart);
   }
 
   /**
-   * Gives configurations one by one; see {@link eachManagementDevice}. Without a name it is the kernel's list, which ends
-   * at the first device that is neither net nor block; {@link deviceConfigs} has all.
+   * Yields configurations one by one; see {@link eachManagementDevice}. Without a name it is the kernel's list, which
+   * ends at the first device that is neither net nor block; {@link deviceConfigs} returns all.
    */
   eachDeviceConfig(
     name: string | undefined,
@@ -210,7 +211,7 @@ export class VdpaClient {
     return this.#each('show vdpa device configuration', request, decodeDeviceConfig, onItem, onRestart);
   }
 
-  /** Gives the socket back. */
+  /** Closes the socket. */
   async close(): Promise<void> {
     await this.#socket.close();
   }
@@ -246,7 +247,7 @@ export class VdpaClient {
   }
 }
 
-/** Adds to the kernel's refusal what it is about, in words. @throws NetlinkError */
+/** Adds a hint to an error of the kernel that explains it. @throws NetlinkError */
 async function explain(error: unknown, command: VdpaCommandNumber, family: GenlFamily): Promise<never> {
   if (!(error instanceof NetlinkError) || error.hint !== undefined) throw error;
   const { explainRefusal } = await import('./refusal.js');
@@ -255,7 +256,7 @@ async function explain(error: unknown, command: VdpaCommandNumber, family: GenlF
   throw hint === undefined ? error : error.withHint(hint);
 }
 
-/** Gathers what is given one by one, and begins anew where it has to. */
+/** Collects a list entry by entry, and starts again when it has to. */
 async function gather<T>(each: (onItem: (item: T) => void, onRestart: () => void) => Promise<void>): Promise<T[]> {
   const items: T[] = [];
   await each(
@@ -267,7 +268,7 @@ async function gather<T>(each: (onItem: (item: T) => void, onRestart: () => void
   return items;
 }
 
-/** The one thing that was asked for. */
+/** The single object that was requested. */
 async function only<T>(each: (onItem: (item: T) => void) => Promise<void>): Promise<T> {
   const items: T[] = [];
   await each((item) => items.push(item));

@@ -1,4 +1,4 @@
-/** From the family's attributes to the model. */
+/** Decodes the family's attributes into the model. */
 import type { AttributeList } from '../netlink/attribute.js';
 import { littleEndian, viewOf } from '../netlink/bytes.js';
 import { NetlinkProtocolError } from '../netlink/error.js';
@@ -19,7 +19,7 @@ import * as uapi from './uapi.js';
 
 type Mutable<T> = { -readonly [Key in keyof T]: T[Key] };
 
-/** Puts a value under its key, where the kernel sent one. */
+/** Sets a property if the kernel sent a value for it. */
 function put<Key extends string, Value>(target: Partial<Record<Key, Value>>, key: Key, value: Value | undefined): void {
   if (value !== undefined) target[key] = value;
 }
@@ -52,7 +52,7 @@ export function decodeManagementDevice(attributes: AttributeList): ManagementDev
  * @throws NetlinkProtocolError if the device's name or id, or its management device, is missing, or an attribute has a wrong length
  */
 export function decodeDevice(attributes: AttributeList): VdpaDevice {
-  // In the kernel's order, which is the quickest.
+  // In the kernel's order, which is fastest.
   const managementDevice = decodeHandle(attributes);
   const name = decodeName(attributes);
   const deviceId = decodeDeviceId(attributes);
@@ -66,7 +66,7 @@ export function decodeDevice(attributes: AttributeList): VdpaDevice {
     maxVirtqueueSize !== undefined &&
     minVirtqueueSize !== undefined
   ) {
-    // What a kernel of today sends: made in one go, a device takes half the memory.
+    // The usual case of current kernels: created at once, a device takes half the memory.
     return { name, managementDevice, deviceId, vendorId, maxVirtqueues, maxVirtqueueSize, minVirtqueueSize };
   }
   const device: Mutable<VdpaDevice> = { name, managementDevice, deviceId };
@@ -198,7 +198,7 @@ function decodeWriteZeroes(attributes: AttributeList): BlockConfig['writeZeroes'
   };
 }
 
-/** A counter is a name and, behind it, its value; a queue has many. */
+/** A counter is a name followed by its value; a queue has many. */
 function decodeCounters(attributes: AttributeList): VendorCounter[] {
   const counters: VendorCounter[] = [];
   let name: string | undefined;

@@ -1,4 +1,4 @@
-/** From typed requests to the family's attributes. */
+/** Encodes typed requests as attributes of the family. */
 import { AttributeWriter } from '../netlink/attribute.js';
 import type { ManagementDeviceHandle } from './model.js';
 import {
@@ -20,11 +20,11 @@ import {
   type VdpaCommandNumber,
 } from './uapi.js';
 
-/** What a new device is made of. */
+/** Attributes of a new device. */
 export interface DeviceSpec {
   readonly name: string;
   readonly managementDevice: ManagementDeviceHandle;
-  /** Feature bits to provision; the management device's own choice where absent. */
+  /** Feature bits to provision; by default chosen by the management device. */
   readonly features?: bigint;
   /** Six bytes. */
   readonly mac?: Uint8Array;
@@ -34,13 +34,13 @@ export interface DeviceSpec {
   readonly maxVirtqueuePairs?: number;
 }
 
-/** Attributes of a device that can be changed while it lives. */
+/** Attributes of a device that can be changed after it is created. */
 export interface DeviceChange {
   /** Six bytes, not multicast and not all zero. */
   readonly mac?: Uint8Array;
 }
 
-/** A request to the vdpa family. Without a name the `.get` of things that can dump asks for all of them. */
+/** A request to the vdpa family. Without a name, `.get` requests that can dump return all objects. */
 export type VdpaRequest =
   | { readonly kind: 'mgmtdev.get'; readonly handle?: ManagementDeviceHandle }
   | { readonly kind: 'dev.get'; readonly name?: string }
@@ -50,10 +50,10 @@ export type VdpaRequest =
   | { readonly kind: 'dev.del'; readonly name: string }
   | { readonly kind: 'dev.attr.set'; readonly name: string; readonly change: DeviceChange };
 
-/** A request as the generic netlink layer takes it. */
+/** A request for the generic netlink layer. */
 export interface EncodedRequest {
   readonly command: VdpaCommandNumber;
-  /** Asks for all objects, answered in parts. */
+  /** Requests all objects, in several messages. */
   readonly dump: boolean;
   readonly attributes: Uint8Array;
 }

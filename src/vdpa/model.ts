@@ -1,19 +1,19 @@
-/** What the kernel tells of management devices and vDPA devices, typed. */
+/** Types of the kernel's data on management devices and vDPA devices. */
 
-/** Names a management device: `vdpasim_net`, or with its bus `pci/0000:03:00.2`. */
+/** The name of a management device: `vdpasim_net`, or with its bus `pci/0000:03:00.2`. */
 export interface ManagementDeviceHandle {
-  /** `pci`, `auxiliary` …; absent for devices that are on no bus. */
+  /** `pci`, `auxiliary` …; absent for devices without a bus. */
   readonly bus?: string;
   readonly name: string;
 }
 
-/** A device that vDPA devices are made on. */
+/** A management device, on which vDPA devices are created. */
 export interface ManagementDevice extends ManagementDeviceHandle {
-  /** A bit for each virtio device id that it can make: bit 1 for net, bit 2 for block. */
+  /** Bit mask of the virtio device ids that it supports: bit 1 for net, bit 2 for block. */
   readonly supportedClasses?: bigint;
-  /** Most virtqueues that one of its devices can have. */
+  /** Maximum number of virtqueues of a device. */
   readonly maxVirtqueues?: number;
-  /** virtio feature bits that it can offer. */
+  /** Supported virtio feature bits. */
   readonly supportedFeatures?: bigint;
 }
 
@@ -29,18 +29,18 @@ export interface VdpaDevice {
   readonly minVirtqueueSize?: number;
 }
 
-/** What every kind of device configuration has. */
+/** Fields common to all device configurations. */
 interface DeviceConfigBase {
   readonly name: string;
   /** virtio device id. */
   readonly deviceId: number;
   /** Feature bits that the device offers. */
   readonly deviceFeatures?: bigint;
-  /** Feature bits that the driver accepted; absent until negotiation is done. */
+  /** Feature bits that the driver accepted; absent before negotiation is complete. */
   readonly negotiatedFeatures?: bigint;
 }
 
-/** Configuration of a network device. Fields are absent where the device does not offer the feature. */
+/** Configuration of a network device. Fields of features that the device does not offer are absent. */
 export interface NetConfig extends DeviceConfigBase {
   readonly kind: 'net';
   /** Six bytes. */
@@ -51,7 +51,7 @@ export interface NetConfig extends DeviceConfigBase {
   readonly mtu?: number;
 }
 
-/** Configuration of a block device. Fields are absent where the device does not offer the feature. */
+/** Configuration of a block device. Fields of features that the device does not offer are absent. */
 export interface BlockConfig extends DeviceConfigBase {
   readonly kind: 'block';
   /** 512-byte sectors. */
@@ -60,11 +60,11 @@ export interface BlockConfig extends DeviceConfigBase {
   readonly blockSize?: number;
   /** Largest segment, bytes. */
   readonly maxSegmentSize?: number;
-  /** Most segments in a request. */
+  /** Maximum number of segments in a request. */
   readonly maxSegments?: number;
   readonly queues?: number;
   readonly topology?: {
-    /** log2 of the logical blocks in a physical one. */
+    /** log2 of the number of logical blocks per physical block. */
     readonly physicalBlockExponent: number;
     /** Logical blocks. */
     readonly alignmentOffset: number;
@@ -89,7 +89,7 @@ export interface BlockConfig extends DeviceConfigBase {
   readonly flush?: boolean;
 }
 
-/** Configuration of a device of another class, of which the kernel tells no more. */
+/** Configuration of a device of another class; the kernel reports nothing else. */
 export interface OtherConfig extends DeviceConfigBase {
   readonly kind: 'other';
 }
@@ -108,18 +108,21 @@ export interface VendorStats {
   /** virtio device id. */
   readonly deviceId: number;
   readonly negotiatedFeatures?: bigint;
-  /** Absent where multiqueue was not negotiated: then there is one pair. */
+  /** Absent if multiqueue was not negotiated: there is one pair then. */
   readonly maxVirtqueuePairs?: number;
   readonly queueIndex?: number;
   readonly counters: readonly VendorCounter[];
 }
 
-/** `bus/name`, or `name` where there is no bus: the way that commands write a management device. */
+/** Returns `bus/name`, or `name` without a bus: the notation of the command line for a management device. */
 export function formatHandle(handle: ManagementDeviceHandle): string {
   return handle.bus === undefined ? handle.name : `${handle.bus}/${handle.name}`;
 }
 
-/** Reads what {@link formatHandle} writes. @returns undefined for more than two parts */
+/**
+ * Parses the notation of {@link formatHandle}.
+ * @returns undefined for more than two parts
+ */
 export function parseHandle(text: string): ManagementDeviceHandle | undefined {
   const [first = '', second, ...more] = text.split('/');
   if (more.length > 0) return undefined;

@@ -1,4 +1,7 @@
-/** What a kernel lacks that is older than the uAPI header here, in words. docs/kernels.md tells which kernels were tried. */
+/**
+ * Describes what kernels older than this uAPI header do not support. docs/kernels.md lists the kernels that were
+ * tested.
+ */
 import type { GenlFamily } from '../netlink/genl-family.js';
 import type { NetlinkError } from '../netlink/error.js';
 import { Errno } from '../sys/errno.js';
@@ -10,7 +13,7 @@ import {
   type VdpaCommandNumber,
 } from './uapi.js';
 
-/** Commands that the family did not have from the start, and an old kernel that has them. */
+/** Commands added to the family later, and an old kernel that supports them. */
 const laterCommands: Readonly<Partial<Record<VdpaCommandNumber, string>>> = {
   [VDPA_CMD_DEV_CONFIG_GET]: 'Showing the configuration of a device is not supported by this kernel: Linux 6.1 has it',
   [VDPA_CMD_DEV_VSTATS_GET]: 'Showing vendor statistics is not supported by this kernel: Linux 6.1 has it',
@@ -18,10 +21,11 @@ const laterCommands: Readonly<Partial<Record<VdpaCommandNumber, string>>> = {
 };
 
 /**
- * Why a kernel refuses a request that a newer one takes, as its description of the family tells: it answers EOPNOTSUPP and
- * no words to a command that it does not know (net/netlink/genetlink.c, genl_family_rcv_msg()), and to one for the
- * configuration of a device whose class it does not know (drivers/vdpa/vdpa.c, vdpa_dev_config_fill()).
- * @returns one sentence without its full stop; undefined where it is for another reason
+ * Explains why a kernel rejects a request that a newer one accepts, from its description of the family. The kernel
+ * answers EOPNOTSUPP without a message to a command that it does not know (net/netlink/genetlink.c,
+ * genl_family_rcv_msg()), and to a request for the configuration of a device whose class it does not know
+ * (drivers/vdpa/vdpa.c, vdpa_dev_config_fill()).
+ * @returns one sentence without its full stop; undefined if the reason is another one
  */
 export function explainOlderKernel(
   error: NetlinkError,

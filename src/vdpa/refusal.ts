@@ -1,4 +1,7 @@
-/** The kernel's refusals in the words of the command line: which argument it is, and what the kernel takes there. */
+/**
+ * Explains the kernel's errors in terms of the command line: which argument is rejected, and which values the kernel
+ * accepts.
+ */
 import { AttributeList } from '../netlink/attribute.js';
 import type { NetlinkError, SentAttribute } from '../netlink/error.js';
 import { decodeAttributePolicy, type AttributePolicy } from '../netlink/genl-policy.js';
@@ -19,7 +22,7 @@ import {
   VDPA_ATTR_MGMTDEV_DEV_NAME,
 } from './uapi.js';
 
-/** What attributes of requests are called on the command line. */
+/** Names of request attributes on the command line. */
 const keywords: Readonly<Partial<Record<number, string>>> = {
   [VDPA_ATTR_MGMTDEV_BUS_NAME]: 'mgmtdev',
   [VDPA_ATTR_MGMTDEV_DEV_NAME]: 'mgmtdev',
@@ -36,9 +39,9 @@ function keywordOf(attribute: number): string {
 }
 
 /**
- * What a refusal is about: of the extended acknowledgement the attribute and its policy, of the kernel's words the masks
- * that stand in them (drivers/vdpa/vdpa.c, vdpa_nl_cmd_dev_add_set_doit()).
- * @returns one sentence without its full stop; undefined where the kernel has said it all
+ * Explains an error, from the attribute and policy of the extended acknowledgement, or from the masks in the kernel's
+ * message (drivers/vdpa/vdpa.c, vdpa_nl_cmd_dev_add_set_doit()).
+ * @returns one sentence without its full stop; undefined if the kernel's message says it all
  */
 export function explainRefusal({ errno, kernelMessage = '', ...error }: NetlinkError): string | undefined {
   if (error.missingType !== undefined) return `The request lacks ${keywordOf(error.missingType)}`;
@@ -54,7 +57,7 @@ export function explainRefusal({ errno, kernelMessage = '', ...error }: NetlinkE
   return undefined;
 }
 
-/** The bits of the mask that a pattern finds. */
+/** The bits of the mask that matches a pattern. */
 function maskIn(text: string, pattern: RegExp): number[] | undefined {
   const digits = pattern.exec(text)?.[1];
   return digits === undefined ? undefined : featureBits(BigInt(`0x${digits}`));
@@ -71,7 +74,7 @@ function explainAttribute(
     const expected = expectation(described);
     return expected && `"${valueText(payload, described)}" is invalid ${keyword}: ${expected} expected`;
   }
-  // The texts of __nla_validate_parse() for what an older kernel does not have.
+  // Messages of __nla_validate_parse() for attributes that an older kernel does not know.
   if (/^(Unknown attribute type|Unsupported attribute)/.test(kernelMessage)) {
     return `This kernel does not know ${keyword}: a newer one may`;
   }
@@ -105,7 +108,7 @@ function range(what: string, min: number | bigint | undefined, max: number | big
   return `${what} from ${min ?? 0} to ${max}`;
 }
 
-/** What was sent, as it is written on the command line. */
+/** The value that was sent, as written on the command line. */
 function valueText(payload: Uint8Array, { kind }: AttributePolicy): string {
   switch (kind) {
     case 'u8':

@@ -1,4 +1,4 @@
-/** Vendor statistics of devices, gathered. */
+/** Collects vendor statistics of devices. */
 import { NetlinkError } from '../netlink/error.js';
 import { VIRTIO_ID_NET } from '../virtio/ids.js';
 import type { DeviceQueues, VdpaClient } from './client.js';
@@ -10,8 +10,8 @@ export interface DeviceStats extends DeviceQueues {
 }
 
 /**
- * Gives the statistics of one device, or of every device that has some, one after the other.
- * @throws NetlinkError where the one that is named has none, or the kernel does not answer
+ * Yields the statistics of one device, or of each device that has any.
+ * @throws NetlinkError if the named device has none, or the kernel does not answer
  */
 export async function* eachDeviceStats(client: VdpaClient, name?: string): AsyncGenerator<DeviceStats> {
   if (name !== undefined) {
@@ -19,13 +19,14 @@ export async function* eachDeviceStats(client: VdpaClient, name?: string): Async
     return;
   }
   for (const device of await client.devices()) {
-    // The kernel asks network devices only.
+    // The kernel reads the statistics of network devices only.
     if (device.deviceId !== VIRTIO_ID_NET) continue;
     let stats: DeviceQueues;
     try {
       stats = await client.deviceStats(device);
     } catch (error) {
-      // Its driver keeps none, no virtio driver has taken it yet, it has gone: one device of many that has nothing to show.
+      // Its driver keeps none, no virtio driver is bound to it yet, or it was deleted: a device in a list without
+      // statistics.
       if (error instanceof NetlinkError && error.code !== 'ETIMEDOUT' && error.code !== 'EPERM') continue;
       throw error;
     }
@@ -33,30 +34,30 @@ export async function* eachDeviceStats(client: VdpaClient, name?: string): Async
   }
 }
 
-/** Statistics at one moment, with how fast each counter grew since the moment before. */
+/** Statistics at one time, with the rate of each counter since the previous sample. */
 export interface StatsSample {
-  /** Since the sample before, in seconds; 0 in the first one. */
+  /** Time since the previous sample, in seconds; 0 in the first one. */
   readonly seconds: number;
   readonly counters: readonly CounterSample[];
 }
 
-/** A counter of a virtqueue at one moment. */
+/** A counter of a virtqueue at one time. */
 export interface CounterSample {
   readonly device: string;
-  /** The queue, as the kernel told of it. */
+  /** The queue, as reported by the kernel. */
   readonly queue: VendorStats;
   readonly name: string;
   readonly value: bigint;
-  /** Growth a second; undefined where there is nothing to compare with, or the counter began anew. */
+  /** Increase per second; undefined without a previous value, or if the counter was reset. */
   readonly rate?: number;
 }
 
-/** Compares statistics with those taken before. */
+/** Compares statistics with the previous sample. */
 export class StatsWatch {
   #before = new Map<string, bigint>();
   #time: number | undefined;
 
-  /** @param time when the statistics were taken, in milliseconds from any fixed moment */
+  /** @param time when the statistics were taken, in milliseconds since any fixed point in time */
   compare(devices: readonly DeviceStats[], time: number): StatsSample {
     const seconds = this.#time === undefined ? 0 : (time - this.#time) / 1000;
     const before = this.#before;

@@ -68,8 +68,8 @@ export const VDPA_ATTR_DEV_VENDOR_ATTR_VALUE = 19;
 /** u64, virtio features that the device is provisioned with */
 export const VDPA_ATTR_DEV_FEATURES = 20;
 /**
- * u64, of a network device, in kernels without {@link VDPA_ATTR_DEV_BLK_CFG_CAPACITY}, such as 6.1: what is
- * {@link VDPA_ATTR_DEV_FEATURES} in later ones.
+ * u64, for network devices in kernels without {@link VDPA_ATTR_DEV_BLK_CFG_CAPACITY}, such as 6.1: the value of {@link
+ * VDPA_ATTR_DEV_FEATURES} in later kernels.
  */
 export const VDPA_ATTR_VDPA_DEV_SUPPORTED_FEATURES = 21;
 /** u64, 512-byte sectors */
@@ -104,5 +104,5 @@ export const VDPA_ATTR_DEV_BLK_CFG_MAX_WRITE_ZEROES_SEG = 34;
 export const VDPA_ATTR_DEV_BLK_READ_ONLY = 35;
 /** u8, 0 or 1 */
 export const VDPA_ATTR_DEV_BLK_FLUSH = 36;
-/** Like every generic netlink family's maximum it is itself a valid, unused type. */
+/** As in every generic netlink family, the maximum is itself a valid, unused type. */
 export const VDPA_ATTR_MAX = 37;

@@ -105,8 +105,8 @@ export function featureBits(features: bigint): number[] {
 }
 
 /**
- * The name of a feature bit for a device type, such as `MTU`, or undefined where none is known.
- * Bits of the transport's range have a name whatever the device type; the others only where it is known.
+ * The name of a feature bit for a device type, such as `MTU`, or undefined if there is none. Bits of the transport's
+ * range have the same name for all device types; the others only have a name for a known type.
  */
 export function featureName(bit: number, deviceId: number | undefined): string | undefined {
   if (bit >= TRANSPORT_FIRST && bit <= TRANSPORT_LAST) return TRANSPORT[bit];
@@ -114,8 +114,7 @@ export function featureName(bit: number, deviceId: number | undefined): string |
 }
 
 /**
- * The bit of a feature name, the reverse of {@link featureName}; `bit_N` names any bit by number.
- * Upper and lower case are the same.
+ * The bit of a feature name, the inverse of {@link featureName}; `bit_N` names any bit by number. Case does not matter.
  */
 export function featureBit(name: string, deviceId: number | undefined): number | undefined {
   const numbered = /^bit_([0-9]{1,2})$/i.exec(name)?.[1];
@@ -127,7 +126,7 @@ export function featureBit(name: string, deviceId: number | undefined): number |
 
 const bitsOfTables = new Map<NameTable, ReadonlyMap<string, number>>();
 
-/** The bits of a table by name; made where they are first asked for. */
+/** The bits of a table by name; created on first use. */
 function bitsOf(table: NameTable): ReadonlyMap<string, number> {
   let bits = bitsOfTables.get(table);
   if (bits === undefined) {

@@ -1,12 +1,14 @@
 import { NetlinkTransportError } from '../error.js';
 import type { NetlinkTransport, TransportOptions } from '../transport.js';
 
-/** The ways to reach the machine's netlink sockets. Each is loaded when it is first used. */
+/** Transports to the netlink sockets of this machine. Each is loaded when it is first used. */
 const transports = {
   /** The C library through koffi. Blocks the thread while the kernel works. */
   koffi: async (options: TransportOptions): Promise<NetlinkTransport> =>
     (await import('./koffi.js')).openKoffiTransport(options),
-  /** The package node-netlink, an optional dependency. Sets no socket options, so kernels' error texts do not come. */
+  /**
+   * The package node-netlink, an optional dependency. Without socket options, so without error messages of the kernel.
+   */
   'node-netlink': async (options: TransportOptions): Promise<NetlinkTransport> =>
     (await import('./node-netlink.js')).openNodeNetlinkTransport(options),
 };
@@ -18,8 +20,8 @@ export type TransportName = keyof typeof transports;
 export const transportNames = Object.keys(transports) as readonly TransportName[];
 
 /**
- * The transport that the environment variable VDPA_NETLINK_TRANSPORT names, or koffi where it is unset or empty.
- * @throws NetlinkTransportError where it names none.
+ * The transport named by the environment variable VDPA_NETLINK_TRANSPORT, or koffi if it is unset or empty.
+ * @throws NetlinkTransportError if it names no transport.
  */
 export function chosenTransport(
   environment: Readonly<Record<string, string | undefined>> = process.env,
@@ -37,9 +39,9 @@ export function chosenTransport(
 
 /**
  * Opens a netlink socket of this machine.
- * @param transport the way to reach it; what {@link chosenTransport} says where not given.
- * @throws NetlinkUnavailableError where the machine has no such netlink; NetlinkError where it refuses otherwise;
- *   NetlinkTransportError where the transport is unknown or not installed, or cannot do what the options ask for.
+ * @param transport the transport; by default {@link chosenTransport}.
+ * @throws NetlinkUnavailableError if the machine has no such netlink protocol; NetlinkError for other errors of the
+ * system; NetlinkTransportError if the transport is unknown, not installed, or does not support the options.
  */
 export async function openTransport(
   options: TransportOptions,

@@ -1,7 +1,7 @@
 /**
  * Netlink through the C library, called with koffi. The default transport.
  *
- * Calls block the thread, for as long as the kernel takes: it handles a request inside the call that sends it.
+ * Calls block the thread while the kernel works: it handles a request inside the call that sends it.
  */
 import { monotonicMs } from '../../sys/clock.js';
 import { DatagramReader } from '../../sys/datagrams.js';
@@ -27,18 +27,18 @@ import { NETLINK_ADD_MEMBERSHIP, NETLINK_CAP_ACK, NETLINK_EXT_ACK, NETLINK_GET_S
 import { NetlinkError, NetlinkUnavailableError } from '../error.js';
 import type { NetlinkTransport, TransportOptions } from '../transport.js';
 
-/** How many datagrams are taken at once: an answer and its acknowledgement, or a good part of a dump. */
+/** How many datagrams are received at once: an answer and its acknowledgement, or a good part of a dump. */
 const datagramsAtOnce = 8;
 /**
- * The longest datagram that is received, in bytes. The kernel makes those of a dump as long as the buffers it has seen, up
- * to 32 KiB, and longer ones only for what cannot be parted: an attribute has 64 KiB at most.
+ * The longest datagram that is received, in bytes. The kernel makes the datagrams of a dump as long as the buffers it
+ * has seen, up to 32 KiB, and longer ones only for content that cannot be split: an attribute has at most 64 KiB.
  */
 const longestDatagram = 1 << 20;
 
 /**
  * Opens a netlink socket.
  * @param room the longest datagram that is received, in bytes.
- * @throws NetlinkUnavailableError where the machine has no netlink or not this protocol; NetlinkError where it refuses otherwise.
+ * @throws NetlinkUnavailableError if the machine has no netlink or not this protocol; NetlinkError for other errors.
  */
 export function openKoffiTransport(options: TransportOptions, room = longestDatagram): NetlinkTransport {
   const fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, options.protocol);
@@ -64,7 +64,7 @@ class KoffiTransport implements NetlinkTransport {
   readonly #waitBeside: boolean;
   readonly #room: number;
   readonly #reader: DatagramReader;
-  /** How many datagrams the reader has, and which of them is the next. */
+  /** Number of received datagrams, and the index of the next one. */
   #received = 0;
   #next = 0;
 
@@ -72,7 +72,7 @@ class KoffiTransport implements NetlinkTransport {
     const { protocol, groups = [], receiveBufferSize } = options;
     this.#fd = fd;
     this.#waitBeside = options.waitBeside ?? false;
-    // Kernels before 4.12 and 4.3 do not know these; they answer without what was asked for.
+    // Kernels before 4.12 and 4.3 do not support these options, and answer without them.
     this.#tryOption(NETLINK_EXT_ACK, 1);
     this.#tryOption(NETLINK_CAP_ACK, 1);
     if (options.strictChecks === true) this.#tryOption(NETLINK_GET_STRICT_CHK, 1);
@@ -95,7 +95,7 @@ class KoffiTransport implements NetlinkTransport {
   }
 
   receive(timeoutMs: number): Uint8Array | Promise<Uint8Array> {
-    // The kernel has mostly answered before it is asked: then the clock, a system call, is not looked at.
+    // The kernel has usually answered already: then the clock, which is a system call, is not read.
     const first = this.#take();
     if (first !== undefined) return first;
     const deadline = monotonicMs() + timeoutMs;
@@ -110,14 +110,14 @@ class KoffiTransport implements NetlinkTransport {
   async #receiveBeside(deadline: number): Promise<Uint8Array> {
     for (;;) {
       const remaining = checkedRemaining(deadline - monotonicMs());
-      // The process cannot end while the other thread waits, and whoever closes the socket does not wake it.
+      // The process does not exit while the other thread waits, and closing the socket does not wake it.
       await pollAsync(this.#fd, POLLIN, Math.min(remaining, longestWaitBesideMs));
       const datagram = this.#take();
       if (datagram !== undefined) return datagram;
     }
   }
 
-  /** The next datagram from the kernel; undefined where none is there yet. */
+  /** The next datagram from the kernel; undefined if there is none yet. */
   #take(): Uint8Array | undefined {
     for (;;) {
       if (this.#next === this.#received && !this.#receive()) return undefined;
@@ -130,7 +130,7 @@ class KoffiTransport implements NetlinkTransport {
     }
   }
 
-  /** Receives what is there. @returns whether there was something */
+  /** Receives available datagrams. @returns whether there were any */
   #receive(): boolean {
     if (this.#fd === -1) throw new NetlinkError({ operation: 'receive from netlink', errno: Errno.EBADF });
     const count = retryInterrupted(() => this.#reader.receive(this.#fd));
@@ -150,7 +150,7 @@ class KoffiTransport implements NetlinkTransport {
     this.#reader.free();
   }
 
-  /** Waits until there is something to read or a signal comes. */
+  /** Waits until data is available or a signal arrives. */
   #wait(remainingMs: number): void {
     if (poll(this.#fd, POLLIN, checkedRemaining(remainingMs)) === -1 && lastErrno() !== Errno.EINTR) {
       throw new NetlinkError({ operation: 'wait for netlink', errno: lastErrno() });
@@ -162,13 +162,16 @@ class KoffiTransport implements NetlinkTransport {
   }
 }
 
-/** The time that is left. @throws NetlinkError where there is none */
+/** The remaining time. @throws NetlinkError if there is none */
 function checkedRemaining(remainingMs: number): number {
   if (remainingMs <= 0) throw new NetlinkError({ operation: 'receive from netlink', errno: Errno.ETIMEDOUT });
   return remainingMs;
 }
 
-/** `struct sockaddr_nl`: the family, padding, port 0 and no groups. To bind, port 0 asks for any; to send, it is the kernel's. */
+/**
+ * `struct sockaddr_nl`: the family, padding, port 0 and no groups. For bind, port 0 requests any port; for send, it is
+ * the kernel's.
+ */
 const kernelAddress = new Uint8Array(addressLength);
 viewOf(kernelAddress).setUint16(0, AF_NETLINK, littleEndian);
 
@@ -177,7 +180,7 @@ function isFromKernel(sender: Uint8Array): boolean {
   return sender.length === addressLength && viewOf(sender).getUint32(4, littleEndian) === 0;
 }
 
-/** The port id that the kernel gave to a bound socket. */
+/** The port id that the kernel assigned to a bound socket. */
 function ownPort(fd: number): number {
   const address = new Uint8Array(addressLength);
   if (getsockname(fd, address, Uint32Array.of(addressLength)) === -1) {
@@ -186,7 +189,7 @@ function ownPort(fd: number): number {
   return viewOf(address).getUint32(4, littleEndian);
 }
 
-/** Past the system's limit where this process may, and up to it where not. */
+/** Beyond the system's limit if this process may exceed it, else up to the limit. */
 function setReceiveBuffer(fd: number, bytes: number): void {
   if (setSocketOption(fd, SOL_SOCKET, SO_RCVBUFFORCE, bytes) === -1) setSocketOption(fd, SOL_SOCKET, SO_RCVBUF, bytes);
 }

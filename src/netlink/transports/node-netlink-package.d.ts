@@ -1,4 +1,4 @@
-/** What node-netlink 0.0.4 offers, as far as it is used. The package brings no types. */
+/** The part of node-netlink 0.0.4 that is used here. The package has no types. */
 declare module 'node-netlink' {
   /** `struct nlmsghdr` without its length. */
   interface Header {
@@ -15,12 +15,15 @@ declare module 'node-netlink' {
 
   interface Socket {
     readonly nl_pid: bigint;
-    /** Sends a request, which must have NLM_F_ACK, and resolves when it is answered. It numbers requests itself: 1, 2 … */
+    /**
+     * Sends a request, which must have NLM_F_ACK, and resolves when it is answered. The package numbers requests
+     * itself: 1, 2 …
+     */
     tryTalk(
       request: { header: Pick<Header, 'nlmsg_type' | 'nlmsg_flags'>; payload: Uint8Array },
       options?: { timeout?: number },
     ): Promise<unknown>;
-    /** Calls back with every message that comes, control messages too. */
+    /** Calls back for every message that arrives, including control messages. */
     on(event: 'message', listener: (packet: Packet) => void): void;
     close(): Promise<void>;
   }

@@ -1,10 +1,12 @@
 /**
- * Netlink through the package node-netlink, an optional dependency: the second transport, for where koffi cannot run.
+ * Netlink through the package node-netlink, an optional dependency: an alternative where koffi is not available.
  *
- * What it cannot do:
- * - It sets no socket options: no extended acknowledgements, so no texts from the kernel; no choice of buffer size.
- * - It does not tell who sent a datagram, so that is not checked.
- * - It receives into 32 KiB; a longer datagram is refused. It stops receiving after an error, which shows as a timeout.
+ * Its limitations:
+ * - It sets no socket options: no extended acknowledgements, so no messages of the kernel, and no choice of buffer
+ *   size.
+ * - It does not report who sent a datagram, so that is not checked.
+ * - It receives into 32 KiB; longer datagrams are rejected. It stops receiving after an error, which appears as a
+ *   timeout.
  * - It makes requests only: no multicast groups. Closing takes 0.1 s.
  */
 import type { NodeNetlink, Packet, Socket } from 'node-netlink';
@@ -14,13 +16,13 @@ import { NetlinkTransportError, NetlinkError, NetlinkProtocolError, NetlinkUnava
 import { decodeMessages, encodeMessage } from '../message.js';
 import type { NetlinkTransport, TransportOptions } from '../transport.js';
 
-/** The package receives into a buffer of this length: a datagram that fills it was cut, or may have been. */
+/** The package receives into a buffer of this length: a datagram that fills it was truncated, or may have been. */
 const receiveBufferLength = 32768;
 
 /**
  * Opens a netlink socket.
- * @throws NetlinkTransportError where the package is missing or not built, or cannot do what the options ask for;
- *   NetlinkUnavailableError where the machine has no netlink or not this protocol; NetlinkError where it refuses otherwise.
+ * @throws NetlinkTransportError if the package is missing or not built, or does not support the options;
+ * NetlinkUnavailableError if the machine has no netlink or not this protocol; NetlinkError for other errors.
  */
 export async function openNodeNetlinkTransport({ protocol, groups = [] }: TransportOptions): Promise<NetlinkTransport> {
   if (groups.length > 0)
@@ -52,7 +54,7 @@ async function loadPackage(): Promise<NodeNetlink> {
 class NodeNetlinkTransport implements NetlinkTransport {
   readonly port: number;
   readonly #socket: Socket;
-  /** The request being answered: its sequence number as the caller and as the package knows it. */
+  /** The current request: its sequence number for the caller and for the package. */
   #current = { ours: 0, theirs: 0n };
   readonly #received: Uint8Array[] = [];
   #failure: Error | undefined;
@@ -73,10 +75,10 @@ class NodeNetlinkTransport implements NetlinkTransport {
     for (const { type, flags, seq, payload } of decodeMessages(datagram)) {
       this.#current = { ours: seq, theirs: this.#current.theirs + 1n };
       this.#failure = undefined;
-      // The package insists on an acknowledgement. The kernel sends none for a dump.
+      // The package requires an acknowledgement. The kernel sends none for a dump.
       const header = { nlmsg_type: BigInt(type), nlmsg_flags: BigInt(flags | NLM_F_ACK) };
       this.#socket.tryTalk({ header, payload }).catch((cause: unknown) => {
-        // The package's own time limit is of no interest: receive() has one.
+        // The time limit of the package does not matter: receive() has one.
         if (errorText(cause) !== 'timeout reached') this.#fail(systemError('send to netlink', cause));
       });
     }
@@ -111,7 +113,7 @@ class NodeNetlinkTransport implements NetlinkTransport {
   }
 
   #take({ header, payload }: Packet): void {
-    if (header.nlmsg_seq !== this.#current.theirs) return; // A late answer to a request that was given up.
+    if (header.nlmsg_seq !== this.#current.theirs) return; // A late answer to a request that timed out.
     if (payload.buffer.byteLength >= receiveBufferLength) {
       this.#fail(
         new NetlinkProtocolError(
@@ -150,7 +152,7 @@ function openError(protocol: number, cause: unknown): Error {
   });
 }
 
-/** The package's errors carry glibc's text for the error number, and not the number. */
+/** Errors of the package contain glibc's text for the error number instead of the number. */
 function systemError(operation: string, cause: unknown): NetlinkError {
   const text = errorText(cause);
   const errno = Object.values(Errno).find((number) => strerror(number) === text);
