@@ -1,12 +1,12 @@
-/** Something of VDUSE cannot be done as it was asked for. The message says why, for people. */
+/** A VDUSE operation failed. The message is human-readable and says why. */
 export class VduseError extends Error {
   override readonly name: string = 'VduseError';
 }
 
-/** A server of ours could not begin. */
+/** A server of vdpa did not start. */
 export class LaunchError extends VduseError {
   override readonly name: string = 'LaunchError';
-  /** What it said of it, for people, line by line. */
+  /** Its human-readable error messages, line by line. */
   readonly lines: readonly string[];
 
   constructor(lines: readonly string[]) {
@@ -15,7 +15,7 @@ export class LaunchError extends VduseError {
   }
 }
 
-/** A server of ours could not begin, for another program has made the instance meanwhile. */
+/** A server of vdpa did not start because another program created the instance in the meantime. */
 export class InstanceExistsError extends LaunchError {
   override readonly name = 'InstanceExistsError';
 }

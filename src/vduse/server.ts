@@ -14,39 +14,42 @@ import { isAttached, probeInstance } from './engine/takeover.js';
 import { checkDeviceName } from './kernel/name.js';
 import type { ServerState, ServerStatus } from './engine/status.js';
 
-/** What data planes work on, where it may hang. */
+/** A resource of the data planes that may hang. */
 export interface Backing {
-  /** For how long it has not answered, in milliseconds. */
+  /** How long it has not responded, in milliseconds. */
   readonly stalledMs: number;
-  /** Called when no data plane uses it any more. @returns false where that takes too long: it goes on, on a thread of its own */
+  /**
+   * Called when no data plane uses it any longer. @returns false if that takes too long: it continues on a thread of
+   * its own
+   */
   close(): Promise<boolean>;
 }
 
-/** What a server is made of. */
+/** Options of a server. */
 export interface ServerOptions {
   readonly name: string;
   readonly identity: DeviceIdentity;
   readonly dataPlane: DataPlaneModule;
-  /** How many threads serve the queues, which they take in turn. 1 by default. */
+  /** Number of threads, among which the queues are distributed. 1 by default. */
   readonly threads?: number;
-  /** So many queues in a row are served by the same thread. 1 by default. */
+  /** Number of consecutive queues that the same thread serves. 1 by default. */
   readonly queueGroup?: number;
-  /** Serve the instance of that name that is there already, its server having ended. */
+  /** Takes over the existing instance of that name, whose server has ended. */
   readonly takeOver?: boolean;
-  /** Closed when the server stops; it stays the caller's where the server does not start. */
+  /** Closed when the server stops; if the server does not start, the caller keeps it. */
   readonly backing?: Backing;
 }
 
 interface ServerEvents {
   /** The state has changed. */
   state: [ServerState];
-  /** A driver has broken a ring; the queue rests until the device is reset. */
+  /** A driver has broken a ring; the queue is stopped until the device is reset. */
   broken: [queue: number, reason: string];
-  /** The server cannot go on. */
+  /** The server has failed. */
   error: [Error];
 }
 
-/** How often it is looked at whether what the data planes work on answers; what takes longer than that may tell nothing. */
+/** Interval for checking whether the resource of the data planes responds; shorter delays may go unnoticed. */
 const PROGRESS_CHECK_MS = 1000;
 const STALLED_MS = 2000;
 
@@ -54,8 +57,8 @@ const DEVICE = 0;
 const WAKE = 1;
 
 /**
- * The server of a VDUSE device. It makes the instance, answers what the kernel asks, and starts and stops the data
- * threads as the driver says. It runs in the main thread and never touches guest memory, so that it can always answer.
+ * The server of a VDUSE device. It creates the instance, answers requests of the kernel, and starts and stops the data
+ * threads for the driver. It runs in the main thread and never touches guest memory, so that it can always answer.
  */
 export class VduseServer extends EventEmitter<ServerEvents> {
   readonly name: string;
@@ -74,9 +77,9 @@ export class VduseServer extends EventEmitter<ServerEvents> {
   #looking: NodeJS.Timeout | undefined;
 
   /**
-   * Makes the instance and its data threads, and begins to answer. The device can be attached to the vdpa bus then.
-   * Where a step fails, those before it are undone.
-   * @throws DeviceNameError, SystemError, and what the data plane throws when it is made
+   * Creates the instance and its data threads, and starts to answer. The device can then be attached to the vdpa bus.
+   * If a step fails, the previous ones are undone.
+   * @throws DeviceNameError, SystemError, and errors from creating the data plane
    */
   static async start(options: ServerOptions): Promise<VduseServer> {
     checkDeviceName(options.name);
@@ -114,7 +117,7 @@ export class VduseServer extends EventEmitter<ServerEvents> {
         queueGroup: options.queueGroup ?? 1,
       });
       const server = new VduseServer(options, device, host, counters);
-      // What this server says of the device may be newer than what the last one said.
+      // The configuration of this server may be newer than that of the last one.
       if (options.takeOver === true) server.changeConfig(0, identity.config);
       if (resumed !== undefined) server.#driver.resume(resumed);
       server.#loop = server.#serve();
@@ -164,12 +167,12 @@ export class VduseServer extends EventEmitter<ServerEvents> {
     return this.#config.slice();
   }
 
-  /** Whether a thread has not ended, being stuck in a system call: the process must be ended without it. */
+  /** Whether a thread has not ended because it is blocked in a system call: the process must end without it. */
   get stuck(): boolean {
     return this.#host.stuck || this.#backingStuck;
   }
 
-  /** What the server knows of the device now. */
+  /** The current status of the device. */
   status(): ServerStatus {
     const { deviceId, queueCount, queueSize } = this.#identity;
     return {
@@ -194,25 +197,25 @@ export class VduseServer extends EventEmitter<ServerEvents> {
     return stalled < STALLED_MS ? {} : { stalledSeconds: Math.floor(stalled / 1000) };
   }
 
-  /** Writes to the configuration space and tells the driver that it has changed. @throws SystemError */
+  /** Writes to the configuration space and notifies the driver. @throws SystemError */
   changeConfig(offset: number, bytes: Uint8Array): void {
     this.#config.set(bytes, offset);
-    // EPERM: the kernel has given the device up, and nobody reads its configuration any more.
+    // EPERM: the kernel has given up the device, and its configuration is no longer read.
     ignoring([Errno.EPERM], () => {
       this.#device.setConfig(offset, bytes);
     });
     this.#device.tellConfigChange();
   }
 
-  /** Gives every data plane a change of the module's own kind. */
+  /** Sends every data plane a change; its type depends on the module. */
   change(change: unknown): void {
     this.#host.change(change);
   }
 
   /**
-   * Ends the service: what was begun is completed, the data planes are closed, the instance is destroyed.
-   * @param keep leave the instance, for another server to take over
-   * @throws SystemError: EBUSY while the device is still on the vdpa bus; it is not served any more all the same
+   * Stops the service: requests in progress are completed, the data planes closed, and the instance destroyed.
+   * @param keep keep the instance, for another server to take over
+   * @throws SystemError: EBUSY while the device is still on the vdpa bus; it is no longer served nevertheless
    */
   async stop({ keep = false } = {}): Promise<void> {
     if (this.state === 'stopped') return;
@@ -221,7 +224,7 @@ export class VduseServer extends EventEmitter<ServerEvents> {
     await this.#loop;
     await this.#host.exit();
     clearInterval(this.#looking);
-    // What a stuck thread may still use is not closed: its descriptor would become another file's.
+    // Descriptors that a blocked thread may still use are not closed: they would become those of another file.
     if (this.#backing && !this.#host.stuck) this.#backingStuck = !(await this.#backing.close());
     this.#driver.enter('stopped');
     this.#poll.close();

@@ -1,6 +1,4 @@
-/**
- * What holds the data of a block device. It works on guest memory by address: JavaScript never sees the data.
- */
+/** Stores the data of a block device. It accesses guest memory by address: JavaScript never sees the data. */
 import { Errno } from '../../sys/errno.js';
 import { copyMemory } from '../../sys/guarded-copy.js';
 import type { IoVector } from '../../sys/io-vector.js';
@@ -14,51 +12,51 @@ export const WRITE_ZEROES = 4;
 
 export type OperationType = typeof READ | typeof WRITE | typeof FLUSH | typeof DISCARD | typeof WRITE_ZEROES;
 
-/** One thing to do. The object is used again for others afterwards. */
+/** One operation. The object is reused for others afterwards. */
 export interface Operation {
   readonly type: OperationType;
-  /** Bytes from the device's beginning; within the device, with `length`. */
+  /** Offset from the start of the device, in bytes; within the device, with `length`. */
   readonly position: number;
   /** Bytes. */
   readonly length: number;
-  /** READ, WRITE: the entries of the vector to read into or write from. */
+  /** READ, WRITE: the entries of the vector to read into or to write from. */
   readonly first: number;
   readonly count: number;
-  /** WRITE_ZEROES: space may be given back. */
+  /** WRITE_ZEROES: space may be deallocated. */
   readonly unmap: boolean;
-  /** To be set: 0, or an error number. EOPNOTSUPP tells the driver that there is no such operation. */
+  /** Set by the backend: 0, or an error number. EOPNOTSUPP reports the operation as unsupported to the driver. */
   error: number;
 }
 
-/** What holds the data of a block device; one for each data thread. */
+/** Stores the data of a block device; one for each data thread. */
 export interface BlockBackend {
   /**
-   * Carries out operations. They may be carried out in any order, all are done when it returns.
-   * @param count only the first so many of the list
+   * Executes operations, in any order; all are done when it returns.
+   * @param count only the first `count` of the list
    */
   execute(operations: readonly Operation[], count: number, vector: IoVector): void;
 
-  /** The device is now `size` bytes long. */
+  /** The size of the device is now `size` bytes. */
   resize?(size: number): void;
 
-  /** Makes everything durable and closes what is open. */
+  /** Makes all data durable and closes open files. */
   close(): void;
 }
 
-/** The most that a {@link SimpleBlockBackend} is given at once. */
+/** The most bytes that a {@link SimpleBlockBackend} is given at once. */
 const PIECE = 64 * 1024;
 
-/** A block device made of functions, for data that JavaScript makes or takes. The data is copied once. */
+/** A backend made of functions, for data that JavaScript produces or consumes. The data is copied once. */
 export abstract class SimpleBlockBackend implements BlockBackend {
   readonly #scratch = new NativeBuffer(PIECE);
 
-  /** Fills `target` with what is at `position`; a request may take several calls. @returns 0, or an error number */
+  /** Fills `target` with the data at `position`; a request may take several calls. @returns 0, or an error number */
   abstract read(position: number, target: Uint8Array): number;
 
-  /** Takes `source` to be at `position` from now on. @returns 0, or an error number */
+  /** Stores `source` at `position`. @returns 0, or an error number */
   write?(position: number, source: Uint8Array): number;
 
-  /** Makes what was written durable. @returns 0, or an error number */
+  /** Makes written data durable. @returns 0, or an error number */
   flush?(): number;
 
   close(): void {

@@ -5,55 +5,55 @@ import type { BlockSizes } from './identity.js';
 import { DeviceOptionError } from '../spec/error.js';
 import { moduleUrl } from '../engine/module-url.js';
 
-/** Which file is to be opened, and how. */
+/** The file to open, and how to open it. */
 export interface FileOptions {
   readonly path: string;
-  /** Bytes that it must have. */
+  /** Required size, in bytes. */
   readonly size: number | undefined;
-  /** Bytes of a logical block; what the file or the disk says by itself where it is not given. */
+  /** Size of a logical block, in bytes; by default that of the file or the disk. */
   readonly blockSize: 512 | 4096 | undefined;
   readonly readonly: boolean;
 }
 
-/** What an open file is. */
+/** Properties of an open file. */
 export interface FileInfo {
   readonly fd: number;
   /** Bytes. */
   readonly length: number;
-  /** Which file or disk it is, whatever its path; see InstanceMakings. */
+  /** Identifies the file or disk, independent of its path; see RecordedSpec. */
   readonly name: string;
-  /** Of a block device: bytes of the disk's own logical block, whatever its driver sees. */
+  /** For a block device: size of the disk's own logical block, in bytes, whatever the driver sees. */
   readonly deviceBlock: number | undefined;
   readonly blocks: BlockSizes;
 }
 
 export type FileRequest = 'measure' | 'close';
 
-/** What the thread of a file tells. */
+/** Messages of the thread of a file. */
 export type FileReply =
   | { readonly type: 'opened'; readonly facts: FileInfo }
   | { readonly type: 'refused'; readonly system: SystemErrorDetails }
   | { readonly type: 'refused'; readonly option: string }
   | { readonly type: 'failed'; readonly text: string }
-  /** `length` is undefined where it cannot be told now. */
+  /** `length` is undefined if the file cannot be measured now. */
   | { readonly type: 'measured'; readonly length: number | undefined }
   | { readonly type: 'closed' };
 
-/** How often the file is measured. */
+/** Interval at which the file is measured. */
 const MEASURE_MS = 1000;
 
-/** How long it may take to close it: a file system may write then. */
+/** Time limit for closing the file: a file system may write then. */
 const CLOSE_TIMEOUT_MS = 30_000;
 
 /**
- * The file that a block device is in, or another block device. It may be on a file system that does not answer: so a thread of
- * its own opens, measures and closes it, and nobody waits for that thread but who opens the file, and for a while who closes it.
+ * The file or block device that stores a served block device. Its file system may not respond, so a separate thread
+ * opens, measures and closes it. Only opening waits for that thread, and closing for a limited time.
  */
 export class BackingFile {
   readonly facts: FileInfo;
   readonly #worker: Worker;
   #timer: NodeJS.Timeout | undefined;
-  /** Since when an answer is waited for. */
+  /** When the pending request was made. */
   #waitingSince: number | undefined;
   #follow: (length: number) => void = () => undefined;
 
@@ -86,7 +86,7 @@ export class BackingFile {
     });
   }
 
-  /** Measures the file again and again. @param changed is given its length in bytes, changed or not */
+  /** Measures the file periodically. @param changed called with its length in bytes each time, changed or not */
   follow(changed: (length: number) => void): void {
     this.#follow = changed;
     this.#timer = setInterval(() => {
@@ -99,12 +99,15 @@ export class BackingFile {
     this.#worker.postMessage(request);
   }
 
-  /** For how long the file has not answered, in milliseconds; 0 where nothing is waited for. */
+  /** How long the file has not responded, in milliseconds; 0 if no request is pending. */
   get stalledMs(): number {
     return this.#waitingSince === undefined ? 0 : monotonicMs() - this.#waitingSince;
   }
 
-  /** Closes it. Nobody may use the descriptor any more. @returns false where that takes too long: its thread goes on */
+  /**
+   * Closes the file. The descriptor must not be used afterwards. @returns false if that takes too long: its thread
+   * continues
+   */
   async close(): Promise<boolean> {
     clearInterval(this.#timer);
     const closed = new Promise<boolean>((resolve) => {

@@ -11,9 +11,9 @@ import { MORE, WAIT, type DataPlane, type DataPlaneContext, type ServeResult } f
 import type { DeviceQueue } from '../engine/queue.js';
 import { hasFeature } from '../engine/negotiation.js';
 
-/** What a driver may ask for at once; part of the configuration space. */
+/** Limits of one request; part of the configuration space. */
 export interface BlockLimits {
-  /** Bytes from the device's beginning to its end. */
+  /** Size of the device, in bytes. */
   readonly size: number;
   readonly readonly: boolean;
   readonly serial: string;
@@ -25,16 +25,16 @@ export interface BlockLimits {
 }
 
 /**
- * A batch ends when it moves this much: the driver is not kept waiting longer for the first of it. Four requests of 1 MiB
- * go with one interrupt then.
+ * A batch ends when it transfers this much, so that the driver does not wait longer for its first request. Four
+ * requests of 1 MiB complete with one interrupt then.
  */
 const BATCH_BYTES = 4 * 1024 * 1024;
-/** A range to discard counts as so much less than one to write to. */
+/** The factor by which a discarded range counts less than a written one. */
 const DISCARD_WEIGHT = 1 / 256;
-/** Rounds before other queues get their turn. */
+/** Rounds before other queues are served. */
 const ROUNDS = 8;
 
-/** Sectors up to here have a byte position that is a number. */
+/** Sectors up to this one have a byte offset that is a number. */
 const MAX_SECTOR_HIGH_WORD = 0xfff;
 
 class OperationSlot implements Operation {
@@ -47,17 +47,17 @@ class OperationSlot implements Operation {
   error = 0;
 }
 
-/** A request between being taken and being given back. */
+/** A request that was taken and is not completed yet. */
 class RequestSlot {
   head = 0;
   firstOperation = 0;
   operationCount = 0;
-  /** Known without an operation: an error number, or 0. */
+  /** The result if no operation is needed: an error number, or 0. */
   error = 0;
   /** Bytes of the writable part before the status byte. */
   dataIn = 0;
   dataOut = 0;
-  /** Bytes that the device may write; 0 where that is not known. */
+  /** Bytes that the device may write; 0 if that is not known. */
   writable = 0;
   statusRegion: MemoryRegion | undefined;
   statusOffset = 0;
@@ -82,14 +82,14 @@ export class BlockPlane implements DataPlane {
     this.#limits = limits;
     this.#size = limits.size;
     this.#backend = backend;
-    // A buffer makes a segment more where it lies across regions, of which there are few.
+    // A buffer that spans regions, of which there are few, adds a segment.
     this.#chain = new DescriptorChain(context.queueSize * 2);
     this.#vector = new IoVector(Math.max(4096, this.#chain.capacity));
     this.#requests = Array.from({ length: context.queueSize }, () => new RequestSlot());
   }
 
   start(features: bigint): void {
-    // A driver that cannot flush must find its data durable when a write is done.
+    // For a driver without flush, data must be durable when a write completes.
     this.#writeThrough = !hasFeature(features, blk.VIRTIO_BLK_F_FLUSH);
   }
 
@@ -117,7 +117,7 @@ export class BlockPlane implements DataPlane {
     return MORE;
   }
 
-  /** Takes what is available, up to a batch. */
+  /** Takes available requests, up to a batch. */
   #collect(queue: DeviceQueue): void {
     const { ring } = queue;
     this.#requestCount = 0;
@@ -128,7 +128,7 @@ export class BlockPlane implements DataPlane {
       const request = this.#requests[this.#requestCount];
       if (!request) return;
       if (!this.#prepare(request)) {
-        // No room in this batch; alone it has.
+        // It does not fit into this batch, but into one of its own.
         ring.putBack(1);
         this.#operationCount = request.firstOperation;
         return;
@@ -137,7 +137,7 @@ export class BlockPlane implements DataPlane {
     }
   }
 
-  /** Makes operations of a chain. @returns false where the vector has no room for it */
+  /** Converts a chain to operations. @returns false if it does not fit into the vector */
   #prepare(request: RequestSlot): boolean {
     const chain = this.#chain;
     request.head = chain.head;
@@ -188,7 +188,7 @@ export class BlockPlane implements DataPlane {
     }
   }
 
-  /** The status byte is the last one that the device may write. */
+  /** The status byte is the last byte that the device may write. */
   #noteStatus(request: RequestSlot): void {
     const chain = this.#chain;
     request.statusRegion = undefined;
@@ -244,7 +244,7 @@ export class BlockPlane implements DataPlane {
     return operation;
   }
 
-  /** The ranges of a discard or of write zeroes are data of the request. */
+  /** The ranges of a discard or write zeroes are data of the request. */
   #addRanges(
     request: RequestSlot,
     type: typeof backend.DISCARD | typeof backend.WRITE_ZEROES,
@@ -279,7 +279,7 @@ export class BlockPlane implements DataPlane {
         this.#batchBytes += operation.length * (type === backend.DISCARD ? DISCARD_WEIGHT : 1);
       }
     }
-    // One bad range makes the request bad: none of them is carried out.
+    // One invalid range makes the request invalid: none of them is executed.
     if (request.error === 0) return;
     this.#operationCount = request.firstOperation;
     request.operationCount = 0;
@@ -292,7 +292,7 @@ export class BlockPlane implements DataPlane {
     request.dataIn = id.length;
   }
 
-  /** Makes the writes of a batch durable before they are reported as done. */
+  /** Makes the writes of a batch durable before they are completed. */
   #flushWrites(): void {
     const flush = new OperationSlot();
     const isWrite = ({ type }: OperationSlot): boolean => type !== backend.READ && type !== backend.FLUSH;
@@ -302,7 +302,7 @@ export class BlockPlane implements DataPlane {
     for (const write of writes) write.error ||= flush.error;
   }
 
-  /** Gives the requests of a batch back, in the order in which they came. */
+  /** Completes the requests of a batch, in the order in which they came. */
   #finish(queue: DeviceQueue): void {
     const { ring } = queue;
     for (let index = 0; index < this.#requestCount; index++) {
@@ -329,7 +329,7 @@ export class BlockPlane implements DataPlane {
   }
 }
 
-/** What counts as written is what lies together from the first byte on: the status byte only where nothing is left out. */
+/** Only contiguous bytes from the first one count as written: the status byte only if there is no gap before it. */
 function bytesWritten(request: RequestSlot, error: number): number {
   const data = error === 0 ? request.dataIn : 0;
   return data + 1 === request.writable ? data + 1 : data;

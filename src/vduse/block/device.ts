@@ -11,31 +11,31 @@ import { VduseServer } from '../server.js';
 import type { StorageOptions } from '../spec/backend.js';
 import { DEFAULT_QUEUE_SIZE, defaultSerial } from '../spec/defaults.js';
 
-/** A block device of VDUSE. */
+/** A VDUSE block device. */
 export interface BlockDeviceOptions {
   readonly name: string;
   readonly storage: StorageOptions;
-  /** Bytes of a logical block; 512 by default, and that of the disk on a block device. */
+  /** Size of a logical block, in bytes; 512 by default, or that of the disk for a block device. */
   readonly blockSize?: 512 | 4096;
   readonly readonly?: boolean;
   /** At most 20 bytes; the name by default. */
   readonly serial?: string;
-  /** How many queues there are; 1 by default. */
+  /** Number of queues; 1 by default. */
   readonly queues?: number;
-  /** How many descriptors each has at most: a power of two from 4 to 1024, 256 by default. */
+  /** Maximum number of descriptors of each queue: a power of two from 4 to 1024, 256 by default. */
   readonly queueSize?: number;
-  /** How many threads serve the queues; 1 by default. */
+  /** Number of threads that serve the queues; 1 by default. */
   readonly threads?: number;
-  /** Serve the instance that is there already, its server having ended. */
+  /** Takes over an existing instance whose server has ended. */
   readonly takeOver?: boolean;
-  /** Where it is kept, for the server that takes over, that a flush of the file has failed. It stays the caller's. */
+  /** Records a failed flush of the file for the server that takes over. It remains the caller's. */
   readonly flushRecord?: FlushRecord;
-  /** Where it is kept, for the server that takes over, what the device is made of. */
+  /** Records what the device was created with, for the server that takes over. */
   readonly record?: InstanceRecord;
 }
 
 /**
- * Serves a block device until its server is stopped. The device can be attached to the vdpa bus when this returns.
+ * Serves a block device until its server is stopped. The device can be attached to the vdpa bus once this returns.
  * @throws DeviceNameError, DeviceOptionError, SystemError
  */
 export async function serveBlockDevice(options: BlockDeviceOptions): Promise<VduseServer> {
@@ -69,7 +69,7 @@ export async function serveBlockDevice(options: BlockDeviceOptions): Promise<Vdu
   }
 }
 
-/** What the device is made of, for the next server of its instance. */
+/** The properties that the device is created with, for the next server of its instance. */
 function recordedSpecOf(options: BlockDeviceOptions, storage: Storage, identity: DeviceIdentity): RecordedSpec {
   const { storage: wanted, serial = defaultSerial(options.name) } = options;
   return {
@@ -89,8 +89,8 @@ function recordedSpecOf(options: BlockDeviceOptions, storage: Storage, identity:
 }
 
 /**
- * Tells the driver when the file has grown, and the data threads when there is less of it.
- * @param grows whether the device is as long as its file
+ * Notifies the driver when the file grows, and the data threads when it shrinks.
+ * @param grows whether the device has the size of its file
  */
 function followFile(
   server: VduseServer,

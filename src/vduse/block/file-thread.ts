@@ -1,6 +1,6 @@
 /**
- * The entry of the thread that opens, measures and closes the file that a block device is in: each may take as long as the
- * file system likes. See backing-file.ts for whom it works.
+ * Entry point of the thread that opens, measures and closes the file of a block device: each of these may block in the
+ * file system. See backing-file.ts, which uses it.
  */
 import { fstatSync, readFileSync, type BigIntStats } from 'node:fs';
 import { parentPort, workerData } from 'node:worker_threads';
@@ -17,7 +17,7 @@ import { DeviceOptionError } from '../spec/error.js';
 import { O_NONBLOCK, O_RDONLY, O_RDWR, openFile } from '../../sys/open-file.js';
 import { DEFAULT_BLOCK_SIZE } from '../spec/defaults.js';
 
-/** From linux/fs.h: the size of a block device in bytes, and of its logical and physical blocks. */
+/** From linux/fs.h: size of a block device in bytes, and of its logical and physical blocks. */
 const BLKGETSIZE64 = ior(0x12, 114, 8);
 const BLKSSZGET = io(0x12, 104);
 const BLKPBSZGET = io(0x12, 123);
@@ -56,13 +56,13 @@ function openBackingFile({ path, size, blockSize, readonly }: FileOptions): File
   }
 }
 
-/** A name for a file or a disk that it keeps for as long as it is there. */
+/** An identifier of a file or a disk that does not change during its lifetime. */
 function nameOf(stats: BigIntStats): string {
   const number = (device: bigint): string => `${majorOf(Number(device))}:${minorOf(Number(device))}`;
   return stats.isBlockDevice() ? `disk ${number(stats.rdev)}` : `inode ${stats.ino} of ${number(stats.dev)}`;
 }
 
-/** What a disk says of itself is what its driver is told, as far as virtio has such sizes. */
+/** The driver gets the sizes that the disk reports, as far as virtio has them. */
 function blocksOfDevice(fd: number, { rdev }: BigIntStats, own: number, wanted: FileOptions['blockSize']): BlockSizes {
   const logical = wanted ?? (own > DEFAULT_BLOCK_SIZE ? 4096 : DEFAULT_BLOCK_SIZE);
   const plain = defaultBlockSizes(logical);
@@ -79,14 +79,14 @@ function ask(fd: number, request: number): number {
   return word[0] ?? 0;
 }
 
-/** Bytes; 0 where the disk discards nothing, or does not say. A partition has the queue of its disk. */
+/** Bytes; 0 if the disk does not support discard, or does not report it. A partition uses the queue of its disk. */
 function discardGranularity(rdev: number): number {
   const folder = `/sys/dev/block/${majorOf(rdev)}:${minorOf(rdev)}`;
   for (const queue of [`${folder}/queue`, `${folder}/../queue`]) {
     try {
       return Number(readFileSync(`${queue}/discard_granularity`, 'latin1'));
     } catch {
-      // It is the other one, or there is no sysfs.
+      // It is the other one, or sysfs is not mounted.
     }
   }
   return 0;
@@ -99,7 +99,7 @@ function measure(fd: number, stats = fstatSync(fd, { bigint: true })): number {
   return Number(word[0] ?? 0n);
 }
 
-/** Two servers of one file would destroy what is in it. */
+/** Two servers of one file would destroy its data. */
 function lock(path: string, fd: number, readonly: boolean): void {
   try {
     checked(`lock ${path}`, file.flock(fd, (readonly ? file.LOCK_SH : file.LOCK_EX) | file.LOCK_NB));
@@ -129,7 +129,7 @@ function obey(fd: number, request: FileRequest): void {
     try {
       length = measure(fd);
     } catch {
-      // A file that cannot be measured now cannot be read either, and that is told where it is read.
+      // A file that cannot be measured cannot be read either; reading reports the error.
     }
     tell({ type: 'measured', length });
     return;

@@ -3,22 +3,22 @@ import { closeSync, constants, openSync, readSync, writeSync } from 'node:fs';
 const FAILED = 1;
 
 /**
- * A file that keeps for the next server of a device that a flush has failed. The kernel reports the loss of data that it
- * could not write once, to those who had the file open: a server that opens it later would flush, and hear that all is well.
+ * Records a failed flush in a file for the next server of a device. The kernel reports the loss of data that it could
+ * not write only once, to processes that had the file open: a server that opens it later would flush successfully.
  */
 export class FlushRecord {
-  /** For a data thread of the process that opened it, as {@link forThread}. */
+  /** Opens it for a data thread of the process that opened the file, as {@link forThread}. */
   readonly fd: number;
 
   /**
-   * Opens the note, or makes it.
-   * @param forget what it says is of a device that is no more
+   * Opens the record, or creates it.
+   * @param forget ignore its content, which belongs to a device that no longer exists
    * @throws as openSync
    */
   static open(path: string, forget: boolean): FlushRecord {
     const flags = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW;
     const note = new FlushRecord(openSync(path, flags, 0o600));
-    // It has its one byte from the beginning, so that no lack of space can keep it from being written.
+    // It has its single byte from the beginning, so that lack of space cannot prevent writing it.
     if (forget || note.#read() === undefined) note.#write(0);
     return note;
   }
@@ -36,7 +36,7 @@ export class FlushRecord {
     return this.#read() === FAILED;
   }
 
-  /** Keeps that a flush has failed. */
+  /** Records a failed flush. */
   record(): void {
     this.#write(FAILED);
   }

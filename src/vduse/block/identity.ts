@@ -1,4 +1,4 @@
-/** What a driver sees of a block device before it uses it. Touches nothing of the machine. */
+/** What a driver sees of a block device before it uses it. Does not access the machine. */
 import * as blk from '../../virtio/block.js';
 import { blockConfigLength, blockConfigOffset } from '../../virtio/config-space.js';
 import { VIRTIO_ID_BLOCK } from '../../virtio/ids.js';
@@ -6,34 +6,34 @@ import type { BlockLimits } from './data-plane.js';
 import type { DeviceIdentity } from '../kernel/control.js';
 import { RING_FEATURES } from '../engine/negotiation.js';
 
-/** What drivers are told of what is no disk itself: the page cache works in pages. */
+/** Sizes reported to drivers for storage that is not a disk: the page cache works in pages. */
 const PHYSICAL_BLOCK = 4096;
 const OPTIMAL_IO = 1024 * 1024;
 /** The longest single buffer. */
 const MAX_SEGMENT = 4 * 1024 * 1024;
 /**
- * What one request may discard: little more than metadata, which some file systems are slow with.
- * A request must not hold up its queue for long, for the kernel gives a device up that does not answer.
+ * Limit for the discard of one request: little more than metadata, which some file systems update slowly. A request
+ * must not block its queue for long, since the kernel gives up a device that does not respond.
  */
 const MAX_DISCARD = 64 * 1024 * 1024;
 const MAX_DISCARD_RANGES = 16;
-/** What one request may write zeros to: some file systems have no way but to write them. */
+/** Limit for the zeros of one request: some file systems can only write them. */
 const MAX_ZEROES = 16 * 1024 * 1024;
 const MAX_ZEROES_RANGES = 1;
 
-/** Bytes: of a logical block, of a physical one, and what a discard should be a multiple of. */
+/** In bytes: a logical block, a physical block, and the unit of discards. */
 export interface BlockSizes {
   readonly logical: 512 | 4096;
   readonly physical: number;
   readonly discard: number;
 }
 
-/** Those of a device that is not on another disk. */
+/** The values for a device that is not stored on a disk. */
 export function defaultBlockSizes(logical: BlockSizes['logical']): BlockSizes {
   return { logical, physical: PHYSICAL_BLOCK, discard: logical };
 }
 
-/** What a block device lets its driver do. */
+/** The operations that a block device offers its driver. */
 export function blockLimits(
   storage: { readonly size: number; readonly readonly: boolean },
   serial: string,
@@ -95,7 +95,7 @@ export function blockIdentity(device: {
   };
 }
 
-/** The field of the configuration space that says how large the device is. @param size in bytes */
+/** The field of the configuration space with the size of the device. @param size in bytes */
 export function capacityField(size: number): Uint8Array {
   const bytes = new Uint8Array(8);
   new DataView(bytes.buffer).setBigUint64(0, BigInt(size / blk.SECTOR_SIZE), true);

@@ -4,14 +4,14 @@ import type { BlockBackend } from './backend.js';
 import type { CreateDataPlane, DataPlaneContext } from '../engine/data-plane.js';
 import { FlushRecord } from './flush-record.js';
 
-/** Which backend a data thread makes. */
+/** The backend that a data thread creates. */
 export type BackendOptions =
   | { readonly backend: 'ram'; readonly fd: number; readonly size: number }
   | {
       readonly backend: 'file';
       readonly fd: number;
       readonly size: number;
-      /** Of a block device: bytes of its logical block. */
+      /** For a block device: size of its logical blocks, in bytes. */
       readonly blockDevice: number | undefined;
     }
   | { readonly backend: 'null' }
@@ -21,11 +21,11 @@ export type BackendOptions =
 export interface BlockModuleOptions {
   readonly limits: BlockLimits;
   readonly backend: BackendOptions;
-  /** The descriptor of a FlushNote. */
+  /** The descriptor of a FlushRecord. */
   readonly flushRecord?: number;
 }
 
-/** How a module makes a backend; it exports it as `createBlockBackend`. */
+/** Creates a backend; a module exports it as `createBlockBackend`. */
 export type CreateBlockBackend<Options = unknown> = (
   options: Options,
   context: DataPlaneContext,

@@ -9,18 +9,18 @@ import type { StorageOptions } from '../spec/backend.js';
 
 /** The opened data of a block device. */
 export class Storage {
-  /** Bytes that the device has: whole blocks. */
+  /** Size of the device in bytes, a multiple of the block size. */
   readonly size: number;
   readonly readonly: boolean;
   readonly blocks: BlockSizes;
   readonly backend: BackendOptions;
-  /** The file that it is in. */
+  /** The file that stores it. */
   readonly file: BackingFile | undefined;
   readonly #fd: number | undefined;
 
   /**
-   * Opens it.
-   * @param blockSize what the size must be a multiple of; what the storage says by itself where it is not given
+   * Opens the storage.
+   * @param blockSize the size must be a multiple of it; by default the block size of the storage
    * @throws DeviceOptionError, SystemError
    */
   static async open(options: StorageOptions, blockSize: 512 | 4096 | undefined, readonly: boolean): Promise<Storage> {
@@ -60,12 +60,12 @@ export class Storage {
     this.#fd = parts.fd;
   }
 
-  /** For how long its file has not answered, in milliseconds. */
+  /** How long its file has not responded, in milliseconds. */
   get stalledMs(): number {
     return this.file?.stalledMs ?? 0;
   }
 
-  /** @returns false where it takes too long, and goes on */
+  /** @returns false if it takes too long and continues */
   async close(): Promise<boolean> {
     if (this.#fd !== undefined) close(this.#fd);
     return (await this.file?.close()) ?? true;

@@ -5,13 +5,13 @@ import type { DeviceQueue } from '../engine/queue.js';
 
 /** Where the packets of a network device go to and come from; one for each data thread. */
 export interface NetBackend {
-  /** A driver has set the device up. @param features what it negotiated */
+  /** Called when a driver has set up the device. @param features the negotiated features */
   start(features: bigint): void;
 
-  /** Takes packets that the driver sends. @param receiving the other queue of the pair, where it is in use */
+  /** Takes packets that the driver sends. @param receiving the other queue of the pair, if it is in use */
   transmit(sending: DeviceQueue, receiving: DeviceQueue | undefined): ServeResult;
 
-  /** Gives the driver packets that have come. */
+  /** Passes received packets to the driver. */
   receive(receiving: DeviceQueue): ServeResult;
 
   close(): void;

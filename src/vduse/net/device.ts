@@ -11,36 +11,36 @@ import { openTap, persistTap, type TapInterface } from './tap.js';
 import { DEFAULT_QUEUE_SIZE, defaultMac } from '../spec/defaults.js';
 import type { NetBackendOptions } from '../spec/backend.js';
 
-/** A network device of VDUSE. */
+/** A VDUSE network device. */
 export interface NetDeviceOptions {
   readonly name: string;
   readonly backend: NetBackendOptions;
-  /** Six bytes; made from the name by default, so that the device has the same whenever it is made. */
+  /** Six bytes; derived from the name by default, so that the device always has the same one. */
   readonly mac?: Uint8Array;
   readonly mtu?: number;
-  /** How many pairs of queues there are; 1 by default. */
+  /** Number of queue pairs; 1 by default. */
   readonly pairs?: number;
-  /** How many descriptors each queue has at most: a power of two from 4 to 1024, 256 by default. */
+  /** Maximum number of descriptors of each queue: a power of two from 4 to 1024, 256 by default. */
   readonly queueSize?: number;
-  /** How many threads serve the pairs; 1 by default. */
+  /** Number of threads that serve the pairs; 1 by default. */
   readonly threads?: number;
   readonly takeOver?: boolean;
-  /** Where it is kept, for the server that takes over, what the device is made of. */
+  /** Records what the device was created with, for the server that takes over. */
   readonly record?: InstanceRecord;
 }
 
-/** A network device that is served, and what it is on this machine. */
+/** A served network device, and its interface on this machine. */
 export interface NetDevice {
   readonly server: VduseServer;
   readonly mac: Uint8Array;
   /** The tap's name. */
   readonly ifname: string | undefined;
-  /** The tap that the last server of the instance had made, where it is nowhere to be found and another was made. */
+  /** The tap that the last server of the instance created, if it was not found and a new one was created. */
   readonly lostTap: string | undefined;
 }
 
 /**
- * Serves a network device until its server is stopped. The device can be attached to the vdpa bus when this returns.
+ * Serves a network device until its server is stopped. The device can be attached to the vdpa bus once this returns.
  * @throws DeviceNameError, DeviceOptionError, InterfaceNameError, SystemError
  */
 export async function serveNetDevice(options: NetDeviceOptions): Promise<NetDevice> {
@@ -52,7 +52,7 @@ export async function serveNetDevice(options: NetDeviceOptions): Promise<NetDevi
     for (const fd of tap?.fds ?? []) close(fd);
   };
   try {
-    // One that a server has made before keeps what it was given since.
+    // An interface that a previous server created keeps its current settings.
     const isAgain = tap?.former === 'found';
     if (tap && mtu !== undefined && !isAgain) setInterfaceMtu(tap.name, mtu);
     const identity = netIdentity({ mac, mtu, pairs, queueSize, offloads: tap !== undefined });
@@ -64,7 +64,7 @@ export async function serveNetDevice(options: NetDeviceOptions): Promise<NetDevi
       features: identity.features,
       mac: formatMac(mac),
       ...(mtu !== undefined && { mtu }),
-      // It may have another name by now.
+      // It may have been renamed.
       ...(tap && { ifname: made && isAgain ? made.name : tap.name }),
       ...(tap?.isMade === true && { madeInterface: tap.index, interfaceAddress: tap.address }),
     };

@@ -1,11 +1,11 @@
-/** What a driver sees of a network device before it uses it. Touches nothing of the machine. */
+/** What a driver sees of a network device before it uses it. Does not access the machine. */
 import { netConfigLength, netConfigOffset } from '../../virtio/config-space.js';
 import { VIRTIO_ID_NET } from '../../virtio/ids.js';
 import * as net from '../../virtio/net.js';
 import type { DeviceIdentity } from '../kernel/control.js';
 import { RING_FEATURES } from '../engine/negotiation.js';
 
-/** What a tap can do that drivers may use. */
+/** Features of a tap that drivers may use. */
 const TAP_FEATURES = [
   net.VIRTIO_NET_F_CSUM,
   net.VIRTIO_NET_F_GUEST_CSUM,
@@ -36,8 +36,8 @@ export function netIdentity(device: {
   const view = new DataView(config.buffer);
   config.set(device.mac, netConfigOffset.mac);
   view.setUint16(netConfigOffset.status, net.VIRTIO_NET_S_LINK_UP, true);
-  // VIRTIO_NET_F_MQ needs a control queue, which the kernel does not let a VDUSE device have. The pairs are there all the
-  // same, for drivers that need not be told by that bit.
+  // VIRTIO_NET_F_MQ needs a control queue, which the kernel does not permit for VDUSE devices. The pairs exist anyway,
+  // for drivers that do not need this feature bit to use them.
   view.setUint16(netConfigOffset.maxVirtqueuePairs, device.pairs, true);
   view.setUint16(netConfigOffset.mtu, device.mtu ?? 0, true);
   return {

@@ -4,7 +4,7 @@ import { NetPlane, type NetBackend } from './data-plane.js';
 
 export type NetModuleOptions =
   | { readonly backend: 'loopback'; readonly mac: Uint8Array }
-  /** A descriptor for each pair of queues. */
+  /** One descriptor for each pair of queues. */
   | { readonly backend: 'tap'; readonly fds: readonly number[] };
 
 export const createDataPlane: CreateDataPlane<NetModuleOptions> = async (options, context) =>

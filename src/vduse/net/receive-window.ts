@@ -9,39 +9,39 @@ import { HEADER_BUFFERS, HEADER_SIZE, MAX_PACKET } from '../../virtio/net.js';
 import { ERRORS } from '../engine/counters.js';
 import type { DeviceQueue } from '../engine/queue.js';
 
-/** A receive buffer that was taken and holds no packet yet. */
+/** A receive buffer that was taken and contains no packet yet. */
 interface Taken {
   head: number;
   bytes: number;
-  /** How many entries of the vector it is. */
+  /** The number of its entries in the vector. */
   entries: number;
 }
 
 /**
- * Receive buffers of a queue, taken ahead of the packets: as many as the longest packet may need. Where to read a packet
- * to is then one vector, whatever its length. What no packet came for must be put back in the end.
+ * Receive buffers of a queue, taken in advance: as many as the longest packet may need, so that a packet of any length
+ * can be read with one vector. Unused buffers must finally be put back.
  */
 export class ReceiveWindow {
   readonly #chain: DescriptorChain;
   readonly #vector = new IoVector(IOV_MAX);
-  /** Where the end of a packet goes that is longer than the buffers that there are. */
+  /** Receives the end of a packet that is longer than the available buffers. */
   readonly #overflow = new NativeBuffer(MAX_PACKET);
   readonly #taken: Taken[] = [];
-  /** Whether a packet may take several buffers. */
+  /** Whether a packet may use several buffers. */
   #merge = false;
   #queue: DeviceQueue | undefined;
   #first = 0;
   #end = 0;
   #firstEntry = 0;
-  /** How many bytes the buffers have. */
+  /** Total size of the buffers, in bytes. */
   bytes = 0;
 
-  /** @param queueSize how many descriptors a queue has at most */
+  /** @param queueSize maximum number of descriptors of a queue */
   constructor(queueSize: number) {
     this.#chain = new DescriptorChain(queueSize * 2);
   }
 
-  /** Begins with a queue. @param merge VIRTIO_NET_F_MRG_RXBUF */
+  /** Starts with a queue. @param merge VIRTIO_NET_F_MRG_RXBUF */
   open(queue: DeviceQueue, merge: boolean): void {
     this.#queue = queue;
     this.#merge = merge;
@@ -55,14 +55,14 @@ export class ReceiveWindow {
 
   /**
    * Takes buffers until the longest packet fits, or the vector is full.
-   * @returns false where there are too few and the driver will bring more
+   * @returns false if there are too few and the driver will add more
    * @throws BrokenRingError
    */
   fill(): boolean {
     const { ring } = this.#opened;
     while (this.#merge ? this.bytes < MAX_PACKET : this.#first === this.#end) {
       if (!ring.take(this.#chain)) {
-        // A driver may leave half of a ring without buffers. Of a short ring that is all it will ever bring.
+        // A driver may leave half of a ring without buffers. For a short ring these may be all that it ever adds.
         return this.#end > this.#first && this.#end - this.#first >= ring.layout.size / 2;
       }
       if (this.#add()) continue;
@@ -75,19 +75,19 @@ export class ReceiveWindow {
         this.#reset();
         continue;
       }
-      // One that no packet can be written to, with none before it.
+      // A buffer without space for any packet, with none before it.
       ring.complete(this.#chain.head, 0);
       this.#opened.count(ERRORS, 1);
     }
     return true;
   }
 
-  /** @returns false where the chain cannot hold a packet, or the vector not the chain */
+  /** @returns false if the chain is too small for a packet, or the vector for the chain */
   #add(): boolean {
     const { head, writableBytes, fault } = this.#chain;
     if (fault !== undefined || writableBytes < HEADER_SIZE) return false;
     const before = this.#vector.count;
-    // One entry is kept for what overflows.
+    // One entry is reserved for the overflow.
     if (!this.#chain.gather(this.#vector, true, 0, writableBytes) || this.#vector.count === IOV_MAX) {
       this.#vector.count = before;
       return false;
@@ -102,8 +102,8 @@ export class ReceiveWindow {
 
   /**
    * Reads a packet into the buffers.
-   * @returns its length with its header, more than {@link bytes} where it did not fit; 0 where it is lost, since the memory
-   *   of a buffer is gone; -1 where there is none
+   * @returns its length with its header, more than {@link bytes} if it did not fit; 0 if it was lost because the memory
+   * of a buffer has disappeared; -1 if there is none
    */
   read(fd: number): number {
     const vector = this.#vector;
@@ -115,15 +115,16 @@ export class ReceiveWindow {
       const length = readv(fd, address, entries);
       if (length >= 0) return length;
       const errno = lastErrno();
-      // The tap has let go of the packet; those after it have had their event.
+      // The packet has left the tap; the event of the packets after it has already occurred.
       if (errno === Errno.EFAULT) return 0;
-      // EAGAIN: there is none. EIO and such: the interface is down, or gone. There will be an event when there is one.
+      // EAGAIN: there is none. EIO and others: the interface is down or was deleted. An event follows when there is a
+      // packet.
       if (errno !== Errno.EINTR) return -1;
     }
   }
 
   /**
-   * Gives the driver a packet that was written to the buffers.
+   * Passes a packet in the buffers to the driver.
    * @param length of the packet with its header; at most {@link bytes}
    */
   deliver(length: number): void {
@@ -144,7 +145,7 @@ export class ReceiveWindow {
     this.#writeByte(packetEntry, HEADER_BUFFERS + 1, buffers >>> 8);
   }
 
-  /** The header may lie in several pieces. */
+  /** The header may span several buffers. */
   #writeByte(firstEntry: number, offset: number, byte: number): void {
     let skip = offset;
     for (let entry = firstEntry; entry < this.#vector.count; entry++) {
@@ -157,7 +158,7 @@ export class ReceiveWindow {
     }
   }
 
-  /** Puts back what no packet came for. */
+  /** Puts back unused buffers. */
   putBack(): void {
     this.#opened.ring.putBack(this.#end - this.#first);
     this.#reset();

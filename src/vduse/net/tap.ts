@@ -25,34 +25,34 @@ import {
 } from '../../sys/tun.js';
 import type { MadeTap } from '../spec/instance-record.js';
 
-/** A name that no interface can have. */
+/** The name is not valid for an interface. */
 export class InterfaceNameError extends VduseError {
   override readonly name = 'InterfaceNameError';
 }
 
 /**
- * A tap interface, opened. It is made where there is none of the name, and goes when it is closed unless it is to last
- * ({@link persistTap}); one that was there stays.
+ * An open tap interface. If none of the name exists, it is created, and removed when it is closed unless it is
+ * persistent ({@link persistTap}); an existing one remains.
  */
 export interface TapInterface {
   readonly name: string;
-  /** In the network namespace that it was made in. */
+  /** Its index in the network namespace in which it was created. */
   readonly index: number;
-  /** Its own hardware address, as text. */
+  /** Its permanent hardware address, as text. */
   readonly address: string;
-  /** This server has made it, or one before it of the same instance. */
+  /** Whether this server, or a previous one of the same instance, created it. */
   readonly isMade: boolean;
-  /** What has become of the one that the last server had made. */
+  /** The state of the interface that the last server created. */
   readonly former: 'none' | 'found' | 'lost';
-  /** One for each queue. They do not block. */
+  /** One for each queue; non-blocking. */
   readonly fds: readonly number[];
 }
 
 /**
- * Opens a tap interface whose packets have virtio's header before them. One that servers of the instance have made is looked
- * for in the named network namespaces too: it may have been moved to one.
+ * Opens a tap interface whose packets have a virtio header. An interface created by servers of the instance is also
+ * searched for in the named network namespaces: it may have been moved to one.
  * @param wanted its name; undefined to let the kernel choose
- * @param made the interface that the last server of the instance had made: it may have another name now
+ * @param made the interface that the last server of the instance created: it may have been renamed
  * @throws InterfaceNameError, SystemError
  */
 export function openTap(wanted: string | undefined, queues: number, made?: MadeTap): TapInterface {
@@ -93,12 +93,12 @@ function openNamed(wanted: string, queues: number): Omit<TapInterface, 'former'>
 }
 
 /**
- * Does something where an interface is that servers have made: in this network namespace or in one that has a name.
- * @param task is given its name there
- * @returns undefined where it is nowhere
+ * Runs a task in the network namespace of an interface that servers created: this one or one with a name.
+ * @param task called with its name there
+ * @returns undefined if the interface is not found
  */
 function whereItIs<Result>(made: MadeTap, task: (name: string) => Result): Result | undefined {
-  // No other interface of the namespace gets its number; in others names and numbers are as they like.
+  // No other interface of this namespace gets its index; in other namespaces names and indexes are arbitrary.
   const own = interfaceName(made.index) ?? knownAgain(made);
   if (own !== undefined) return task(own);
   return inNamedNamespaces(() => {
@@ -107,27 +107,29 @@ function whereItIs<Result>(made: MadeTap, task: (name: string) => Result): Resul
   });
 }
 
-/** The name that it has in this namespace, by its address. */
+/** Its name in this namespace, found by its address. */
 function knownAgain({ name, index, address }: MadeTap): string | undefined {
   if (address === undefined) return undefined;
   return [interfaceName(index), name].find((known) => known !== undefined && addressOf(known) === address);
 }
 
-/** Empty where there is no interface of that name. */
+/** Empty if there is no interface of that name. */
 function addressOf(name: string): string {
   const address = interfaceAddress(name);
   return address ? formatMac(address) : '';
 }
 
-/** Lets an interface that a server has made outlive it: with its index, addresses, state and bridge. @throws SystemError */
+/**
+ * Makes an interface that a server created persistent: with its index, addresses, state and bridge. @throws SystemError
+ */
 export function persistTap({ name, fds, isMade }: TapInterface): void {
   const [fd] = fds;
   if (isMade && fd !== undefined) setPersistent(fd, name, 1);
 }
 
 /**
- * Takes away an interface that servers have made, if it is still there.
- * @throws SystemError: EBUSY where a program has it open
+ * Removes an interface that servers created, if it still exists.
+ * @throws SystemError: EBUSY if a program has it open
  */
 export function removeTap(made: MadeTap, queues: number): void {
   whereItIs(made, (name) => {
@@ -146,7 +148,7 @@ function setPersistent(fd: number, name: string, value: 0 | 1): void {
   checked(value === 1 ? `keep ${name}` : `remove ${name}`, ioctlNumber(fd, TUNSETPERSIST, value));
 }
 
-/** Makes or finds the interface and adds a queue to it. @returns its name */
+/** Creates or opens the interface and adds a queue to it. @returns its name */
 function attach(fd: number, name: string, multiple: boolean): string {
   const request = new Uint8Array(IFREQ_LENGTH);
   request.set(Buffer.from(name));
@@ -156,7 +158,7 @@ function attach(fd: number, name: string, multiple: boolean): string {
   return Buffer.from(request.subarray(0, request.indexOf(0))).toString();
 }
 
-/** As the kernel checks it (dev_valid_name), and without its templates. */
+/** As in the kernel (dev_valid_name), and without name templates. */
 function checkInterfaceName(name: string): void {
   const length = Buffer.byteLength(name);
   if (length === 0 || length >= IFNAMSIZ || name === '.' || name === '..' || /[/:%\s\p{Cc}]/u.test(name)) {

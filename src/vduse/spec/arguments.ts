@@ -1,4 +1,4 @@
-/** A served device as keywords with their values: on command lines, in state files, between servers. */
+/** A served device as keywords with values: on command lines, in state files, between servers. */
 import { formatMac, parseMac } from '../../virtio/mac-address.js';
 import type { ServedDeviceSpec } from './device-spec.js';
 import { DeviceOptionError } from './error.js';
@@ -17,12 +17,12 @@ export type DeviceArguments = { readonly type?: DeviceType } & {
   readonly [Name in FieldName as Snake<Name>]?: ValueOf<FieldNamed<Name>>;
 };
 
-/** Those that are about its server alone. */
+/** Arguments for its server only. */
 export type ServerArguments = { readonly [Name in FieldOfServer as Snake<Name>]?: ValueOf<FieldNamed<Name>> };
 
-/** The same in files, see schemas/vduse-server.schema.json. */
+/** The same in files; see schemas/vduse-server.schema.json. */
 export interface ServerEntry extends Omit<ServerArguments, 'size'> {
-  /** Bytes, or a text as {@link parseSize} reads it. */
+  /** Bytes, or a text for {@link parseSize}. */
   readonly size?: number | string;
 }
 
@@ -31,7 +31,7 @@ export type ServedEntry = { readonly type: DeviceType } & {
   readonly [Name in FieldName as Snake<Name>]?: JsonOf<FieldNamed<Name>>;
 };
 
-/** @throws DeviceOptionError for arguments that do not go together */
+/** @throws DeviceOptionError for conflicting arguments */
 export function toDeviceSpec(name: string, values: DeviceArguments): ServedDeviceSpec {
   const { type = 'block' } = values;
   const own = new Map(fieldEntries(type));
@@ -52,7 +52,7 @@ function strayArgument(keyword: string, type: DeviceType): DeviceOptionError {
   return new DeviceOptionError(`"${keyword}" is for devices of type ${other}; this one is ${type}`);
 }
 
-/** Arguments may hold what the field of the other type takes. */
+/** Arguments may contain values for fields of the other type. */
 function checkChoice(type: DeviceType, field: Field, value: unknown): void {
   if (field.kind !== 'choice' || field.choices.some((choice) => choice === value)) return;
   throw new DeviceOptionError(
@@ -77,7 +77,7 @@ function valuesOf(spec: ServedDeviceSpec): [FieldName, Field, string | number | 
   });
 }
 
-/** The arguments that make the device again, for a command line. */
+/** The arguments that create the device again, for a command line. */
 export function formatArguments(spec: ServedDeviceSpec): string[] {
   const values = valuesOf(spec).flatMap(([key, { kind }, value]) => {
     const keyword = keywordOf(key);
@@ -100,7 +100,7 @@ export function fromEntry(name: string, { mac, ...others }: ServedEntry): Served
   return toDeviceSpec(name, { ...others, ...(mac !== undefined && { mac: parseMac(mac) }) });
 }
 
-/** What of an entry stands with the server in a file; the rest stands with the device. */
+/** The part of an entry under the key `server` in a file; the rest are keys of the device. */
 export function serverPart(entry: ServedEntry): ServerArguments {
   const keywords = allFields().flatMap(([name, { ofDevice = false }]) => (ofDevice ? [] : [keywordOf(name)]));
   const values: Readonly<Partial<Record<string, string | number | boolean>>> = entry;

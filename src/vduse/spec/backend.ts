@@ -1,24 +1,26 @@
-/** Which backend a served device has. Touches nothing of the machine. */
+/** Chooses the backend of a served device. Does not access the machine. */
 import type { BlockDeviceSpec, NetDeviceSpec } from './device-spec.js';
 import { DeviceOptionError } from './error.js';
 import { DEFAULT_SIZE } from './defaults.js';
 
-/** Where the data of a block device is. */
+/** Where the data of a block device is stored. */
 export type StorageOptions =
-  /** In memory: it is gone when the server ends. */
+  /** In memory: it is lost when the server ends. */
   | { readonly backend: 'ram'; readonly size?: number }
-  /** In a file, or on a block device. Without a size all of it, and as it grows. */
+  /** In a file or on a block device. Without a size the device has the size of the file, and grows with it. */
   | { readonly backend: 'file'; readonly path: string; readonly size?: number }
   /** Nowhere: it reads as zeros. */
   | { readonly backend: 'null'; readonly size?: number }
-  /** Where a module says, see `CreateBlockBackend`. */
+  /** In a backend of a module; see `CreateBlockBackend`. */
   | { readonly backend: 'module'; readonly module: string; readonly options?: unknown; readonly size: number };
 
-/** Where the packets of a network device go: back to it; or to a TAP interface, made where it does not exist. */
+/**
+ * Where the packets of a network device go: back to it, or to a TAP interface, which is created if it does not exist.
+ */
 export type NetBackendOptions = { readonly type: 'loopback' } | { readonly type: 'tap'; readonly ifname?: string };
 
 /**
- * Where a block device's data is: in a file where there is a path, in memory otherwise.
+ * The storage of a block device: a file if there is a path, else memory.
  * @param again whether another server is to serve it, after the first
  * @throws DeviceOptionError
  */
@@ -40,7 +42,7 @@ export function storageFor(
   return { backend: chosen, size: size ?? DEFAULT_SIZE };
 }
 
-/** What a network device sends to: a tap where it has a name, itself otherwise. @throws DeviceOptionError */
+/** The backend of a network device: a tap if it has a name, else loopback. @throws DeviceOptionError */
 export function netBackendFor({ backend, ifname }: NetDeviceSpec): NetBackendOptions {
   const type = backend ?? (ifname === undefined ? 'loopback' : 'tap');
   if (type === 'tap') return { type, ...(ifname !== undefined && { ifname }) };

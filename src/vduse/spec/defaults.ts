@@ -1,15 +1,15 @@
-/** What a served device is by default. Touches nothing of the machine. */
+/** Defaults of served devices. Does not access the machine. */
 import * as blk from '../../virtio/block.js';
 import * as net from '../../virtio/net.js';
 
-/** The size of a block device in bytes, by default. */
+/** Default size of a block device, in bytes. */
 export const DEFAULT_SIZE = 64 * 1024 * 1024;
-/** Bytes of its logical blocks, by default. */
+/** Default size of its logical blocks, in bytes. */
 export const DEFAULT_BLOCK_SIZE = 512;
-/** Descriptors of a queue, by default. */
+/** Default number of descriptors of a queue. */
 export const DEFAULT_QUEUE_SIZE = 256;
 
-/** The serial number of a block device by default: its name, as far as it fits. */
+/** The default serial number of a block device: its name, truncated if necessary. */
 export function defaultSerial(name: string): string {
   let serial = '';
   for (const character of name) {
@@ -19,9 +19,9 @@ export function defaultSerial(name: string): string {
   return serial;
 }
 
-/** The MAC address of a network device by default, made from its name: locally administered, not a group address. */
+/** The default MAC address of a network device, derived from its name: locally administered, not a group address. */
 export function defaultMac(name: string): Uint8Array {
-  // Loading it takes 3 ms, and most commands on the simulation derive no address.
+  // Loading it takes 3 ms, and most commands on the simulated machine derive no address.
   const { createHash } = process.getBuiltinModule('node:crypto');
   const mac = new Uint8Array(createHash('sha256').update(name).digest().subarray(0, net.ETH_ALEN));
   mac[0] = ((mac[0] ?? 0) & 0xfc) | 0x02;

@@ -3,23 +3,23 @@ import type { blockFields, netFields } from './fields.js';
 
 type Values<F extends Readonly<Record<string, Field>>> = { readonly [Name in keyof F]?: ValueOf<F[Name]> };
 
-/** A block device, as it is asked for. */
+/** The specification of a block device. */
 export interface BlockDeviceSpec extends Values<typeof blockFields> {
   readonly name: string;
   readonly type: 'block';
 }
 
-/** A network device, as it is asked for. */
+/** The specification of a network device. */
 export interface NetDeviceSpec extends Values<typeof netFields> {
   readonly name: string;
   readonly type: 'net';
 }
 
-/** A device that a server of vdpa serves, as it is asked for; what is left out has its default. */
+/** The specification of a device that a server of vdpa serves; omitted fields have their defaults. */
 export type ServedDeviceSpec = BlockDeviceSpec | NetDeviceSpec;
 
-/** What a block device may be served from. */
+/** The backends of a block device. */
 export type BlockBackendName = NonNullable<BlockDeviceSpec['backend']>;
 
-/** What a device of either type may be served from. */
+/** The backends of both types of devices. */
 export type BackendName = BlockBackendName | NonNullable<NetDeviceSpec['backend']>;

@@ -1,6 +1,6 @@
 import { VduseError } from '../error.js';
 
-/** A device cannot be made as it was asked for. */
+/** The options of a device are invalid or conflict. */
 export class DeviceOptionError extends VduseError {
   override readonly name = 'DeviceOptionError';
 }

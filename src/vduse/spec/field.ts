@@ -1,24 +1,24 @@
-/** The kinds of fields that describe a served device. */
+/** Kinds of fields of a served device. */
 
 interface Common {
   /** One sentence for the help, without its full stop. */
   readonly help: string;
-  /** Stands beside the server in a state file, as for every kind of management device, not in it. */
+  /** In a state file, a key of the device, as for every kind of management device, not of `server`. */
   readonly ofDevice?: true;
   /** `vdpa vduse show` prints it. */
   readonly shown?: true;
-  /** Whether the next server of an instance may have another value: never, or only when it is forced. */
+  /** Whether the next server of an instance may have another value: never, or only with `force`. */
   readonly kept?: 'always' | 'unless forced';
 }
 
-/** A field, and how its value is written. */
+/** A field and the notation of its value. */
 export type Field = Common &
   (
     | { readonly kind: 'integer'; readonly minimum: number; readonly maximum: number; readonly placeholder: string }
-    /** Bytes: a number, or a text that `parseSize` reads. */
+    /** Bytes: a number, or a text for `parseSize`. */
     | { readonly kind: 'size' }
     | { readonly kind: 'choice'; readonly choices: readonly (string | number)[] }
-    /** True where the word stands. */
+    /** True if the keyword is given. */
     | { readonly kind: 'flag' }
     | { readonly kind: 'switch' }
     | { readonly kind: 'text'; readonly placeholder: string }
@@ -28,7 +28,7 @@ export type Field = Common &
 
 export type Fields = Readonly<Record<string, Field>>;
 
-/** What a field holds. */
+/** The type of a field. */
 export type ValueOf<F extends Field> = F extends {
   readonly kind: 'choice';
   readonly choices: readonly (infer Choice)[];
@@ -42,7 +42,7 @@ export type ValueOf<F extends Field> = F extends {
         ? Uint8Array
         : string;
 
-/** What a field holds in JSON, where an address is a text. */
+/** The type of a field in JSON, where an address is a text. */
 export type JsonOf<F extends Field> = F extends { readonly kind: 'mac' } ? string : ValueOf<F>;
 
 /** `block_size` for `blockSize`. */

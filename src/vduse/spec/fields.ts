@@ -1,12 +1,12 @@
 /**
- * What a device is made of that a server of vdpa serves. Command line, files, help, checks and types are made from this
- * table: a new field is one entry here, and what it does.
+ * The fields of a device that a server of vdpa serves. Command line, files, help, checks and types are derived from
+ * this table: a new field needs one entry here, and its implementation.
  */
 import type { Field, Fields } from './field.js';
 
 /** Fields of a device of either type. */
 export const sharedFields = {
-  /** Queues of a block device, pairs of queues of a network device. */
+  /** Number of queues of a block device, or of queue pairs of a network device. */
   queues: {
     kind: 'integer',
     minimum: 1,
@@ -24,16 +24,16 @@ export const sharedFields = {
     kept: 'always',
     help: 'Number of descriptors of each queue, a power of two; 256 by default',
   },
-  /** Whom the server becomes once the device is open. */
+  /** The user that the server switches to once the device is open. */
   user: { kind: 'text', placeholder: 'USER', help: 'Unprivileged user that the server switches to' },
-  /** Another server takes the place of one that ends by itself. */
+  /** A server that ends by itself is restarted. */
   restart: { kind: 'switch', help: 'Whether a server that dies is restarted; off by default' },
 } as const satisfies Fields;
 
 /** Fields of a block device. */
 export const blockFields = {
   ...sharedFields,
-  /** A file where there is a path, memory otherwise. */
+  /** Default: a file if there is a path, else memory. */
   backend: {
     kind: 'choice',
     choices: ['ram', 'file', 'null'],
@@ -41,11 +41,11 @@ export const blockFields = {
     kept: 'unless forced',
     help: 'Where data is stored',
   },
-  /** Of a file or a block device. */
+  /** Path of a file or a block device. */
   path: { kind: 'file', shown: true, help: 'File or block device' },
-  /** Bytes; all of a file where it is left out, 64 MiB of memory. */
+  /** Bytes; by default the size of the file, or 64 MiB of memory. */
   size: { kind: 'size', shown: true, help: 'Size in bytes, or with suffix K, M, G, T or P' },
-  /** Bytes of a logical block. */
+  /** Size of a logical block, in bytes. */
   blockSize: {
     kind: 'choice',
     choices: [512, 4096],
@@ -66,7 +66,7 @@ export const blockFields = {
 /** Fields of a network device. */
 export const netFields = {
   ...sharedFields,
-  /** A tap where it has a name, loopback otherwise. */
+  /** Default: a tap if it has a name, else loopback. */
   backend: {
     kind: 'choice',
     choices: ['loopback', 'tap'],
@@ -74,7 +74,7 @@ export const netFields = {
     kept: 'unless forced',
     help: 'Where packets are sent',
   },
-  /** Of the TAP interface, which is made where it is not there. */
+  /** Name of the TAP interface, which is created if it does not exist. */
   ifname: {
     kind: 'text',
     placeholder: 'TAP',
@@ -82,7 +82,7 @@ export const netFields = {
     kept: 'unless forced',
     help: 'TAP interface, created if it does not exist',
   },
-  /** Six bytes; made from the name by default. */
+  /** Six bytes; derived from the name by default. */
   mac: {
     kind: 'mac',
     ofDevice: true,
@@ -110,17 +110,17 @@ export type DeviceType = keyof typeof fieldsOf;
 /** A field's name: `blockSize`. */
 export type FieldName = keyof typeof blockFields | keyof typeof netFields;
 
-/** A field by its name; `backend` is another one for each type. */
+/** A field by its name; `backend` differs between the types. */
 export type FieldNamed<Name extends FieldName> =
   | (Name extends keyof typeof blockFields ? (typeof blockFields)[Name] : never)
   | (Name extends keyof typeof netFields ? (typeof netFields)[Name] : never);
 
-/** The fields of a device of a type, in the order in which they are written. */
+/** The fields of a type of devices, in the order in which they are written. */
 export function fieldEntries(type: DeviceType): [FieldName, Field][] {
   return Object.entries(fieldsOf[type]) as [FieldName, Field][];
 }
 
-/** All fields, in the order in which they are written. A field of both types stands once, with the choices of both. */
+/** All fields, in the order in which they are written. A field of both types appears once, with the choices of both. */
 export function allFields(): [FieldName, Field][] {
   const fields = new Map<FieldName, Field>(fieldEntries('block'));
   for (const [name, field] of fieldEntries('net')) {

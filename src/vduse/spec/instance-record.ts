@@ -1,33 +1,35 @@
-/** What an instance was made of: a server that takes the place of another has to serve the same. */
+/** The record of what an instance was created with: a server that takes over must serve the same device. */
 import { keywordOf, type Field } from './field.js';
 import { allFields, type FieldName } from './fields.js';
 
-/** A tap interface that a server has made, by what finds it again. */
+/** A tap interface that a server created, with the properties needed to find it again. */
 export interface MadeTap {
-  /** The name that it was made with; it may have another one now. */
+  /** The name when it was created; it may have been renamed. */
   readonly name: string;
-  /** In the network namespace that it was made in. */
+  /** Its index in the network namespace in which it was created. */
   readonly index: number;
-  /** Its own hardware address, as text; absent where servers of an older version have made it. */
+  /** Its permanent hardware address, as text; absent if a server of an older version created it. */
   readonly address?: string;
 }
 
-/** A device by what its server made it of. All that can be told of the kind of device is there. */
+/**
+ * The properties that its server created a device with. Includes everything that is reported about the kind of device.
+ */
 export interface RecordedSpec {
   readonly type: 'block' | 'net';
   readonly backend: string;
-  /** Virtqueues, and how many descriptors each has. */
+  /** Number of virtqueues, and descriptors of each. */
   readonly queues: number;
   readonly queueSize: number;
-  /** The features that drivers are offered. */
+  /** The features offered to drivers. */
   readonly features: bigint;
-  /** Of a file or a disk, as it was said. */
+  /** Path of a file or a disk, as it was given. */
   readonly path?: string;
-  /** Which file or disk that is: `inode 12 of 8:1`, `disk 8:16`. */
+  /** Identifies that file or disk: `inode 12 of 8:1`, `disk 8:16`. */
   readonly file?: string;
-  /** Bytes that the device has. */
+  /** Size of the device, in bytes. */
   readonly size?: number;
-  /** Bytes that it was asked to have; absent where it is as long as its file. */
+  /** The requested size, in bytes; absent if the device has the size of its file. */
   readonly fixedSize?: number;
   readonly blockSize?: 512 | 4096;
   readonly readonly?: boolean;
@@ -35,38 +37,38 @@ export interface RecordedSpec {
   readonly mac?: string;
   readonly mtu?: number;
   readonly ifname?: string;
-  /** The index of that interface, where servers of the instance have made it: it goes with the instance. */
+  /** The index of that interface, if servers of the instance created it: it is removed together with the instance. */
   readonly madeInterface?: number;
-  /** Its own hardware address, by which it is known again in another network namespace. */
+  /** Its permanent hardware address, which identifies it in another network namespace. */
   readonly interfaceAddress?: string;
 }
 
-/** The tap interface that servers of an instance have made. */
+/** The tap interface that servers of an instance created. */
 export function madeTapOf({ ifname, madeInterface, interfaceAddress: address }: Partial<RecordedSpec> = {}):
   MadeTap | undefined {
   if (ifname === undefined || madeInterface === undefined) return undefined;
   return { name: ifname, index: madeInterface, ...(address !== undefined && { address }) };
 }
 
-/** Where it is kept, from one server of an instance to the next. */
+/** Storage of the record, from one server of an instance to the next. */
 export interface InstanceRecord {
-  /** What is kept. @returns undefined where nothing is, as of servers that kept none */
+  /** The record. @returns undefined if there is none, as for servers that keep none */
   read(): RecordedSpec | undefined;
 
-  /** Sees whether an instance that is there is made of this. @throws DeviceOptionError where it is not */
+  /** Checks that an existing instance was created with these properties. @throws DeviceOptionError if not */
   check(makings: RecordedSpec): void;
 
-  /** Keeps what an instance is made of. */
+  /** Stores the record of an instance. */
   keep(makings: RecordedSpec): void;
 
-  /** The device has grown to so many bytes. */
+  /** Records the new size of a device that has grown, in bytes. */
   grow(size: number): void;
 }
 
 /**
- * Starts a server of an instance, and keeps what it is made of: of a new one before it is there, so that no server can die
- * in between; of one that is taken over when that has come to pass.
- * @throws DeviceOptionError where the instance was made of something else
+ * Starts a server of an instance, and stores the record: for a new instance before it exists, so that no server can die
+ * in between; for one that is taken over, afterwards.
+ * @throws DeviceOptionError if the instance was created with other properties
  */
 export async function startAndRecord<Server>(
   makings: RecordedSpec,
@@ -82,7 +84,7 @@ export async function startAndRecord<Server>(
 
 type Difference = readonly [key: keyof RecordedSpec, was: string, is: string];
 
-/** The fields of a record that the next server must repeat; `fixedSize` is the size that was asked for. */
+/** The fields of a record that must be the same for the next server; `fixedSize` is the requested size. */
 function keptFields(kept: NonNullable<Field['kept']>): (keyof RecordedSpec)[] {
   return allFields().flatMap(([name, field]) => (field.kept === kept && isRecorded(name) ? [name] : []));
 }
@@ -92,8 +94,8 @@ const isRecorded = (name: FieldName): name is FieldName & keyof RecordedSpec => 
 const keywordOfMaking = (key: keyof RecordedSpec): string => (key === 'fixedSize' ? 'size' : keywordOf(key));
 
 /**
- * Finds what differs between what an instance was made of and what it is to be served from.
- * @returns for people; `lasting` is what no force changes
+ * Finds the differences between the record of an instance and what it should be served from.
+ * @returns human-readable differences; `lasting` are those that `force` does not permit
  */
 export function compareRecordedSpecs(
   was: RecordedSpec,
@@ -104,7 +106,7 @@ export function compareRecordedSpecs(
   const lasting = differing(['type', ...keptFields('always')]);
   const missing = was.features & ~is.features;
   const others: Difference[] = [...differingFile(was, is), ...differing([...keptFields('unless forced'), 'fixedSize'])];
-  // It may have grown, as its file has.
+  // It may have grown with its file.
   if (was.size !== undefined && is.size !== undefined && is.size < was.size) {
     others.push(['size', textOf(was.size), textOf(is.size)]);
   }
@@ -117,7 +119,7 @@ export function compareRecordedSpecs(
   };
 }
 
-/** A file may have another name now; what counts is which file it is. */
+/** A file may have been renamed; its identity is what matters. */
 function differingFile(was: RecordedSpec, is: RecordedSpec): Difference[] {
   if (was.file === is.file) return [];
   if (was.path === is.path) return [['file', textOf(was.file), textOf(is.file)]];

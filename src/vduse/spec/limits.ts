@@ -1,4 +1,4 @@
-/** What a served device cannot be. Touches nothing of the machine. */
+/** Limits of served devices. Does not access the machine. */
 import * as blk from '../../virtio/block.js';
 import { isUnicastMac } from '../../virtio/mac-address.js';
 import * as net from '../../virtio/net.js';
@@ -6,10 +6,10 @@ import { DeviceOptionError } from './error.js';
 import { blockFields, netFields, sharedFields } from './fields.js';
 
 const { maximum: MAX_QUEUES } = blockFields.queues;
-/** Each pair is two of the kernel's queues. */
+/** Each pair is two queues of the kernel. */
 const MAX_PAIRS = MAX_QUEUES / 2;
 
-/** @throws DeviceOptionError for a size that no queue can have */
+/** @throws DeviceOptionError for an invalid queue size */
 export function checkQueueSize(queueSize: number): void {
   const { minimum, maximum } = sharedFields.queueSize;
   if (Number.isInteger(Math.log2(queueSize)) && queueSize >= minimum && queueSize <= maximum) return;

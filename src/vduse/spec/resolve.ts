@@ -1,13 +1,13 @@
-/** A served device with its defaults. Touches nothing of the machine. */
+/** A served device with its defaults. Does not access the machine. */
 import { netBackendFor, storageFor } from './backend.js';
 import type { ServedDeviceSpec } from './device-spec.js';
 import { checkBlockOptions, checkNetOptions, checkSize } from './limits.js';
 import { defaultMac, DEFAULT_BLOCK_SIZE, DEFAULT_QUEUE_SIZE, DEFAULT_SIZE, defaultSerial } from './defaults.js';
 
 /**
- * Fills in what was left out. A file without a size stays without one, as it may grow; so does an interface without a name,
- * which the kernel chooses.
- * @throws DeviceOptionError for arguments that do not go together
+ * Fills in omitted fields. A file without a size remains without one, since it may grow; so does an interface without a
+ * name, which the kernel chooses.
+ * @throws DeviceOptionError for conflicting arguments
  */
 export function resolveSpec(spec: ServedDeviceSpec): ServedDeviceSpec {
   const common = { queues: 1, queueSize: DEFAULT_QUEUE_SIZE, restart: false };
@@ -28,7 +28,7 @@ export function resolveSpec(spec: ServedDeviceSpec): ServedDeviceSpec {
 }
 
 /**
- * Checks what a server would refuse, as far as the machine has no part in it.
+ * Checks everything that a server would reject, as far as that does not depend on the machine.
  * @throws DeviceOptionError
  */
 export function checkDeviceSpec(device: ServedDeviceSpec): void {

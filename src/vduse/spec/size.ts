@@ -1,8 +1,8 @@
 const units = 'KMGTP';
 
 /**
- * Bytes as people write them: `67108864`, `64M`, `64MiB`, `1G`. The units are powers of 1024.
- * @returns undefined for an invalid size
+ * Parses a size: `67108864`, `64M`, `64MiB`, `1G`. The units are powers of 1024.
+ * @returns bytes; undefined for an invalid size
  */
 export function parseSize(text: string): number | undefined {
   const [, digits, unit] = /^([0-9]+)(?:([kmgtp])(?:ib)?)?$/i.exec(text) ?? [];
@@ -11,5 +11,5 @@ export function parseSize(text: string): number | undefined {
   return bytes > 0 && bytes <= 2 ** 52 ? bytes : undefined;
 }
 
-/** What may be written for a size, for errors. */
+/** The accepted notations of a size, for errors. */
 export const SIZE_FORM = 'bytes, or a number followed by K, M, G, T or P';

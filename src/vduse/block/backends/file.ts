@@ -8,25 +8,25 @@ import { NativeBuffer, writeAddress } from '../../../sys/memory.js';
 import { DISCARD, FLUSH, READ, WRITE, WRITE_ZEROES, type BlockBackend, type Operation } from '../backend.js';
 import type { FlushRecord } from '../flush-record.js';
 
-/** The most bytes that one call moves (MAX_RW_COUNT). */
+/** The most bytes that one call transfers (MAX_RW_COUNT). */
 const MAX_BYTES = 0x7fff_f000;
 
 const ZEROS = 64 * 1024;
 
-/** From linux/fs.h: gives a range of a block device back, two u64, bytes. */
+/** From linux/fs.h: discards a range of a block device; two u64, in bytes. */
 const BLKDISCARD = io(0x12, 119);
 
-/** Of the words that the device's threads share: the error number of a flush that has failed, and the lock of flushing. */
+/** Words that the threads of a device share: the error number of a failed flush, and the flush lock. */
 const FLUSH_FAILED = 0;
 const FLUSHING = 1;
 
-/** The most transfers that go in one system call; the others of a batch go in the next. */
+/** The most transfers in one system call; the rest of a batch follows in the next. */
 const MAX_TRANSFERS = 128;
 
-/** Operations of a batch that lie one after the other, on the disk and in the vector: one transfer. */
+/** Operations of a batch that are adjacent on the disk and in the vector: one transfer. */
 interface Run {
   type: typeof READ | typeof WRITE;
-  /** Its operations: from this one to the one before `after`. */
+  /** Its operations: from this one up to, but not including, `after`. */
   index: number;
   after: number;
   position: number;
@@ -36,18 +36,18 @@ interface Run {
 }
 
 /**
- * A disk in a file or on a block device. Neighbouring requests of a batch are one transfer, and the transfers of a batch go
- * in one system call, where the kernel has such a call.
+ * A disk in a file or on a block device. Adjacent requests of a batch form one transfer, and the transfers of a batch
+ * go in one system call, if the kernel supports it.
  */
 export class FileBackend implements BlockBackend {
   readonly #fd: number;
-  /** Of a block device: bytes of its logical block. */
+  /** For a block device: size of its logical block, in bytes. */
   readonly #blockDevice: number | undefined;
   /** The range of BLKDISCARD: two u64. */
   readonly #range = new NativeBuffer(16);
   readonly #shared: Int32Array;
   readonly #note: FlushRecord | undefined;
-  /** How many bytes of the file are the disk, or are left of it: beyond there are only errors. */
+  /** How many bytes of the file belong to the disk, or remain of it: accesses beyond fail. */
   #size: number;
   #zeros: NativeBuffer | undefined;
   readonly #rest = new IoVector(file.IOV_MAX);
@@ -64,8 +64,8 @@ export class FileBackend implements BlockBackend {
 
   /**
    * @param opened its descriptor stays open until the server closes it
-   * @param shared words that the device's data threads share
-   * @param note where it is kept for the next server that a flush has failed; the last one may have kept it there
+   * @param shared words that the data threads of the device share
+   * @param note records a failed flush for the next server; the previous one may have recorded one
    */
   constructor(
     opened: { readonly fd: number; readonly size: number; readonly blockDevice: number | undefined },
@@ -97,7 +97,9 @@ export class FileBackend implements BlockBackend {
     }
   }
 
-  /** Carries out the reads and writes from `index` on, up to what is neither. @returns the first not carried out */
+  /**
+   * Executes the reads and writes from `index` on, up to the first other operation. @returns the first one not executed
+   */
   #transferRuns(operations: readonly Operation[], index: number, count: number, vector: IoVector): number {
     let after = index;
     let runs = 0;
@@ -107,12 +109,12 @@ export class FileBackend implements BlockBackend {
       after = run.after;
       runs++;
     }
-    // A call for one transfer alone is the plainest.
+    // For a single transfer, a plain call is simplest.
     const together = runs > 1 && this.#batch !== undefined ? this.#transferTogether(this.#batch, runs, vector) : 0;
     for (let each = 0; each < runs; each++) {
       const run = this.#runs[each];
       if (!run) break;
-      // What did not go as it should together is done again by itself, to see what is wrong.
+      // Transfers that failed together are repeated one by one, to find the error.
       const done = each < together && this.#batch?.result(each) === run.length;
       if (done) setErrors(operations, run, 0);
       else this.#transferRun(operations, run, vector);
@@ -120,12 +122,12 @@ export class FileBackend implements BlockBackend {
     return after;
   }
 
-  /** @returns how many of the runs were carried out, well or not */
+  /** @returns how many of the runs were executed, successfully or not */
   #transferTogether(batch: TransferBatch, runs: number, vector: IoVector): number {
     batch.count = 0;
     for (let each = 0; each < runs; each++) {
       const run = this.#runs[each];
-      // The rest of a file that was cut short is checked where transfers go by themselves.
+      // The end of a truncated file is checked for individual transfers.
       if (!run || run.position + run.length > this.#size || run.count > file.IOV_MAX) break;
       const opcode = run.type === WRITE ? IOCB_CMD_PWRITEV : IOCB_CMD_PREADV;
       batch.push(opcode, this.#fd, vector.at(run.first), run.count, run.position);
@@ -133,13 +135,13 @@ export class FileBackend implements BlockBackend {
     return batch.count === 0 ? 0 : batch.run();
   }
 
-  /** Carries out a run by itself. */
+  /** Executes a single run. */
   #transferRun(operations: readonly Operation[], run: Run, vector: IoVector): void {
     const { type, position, length, first, count, index, after } = run;
     const error = this.#transfer(type === WRITE, position, length, vector, first, count);
     setErrors(operations, run, error);
     if (error === 0 || after === index + 1) return;
-    // The error is that of one of them only: do each by itself, to find which.
+    // Only one of them caused the error: execute each separately to find it.
     for (let each = index; each < after; each++) {
       const operation = operations[each];
       if (operation) operation.error = this.#transferOne(operation, vector);
@@ -150,7 +152,7 @@ export class FileBackend implements BlockBackend {
     return this.#transfer(type === WRITE, position, length, vector, first, count);
   }
 
-  /** Moves all of it, in as many calls as it takes. @returns 0, or an error number */
+  /** Transfers all data, in as many calls as necessary. @returns 0, or an error number */
   #transfer(
     writing: boolean,
     position: number,
@@ -159,7 +161,7 @@ export class FileBackend implements BlockBackend {
     first: number,
     count: number,
   ): number {
-    // A write must not make the file longer; of what can be read the file itself says it best.
+    // A write must not extend the file; for reads, the file itself knows its end best.
     if (writing && position + length > this.#size) return Errno.EIO;
     const moved = this.#call(writing, position, vector, first, Math.min(count, file.IOV_MAX));
     if (moved === length) return 0;
@@ -185,7 +187,7 @@ export class FileBackend implements BlockBackend {
       : moved;
   }
 
-  /** What a call has left over: it was interrupted, had too many entries, or came to the end of the file. */
+  /** The remainder after a call: it was interrupted, had too many entries, or reached the end of the file. */
   #transferRest(
     writing: boolean,
     position: number,
@@ -197,7 +199,7 @@ export class FileBackend implements BlockBackend {
   ): number {
     let moved = already;
     for (let last = already; moved < length; moved += last) {
-      // Nothing more moves: reading, that is the end of the file; writing, the disk is full.
+      // Nothing more can be transferred: for a read, this is the end of the file; for a write, the disk is full.
       if (last === 0) return writing ? Errno.ENOSPC : Errno.EIO;
       this.#rest.count = 0;
       let skip = moved;
@@ -218,12 +220,12 @@ export class FileBackend implements BlockBackend {
       case FLUSH:
         return this.#flush();
       case DISCARD:
-        // What cannot be given back may stay: a discard is a hint.
+        // Failure is not an error: a discard is a hint.
         return ignoring(Errno.EOPNOTSUPP, this.#discard(position, length));
       case WRITE_ZEROES: {
         const mode = unmap ? file.FALLOC_FL_PUNCH_HOLE : file.FALLOC_FL_ZERO_RANGE;
         const error = this.#allocate(mode, position, length);
-        // EINVAL: a block device does it for whole blocks only.
+        // EINVAL: a block device supports it for whole blocks only.
         const byHand = error === Errno.EOPNOTSUPP || (error === Errno.EINVAL && this.#blockDevice !== undefined);
         return byHand ? this.#writeZeros(position, length) : error;
       }
@@ -234,9 +236,9 @@ export class FileBackend implements BlockBackend {
   }
 
   /**
-   * A failed flush may have lost data for good, which the next one would not tell: so from then on every one fails. The
-   * threads share an open file, of which the kernel reports a loss once: so they flush one at a time, lest one hears that
-   * all is well before the other has said what it heard.
+   * A failed flush may have lost data permanently, which the next one would not report: from then on every flush fails.
+   * The threads share an open file, for which the kernel reports a loss once: they flush one at a time, so that no
+   * flush succeeds before the failure of another one is recorded.
    */
   #flush(): number {
     const shared = this.#shared;
@@ -258,7 +260,7 @@ export class FileBackend implements BlockBackend {
     const block = this.#blockDevice;
     if (block === undefined) return this.#allocate(file.FALLOC_FL_PUNCH_HOLE, position, length);
     if (position + length > this.#size) return Errno.EIO;
-    // Where the driver has smaller blocks than the disk, what is no whole block stays.
+    // If the driver has smaller blocks than the disk, partial blocks are kept.
     const start = Math.ceil(position / block) * block;
     const end = Math.floor((position + length) / block) * block;
     if (start >= end) return 0;
@@ -295,7 +297,9 @@ export class FileBackend implements BlockBackend {
   }
 }
 
-/** Makes a run of the operation `index` and those after it that go on where it ends. @returns false where it is no transfer */
+/**
+ * Builds a run from the operation `index` and the operations that continue it. @returns false if it is not a transfer
+ */
 function findRun(run: Run, operations: readonly Operation[], index: number, count: number): boolean {
   const head = operations[index];
   if (head?.type !== READ && head?.type !== WRITE) return false;

@@ -3,7 +3,7 @@ import { fillMemory } from '../../../sys/guarded-copy.js';
 import type { IoVector } from '../../../sys/io-vector.js';
 import { READ, type BlockBackend, type Operation } from '../backend.js';
 
-/** A disk that forgets what is written and reads as zeros: what the protocol alone costs. */
+/** A disk that discards writes and reads as zeros: the cost of the protocol alone. */
 export class NullBackend implements BlockBackend {
   execute(operations: readonly Operation[], count: number, vector: IoVector): void {
     for (let index = 0; index < count; index++) {

@@ -6,13 +6,13 @@ import { lastErrno } from '../../../sys/libc.js';
 import { MAP_NORESERVE, MAP_SHARED, mapFile, PROT_READ, PROT_WRITE, unmap } from '../../../sys/memory.js';
 import { DISCARD, FLUSH, READ, WRITE, WRITE_ZEROES, type BlockBackend, type Operation } from '../backend.js';
 
-/** A disk in memory. It is a memory file, so that all threads have the same and discarded ranges take no memory. */
+/** A disk in memory. It is a memory file, so that all threads share it and discarded ranges take no memory. */
 export class RamBackend implements BlockBackend {
   readonly #fd: number;
   readonly #size: number;
   readonly #address: number;
 
-  /** @param fd a memory file of `size` bytes, which can no longer shrink */
+  /** @param fd a memory file of `size` bytes, sealed against shrinking */
   constructor(fd: number, size: number) {
     this.#fd = fd;
     this.#size = size;

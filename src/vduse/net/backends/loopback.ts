@@ -7,12 +7,12 @@ import { MORE, QUIET, WAIT, type DataPlaneContext, type ServeResult } from '../.
 import type { DeviceQueue } from '../../engine/queue.js';
 import type { NetBackend } from '../data-plane.js';
 
-/** Packets before the driver is told of them, and before other queues get their turn. */
+/** Number of packets before the driver is notified and other queues are served. */
 const BATCH = 256;
 
 /**
- * A network of the device alone: a packet to its own address, or to many, comes back on the same pair of queues. The
- * kernel's simulated network device does the same.
+ * A network with this device only: packets to its own address and to groups are received on the same pair of queues.
+ * The kernel's network simulator does the same.
  */
 export class LoopbackBackend implements NetBackend {
   readonly #mac: Uint8Array;
@@ -30,7 +30,7 @@ export class LoopbackBackend implements NetBackend {
   }
 
   start(): void {
-    // No offload is offered, so there is none to heed.
+    // No offloads are offered, so there are none to handle.
   }
 
   receive(receiving: DeviceQueue): ServeResult {
@@ -42,7 +42,7 @@ export class LoopbackBackend implements NetBackend {
     let count = 0;
     let waits = false;
     while (count < BATCH) {
-      // A packet waits for the driver to bring a buffer to receive it.
+      // A packet waits for the driver to add a receive buffer.
       if (receiving.ring.pending() === 0 && !receiving.ring.enableKicks()) {
         waits = true;
         break;
@@ -94,8 +94,8 @@ export class LoopbackBackend implements NetBackend {
   }
 
   /**
-   * Copies the packet that was sent to the buffer that was taken for it, and puts a header of its own before it.
-   * @returns false where its memory was gone
+   * Copies a sent packet to the buffer taken for it, with a new header.
+   * @returns false if its memory has disappeared
    */
   #copy(length: number): boolean {
     const from = this.#from;
@@ -117,7 +117,7 @@ export class LoopbackBackend implements NetBackend {
         sourceDone = 0;
       }
     }
-    // The packet takes one buffer, and its header says no more than that.
+    // The packet uses one buffer, and its header says nothing else.
     for (let at = 0; at < net.HEADER_SIZE; at++) this.#received.writeByte(at, at === net.HEADER_BUFFERS ? 1 : 0);
     return true;
   }

@@ -25,11 +25,11 @@ import { hasFeature } from '../../engine/negotiation.js';
 import type { NetBackend } from '../data-plane.js';
 import { ReceiveWindow } from '../receive-window.js';
 
-/** Packets before the driver is told of them, and before other queues get their turn: each received one takes a call. */
+/** Number of packets before the driver is notified and other queues are served: each received one takes a call. */
 const SEND_BATCH = 256;
 const RECEIVE_BATCH = 64;
 
-/** What a driver must be able to take for the tap to hand it such packets. */
+/** The features that a driver needs for the tap to pass it such packets. */
 const OFFLOADS: readonly (readonly [bigint, number])[] = [
   [net.VIRTIO_NET_F_GUEST_CSUM, TUN_F_CSUM],
   [net.VIRTIO_NET_F_GUEST_TSO4, TUN_F_TSO4],
@@ -40,19 +40,19 @@ const OFFLOADS: readonly (readonly [bigint, number])[] = [
 /** A packet to be sent. */
 interface Packet {
   head: number;
-  /** Bytes, with the header. */
+  /** Length in bytes, with the header. */
   length: number;
-  /** Its entries of the vector; none where it is no packet. */
+  /** Its entries of the vector; none if it is not a packet. */
   first: number;
   entries: number;
 }
 
 /**
- * A tap interface of this machine. Packets go between it and guest memory without a copy, headers and all; those that are
- * sent go in one system call a batch, where the kernel has such a call.
+ * A tap interface of this machine. Packets with their headers are transferred to and from guest memory without a copy;
+ * sent packets go in one system call per batch, if the kernel supports it.
  */
 export class TapBackend implements NetBackend {
-  /** One descriptor for each pair; they do not block. */
+  /** One descriptor for each pair; non-blocking. */
   readonly #fds: readonly number[];
   readonly #receiveQueues: readonly number[];
   readonly #chain: DescriptorChain;
@@ -63,9 +63,9 @@ export class TapBackend implements NetBackend {
   /** A struct ifreq. */
   readonly #request = new NativeBuffer(IFREQ_LENGTH);
   #merge = false;
-  /** The receive queues whose tap may have packets. */
+  /** Receive queues whose tap may have packets. */
   readonly #readable = new Set<number>();
-  /** The pairs that the driver uses. The tap spreads packets over all of its queues that are attached. */
+  /** The pairs that the driver uses. The tap distributes packets over all attached queues. */
   readonly #attached = new Set<number>();
 
   constructor(fds: readonly number[], context: DataPlaneContext) {
@@ -92,7 +92,7 @@ export class TapBackend implements NetBackend {
     this.#merge = hasFeature(features, net.VIRTIO_NET_F_MRG_RXBUF);
     let offloads = 0;
     for (const [bit, flag] of OFFLOADS) if (hasFeature(features, bit)) offloads |= flag;
-    // A tap that refuses, as it does offloads that do not go together, would keep those of the driver before.
+    // A tap that rejects the offloads, for example an invalid combination, would keep those of the previous driver.
     for (const fd of this.#fds) {
       if (ioctlNumber(fd, TUNSETOFFLOAD, offloads) !== 0) ioctlNumber(fd, TUNSETOFFLOAD, 0);
     }
@@ -100,8 +100,8 @@ export class TapBackend implements NetBackend {
   }
 
   /**
-   * Attaches the tap's queue for a receive queue, or detaches it. The first pair's always stays. A tap that was deleted
-   * refuses: no packet comes from it any more, whatever its queues are.
+   * Attaches or detaches the tap's queue of a receive queue. That of the first pair always stays attached. A deleted
+   * tap fails: it receives no more packets, whatever its queues are.
    */
   #setQueue(queue: number, attach: boolean): void {
     if (this.#attached.has(queue) === attach) return;
@@ -118,7 +118,7 @@ export class TapBackend implements NetBackend {
     if (count === 0) return WAIT;
     sending.checkMemory();
     const fd = this.#fd(sending.index);
-    // A call for one packet alone is the plainest.
+    // For a single packet, a plain call is simplest.
     const together = count > 1 && this.#batch !== undefined ? this.#sendTogether(this.#batch, fd, count) : 0;
     for (let each = 0; each < count; each++) {
       const packet = this.#packets[each];
@@ -134,7 +134,7 @@ export class TapBackend implements NetBackend {
     return MORE;
   }
 
-  /** Takes packets, up to a batch. @returns how many */
+  /** Takes packets, up to a batch. @returns their number */
   #collect({ ring }: DeviceQueue): number {
     const chain = this.#chain;
     const vector = this.#vector;
@@ -151,7 +151,7 @@ export class TapBackend implements NetBackend {
       if (good && !chain.gather(vector, false, 0, length)) {
         vector.count = packet.first;
         if (count > 0) {
-          // No room in this batch; alone it may have.
+          // It does not fit into this batch, but may fit into one of its own.
           ring.putBack(1);
           break;
         }
@@ -161,7 +161,7 @@ export class TapBackend implements NetBackend {
     return count;
   }
 
-  /** @returns how many of the packets the tap was given, whether or not it took them */
+  /** @returns how many of the packets were passed to the tap, whether or not it accepted them */
   #sendTogether(batch: TransferBatch, fd: number, count: number): number {
     batch.count = 0;
     for (let each = 0; each < count; each++) {
@@ -172,7 +172,7 @@ export class TapBackend implements NetBackend {
     return batch.count === 0 ? 0 : batch.run();
   }
 
-  /** @returns false where it is no packet, or the tap does not take it: then it is lost */
+  /** @returns false if it is not a packet, or the tap rejects it: then it is lost */
   #send(fd: number, length: number, first: number, entries: number): boolean {
     if (entries === 0) return false;
     for (;;) {
