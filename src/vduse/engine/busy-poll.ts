@@ -1,21 +1,22 @@
-/** Looks at most so often for more before a thread sleeps. */
+/** Maximum number of polls before a thread sleeps. */
 const MAX_SPINS = 32;
-/** After looks that found nothing, at most so many sleeps go by without a look. */
+/** Maximum number of sleeps without polling after polls that found nothing. */
 const MAX_PAUSE = 64;
 
 /**
- * How long a data thread looks for more work before it sleeps: as long as that has lately been worth it. To be woken costs
- * the driver a kick and the thread a few system calls; looking costs processor time that others may want.
+ * Limits how long a data thread polls for more work before it sleeps: as long as polling has been worthwhile recently.
+ * A wake-up costs the driver a kick and the thread a few system calls; polling costs processor time that others may
+ * need.
  *
- * A thread looks only after it has done something, and then a bounded number of times: one that has nothing to do sleeps.
+ * A thread polls only after it has done work, and then a bounded number of times: an idle thread sleeps.
  */
 export class BusyPoll {
   #looks = MAX_SPINS;
-  /** Sleeps to go by before the next look, and how many it will be the next time. */
+  /** Sleeps until the next poll, and how many there will be the next time. */
   #pause = 0;
   #nextPause = 1;
 
-  /** To be asked before a sleep: how often to look first. */
+  /** Returns how often to poll before a sleep. */
   looks(): number {
     if (this.#pause === 0) return this.#looks;
     this.#pause--;
@@ -28,7 +29,7 @@ export class BusyPoll {
     this.#nextPause = 1;
   }
 
-  /** None of the looks has found anything. */
+  /** None of the polls has found work. */
   missed(): void {
     this.#looks >>= 1;
     if (this.#looks > 0) return;

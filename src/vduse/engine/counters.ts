@@ -1,12 +1,12 @@
-/** What is counted for each queue of a device. */
+/** The counters of each queue of a device. */
 export const counterNames = [
-  /** Chains that were taken and given back. */
+  /** Chains that were taken and completed. */
   'requests',
-  /** Bytes of data given to the driver: read from a disk, received from a network. */
+  /** Bytes of data passed to the driver: read from a disk, received from a network. */
   'bytesIn',
-  /** Bytes of data taken from the driver. */
+  /** Bytes of data received from the driver. */
   'bytesOut',
-  /** Requests that were answered with an error, packets that were dropped. */
+  /** Requests that failed, packets that were dropped. */
   'errors',
   'interrupts',
 ] as const;
@@ -18,7 +18,7 @@ export const BYTES_IN = 1;
 export const BYTES_OUT = 2;
 export const ERRORS = 3;
 export const INTERRUPTS = 4;
-/** Not a count: the used index, which is how far the device has come in the queue, or UNKNOWN. */
+/** Not a count: the used index, which is the progress of the device in the queue, or UNKNOWN. */
 const USED_INDEX = 5;
 const UNKNOWN = -1;
 /** Not a count either: one of the states below. */
@@ -53,7 +53,7 @@ export class QueueCounters {
     this.#words[counter] = (this.#words[counter] ?? 0) + count;
   }
 
-  /** How far the device has come; undefined where nobody knows, or the queue was not served since the last reset. */
+  /** The progress of the device; undefined if it is unknown, or the queue was not served since the last reset. */
   get usedIndex(): number | undefined {
     const index = this.#words[USED_INDEX];
     return index === UNKNOWN ? undefined : index;

@@ -1,6 +1,4 @@
-/**
- * What a kind of device does with its queues. It runs in a data thread of its own, which may block; see data-thread.ts.
- */
+/** The work of a kind of device on its queues. It runs in a data thread of its own, which may block; see thread.ts. */
 import type { DeviceQueue } from './queue.js';
 import type { ServeResult } from './serve-result.js';
 
@@ -8,45 +6,48 @@ export { MORE, QUIET, STARVED, WAIT, type ServeResult } from './serve-result.js'
 
 /** A device's work on the queues of one data thread. */
 export interface DataPlane {
-  /** The driver has set the device up. @param features what it negotiated */
+  /** Called when the driver has set up the device. @param features the negotiated features */
   start(features: bigint): void;
 
   /**
-   * Serves a queue for a while: takes chains, completes them in the order in which it took them, and calls
-   * {@link DeviceQueue.flush}. Called when the driver kicks and when a watched descriptor has something to read.
-   * All that was taken must be completed or put back when it returns. {@link DeviceQueue.checkMemory} comes between taking
-   * chains and doing what they ask for.
-   * @throws BrokenRingError: the queue is not served any more until the device is reset
+   * Serves a queue for a while: takes chains, completes them in the order in which it took them, and calls {@link
+   * DeviceQueue.flush}. Called when the driver kicks and when a watched descriptor is readable. All chains taken must
+   * be completed or put back before it returns. {@link DeviceQueue.checkMemory} must be called between taking chains
+   * and executing them.
+   * @throws BrokenRingError: the queue is not served any longer until the device is reset
    */
   serve(queue: DeviceQueue): ServeResult;
 
-  /** Takes a change that the main thread has sent. */
+  /** Handles a change sent by the main thread. */
   change?(change: unknown): void;
 
-  /** The last call: everything that was written is made durable, everything that is open is closed. */
+  /** The last call: makes all written data durable and closes everything. */
   close(): void;
 }
 
-/** What a data plane is given when it is made. */
+/** The context in which a data plane is created. */
 export interface DataPlaneContext {
   readonly queueCount: number;
-  /** How many descriptors a queue has at most. */
+  /** Maximum number of descriptors of a queue. */
   readonly queueSize: number;
   /** The queues that this thread serves. */
   readonly queues: readonly number[];
-  /** A few words that all threads of the device share; 0 at first. */
+  /** Words shared by all threads of the device; initially 0. */
   readonly shared: Int32Array;
-  /** Calls `readable`, and then serves all queues, when the descriptor, which must not block, has something new to read. */
+  /**
+   * Calls `readable`, and then serves all queues, when the descriptor, which must be non-blocking, has new data to
+   * read.
+   */
   watch(fd: number, readable: () => void): void;
 }
 
-/** How a module makes its data plane; it exports it under this name. */
+/** Creates the data plane; a module exports it under this name. */
 export type CreateDataPlane<Options> = (options: Options, context: DataPlaneContext) => DataPlane | Promise<DataPlane>;
 
-/** Which module makes the data plane of a device, and what it is given. */
+/** The module that creates the data plane of a device, and its options. */
 export interface DataPlaneModule {
   /** URL of a module that exports `createDataPlane`, a {@link CreateDataPlane}. */
   readonly module: string;
-  /** Passed by structured clone. File descriptors are numbers: the threads are of one process. */
+  /** Passed by structured clone. File descriptors are numbers: the threads are in one process. */
   readonly options: unknown;
 }

@@ -11,10 +11,10 @@ import type { Answer, Request } from '../kernel/messages.js';
 import { negotiated, queueSetup } from './negotiation.js';
 import type { ServerState } from './status.js';
 
-/** How long SET_VQ_READY may take until the kernel shows the queue as ready; it does so right after the answer. */
+/** Time limit until the kernel shows the queue as ready after SET_VQ_READY; it does so right after the answer. */
 const READY_WAIT_MS = 1000;
 
-/** What a {@link DriverSession} is about. */
+/** Options of a {@link DriverSession}. */
 interface SessionParts {
   readonly device: VduseDevice;
   readonly identity: DeviceIdentity;
@@ -27,8 +27,8 @@ interface SessionParts {
 }
 
 /**
- * What the driver does with a device, as the kernel asks for it: status, features, queues. The data threads are started and
- * stopped as the driver says.
+ * Handles the actions of a driver on a device, as requested by the kernel: status, features, queues. Starts and stops
+ * the data threads accordingly.
  */
 export class DriverSession {
   readonly #device: VduseDevice;
@@ -57,17 +57,17 @@ export class DriverSession {
     return this.#state;
   }
 
-  /** The status that the driver has set, and VIRTIO_CONFIG_S_NEEDS_RESET. */
+  /** The status set by the driver, and VIRTIO_CONFIG_S_NEEDS_RESET. */
   get driverStatus(): number {
     return this.#driverStatus;
   }
 
-  /** What the driver has negotiated; 0 before. */
+  /** The negotiated features; 0 before negotiation. */
   get features(): bigint {
     return this.#features;
   }
 
-  /** The device is in another state from now on. */
+  /** Called when the state of the device changes. */
   enter(state: ServerState): void {
     if (this.#state === state) return;
     this.#state = state;
@@ -75,8 +75,8 @@ export class DriverSession {
   }
 
   /**
-   * The driver has broken a ring. The specification has the device say so by a bit of its status and an interrupt; VDUSE
-   * has no way to set the bit, so it shows in {@link driverStatus} only.
+   * The driver has broken a ring. The specification requires the device to set a status bit and send an interrupt;
+   * VDUSE has no way to set the bit, so only {@link driverStatus} has it.
    */
   needReset(queue: number, reason: string): void {
     this.#driverStatus |= VIRTIO_CONFIG_S_NEEDS_RESET;
@@ -84,7 +84,7 @@ export class DriverSession {
     this.#device.tellConfigChange();
   }
 
-  /** Answers a request. @returns what is to be done when the kernel has the answer */
+  /** Answers a request. @returns an action to run after the kernel has received the answer */
   async answer(request: Request): Promise<(() => void | Promise<void>) | undefined> {
     const respond = (answer: Answer): void => {
       this.#device.respond(request.id, answer);
@@ -147,7 +147,7 @@ export class DriverSession {
     };
   }
 
-  /** Lets the data threads serve the queues that the driver has made ready. */
+  /** Makes the data threads serve the queues that the driver has made ready. */
   #run(resume: boolean): void {
     const queues = [];
     for (let index = 0; index < this.#identity.queueCount; index++) {
@@ -185,7 +185,8 @@ export class DriverSession {
     return async () => {
       for (let waited = 0; waited < READY_WAIT_MS; waited++) {
         const info = this.#device.queueInfo(index);
-        // The kernel lets no driver move the index while the device runs: one that was disabled goes on where it was.
+        // The kernel does not let a driver change the index while the device runs: a queue that was disabled continues
+        // where it stopped.
         const begin = QueueCounters.at(this.#counters, index).usedIndex ?? info.availableIndex;
         const setup = queueSetup(index, info, this.#features, this.#identity.queueSize, begin);
         if (typeof setup === 'object') {
@@ -199,19 +200,19 @@ export class DriverSession {
     };
   }
 
-  /** The available index at which the device goes on in a queue. */
+  /** The available index at which the device continues in a queue. */
   #queueState(queue: number): Answer {
     if (queue >= this.#identity.queueCount) return { ok: false };
     const { state, usedIndex } = QueueCounters.at(this.#counters, queue);
     if (usedIndex !== undefined) return { ok: true, queueState: { queue, availableIndex: usedIndex } };
-    // Served, from where the last server had come, and the ring that says so is not there; or suspended when the last server
-    // had it: how far the device has come nobody knows.
+    // Either served from the position of the last server, and the ring with that position is missing; or suspended
+    // under the last server: the progress of the device is unknown.
     if (state !== 'stopped' || this.#unknownPast) return { ok: false };
     const { availableIndex } = this.#device.queueInfo(queue);
     return { ok: true, queueState: { queue, availableIndex } };
   }
 
-  /** Goes on where another server has ended. @param features what the driver runs the device with */
+  /** Continues where another server has ended. @param features the features of the running driver */
   resume(features: bigint): void {
     this.#features = features;
     this.#driverStatus = VIRTIO_CONFIG_S_FEATURES_OK | VIRTIO_CONFIG_S_DRIVER_OK;

@@ -12,13 +12,15 @@ import { MappingTable } from './mappings.js';
 import type { DataThreadOptions } from './thread-entry.js';
 import { moduleUrl } from './module-url.js';
 
-/** How long a data thread may take to obey. The kernel gives up a device that does not answer for 30 seconds. */
+/**
+ * Time limit for a data thread to execute a command. The kernel gives up a device that does not answer for 30 seconds.
+ */
 const REPLY_TIMEOUT_MS = 10_000;
 
-/** How long it may take when the device ends, to write what has to be written. */
+/** Time limit when the device ends, which includes writing its data. */
 const EXIT_TIMEOUT_MS = 60_000;
 
-/** Words that the data planes of a device share, see DataPlaneContext. */
+/** Words shared by the data planes of a device; see DataPlaneContext. */
 const SHARED_WORDS = 16;
 
 type Ticketed = Extract<Command, { ticket: number }>;
@@ -29,7 +31,7 @@ interface HostEvents {
   error: [Error];
 }
 
-/** What the data threads of a device are started with. */
+/** Options of the data threads of a device. */
 export interface HostOptions {
   readonly device: VduseDevice;
   readonly counters: SharedArrayBuffer;
@@ -37,7 +39,7 @@ export interface HostOptions {
   readonly queueCount: number;
   readonly queueSize: number;
   readonly threads: number;
-  /** So many queues in a row are served by the same thread. */
+  /** Number of consecutive queues that the same thread serves. */
   readonly queueGroup: number;
 }
 
@@ -52,7 +54,7 @@ class ThreadHandle {
   #seen = { serving: 0, at: monotonicMs() };
   #ticket = 0;
   #exited = false;
-  /** It has not obeyed in time, nor since. */
+  /** It has not executed a command in time, and still has not. */
   #overdue = false;
 
   constructor(options: HostOptions, queues: readonly number[], shared: SharedArrayBuffer) {
@@ -87,7 +89,7 @@ class ThreadHandle {
     });
   }
 
-  /** Settles what waits for a command to be done. */
+  /** Resolves the promise of a command. */
   done(ticket: number): void {
     this.#overdue = false;
     this.#waiting.get(ticket)?.();
@@ -101,13 +103,13 @@ class ThreadHandle {
 
   /**
    * Sends a command and waits until it is done.
-   * @returns false where the thread did not obey in time; one that is there no more has nothing left to obey
+   * @returns false if the thread did not execute it in time; a thread that has ended has nothing left to do
    */
   async call(command: WithoutTicket<Ticketed>, patienceMs = REPLY_TIMEOUT_MS): Promise<boolean> {
     if (this.#exited) return true;
     const ticket = ++this.#ticket;
     if (this.#overdue) {
-      // Whoever asks has waited for it once already.
+      // The caller has already waited for it once.
       this.send({ ...command, ticket });
       return false;
     }
@@ -126,14 +128,17 @@ class ThreadHandle {
     });
   }
 
-  /** Looks whether it still serves what it served the last time. @returns for how long it does, in milliseconds */
+  /** Checks whether it still serves the same queue as the last time. @returns for how long, in milliseconds */
   look(): number {
     const serving = Atomics.load(this.#words, threadWord.serving);
     if (serving % 2 === 0 || serving !== this.#seen.serving) this.#seen = { serving, at: monotonicMs() };
     return monotonicMs() - this.#seen.at;
   }
 
-  /** Takes guest memory away from a thread that does not obey: what it still reads and writes is memory of no account. */
+  /**
+   * Revokes guest memory from a thread that does not respond: its further reads and writes go to memory that does not
+   * matter.
+   */
   revoke(): void {
     Atomics.add(this.#words, threadWord.revocations, 1);
     this.#mappings.revokeAll();
@@ -152,10 +157,10 @@ export class DataPlaneHost extends EventEmitter<HostEvents> {
   readonly #queueGroup: number;
   readonly #threads: readonly ThreadHandle[];
   #ended = false;
-  /** Whether a thread has not ended when it was told to. */
+  /** Whether a thread has not ended on command. */
   stuck = false;
 
-  /** Starts the threads and waits until their data planes are made. @throws what making one throws */
+  /** Starts the threads and waits until their data planes are created. @throws errors of creating one */
   static async start(options: HostOptions): Promise<DataPlaneHost> {
     const shared = new SharedArrayBuffer(SHARED_WORDS * 4);
     const indices = Array.from({ length: options.queueCount }, (_, index) => index);
@@ -210,7 +215,9 @@ export class DataPlaneHost extends EventEmitter<HostEvents> {
     return thread;
   }
 
-  /** Begins to serve queues. The kernel has forgotten the eventfds since they were last used, so they are set anew. */
+  /**
+   * Starts to serve queues. The kernel has forgotten the eventfds since they were last used, so they are set up again.
+   */
   run(features: bigint, queues: readonly QueueSetup[]): void {
     for (const thread of this.#threads) {
       const own = queues.filter(({ index }) => this.#threadOf(index) === thread);
@@ -219,14 +226,14 @@ export class DataPlaneHost extends EventEmitter<HostEvents> {
     }
   }
 
-  /** Begins to serve one queue more. */
+  /** Starts to serve one more queue. */
   runQueue(queue: QueueSetup): void {
     const thread = this.#threadOf(queue.index);
     thread.send({ type: 'start-queue', queue });
     this.#device.setKick(queue.index, thread.kick);
   }
 
-  /** Stops all queues. When this returns nothing touches guest memory any more. */
+  /** Stops all queues. When this returns, guest memory is no longer accessed. */
   async stop(): Promise<void> {
     await this.#callAll({ type: 'stop' });
   }
@@ -237,7 +244,7 @@ export class DataPlaneHost extends EventEmitter<HostEvents> {
     if (!(await thread.call({ type: 'stop-queue', queue }))) thread.revoke();
   }
 
-  /** Drops what is mapped in [start, last]. When this returns nothing uses it any more. */
+  /** Drops the mappings in [start, last]. When this returns, they are no longer used. */
   async invalidate(start: bigint, last: bigint): Promise<void> {
     await this.#callAll({ type: 'invalidate', start, last });
   }
@@ -250,7 +257,7 @@ export class DataPlaneHost extends EventEmitter<HostEvents> {
     );
   }
 
-  /** For how long a thread has been at one thing, in milliseconds, as far as it was looked at. */
+  /** How long a thread has been busy with the same work, in milliseconds, as of the last check. */
   look(): number {
     return Math.max(...this.#threads.map((thread) => thread.look()));
   }
@@ -259,7 +266,7 @@ export class DataPlaneHost extends EventEmitter<HostEvents> {
     for (const thread of this.#threads) thread.send({ type: 'change', change });
   }
 
-  /** Ends the threads: each completes what it has begun and closes its data plane. */
+  /** Ends the threads: each completes its requests and closes its data plane. */
   async exit(): Promise<void> {
     if (this.#ended) return;
     this.#ended = true;

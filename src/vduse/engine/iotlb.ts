@@ -6,46 +6,49 @@ import { MemoryRegion, type GuestMemory, type RingMemory } from '../../virtio/gu
 import type { IotlbEntry, VduseDevice } from '../kernel/device.js';
 import type { DualMapping, MappingTable } from './mappings.js';
 
-/** A mapping is seen in pieces that begin so far apart; a buffer may lie across two. */
+/** The views of a mapping start at multiples of this; a buffer may span two. */
 const PIECE_BYTES = 2 ** 30;
 
-/** And they go so far into the next one that each ring lies in one: the largest table has 512 KiB. */
+/** They overlap the next view by this much, so that each ring lies in one view: the largest table has 512 KiB. */
 const OVERLAP_BYTES = 2 ** 20;
 
-/** IOVAs up to here are numbers that can be added to. */
+/** IOVAs up to this one can be added to as numbers. */
 const MAX_IOVA = 2 ** 52;
 
-/** A driver that maps more than this would use up the address space of the server. Each byte takes two. */
+/** Limit of a driver's mappings; more would use up the address space of the server. Each byte takes two. */
 const MAX_MAPPED_BYTES = 2 ** 42;
 
-/** The largest page that there is. */
+/** The largest page size. */
 const MAX_PAGE_BYTES = 2 ** 30;
 
 /** One entry of the kernel's IOTLB, mapped. */
 interface Mapping {
   readonly start: number;
   readonly end: number;
-  /** What was mapped: the whole pages of the file that [start, end) lies in, from the IOVA `page` on, which may be negative. */
+  /**
+   * The mapped range: the whole pages of the file that contain [start, end), from the IOVA `page` on, which may be
+   * negative.
+   */
   readonly page: number;
   readonly mapped: DualMapping;
   readonly mappedLength: number;
   readonly readable: boolean;
   readonly writable: boolean;
-  /** Made as they are asked for. */
+  /** Created on demand. */
   readonly pieces: (Piece | undefined)[];
 }
 
-/** What is seen of a mapping at once. */
+/** A view of a part of a mapping. */
 interface Piece {
-  /** The IOVA of the first byte of the buffer, whose rest may be of others. */
+  /** The IOVA of the first byte of the buffer; the rest may be in other regions. */
   readonly start: number;
   readonly buffer: ArrayBuffer;
   readonly region: MemoryRegion;
 }
 
 /**
- * The memory of a device's driver, mapped as it is asked for. What was found is kept until the kernel says that it has
- * changed; then it must be dropped before that is acknowledged.
+ * The memory of a device's driver, mapped on demand. Mappings are kept until the kernel reports a change; they must be
+ * dropped before the change is acknowledged.
  */
 export class Iotlb implements GuestMemory {
   readonly #device: Pick<VduseDevice, 'iotlbEntry'>;
@@ -85,7 +88,7 @@ export class Iotlb implements GuestMemory {
     };
   }
 
-  /** Drops what overlaps [start, last]. Regions and views that came from it must not be used any more. */
+  /** Drops the mappings that overlap [start, last]. Regions and views from them must not be used afterwards. */
   invalidate(start: bigint, last: bigint): void {
     this.#last = undefined;
     const kept: Mapping[] = [];
@@ -121,29 +124,29 @@ export class Iotlb implements GuestMemory {
         close(entry.fd);
       }
     } catch (error) {
-      // It ends the request that needs the memory, never the thread.
+      // The error ends the request that needs the memory, never the thread.
       if (error instanceof SystemError) return undefined;
       throw error;
     }
   }
 
   /**
-   * Maps an entry, unless it is one that cannot be: the driver's doing, and like one that is not there.
-   * @throws SystemError; MemoryRevokedError where guest memory was taken away since the entry was looked up
+   * Maps an entry, unless it is invalid: this is the driver's fault and treated like a missing entry.
+   * @throws SystemError
    */
   #map(entry: IotlbEntry, revocations: number): Mapping | undefined {
     const start = Number(entry.start);
     const length = Number(entry.last - entry.start) + 1;
     const offset = Number(entry.offset);
     if (start + length > MAX_IOVA || offset + length > MAX_IOVA) return undefined;
-    // The rings' views need the alignment that the driver gave their IOVAs.
+    // The views of rings need the alignment of the IOVAs that the driver chose.
     if (start % pageSize !== offset % pageSize) return undefined;
     const filePage = pageSizeOf(entry.fd);
     const intoPage = offset % filePage;
     const mappedLength = Math.ceil((intoPage + length) / filePage) * filePage;
     if (this.#mappedBytes + mappedLength > MAX_MAPPED_BYTES) return undefined;
-    // A device reads its own used ring, in memory that it need only be let write to. No processor has write-only memory,
-    // and some kernels end a process that reads what was mapped so.
+    // A device reads its own used ring, in memory that it may only have permission to write. No processor has
+    // write-only memory, and some kernels end a process that reads a write-only mapping.
     const protection = PROT_READ | (entry.writable ? PROT_WRITE : 0);
     const mapped = this.#table.add(mappedLength, revocations, () =>
       mapFile('map guest memory', entry.fd, mappedLength, protection, MAP_SHARED | MAP_NORESERVE, offset - intoPage),
@@ -166,21 +169,21 @@ export class Iotlb implements GuestMemory {
 }
 
 /**
- * What the offset of a mapping of a file must be a multiple of, and its length: huge pages are mapped whole. A file system
- * on them says their size as its block size; what others say does no harm.
+ * The alignment of the offset and length of a mapping of a file: huge pages are mapped whole. Their file system reports
+ * their size as its block size; the values of other file systems do no harm.
  */
 function pageSizeOf(fd: number): number {
   let blksize: number;
   try {
     ({ blksize } = fstatSync(fd));
   } catch {
-    return pageSize; // The file's own server may say any error.
+    return pageSize; // A file system server may return any error.
   }
   const isPage = blksize > pageSize && blksize <= MAX_PAGE_BYTES && Number.isInteger(Math.log2(blksize));
   return isPage ? blksize : pageSize;
 }
 
-/** The piece of a mapping that an IOVA lies in. */
+/** The part of a mapping that contains an IOVA. */
 function pieceAt(mapping: Mapping, iova: number): Piece {
   const { page, mapped, mappedLength, pieces } = mapping;
   const index = Math.floor((iova - page) / PIECE_BYTES);

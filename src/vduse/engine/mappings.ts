@@ -2,31 +2,31 @@ import { mapAnonymous, mapZeros, mapEmptyFile, tryUnmap, unmap, viewMemory, writ
 import { GUARDED_BYTES } from '../../sys/memory-guard.js';
 import { MemoryRevokedError } from './queue.js';
 
-/** Words of an entry: address and length of a view, each a u64; a length of 0 is a free place. */
+/** Words of an entry: address and length of a view, each a u64; a length of 0 marks a free entry. */
 const ENTRY_WORDS = 4;
 const LENGTH = 2;
 /** Twice as many as the kernel keeps regions of a driver's memory by default (max_iotlb_entries). */
 const CAPACITY = GUARDED_BYTES / 4 / ENTRY_WORDS;
 
-/** After the entries come the addresses of the transfers, each a u64. */
+/** The entries are followed by the addresses of the transfers, each a u64. */
 const TRANSFERS = GUARDED_BYTES / 4;
 const TABLE_BYTES = GUARDED_BYTES + CAPACITY * 8;
 
 /** Words of the control buffer. */
 const LOCK = 0;
 const REVOCATIONS = 1;
-/** Nobody holds the lock for longer than a system call or two. */
+/** The lock is never held for longer than a system call or two. */
 const LOCK_TIMEOUT_MS = 1000;
 
-/** What two threads see of the same table. */
+/** The table as shared by two threads. */
 export interface SharedMappings {
   /** Who is at the table, and how often guest memory was taken away. */
   readonly control: SharedArrayBuffer;
-  /** The address of the entries: where the guard of the data thread looks, see LostMemory. */
+  /** The address of the entries, which the guard of the data thread reads; see LostMemory. */
   readonly entries: number;
 }
 
-/** Where a piece of guest memory is mapped, twice. */
+/** The two addresses at which a piece of guest memory is mapped. */
 export interface DualMapping {
   /** The address for JavaScript's own reads and writes. */
   readonly view: number;
@@ -35,18 +35,18 @@ export interface DualMapping {
 }
 
 /**
- * The mappings of guest memory that a data thread has made, where the main thread sees them too.
+ * The mappings of guest memory that a data thread has made, shared with the main thread.
  *
- * Nothing but this lets the main thread take guest memory away from a thread that does not answer, being stuck in a
- * system call. Data must not turn into other data by that: so what is for data has a mapping of its own, which a system call
- * finds gone (EFAULT), while JavaScript, which knows no faults, finds zeros in the other.
+ * With this table the main thread can revoke guest memory from a thread that does not respond because it is blocked in
+ * a system call. This must not corrupt data. Data therefore has its own mapping, in which system calls fail with EFAULT
+ * after revocation; the other mapping, for JavaScript, which has no way to handle faults, reads as zeros.
  */
 export class MappingTable {
   readonly shared: SharedMappings;
   readonly #control: Int32Array;
   readonly #words: Uint32Array;
 
-  /** Made by the main thread. @throws SystemError */
+  /** Created by the main thread. @throws SystemError */
   static allocate(): MappingTable {
     const entries = mapAnonymous('allocate the table of mappings', TABLE_BYTES);
     return new MappingTable({ control: new SharedArrayBuffer(8), entries });
@@ -59,12 +59,10 @@ export class MappingTable {
   }
 
   /**
-   * Makes both mappings and notes them. The lock is not held while they are made: to map a file may take its file system's
-   * time, and nobody may wait for that.
-   * @param revocations as they were before it was known what to map
-   * @param map makes one
-   * @returns undefined where there are too many
-   * @throws MemoryRevokedError where guest memory was taken away meanwhile; what `map` throws
+   * Creates both mappings and records them.
+   * @param map creates one mapping
+   * @returns undefined if there are too many
+   * @throws errors of `map`
    */
   add(length: number, revocations: number, map: () => number): DualMapping | undefined {
     const view = map();
@@ -102,7 +100,7 @@ export class MappingTable {
     return false;
   }
 
-  /** Undoes the mappings of a view. What the kernel does not unmap stays noted, and takes its place. */
+  /** Removes the mappings of a view. If the kernel fails to unmap one, its entry remains in use. */
   remove(view: number): void {
     this.#locked(() => {
       for (let slot = 0; slot < CAPACITY; slot++) {
@@ -115,7 +113,7 @@ export class MappingTable {
     });
   }
 
-  /** Takes guest memory away. The mappings stay noted, to be undone by who made them. */
+  /** Revokes guest memory. The mappings stay recorded, to be removed by the thread that created them. */
   revokeAll(): void {
     this.#locked(() => {
       Atomics.add(this.#control, REVOCATIONS, 1);
@@ -128,7 +126,7 @@ export class MappingTable {
     });
   }
 
-  /** Gives the table's own memory back. Nobody may use it any more. */
+  /** Frees the memory of the table, which must not be used afterwards. */
   free(): void {
     unmap('free the table of mappings', this.shared.entries, TABLE_BYTES);
   }

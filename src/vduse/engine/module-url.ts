@@ -1,6 +1,6 @@
 declare const VDUSE_MODULES: string | undefined;
 
-/** The modules that threads load by themselves: their names in a bundle, and where each is below src/vduse. */
+/** The modules that threads load: their names in a bundle, and where each is below src/vduse. */
 const places = {
   'data-thread': 'engine/thread-entry.js',
   'file-thread': 'block/file-thread.js',
@@ -9,8 +9,8 @@ const places = {
 } as const;
 
 /**
- * The address of a module that threads load by themselves. A bundle has them in one folder: VDUSE_MODULES says in which,
- * seen from the file that this ends up in.
+ * The URL of a module that threads load. A bundle has them in one directory: VDUSE_MODULES gives it relative to the
+ * bundled file.
  */
 export function moduleUrl(name: keyof typeof places): string {
   const path = typeof VDUSE_MODULES === 'string' ? `${VDUSE_MODULES}${name}.js` : `../${places[name]}`;

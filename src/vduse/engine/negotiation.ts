@@ -7,7 +7,7 @@ const VIRTIO_RING_F_EVENT_IDX = 29n;
 const VIRTIO_F_VERSION_1 = 32n;
 const VIRTIO_F_ACCESS_PLATFORM = 33n;
 
-/** Feature bits that every device of ours offers: what the virtqueues and VDUSE need and can do. */
+/** Feature bits that every device of vdpa offers: those that the virtqueues and VDUSE need and support. */
 export const RING_FEATURES =
   (1n << VIRTIO_RING_F_INDIRECT_DESC) |
   (1n << VIRTIO_RING_F_EVENT_IDX) |
@@ -20,14 +20,17 @@ export function hasFeature(features: bigint, bit: bigint): boolean {
   return ((features >> bit) & 1n) === 1n;
 }
 
-/** Checks what a driver took: the kernel passes on whatever it says. @returns undefined where it cannot be agreed to */
+/**
+ * Checks the features that a driver accepted, which the kernel passes on unchecked. @returns undefined if they are not
+ * acceptable
+ */
 export function negotiated(taken: bigint, offered: bigint): bigint | undefined {
   return (taken & ~offered) === 0n && (taken & NEEDED) === NEEDED ? taken : undefined;
 }
 
 /**
- * Checks where a driver put a queue.
- * @param begin the available index to begin with; undefined to go on where the used ring ends
+ * Checks the addresses of a queue.
+ * @param begin the initial available index; undefined to continue at the end of the used ring
  */
 export function queueSetup(
   index: number,

@@ -9,7 +9,7 @@ import { INTERRUPTS, type QueueCounters } from './counters.js';
 import { MORE, type ServeResult } from './serve-result.js';
 import { VDUSE_VQ_INJECT_IRQ } from '../kernel/uapi.js';
 
-/** Guest memory was taken away while the thread was at work: what it did since may have gone nowhere. */
+/** Guest memory was revoked while the thread was working: its results since then may be lost. */
 export class MemoryRevokedError extends Error {
   override readonly name = 'MemoryRevokedError';
 }
@@ -18,18 +18,18 @@ export class MemoryRevokedError extends Error {
 export interface QueueSetup {
   readonly index: number;
   readonly layout: QueueLayout;
-  /** The available index to begin with; undefined to go on where the used ring ends. */
+  /** The initial available index; undefined to continue at the end of the used ring. */
   readonly availableIndex: number | undefined;
 }
 
-/** A queue of a device while a driver uses it: its ring, its counters, and the way to interrupt the driver. */
+/** A queue of a device in use by a driver: its ring, its counters, and its interrupt. */
 export class DeviceQueue {
   readonly index: number;
-  /** The driver has broken the ring: the queue rests until the device is reset. */
+  /** The driver has broken the ring: the queue is stopped until the device is reset. */
   broken = false;
-  /** What serving it came to the last time. */
+  /** The result of serving it the last time. */
   served: ServeResult = MORE;
-  /** An interrupt is to be injected before the thread sleeps: it could not be yet, or the last one may be lost. */
+  /** An interrupt must be injected before the thread sleeps: it was not possible yet, or the last one may be lost. */
   interruptPending: boolean;
 
   readonly #memory: GuestMemory;
@@ -38,7 +38,7 @@ export class DeviceQueue {
   readonly #deviceFd: number;
   readonly #argument: NativeBuffer;
   readonly #isRevoked: () => boolean;
-  /** Whether the main thread waits for this one, so that serving should come to its end soon. */
+  /** Whether the main thread waits for this one, so that serving should end soon. */
   readonly hasPendingCommand: () => boolean;
   #begin: number | undefined;
   #ring: SplitQueue | undefined;
@@ -67,18 +67,18 @@ export class DeviceQueue {
     counters.state = 'running';
   }
 
-  /** The ring, for a data plane that serves the queue: it is mapped then. */
+  /** The ring, for a data plane that serves the queue, which implies that it is mapped. */
   get ring(): SplitQueue {
     if (this.#ring === undefined) throw new Error(`queue ${this.index} is not mapped`);
     return this.#ring;
   }
 
-  /** Whether it can be served now. */
+  /** Whether it can be served. */
   get usable(): boolean {
     return !this.broken && this.#ring !== undefined;
   }
 
-  /** Maps the ring where it is not. @returns false while its memory is not there */
+  /** Maps the ring if necessary. @returns false while its memory is missing */
   map(): boolean {
     if (this.#ring !== undefined) return true;
     this.#ring = SplitQueue.map(this.#memory, this.#layout, this.#begin);
@@ -89,7 +89,7 @@ export class DeviceQueue {
     return true;
   }
 
-  /** Forgets where the ring is mapped. When it is mapped again, the used index in it says where to go on. */
+  /** Discards the mapping of the ring. After it is mapped again, its used index tells where to continue. */
   unmap(): void {
     this.#ring = undefined;
     this.interruptPending = true;
@@ -101,8 +101,8 @@ export class DeviceQueue {
   }
 
   /**
-   * To be called between reading requests and acting on them: once guest memory is taken away it reads as zeros, and a
-   * request may have been read half before and half after.
+   * Must be called between reading requests and executing them: revoked guest memory reads as zeros, and a request may
+   * have been read half before and half after revocation.
    * @throws MemoryRevokedError
    */
   checkMemory(): void {
@@ -110,15 +110,15 @@ export class DeviceQueue {
   }
 
   /**
-   * Lets the driver see what was completed, and interrupts it where it wants that.
+   * Publishes completed requests to the driver, and interrupts it if it wants that.
    * @throws MemoryRevokedError
    */
   flush(): void {
     const ring = this.ring;
-    // A status byte may be lost where the used ring is not: a driver that polls must not see the entry without it.
+    // A status byte may be lost even if the used ring is not: a polling driver must not see the entry without it.
     this.checkMemory();
     ring.publish();
-    // The index itself may be lost: then the driver has seen nothing, and the requests are served again.
+    // The index itself may be lost: then the driver has not seen the requests, and they are served again.
     this.checkMemory();
     this.#counters.usedIndex = ring.nextUsed;
     if (ring.needsInterrupt()) this.interrupt();
@@ -133,15 +133,15 @@ export class DeviceQueue {
       return;
     }
     const errno = lastErrno();
-    // Between the driver's DRIVER_OK and the moment when the kernel has noted it there is no way to interrupt.
+    // Between DRIVER_OK and the time when the kernel has recorded it, the driver cannot be interrupted.
     this.interruptPending = errno === Errno.EINVAL || errno === Errno.EINTR;
-    // EPERM: the device is broken, and will not be used again. The main thread learns it by itself.
+    // EPERM: the device is broken and no longer used. The main thread finds out by itself.
     if (!this.interruptPending && errno !== Errno.EPERM) {
       throw new SystemError({ operation: `interrupt for queue ${this.index}`, errno });
     }
   }
 
-  /** The queue is not served any more. @param state what is said of it from now on */
+  /** The queue is no longer served. @param state its reported state from now on */
   stop(state: 'stopped' | 'broken'): void {
     this.#ring = undefined;
     this.#counters.state = state;

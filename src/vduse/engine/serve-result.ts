@@ -2,11 +2,11 @@
 export const MORE = 0;
 /** The queue is empty: it is served again when the driver kicks. */
 export const WAIT = 1;
-/** The queue has what it needs: the driver need not kick for it. It is served again when something else happens. */
+/** The queue has enough buffers: the driver need not kick for it. It is served again on another event. */
 export const QUIET = 2;
 
-/** The queue has too little for what there is to do: it is served again when the driver brings more and kicks. */
+/** The queue has too few buffers for the pending work: it is served again when the driver adds more and kicks. */
 export const STARVED = 3;
 
-/** What serving a queue for a while has come to. */
+/** The result of serving a queue for a while. */
 export type ServeResult = typeof MORE | typeof WAIT | typeof QUIET | typeof STARVED;

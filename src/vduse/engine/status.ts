@@ -1,31 +1,31 @@
 import type { CounterName, QueueState } from './counters.js';
 
-/** Where a device is in its life. */
+/** The state of a device in its life cycle. */
 export type ServerState =
   /** No driver uses it. */
   | 'idle'
   /** A driver uses it. */
   | 'running'
-  /** A driver has suspended it, until it resets it. */
+  /** A driver has suspended it until the next reset. */
   | 'suspended'
-  /** The kernel has given it up, because a request was not answered in time: it must be deleted and made anew. */
+  /** The kernel has given it up because a request was not answered in time: it must be deleted and created again. */
   | 'broken'
-  /** It is not served any more. */
+  /** It is no longer served. */
   | 'stopped';
 
-/** What a server says of itself. */
+/** The status that a server reports. */
 export interface ServerStatus {
   readonly name: string;
   readonly state: ServerState;
   /** Whether the device is on the vdpa bus. */
   readonly attached: boolean;
-  /** virtio's status bits, as the driver last set them; and DEVICE_NEEDS_RESET where it has broken a ring. */
+  /** The virtio status bits last set by the driver, and DEVICE_NEEDS_RESET if it has broken a ring. */
   readonly driverStatus: number;
   readonly deviceId: number;
-  /** What the driver negotiated; 0 before it did. */
+  /** The negotiated features; 0 before negotiation. */
   readonly features: bigint;
   readonly queueSize: number;
-  /** For how many seconds the file behind the device has not answered; absent where it does, or there is none. */
+  /** For how many seconds the file of the device has not responded; absent if it responds, or there is none. */
   readonly stalledSeconds?: number;
   readonly queues: readonly QueueStatus[];
 }

@@ -1,4 +1,4 @@
-/** What can be told of an instance that is there already: the kernel does not say it straight. */
+/** Finds out the state of an existing instance, which the kernel does not report directly. */
 import { existsSync } from 'node:fs';
 import { Errno } from '../../sys/errno.js';
 import { SystemError } from '../../sys/error.js';
@@ -14,8 +14,8 @@ export function isAttached(name: string): boolean {
 }
 
 /**
- * Sees whether an instance is such a device as this server serves.
- * @returns the features that a driver runs it with, or undefined where none does
+ * Checks that an instance is a device of the kind that this server serves.
+ * @returns the features of its running driver, or undefined if there is none
  * @throws DeviceOptionError
  */
 export function probeInstance(device: VduseDevice, name: string, identity: DeviceIdentity): bigint | undefined {
@@ -44,7 +44,7 @@ function hasQueue(device: VduseDevice, index: number): boolean {
   }
 }
 
-/** Whether the driver has said DRIVER_OK: the kernel does not tell, but refuses interrupts before. */
+/** Whether the driver has set DRIVER_OK: the kernel does not report it, but rejects interrupts before. */
 function isRunning(device: VduseDevice): boolean {
   try {
     device.interruptForConfig();

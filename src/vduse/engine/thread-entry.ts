@@ -1,4 +1,4 @@
-/** The entry of a data thread. */
+/** Entry point of a data thread. */
 import { parentPort, workerData, type MessagePort } from 'node:worker_threads';
 import { useGuardedCopies } from '../../sys/guarded-copy.js';
 import type { MemoryGuard } from '../../sys/memory-guard.js';
@@ -7,7 +7,7 @@ import { DataThread, type ThreadMessage, type Watched } from './thread.js';
 import { VduseDevice } from '../kernel/device.js';
 import type { SharedMappings } from './mappings.js';
 
-/** What a data thread is started with. */
+/** Start-up data of a data thread. */
 export interface DataThreadOptions {
   readonly module: string;
   readonly options: unknown;

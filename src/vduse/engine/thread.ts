@@ -13,7 +13,7 @@ import { Iotlb } from './iotlb.js';
 import { MappingTable, type SharedMappings } from './mappings.js';
 import { BusyPoll } from './busy-poll.js';
 
-/** What the main thread tells a data thread to do. Those with a ticket are answered when they are done. */
+/** Commands of the main thread to a data thread. Those with a ticket are answered when they are done. */
 export type Command =
   | { readonly type: 'start'; readonly features: bigint; readonly queues: readonly QueueSetup[] }
   | { readonly type: 'start-queue'; readonly queue: QueueSetup }
@@ -23,7 +23,7 @@ export type Command =
   | { readonly type: 'change'; readonly change: unknown }
   | { readonly type: 'exit'; readonly ticket: number };
 
-/** What a data thread tells the main thread. */
+/** Messages of a data thread to the main thread. */
 export type ThreadMessage =
   | { readonly type: 'ready' }
   | { readonly type: 'done'; readonly ticket: number }
@@ -31,19 +31,19 @@ export type ThreadMessage =
 
 /** Words that a data thread shares with the main thread. */
 export const threadWord = {
-  /** How many commands were sent. */
+  /** Number of commands sent. */
   commands: 0,
-  /** How often guest memory was taken away by force. */
+  /** Number of revocations of guest memory. */
   revocations: 1,
-  /** Goes up by one when the thread begins to serve a queue, and when it has: odd while it does. */
+  /** Incremented when the thread starts to serve a queue and when it stops: odd while it serves. */
   serving: 2,
   length: 3,
 } as const;
 
-/** While an interrupt waits to be injected. */
+/** While an interrupt is pending. */
 const RETRY_MS = 1;
 
-/** The tag of the kick; those of watched descriptors follow it. */
+/** Tag of the kick; the tags of watched descriptors follow. */
 const KICK = 0;
 
 /** A descriptor that a data plane watches. */
@@ -53,8 +53,9 @@ export interface Watched {
 }
 
 /**
- * The loop of a data thread: it serves its queues, sleeps where there is nothing to do, and obeys the main thread between
- * two rounds. It alone touches guest memory; the main thread never does, and so can always answer the kernel.
+ * The loop of a data thread: it serves its queues, sleeps when there is no work, and executes commands of the main
+ * thread between two rounds. Only data threads access guest memory; the main thread never does, so it can always answer
+ * the kernel.
  */
 export class DataThread {
   readonly #device: VduseDevice;
@@ -72,14 +73,14 @@ export class DataThread {
   #queues: DeviceQueue[] = [];
   #seenCommands = 0;
   #seenRevocations = 0;
-  /** Whether something was done since it was last looked for more. */
+  /** Whether work was done since the last poll. */
   #worked = false;
   #running = true;
 
   constructor(parts: {
     readonly device: VduseDevice;
     readonly plane: DataPlane;
-    /** An eventfd, signalled by the driver's kicks and with every command. */
+    /** An eventfd, signalled by kicks of the driver and by every command. */
     readonly kick: number;
     readonly commands: MessagePort;
     /** See {@link threadWord}. */
@@ -98,7 +99,7 @@ export class DataThread {
     this.#iotlb = new Iotlb(parts.device, new MappingTable(parts.mappings));
     this.#notify = parts.notify;
     this.#lost = new LostMemory(parts.guard, parts.mappings.entries);
-    // Each new kick is reported once: it need not be read.
+    // Each new kick is reported once, so that it need not be read.
     this.#poll.add(parts.kick, EPOLLIN | EPOLLET, KICK);
     this.#watched = parts.watched;
     this.#watched.forEach(({ fd }, index) => {
@@ -106,12 +107,14 @@ export class DataThread {
     });
   }
 
-  /** Runs until it is told to exit. Blocks the thread, but for a turn of its event loop after commands. */
+  /**
+   * Runs until it receives the command to exit. Blocks the thread, except for a turn of its event loop after commands.
+   */
   async run(): Promise<void> {
     while (this.#running) {
       if (this.#hasPendingCommand()) {
         this.#obey();
-        // Views of memory that commands have made useless are given back by the event loop, and by nothing else.
+        // Only the event loop frees views of memory that commands have invalidated.
         await setImmediate();
         continue;
       }
@@ -127,7 +130,7 @@ export class DataThread {
     this.#poll.close();
   }
 
-  /** Serves each queue once, kicks being of no use meanwhile. @returns true where there may be more to do */
+  /** Serves each queue once, with kicks disabled. @returns true if there may be more work */
   #round(): boolean {
     let more = false;
     for (const queue of this.#queues) {
@@ -157,7 +160,7 @@ export class DataThread {
     return queue.served === MORE;
   }
 
-  /** Looks for more, where something was done and it has been worth it lately. @returns true where there is more */
+  /** Polls for more work, if work was done and polling has been worthwhile recently. @returns true if there is more */
   #look(): boolean {
     if (!this.#worked) return false;
     this.#worked = false;
@@ -180,7 +183,7 @@ export class DataThread {
     return false;
   }
 
-  /** Asks for kicks where they are of use again. @returns true where more has come meanwhile */
+  /** Enables kicks again where they are useful. @returns true if more work has arrived in the meantime */
   #enableKicks(): boolean {
     let more = false;
     for (const queue of this.#queues) {
@@ -194,10 +197,10 @@ export class DataThread {
     return more;
   }
 
-  /** What a queue that cannot be served comes to. @throws what is not the driver's doing */
+  /** The result for a queue that failed. @throws errors that the driver did not cause */
   #judge(queue: DeviceQueue, error: unknown): void {
     if (!(error instanceof BrokenRingError)) throw error;
-    // What looks broken may be memory that was taken away.
+    // A ring that looks broken may be revoked memory.
     if (this.#isRevoked()) throw new MemoryRevokedError();
     if (this.#lost.check()) this.#loseMemory(queue);
     else this.#break(queue, error.message);
@@ -210,8 +213,8 @@ export class DataThread {
   }
 
   /**
-   * The driver's memory ends before its mapping does: what was read there were zeros, what was written there is gone.
-   * @throws MemoryRevokedError where it was taken away instead
+   * The driver's memory ends before its mapping does: reads there returned zeros, and writes are lost.
+   * @throws MemoryRevokedError if the memory was revoked instead
    */
   #loseMemory(queue: DeviceQueue): void {
     if (this.#isRevoked()) throw new MemoryRevokedError();
@@ -229,7 +232,7 @@ export class DataThread {
     this.#wait(pending ? RETRY_MS : -1);
   }
 
-  /** Between two rounds of work: what has come meanwhile does not wait until there is none. */
+  /** Between two rounds of work: new commands do not wait until there is no work. */
   #glance(): void {
     if (this.#watched.length > 0) this.#wait(0);
   }
@@ -243,10 +246,10 @@ export class DataThread {
 
   readonly #hasPendingCommand = (): boolean => Atomics.load(this.#words, threadWord.commands) !== this.#seenCommands;
 
-  /** What was mapped is not the driver's memory any more. The rings, found anew, say how far the device has come. */
+  /** The mappings no longer map the driver's memory. The rings, mapped again, tell where to continue. */
   #dropMappings(): void {
     this.#seenRevocations = Atomics.load(this.#words, threadWord.revocations);
-    // A copy that found it gone counts as lost memory.
+    // A copy that failed because of it counts as lost memory.
     this.#lost.check();
     for (const queue of this.#queues) queue.unmap();
     this.#iotlb.clear();

@@ -9,27 +9,30 @@ import * as uapi from './uapi.js';
 
 /** What a driver sees of a device before it uses it. */
 export interface DeviceIdentity {
-  /** virtio device id: the kernel takes those of block and net devices (and file systems, which it then cannot attach). */
+  /**
+   * virtio device id: the kernel accepts those of block and net devices (and of file systems, which it then cannot
+   * attach).
+   */
   readonly deviceId: number;
   readonly vendorId: number;
   /** virtio feature bits; VIRTIO_F_ACCESS_PLATFORM must be among them. */
   readonly features: bigint;
-  /** The configuration space, at most a page. Drivers can only read it. */
+  /** The configuration space, at most one page. Drivers can only read it. */
   readonly config: Uint8Array;
   readonly queueCount: number;
-  /** How many descriptors each queue has at most. */
+  /** Maximum number of descriptors of each queue. */
   readonly queueSize: number;
 }
 
-/** Alignment of the rings that drivers make. */
+/** Alignment of the rings of drivers. */
 const QUEUE_ALIGN = 4096;
 
-/** /dev/vduse/control: instances are made and destroyed here. */
+/** /dev/vduse/control, which creates and destroys instances. */
 export class VduseControl {
   readonly #fd: number;
-  /** What was agreed with the kernel: the newest that both know. */
+  /** The API version agreed with the kernel: the newest that both support. */
   readonly apiVersion: bigint;
-  /** VDUSE_F_ bits that both know. */
+  /** VDUSE_F_ bits that both support. */
   readonly features: bigint;
 
   /** @throws SystemError */
@@ -64,7 +67,7 @@ export class VduseControl {
     try {
       ioctl('read the features of VDUSE', this.#fd, uapi.VDUSE_GET_FEATURES, bytes);
     } catch (error) {
-      // Kernels before these features know no such request.
+      // Kernels older than these features do not have this request.
       if (error instanceof SystemError && error.errno === Errno.EINVAL) return 0n;
       throw error;
     }
@@ -75,9 +78,9 @@ export class VduseControl {
   }
 
   /**
-   * VDUSE_CREATE_DEV: makes an instance and its node /dev/vduse/NAME.
-   * @throws DeviceNameError, SystemError: EEXIST where the name is taken, EPERM for a net device without CAP_NET_ADMIN,
-   *   EINVAL where the kernel does not serve such a device, as Linux 6.1 does not serve net devices
+   * VDUSE_CREATE_DEV: creates an instance and its node /dev/vduse/NAME.
+   * @throws DeviceNameError, SystemError: EEXIST if the name exists, EPERM for a net device without CAP_NET_ADMIN,
+   * EINVAL if the kernel does not support the type, as Linux 6.1 does not support net devices
    */
   create(name: string, identity: DeviceIdentity): void {
     const { deviceConfig } = uapi;
@@ -103,7 +106,8 @@ export class VduseControl {
 
   /**
    * VDUSE_DESTROY_DEV.
-   * @throws DeviceNameError, SystemError: EBUSY while it is attached to the vdpa bus or its file is open, EINVAL where there is none
+   * @throws DeviceNameError, SystemError: EBUSY while it is attached to the vdpa bus or its file is open, EINVAL if it
+   * does not exist
    */
   destroy(name: string): void {
     const bytes = new Uint8Array(uapi.VDUSE_NAME_MAX);
@@ -116,7 +120,7 @@ export class VduseControl {
   }
 }
 
-/** Older kernels refuse a net device as they refuse a mistake. */
+/** Older kernels reject a net device with the error of an invalid request. */
 function withClassHint(error: unknown): unknown {
   if (!(error instanceof SystemError) || error.errno !== Errno.EINVAL) return error;
   const { operation, errno } = error;

@@ -17,15 +17,15 @@ export interface QueueInfo {
   readonly descriptorTable: bigint;
   readonly availableRing: bigint;
   readonly usedRing: bigint;
-  /** The available index with which the driver began. */
+  /** The initial available index of the driver. */
   readonly availableIndex: number;
 }
 
 /** A piece of the driver's memory and the file to map it from. */
 export interface IotlbEntry {
-  /** The caller's to close. */
+  /** The caller closes it. */
   readonly fd: number;
-  /** Where in the file `start` is. */
+  /** The offset of `start` in the file. */
   readonly offset: bigint;
   readonly start: bigint;
   readonly last: bigint;
@@ -33,14 +33,14 @@ export interface IotlbEntry {
   readonly writable: boolean;
 }
 
-/** /dev/vduse/NAME: the server's end of a device. One process at a time has it open. */
+/** /dev/vduse/NAME: the file of a device for its server. Only one process at a time can have it open. */
 export class VduseDevice {
   readonly fd: number;
-  /** The version that was agreed on when the instance was made. */
+  /** The API version agreed on when the instance was created. */
   readonly apiVersion: bigint;
   readonly #request = new Uint8Array(uapi.request.length);
 
-  /** @throws DeviceNameError, SystemError: ENOENT where there is no such instance, EBUSY where it has a server */
+  /** @throws DeviceNameError, SystemError: ENOENT if there is no such instance, EBUSY if it has a server */
   static open(name: string): VduseDevice {
     const fd = openFile(devicePath(name), O_RDWR | O_NONBLOCK, {
       [Errno.EBUSY]: 'Another program serves it',
@@ -55,7 +55,7 @@ export class VduseDevice {
     this.apiVersion = apiVersion;
   }
 
-  /** The next thing that the kernel asks, or undefined where there is none now. @throws SystemError */
+  /** The next request of the kernel, or undefined if there is none. @throws SystemError */
   readRequest(): Request | undefined {
     try {
       readSync(this.fd, this.#request);
@@ -67,7 +67,7 @@ export class VduseDevice {
     return decodeRequest(this.#request, this.apiVersion);
   }
 
-  /** Answers a request. One that the kernel has given up meanwhile needs no answer. @throws SystemError */
+  /** Answers a request. A request that has timed out in the kernel needs no answer. @throws SystemError */
   respond(id: number, answer: Answer): void {
     try {
       writeSync(this.fd, encodeResponse(id, answer));
@@ -78,14 +78,17 @@ export class VduseDevice {
     }
   }
 
-  /** VDUSE_DEV_GET_FEATURES: what the driver took of the features offered, or of others: it is to be checked. */
+  /**
+   * VDUSE_DEV_GET_FEATURES: the features that the driver accepted, possibly others than those offered: they must be
+   * checked.
+   */
   driverFeatures(): bigint {
     const word = new BigUint64Array(1);
     ioctl('read the negotiated features', this.fd, uapi.VDUSE_DEV_GET_FEATURES, new Uint8Array(word.buffer));
     return word[0] ?? 0n;
   }
 
-  /** VDUSE_VQ_SETUP: to be done for each queue before the device is attached. */
+  /** VDUSE_VQ_SETUP: required for each queue before the device is attached. */
   setUpQueue(index: number, maxSize: number): void {
     const bytes = new Uint8Array(uapi.queueConfig.length);
     const view = new DataView(bytes.buffer);
@@ -111,7 +114,7 @@ export class VduseDevice {
     };
   }
 
-  /** VDUSE_VQ_SETUP_KICKFD: the eventfd by which the driver's kicks come. The kernel forgets it at every reset. */
+  /** VDUSE_VQ_SETUP_KICKFD: the eventfd for kicks of the driver. The kernel forgets it at every reset. */
   setKick(index: number, eventfd: number): void {
     const bytes = new Uint8Array(uapi.queueEventfd.length);
     const view = new DataView(bytes.buffer);
@@ -131,9 +134,12 @@ export class VduseDevice {
     ioctl('interrupt for the configuration', this.fd, uapi.VDUSE_DEV_INJECT_CONFIG_IRQ, new Uint8Array(8));
   }
 
-  /** The same where a driver runs the device: one that does not, reads the configuration when it begins to. @throws SystemError */
+  /**
+   * The same if a driver runs the device: otherwise the driver reads the configuration when it starts. @throws
+   * SystemError
+   */
   tellConfigChange(): void {
-    // EPERM: the device is broken, and nobody uses it any more.
+    // EPERM: the device is broken and no longer used.
     ignoring([Errno.EINVAL, Errno.EPERM], () => {
       this.interruptForConfig();
     });
@@ -150,8 +156,8 @@ export class VduseDevice {
   }
 
   /**
-   * VDUSE_IOTLB_GET_FD and its second version: the first region that [start, last] overlaps.
-   * @returns undefined where nothing is mapped
+   * VDUSE_IOTLB_GET_FD and its second version: the first region that overlaps [start, last].
+   * @returns undefined if nothing is mapped there
    */
   iotlbEntry(start: bigint, last: bigint, asid: number): IotlbEntry | undefined {
     const { iotlbEntry } = uapi;
@@ -185,10 +191,13 @@ export class VduseDevice {
   }
 }
 
-/** The version an instance was made with, which the kernel does not tell: only from 1 on it knows the second lookup. */
+/**
+ * The API version that an instance was created with, which the kernel does not report: it supports the second lookup
+ * only from version 1 on.
+ */
 function probeApiVersion(fd: number): bigint {
   const bytes = new Uint8Array(uapi.iotlbEntry.lengthV2);
-  // An empty range is refused with EINVAL, before anything is looked up.
+  // An empty range is rejected with EINVAL before any lookup.
   new DataView(bytes.buffer).setBigUint64(uapi.iotlbEntry.start, 1n, true);
   try {
     ioctl('find out the version of a VDUSE instance', fd, uapi.VDUSE_IOTLB_GET_FD2, bytes);

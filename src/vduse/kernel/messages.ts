@@ -1,12 +1,12 @@
 import * as uapi from './uapi.js';
 
-/** What the kernel asks of the server of a VDUSE device, by reading its file. */
+/** Requests of the kernel to the server of a VDUSE device, read from its file. */
 export type Request =
-  /** How far has the device come in a queue? */
+  /** Requests the progress of the device in a queue. */
   | { readonly type: 'get-queue-state'; readonly id: number; readonly queue: number }
   /** The driver sets the device's status; 0 resets it. */
   | { readonly type: 'set-status'; readonly id: number; readonly status: number }
-  /** What is mapped at [start, last] has changed. */
+  /** The mappings at [start, last] have changed. */
   | {
       readonly type: 'update-iotlb';
       readonly id: number;
@@ -16,13 +16,13 @@ export type Request =
     }
   /** A group of queues uses another address space. From API version 1 on. */
   | { readonly type: 'set-group-asid'; readonly id: number; readonly group: number; readonly asid: number }
-  /** A queue is about to be used, or no more. With VDUSE_F_QUEUE_READY. */
+  /** A queue will be used, or will no longer be used. With VDUSE_F_QUEUE_READY. */
   | { readonly type: 'set-queue-ready'; readonly id: number; readonly queue: number; readonly ready: boolean }
-  /** The device stops where it is. With VDUSE_F_SUSPEND. */
+  /** The device must stop at its current position. With VDUSE_F_SUSPEND. */
   | { readonly type: 'suspend'; readonly id: number }
   | { readonly type: 'unknown'; readonly id: number; readonly number: number };
 
-/** Reads a struct vduse_dev_request. @param apiVersion of the device: the address space id is there from 1 on */
+/** Reads a struct vduse_dev_request. @param apiVersion of the device: the address space id exists since version 1 */
 export function decodeRequest(bytes: Uint8Array, apiVersion: bigint): Request {
   const view = new DataView(bytes.buffer, bytes.byteOffset, uapi.request.length);
   const number = view.getUint32(uapi.request.type, true);
@@ -61,7 +61,7 @@ export function decodeRequest(bytes: Uint8Array, apiVersion: bigint): Request {
 /** How a request was answered. */
 export interface Answer {
   readonly ok: boolean;
-  /** For `get-queue-state`: the available index at which the device goes on. */
+  /** For `get-queue-state`: the available index at which the device continues. */
   readonly queueState?: { readonly queue: number; readonly availableIndex: number };
 }
 

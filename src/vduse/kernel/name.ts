@@ -1,13 +1,13 @@
 import { VduseError } from '../error.js';
 import { VDUSE_NAME_MAX } from './uapi.js';
 
-/** A name that no VDUSE instance can have. */
+/** The name is not valid for a VDUSE instance. */
 export class DeviceNameError extends VduseError {
   override readonly name = 'DeviceNameError';
 }
 
 const CONTROL_CHARACTER = /\p{Cc}/u;
-/** How a byte that is not UTF-8 reaches a string here. */
+/** A byte that is not UTF-8, as decoded here. */
 const LONE_SURROGATE = /\p{Surrogate}/u;
 
 /** Whether a VDUSE device can have this name. */
@@ -39,7 +39,7 @@ function complaintAbout(name: string): string | undefined {
   return undefined;
 }
 
-/** Where the server's file of a device is. @throws DeviceNameError */
+/** The path of a device's file for its server. @throws DeviceNameError */
 export function devicePath(name: string): string {
   return `/dev/vduse/${checkDeviceName(name)}`;
 }

@@ -10,15 +10,15 @@ export const VDUSE_API_VERSION = 0n;
 export const VDUSE_API_VERSION_1 = 1n;
 
 /** Bits of VDUSE_SET_FEATURES. */
-/** The server is asked before a queue is made ready. */
+/** The kernel asks the server before a queue is made ready. */
 export const VDUSE_F_QUEUE_READY = 0n;
-/** The server can be asked to suspend. */
+/** The kernel can ask the server to suspend. */
 export const VDUSE_F_SUSPEND = 1n;
 
-/** Bytes of a name, its NUL included. */
+/** Length of a name in bytes, including its NUL. */
 export const VDUSE_NAME_MAX = 256;
 
-/** struct vduse_dev_config: where its fields lie. The configuration space follows it. */
+/** struct vduse_dev_config: offsets of its fields. The configuration space follows it. */
 export const deviceConfig = {
   name: 0,
   vendorId: 256,
@@ -32,7 +32,7 @@ export const deviceConfig = {
   length: 336,
 } as const;
 
-/** struct vduse_iotlb_entry, and struct vduse_iotlb_entry_v2 with what follows it. */
+/** struct vduse_iotlb_entry, and struct vduse_iotlb_entry_v2 with the additional fields. */
 export const iotlbEntry = { offset: 0, start: 8, last: 16, perm: 24, length: 32, asid: 32, lengthV2: 80 } as const;
 
 export const VDUSE_ACCESS_RO = 0x1;
@@ -98,7 +98,7 @@ export const VDUSE_SET_VQ_GROUP_ASID = 3;
 export const VDUSE_SET_VQ_READY = 4;
 export const VDUSE_SUSPEND = 5;
 
-/** struct vduse_dev_request: a head, and then what its type needs. */
+/** struct vduse_dev_request: a header, followed by data that depends on the type. */
 export const request = {
   type: 0,
   id: 4,
