@@ -1,4 +1,4 @@
-/** A device made and given to a driver in one go. */
+/** Creates a device and binds it to a driver in one operation. */
 import { SystemError } from '../sys/error.js';
 import { bindDriver, requireDriver } from '../sysfs/binding.js';
 import { VDUSE_CLASS, driverName, sysfsName } from '../sysfs/bus.js';
@@ -11,13 +11,12 @@ import { formatHandle } from '../vdpa/model.js';
 import { waitUntilUsable } from './usable-device.js';
 
 /**
- * Makes a device and binds it to a driver. Where the binding fails the device is deleted again.
+ * Creates a device and binds it to a driver. If binding fails, the device is deleted.
  * @param driver `vhost`, `virtio` or the driver's name in sysfs
- * @param access with vhost_vdpa: who may open the node
- * @returns the device as it is then: with vhost_vdpa its node can be opened
- * @throws SystemError, before anything is made: ENOENT where there is no such driver, EBUSY for a VDUSE device whose server
- *   is gone or stopped; what {@link bindDriver} throws;
- *   NetlinkError where the kernel refuses the device
+ * @param access with vhost_vdpa: owner, group and mode of the node
+ * @returns the device afterwards: with vhost_vdpa its node can be opened
+ * @throws SystemError, before anything is created: ENOENT if there is no such driver, EBUSY for a VDUSE device whose
+ * server has ended or is stopped; errors of {@link bindDriver}; NetlinkError if the kernel rejects the device
  */
 export async function addBoundDevice(
   client: VdpaClient,
@@ -36,14 +35,17 @@ export async function addBoundDevice(
 }
 
 /**
- * Waits until what the driver of a new device makes of it is there. Where it does not come the device is deleted again.
+ * Waits until the driver of a new device has made it usable. If that fails, the device is deleted.
  * @throws SystemError as {@link waitUntilUsable} does
  */
 export async function waitUntilUsableOrDelete(client: VdpaClient, bus: VdpaBus, name: string): Promise<BusDevice> {
   return orDelete(client, name, async () => waitUntilUsable(bus, name, (await client.device(name)).deviceId));
 }
 
-/** Goes on with a new device, and deletes it where that fails. Where the deleting fails too, both are told. */
+/**
+ * Runs the next step for a new device, and deletes the device if it fails. If deletion fails too, both errors are
+ * reported.
+ */
 async function orDelete<Result>(client: VdpaClient, name: string, goOn: () => Promise<Result>): Promise<Result> {
   try {
     return await goOn();

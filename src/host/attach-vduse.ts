@@ -1,4 +1,4 @@
-/** Attaching a VDUSE device that another program serves: all that iproute2's `dev add` does of VDUSE. */
+/** Attaches a VDUSE device that another program serves, as iproute2's `dev add` does. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { NetlinkError } from '../netlink/error.js';
 import { monotonicMs } from '../sys/clock.js';
@@ -8,17 +8,20 @@ import type { DeviceSpec } from '../vdpa/encode.js';
 import { isDeviceName } from '../vduse/kernel/name.js';
 import type { VduseServers } from '../vduse/daemon/servers.js';
 
-/** How a device of another program's server is attached. */
+/** Options for attaching a device of another program's server. */
 export interface AttachOptions {
-  /** How long the server may take to come, in milliseconds; 0 where it has to be there. */
+  /** How long to wait for the server, in milliseconds; 0 if it must exist already. */
   readonly waitMs: number;
-  /** The command that begins a server of the tool's own, for people. */
+  /** The command that starts a server of vdpa, for messages. */
   readonly serveCommand: string;
-  /** Called before the kernel is asked; throws where an instance cannot be attached, which is tried again in that time. */
+  /**
+   * Called before the request to the kernel; throws if an instance cannot be attached, which is tried again within the
+   * time limit.
+   */
   readonly refuse?: () => void;
 }
 
-/** What the kernel is asked for where a server decides the rest: the kernel refuses to change that of a VDUSE device. */
+/** Removes the attributes that a server determines: the kernel rejects them for a VDUSE device. */
 export function withoutServerAttributes(spec: DeviceSpec): DeviceSpec {
   const { name, managementDevice, maxVirtqueuePairs, features } = spec;
   return {
@@ -30,14 +33,17 @@ export function withoutServerAttributes(spec: DeviceSpec): DeviceSpec {
 }
 
 const pollMs = 20;
-/** Looking at a server may come in the way of one that begins: it is given time before the first look, and between two. */
+/**
+ * Checking a server may disturb one that is starting, so there is a delay before the first check, and between checks.
+ */
 const refusalPollMs = 500;
 
 /**
- * Attaches a device, once its server is there. The kernel is asked in any case, in the end, so that its words are told.
+ * Attaches a device once its server exists. The request is finally sent in any case, so that the kernel's error is
+ * reported.
  * @param attach sends the request to the kernel
- * @throws NetlinkError EINVAL, with who is missing as its hint, where there is no server in time; whatever `refuse` and
- *   `attach` throw
+ * @throws NetlinkError EINVAL, with the missing server as its hint, if there is no server in time; errors of `refuse`
+ * and `attach`
  */
 export async function attachVduseDevice(
   servers: VduseServers,
@@ -80,8 +86,8 @@ function isRefused(refuse: (() => void) | undefined): boolean {
 }
 
 /**
- * Whether the kernel says that there is no instance of that name, or one whose queues are not set up yet: both are EINVAL
- * without a word more. drivers/vdpa/vdpa_user/vduse_dev.c, vdpa_dev_add().
+ * Whether the error of the kernel means that there is no instance of that name, or one whose queues are not set up yet:
+ * both are EINVAL without a message. drivers/vdpa/vdpa_user/vduse_dev.c, vdpa_dev_add().
  */
 function isUnserved(error: unknown): error is NetlinkError {
   return error instanceof NetlinkError && error.errno === Errno.EINVAL && error.kernelMessage === undefined;

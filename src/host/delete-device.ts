@@ -1,13 +1,13 @@
-/** Deleting a device without making all of vdpa wait for it. */
+/** Deletes a device without blocking all of vdpa. */
 import type { VdpaBus } from '../sysfs/bus.js';
 import { refuseBlocked, type RemovalOptions } from '../sysfs/removal.js';
 import type { VdpaClient } from '../vdpa/client.js';
 
 /**
- * Deletes a device, unless the kernel would wait: until a process closes the device's vhost-vdpa node, or for the answer of
- * a VDUSE server that is gone or stopped. It waits uninterruptibly, and so does every later request to vdpa.
- * @param bus undefined on the simulation
- * @throws SystemError EBUSY, with who holds it or what is to be done; NetlinkError where the kernel refuses
+ * Deletes a device, unless the kernel would wait: until a process closes the device's vhost-vdpa node, or for a VDUSE
+ * server that has ended or is stopped. The kernel waits uninterruptibly, and so does every later vdpa request.
+ * @param bus undefined on the simulated machine
+ * @throws SystemError EBUSY, with who uses the device or what to do; NetlinkError if the kernel rejects the request
  */
 export async function deleteDevice(
   client: Pick<VdpaClient, 'deleteDevice'>,

@@ -1,19 +1,19 @@
-/** What the machine knows of devices beside what the kernel's vdpa family tells. */
+/** Details of devices from the machine, in addition to the kernel's vdpa family. */
 import type { BusDevice, VdpaBus } from '../sysfs/bus.js';
 import { OpenNodes } from '../sysfs/open-nodes.js';
 import { seeUsers, type DeviceUser } from '../sysfs/users.js';
 
-/** What a device has become on this machine, and who uses that. */
+/** How this machine uses a device, and who uses the result. */
 export interface DeviceDetails {
   readonly device: BusDevice;
-  /** As far as they are seen without opening anything; see {@link seeUsers}. */
+  /** The users visible without opening anything; see {@link seeUsers}. */
   readonly users: readonly DeviceUser[];
 }
 
 /**
- * Gives what reads the details of one device after the other: open nodes are looked for once for all.
- * @returns undefined for a device that is not on the bus, any more
- * @throws SystemError where the machine's files cannot be read; NetlinkError where the kernel does not tell of addresses
+ * Returns a function that reads the details of devices one by one; open nodes are searched for only once.
+ * @returns undefined for a device that is not on the bus (any longer)
+ * @throws SystemError if the machine's files cannot be read; NetlinkError if the kernel does not report addresses
  */
 export function detailsReader(bus: VdpaBus): (name: string) => Promise<DeviceDetails | undefined> {
   const open = new OpenNodes(bus.files);

@@ -1,11 +1,11 @@
-/** What was told of each device on the vdpa bus, to find out what is different where events were lost. */
+/** Tracks the reported state of each device on the vdpa bus, to find differences after events were lost. */
 import type { BusDevice } from '../sysfs/bus.js';
 import { formatHandle, type VdpaDevice } from '../vdpa/model.js';
 import type { UntimedEvent } from './events.js';
 
-/** What can be told of a device by events. */
+/** The state of a device that events report. */
 export interface DeviceState {
-  /** Absent where it had gone before the kernel could be asked. */
+  /** Absent if it was removed before the kernel could be queried. */
   readonly device?: VdpaDevice | undefined;
   readonly driver?: string | undefined;
   readonly vhost?: string | undefined;
@@ -13,11 +13,11 @@ export interface DeviceState {
   readonly block?: string | undefined;
 }
 
-/** The devices as they were told of. */
+/** The devices as reported. */
 export class DeviceStates {
   readonly #states = new Map<string, DeviceState>();
 
-  /** Knows a device as it is. */
+  /** Records the current state of a device. */
   set(name: string, state: DeviceState): void {
     this.#states.set(name, state);
   }
@@ -26,7 +26,7 @@ export class DeviceStates {
     return this.#states.get(name) ?? {};
   }
 
-  /** Takes note of what is told. */
+  /** Records a reported event. */
   note(happening: UntimedEvent): void {
     if (happening.object !== 'dev') return;
     const { name } = happening;
@@ -56,7 +56,7 @@ function partAfter(before: DeviceState, { part, partName, change }: Changed): De
   if (part === 'device') return {};
   const known = before[part];
   if (change === 'removed') return known === partName ? { [part]: undefined } : {};
-  // A partition is no disk of its own.
+  // Partitions are not disks.
   return change === 'renamed' || (change === 'added' && known === undefined) ? { [part]: partName } : {};
 }
 
@@ -71,7 +71,7 @@ export function stateOf(onBus: BusDevice | undefined, device: VdpaDevice | undef
   };
 }
 
-/** What must have happened to a device meanwhile, in the order in which the kernel would tell it. */
+/** The events that a device must have had in the meantime, in the kernel's order. */
 export function* differences(name: string, before: DeviceState, now: DeviceState): Generator<UntimedEvent> {
   const dev = { object: 'dev', name } as const;
   const isOther = before.device !== undefined && now.device !== undefined && !isSame(before.device, now.device);
@@ -111,7 +111,7 @@ export function* differences(name: string, before: DeviceState, now: DeviceState
   }
 }
 
-/** Whether a device of the same name is of the same class, and made on the same management device. */
+/** Whether a device of the same name has the same class and the same management device. */
 function isSame(one: VdpaDevice, other: VdpaDevice): boolean {
   return one.deviceId === other.deviceId && formatHandle(one.managementDevice) === formatHandle(other.managementDevice);
 }

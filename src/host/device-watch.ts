@@ -1,24 +1,24 @@
-/** From the kernel's events to what happened to devices of the vdpa bus. */
+/** Converts events of the kernel to events of devices on the vdpa bus. */
 import type { VdpaBus } from '../sysfs/bus.js';
 import type { Uevent } from '../uevent/uevent.js';
 import type { UntimedEvent } from './events.js';
 
-/** Knows which devices are on the vdpa bus, and reads events of them and of what is made of them. */
+/** Tracks the devices on the vdpa bus, and interprets events of them and of their interfaces, disks and nodes. */
 export class DeviceWatch {
   readonly #bus: VdpaBus;
-  /** The names of the devices by their folders below /sys. */
+  /** Device names by their directories in /sys. */
   readonly #names = new Map<string, string>();
-  /** And by the names of their virtio devices, which may hang elsewhere: `virtio2`. */
+  /** Device names by the names of their virtio devices, which may have other parents: `virtio2`. */
   readonly #ofVirtio = new Map<string, string>();
 
-  /** @param bus what is on it now is not told of */
+  /** @param bus devices that are already on it are not reported */
   constructor(bus: VdpaBus) {
     this.#bus = bus;
     for (const [folder, name] of this.#present()) this.#names.set(folder, name);
     this.#readVirtioDevices();
   }
 
-  /** What an event means for the devices; undefined where nothing. */
+  /** The meaning of an event for the devices; undefined if none. */
   read(uevent: Uevent): UntimedEvent | undefined {
     switch (uevent.subsystem) {
       case 'vdpa':
@@ -34,7 +34,7 @@ export class DeviceWatch {
     }
   }
 
-  /** What is different on the bus from what the events told so far. */
+  /** The differences between the bus and the events so far. */
   *catchUp(): Generator<UntimedEvent> {
     const now = this.#present();
     for (const [folder, name] of this.#names) {
@@ -58,7 +58,7 @@ export class DeviceWatch {
     const name = devpath.slice(devpath.lastIndexOf('/') + 1);
     const known = this.#names.has(devpath);
     switch (action) {
-      // A device that was there when the watch began, or was caught up on, is not added a second time.
+      // A device that existed when the watch began, or was found later, is not added a second time.
       case 'add':
         this.#names.set(devpath, name);
         return known ? undefined : { object: 'dev', event: 'added', name };
@@ -77,7 +77,7 @@ export class DeviceWatch {
     }
   }
 
-  /** Learns anew which virtio device belongs to which device. */
+  /** Reads again which virtio device belongs to which device. */
   #readVirtioDevices(): void {
     this.#ofVirtio.clear();
     for (const { name, virtio } of this.#bus.devices()) {
@@ -85,7 +85,7 @@ export class DeviceWatch {
     }
   }
 
-  /** Learns of a virtio device that has come, whose parts tell of themselves next; names of those that went are used again. */
+  /** Records a new virtio device, whose events follow; names of removed ones are reused. */
   #readVirtio({ action, devpath }: Uevent): void {
     const end = devpath.lastIndexOf('/');
     const virtio = devpath.slice(end + 1);
@@ -93,7 +93,7 @@ export class DeviceWatch {
     else if (!this.#names.has(devpath.slice(0, end))) this.#ownerOf(virtio);
   }
 
-  /** The device that a virtio device belongs to: what is known, or else what the bus says. */
+  /** The device that a virtio device belongs to: as recorded, or else from the bus. */
   #ownerOf(virtio: string): string | undefined {
     const known = this.#ofVirtio.get(virtio);
     if (known !== undefined) return known;
@@ -103,8 +103,8 @@ export class DeviceWatch {
   }
 
   /**
-   * `/devices/foo0/virtio0/net/eth0`, `/devices/pci0000:00/0000:00:06.0/virtio1/block/vda/vda1`: the virtio device hangs on
-   * the vdpa device itself, or on the one that does DMA for it.
+   * `/devices/foo0/virtio0/net/eth0`, `/devices/pci0000:00/0000:00:06.0/virtio1/block/vda/vda1`: the parent of the
+   * virtio device is the vdpa device itself, or the device that does DMA for it.
    */
   #readPart({ action, devpath, words }: Uevent, subsystem: 'net' | 'block'): UntimedEvent | undefined {
     const [, folder = '', virtio = ''] = /^(.+)\/(virtio[0-9]+)\/(?:net|block)\/[^/]+/.exec(devpath) ?? [];

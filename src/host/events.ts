@@ -1,13 +1,13 @@
-/** What can happen to management devices and vDPA devices. */
+/** Events of management devices and vDPA devices. */
 import type { ManagementDevice, ManagementDeviceHandle, VdpaDevice } from '../vdpa/model.js';
 
-/** What every event has. */
+/** Properties of all events. */
 export interface EventBase {
-  /** When this program heard of it, in microseconds since 1970. */
+  /** When this program received it, in microseconds since 1970. */
   readonly time: number;
 }
 
-/** A vDPA device came. `device` is what the kernel tells of it, unless it had gone before it could be asked. */
+/** A vDPA device was added. `device` is the kernel's data of it, unless it was removed before it could be queried. */
 export interface DeviceAdded extends EventBase {
   readonly object: 'dev';
   readonly event: 'added';
@@ -21,7 +21,7 @@ export interface DeviceRemoved extends EventBase {
   readonly name: string;
 }
 
-/** A driver took the device. With vhost_vdpa and while it lasts, `vhost` is the name of its node. */
+/** A driver was bound to the device. With vhost_vdpa, `vhost` is the name of its node while it exists. */
 export interface DeviceBound extends EventBase {
   readonly object: 'dev';
   readonly event: 'bound';
@@ -36,7 +36,7 @@ export interface DeviceUnbound extends EventBase {
   readonly name: string;
 }
 
-/** Something about the device, or about the network interface or disk that is made of it. */
+/** A change of the device, or of its network interface or disk. */
 export interface DeviceChanged extends EventBase {
   readonly object: 'dev';
   readonly event: 'changed';
@@ -44,13 +44,13 @@ export interface DeviceChanged extends EventBase {
   readonly part: 'netdev' | 'block' | 'device';
   /** The name of the interface or disk. */
   readonly partName?: string;
-  /** `added`, `removed`, `renamed`, `resized`, or the kernel's own word for it. */
+  /** `added`, `removed`, `renamed`, `resized`, or another action as the kernel names it. */
   readonly change: string;
-  /** What a renamed interface was called before. */
+  /** The previous name of a renamed interface. */
   readonly oldName?: string;
 }
 
-/** A management device came, or what it offers changed. */
+/** A management device was added, or its capabilities changed. */
 export interface ManagementDeviceSeen extends EventBase {
   readonly object: 'mgmtdev';
   readonly event: 'added' | 'changed';
@@ -63,7 +63,7 @@ export interface ManagementDeviceRemoved extends EventBase {
   readonly device: ManagementDeviceHandle;
 }
 
-/** The kernel had no room for some events. The events behind it tell what is different since. */
+/** The socket buffer was full and events were lost. The events after this one report the differences since. */
 export interface EventsLost extends EventBase {
   readonly object: 'monitor';
   readonly event: 'lost';
@@ -81,5 +81,5 @@ export type VdpaEvent =
 
 type WithoutTime<Event> = Event extends VdpaEvent ? Omit<Event, 'time'> : never;
 
-/** An event as it is put together, before it gets its time. */
+/** An event before its time is set. */
 export type UntimedEvent = WithoutTime<VdpaEvent>;

@@ -1,18 +1,18 @@
-/** Which of the kernel's modules that vDPA is made of are there, and what to do for those that are not. */
+/** Reports which kernel modules of vDPA are present, and how to get the others. */
 import type { MachineFiles } from '../sysfs/machine-files.js';
 
 /**
- * `loaded` as a module, `built-in`, `available` to be loaded, or `missing`: this kernel was built without it, or its
+ * `loaded` as a module, `built-in`, `available` for loading, or `missing`: this kernel was built without it, or its
  * package is not installed.
  */
 export type ModuleState = 'loaded' | 'built-in' | 'available' | 'missing';
 
-/** A module and how it is there. */
+/** A module and its state. */
 export interface ModuleReport {
   readonly name: string;
   readonly purpose: string;
   readonly state: ModuleState;
-  /** The command or the build option that brings it; absent where it is there. */
+  /** The command or build option that provides it; absent if it is present. */
   readonly advice?: string;
 }
 
@@ -21,9 +21,9 @@ interface KnownModule {
   readonly purpose: string;
   /** The kernel's build option. */
   readonly option: string;
-  /** What is there only when it works: a module that is built in need not show in /sys/module. */
+  /** A file that exists only if the module works: a built-in module need not appear in /sys/module. */
   readonly trace?: string;
-  /** Told only where it is there or could be loaded: nobody misses the driver of hardware that he has not. */
+  /** Reported only if it is present or can be loaded: drivers of absent hardware are not missed. */
   readonly hardware?: true;
 }
 
@@ -66,7 +66,7 @@ const knownModules: readonly KnownModule[] = [
   { name: 'eni_vdpa', purpose: 'Alibaba ENI', option: 'CONFIG_ALIBABA_ENI_VDPA', hardware: true },
 ];
 
-/** Looks for every module. @throws SystemError where the machine's files cannot be read */
+/** Checks every module. @throws SystemError if the machine's files cannot be read */
 export function findModules(files: MachineFiles, release: string): ModuleReport[] {
   const loaded = new Set(
     files
@@ -76,7 +76,7 @@ export function findModules(files: MachineFiles, release: string): ModuleReport[
   );
   const folder = `/lib/modules/${release}`;
   const builtIn = moduleNames(files.text(`${folder}/modules.builtin`));
-  // The first word of a line is the module's file; those behind it are what it needs.
+  // The first word of a line is the file of the module; the following ones are its dependencies.
   const available = moduleNames(files.text(`${folder}/modules.dep`)?.replaceAll(/:.*/g, ''));
   const reports = knownModules.map(({ hardware, trace, ...known }) => {
     const isThere =
@@ -85,7 +85,8 @@ export function findModules(files: MachineFiles, release: string): ModuleReport[
       (trace !== undefined && files.exists(trace));
     let state: ModuleState = 'missing';
     if (loaded.has(known.name)) state = 'loaded';
-    // What is a file to be loaded is not built in, whatever has the same name: kmod makes nodes of modules before they are loaded.
+    // A loadable file is not built in, even if a node of the same name exists: kmod creates nodes of modules before
+    // they are loaded.
     else if (available.has(known.name)) state = 'available';
     else if (isThere) state = 'built-in';
     return { report: describe(known, state), hardware };
@@ -104,7 +105,7 @@ function describe({ name, purpose, option }: KnownModule, state: ModuleState): M
   }
 }
 
-/** The names of modules from a list of their files: `kernel/drivers/vdpa/vdpa.ko.xz`. */
+/** Extracts module names from a list of files: `kernel/drivers/vdpa/vdpa.ko.xz`. */
 function moduleNames(list: string | undefined): ReadonlySet<string> {
   const names = (list ?? '').matchAll(/([^/\n]+)\.ko(\.[a-z0-9]+)?$/gm);
   return new Set(Array.from(names, ([, name = '']) => name.replaceAll('-', '_')));

@@ -10,34 +10,33 @@ import { DeviceStates, differences, stateOf, type DeviceState } from './device-s
 import { DeviceWatch } from './device-watch.js';
 import type { UntimedEvent, VdpaEvent } from './events.js';
 
-/** What is to be watched. */
+/** Options of a monitor. */
 export interface MonitorOptions {
   readonly client: Pick<VdpaClient, 'device' | 'managementDevices'>;
-  /** This machine's where absent. */
+  /** By default that of this machine. */
   readonly bus?: VdpaBus;
-  /** Only the events of one kind of object; of both where absent. */
+  /** Only the events of one kind of object; both kinds by default. */
   readonly object?: 'dev' | 'mgmtdev';
-  /** Where kernel events come from: this machine's kernel where absent. */
+  /** The source of kernel events; by default the kernel of this machine. */
   readonly transport?: NetlinkTransport;
 }
 
-/** How long it is quiet before management devices are looked at again, in milliseconds. */
+/** Quiet period before management devices are queried again, in milliseconds. */
 const settleMs = 50;
 
-/** How long is waited for what a socket still has, in milliseconds. */
+/** How long to wait for remaining data of a socket, in milliseconds. */
 const drainMs = 1;
 
-/** How long one wait for an event lasts, in milliseconds. */
+/** Duration of one wait for an event, in milliseconds. */
 const waitMs = 60_000;
 
-/** Whose coming and going may bring and take management devices: drivers make them of these. */
+/** Devices whose addition and removal may add and remove management devices: drivers create them for these. */
 const parentSubsystems: ReadonlySet<string> = new Set(['pci', 'auxiliary', 'module', 'misc', 'vduse', 'platform']);
 
 /**
- * Tells what happens to devices from the moment it was opened: the kernel's events, with what they mean for vDPA.
+ * Reports the events of devices since it was opened: events of the kernel, with their meaning for vDPA.
  *
- * Management devices have no events of their own; they are looked at again when something they may be made of comes or
- * goes.
+ * Management devices have no events of their own; they are queried again when a possible parent is added or removed.
  *
  * @example
  * const monitor = await VdpaMonitor.open({ client });
@@ -51,7 +50,7 @@ export class VdpaMonitor implements AsyncIterable<VdpaEvent> {
   readonly #devices: DeviceWatch;
   readonly #states = new DeviceStates();
   #managementDevices: ReadonlyMap<string, ManagementDevice>;
-  /** The number of the last event that was made before the devices were looked at anew; undefined where it is not known. */
+  /** The sequence number of the last event before the devices were read again; undefined if it is unknown. */
   #caughtUpTo: bigint | undefined;
   #closed = false;
 
@@ -69,8 +68,8 @@ export class VdpaMonitor implements AsyncIterable<VdpaEvent> {
   }
 
   /**
-   * Begins to listen. What happens from now on is kept until it is asked for.
-   * @throws NetlinkError where the kernel gives no socket or refuses to tell; SystemError where sysfs cannot be read
+   * Starts listening. Events from now on are kept until they are read.
+   * @throws NetlinkError if the kernel provides no socket or no events; SystemError if sysfs cannot be read
    */
   static async open(options: MonitorOptions): Promise<VdpaMonitor> {
     const transport = options.transport ?? (await openUevents());
@@ -85,7 +84,7 @@ export class VdpaMonitor implements AsyncIterable<VdpaEvent> {
   }
 
   /**
-   * Events as they come, without end, until {@link close} is called. Whoever leaves the loop closes it: no more is told.
+   * Yields events endlessly, until {@link close} is called. Leaving the loop closes the monitor.
    * @throws NetlinkError, SystemError
    */
   async *[Symbol.asyncIterator](): AsyncGenerator<VdpaEvent> {
@@ -97,9 +96,9 @@ export class VdpaMonitor implements AsyncIterable<VdpaEvent> {
   }
 
   async *#events(): AsyncGenerator<VdpaEvent> {
-    // Whether something came or went that management devices may be made of.
+    // Whether a possible parent of management devices was added or removed.
     let stale = false;
-    // A socket that was full takes nothing more, without a word, until all that it has is read.
+    // A full socket silently drops everything until its data has been read.
     let overrun = false;
     while (!this.#closed) {
       const received = await this.#receive(overrun ? drainMs : stale ? settleMs : waitMs);
@@ -121,9 +120,9 @@ export class VdpaMonitor implements AsyncIterable<VdpaEvent> {
     }
   }
 
-  /** Tells what is different about the devices from what was told of them. */
+  /** Reports the differences between the devices and the events reported so far. */
   async *#catchUp(): AsyncGenerator<VdpaEvent> {
-    // What was made before this is seen below, and may still be on its way here.
+    // Events before this number are covered by the data read below, and may still arrive.
     this.#caughtUpTo = readSequenceNumber(this.#bus);
     for (const happening of [...this.#devices.catchUp()]) yield this.#tell(await this.#withDevice(happening));
     for (const name of this.#bus.names()) {
@@ -133,13 +132,13 @@ export class VdpaMonitor implements AsyncIterable<VdpaEvent> {
     }
   }
 
-  /** Whether an event tells of something that is not told already. */
+  /** Whether an event reports something new. */
   #isNews({ action, devpath, subsystem, words }: Uevent): boolean {
     if (this.#object === 'mgmtdev') return false;
     const number = words.get('SEQNUM');
     if (this.#caughtUpTo === undefined || number === undefined || !/^[0-9]+$/.test(number)) return true;
     if (BigInt(number) > this.#caughtUpTo) return true;
-    // The kernel tells that an interface or disk goes shortly before it is gone from sysfs.
+    // The kernel reports the removal of an interface or disk shortly before it disappears from sysfs.
     const isPart = subsystem === 'net' || subsystem === 'block';
     return isPart && action === 'remove' && !this.#bus.files.exists(`/sys${devpath}`) && this.#isKnownPart(devpath);
   }
@@ -161,7 +160,7 @@ export class VdpaMonitor implements AsyncIterable<VdpaEvent> {
     return stateOf(this.#bus.device(name), await this.#deviceIfThere(name));
   }
 
-  /** Ends the iteration and gives the socket back. */
+  /** Ends the iteration and closes the socket. */
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
@@ -179,7 +178,7 @@ export class VdpaMonitor implements AsyncIterable<VdpaEvent> {
     }
   }
 
-  /** Adds what the kernel tells of a device that came. */
+  /** Adds the kernel's data of a new device. */
   async #withDevice(happening: UntimedEvent): Promise<UntimedEvent> {
     if (happening.object !== 'dev' || happening.event !== 'added') return happening;
     const device = await this.#deviceIfThere(happening.name);
@@ -190,14 +189,14 @@ export class VdpaMonitor implements AsyncIterable<VdpaEvent> {
     try {
       return await this.#client.device(name);
     } catch (error) {
-      // One that nobody manages is on the bus all the same.
+      // A device without a management device is on the bus nevertheless.
       if (error instanceof NetlinkError && (error.errno === Errno.ENODEV || error.errno === Errno.EINVAL))
         return undefined;
       throw error;
     }
   }
 
-  /** What is different about the management devices. */
+  /** The differences of the management devices. */
   async #compare(): Promise<UntimedEvent[]> {
     const before = this.#managementDevices;
     const now = await listManagementDevices(this.#client);
@@ -219,7 +218,7 @@ async function listManagementDevices(client: MonitorOptions['client']): Promise<
   return new Map((await client.managementDevices()).map((device) => [formatHandle(device), device]));
 }
 
-/** The number of the last event that the kernel made. */
+/** The sequence number of the last event of the kernel. */
 function readSequenceNumber({ files }: VdpaBus): bigint | undefined {
   const text = files.text('/sys/kernel/uevent_seqnum');
   return text !== undefined && /^[0-9]+$/.test(text) ? BigInt(text) : undefined;

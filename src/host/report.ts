@@ -1,4 +1,4 @@
-/** Whether a machine is ready for vDPA: what there is, what is missing, and what to do about it. */
+/** Reports whether a machine is ready for vDPA: what is present, what is missing, and how to fix it. */
 import type { IovaRanges } from '../iommufd/index.js';
 import type { GenlFamily } from '../netlink/genl-family.js';
 import { GenlFamilyNotFoundError, NetlinkUnavailableError } from '../netlink/error.js';
@@ -10,10 +10,10 @@ import type { VdpaClient } from '../vdpa/client.js';
 import type { ManagementDevice } from '../vdpa/model.js';
 import { findModules, type ModuleReport } from './modules.js';
 
-/** Something that there is, with what is known of it; or what to do so that there is. */
+/** Something that is present, with its properties; or advice for making it present. */
 export type Part<T> = ({ readonly present: true } & T) | { readonly present: false; readonly advice: string };
 
-/** All that `vdpa host show` tells. */
+/** The report of `vdpa host show`. */
 export interface HostReport {
   /** The running kernel's release: `7.3.4`. */
   readonly kernel: string;
@@ -24,28 +24,28 @@ export interface HostReport {
   readonly busDrivers: readonly string[];
   /** /dev/vduse/control. */
   readonly vduse: Part<{ readonly apiVersion: bigint; readonly features: bigint }>;
-  /** The /dev/vhost-vdpa-N, each with its device. */
+  /** The /dev/vhost-vdpa-N nodes, each with its device. */
   readonly vhostNodes: readonly { readonly node: string; readonly device: string }[];
-  /** /dev/iommu, and what a fresh address space of it offers. */
+  /** /dev/iommu, and the properties of a new address space. */
   readonly iommu: Part<IovaRanges>;
   /**
-   * Whether this process may change devices: CAP_NET_ADMIN for netlink, CAP_DAC_OVERRIDE or root for sysfs, both of the
-   * initial user namespace.
+   * Whether this process has the privileges to change devices: CAP_NET_ADMIN for netlink, CAP_DAC_OVERRIDE or root for
+   * sysfs, both in the initial user namespace.
    */
   readonly capabilities: {
     readonly netAdmin: boolean;
     readonly dacOverride: boolean;
-    /** Whether this process is in the initial user namespace: in others it has no rights over devices. */
+    /** Whether this process is in the initial user namespace: in others it has no access to devices. */
     readonly initialUserNamespace: boolean;
   };
-  /** What stands in the way, and what to do; empty where devices can be made and used. */
+  /** Obstacles and how to remove them; empty if devices can be created and used. */
   readonly advice: readonly string[];
 }
 
 /**
- * Looks at the machine. What cannot be looked at for want of rights is reported as not present, with that as the advice.
- * @param openClient how to reach the kernel's vdpa family
- * @throws NetlinkError where the kernel refuses to tell; SystemError where the machine's files cannot be read
+ * Checks the machine. What it lacks the privileges to check is reported as not present, with advice.
+ * @param openClient opens a client of the kernel's vdpa family
+ * @throws NetlinkError if the kernel rejects a request; SystemError if the machine's files cannot be read
  */
 export async function reportHost(bus: VdpaBus, openClient: () => Promise<VdpaClient>): Promise<HostReport> {
   const { files } = bus;
@@ -110,14 +110,14 @@ async function reportIommu(modules: readonly ModuleReport[]): Promise<HostReport
   });
 }
 
-/** What is said of a module that is not there, so that nothing else is said of what it brings. */
+/** The advice for a missing module, so that its consequences need no advice of their own. */
 function adviceFor(modules: readonly ModuleReport[], module: string): string | undefined {
   return modules.find(({ name }) => name === module)?.advice;
 }
 
 /**
- * What opening something tells; where it cannot be opened, that.
- * @param adviceOfModule what is to be done where its node is missing, if its module is not there
+ * The report on something that is opened, or the error.
+ * @param adviceOfModule what to do if its node is missing because its module is
  */
 function present<T extends object>(adviceOfModule: string | undefined, look: () => T): Part<T> {
   try {
@@ -129,7 +129,7 @@ function present<T extends object>(adviceOfModule: string | undefined, look: () 
   }
 }
 
-/** A node that is not there, or that no driver stands behind: kmod makes some before their module is loaded. */
+/** A node that is missing, or that has no driver: kmod creates some before their module is loaded. */
 const missingNode: ReadonlySet<number> = new Set([Errno.ENOENT, Errno.ENXIO, Errno.ENODEV]);
 
 const CAP_DAC_OVERRIDE = 1n;
@@ -139,8 +139,8 @@ const CAP_NET_ADMIN = 12n;
 const INITIAL_USER_NAMESPACE = 'user:[4026531837]';
 
 /**
- * The capabilities in effect: proc(5), `CapEff` of status. Those of another user namespace than the initial one, of a container
- * or `unshare --user`, give no rights over devices: netlink and sysfs ask for the initial one's.
+ * The effective capabilities: proc(5), `CapEff` of status. Those of a user namespace other than the initial one, as in
+ * a container or after `unshare --user`, give no access to devices: netlink and sysfs require those of the initial one.
  */
 function readCapabilities(files: MachineFiles): HostReport['capabilities'] {
   const digits = /^CapEff:\s*([0-9a-f]+)$/m.exec(files.text('/proc/self/status') ?? '')?.[1];
@@ -152,7 +152,7 @@ function readCapabilities(files: MachineFiles): HostReport['capabilities'] {
     });
   }
   const word = BigInt(`0x${digits}`);
-  // A kernel without user namespaces has no such link.
+  // Kernels without user namespaces lack this link.
   const initialUserNamespace = (files.link('/proc/self/ns/user') ?? INITIAL_USER_NAMESPACE) === INITIAL_USER_NAMESPACE;
   const has = (bit: bigint): boolean => initialUserNamespace && ((word >> bit) & 1n) === 1n;
   return { netAdmin: has(CAP_NET_ADMIN), dacOverride: has(CAP_DAC_OVERRIDE), initialUserNamespace };

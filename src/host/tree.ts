@@ -1,24 +1,24 @@
-/** How devices hang together: what they were made on, what drives them, and what has become of them. */
+/** The relations of devices: their management devices, their drivers, and the resulting interfaces, disks and nodes. */
 import type { BusDevice, VdpaBus } from '../sysfs/bus.js';
 import { describeClass, deviceClasses } from '../virtio/classes.js';
 import type { VdpaClient } from '../vdpa/client.js';
 import { formatHandle } from '../vdpa/model.js';
 
-/** What a node stands for. `vhost` is a /dev/vhost-vdpa-N, `virtio` a virtio device that nothing became of. */
+/** The kind of a node. `vhost` is a /dev/vhost-vdpa-N, `virtio` a virtio device without an interface or disk. */
 export type TreeKind = 'mgmtdev' | 'dev' | 'driver' | 'netdev' | 'block' | 'vhost' | 'virtio';
 
-/** A node, and what hangs on it. */
+/** A node and its children. */
 export interface TreeNode {
   readonly kind: TreeKind;
   readonly name: string;
-  /** A word more about it: the classes of a management device, the type of a device. */
+  /** Additional information: the classes of a management device, the type of a device. */
   readonly detail?: string;
   readonly children: readonly TreeNode[];
 }
 
 /**
- * All management devices, each with its devices, and these with what the machine made of them.
- * @param bus what the machine knows; without it the trees end at the devices
+ * All management devices, each with its devices, and these with their drivers, interfaces, disks and nodes.
+ * @param bus the bus of the machine; without it the trees end at the devices
  * @throws NetlinkError, SystemError
  */
 export async function readTree(client: VdpaClient, bus: VdpaBus | undefined): Promise<TreeNode[]> {
@@ -48,7 +48,7 @@ function driverNodes(device: BusDevice | undefined): TreeNode[] {
   return [{ kind: 'driver', name: device.driver, children: endNodes(device) }];
 }
 
-/** What users of the device open or configure. */
+/** The names that users of the device open or configure. */
 function endNodes({ vhost, netdev, netdevElsewhere, block, virtio, virtioCandidates = [] }: BusDevice): TreeNode[] {
   if (vhost !== undefined) return [{ kind: 'vhost', name: `/dev/${vhost}`, children: [] }];
   if (netdev !== undefined) return [{ kind: 'netdev', name: netdev, children: [] }];

@@ -1,4 +1,4 @@
-/** What a driver makes of a device, and whether it is there to be used. */
+/** Checks whether a driver has made a device usable. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { monotonicMs } from '../sys/clock.js';
 import { Errno } from '../sys/errno.js';
@@ -12,11 +12,11 @@ const timeoutMs = 10_000;
 const pollMs = 10;
 
 /**
- * Waits until the driver of a new device has made its node, interface or disk. A device that no driver has taken, or one
- * whose work is not known, is waited for no longer.
+ * Waits until the driver of a new device has created its node, interface or disk. Does not wait for a device without a
+ * driver or with an unknown driver.
  * @param deviceId the virtio id of its type
- * @returns the device as it is then
- * @throws SystemError ENODEV where the device has gone, ETIMEDOUT with what is missing where it does not come
+ * @returns the device afterwards
+ * @throws SystemError ENODEV if the device was deleted, ETIMEDOUT with what is missing after the time limit
  */
 export async function waitUntilUsable(bus: VdpaBus, name: string, deviceId: number): Promise<BusDevice> {
   const operation = `wait for ${name}`;
@@ -33,7 +33,7 @@ export async function waitUntilUsable(bus: VdpaBus, name: string, deviceId: numb
   }
 }
 
-/** What is not there yet, and what to do, as the end of a sentence; undefined where all is there. */
+/** What is missing and what to do, as the end of a sentence; undefined if the device is usable. */
 function missingOf(bus: VdpaBus, device: BusDevice, deviceId: number): string | undefined {
   const { driver, vhost, virtio, virtioDriver, netdev, block } = device;
   if (driver === VHOST_VDPA) {
@@ -60,8 +60,8 @@ function adviceFor(deviceId: number): string {
 }
 
 /**
- * Why a device of a server has become no interface or disk of this machine; undefined where virtio_vdpa has taken it.
- * @param wanted what it was to become, for people
+ * Why a VDUSE device did not become an interface or disk of this machine; undefined if virtio_vdpa is bound to it.
+ * @param wanted what it should have become, human-readable
  */
 export function explainUnusable(bus: VdpaBus, name: string, wanted: 'disk' | 'network interface'): string | undefined {
   const device = bus.device(sysfsName(name));

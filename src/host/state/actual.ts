@@ -1,4 +1,4 @@
-/** The devices of a machine as they are, and that as a file. */
+/** The actual devices of a machine, and their state file. */
 import { NetlinkError } from '../../netlink/error.js';
 import type { BusDevice, VdpaBus } from '../../sysfs/bus.js';
 import { className } from '../../virtio/classes.js';
@@ -11,22 +11,22 @@ import { readNode, wordsOfNode, type NodeOwnership } from './node.js';
 import { serverArgumentsOf, VDUSE } from './servers.js';
 import type { DeviceEntry, StateFile } from './file.js';
 
-/** A device, by what netlink and sysfs tell of it. */
+/** A device with its data from netlink and sysfs. */
 export interface ActualDevice {
   readonly device: VdpaDevice;
-  /** Absent where the kernel does not tell it. */
+  /** Absent if the kernel does not report it. */
   readonly config?: DeviceConfig;
-  /** Why the kernel does not tell the configuration: EOPNOTSUPP for a device that is neither net nor block. */
+  /** Why the kernel does not report the configuration: EOPNOTSUPP for a device that is neither net nor block. */
   readonly unknownConfig?: NetlinkError;
-  /** Absent on a machine without a vdpa bus: the simulation. */
+  /** Absent on a machine without a vdpa bus, which is the simulated one. */
   readonly onBus?: BusDevice;
-  /** Who may open its node, where vhost_vdpa has it. */
+  /** Permissions of its node, if vhost_vdpa is bound to it. */
   readonly node?: NodeOwnership;
 }
 
 /**
- * Reads all devices. One that goes meanwhile is left out.
- * @param bus undefined on the simulation
+ * Reads all devices. Devices deleted in the meantime are omitted.
+ * @param bus undefined on the simulated machine
  * @throws NetlinkError, SystemError
  */
 export async function readActualDevices(client: VdpaClient, bus: VdpaBus | undefined): Promise<ActualDevice[]> {
@@ -35,7 +35,7 @@ export async function readActualDevices(client: VdpaClient, bus: VdpaBus | undef
   const actual: ActualDevice[] = [];
   for (const device of devices) {
     const config = configs.get(device.name);
-    // It has gone meanwhile.
+    // It was deleted in the meantime.
     if (!config) continue;
     const onBus = bus?.device(device.name);
     const known = config instanceof NetlinkError ? { unknownConfig: config } : { config };
@@ -45,14 +45,15 @@ export async function readActualDevices(client: VdpaClient, bus: VdpaBus | undef
   return actual;
 }
 
-/** Whether one of the devices is of VDUSE: only then its servers have to be asked. */
+/** Whether there is a VDUSE device: only then the servers must be queried. */
 export function hasVduseDevice(devices: readonly Pick<VdpaDevice, 'managementDevice'>[]): boolean {
   return devices.some(({ managementDevice }) => formatHandle(managementDevice) === VDUSE);
 }
 
 /**
- * What a file says so that these devices come again: all of them, with all that the kernel and servers of ours tell.
- * @param instances of VDUSE; without them the file has no servers
+ * Returns the state file that creates these devices again: all devices, with everything that the kernel and vdpa's
+ * servers report.
+ * @param instances VDUSE instances; without them the file has no servers
  */
 export function toStateFile(devices: readonly ActualDevice[], instances: readonly VduseInstance[] = []): StateFile {
   const known = new Map(instances.map((instance) => [instance.name, instance]));
@@ -65,7 +66,7 @@ function toEntry({ device, config, onBus, node }: ActualDevice, instance: VduseI
   const mac = ownMac(config);
   const status = ownStatus(instance);
   const server = status && serverArgumentsOf(status);
-  // What a VDUSE device offers is its server's choice, and may be more with a later version of the server.
+  // The server of a VDUSE device chooses its features, and a later version may offer more.
   const isVduse = formatHandle(device.managementDevice) === VDUSE;
   const features = isVduse ? undefined : config?.deviceFeatures;
   return {
@@ -82,12 +83,12 @@ function toEntry({ device, config, onBus, node }: ActualDevice, instance: VduseI
   };
 }
 
-/** The address of a network device. One without an address of its own tells one of zeros, which cannot be set. */
+/** The address of a network device. A device without one reports zeros, which cannot be set. */
 export function ownMac(config: DeviceConfig | undefined): Uint8Array | undefined {
   return config?.kind === 'net' && config.mac?.some((byte) => byte !== 0) === true ? config.mac : undefined;
 }
 
-/** The names of feature bits; `bit_N` for one without. */
+/** The names of feature bits; `bit_N` for bits without a name. */
 export function nameFeatures(features: bigint, deviceId: number): string[] {
   return featureBits(features).map((bit) => featureName(bit, deviceId) ?? `bit_${bit}`);
 }

@@ -1,4 +1,4 @@
-/** Making the changes of a plan, one after the other, and undoing what fails half-way. */
+/** Makes the changes of a plan one after the other, and undoes a change that fails. */
 import { setImmediate } from 'node:timers/promises';
 import { NetlinkError } from '../../netlink/error.js';
 import { Errno } from '../../sys/errno.js';
@@ -10,44 +10,43 @@ import { add, adjust, remove, type Machine } from './make.js';
 import { takeSnapshot, type DeviceSnapshot } from './snapshot.js';
 import { memoryLoss } from './reasons.js';
 
-/** How changes are made. */
+/** Options for making changes. */
 export interface ApplyOptions {
-  /** Take devices away from those who use them, and let go what is in memory. */
+  /** Change devices in use, and discard data in memory. */
   readonly force?: boolean;
   /** The servers of the machine's VDUSE devices; needed where the plan has such devices. */
   readonly servers?: VduseServers;
-  /** No further change is begun once it is aborted; the one under way is finished, or undone. */
+  /** Once aborted, no further change is started; the current one is finished or undone. */
   readonly signal?: AbortSignal;
   /** Called after each change that was made. */
   readonly onDone?: (change: Change) => void;
 }
 
-/** A change that failed, and what came of it. */
+/** A change that failed, and its consequences. */
 export interface Failure {
   readonly change: Change;
   readonly error: unknown;
-  /** The deletions that were made for it, and are undone. */
+  /** The deletions made for it that were undone. */
   readonly undone: readonly Deletion[];
-  /** The device that it was to replace is there again. */
+  /** The device that it should have replaced was restored. */
   readonly putBack: boolean;
-  /** Devices that were there before, and could not be put back. */
+  /** Existing devices that could not be restored. */
   readonly lost: readonly { readonly name: string; readonly error: unknown }[];
 }
 
-/** What became of a plan. */
+/** The result of a plan. */
 export interface ApplyResult {
-  /** What was made, without what was undone. */
+  /** The changes that were made and not undone. */
   readonly done: readonly Change[];
-  /** Absent where all was done, or the rest was not begun. */
+  /** Absent if all changes were made, or the rest was not started. */
   readonly failed?: Failure;
-  /** What was not begun. */
+  /** The changes that were not started. */
   readonly left: readonly Change[];
 }
 
 /**
- * Makes the changes one after the other and stops where one fails: planning and applying again goes on from there. What a
- * change that fails has taken away is put back as it was.
- * Never throws for a change that fails.
+ * Makes the changes one after the other and stops at the first failure: planning and applying again continues from
+ * there. The devices removed by the failed change are restored. Never throws for a change that fails.
  */
 export async function applyChanges(
   client: VdpaClient,
@@ -59,7 +58,7 @@ export async function applyChanges(
   const done: Change[] = [];
   const former = new Map<Deletion, DeviceSnapshot>();
   for (const [index, change] of changes.entries()) {
-    // Signals are told when nothing else is to be done.
+    // Signals are delivered when there is nothing else to do.
     await setImmediate();
     if (signal?.aborted === true) return { done, left: changes.slice(index) };
     try {
@@ -76,7 +75,7 @@ export async function applyChanges(
   return { done, left: [] };
 }
 
-/** A replacement could not be made, and this is what became of the device that was there. */
+/** A replacement failed, and this is the result for the old device. */
 class ReplacementError extends Error {
   override readonly name = 'ReplacementError';
   readonly putBack: boolean;
@@ -112,7 +111,7 @@ async function make(machine: Machine, change: Change): Promise<void> {
   }
 }
 
-/** Puts back what was deleted for a change that failed, the last first. */
+/** Restores the devices deleted for a change that failed, in reverse order. */
 async function undo(
   machine: Machine,
   change: Change,
@@ -147,7 +146,7 @@ async function isThere({ client }: Machine, name: string): Promise<boolean> {
   }
 }
 
-/** Makes a device again as it was. @returns what is lost */
+/** Restores a device. @returns what is lost */
 async function putBack(machine: Machine, former: DeviceSnapshot): Promise<Failure['lost']> {
   const { name } = former.device.spec;
   try {

@@ -1,11 +1,11 @@
-/** How many devices a management device can have. Netlink does not tell: each driver knows, and refuses one too many. */
+/** Knows how many devices a management device supports. Netlink does not report it: each driver has its own limit. */
 import type { MachineFiles } from '../../sysfs/machine-files.js';
 import { isFileName } from '../../sysfs/bus.js';
 import type { ManagementDeviceHandle } from '../../vdpa/model.js';
 
 /**
- * The drivers of hardware, as sysfs spells them. Each makes one device of a function, of all kernels up to 7.3: mlx5 and
- * pds refuse a second one; vp_vdpa, ifcvf and octep let it come and break the first.
+ * Hardware drivers by their names in sysfs. In all kernels up to 7.3, each supports one device per function: mlx5 and
+ * pds reject a second one; vp_vdpa, ifcvf and octep accept it and break the first.
  */
 const singleDevice: ReadonlySet<string> = new Set([
   'vp-vdpa',
@@ -17,8 +17,8 @@ const singleDevice: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * The most devices that a management device can have; undefined where that is not known.
- * @throws SystemError where sysfs cannot be read
+ * The maximum number of devices of a management device; undefined if it is unknown.
+ * @throws SystemError if sysfs cannot be read
  */
 export function capacityOf(files: MachineFiles, { bus, name }: ManagementDeviceHandle): number | undefined {
   if (bus === undefined || !isFileName(bus) || !isFileName(name)) return undefined;

@@ -1,11 +1,11 @@
-/** What can be changed about a machine's devices. */
+/** Changes to the devices of a machine. */
 import type { DeviceSpec } from '../../vdpa/encode.js';
 import type { ServedDeviceSpec } from '../../vduse/spec/device-spec.js';
 import type { ActualDevice } from './actual.js';
 import type { NodeOwnership } from './node.js';
 import type { ServerKey, ServerStart, DesiredServer } from './servers.js';
 
-/** An attribute that is not as it is wanted, both as people write them. */
+/** An attribute with its actual and desired values, in the notation of the command line. */
 export interface Difference {
   readonly key:
     | 'mgmtdev'
@@ -24,51 +24,51 @@ export interface Difference {
   readonly to: string;
 }
 
-/** A device that is to be made: what the kernel is asked for, and the driver that is to have it. */
+/** A device to create: the request to the kernel, and the driver to bind. */
 export interface NewDevice {
   readonly spec: DeviceSpec;
   readonly deviceId: number | undefined;
   /** The server of a VDUSE device. */
   readonly server?: DesiredServer;
   readonly driver?: string | null;
-  /** With vhost_vdpa: who may open its node. */
+  /** With vhost_vdpa: permissions of its node. */
   readonly node?: NodeOwnership;
 }
 
-/** A device is deleted, and its server with it. */
+/** Deletes a device and its server. */
 export interface Deletion {
   readonly action: 'delete';
   readonly name: string;
   readonly actual: ActualDevice;
-  /** The change that needs what this device has: its place on the card, its address, its file. */
+  /** The change that needs a resource of this device: its slot on the card, its address, its file. */
   readonly makesWayFor?: string;
 }
 
-/** A device is made. */
+/** Creates a device. */
 export interface Addition {
   readonly action: 'add';
   readonly name: string;
   readonly device: NewDevice;
-  /** Where the device is one of VDUSE. */
+  /** For a VDUSE device. */
   readonly start?: ServerStart;
 }
 
-/** A device is deleted and made anew: what differs cannot be changed while it lives. */
+/** Deletes a device and creates it again, because the difference cannot be changed in place. */
 export interface Replacement {
   readonly action: 'replace';
   readonly name: string;
   readonly device: NewDevice;
   readonly actual: ActualDevice;
   readonly differences: readonly Difference[];
-  /** Where the new device is one of VDUSE. */
+  /** If the new device is a VDUSE device. */
   readonly start?: ServerStart;
-  /** What is in the old device's memory will be lost. */
+  /** The data in the old device's memory will be lost. */
   readonly losesMemory?: boolean;
 }
 
-/** A change of a device that lives on. */
+/** Changes a device in place. */
 export type Adjustment =
-  /** A VDUSE device whose server has died gets another one. */
+  /** Starts a new server for a VDUSE device whose server has died. */
   | {
       readonly action: 'serve';
       readonly name: string;
@@ -82,7 +82,7 @@ export type Adjustment =
       readonly actual: ActualDevice;
       readonly differences: readonly Difference[];
     }
-  /** `driver` null: no driver is to have it. Where the driver has it already its node alone changes. */
+  /** `driver` null: unbinds the driver. If the device already has the driver, only its node changes. */
   | {
       readonly action: 'bind';
       readonly name: string;

@@ -1,4 +1,4 @@
-/** What of a device is not as it is wanted, and the changes that make it so. */
+/** Finds the differences of a device from its desired state, and the changes that resolve them. */
 import { className } from '../../virtio/classes.js';
 import { formatMac } from '../../virtio/mac-address.js';
 import { formatHandle, type DeviceConfig, type VdpaDevice } from '../../vdpa/model.js';
@@ -9,7 +9,7 @@ import { compareNode } from './node.js';
 import type { Addition, Adjustment, Difference, NewDevice, Replacement } from './change.js';
 import { serverChangeFor, serverStartFor, VDUSE, type ServerStart } from './servers.js';
 
-/** @throws VduseError where the device cannot have the server that it is wanted with */
+/** @throws VduseError if the device does not support the desired server */
 export function additionOf(device: NewDevice, instance: VduseInstance | undefined): Addition {
   const { name } = device.spec;
   if (!isOfVduse(device.spec)) return { action: 'add', name, device };
@@ -19,7 +19,7 @@ export function additionOf(device: NewDevice, instance: VduseInstance | undefine
 export const isOfVduse = ({ managementDevice }: Pick<VdpaDevice, 'managementDevice'>): boolean =>
   formatHandle(managementDevice) === VDUSE;
 
-/** @throws VduseError where the device cannot have the server that it is wanted with */
+/** @throws VduseError if the device does not support the desired server */
 export function changesOf(
   device: NewDevice,
   actual: ActualDevice,
@@ -29,7 +29,7 @@ export function changesOf(
   const isVduse = isOfVduse(actual.device);
   const ofServer = device.server && instance && isVduse ? serverChangeFor(name, device.server, instance) : undefined;
   const ofDevice = compareDevice(device, actual.device, actual.config);
-  // A device that has an address can be given another while it lives, but not by VDUSE.
+  // The address of a device with an address can be changed, but not of a VDUSE device.
   const settable = ofDevice.filter(({ key }) => key === 'mac' && hasMac(actual.config) && !isVduse);
   const lasting = ofServer && !ofServer.takeOver ? ofServer.differences : [];
   if (ofDevice.length > settable.length || lasting.length > 0) {
@@ -55,20 +55,20 @@ export function changesOf(
   return changes;
 }
 
-/** A node that another driver's device gets is told with the driver. */
+/** A node that a device gets by a change of driver is reported with the driver. */
 function compareDriver(driver: string | null, { node }: NewDevice, actual: ActualDevice): Difference[] {
   const bound = actual.onBus?.driver ?? null;
   if (driver === bound) return compareNode(node, actual.node);
   return [{ key: 'driver', from: bound ?? '(none)', to: driver ?? '(none)' }, ...compareNode(node, undefined)];
 }
 
-/** How a device gets its server when the old one is gone. @throws VduseError */
+/** How a device gets a server after the old one has ended. @throws VduseError */
 function startAnew(
   { spec, server }: NewDevice,
   { device }: ActualDevice,
   instance: VduseInstance | undefined,
 ): ServerStart {
-  // A server of ours goes with its device; what a dead one has left is taken away.
+  // A server of vdpa is removed with its device; the remains of a dead one are removed.
   const left = isOfVduse(device) && ownStatus(instance) ? undefined : instance;
   return serverStartFor(spec.name, server, left);
 }
@@ -79,7 +79,10 @@ function hasMac(config: DeviceConfig | undefined): boolean {
   return config?.kind === 'net' && config.mac !== undefined;
 }
 
-/** What of a device is not as it is wanted, but for its driver. What the kernel does not tell of it does not differ. */
+/**
+ * Returns the differences of a device from its desired state, except its driver. Values that the kernel does not report
+ * do not differ.
+ */
 export function compareDevice(
   { spec, deviceId }: NewDevice,
   device: VdpaDevice,
@@ -95,7 +98,7 @@ export function compareDevice(
   const net = config.kind === 'net' ? config : undefined;
   compare('mac', spec.mac && formatMac(spec.mac), net?.mac && formatMac(net.mac));
   compare('mtu', spec.mtu?.toString(), net?.mtu?.toString());
-  // A device without multiqueue tells no number of pairs: it has one.
+  // A device without multiqueue does not report a number of pairs: it has one.
   compare('max_vqp', spec.maxVirtqueuePairs?.toString(), net && (net.maxVirtqueuePairs ?? 1).toString());
   if (spec.features !== undefined && config.deviceFeatures !== undefined) {
     const names = (features: bigint): string => nameFeatures(features, device.deviceId).join(',');

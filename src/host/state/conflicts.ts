@@ -1,4 +1,4 @@
-/** What several devices cannot have at once: the places on a card, a MAC address, a server's file or tap. */
+/** Finds conflicts between devices: slots of a card, MAC addresses, files or taps of servers. */
 import { formatMac } from '../../virtio/mac-address.js';
 import { formatHandle, type ManagementDeviceHandle } from '../../vdpa/model.js';
 import { toEntry } from '../../vduse/spec/arguments.js';
@@ -7,27 +7,27 @@ import { ownStatus, type VduseInstance } from '../../vduse/daemon/servers.js';
 import { ownMac, type ActualDevice } from './actual.js';
 import type { Addition, Adjustment, Change, Replacement } from './change.js';
 
-/** A change that cannot be made beside the others. */
+/** A change that conflicts with others. */
 export interface Conflict {
   readonly change: Exclude<Change, { readonly action: 'delete' }>;
-  /** What of the device is at fault, as the file calls it. */
+  /** The key of the device that conflicts. */
   readonly key: 'mgmtdev' | 'mac' | 'server/path' | 'server/ifname';
   readonly reason: string;
 }
 
-/** How many devices a management device can have; undefined where that is not known. */
+/** Maximum number of devices of a management device; undefined if it is unknown. */
 export type CapacityOf = (handle: ManagementDeviceHandle) => number | undefined;
 
-/** What is looked for. */
+/** Options of the search. */
 export interface ConflictOptions {
   readonly capacityOf: CapacityOf | undefined;
-  /** What VDUSE servers have made. */
+  /** The VDUSE instances. */
   readonly instances: readonly VduseInstance[];
-  /** Two devices may have one address. */
+  /** Permits two devices with the same address. */
   readonly sharedMacs: boolean;
 }
 
-/** Finds the changes, in their order, that would leave a machine as it cannot be, or as nobody can want it. */
+/** Finds the changes, in their order, that would result in an impossible or undesirable state. */
 export function findConflicts(
   changes: readonly Change[],
   actual: readonly ActualDevice[],
@@ -40,7 +40,7 @@ export function findConflicts(
   ];
 }
 
-/** Devices for which there is no place when all that is to go has gone. */
+/** Devices without a free slot even after all deletions. */
 function findFull(changes: readonly Change[], actual: readonly ActualDevice[], capacityOf: CapacityOf): Conflict[] {
   const going = new Set(changes.filter(leavesPlace).map(({ name }) => name));
   const tenants = new Map<string, string[]>();
@@ -67,7 +67,7 @@ function findFull(changes: readonly Change[], actual: readonly ActualDevice[], c
   });
 }
 
-/** A device of the same name on the same management device has its place again. */
+/** A device of the same name on the same management device keeps its slot. */
 function leavesPlace(change: Change): boolean {
   return change.action === 'delete' || change.action === 'replace';
 }
@@ -76,7 +76,7 @@ function takesPlace(change: Change): change is Addition | Replacement {
   return change.action === 'add' || change.action === 'replace';
 }
 
-/** Devices that would have the address of another one. */
+/** Devices that would get the address of another one. */
 function findSharedMacs(changes: readonly Change[], actual: readonly ActualDevice[]): Conflict[] {
   const changed = new Set(changes.filter(changesMac).map(({ name }) => name));
   const owners = new Map<string, string>();
@@ -100,27 +100,27 @@ function changesMac(change: Change): boolean {
   return change.action === 'delete' || change.action === 'replace' || change.action === 'set';
 }
 
-/** The address that a change gives to a device. */
+/** The address that a change assigns to a device. */
 export function macOf(change: Addition | Replacement | Adjustment): Uint8Array | undefined {
   if (change.action === 'set') return change.mac;
   return change.action === 'add' || change.action === 'replace' ? change.device.spec.mac : undefined;
 }
 
-/** What a server has for itself alone; others may read a file that is only read. */
+/** The resources that a server uses exclusively; a file that is only read can be shared. */
 interface Held {
   readonly key: 'server/path' | 'server/ifname';
   readonly file: string;
   readonly shared: boolean;
 }
 
-/** What of a server says that. */
+/** The key of the server that names it. */
 interface HeldWords {
   readonly path?: string;
   readonly ifname?: string;
   readonly readonly?: boolean;
 }
 
-/** Servers that would have the file or the tap of another one: it is locked, or busy, when they begin. */
+/** Servers that would use the file or the tap of another one, which is locked or busy when they start. */
 function findSharedFiles(changes: readonly Change[], instances: readonly VduseInstance[]): Conflict[] {
   const going = new Set(changes.filter(leavesPlace).map(({ name }) => name));
   const holders = new Map<string, Held & { readonly name: string }>();
@@ -153,7 +153,7 @@ function heldBy({ path, ifname, readonly = false }: HeldWords): Held[] {
   ];
 }
 
-/** The server that a change begins. */
+/** The server that a change starts. */
 function serverOf(change: Change): ServedDeviceSpec | undefined {
   if (change.action === 'serve') return change.server;
   return takesPlace(change) && change.start?.how === 'start' ? change.start.device : undefined;

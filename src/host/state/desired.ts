@@ -1,4 +1,4 @@
-/** The wanted state of a machine's devices: from a file's text to devices, with what is wrong in it told by line and path. */
+/** Parses the desired state of a machine's devices from a file; errors have line and path. */
 import { check } from '../../generated/state.js';
 import { driverName, VHOST_VDPA } from '../../sysfs/bus.js';
 import { parseMac } from '../../virtio/mac-address.js';
@@ -9,7 +9,7 @@ import { JsonSyntaxError, parseJson, shortened, type JsonSource } from './json-s
 import type { NodeWords } from './node.js';
 import { readDesiredServer, VDUSE, type DesiredServer } from './servers.js';
 
-/** A device as a file wants it. What is absent may be as it likes. */
+/** The desired state of a device in a file. Absent properties may have any value. */
 export interface DesiredDevice {
   readonly name: string;
   readonly managementDevice: ManagementDeviceHandle;
@@ -18,30 +18,27 @@ export interface DesiredDevice {
   readonly mac?: Uint8Array;
   readonly mtu?: number;
   readonly maxVirtqueuePairs?: number;
-  /** Names of features; which bits they are depends on the device's class. */
+  /** Names of features; their bits depend on the class of the device. */
   readonly features?: readonly string[];
-  /** Of a VDUSE device: the server of ours that it is to have; absent where another program serves it. */
+  /** For a VDUSE device: the server that vdpa should run; absent if another program serves it. */
   readonly server?: DesiredServer;
-  /** The driver's name in sysfs; null where it is to have none. */
+  /** The driver's name in sysfs; null for none. */
   readonly driver?: string | null;
-  /** With vhost_vdpa: who may open its node. */
+  /** With vhost_vdpa: permissions of its node. */
   readonly node?: NodeWords;
 }
 
 /** The content of a file. */
 export interface DesiredState {
   readonly devices: readonly DesiredDevice[];
-  /** Where a device stands in the file, for errors: `FILE: line 3 (/devices/0)`. */
+  /** The position of a device in the file, for errors: `FILE: line 3 (/devices/0)`. */
   place(device: DesiredDevice, key?: string): string;
 }
 
-/** A name that no file or device of a machine has: NAME_MAX is 255. */
+/** Names of files and devices are not longer than this: NAME_MAX is 255. */
 const endless = /[^\s/"]{256,}/g;
 
-/**
- * A file does not say what it should. The message names the file, the line and the path in it; of a word without end it has
- * the beginning.
- */
+/** A state file is invalid. The message names the file, the line and the path in it; a long word is truncated. */
 export class StateFileError extends Error {
   override readonly name: string = 'StateFileError';
 
@@ -50,7 +47,7 @@ export class StateFileError extends Error {
   }
 }
 
-/** A machine's devices cannot become what a file wants. The message has every reason, each on a line of its own. */
+/** A machine's devices cannot be made to match a file. The message has all reasons, one per line. */
 export class PlanError extends StateFileError {
   override readonly name = 'PlanError';
   readonly reasons: readonly Error[];
@@ -62,8 +59,8 @@ export class PlanError extends StateFileError {
 }
 
 /**
- * Reads a file's text.
- * @param file what the file is called in errors
+ * Parses the text of a file.
+ * @param file the name of the file, for errors
  * @throws StateFileError
  */
 export function readDesiredState(text: string, file: string): DesiredState {
@@ -71,7 +68,7 @@ export function readDesiredState(text: string, file: string): DesiredState {
   const place = (path: string): string => `${file}: line ${source.lineOf(path)} (${path === '' ? '/' : path})`;
   const problem = check(source.value);
   if (problem !== undefined) {
-    // The checker leads with the path, or with "it" for the whole.
+    // The checker's message starts with the path, or with "it" for the whole document.
     const [, at = '', reason = ''] = /^(\S+) ([^]*)$/.exec(problem) ?? [];
     const stranger = /^must NOT have additional properties: (.*)$/.exec(reason)?.[1];
     const path = `${at === 'it' ? '' : at}${stranger === undefined ? '' : `/${stranger}`}`;
@@ -105,7 +102,7 @@ function parse(text: string, file: string): JsonSource {
   }
 }
 
-/** @param wrong makes the error for a key */
+/** @param wrong creates the error for a key */
 function toDesired(entry: DeviceEntry, wrong: (key: string, reason: string) => StateFileError): DesiredDevice {
   const managementDevice = parseHandle(entry.mgmtdev) ?? { name: entry.mgmtdev };
   const { name, type, mtu, max_vqp: maxVirtqueuePairs, device_features: features } = entry;

@@ -1,7 +1,7 @@
-/** What stands in the file of a state, in the words of schemas/state.schema.json. */
+/** The content of a state file, with the keys of schemas/state.schema.json. */
 import type { ServerEntry } from '../../vduse/spec/arguments.js';
 
-/** A device, as a file has it. */
+/** A device in a state file. */
 export interface DeviceEntry {
   readonly name: string;
   readonly mgmtdev: string;
@@ -12,7 +12,7 @@ export interface DeviceEntry {
   readonly device_features?: readonly string[];
   readonly server?: ServerEntry;
   readonly driver?: string | null;
-  /** Of the node of vhost_vdpa. */
+  /** For the node of vhost_vdpa. */
   readonly owner?: string;
   readonly group?: string;
   readonly mode?: string;

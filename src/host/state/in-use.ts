@@ -1,4 +1,4 @@
-/** Devices that somebody uses, in a plan. */
+/** Checks a plan for devices in use. */
 import { Errno } from '../../sys/errno.js';
 import { SystemError } from '../../sys/error.js';
 import type { VdpaBus } from '../../sysfs/bus.js';
@@ -8,8 +8,8 @@ import type { Change } from './change.js';
 import type { Plan, Refusal } from './plan.js';
 
 /**
- * Leaves out of a plan what would take a device from those who use it, or make the kernel wait.
- * @throws SystemError where the machine's files cannot be read
+ * Removes from a plan the changes that would affect devices in use, or make the kernel wait.
+ * @throws SystemError if the machine's files cannot be read
  */
 export async function refuseInUse(bus: VdpaBus, { changes, refusals }: Plan): Promise<Plan> {
   const free: Change[] = [];
@@ -22,12 +22,12 @@ export async function refuseInUse(bus: VdpaBus, { changes, refusals }: Plan): Pr
   return { changes: free, refusals: [...refusals, ...used] };
 }
 
-/** Why a device cannot be taken away. */
+/** Why a device cannot be removed. */
 async function userOf(bus: VdpaBus, change: Change): Promise<SystemError | undefined> {
   if (change.action !== 'replace' && change.action !== 'delete' && change.action !== 'bind') return undefined;
   const { onBus } = change.actual;
   if (!onBus) return undefined;
-  // Whoever has the node open keeps it.
+  // A process that has the node open keeps it.
   if (change.action === 'bind' && change.driver === onBus.driver) return undefined;
   try {
     await awaitServer(change.name);

@@ -1,18 +1,21 @@
-/** JSON that knows where it stands: for files that people write, whose mistakes they want to find. */
+/** Parses JSON with positions, for error messages about handwritten files. */
 
 import { lacksBytes, maxTextLength } from '../../netlink/text.js';
 
-/** A value of JSON. Objects have no prototype, so that no key means something else. */
+/** A JSON value. Objects have no prototype, so that no key has a special meaning. */
 export type JsonValue = null | boolean | number | string | JsonValue[] | { [key: string]: JsonValue };
 
-/** A parsed file, and the line on which each of its values begins. */
+/** A parsed file and the line of each of its values. */
 export interface JsonSource {
   readonly value: JsonValue;
-  /** The line of a value by its path, a JSON pointer (RFC 6901): `/devices/3/mac`. That of what it is in where it is not there. */
+  /**
+   * The line of a value by its path, a JSON pointer (RFC 6901): `/devices/3/mac`. For a missing value, the line of its
+   * parent.
+   */
   lineOf(path: string): number;
 }
 
-/** A text is no JSON. */
+/** The text is not valid JSON. */
 export class JsonSyntaxError extends Error {
   override readonly name = 'JsonSyntaxError';
   /** From 1. */
@@ -27,11 +30,11 @@ export class JsonSyntaxError extends Error {
   }
 }
 
-/** How deep values may be in one another. */
+/** Maximum nesting depth. */
 const maxDepth = 100;
 
 /**
- * Parses JSON (RFC 8259). A key that is there twice is an error: one of the two would be lost.
+ * Parses JSON (RFC 8259). A duplicate key is an error: one of the values would be lost.
  * @throws JsonSyntaxError
  */
 export function parseJson(text: string): JsonSource {
@@ -50,7 +53,7 @@ export function parseJson(text: string): JsonSource {
   };
 }
 
-/** As much of a text as an error can show. */
+/** The part of a text that fits into an error. */
 export function shortened(text: string): string {
   return text.length <= 60 ? text : `${text.slice(0, 60)}…`;
 }
@@ -128,7 +131,7 @@ class Reader {
       this.#at -= token.length;
       throw this.#error('the string holds half of a surrogate pair, which stands for no character');
     }
-    // What stands in a file becomes netlink's text, or a path, which is shorter.
+    // Strings of a file become netlink texts or paths, which are shorter.
     if (Buffer.byteLength(text) > maxTextLength) {
       this.#at -= token.length;
       throw this.#error(`the string is longer than ${maxTextLength} bytes`);
@@ -136,7 +139,7 @@ class Reader {
     return text;
   }
 
-  /** Behind the quote that ends the string. A pattern for that would overflow the stack on a long one. */
+  /** The position after the closing quote. A regular expression would overflow the stack on a long string. */
   #endOfString(): number | undefined {
     for (let at = this.#at + 1; at < this.#text.length; at++) {
       const character = this.#text[at];
@@ -153,7 +156,7 @@ class Reader {
     return this.#native(token, `${JSON.stringify(shortened(token))} is no value of JSON`) as JsonValue;
   }
 
-  /** A token as JavaScript's own parser reads it; `#at` is behind it already. */
+  /** A token parsed by JavaScript's own parser; `#at` is already after it. */
   #native(token: string, reason: string): unknown {
     try {
       return JSON.parse(token) as unknown;

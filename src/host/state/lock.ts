@@ -1,4 +1,4 @@
-/** Those who make a machine's devices those of a file take turns. */
+/** Serializes the processes that apply state files to a machine. */
 import { closeSync, constants, fstatSync, ftruncateSync, mkdirSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -7,21 +7,21 @@ import { SystemError } from '../../sys/error.js';
 import { flock, LOCK_EX, LOCK_NB } from '../../sys/file.js';
 import { checked } from '../../sys/libc.js';
 
-/** How to wait for a lock. */
+/** Options for waiting for a lock. */
 export interface LockOptions {
-  /** How long another process may have it, in milliseconds. */
+  /** How long to wait for another process, in milliseconds. */
   readonly patienceMs?: number;
-  /** Called once, where another process has it. */
+  /** Called once if another process holds the lock. */
   readonly onWait?: (holder: string) => void;
 }
 
 const pollMs = 20;
 
 /**
- * Takes the lock in a file, which is made where there is none, and its folder too. The system gives it back whatever ends
- * the process.
- * @returns what gives it back
- * @throws SystemError: EBUSY where another process has had it for too long
+ * Acquires the lock in a file; creates the file and its directory if necessary. The system releases it however the
+ * process ends.
+ * @returns a function that releases it
+ * @throws SystemError: EBUSY if another process holds it for too long
  */
 export async function lockState(path: string, { patienceMs = 60_000, onWait }: LockOptions = {}): Promise<() => void> {
   const fd = openLock(path);

@@ -26,18 +26,18 @@ import type { NodeOwnership } from './node.js';
 import { messageOf } from './reasons.js';
 import { VDUSE, type ServerStart } from './servers.js';
 
-/** What changes are made with. */
+/** The context for making changes. */
 export interface Machine {
   readonly client: VdpaClient;
-  /** undefined on the simulation. */
+  /** undefined on the simulated machine. */
   readonly bus: VdpaBus | undefined;
   /** The servers of the machine's VDUSE devices; needed where there are such devices. */
   readonly servers?: VduseServers | undefined;
-  /** Take devices away from those who use them, and lose what is in memory. */
+  /** Change devices in use, and discard data in memory. */
   readonly force: boolean;
 }
 
-/** Changes a device that lives on. A failure leaves it as it was. */
+/** Changes a device in place. A failure leaves it unchanged. */
 export function adjust(machine: Machine, change: Adjustment): Promise<void> {
   switch (change.action) {
     case 'serve':
@@ -49,11 +49,11 @@ export function adjust(machine: Machine, change: Adjustment): Promise<void> {
   }
 }
 
-/** Deletes a device, and ends its server where that is ours. */
+/** Deletes a device, and stops its server if it is one of vdpa. */
 export async function remove(machine: Machine, actual: ActualDevice): Promise<void> {
   const { bus, force } = machine;
   const { name, managementDevice } = actual.device;
-  // The plan has looked already, but somebody may have come since.
+  // The plan has checked this already, but the device may be in use since.
   if (bus && actual.onBus) {
     await awaitServer(name);
     await refuseUsed(bus, actual.onBus, `delete ${name}`, { force });
@@ -62,7 +62,7 @@ export async function remove(machine: Machine, actual: ActualDevice): Promise<vo
   if (formatHandle(managementDevice) === VDUSE) await machine.servers?.end(name);
 }
 
-/** Makes a device, with its server where it is one of VDUSE. Where anything fails nothing is left of either. */
+/** Creates a device, with its server for a VDUSE device. If a step fails, both are removed. */
 export async function add(machine: Machine, device: NewDevice, start: ServerStart | undefined): Promise<void> {
   const { name } = device.spec;
   if (start?.how !== 'start') return addToBus(machine, device);
@@ -72,8 +72,8 @@ export async function add(machine: Machine, device: NewDevice, start: ServerStar
 }
 
 /**
- * Makes a device, sees that it is as it was wanted, and binds it. Where anything fails it is deleted again.
- * @param request what the kernel is asked for
+ * Creates a device, checks that it is as desired, and binds it. If a step fails, it is deleted.
+ * @param request the request to the kernel
  */
 async function addToBus(machine: Machine, device: NewDevice, request: DeviceSpec = device.spec): Promise<void> {
   const { client, bus } = machine;
@@ -96,7 +96,7 @@ async function addToBus(machine: Machine, device: NewDevice, request: DeviceSpec
   }
 }
 
-/** What the kernel tells of a new device; where it tells nothing all must have been made as it was asked for. */
+/** The kernel's data of a new device; without any, all attributes are assumed to be set as requested. */
 async function configOf(
   client: VdpaClient,
   name: string,
@@ -111,7 +111,7 @@ async function configOf(
   }
 }
 
-/** Deletes a device that did not become what it should. @returns what to say of it */
+/** Deletes a device that is not as desired. @returns an explanation */
 async function withoutDevice(client: VdpaClient, name: string, failure: unknown): Promise<unknown> {
   try {
     await client.deleteDevice(name);
@@ -129,9 +129,9 @@ function serversOf({ servers }: Machine, name: string): VduseServers {
 }
 
 /**
- * Drivers refuse attributes that they cannot set, also where the device would come with just these. So those are left out
- * in a second try; whoever calls looks at what came.
- * @returns why not all was said
+ * Drivers reject attributes that they cannot set, even if the device would have these values anyway. These are omitted
+ * in a second attempt; the caller checks the resulting device.
+ * @returns why attributes were omitted
  */
 async function addLeniently(client: VdpaClient, spec: DeviceSpec): Promise<NetlinkError | undefined> {
   try {
@@ -146,10 +146,10 @@ async function addLeniently(client: VdpaClient, spec: DeviceSpec): Promise<Netli
   }
 }
 
-/** The kernel names the attributes that it refuses by their bits: `Some provided attributes are not supported: 0x400`. */
+/** The kernel reports the attributes that it rejects as bits: `Some provided attributes are not supported: 0x400`. */
 function withoutRefused(spec: DeviceSpec, kernelMessage = ''): DeviceSpec {
   const digits = /not supported: (0x[0-9a-f]+)$/.exec(kernelMessage)?.[1];
-  // Older kernels do not name them.
+  // Older kernels do not report them.
   const refused = digits === undefined ? ~0n : BigInt(digits);
   const isRefused = (attribute: number): boolean => ((refused >> BigInt(attribute)) & 1n) === 1n;
   const { name, managementDevice, mac, mtu, maxVirtqueuePairs, features } = spec;

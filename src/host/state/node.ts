@@ -1,12 +1,12 @@
-/** Who may open the node of a device that vhost_vdpa has: what a file says of it, and what there is. */
+/** Permissions of the vhost-vdpa node of a device: in a file, and actual. */
 import type { BusDevice, VdpaBus } from '../../sysfs/bus.js';
 import type { NodeAccess } from '../../sysfs/node-access.js';
 import type { DeviceEntry } from './file.js';
 
-/** The words of a file that say something of a node. */
+/** The keys of a file for a node. */
 export type NodeWords = Pick<DeviceEntry, 'owner' | 'group' | 'mode'>;
 
-/** Who may open a node, as the kernel has it and as people write it. */
+/** The permissions of a node, numeric and in the notation of the command line. */
 export interface NodeOwnership {
   readonly access: NodeAccess;
   readonly words: NodeWords;
@@ -14,20 +14,20 @@ export interface NodeOwnership {
 
 /** The users and groups of the machine: sys/accounts.ts, which takes the C library. */
 export interface Accounts {
-  /** By name or number; undefined where there is none. */
+  /** By name or number; undefined if it does not exist. */
   readUser(text: string): number | undefined;
   readGroup(text: string): number | undefined;
-  /** The number where there is no name. */
+  /** The number if it has no name. */
   userName(uid: number): string;
   groupName(gid: number): string;
 }
 
 const keys = ['owner', 'group', 'mode'] as const;
 
-/** As devtmpfs makes a node. */
+/** The defaults of devtmpfs. */
 const ORIGINAL: Required<NodeWords> = { owner: 'root', group: 'root', mode: '0600' };
 
-/** Who may open a device's node now; undefined where it has none. @throws SystemError */
+/** The current permissions of a device's node; undefined if it has none. @throws SystemError */
 export async function readNode({ files }: VdpaBus, { vhost }: BusDevice): Promise<NodeOwnership | undefined> {
   const access = vhost === undefined ? undefined : files.access(`/dev/${vhost}`);
   if (!access) return undefined;
@@ -36,7 +36,7 @@ export async function readNode({ files }: VdpaBus, { vhost }: BusDevice): Promis
   return { access, words: { owner: userName(uid), group: groupName(gid), mode: modeText(mode) } };
 }
 
-/** What a file says so that a node is like that again: nothing where it is as a new one is. */
+/** The keys of a file that restore the permissions of a node: none for those of a new node. */
 export function wordsOfNode(node: NodeOwnership | undefined): NodeWords {
   return Object.fromEntries(
     keys.flatMap((key) => {
@@ -47,8 +47,8 @@ export function wordsOfNode(node: NodeOwnership | undefined): NodeWords {
 }
 
 /**
- * Looks up what a file says of a node.
- * @param refuse is told of a user or group that there is not
+ * Resolves the permissions in a file.
+ * @param refuse called for an unknown user or group
  */
 export function resolveNode(
   { owner, group, mode }: NodeWords,
@@ -74,7 +74,7 @@ export function resolveNode(
   };
 }
 
-/** What of a node is not as it is wanted, both as people write them. */
+/** The differences of a node from its desired permissions, in the notation of the command line. */
 export interface NodeDifference {
   readonly key: (typeof keys)[number];
   readonly from: string;

@@ -1,4 +1,4 @@
-/** The order in which changes can be made: what has to go for another goes before it, other deletions come last. */
+/** Orders changes: deletions that free something for another change come before it, other deletions last. */
 import { formatMac } from '../../virtio/mac-address.js';
 import { formatHandle } from '../../vdpa/model.js';
 import { toEntry } from '../../vduse/spec/arguments.js';
@@ -8,20 +8,20 @@ import type { Change } from './change.js';
 import { macOf, type CapacityOf } from './conflicts.js';
 import { exclusiveResources } from './servers.js';
 
-/** What the order depends on. */
+/** Options of the order. */
 export interface OrderOptions {
   readonly actual: readonly ActualDevice[];
   readonly instances: readonly VduseInstance[];
   readonly capacityOf: CapacityOf | undefined;
 }
 
-/** Changes in their order, and those that wait for one another's place. */
+/** Changes in their order, and those that wait for each other's slots. */
 export interface Order {
   readonly changes: readonly Change[];
   readonly circular: readonly { readonly change: Change; readonly other: string }[];
 }
 
-/** @param changes those to the file's devices in its order, then deletions */
+/** @param changes those of the file's devices in the order of the file, then deletions */
 export function orderChanges(changes: readonly Change[], options: OrderOptions): Order {
   const things = new Things(changes, options);
   const ordered: Change[] = [];
@@ -35,7 +35,7 @@ export function orderChanges(changes: readonly Change[], options: OrderOptions):
       const shared = other === change ? [] : things.givenUpBy(other).filter((thing) => taken.includes(thing));
       if (shared.length === 0 || done.has(other)) continue;
       if (!under.has(other)) put(other, change.name);
-      // For a moment two devices can have one address, but not one place.
+      // Two devices can temporarily have the same address, but not the same slot.
       else if (shared.some(({ kind }) => kind !== 'mac')) circular.push({ change, other: other.name });
     }
     under.delete(change);
@@ -46,17 +46,17 @@ export function orderChanges(changes: readonly Change[], options: OrderOptions):
   return { changes: ordered, circular };
 }
 
-/** Something that one device has at a time. */
+/** Something that only one device can have at a time. */
 interface Thing {
   readonly kind: 'mac' | 'place' | 'file';
   readonly name: string;
 }
 
-/** What changes take and give up. The same thing is the same object. */
+/** The resources that changes need and free. The same resource is the same object. */
 class Things {
   readonly #known = new Map<string, Thing>();
   readonly #instances: ReadonlyMap<string, VduseInstance>;
-  /** The management devices on which something has to go before all that is to come has room. */
+  /** The management devices on which a deletion is necessary before all additions fit. */
   readonly #crowded: ReadonlySet<string>;
 
   constructor(changes: readonly Change[], { actual, instances, capacityOf }: OrderOptions) {
@@ -74,7 +74,7 @@ class Things {
     );
   }
 
-  /** What only one device can have at a time, and this one will. */
+  /** The exclusive resources that this device will have. */
   takenBy(change: Change): Thing[] {
     if (change.action === 'delete') return [];
     const mac = macOf(change);
@@ -98,7 +98,7 @@ class Things {
     const status = ownStatus(this.#instances.get(change.name));
     return [
       ...mac,
-      // A device that is made anew where it was takes its own place again.
+      // A device that is created again on the same management device uses its own slot.
       ...this.#place(change.action === 'replace' && isInPlace(change) ? undefined : handle),
       ...(status ? exclusiveResources(status.device) : []).map((file) => this.#thing('file', file)),
     ];
@@ -116,7 +116,7 @@ class Things {
   }
 }
 
-/** The management device on which a change needs a place that it has not. */
+/** The management device on which a change needs a slot that it does not have yet. */
 function takesPlaceOn(change: Change): string | undefined {
   if (change.action === 'add' || (change.action === 'replace' && !isInPlace(change))) {
     return formatHandle(change.device.spec.managementDevice);

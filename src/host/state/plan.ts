@@ -1,4 +1,4 @@
-/** The difference between the devices that there are and those that are wanted, as changes to make. */
+/** Plans the changes from actual to desired devices. */
 import type { SystemError } from '../../sys/error.js';
 import { formatHandle, type ManagementDevice } from '../../vdpa/model.js';
 import { VduseError } from '../../vduse/error.js';
@@ -13,45 +13,50 @@ import { memoryLoss } from './reasons.js';
 import { checkNew, resolve } from './resolve.js';
 import { PlanError, StateFileError, type DesiredDevice, type DesiredState } from './desired.js';
 
-/** What there is to plan with. */
+/** The actual state that a plan is based on. */
 export interface ActualState {
   readonly managementDevices: readonly ManagementDevice[];
-  /** The drivers on the vdpa bus; undefined where the machine has none, which is the simulation. */
+  /** The drivers on the vdpa bus; undefined on the simulated machine, which has none. */
   readonly drivers: readonly string[] | undefined;
-  /** The machine's users and groups; needed where a file says who may open a node. */
+  /** The users and groups of the machine; needed if a file specifies permissions of a node. */
   readonly accounts?: Accounts;
-  /** What VDUSE servers have made; needed where a device of VDUSE is wanted. */
+  /** The VDUSE instances; needed if a VDUSE device is desired. */
   readonly instances?: readonly VduseInstance[];
-  /** Where it is absent there is room everywhere. */
+  /** If absent, the number of devices is not limited. */
   readonly capacityOf?: CapacityOf;
 }
 
-/** How far a plan may go. */
+/** Options of a plan. */
 export interface PlanOptions {
   /** Delete devices that the file does not name. */
   readonly prune: boolean;
-  /** Lose what is in memory, and let two devices have one address. */
+  /** Discard data in memory, and permit two devices with the same address. */
   readonly force?: boolean;
 }
 
-/** Why a device cannot be as the file wants it. */
+/** Why a device cannot be made to match the file. */
 export interface Refusal {
   readonly name: string;
   readonly reason: StateFileError | SystemError;
-  /** What it needs is not there, and may still come: a management device, a driver, another program's server. */
+  /**
+   * Something that it needs is missing and may still appear: a management device, a driver, another program's server.
+   */
   readonly mayCome: boolean;
 }
 
-/** The changes that can be made, in the order in which they can be, and why others cannot, in the order of the file. */
+/**
+ * The possible changes, in the order in which they can be made, and the reasons against others, in the order of the
+ * file.
+ */
 export interface Plan {
   readonly changes: readonly Change[];
   readonly refusals: readonly Refusal[];
 }
 
 /**
- * Plans: the file's devices in its order, and deletions after that, but for those that make way for something. The same
- * state again gives no changes.
- * @throws PlanError, before anything is changed, where a device cannot be as the file wants it; it has all reasons
+ * Plans the changes: the file's devices in its order, followed by deletions, except those that free something for
+ * another change. A machine that matches needs no changes.
+ * @throws PlanError, before anything is changed, with all reasons, if a device cannot be made to match the file
  */
 export function planChanges(
   wanted: DesiredState,
@@ -64,7 +69,9 @@ export function planChanges(
   return changes;
 }
 
-/** Plans what can be done, and says what cannot. Who uses devices {@link refuseInUse} looks for. */
+/**
+ * Plans the possible changes, and returns the reasons against others. {@link refuseInUse} checks for users of devices.
+ */
 export function planPossible(
   wanted: DesiredState,
   actual: readonly ActualDevice[],
@@ -111,7 +118,7 @@ export function planPossible(
   };
 }
 
-/** What is to be done for one device of the file. */
+/** The changes for one device of the file. */
 function planDevice(
   device: DesiredDevice,
   wanted: DesiredState,

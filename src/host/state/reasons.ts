@@ -1,14 +1,14 @@
-/** Why something is not done to a device without force. */
+/** Reasons for not changing a device without force. */
 import { Errno } from '../../sys/errno.js';
 import { SystemError } from '../../sys/error.js';
 
-/** What is in a file outlives its server, what is in memory does not. */
+/** Data in a file outlives its server, data in memory does not. */
 export function memoryLoss(name: string): SystemError {
   const hint = 'It is in memory, and another device would begin with an empty one. Save what is on it, and say force';
   return new SystemError({ operation: `replace ${name}`, errno: Errno.EBUSY, hint });
 }
 
-/** The words of whatever was thrown. */
+/** The message of a thrown value. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }

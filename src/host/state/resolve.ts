@@ -1,4 +1,4 @@
-/** A wanted device against the management device that is to make it. */
+/** Checks a desired device against its management device. */
 import { deviceClasses } from '../../virtio/classes.js';
 import { featureBit } from '../../virtio/features.js';
 import { VIRTIO_ID_BLOCK, VIRTIO_ID_NET } from '../../virtio/ids.js';
@@ -10,10 +10,10 @@ import { resolveNode, type Accounts } from './node.js';
 import { VDUSE } from './servers.js';
 import type { DesiredDevice } from './desired.js';
 
-/** Tells why a device cannot be as the file wants it, at one of its keys. */
+/** Reports why a device cannot be made to match the file, at one of its keys. */
 export type Refuse = (key: string, reason: string) => void;
 
-/** Turns the names in a wanted device into numbers. @param accounts undefined where the machine has no nodes */
+/** Resolves the names in a desired device to numbers. @param accounts undefined on a machine without nodes */
 export function resolve(
   wanted: DesiredDevice,
   management: ManagementDevice,
@@ -50,12 +50,12 @@ export function resolve(
 }
 
 /**
- * Checks that a management device can make a device: what the kernel's core and the drivers refuse
+ * Checks that a management device supports a device: the checks of the kernel's core and of the drivers
  * (vdpa_nl_cmd_dev_add_set_doit, and the dev_add of each driver).
  */
 export function checkNew({ spec }: NewDevice, management: ManagementDevice, refuse: Refuse): void {
   const handle = formatHandle(management);
-  // What such a device is, its server says.
+  // The server determines the properties of such a device.
   if (handle === VDUSE) return;
   const { mac, mtu, maxVirtqueuePairs: pairs, features } = spec;
   const ofNet = { mac, mtu, max_vqp: pairs };
@@ -63,11 +63,11 @@ export function checkNew({ spec }: NewDevice, management: ManagementDevice, refu
     for (const [key, value] of Object.entries(ofNet)) {
       if (value !== undefined) refuse(key, `is for net devices, and ${handle} makes none`);
     }
-    // Features are called otherwise there.
+    // Features have other names there.
     checkOffered(features, management, undefined, refuse);
     return;
   }
-  // Drivers that do not say how many they have, have 0 here.
+  // Drivers that do not report their number of queues have 0 here.
   const queues = management.maxVirtqueues ?? 0;
   if (pairs !== undefined && queues > 0 && pairs * 2 > queues) {
     refuse('max_vqp', `${handle} has ${queues} virtqueues: ${pairs} pairs need ${pairs * 2}`);
@@ -89,7 +89,7 @@ function checkOffered(
   deviceId: number | undefined,
   refuse: Refuse,
 ): void {
-  // Drivers that do not say what they offer, offer 0 here.
+  // Drivers that do not report their features have 0 here.
   const offered = management.supportedFeatures ?? 0n;
   if (features === undefined || offered === 0n) return;
   const missing = features & ~offered;

@@ -1,4 +1,4 @@
-/** The servers of VDUSE devices in the state of a machine: what a file says of one, and what is to be done for it. */
+/** Servers of VDUSE devices in the state of a machine: their specification in a file, and the necessary actions. */
 import { checkDeviceName } from '../../vduse/kernel/name.js';
 import { DeviceOptionError } from '../../vduse/spec/error.js';
 import { VduseError } from '../../vduse/error.js';
@@ -15,20 +15,20 @@ import { ownStatus, type OwnStatus, type VduseInstance } from '../../vduse/daemo
 import { resolve } from 'node:path';
 import type { DeviceEntry } from './file.js';
 
-/** The management device of VDUSE devices. */
+/** The management device of VDUSE. */
 export const VDUSE = 'vduse';
 
-/** What a server is told, word by word: the keys of a server in a file. */
+/** The arguments of a server: the keys of a server in a file. */
 export type ServerKey = keyof ServerArguments;
 
-/** A server as a file wants it. */
+/** The desired state of a server. */
 export interface DesiredServer {
   readonly device: ServedDeviceSpec;
-  /** Only what the file says: what it does not say may be as it likes. */
+  /** Only what the file specifies: other properties may have any value. */
   readonly words: ServerArguments;
 }
 
-/** What differs between two servers, as people write it. */
+/** The differences between two servers, in the notation of the command line. */
 export interface ServerDifference {
   readonly key: ServerKey | 'server';
   readonly from: string;
@@ -36,8 +36,8 @@ export interface ServerDifference {
 }
 
 /**
- * Makes a server of what a file says of it.
- * @throws VduseError where no server can be so
+ * Converts the specification of a server in a file.
+ * @throws VduseError if it is invalid
  */
 export function readDesiredServer(entry: DeviceEntry, server: ServerEntry, mac: Uint8Array | undefined): DesiredServer {
   const { name, type, mtu } = entry;
@@ -50,25 +50,25 @@ export function readDesiredServer(entry: DeviceEntry, server: ServerEntry, mac: 
     ...(mtu !== undefined && { mtu }),
   });
   checkDeviceSpec(device);
-  // A path means a file, were the word left out.
+  // A path implies the backend file if that is omitted.
   const { path, ifname } = words;
   const backend = path === undefined ? (ifname === undefined ? undefined : 'tap') : 'file';
   return { device, words: backend === undefined ? words : { backend, ...words } };
 }
 
-/** The arguments with which a server of ours serves the same again. */
+/** The arguments with which a server of vdpa serves the same device again. */
 export function serverArgumentsOf({ device }: OwnStatus): ServerArguments {
   return serverPart(device);
 }
 
-/** The file and the interface that a server has for itself alone, as far as they are known. */
+/** The file and the interface that a server uses exclusively, as far as they are known. */
 export function exclusiveResources(server: { readonly path?: string; readonly ifname?: string }): string[] {
   return [server.path, server.ifname].filter((name) => name !== undefined);
 }
 
-/** What of a server is not as a file wants it. */
+/** The differences of a server from its desired state. */
 export function compareServer({ words }: DesiredServer, status: OwnStatus): ServerDifference[] {
-  // A file that grows has a size too.
+  // A device that grows with its file also has a size.
   const { size } = 'size' in status ? status : {};
   const actual: ServerArguments = { ...(size !== undefined && { size }), ...serverArgumentsOf(status) };
   return (Object.keys(words) as ServerKey[]).flatMap((key) => {
@@ -77,16 +77,16 @@ export function compareServer({ words }: DesiredServer, status: OwnStatus): Serv
   });
 }
 
-/** How a device that is not there yet comes to have a server. */
+/** How a device that does not exist yet gets a server. */
 export type ServerStart =
   /** It has one. */
   | { readonly how: 'there' }
-  /** One is started; what is left of a dead one is taken away first. */
+  /** A server is started; the remains of a dead one are removed first. */
   | { readonly how: 'start'; readonly device: ServedDeviceSpec; readonly stale: boolean };
 
 /**
- * Says how a VDUSE device that is not on the bus gets its server.
- * @throws VduseError where it cannot have the one that the file wants
+ * Determines how a VDUSE device that is not on the bus gets its server.
+ * @throws VduseError if the desired server is not possible
  */
 export function serverStartFor(
   name: string,
@@ -110,14 +110,14 @@ export function serverStartFor(
   );
 }
 
-/** What is to be done about the server of a device that is on the bus. */
+/** Determines the action for the server of a device on the bus. */
 export interface ServerChange {
   readonly differences: readonly ServerDifference[];
-  /** Another server can go on with the device; otherwise what differs takes a new device. */
+  /** Another server can take over the device; other differences require a new device. */
   readonly takeOver?: ServedDeviceSpec;
 }
 
-/** @throws VduseError where the file wants a server of ours and the device has another */
+/** @throws VduseError if the file specifies a server of vdpa and the device has another one */
 export function serverChangeFor(name: string, wanted: DesiredServer, instance: VduseInstance): ServerChange {
   switch (instance.served) {
     case 'here':
@@ -132,7 +132,7 @@ export function serverChangeFor(name: string, wanted: DesiredServer, instance: V
       try {
         checkDeviceSpec({ ...wanted.device, restart: true });
       } catch (error) {
-        // What was in memory is gone.
+        // Data in memory is lost.
         if (error instanceof DeviceOptionError) return { differences };
         throw error;
       }

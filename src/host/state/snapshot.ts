@@ -1,4 +1,4 @@
-/** A device that is to be deleted, remembered so that it can be made again. */
+/** A snapshot of a device before its deletion, to create it again. */
 import { fromEntry } from '../../vduse/spec/arguments.js';
 import { ownStatus } from '../../vduse/daemon/servers.js';
 import { ownMac, type ActualDevice } from './actual.js';
@@ -7,13 +7,13 @@ import { isOfVduse } from './compare.js';
 import type { Machine } from './make.js';
 import type { ServerStart } from './servers.js';
 
-/** What it takes to make a device as it was. */
+/** Everything needed to restore a device. */
 export interface DeviceSnapshot {
   readonly device: NewDevice;
   readonly start?: ServerStart;
 }
 
-/** A server that does not answer is not remembered. */
+/** A server that does not respond is not recorded. */
 export async function takeSnapshot({ servers }: Machine, actual: ActualDevice): Promise<DeviceSnapshot> {
   const { device, config, onBus, node } = actual;
   const { name, managementDevice, deviceId } = device;
