@@ -8,9 +8,10 @@ import type { ServedDeviceSpec } from '../spec/device-spec.js';
 import type { ServeOptions } from './servers.js';
 
 /**
- * Starts a server of ours, and attaches its device. Where the attaching fails the server is ended, and with it the instance.
+ * Starts a server of vdpa and attaches its device. If attaching fails, the server and its instance are removed.
  * @param attach sends the request to the kernel
- * @throws DeviceOptionError, SystemError where its file cannot be made; LaunchError: InstanceExistsError where another program was quicker; DeviceNameError; whatever `attach` throws
+ * @throws DeviceOptionError; SystemError if its file cannot be created; LaunchError; InstanceExistsError if another
+ * program created the instance first; DeviceNameError; errors of `attach`
  */
 export async function launchAndAttach(
   device: ServedDeviceSpec,
@@ -42,7 +43,7 @@ async function serveAndAttach(device: ServedDeviceSpec, attach: () => Promise<vo
   }
 }
 
-/** @returns what ends the server again */
+/** @returns a function that stops the server */
 async function launchNew(device: ServedDeviceSpec): Promise<() => Promise<void>> {
   try {
     return await launchServer(device.name, formatArguments(device));
@@ -52,7 +53,7 @@ async function launchNew(device: ServedDeviceSpec): Promise<() => Promise<void>>
   }
 }
 
-/** Whether there is an instance of that name, of whatever server; never of a name that none can have. */
+/** Whether there is an instance of that name, of any server; false for invalid names. */
 export function instanceExists(name: string): boolean {
   return isDeviceName(name) && existsSync(devicePath(name));
 }

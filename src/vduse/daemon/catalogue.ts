@@ -1,4 +1,4 @@
-/** What VDUSE devices there are, and who serves them. */
+/** Lists VDUSE devices and their servers. */
 import { existsSync, readdirSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { VduseControl } from '../kernel/control.js';
@@ -10,14 +10,16 @@ import type { VduseInstance } from './servers.js';
 import { probeServer } from './liveness.js';
 import { ask, ServerTimeoutError, type ServerAnswer } from './socket.js';
 
-/** How long a server may take to write what has to be written when it ends. */
+/** Time limit for a server to write its data when it ends. */
 const END_TIMEOUT_MS = 90_000;
 
-/** How long it may take to clear up after that. */
+/** Time limit for its clean-up after that. */
 const CLEANUP_TIMEOUT_MS = 5000;
 const POLL_MS = 5;
 
-/** All instances of this machine by name, or the one of that name. @throws VduseError where a server answers with an error */
+/**
+ * All instances of this machine by name, or the one of that name. @throws VduseError if a server answers with an error
+ */
 export async function listInstances(only?: string): Promise<VduseInstance[]> {
   const known = new Set([...instanceNames(), ...RuntimeFolder.names()]);
   const names = only === undefined ? [...known].sort() : [checkDeviceName(only)].filter((name) => known.has(name));
@@ -37,7 +39,7 @@ async function inspect(name: string): Promise<VduseInstance | undefined> {
   const life = await probeServer(name);
   switch (life?.is) {
     case undefined: {
-      // There is no instance yet while its server opens what it is to be made of, which may take as long as a file system likes.
+      // An instance does not exist yet while its server opens its file, which may block in the file system.
       const pid = RuntimeFolder.holderOf(name);
       return pid === undefined ? undefined : { name, served: 'silent', state: 'starting', pid, attached };
     }
@@ -62,7 +64,7 @@ function instanceNames(): string[] {
 
 type StatusAnswer = Extract<ServerAnswer, { status: unknown } | { starting: unknown }>;
 
-/** What a server of ours, or its supervisor while there is none, tells; undefined where nobody does. */
+/** The status of a server of vdpa, or of its supervisor while there is no server; undefined if neither exists. */
 async function askForStatus(name: string): Promise<StatusAnswer | undefined> {
   const folder = RuntimeFolder.find(name);
   if (!folder) return undefined;
@@ -81,20 +83,21 @@ async function askForStatus(name: string): Promise<StatusAnswer | undefined> {
 }
 
 /**
- * Ends the server of a device, if it is ours. It destroys the instance, unless the device is still on the vdpa bus.
+ * Stops the server of a device if it is one of vdpa. It destroys the instance, unless the device is still on the vdpa
+ * bus.
  * @returns whether there was one
- * @throws VduseError where it cannot
+ * @throws VduseError on failure
  */
 export async function endServer(name: string): Promise<boolean> {
   const folder = RuntimeFolder.find(name);
   if (!folder) return false;
   try {
-    // A supervisor that is told ends its server; one that is not told would start another.
+    // A supervisor ends its server on request; otherwise it would start another one.
     const supervisor = { name, socketPath: folder.supervisorPath };
     const answer =
       (await ask(supervisor, { do: 'end' }, END_TIMEOUT_MS)) ?? (await ask(folder, { do: 'end' }, END_TIMEOUT_MS));
     if (answer === undefined) return false;
-    // Its folder is the last thing that goes.
+    // Its directory is removed last.
     for (let waited = 0; waited < CLEANUP_TIMEOUT_MS && RuntimeFolder.names().includes(name); waited += POLL_MS) {
       await sleep(POLL_MS);
     }
@@ -105,8 +108,8 @@ export async function endServer(name: string): Promise<boolean> {
 }
 
 /**
- * Takes a device that is off the bus away: ends its server, destroys the instance.
- * @throws VduseError, SystemError: EBUSY where another program serves it
+ * Removes a device that is not on the bus: stops its server, destroys the instance.
+ * @throws VduseError, SystemError: EBUSY if another program serves it
  */
 export async function removeInstance(name: string): Promise<void> {
   const ended = await endServer(name);

@@ -1,4 +1,4 @@
-/** The file of a block device, made where it is not there. */
+/** Creates the file of a block device if it does not exist. */
 import { closeSync, constants, fstatSync, ftruncateSync, lstatSync, openSync, unlinkSync } from 'node:fs';
 import { Errno } from '../../sys/errno.js';
 import { SystemError } from '../../sys/error.js';
@@ -7,7 +7,7 @@ import type { ServedDeviceSpec } from '../spec/device-spec.js';
 
 const NEW_FILE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
 
-/** The path and size of the file that a device is to be in, where both were said. */
+/** The path and size of the file of a device, if both were given. */
 export function fileOf(device: ServedDeviceSpec): { readonly path: string; readonly size: number } | undefined {
   if (device.type !== 'block') return undefined;
   const { path, size } = device;
@@ -15,9 +15,10 @@ export function fileOf(device: ServedDeviceSpec): { readonly path: string; reado
 }
 
 /**
- * Makes the file of a device whose size was said, sparse and its owner's alone. One that is there is left as it is.
- * @returns what takes the file away again; undefined where none was made
- * @throws DeviceOptionError where no server would take the device; SystemError where the file cannot be made
+ * Creates the file of a device whose size was given, sparse and accessible only to its owner. An existing file is left
+ * unchanged.
+ * @returns a function that removes the file; undefined if none was created
+ * @throws DeviceOptionError if the device is invalid; SystemError if the file cannot be created
  */
 export function createBackingFile(device: ServedDeviceSpec): (() => void) | undefined {
   const file = fileOf(device);

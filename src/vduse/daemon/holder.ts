@@ -1,4 +1,4 @@
-/** Which process has the file of a VDUSE instance open: the kernel lets one, its server. */
+/** Finds the process that has the file of a VDUSE instance open: the kernel permits only one, its server. */
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { devicePath } from '../kernel/name.js';
 
@@ -6,13 +6,13 @@ import { devicePath } from '../kernel/name.js';
 export interface ServingProcess {
   readonly pid: number;
   readonly command: string;
-  /** A signal or a debugger has stopped it: it answers the kernel nothing. */
+  /** It was stopped by a signal or a debugger, and does not answer the kernel. */
   readonly stopped: boolean;
 }
 
 /**
- * Looks for it in /proc.
- * @returns undefined where there is none, or none that this user may look at
+ * Searches /proc for it.
+ * @returns undefined if there is none, or none that this user may see
  * @throws DeviceNameError
  */
 export function findServingProcess(name: string): ServingProcess | undefined {
@@ -23,13 +23,13 @@ export function findServingProcess(name: string): ServingProcess | undefined {
     try {
       if (readdirSync(folder).some((fd) => readLink(`${folder}/${fd}`) === target)) return describe(Number(pid));
     } catch {
-      // It has ended meanwhile, or is another user's.
+      // It has ended in the meantime, or belongs to another user.
     }
   }
   return undefined;
 }
 
-/** A descriptor may be closed while the others are looked at. */
+/** A descriptor may be closed while the others are read. */
 function readLink(path: string): string | undefined {
   try {
     return readlinkSync(path);
@@ -39,7 +39,7 @@ function readLink(path: string): string | undefined {
 }
 
 function describe(pid: number): ServingProcess {
-  // The command's name is in parentheses, and may have any character in it.
+  // The command name is in parentheses, and may contain any character.
   const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
   const end = stat.lastIndexOf(')');
   const state = stat.slice(end + 2, end + 3);

@@ -5,26 +5,26 @@ import { endServer } from './catalogue.js';
 
 declare const VDUSE_MODULES: string | undefined;
 
-/** The descriptor by which a server tells its launcher how it went; the variable says that there is one. */
+/** The descriptor on which a server reports its start to its launcher; the variable says that it exists. */
 export const READY_FD = 3;
 export const READY_VARIABLE = 'VDPA_READY_FD';
 
-/** What a server says once it knows. */
+/** The report of a server on its start. */
 export type Readiness = { readonly ready: true } | { readonly failed: readonly string[] };
 
-/** This program, for Node to run. */
+/** The path of this program, for Node. */
 function program(): string {
   const place = typeof VDUSE_MODULES === 'string' ? '../vdpa.js' : '../../main.js';
   return fileURLToPath(new URL(place, import.meta.url));
 }
 
-/** The variables that a server inherits: it serves for a long time, and should not depend on who started it. */
+/** The variables that a server inherits: it runs for a long time and should not depend on who started it. */
 const INHERITED = ['PATH', 'LANG', 'XDG_RUNTIME_DIR', 'VDPA_DEBUG'];
 
 /**
- * Starts a server in a process of its own, apart from the terminal, and waits until the device can be attached.
- * @param words behind `vdpa vduse serve`
- * @returns what ends it again
+ * Starts a server in a separate process, detached from the terminal, and waits until the device can be attached.
+ * @param words the arguments of `vdpa vduse serve`
+ * @returns a function that stops it
  * @throws LaunchError
  */
 export async function launchServer(name: string, words: readonly string[]): Promise<() => Promise<void>> {
@@ -32,7 +32,7 @@ export async function launchServer(name: string, words: readonly string[]): Prom
   try {
     await readiness(child);
   } finally {
-    // From now on it writes nothing to us, and we do not wait for it.
+    // It does not write to this process any more, which does not wait for it.
     child.stderr?.destroy();
     child.unref();
   }
@@ -40,10 +40,10 @@ export async function launchServer(name: string, words: readonly string[]): Prom
 }
 
 /**
- * Starts a server in a process of its own.
- * @param words behind `vdpa vduse serve`
- * @param variables of its environment, besides those that it inherits
- * @param apart in a session of its own, apart from the terminal
+ * Starts a server in a separate process.
+ * @param words the arguments of `vdpa vduse serve`
+ * @param variables environment variables in addition to those that it inherits
+ * @param apart in a session of its own, detached from the terminal
  */
 export function spawnServer(
   words: readonly string[],
@@ -63,8 +63,8 @@ export function spawnServer(
 }
 
 /**
- * Waits until a server that was started says that the device can be attached.
- * @throws LaunchError where it cannot; the server is no more then
+ * Waits until a started server reports that the device can be attached.
+ * @throws LaunchError on failure; the server has ended then
  */
 export async function readiness(child: ChildProcess): Promise<void> {
   const gone = new Promise((resolve) => child.once('exit', resolve));
@@ -91,7 +91,7 @@ export async function readiness(child: ChildProcess): Promise<void> {
   });
   const answer = JSON.parse(said) as Readiness;
   if ('failed' in answer) {
-    // It says so before it has ended.
+    // It reports that before it has ended.
     await gone;
     throw new LaunchError(answer.failed);
   }

@@ -1,4 +1,7 @@
-/** Whether the server of an instance lives, ours or another program's: the kernel waits for it when a device is deleted. */
+/**
+ * Checks whether the server of an instance is alive, of vdpa or another program: the kernel waits for it when a device
+ * is deleted.
+ */
 import { existsSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { monotonicMs } from '../../sys/clock.js';
@@ -11,22 +14,22 @@ import { findServingProcess, type ServingProcess } from './holder.js';
 import { RuntimeFolder } from './runtime-folder.js';
 import { ask, ServerTimeoutError } from './socket.js';
 
-/** What the server of an instance does now. */
+/** The state of the server of an instance. */
 export type ServerLiveness =
-  /** It has the instance open and runs; `pid` and `command` are unknown where this user may not look at it. */
+  /** It has the instance open and runs; `pid` and `command` are unknown if this user may not read them. */
   | ({ readonly is: 'alive' } & Partial<ServingProcess>)
   /** Something has stopped it (SIGSTOP, a debugger). */
   | ({ readonly is: 'stopped' } & ServingProcess)
-  /** It runs, is one of ours, and does not answer. */
+  /** It runs, is one of vdpa, and does not respond. */
   | ({ readonly is: 'stuck' } & ServingProcess)
-  /** There is none; a supervisor, or a server that has just begun, is about to open the instance. */
+  /** There is none; a supervisor, or a server that has just started, is about to open the instance. */
   | { readonly is: 'starting'; readonly pid: number }
   /** There is none. */
   | { readonly is: 'dead' };
 
 /**
- * Finds out what the server of an instance does. A server of ours has five seconds to answer.
- * @returns undefined where there is no instance of that name
+ * Returns the state of the server of an instance. A server of vdpa has five seconds to respond.
+ * @returns undefined if there is no instance of that name
  * @throws DeviceNameError
  */
 export async function probeServer(name: string): Promise<ServerLiveness | undefined> {
@@ -44,13 +47,13 @@ export async function probeServer(name: string): Promise<ServerLiveness | undefi
   }
 }
 
-/** How long a server may take to begin. */
+/** Time limit for a server to start. */
 const REPLACEMENT_PATIENCE_MS = 10_000;
 const REPLACEMENT_POLL_MS = 10;
 
 /**
- * Waits while an instance has no server and one of ours is about to serve it, as after the last one was killed: for ten
- * seconds at most.
+ * Waits up to ten seconds while an instance has no server and one of vdpa is about to serve it, for example after the
+ * last one was killed.
  * @throws DeviceNameError
  */
 export async function awaitReplacement(name: string): Promise<void> {
@@ -58,7 +61,7 @@ export async function awaitReplacement(name: string): Promise<void> {
   while ((await probeServer(name))?.is === 'starting' && monotonicMs() < end) await sleep(REPLACEMENT_POLL_MS);
 }
 
-/** Whether a server of ours answers, or has none to ask. */
+/** Whether a server of vdpa responds, or there is no socket. */
 async function answers(folder: RuntimeFolder): Promise<boolean> {
   try {
     await ask(folder, { do: 'status' });
@@ -70,8 +73,8 @@ async function answers(folder: RuntimeFolder): Promise<boolean> {
 }
 
 /**
- * Whether a process has an instance open that /proc does not show: of another user, or outside of this container. To open
- * it does not disturb an instance that nobody has open.
+ * Whether a process that /proc does not show has an instance open: of another user, or outside of this container.
+ * Opening does not disturb an instance that no process has open.
  */
 function isOpenSomewhere(name: string): boolean {
   try {

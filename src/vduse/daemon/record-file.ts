@@ -2,10 +2,10 @@ import { closeSync, constants, fsyncSync, openSync, readFileSync, renameSync, un
 import { DeviceOptionError } from '../spec/error.js';
 import { compareRecordedSpecs, type RecordedSpec, type InstanceRecord } from '../spec/instance-record.js';
 
-/** What is written of an instance. */
+/** The contents of a record. */
 type Written = Omit<RecordedSpec, 'features'> & { readonly features: string };
 
-/** The record of an instance in a file of its runtime folder. */
+/** The record of an instance in a file of its runtime directory. */
 export class RecordFile implements InstanceRecord {
   readonly #name: string;
   readonly #path: string;
@@ -13,7 +13,7 @@ export class RecordFile implements InstanceRecord {
   #features: bigint | undefined;
   #makings: RecordedSpec | undefined;
 
-  /** @param force the instance may be served from something else than it was made of */
+  /** @param force the instance may be served with other properties than it was created with */
   constructor(name: string, path: string, force: boolean) {
     this.#name = name;
     this.#path = path;
@@ -33,7 +33,7 @@ export class RecordFile implements InstanceRecord {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
       throw error;
     }
-    // It is written whole, by root or this user alone, see RuntimeFolder.
+    // It is written as a whole, by root or this user only; see RuntimeFolder.
     const { features, ...makings } = JSON.parse(text) as Written;
     return { ...makings, features: BigInt(features) };
   }
@@ -41,7 +41,7 @@ export class RecordFile implements InstanceRecord {
   check(is: RecordedSpec): void {
     const was = this.read();
     if (!was) return;
-    // What the kernel offers drivers stays as it was made.
+    // The features that the kernel offers drivers do not change after creation.
     this.#features = was.features;
     const { lasting, others } = compareRecordedSpecs(was, is);
     const refused = this.#force ? lasting : [...lasting, ...others];

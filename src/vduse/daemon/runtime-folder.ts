@@ -25,14 +25,14 @@ import { runtimeBase, SERVERS_FOLDER } from './runtime-path.js';
 
 const FOLDER = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW;
 
-/** Files in the folder of a device. */
+/** Files in the directory of a device. */
 const LOCK = 'lock';
 const SOCKET = 'socket';
 const SUPERVISOR_SOCKET = 'supervisor';
 const FLUSH_NOTE = 'flush-note';
 const RECORD = 'instance';
 
-/** A device has a server of ours already. */
+/** The device already has a server of vdpa. */
 export class AlreadyServedError extends VduseError {
   override readonly name = 'AlreadyServedError';
 }
@@ -44,15 +44,15 @@ function runtimePath(): string {
 }
 
 /**
- * The folder of a device, held open. All paths below go through the descriptor, so that nobody can put another folder in
- * its place meanwhile; and they are short, as those of sockets must be.
+ * The directory of a device, held open. All paths below go through the descriptor, so that the directory cannot be
+ * replaced in the meantime; and they are short, as paths of sockets must be.
  */
 export class RuntimeFolder {
   readonly name: string;
   readonly #fd: number;
   readonly #parent: number;
 
-  /** Opens it for whoever asks its server; undefined where there is none. @throws DeviceNameError, SystemError */
+  /** Opens it to query the server; undefined if it does not exist. @throws DeviceNameError, SystemError */
   static find(name: string): RuntimeFolder | undefined {
     checkDeviceName(name);
     const parent = openParent(false);
@@ -64,7 +64,7 @@ export class RuntimeFolder {
   }
 
   /**
-   * Makes it for the server of a device, and holds it until {@link remove}.
+   * Creates it for the server of a device, and holds it until {@link remove}.
    * @throws AlreadyServedError, DeviceNameError, SystemError
    */
   static claim(name: string): { readonly folder: RuntimeFolder; readonly release: () => void } {
@@ -88,12 +88,12 @@ export class RuntimeFolder {
         folder.close();
         throw error;
       }
-      // Its last server has just taken the folder away.
+      // Its last server has just removed the directory.
       closeSync(fd);
     }
   }
 
-  /** Takes away what the servers of an instance that is no more have left behind. @throws SystemError */
+  /** Removes what the servers of an instance that no longer exists have left behind. @throws SystemError */
   static clear(name: string): void {
     if (!RuntimeFolder.names().includes(name)) return;
     try {
@@ -103,7 +103,10 @@ export class RuntimeFolder {
     }
   }
 
-  /** The process that serves a device or is about to: {@link holder} of its folder. @throws DeviceNameError, SystemError */
+  /**
+   * The process that serves a device or is about to: {@link holder} of its directory. @throws DeviceNameError,
+   * SystemError
+   */
   static holderOf(name: string): number | undefined {
     const folder = RuntimeFolder.find(name);
     try {
@@ -113,7 +116,7 @@ export class RuntimeFolder {
     }
   }
 
-  /** The names of all devices that have a folder. */
+  /** The names of all devices that have a directory. */
   static names(): string[] {
     const parent = openParent(false);
     if (parent === undefined) return [];
@@ -134,17 +137,17 @@ export class RuntimeFolder {
     return `/proc/self/fd/${this.#fd}/${file}`;
   }
 
-  /** Where the server's socket is. */
+  /** Path of the server's socket. */
   get socketPath(): string {
     return this.#path(SOCKET);
   }
 
-  /** Where the socket of the server's supervisor is. */
+  /** Path of the socket of the server's supervisor. */
   get supervisorPath(): string {
     return this.#path(SUPERVISOR_SOCKET);
   }
 
-  /** Takes the lock that only a living server holds. @returns undefined where the folder is being taken away */
+  /** Acquires the lock that only a living server holds. @returns undefined if the directory is being removed */
   #lock(): number | undefined {
     const flags = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW;
     let fd: number;
@@ -171,13 +174,16 @@ export class RuntimeFolder {
     return fd;
   }
 
-  /** The process that holds the folder: a server or a supervisor, also one that does not listen yet, or not any more. */
+  /**
+   * The process that holds the directory: a server or a supervisor, also one that does not listen yet, or no longer
+   * listens.
+   */
   holder(): number | undefined {
     return lockHolder(this.#path(LOCK));
   }
 
   /**
-   * What one server of the device leaves for the next; it stays for as long as the instance does.
+   * The flush record, which one server of the device leaves for the next; it exists as long as the instance does.
    * @param forget the instance is a new one
    */
   openFlushRecord(forget: boolean): FlushRecord {
@@ -185,8 +191,8 @@ export class RuntimeFolder {
   }
 
   /**
-   * What the instance was made of; it stays for as long as the instance does.
-   * @param force the next server may serve it from something else
+   * The record of what the instance was created with; it exists as long as the instance does.
+   * @param force the next server may serve it with other properties
    */
   record(force: boolean): RecordFile {
     return new RecordFile(this.name, this.#path(RECORD), force);
@@ -200,7 +206,7 @@ export class RuntimeFolder {
   #remove(lock: number): void {
     remove(this.socketPath);
     remove(this.supervisorPath);
-    // An instance that is left on the bus is for another server, which has to know of it.
+    // An instance that stays on the bus is kept for another server, which needs this directory.
     try {
       if (!existsSync(devicePath(this.name))) this.forgetInstance();
     } finally {
@@ -209,13 +215,13 @@ export class RuntimeFolder {
       try {
         rmdirSync(`/proc/self/fd/${this.#parent}/${this.name}`);
       } catch {
-        // Another server has begun to use it, or will need what is kept there.
+        // Another server has started to use it, or will need its files.
       }
       this.close();
     }
   }
 
-  /** Removes what was kept for its next server, and what servers have made for it on this machine. */
+  /** Removes the records for its next server, and what servers have created for it on this machine. */
   forgetInstance(): void {
     const makings = this.record(false).read();
     for (const file of [FLUSH_NOTE, RECORD]) remove(this.#path(file));
@@ -223,7 +229,7 @@ export class RuntimeFolder {
     if (tap && makings) removeTap(tap, makings.queues / 2);
   }
 
-  /** Closes it; what is in it stays. */
+  /** Closes it; its files remain. */
   close(): void {
     closeSync(this.#fd);
     closeSync(this.#parent);
@@ -238,7 +244,7 @@ function remove(path: string): void {
   }
 }
 
-/** The folder of all devices. @returns undefined where it is not there and not to be made */
+/** The directory of all devices. @returns undefined if it does not exist and is not to be created */
 function openParent(make: boolean): number | undefined {
   let fd = openSync(runtimePath(), constants.O_RDONLY | constants.O_DIRECTORY);
   for (const name of SERVERS_FOLDER) {
@@ -251,8 +257,8 @@ function openParent(make: boolean): number | undefined {
 }
 
 /**
- * Opens a folder in an open one, and sees that it is ours alone.
- * @returns undefined where it is not there
+ * Opens a directory in an open one, and checks that only this user can access it.
+ * @returns undefined if it does not exist
  */
 function enter(parent: number, name: string, make: boolean): number | undefined {
   const path = `/proc/self/fd/${parent}/${name}`;

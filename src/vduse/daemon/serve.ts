@@ -14,21 +14,21 @@ import { toEntry, type ServedEntry } from '../spec/arguments.js';
 import type { ServedDeviceSpec } from '../spec/device-spec.js';
 import { listen, type ServerAnswer, type ServerRequest, type ServiceStatus } from './socket.js';
 
-/** What a server program tells whoever has started it. */
+/** Notifications of a server to the program that started it. */
 export interface ServiceEvents {
   /** The device can be attached to the vdpa bus. */
   ready(): void;
-  /** It has been told to end. */
+  /** It was asked to stop. */
   ending(): void;
-  /** Something is wrong, which does not end the service; for people. */
+  /** A human-readable warning, which does not end the service. */
   trouble(text: string): void;
-  /** A server has written a line, for people. */
+  /** A human-readable line of a server. */
   said(line: string): void;
 }
 
-/** How a device is served. */
+/** Options for serving a device. */
 export interface ServiceOptions {
-  /** An instance that is there is served from something else than it was made of. */
+  /** An existing instance is served with other properties than it was created with. */
   readonly force: boolean;
 }
 
@@ -37,12 +37,12 @@ const FLUSH_FAILED =
   'a flush has failed: what was written may be lost, so every flush fails until the device is deleted';
 
 /**
- * Serves a device until the process gets SIGTERM or SIGINT, or is told to end by its socket. An instance that has lost its
- * server is taken over.
+ * Serves a device until the process receives SIGTERM or SIGINT, or a request to stop on its socket. Takes over an
+ * instance that has lost its server.
  *
- * When it ends a device that is on the vdpa bus stays there, for another server to take over; otherwise the instance is
+ * A device that is on the vdpa bus at the end stays there, for another server to take over; otherwise the instance is
  * destroyed.
- * @throws VduseError, SystemError where it cannot begin; and where it cannot go on
+ * @throws VduseError, SystemError if it does not start, or fails later
  */
 export async function runServer(
   device: ServedDeviceSpec,
@@ -58,8 +58,8 @@ export async function runServer(
 }
 
 /**
- * The same below a supervisor, which has claimed the runtime folder and destroys the instance in the end. Once the device
- * is open this process gives its rights up where it is told to.
+ * The same under a supervisor, which has claimed the runtime directory and finally destroys the instance. Once the
+ * device is open, this process drops its privileges if requested.
  * @param supervisor its process id
  * @throws PrivilegeError as well
  */
@@ -74,7 +74,7 @@ export async function runSupervisedServer(
   try {
     await serve(device, folder, reports, { force, supervisor }, () => {
       if (device.user !== undefined) dropPrivileges(device.user);
-      // After that: a change of user takes it back.
+      // After dropping privileges, since a change of user resets it.
       setParentDeathSignal();
       if (process.ppid !== supervisor) throw new VduseError('The supervisor has ended');
     });
@@ -84,7 +84,7 @@ export async function runSupervisedServer(
 }
 
 /**
- * @param supervisor the process id of one that destroys the instance in the end
+ * @param supervisor the process id of a supervisor that finally destroys the instance
  * @param prepared called when everything is open and nothing is served yet
  */
 async function serve(
@@ -99,7 +99,7 @@ async function serve(
   try {
     const record = folder.record(force);
     const served = await startServer(device, { takeOver, flushRecord, record }).catch((error: unknown) => {
-      // An instance that was not made, or is another program's: what was noted of it just now holds for none.
+      // The instance was not created, or belongs to another program: the new record applies to none.
       const isKnown = takeOver && (flushRecord.failed || record.read() !== undefined);
       if (!isKnown) folder.forgetInstance();
       throw error;
@@ -120,7 +120,7 @@ class Service {
   #trouble: string | undefined;
   #end: () => void = () => undefined;
   #fail: (error: Error) => void = () => undefined;
-  /** Those who wait for the end. */
+  /** Callers that wait for the end. */
   readonly #told: ((answer: ServerAnswer) => void)[] = [];
 
   constructor(
@@ -214,13 +214,13 @@ class Service {
     } finally {
       for (const tell of this.#told) tell(answer);
       socket?.close();
-      // A thread that is stuck in a system call would keep the process from ending.
+      // A thread that is blocked in a system call would keep the process from exiting.
       if (this.#server.stuck) setImmediate(exitNow, 1);
     }
   }
 }
 
-/** How many bytes a block device has, and its blocks, as its driver reads it. */
+/** The size of a block device and its blocks in bytes, as its driver reads them. */
 function sizesOf(config: Uint8Array): { readonly size: number; readonly blockSize: 512 | 4096 } {
   const view = new DataView(config.buffer, config.byteOffset);
   return {

@@ -1,67 +1,70 @@
-/** The VDUSE devices of a machine and their servers, be the machine real or simulated. */
+/** VDUSE devices and their servers, on a real or simulated machine. */
 import type { ServedDeviceSpec } from '../spec/device-spec.js';
 import type { ServiceStatus, StartingStatus } from './socket.js';
 
-/** What a server tells of itself and its device; a simulated one is no process. */
+/** The status of a server and its device; a simulated one has no process. */
 export type InstanceStatus = Omit<ServiceStatus, 'pid'> & Partial<Pick<ServiceStatus, 'pid'>>;
 
-/** A device that a server has made. */
+/** An instance: a device that a server has created. */
 export type VduseInstance =
-  /** Served by a server of ours. */
+  /** Served by a server of vdpa. */
   | { readonly name: string; readonly served: 'here'; readonly status: InstanceStatus }
-  /** A supervisor of ours is starting a server, the first one or one that takes the place of another. */
+  /** A supervisor of vdpa is starting a server, the first one or a replacement. */
   | { readonly name: string; readonly served: 'starting'; readonly status: StartingStatus; readonly attached: boolean }
-  /** Served by a server of ours that does not answer, or that is about to begin. */
+  /** Served by a server of vdpa that does not respond, or that is about to start. */
   | {
       readonly name: string;
       readonly served: 'silent';
-      /** It has not begun to answer; a signal or a debugger has stopped it; it is stuck by itself. */
+      /** It is starting; it was stopped by a signal or a debugger; or it is blocked. */
       readonly state: 'starting' | 'stopped' | 'stuck';
       readonly pid: number;
       readonly attached: boolean;
     }
-  /** Served by another program, or by nobody. */
+  /** Served by another program, or not served. */
   | { readonly name: string; readonly served: 'elsewhere' | 'nobody'; readonly attached: boolean };
 
-/** What is known of the device of a server of ours. */
+/** The known properties of a device of a server of vdpa. */
 export type OwnStatus = InstanceStatus | StartingStatus;
 
-/** What a server of ours serves, or is about to serve; undefined for other instances, and where it does not answer. */
+/** What a server of vdpa serves, or is about to serve; undefined for other instances, and if it does not respond. */
 export function ownStatus(instance: VduseInstance | undefined): OwnStatus | undefined {
   return instance?.served === 'here' || instance?.served === 'starting' ? instance.status : undefined;
 }
 
-/** How a server is begun. */
+/** Options for starting a server. */
 export interface ServeOptions {
-  /** Make the file of a block device whose size is said, where it is not there; it is removed where anything fails then. */
+  /**
+   * Create the file of a block device if its size is given and it does not exist; it is removed if anything fails
+   * afterwards.
+   */
   readonly makeFile?: boolean;
 }
 
 /** The servers of a machine. */
 export interface VduseServers {
-  /** All instances by name, or the one of that name. @throws VduseError where a server answers with an error */
+  /** All instances by name, or the one of that name. @throws VduseError if a server answers with an error */
   list(only?: string): Promise<VduseInstance[]>;
 
-  /** Whether a server, of whatever program, has made an instance of that name; false for a name that none can have. */
+  /** Whether a server of any program has created an instance of that name; false for invalid names. */
   has(name: string): Promise<boolean>;
 
   /**
-   * Starts a server, and attaches its device. Where the attaching fails the server is ended, and with it the instance.
+   * Starts a server and attaches its device. If attaching fails, the server and its instance are removed.
    * @param attach sends the request to the kernel
-   * @throws DeviceOptionError; VduseError: InstanceExistsError where another program was quicker to make it; whatever `attach` throws
+   * @throws DeviceOptionError; VduseError: InstanceExistsError if another program created it first; errors of `attach`
    */
   add(device: ServedDeviceSpec, attach: () => Promise<void>, options?: ServeOptions): Promise<void>;
 
-  /** Serves a device whose server has died. @throws VduseError */
+  /** Takes over a device whose server has died. @throws VduseError */
   takeOver(device: ServedDeviceSpec): Promise<void>;
 
-  /** Ends the server of a device that was deleted, where it is ours. @throws VduseError */
+  /** Stops the server of a deleted device if it is one of vdpa. @throws VduseError */
   end(name: string): Promise<void>;
 
   /**
-   * Takes a device away: off the bus, its server, its instance.
-   * @param detach asks the kernel to take it off the bus; called where it is there
-   * @throws VduseError, also where there is none; SystemError: EBUSY where another program serves it; whatever `detach` throws
+   * Removes a device: takes it off the bus, stops its server and destroys its instance.
+   * @param detach sends the request to take it off the bus; called if it is on the bus
+   * @throws VduseError, also if there is none; SystemError: EBUSY if another program serves it; errors of `detach`
    */
   remove(name: string, detach: () => Promise<void>): Promise<void>;
 }

@@ -1,6 +1,6 @@
 /**
- * The socket of a server or a supervisor: one line of JSON asks, one line of JSON answers. Only its user reaches it, by the
- * mode of its folder.
+ * The socket of a server or a supervisor: each request and each answer is one line of JSON. The mode of its directory
+ * permits access only to its user.
  */
 import { chmodSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
@@ -10,28 +10,28 @@ import type { ServedEntry } from '../spec/arguments.js';
 
 export type ServerRequest = { readonly do: 'status' } | { readonly do: 'end' };
 
-/** What a server tells of itself. */
+/** The status of a server. */
 export interface ServiceStatus extends Omit<ServerStatus, 'features'> {
-  /** What it serves; its size only where it was asked for, as a file may grow. */
+  /** What it serves; its size only if it was given, since a file may grow. */
   readonly device: ServedEntry;
-  /** Bytes that a block device has now. */
+  /** Current size of a block device, in bytes. */
   readonly size?: number;
   readonly pid: number;
-  /** The process id of its supervisor, where it has one. */
+  /** The process id of its supervisor, if any. */
   readonly supervisor?: number;
-  /** Hexadecimal, since JSON has no numbers of 64 bits. */
+  /** Hexadecimal, since JSON has no 64-bit numbers. */
   readonly features: string;
-  /** The device was on the vdpa bus and is no more, which is not the server's doing. */
+  /** The device was removed from the vdpa bus, but not by the server. */
   readonly deleted: boolean;
-  /** What went wrong last, for people. */
+  /** The last human-readable error. */
   readonly trouble?: string;
 }
 
-/** What a supervisor tells of its device while there is no server, until the next one is ready. */
+/** The status that a supervisor reports while there is no server, until the next one is ready. */
 export interface StartingStatus {
-  /** What is to be served. */
+  /** The device to serve. */
   readonly device: ServedEntry;
-  /** `starting` for the first server, `restarting` for one that takes the place of another, `ending` once it is told to. */
+  /** `starting` for the first server, `restarting` for a replacement, `ending` once it was asked to stop. */
   readonly state: 'starting' | 'restarting' | 'ending';
   /** The supervisor's process id. */
   readonly supervisor: number;
@@ -45,21 +45,24 @@ export type ServerAnswer =
   | { readonly ended: true }
   | { readonly error: string };
 
-/** A server lives and does not answer in time. */
+/** A server is alive but does not respond in time. */
 export class ServerTimeoutError extends VduseError {
   override readonly name = 'NoAnswerError';
 }
 
-/** The other end is gone. */
+/** The other end has closed the connection. */
 class EndedError extends VduseError {
   override readonly name = 'EndedError';
 }
 
-/** No request and no answer is longer. */
+/** Maximum length of requests and answers. */
 const MAX_LENGTH = 1024 * 1024;
 const REPLY_TIMEOUT_MS = 5000;
 
-/** Answers whoever connects. @param path of a socket that is not there yet @param answer what to say; it may take its time */
+/**
+ * Answers every connection. @param path of a socket that does not exist yet @param answer returns the answer; it may
+ * take time
+ */
 export async function listen(path: string, answer: (request: ServerRequest) => Promise<ServerAnswer>): Promise<Server> {
   const server = createServer((socket) => {
     socket.on('error', () => socket.destroy());
@@ -67,7 +70,7 @@ export async function listen(path: string, answer: (request: ServerRequest) => P
       .then((line) => answer(JSON.parse(line) as ServerRequest))
       .catch((error: unknown): ServerAnswer => ({ error: String(error) }))
       .then((reply) => {
-        // Whoever has told the server to end waits for the end of the process, which closes the socket.
+        // A client that has asked the server to stop waits for the end of the process, which closes the socket.
         if ('ended' in reply) socket.write(`${JSON.stringify(reply)}\n`);
         else socket.end(`${JSON.stringify(reply)}\n`);
       })
@@ -82,9 +85,9 @@ export async function listen(path: string, answer: (request: ServerRequest) => P
 }
 
 /**
- * Asks a server.
- * @returns undefined where none listens, or it ends before it has answered
- * @throws ServerTimeoutError where it does not answer in time, VduseError where it answers with an error
+ * Sends a request to a server.
+ * @returns undefined if none listens, or it ends before it has answered
+ * @throws ServerTimeoutError if it does not answer in time, VduseError if it answers with an error
  */
 export async function ask(
   { name, socketPath }: { readonly name: string; readonly socketPath: string },
@@ -99,7 +102,7 @@ export async function ask(
     });
   } catch (error) {
     const { code = '' } = error as NodeJS.ErrnoException;
-    // The last one means that it has died with the connection not yet accepted.
+    // The last error means that it died before it accepted the connection.
     if (code === 'ENOENT' || code === 'ECONNREFUSED' || code === 'ECONNRESET') return undefined;
     throw error;
   }
@@ -110,7 +113,7 @@ export async function ask(
       if (error instanceof ServerTimeoutError) throw new ServerTimeoutError(`The server of ${name} does not answer`);
       throw error;
     });
-    // It has died while it was asked.
+    // It died during the request.
     if (line === undefined) return undefined;
     const answer = JSON.parse(line) as ServerAnswer;
     if ('error' in answer) throw new VduseError(`The server of ${name}: ${answer.error}`);
@@ -121,7 +124,7 @@ export async function ask(
   }
 }
 
-/** Waits until the other end is gone. */
+/** Waits until the other end closes the connection. */
 async function closed(socket: Socket): Promise<void> {
   if (socket.closed) return;
   const timer = setTimeout(() => socket.destroy(), REPLY_TIMEOUT_MS);

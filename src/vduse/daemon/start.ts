@@ -10,22 +10,22 @@ import type { BlockDeviceSpec, NetDeviceSpec, ServedDeviceSpec } from '../spec/d
 /** A device that is served. */
 export interface RunningDevice {
   readonly server: VduseServer;
-  /** With its defaults, and the interface that the kernel has chosen. */
+  /** With its defaults, and the interface chosen by the kernel. */
   readonly device: ServedDeviceSpec;
-  /** What is wrong with it from the beginning, for people. */
+  /** Human-readable warnings from the start. */
   readonly trouble?: string;
 }
 
-/** What is kept of an instance from one server to the next. */
+/** The records of an instance, from one server to the next. */
 export interface InstanceState {
-  /** The instance is there: another server has had it. */
+  /** The instance exists: another server served it before. */
   readonly takeOver: boolean;
-  /** Of no use to a network device. */
+  /** Not used for a network device. */
   readonly flushRecord: FlushRecord;
   readonly record: InstanceRecord;
 }
 
-/** Begins to serve a device. @throws VduseError, SystemError */
+/** Starts to serve a device. @throws VduseError, SystemError */
 export function startServer(device: ServedDeviceSpec, kept: InstanceState): Promise<RunningDevice> {
   return device.type === 'block' ? beginBlock(device, kept) : beginNet(device, kept);
 }

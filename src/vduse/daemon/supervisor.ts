@@ -21,20 +21,21 @@ import type { ServedDeviceSpec } from '../spec/device-spec.js';
 import { ask, listen, type ServerAnswer, type ServerRequest, type StartingStatus } from './socket.js';
 import { DEFAULT_QUEUE_SIZE } from '../spec/defaults.js';
 
-/** By this variable a server knows that it has a supervisor: the word is the supervisor's process id. */
+/** This variable tells a server that it has a supervisor: its value is the supervisor's process id. */
 export const SUPERVISED_VARIABLE = 'VDPA_VDUSE_SUPERVISOR';
 
-/** One that lives for less has not begun well; so many of them in a row are enough. */
+/** A server that ends earlier has failed to start; this many failures in a row are the limit. */
 const SHORT_LIFE_MS = 2000;
 const MAX_SHORT_LIVES = 5;
 
-/** How long a server that was told to end has until it is killed: more than it takes itself to give up a thread that is stuck. */
+/** Time limit for a server to end on request until it is killed: longer than it needs to give up a blocked thread. */
 const END_TIMEOUT_MS = 75_000;
 
 /**
- * Lets a process of its own serve a device, until this one gets SIGTERM or SIGINT, or is told to end by its socket. What
- * takes rights is done here: the runtime folder, and the instance's end. The guest's data and the driver are the server's only.
- * @throws VduseError, RightsError, LaunchError where it cannot begin, or cannot go on
+ * Serves a device in a separate process, until this one receives SIGTERM or SIGINT, or a request to stop on its socket.
+ * Operations that need privileges are done here: the runtime directory, and destroying the instance. Only the server
+ * handles the driver and the guest's data.
+ * @throws VduseError, PrivilegeError, LaunchError if it does not start, or fails later
  */
 export async function runSupervisor(
   device: ServedDeviceSpec,
@@ -61,7 +62,7 @@ class Supervisor {
   #lives = 0;
   #wasReady = false;
   #ending = false;
-  /** Those who wait for the end. */
+  /** Callers that wait for the end. */
   readonly #told: ((answer: ServerAnswer) => void)[] = [];
 
   constructor(device: ServedDeviceSpec, reports: ServiceEvents, { force }: ServiceOptions) {
@@ -84,7 +85,7 @@ class Supervisor {
       try {
         await this.#superviseAll(folder);
       } finally {
-        // One that was there before, and that no server of this supervisor could serve, is left as it was.
+        // An instance that existed before, and that no server of this supervisor could serve, is left unchanged.
         if (!wasThere || this.#wasReady) destroyInstance(this.#device.name);
       }
     } catch (error) {
@@ -109,7 +110,7 @@ class Supervisor {
     return {
       device: {
         ...toEntry(resolveSpec(this.#device)),
-        // What the kernel or the disk may have decided.
+        // Properties that the kernel or the disk may have determined.
         ...(ifname !== undefined && { ifname }),
         ...(blockSize !== undefined && { block_size: blockSize }),
       },
@@ -127,7 +128,10 @@ class Supervisor {
     this.#endServer();
   }
 
-  /** Tells the server to end. One that is stopped hears of it only when it goes on; one that does not end is killed. */
+  /**
+   * Asks the server to stop. A server that is stopped (SIGSTOP) handles it only when it continues; one that does not
+   * end is killed.
+   */
   #endServer(): void {
     const server = this.#server;
     if (!server) return;
@@ -142,7 +146,7 @@ class Supervisor {
     });
   }
 
-  /** One server after the other, until one ends that was told to. */
+  /** Runs one server after the other, until one ends on request. */
   async #superviseAll(folder: RuntimeFolder): Promise<void> {
     for (let shortLives = 0; !this.#ending; this.#lives++) {
       folder.removeSocket();
@@ -159,15 +163,15 @@ class Supervisor {
     }
   }
 
-  /** A server from its beginning to its end. @returns how it ended, undefined where it had been told to */
+  /** Runs a server from its start to its end. @returns how it ended, undefined if it was asked to */
   async #live(): Promise<string | undefined> {
     const isFirst = this.#lives === 0;
-    // What is forced is what the instance is made of from then on.
+    // From then on, the forced properties are those of the instance.
     const words = [...formatArguments(this.#device), ...(this.#force && isFirst ? ['force'] : [])];
     const server = spawnServer(words, { [SUPERVISED_VARIABLE]: String(process.pid) });
     this.#server = server;
     const ended = once(server, 'close') as Promise<[number | null, NodeJS.Signals | null]>;
-    // It was told to end before it was there.
+    // It was asked to stop before it existed.
     if (this.#ending) this.#endServer();
     try {
       await readiness(server);
@@ -190,7 +194,7 @@ class Supervisor {
   }
 }
 
-/** @returns false where that is not allowed: the server is another user's by now, and this process lacks CAP_KILL */
+/** @returns false if that is not permitted: the server runs as another user now, and this process lacks CAP_KILL */
 function signalServer({ pid, exitCode, signalCode }: ChildProcess, signal: NodeJS.Signals): boolean {
   if (pid === undefined || exitCode !== null || signalCode !== null) return true;
   try {
@@ -203,14 +207,14 @@ function signalServer({ pid, exitCode, signalCode }: ChildProcess, signal: NodeJ
   return true;
 }
 
-/** Destroys an instance, unless it is on the bus: there it waits for another server. */
+/** Destroys an instance, unless it is on the bus: then it remains for another server. */
 function destroyInstance(name: string): void {
   if (isAttached(name) || !existsSync(devicePath(name))) return;
   const control = new VduseControl();
   try {
     control.destroy(name);
   } catch (error) {
-    // Whoever has told the server to end may have been quicker.
+    // The client that asked the server to stop may have destroyed it first.
     if (!(error instanceof SystemError && error.errno === Errno.EINVAL)) throw error;
   } finally {
     control.close();
