@@ -14,22 +14,22 @@ export interface IovaRange {
   readonly last: bigint;
 }
 
-/** Where mappings may lie. */
+/** Where mappings are allowed. */
 export interface IovaRanges {
-  /** Ascending. They narrow when devices are attached. */
+  /** Ascending. They shrink when devices are attached. */
   readonly ranges: readonly IovaRange[];
-  /** What the start and the length of a mapping must be multiples of, in bytes: a power of two, at most a page. */
+  /** The alignment of the start and the length of a mapping, in bytes: a power of two, at most a page. */
   readonly alignment: bigint;
 }
 
-/** What devices may do with a mapping. */
+/** The access of devices to a mapping. */
 export type Access = 'read' | 'write' | 'read-write';
 
-/** What every mapping is made with. */
+/** Options of all mappings. */
 export interface MapOptions {
   /** In bytes. */
   readonly length: bigint;
-  /** Where to put it; the kernel chooses a place where absent. */
+  /** Its address; chosen by the kernel if absent. */
   readonly iova?: bigint;
   readonly access: Access;
 }
@@ -38,7 +38,7 @@ const endOfIovas = 0xffff_ffff_ffff_ffffn;
 const rangeSize = 16;
 
 /**
- * An I/O address space: what devices see as memory. Made by {@link Iommufd.allocateIoas}.
+ * An I/O address space: the memory as seen by devices. Created by {@link Iommufd.allocateIoas}.
  *
  * Every method throws SystemError; see {@link Iommufd}.
  */
@@ -46,13 +46,13 @@ export class Ioas {
   readonly id: IoasId;
   readonly #fd: number;
 
-  /** @param fd the /dev/iommu file that it is in */
+  /** @param fd its /dev/iommu file */
   constructor(fd: number, id: IoasId) {
     this.#fd = fd;
     this.id = id;
   }
 
-  /** Where mappings may lie at this moment (IOMMU_IOAS_IOVA_RANGES). */
+  /** Where mappings are currently allowed (IOMMU_IOAS_IOVA_RANGES). */
   iovaRanges(): IovaRanges {
     for (let room = 64; ;) {
       const buffer = new NativeBuffer(room * rangeSize);
@@ -61,7 +61,7 @@ export class Ioas {
         const whole = this.#askRanges(argument);
         const count = argument.readU32(8);
         if (!whole) {
-          room = count; // How many there are; by the next call they may be more.
+          room = count; // Their number, which may grow before the next call.
           continue;
         }
         return { ranges: readRanges(buffer, count), alignment: argument.readU64(24) };
@@ -72,9 +72,9 @@ export class Ioas {
   }
 
   /**
-   * Keeps ranges open, whatever devices come: a device that would narrow them cannot be attached, and the kernel chooses
-   * places only in them (IOMMU_IOAS_ALLOW_IOVAS). The list replaces the one before; an empty one allows all.
-   * @throws SystemError EADDRINUSE where one is narrowed already; EINVAL where they overlap or are empty
+   * Reserves ranges: a device that would restrict them cannot be attached, and the kernel chooses addresses only in
+   * them (IOMMU_IOAS_ALLOW_IOVAS). The list replaces the previous one; an empty one allows all.
+   * @throws SystemError EADDRINUSE if one is restricted already; EINVAL if they overlap or are empty
    */
   allowIovas(ranges: readonly IovaRange[]): void {
     const buffer = new NativeBuffer(Math.max(ranges.length, 1) * rangeSize);
@@ -90,10 +90,10 @@ export class Ioas {
 
   /**
    * Maps memory of this process (IOMMU_IOAS_MAP).
-   * @param options.address where it is, as mmap(2) gave it. Memory of JavaScript's own has no address that stays
+   * @param options.address its address, from mmap(2). JavaScript's own memory has no stable address
    * @returns the first I/O virtual address
-   * @throws SystemError EEXIST where something is mapped there; ENOSPC where no place is left in the allowed ranges; EINVAL
-   *   for what is not aligned; EOVERFLOW past the end of all addresses
+   * @throws SystemError EEXIST if something is mapped there; ENOSPC if the allowed ranges are full; EINVAL for wrong
+   * alignment; EOVERFLOW past the end of all addresses
    */
   map(options: MapOptions & { readonly address: bigint }): bigint {
     const argument = new Structure(40)
@@ -107,10 +107,10 @@ export class Ioas {
   }
 
   /**
-   * Maps a file that lies in memory: a memfd, or a DMA buffer of VFIO (IOMMU_IOAS_MAP_FILE, Linux 6.13).
-   * @param options.start from which byte of the file on
+   * Maps a file in memory: a memfd, or a DMA buffer of VFIO (IOMMU_IOAS_MAP_FILE, Linux 6.13).
+   * @param options.start offset in the file, in bytes
    * @returns the first I/O virtual address
-   * @throws SystemError as {@link map} does; EBADF. Another kind of file is refused when a device is to use it
+   * @throws SystemError as {@link map} does; EBADF. Other kinds of files are rejected when a device uses the mapping
    */
   mapFile(options: MapOptions & { readonly fd: number; readonly start: bigint }): bigint {
     const argument = new Structure(40)
@@ -125,9 +125,9 @@ export class Ioas {
   }
 
   /**
-   * Maps what is mapped in another address space of the same file here as well; the memory is pinned once
-   * (IOMMU_IOAS_COPY). The source may be this one.
-   * @param options.sourceIova where it is there: within one mapping
+   * Maps the memory of a mapping in another address space of the same file here as well; the memory is pinned once
+   * (IOMMU_IOAS_COPY). The source may be this address space.
+   * @param options.sourceIova its address there: within one mapping
    * @returns the first I/O virtual address here
    */
   copyFrom(source: Ioas, options: MapOptions & { readonly sourceIova: bigint }): bigint {
@@ -143,9 +143,9 @@ export class Ioas {
   }
 
   /**
-   * Unmaps all mappings from `iova` on, for `length` bytes (IOMMU_IOAS_UNMAP). None may lie across a border.
-   * @returns how many bytes were mapped there
-   * @throws SystemError ENOENT where nothing is, or a mapping would be cut
+   * Unmaps all mappings from `iova` on, for `length` bytes (IOMMU_IOAS_UNMAP). None may cross the boundaries.
+   * @returns the number of bytes that were mapped there
+   * @throws SystemError ENOENT if nothing is mapped there, or a mapping would be split
    */
   unmap(iova: bigint, length: bigint): bigint {
     const argument = new Structure(24).u32(4, this.id).u64(8, iova).u64(16, length);
@@ -153,23 +153,23 @@ export class Ioas {
     return argument.readU64(16);
   }
 
-  /** Unmaps everything. @returns how many bytes were mapped */
+  /** Unmaps everything. @returns the number of bytes that were mapped */
   unmapAll(): bigint {
     try {
       return this.unmap(0n, endOfIovas);
     } catch (error) {
-      // Older kernels say so where there is nothing to unmap.
+      // Older kernels return this error if there is nothing to unmap.
       if (error instanceof SystemError && error.errno === Errno.ENOENT) return 0n;
       throw error;
     }
   }
 
-  /** Whether pages that lie together are given to the IOMMU as large ones (IOMMU_OPTION_HUGE_PAGES); true at first. */
+  /** Whether contiguous pages are mapped in the IOMMU as large ones (IOMMU_OPTION_HUGE_PAGES); initially true. */
   get hugePages(): boolean {
     return this.#hugePagesOption(uapi.IOMMU_OPTION_OP_GET, 0n).readU64(16) === 1n;
   }
 
-  /** @throws SystemError EINVAL where a mapping is not aligned to pages already */
+  /** @throws SystemError EINVAL if an existing mapping is not page-aligned */
   set hugePages(on: boolean) {
     this.#hugePagesOption(uapi.IOMMU_OPTION_OP_SET, on ? 1n : 0n);
   }
@@ -179,7 +179,7 @@ export class Ioas {
     this.#call('destroy an I/O address space', uapi.IOMMU_DESTROY, new Structure(8).u32(4, this.id));
   }
 
-  /** False where there was not room for all of them. */
+  /** False if there was not enough space for all of them. */
   #askRanges(argument: Structure): boolean {
     try {
       this.#call('read the ranges of I/O virtual addresses', uapi.IOMMU_IOAS_IOVA_RANGES, argument);

@@ -6,18 +6,19 @@ import { Ioas, type IoasId } from './ioas.js';
 import { Structure } from './structure.js';
 import * as uapi from './uapi.js';
 
-/** Against whose RLIMIT_MEMLOCK pinned memory counts. */
+/** Whose RLIMIT_MEMLOCK applies to pinned memory. */
 export type RlimitMode = 'user' | 'process';
 
 /**
- * A file of /dev/iommu: I/O address spaces, and what is mapped in them, for devices that user space drives (VFIO, and
- * VDUSE servers that hand memory on). Documentation/userspace-api/iommufd.rst describes it.
+ * An open /dev/iommu: I/O address spaces and their mappings, for devices that user space drives (VFIO, and VDUSE
+ * servers that pass memory on). Documentation/userspace-api/iommufd.rst describes it.
  *
- * Everything in it ends when it is closed. Every method throws SystemError: ENOENT for an object that is not there, EBUSY
- * for one in use, EOPNOTSUPP for what this kernel does not know, ENOTTY for a request that is newer than it.
+ * All objects in it are destroyed when it is closed. Every method throws SystemError: ENOENT for an object that does
+ * not exist, EBUSY for one in use, EOPNOTSUPP for operations that this kernel does not support, ENOTTY for a request
+ * that is newer than the kernel.
  */
 export class Iommufd {
-  /** The file descriptor, to be given to VFIO (VFIO_DEVICE_BIND_IOMMUFD). */
+  /** The file descriptor, for VFIO (VFIO_DEVICE_BIND_IOMMUFD). */
   readonly fd: number;
   #open = true;
 
@@ -25,7 +26,7 @@ export class Iommufd {
     this.fd = fd;
   }
 
-  /** Opens /dev/iommu. @throws SystemError ENOENT where the kernel has none; EACCES */
+  /** Opens /dev/iommu. @throws SystemError ENOENT if the kernel does not support it; EACCES */
   static open(path = '/dev/iommu'): Iommufd {
     try {
       return new Iommufd(openSync(path, 'r+'));
@@ -37,28 +38,31 @@ export class Iommufd {
     }
   }
 
-  /** Makes an empty I/O address space (IOMMU_IOAS_ALLOC). */
+  /** Creates an empty I/O address space (IOMMU_IOAS_ALLOC). */
   allocateIoas(): Ioas {
     const argument = new Structure(12);
     ioctl('allocate an I/O address space', this.fd, uapi.IOMMU_IOAS_ALLOC, argument.bytes);
     return new Ioas(this.fd, argument.readU32(8) as IoasId);
   }
 
-  /** Who pays for pinned memory: all processes of the user together, or each its own (IOMMU_OPTION_RLIMIT_MODE). */
+  /**
+   * How pinned memory is accounted: for all processes of the user together, or for each process
+   * (IOMMU_OPTION_RLIMIT_MODE).
+   */
   get rlimitMode(): RlimitMode {
     const argument = this.#rlimitOption(uapi.IOMMU_OPTION_OP_GET, 0n);
     return argument.readU64(16) === 0n ? 'user' : 'process';
   }
 
   /**
-   * Takes CAP_SYS_RESOURCE.
+   * Requires CAP_SYS_RESOURCE.
    * @throws SystemError EPERM without it; EBUSY once there is an object, and on kernels that count one from the start
    */
   set rlimitMode(mode: RlimitMode) {
     this.#rlimitOption(uapi.IOMMU_OPTION_OP_SET, mode === 'process' ? 1n : 0n);
   }
 
-  /** The address space that old VFIO programs use; undefined where there is none yet (IOMMU_VFIO_IOAS_GET). */
+  /** The address space that old VFIO programs use; undefined if there is none yet (IOMMU_VFIO_IOAS_GET). */
   get vfioIoas(): Ioas | undefined {
     const argument = new Structure(12).u16(8, uapi.IOMMU_VFIO_IOAS_GET);
     try {
@@ -70,7 +74,7 @@ export class Iommufd {
     return new Ioas(this.fd, argument.readU32(4) as IoasId);
   }
 
-  /** Sets it (IOMMU_VFIO_IOAS_SET), or takes it away (IOMMU_VFIO_IOAS_CLEAR), which destroys nothing. */
+  /** Sets it (IOMMU_VFIO_IOAS_SET), or unsets it (IOMMU_VFIO_IOAS_CLEAR), which destroys nothing. */
   set vfioIoas(ioas: Ioas | undefined) {
     const argument = new Structure(12);
     if (ioas === undefined) argument.u16(8, uapi.IOMMU_VFIO_IOAS_CLEAR);
@@ -78,7 +82,7 @@ export class Iommufd {
     ioctl('set the VFIO compatibility address space', this.fd, uapi.IOMMU_VFIO_IOAS, argument.bytes);
   }
 
-  /** Closes the file, and with it all that was made through it. Calling it again does nothing. */
+  /** Closes the file and destroys everything created through it. Calling it again does nothing. */
   close(): void {
     if (!this.#open) return;
     this.#open = false;

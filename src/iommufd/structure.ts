@@ -1,8 +1,8 @@
-/** The bytes of an ioctl's argument, in the machine's own byte order. */
+/** The bytes of an ioctl's argument, in the byte order of the machine. */
 
 const littleEndian = new Uint8Array(Uint32Array.of(1).buffer)[0] === 1;
 
-/** A `struct` of the kernel's: numbers at offsets. The first u32 is its own size, as every argument of iommufd has it. */
+/** A `struct` of the kernel: numbers at offsets. The first u32 is its own size, as in every argument of iommufd. */
 export class Structure {
   readonly bytes: Uint8Array;
   readonly #view: DataView;

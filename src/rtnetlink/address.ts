@@ -3,7 +3,7 @@ import { viewOf } from '../netlink/bytes.js';
 import { NetlinkProtocolError } from '../netlink/error.js';
 import { AF_INET, AF_INET6 } from './constants.js';
 
-/** An address as people write it. @throws NetlinkProtocolError where it has another length than its family's */
+/** An address in its usual notation. @throws NetlinkProtocolError if its length is not that of its family */
 export function formatAddress(family: number, bytes: Uint8Array): string {
   if (family === AF_INET && bytes.length === 4) return bytes.join('.');
   if (family !== AF_INET6 || bytes.length !== 16) {

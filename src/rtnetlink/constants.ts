@@ -12,9 +12,9 @@ export const RTA_DST = 1;
 export const RTA_OIF = 4;
 export const RTA_MULTIPATH = 9;
 
-/** Who made a route: the kernel, for an address. */
+/** The origin of a route: the kernel, for an address. */
 export const RTPROT_KERNEL = 2;
-/** A route to somewhere else, not to this machine or to many. */
+/** A unicast route, not to this machine or a group. */
 export const RTN_UNICAST = 1;
 
 export const RT_SCOPE_LINK = 253;

@@ -9,11 +9,11 @@ import type { NetlinkTransport } from '../netlink/transport.js';
 import { formatAddress } from './address.js';
 import * as rt from './constants.js';
 
-/** What an interface has been given. */
+/** The addresses and routes of an interface. */
 export interface InterfaceUses {
-  /** `192.0.2.1/24`; not the link-local ones, which every interface has that is up. */
+  /** `192.0.2.1/24`; without link-local ones, which every interface has that is up. */
   readonly addresses: readonly string[];
-  /** `default`, `198.51.100.0/24`; not those that the kernel makes for addresses. */
+  /** `default`, `198.51.100.0/24`; without those that the kernel creates for addresses. */
   readonly routes: readonly string[];
 }
 
@@ -21,14 +21,14 @@ export interface InterfaceUses {
 const ADDRESS_HEADER = 8;
 /** Length of struct rtmsg. */
 const ROUTE_HEADER = 12;
-/** Length of struct rtnexthop, and where in it the index of its interface is. */
+/** Length of struct rtnexthop, and the offset of its interface index. */
 const NEXT_HOP = { length: 8, index: 4 } as const;
 
 /**
- * Asks for the addresses and routes of an interface of this network namespace, of all routing tables.
- * @param index the interface's: /sys/class/net/NAME/ifindex
- * @param transport what to speak through; the machine's kernel where not given
- * @throws NetlinkUnavailableError, NetlinkError; NetlinkProtocolError where an answer makes no sense
+ * Requests the addresses and routes of an interface of this network namespace, of all routing tables.
+ * @param index of the interface: /sys/class/net/NAME/ifindex
+ * @param transport the transport; by default to the kernel of this machine
+ * @throws NetlinkUnavailableError, NetlinkError; NetlinkProtocolError if an answer is invalid
  */
 export async function readInterfaceUses(index: number, transport?: NetlinkTransport): Promise<InterfaceUses> {
   if (transport === undefined) {
@@ -51,7 +51,7 @@ async function readAddresses(socket: NetlinkSocket, index: number): Promise<stri
   return messages.flatMap((message) => {
     const header = headerOf(message, rt.RTM_NEWADDR, ADDRESS_HEADER);
     const [family = 0, prefix = 0, , scope] = message.payload;
-    // Without a filter, from older kernels, come those of all interfaces.
+    // Older kernels, without a filter, send those of all interfaces.
     if (header?.getUint32(4, littleEndian) !== index || scope === rt.RT_SCOPE_LINK) return [];
     const attributes = AttributeList.parse(message.payload, ADDRESS_HEADER);
     const address = attributes.bytes(rt.IFA_LOCAL) ?? attributes.bytes(rt.IFA_ADDRESS);
@@ -71,7 +71,7 @@ async function readRoutes(socket: NetlinkSocket, index: number): Promise<string[
       const [, prefix = 0, , , , protocol, , type] = message.payload;
       if (protocol === rt.RTPROT_KERNEL || type !== rt.RTN_UNICAST) continue;
       const attributes = AttributeList.parse(message.payload, ROUTE_HEADER);
-      // A kernel that filters knows more than the route says: which interfaces its nexthop object (ip-nexthop(8)) leads to.
+      // A kernel that filters knows more than the route contains: the interfaces of its nexthop object (ip-nexthop(8)).
       const isFiltered = (message.flags & NLM_F_DUMP_FILTERED) !== 0;
       if (!isFiltered && !interfacesOf(attributes).includes(index)) continue;
       const target = attributes.bytes(rt.RTA_DST);
@@ -81,7 +81,7 @@ async function readRoutes(socket: NetlinkSocket, index: number): Promise<string[
   return routes;
 }
 
-/** The interfaces that a route leads to: one, or that of each next hop. */
+/** The interfaces of a route: one, or that of each next hop. */
 function interfacesOf(attributes: AttributeList): number[] {
   const interfaces: number[] = [];
   const own = attributes.u32(rt.RTA_OIF);
@@ -98,7 +98,7 @@ function interfacesOf(attributes: AttributeList): number[] {
   return interfaces;
 }
 
-/** The header of a message of that type; undefined for another one. @throws NetlinkProtocolError where it is cut short */
+/** The header of a message of that type; undefined for other types. @throws NetlinkProtocolError if it is truncated */
 function headerOf({ type, payload }: NetlinkMessage, wanted: number, length: number): DataView | undefined {
   if (type !== wanted) return undefined;
   if (payload.length < length) {

@@ -1,4 +1,4 @@
-/** Binding drivers to devices of the vdpa bus: driver_override, unbind and bind, whole or not at all. */
+/** Binds drivers to devices on the vdpa bus: driver_override, unbind and bind, all or nothing. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Errno } from '../sys/errno.js';
 import { SystemError } from '../sys/error.js';
@@ -8,30 +8,30 @@ import { refuseUnserved } from './instance-server.js';
 import { setNodeAccess, type NodeAccess } from './node-access.js';
 import { refuseUsed, type RemovalOptions } from './removal.js';
 
-/** How drivers are changed. */
+/** Options for binding drivers. */
 export interface BindOptions extends RemovalOptions {
-  /** With vhost_vdpa: who may open the node. */
+  /** With vhost_vdpa: owner, group and mode of the node. */
   readonly access?: NodeAccess;
-  /** How long the device's node may take to come, in milliseconds. */
+  /** Time limit for the device's node to appear, in milliseconds. */
   readonly timeoutMs?: number;
 }
 
 const nodeTimeoutMs = 5000;
 const pollMs = 5;
 
-/** What binding or unbinding did. */
+/** The result of binding or unbinding. */
 export interface BindResult {
   readonly device: BusDevice;
-  /** False where everything was so already. */
+  /** False if nothing had to be changed. */
   readonly changed: boolean;
 }
 
 /**
- * Gives a device to a driver, and to no other: sets driver_override, unbinds the driver that has it, binds the new one,
- * and with vhost_vdpa waits for /dev/vhost-vdpa-N. A failure on the way undoes what was done.
+ * Binds a device to a driver, exclusively: sets driver_override, unbinds the old driver, binds the new one, and with
+ * vhost_vdpa waits for /dev/vhost-vdpa-N. If a step fails, the previous ones are undone.
  * @param driver `vhost`, `virtio` or the driver's name in sysfs
- * @throws SystemError ENODEV where there is no such device, ENOENT where there is no such driver, EBUSY where the device
- *   is in use, ETIMEDOUT where its node does not come; and what the kernel answers
+ * @throws SystemError ENODEV if there is no such device, ENOENT if there is no such driver, EBUSY if the device is in
+ * use, ETIMEDOUT if its node does not appear; and errors of the kernel
  */
 export async function bindDriver(
   bus: VdpaBus,
@@ -64,7 +64,7 @@ export async function bindDriver(
 }
 
 /**
- * Takes a device away from its driver. It stays without one until a driver is bound to it.
+ * Unbinds a device from its driver. It has no driver until one is bound to it.
  * @throws SystemError as {@link bindDriver} does
  */
 export async function unbindDriver(bus: VdpaBus, name: string, options: BindOptions = {}): Promise<BindResult> {
@@ -76,7 +76,7 @@ export async function unbindDriver(bus: VdpaBus, name: string, options: BindOpti
   return { device: requireDevice(bus, name, operation), changed: true };
 }
 
-/** Says whether a driver can be bound at all. @throws SystemError ENOENT with what to do where it cannot */
+/** Checks that a driver can be bound. @throws SystemError ENOENT with a hint if not */
 export function requireDriver(bus: VdpaBus, driver: string, operation: string): void {
   const known = bus.drivers();
   if (isFileName(driver) && known.includes(driver)) return;
@@ -92,7 +92,7 @@ function requireDevice(bus: VdpaBus, name: string, operation: string): BusDevice
   throw new SystemError({ operation, errno: Errno.ENODEV, hint });
 }
 
-/** Puts a device where it is wanted: under the one driver that may have it. */
+/** Binds a device to the only driver that may bind to it. */
 function moveTo(bus: VdpaBus, { name, driver }: BusDevice, wanted: string, operation: string): void {
   setOverride(bus, name, wanted, operation);
   if (driver === wanted) return;
@@ -104,12 +104,12 @@ function unbind(bus: VdpaBus, name: string, driver: string, operation: string): 
   bus.files.write(operation, `${driverFolder(driver)}/unbind`, name);
 }
 
-/** An empty line takes the restriction away. */
+/** An empty line removes the restriction. */
 function setOverride(bus: VdpaBus, name: string, driver: string | undefined, operation: string): void {
   bus.files.write(operation, `${deviceFolder(name)}/driver_override`, `${driver ?? ''}\n`);
 }
 
-/** The device once its driver has made of it what others can open. */
+/** Returns the device once its driver has created the node, interface or disk. */
 async function nodeOf(
   bus: VdpaBus,
   name: string,
@@ -139,20 +139,22 @@ async function giveNode(
   if (options.access && vhost !== undefined) await setNodeAccess(files, `/dev/${vhost}`, options.access, operation);
 }
 
-/** Whether /dev/vhost-vdpa-N is there, and is the one that sysfs speaks of, not the left-over of another. */
+/** Whether /dev/vhost-vdpa-N exists and is the node that sysfs reports, not a remnant of another one. */
 export function hasNode({ files }: VdpaBus, { name, vhost }: BusDevice): boolean {
   if (vhost === undefined) return false;
   const node = files.deviceNumber(`/dev/${vhost}`);
   return node !== undefined && files.text(`${deviceFolder(name)}/${vhost}/dev`) === `${node.major}:${node.minor}`;
 }
 
-/** Puts a device back to what it was. What does not go back is said in the hint of `failure`'s own error. */
+/**
+ * Restores the previous binding of a device. What cannot be restored is reported in the hint of the error of `failure`.
+ */
 function undo(bus: VdpaBus, before: BusDevice, failure: unknown): void {
   const { name, driver, driverOverride } = before;
   const operation = `put ${name} back to ${driver ?? 'no driver'}`;
   try {
     const now = bus.device(name);
-    if (now === undefined) return; // It has gone meanwhile, and there is nothing to put back.
+    if (now === undefined) return; // It was deleted in the meantime, and there is nothing to restore.
     if (now.driver !== undefined && now.driver !== driver) unbind(bus, name, now.driver, operation);
     setOverride(bus, name, driverOverride, operation);
     if (driver !== undefined && now.driver !== driver) bus.files.write(operation, `${driverFolder(driver)}/bind`, name);

@@ -1,6 +1,6 @@
 /**
- * The vdpa bus as sysfs shows it: what each device is bound to, and under what names the machine knows it.
- * The layout is that of drivers/vdpa/vdpa.c and drivers/vhost/vdpa.c.
+ * The vdpa bus in sysfs: the driver of each device, and its names on the machine. The layout is that of
+ * drivers/vdpa/vdpa.c and drivers/vhost/vdpa.c.
  */
 import { dirname } from 'node:path';
 import { readBusInfo } from '../sys/ethtool.js';
@@ -9,49 +9,50 @@ import { findVirtio, type BusInfo, type Placed, type VirtioDevice } from './virt
 
 const busFolder = '/sys/bus/vdpa';
 
-/** The driver that gives /dev/vhost-vdpa-N. */
+/** The driver that creates /dev/vhost-vdpa-N. */
 export const VHOST_VDPA = 'vhost_vdpa';
-/** The driver that gives a virtio device of this machine. */
+/** The driver that creates a virtio device on this machine. */
 export const VIRTIO_VDPA = 'virtio_vdpa';
 
-/** The class of VDUSE instances, on which their devices hang. */
+/** The class of VDUSE instances, the parents of their devices. */
 export const VDUSE_CLASS = 'vduse';
 
-/** A device that another hangs on: `pci/0000:03:00.2`, `auxiliary/mlx5_core.vnet.2`, `vduse/foo0`. */
+/** The parent of a device: `pci/0000:03:00.2`, `auxiliary/mlx5_core.vnet.2`, `vduse/foo0`. */
 export interface ParentDevice {
-  /** The bus or class it is of. */
+  /** Its bus or class. */
   readonly subsystem: string;
   readonly name: string;
 }
 
-/** What the machine knows of a device on the vdpa bus; with virtio_vdpa, what is known of its virtio device too. */
+/** The machine's data of a device on the vdpa bus; with virtio_vdpa, also of its virtio device. */
 export interface BusDevice extends Partial<VirtioDevice> {
   readonly name: string;
-  /** The driver bound to it, as sysfs spells it; absent where it has none. */
+  /** The name in sysfs of the driver bound to it; absent if there is none. */
   readonly driver?: string;
-  /** The only driver that may bind to it; absent where any may. */
+  /** The only driver that may bind to it; absent if any may. */
   readonly driverOverride?: string;
   /** With vhost_vdpa: the name of its character device, `vhost-vdpa-0`. */
   readonly vhost?: string;
-  /** With virtio_vdpa, where it is not certain which one is its virtio device: those that it may be. */
+  /** With virtio_vdpa, if it is not certain which one is its virtio device: the candidates. */
   readonly virtioCandidates?: readonly VirtioDevice[];
-  /** What it hangs on; absent for the simulators' devices, which hang on nothing. */
+  /** Its parent; absent for devices of the simulators, which have none. */
   readonly parent?: ParentDevice;
-  /** The PCI function that it belongs to, however far up: `0000:03:00.2`. */
+  /** The PCI function that it belongs to, at any level above it: `0000:03:00.2`. */
   readonly pci?: string;
-  /** The NUMA node that it is near; absent where the machine does not say. */
+  /** The nearest NUMA node; absent if the machine does not report one. */
   readonly numaNode?: number;
 }
 
-/** The vdpa bus of a machine. Every method throws SystemError where a file cannot be read. */
+/** The vdpa bus of a machine. Every method throws SystemError if a file cannot be read. */
 export class VdpaBus {
   readonly files: MachineFiles;
 
   readonly #busInfo: BusInfo;
 
   /**
-   * @param files this machine's where not given
-   * @param busInfo what an interface says that it hangs on: by ioctl(2) on this machine; nothing where other files are given
+   * @param files by default those of this machine
+   * @param busInfo returns the parent that an interface reports: by ioctl(2) on this machine; none if other files are
+   * given
    */
   constructor(files?: MachineFiles, busInfo: BusInfo = files === undefined ? readBusInfo : () => undefined) {
     this.files = files ?? new MachineFiles();
@@ -68,7 +69,7 @@ export class VdpaBus {
     return this.files.list(`${busFolder}/devices`);
   }
 
-  /** Where sysfs keeps each device, without links: `/sys/devices/foo0`. */
+  /** The directory of each device in sysfs, without links: `/sys/devices/foo0`. */
   folders(): Placed[] {
     return this.names().flatMap((name) => {
       const folder = this.files.real(deviceFolder(name));
@@ -81,12 +82,12 @@ export class VdpaBus {
     return this.names().flatMap((name) => this.device(name) ?? []);
   }
 
-  /** The drivers that are there to be bound. */
+  /** The available drivers. */
   drivers(): string[] {
     return this.files.list(`${busFolder}/drivers`);
   }
 
-  /** A device by name; undefined where there is none. */
+  /** A device by name; undefined if it does not exist. */
   device(name: string): BusDevice | undefined {
     const real = isFileName(name) ? this.files.real(deviceFolder(name)) : undefined;
     if (real === undefined) return undefined;
@@ -107,7 +108,7 @@ export class VdpaBus {
   /** The only driver that may bind to a device. */
   driverOverride(name: string): string | undefined {
     const text = this.files.text(`${deviceFolder(name)}/driver_override`);
-    // How the kernel prints that there is none.
+    // The kernel's notation for none.
     return text === '(null)' || text === '' ? undefined : text;
   }
 
@@ -121,14 +122,14 @@ export class VdpaBus {
     return this.folders().filter(({ folder }) => this.files.linkName(`${folder}/driver`) === driver);
   }
 
-  /** What lies above a device on the way to the root of all devices. */
+  /** The ancestors of a device. */
   #ancestry(folder: string): Pick<BusDevice, 'parent' | 'pci' | 'numaNode'> {
     let parent: ParentDevice | undefined;
     let pci: string | undefined;
     let numaNode: number | undefined;
     for (let at = folder; at.startsWith('/sys/devices/'); at = dirname(at)) {
       const subsystem = this.files.linkName(`${at}/subsystem`);
-      if (subsystem === undefined) continue; // A folder that only groups devices.
+      if (subsystem === undefined) continue; // A directory that only groups devices.
       const name = at.slice(at.lastIndexOf('/') + 1);
       parent ??= { subsystem, name };
       if (subsystem === 'pci') pci ??= name;
@@ -143,27 +144,27 @@ export class VdpaBus {
   }
 }
 
-/** The folder of a device. The name must be one that {@link isFileName} accepts. */
+/** The directory of a device. {@link isFileName} must accept the name. */
 export function deviceFolder(name: string): string {
   return `${busFolder}/devices/${name}`;
 }
 
-/** The folder of a driver. The name must be one that {@link isFileName} accepts. */
+/** The directory of a driver. {@link isFileName} must accept the name. */
 export function driverFolder(driver: string): string {
   return `${busFolder}/drivers/${driver}`;
 }
 
-/** Whether a name that came from outside can be one part of a path, and no way out of its folder. */
+/** Whether a name from outside is valid as a single component of a path, and does not lead out of its directory. */
 export function isFileName(name: string): boolean {
   return name !== '' && name !== '.' && name !== '..' && !name.includes('/') && !name.includes('\0');
 }
 
-/** The name of a device in sysfs: the kernel puts an exclamation mark where a name has a slash, which would cut its path. */
+/** The name of a device in sysfs: the kernel replaces slashes, which would split its path, by exclamation marks. */
 export function sysfsName(name: string): string {
   return name.replaceAll('/', '!');
 }
 
-/** The whole name of a driver that may be written short: `vhost` and `virtio`. */
+/** The full name of a driver that may be abbreviated: `vhost` and `virtio`. */
 export function driverName(name: string): string {
   return name === 'vhost' || name === 'virtio' ? `${name}_vdpa` : name;
 }

@@ -1,7 +1,7 @@
-/** What is built on a disk and its partitions: mounts, swap space, other devices. */
+/** Finds what uses a disk and its partitions: mounts, swap space, other devices. */
 import type { DeviceNumber, MachineFiles } from './machine-files.js';
 
-/** Something of this machine that works with a disk. */
+/** A use of a disk on this machine. */
 export type DiskUser =
   | { readonly kind: 'mount'; readonly mountPoint: string; readonly disk: string }
   | { readonly kind: 'swap'; readonly disk: string }
@@ -14,9 +14,9 @@ export function partsOf(files: MachineFiles, block: string): string[] {
 }
 
 /**
- * What uses these disks, as far as this mount namespace shows it.
+ * The uses of these disks visible in this mount namespace.
  * @param disks names of block devices: {@link partsOf}
- * @throws SystemError where the machine's files cannot be read
+ * @throws SystemError if the machine's files cannot be read
  */
 export function findDiskUsers(files: MachineFiles, disks: readonly string[]): DiskUser[] {
   return [
@@ -30,7 +30,7 @@ export function findDiskUsers(files: MachineFiles, disks: readonly string[]): Di
   ];
 }
 
-/** Where a disk is mounted, as this process sees it: proc(5), mountinfo. */
+/** The mounts of a disk visible to this process: proc(5), mountinfo. */
 function mountsOf(files: MachineFiles, disk: string): DiskUser[] {
   const number = files.text(`/sys/class/block/${disk}/dev`);
   const lines = files.text('/proc/self/mountinfo')?.split('\n') ?? [];

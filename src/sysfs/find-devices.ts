@@ -1,20 +1,20 @@
-/** From what the machine calls a device to the device on the vdpa bus. */
+/** Finds devices on the vdpa bus by driver, interface, disk or node. */
 import { Errno } from '../sys/errno.js';
 import { SystemError } from '../sys/error.js';
 import { driverName } from './bus.js';
 import type { BusDevice, VdpaBus } from './bus.js';
 import { requireDriver } from './binding.js';
 
-/** What a device is looked up by. Disks and nodes may be written with `/dev/` before them. */
+/** A query for devices. Disks and nodes may have the prefix `/dev/`. */
 export interface DeviceQuery {
   readonly by: 'driver' | 'netdev' | 'block' | 'vhost';
   readonly value: string;
 }
 
 /**
- * The devices that are bound to a driver, or the one that has become a network interface, a disk or a vhost-vdpa node.
- * @throws SystemError ENOENT where the bus has no such driver; ENODEV where no device has become what was named; ENOTUNIQ
- *   where it cannot be said which one has
+ * The devices bound to a driver, or the device of a network interface, a disk or a vhost-vdpa node.
+ * @throws SystemError ENOENT if the bus has no such driver; ENODEV if no device matches; ENOTUNIQ if it is not certain
+ * which device matches
  */
 export function findDevices(bus: VdpaBus, { by, value }: DeviceQuery): BusDevice[] {
   const operation = `find the vdpa device with ${by} ${value}`;

@@ -1,4 +1,7 @@
-/** Whether anybody serves a VDUSE instance: drivers/vdpa/vdpa_user/vduse_dev.c lets one process at a time open its node. */
+/**
+ * Checks whether a VDUSE instance is served: drivers/vdpa/vdpa_user/vduse_dev.c permits one process at a time to open
+ * its node.
+ */
 import { constants } from 'node:fs';
 import { Errno } from '../sys/errno.js';
 import { SystemError } from '../sys/error.js';
@@ -6,7 +9,7 @@ import { isFileName } from './bus.js';
 import type { MachineFiles } from './machine-files.js';
 import { OpenNodes, probeNode } from './open-nodes.js';
 
-/** Why the server of an instance answers nothing. */
+/** Why the server of an instance does not respond. */
 export type ServerTrouble =
   | { readonly kind: 'server'; readonly trouble: 'gone'; readonly name: string }
   | {
@@ -18,9 +21,9 @@ export type ServerTrouble =
     };
 
 /**
- * Says what is wrong with the server of an instance; undefined where there is no such instance, or nothing is wrong as far
- * as can be seen from outside.
- * @throws SystemError where the machine's files cannot be read
+ * Returns the problem of the server of an instance; undefined if there is no such instance, or no problem visible from
+ * outside.
+ * @throws SystemError if the machine's files cannot be read
  */
 export function findServerTrouble(
   files: MachineFiles,
@@ -33,14 +36,14 @@ export function findServerTrouble(
   const servers = nodes.openersOf(node);
   const [server] = servers;
   if (server === undefined) {
-    // A server in an outer PID namespace is not seen, but keeps the node from being opened.
+    // A server in an outer PID namespace is not visible, but keeps the node from being opened.
     return probeNode(files, node, constants.O_RDWR) === 'free' ? { kind: 'server', trouble: 'gone', name } : undefined;
   }
   if (!servers.every(({ stopped }) => stopped)) return undefined;
   return { kind: 'server', trouble: 'stopped', name, pid: server.pid, command: server.command };
 }
 
-/** For people: what is wrong and what ends it, without a full stop. */
+/** Human-readable problem and remedy, without a full stop. */
 export function describeServerTrouble(trouble: ServerTrouble): string {
   const { name } = trouble;
   if (trouble.trouble === 'gone') {
@@ -51,8 +54,8 @@ export function describeServerTrouble(trouble: ServerTrouble): string {
 }
 
 /**
- * Refuses to hand an instance to a driver while nobody answers for it: the kernel would wait 30 s, with every other request
- * to vdpa, and then give the device up.
+ * Throws if an instance is to be bound to a driver while its server does not respond: the kernel would wait 30 s, with
+ * every other vdpa request, and then give up the device.
  * @throws SystemError EBUSY
  */
 export function refuseUnserved(files: MachineFiles, name: string, operation: string): void {
@@ -60,7 +63,7 @@ export function refuseUnserved(files: MachineFiles, name: string, operation: str
   if (trouble) throw new SystemError({ operation, errno: Errno.EBUSY, hint: explainServerTrouble(trouble) });
 }
 
-/** The same as a whole sentence, with what the kernel would do. */
+/** The same as a whole sentence, with the effect in the kernel. */
 export function explainServerTrouble(trouble: ServerTrouble): string {
   return `The kernel would wait for an answer, and all of vdpa with it: ${describeServerTrouble(trouble)}`;
 }

@@ -1,4 +1,4 @@
-/** What makes a network interface one that is in use. */
+/** Determines whether a network interface is in use. */
 import type { MachineFiles } from './machine-files.js';
 
 /** A way in which a network interface of this machine is in use. */
@@ -10,7 +10,7 @@ export type InterfaceUser =
   | { readonly kind: 'upper'; readonly netdev: string; readonly upper: string }
   | { readonly kind: 'address'; readonly netdev: string; readonly address: string }
   | { readonly kind: 'route'; readonly netdev: string; readonly route: string }
-  /** Somebody has moved it to another network namespace, in which it is not seen. */
+  /** It was moved to another network namespace, where it is not visible. */
   | { readonly kind: 'namespace'; readonly virtio: string };
 
 /** The addresses and routes of an interface, by its index. */
@@ -23,8 +23,8 @@ export type ReadInterfaceUses = (index: number) => Promise<{
 const IFF_UP = 1;
 
 /**
- * How an interface of this network namespace is in use.
- * @throws SystemError where sysfs cannot be read; NetlinkError where the kernel does not tell of addresses and routes
+ * The ways in which an interface of this network namespace is in use.
+ * @throws SystemError if sysfs cannot be read; NetlinkError if the kernel does not report addresses and routes
  */
 export async function findInterfaceUsers(
   files: MachineFiles,
@@ -46,12 +46,12 @@ export async function findInterfaceUsers(
   ];
 }
 
-/** The flags are written in hexadecimal: 0x1003. */
+/** The flags are in hexadecimal: 0x1003. */
 function isUp(flags: string | undefined): boolean {
   return (Number(flags ?? 0) & IFF_UP) !== 0;
 }
 
-/** For people: `eth0 has the address 192.0.2.1/24`. */
+/** Human-readable: `eth0 has the address 192.0.2.1/24`. */
 export function describeInterfaceUser(user: InterfaceUser): string {
   switch (user.kind) {
     case 'up':

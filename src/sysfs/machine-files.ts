@@ -1,4 +1,4 @@
-/** The machine's own files: /sys, /proc and /dev, below a root folder that a test may put elsewhere. */
+/** The machine's files in /sys, /proc and /dev, below a root directory that tests can change. */
 import {
   chmodSync,
   chownSync,
@@ -21,7 +21,7 @@ import { majorOf, minorOf } from '../sys/device-number.js';
 import { Errno } from '../sys/errno.js';
 import { SystemError } from '../sys/error.js';
 
-/** What a device node is and which device it stands for. */
+/** The type and device number of a device node. */
 export interface DeviceNumber {
   readonly kind: 'character' | 'block';
   readonly major: number;
@@ -29,68 +29,70 @@ export interface DeviceNumber {
 }
 
 /**
- * Reads what may come and go while it is read. Paths begin with `/` and are below the root. Names are text as
- * {@link decodeText} makes it, so that any name a device can have finds its way back.
+ * Reads files that may appear and disappear in the meantime. Paths begin with `/` and are relative to the root. Names
+ * are text from {@link decodeText}, so that every possible device name can be converted back.
  */
 export class MachineFiles {
   readonly #root: string;
 
-  /** @param root where `/sys`, `/proc` and `/dev` are looked for */
+  /** @param root the directory that contains `/sys`, `/proc` and `/dev` */
   constructor(root = '/') {
     this.#root = resolve(root);
   }
 
-  /** A file's text without the line break at its end; undefined where it is not there. @throws SystemError */
+  /** A file's text without the trailing line break; undefined if it does not exist. @throws SystemError */
   text(path: string): string | undefined {
     const bytes = this.#try(`read ${path}`, () => readFileSync(this.#path(path)));
     return bytes === undefined ? undefined : decodeText(bytes).replace(/\n$/, '');
   }
 
-  /** The names in a folder, in order; none where it is not there. @throws SystemError */
+  /** The names in a directory, in order; none if it does not exist. @throws SystemError */
   list(path: string): string[] {
     const names = this.#try(`list ${path}`, () => readdirSync(this.#path(path), { encoding: 'buffer' })) ?? [];
     return names.map((name) => decodeText(name)).sort();
   }
 
-  /** Where a symbolic link points, as it is written; undefined where there is none. @throws SystemError */
+  /** The target of a symbolic link, unresolved; undefined if there is none. @throws SystemError */
   link(path: string): string | undefined {
     const target = this.#try(`read the link ${path}`, () => readlinkSync(this.#path(path), { encoding: 'buffer' }));
     return target === undefined ? undefined : decodeText(target);
   }
 
-  /** The last name of what a symbolic link points to: how sysfs tells driver and subsystem. @throws SystemError */
+  /**
+   * The last name of the target of a symbolic link, which identifies driver and subsystem in sysfs. @throws SystemError
+   */
   linkName(path: string): string | undefined {
     const target = this.link(path);
     return target === undefined ? undefined : basename(target);
   }
 
-  /** The path without symbolic links, below the root again; undefined where it leads nowhere. @throws SystemError */
+  /** The path without symbolic links, relative to the root; undefined for a dangling link. @throws SystemError */
   real(path: string): string | undefined {
     const real = this.#try(`follow ${path}`, () => realpathSync.native(this.#path(path), { encoding: 'buffer' }));
     return real === undefined ? undefined : `/${relative(this.#root, decodeText(real))}`;
   }
 
-  /** Whether there is something of that name, were it a link to nowhere. @throws SystemError */
+  /** Whether the name exists, even as a dangling link. @throws SystemError */
   exists(path: string): boolean {
     return this.#try(`look at ${path}`, () => lstatSync(this.#path(path))) !== undefined;
   }
 
-  /** Which device a device node stands for; undefined where there is no device node. @throws SystemError */
+  /** The device of a device node; undefined if there is no device node. @throws SystemError */
   deviceNumber(path: string): DeviceNumber | undefined {
     const stat = this.#try(`look at ${path}`, () => statSync(this.#path(path)));
     return stat === undefined ? undefined : numberOf(stat);
   }
 
-  /** Owner, group and permission bits of a file; undefined where it is not there. @throws SystemError */
+  /** Owner, group and permission bits of a file; undefined if it does not exist. @throws SystemError */
   access(path: string): { readonly uid: number; readonly gid: number; readonly mode: number } | undefined {
     const stat = this.#try(`look at ${path}`, () => statSync(this.#path(path)));
     return stat && { uid: stat.uid, gid: stat.gid, mode: stat.mode & 0o777 };
   }
 
   /**
-   * Sets owner, group and permissions of a device node, which is not opened: that would let nobody else in.
-   * @param device what has to be there under this name
-   * @throws SystemError ENODEV where it is something else
+   * Sets owner, group and permissions of a device node without opening it, which would keep others from opening it.
+   * @param device the expected device
+   * @throws SystemError ENODEV if the node is of another device
    */
   setAccess(
     operation: string,
@@ -105,7 +107,7 @@ export class MachineFiles {
         if (found?.kind !== device.kind || found.major !== device.major || found.minor !== device.minor) {
           throw new SystemError({ operation, errno: Errno.ENODEV, hint: `${path} is another device now` });
         }
-        // Such a descriptor takes neither fchown(2) nor fchmod(2), but leads to the node.
+        // Such a descriptor does not support fchown(2) and fchmod(2), but leads to the node.
         const node = `/proc/self/fd/${fd}`;
         const { uid, gid, mode } = access;
         if (uid !== undefined || gid !== undefined) chownSync(node, uid ?? UNCHANGED, gid ?? UNCHANGED);
@@ -116,7 +118,7 @@ export class MachineFiles {
     });
   }
 
-  /** Writes to a file that is there already, in one call, as sysfs wants it. @throws SystemError */
+  /** Writes to an existing file in one call, as sysfs requires. @throws SystemError */
   write(operation: string, path: string, text: string): void {
     guard(operation, () => {
       const fd = openSync(this.#path(path), constants.O_WRONLY | constants.O_NOFOLLOW);
@@ -128,7 +130,7 @@ export class MachineFiles {
     });
   }
 
-  /** Opens a device and closes it again: how some devices say that they are taken. @throws SystemError */
+  /** Opens a device and closes it again: some devices report that way that they are in use. @throws SystemError */
   touch(operation: string, path: string, flags: number): void {
     guard(operation, () => {
       closeSync(openSync(this.#path(path), flags));
@@ -149,13 +151,13 @@ export class MachineFiles {
   }
 }
 
-/** open(2): a name in the file system and no more. Node.js has no name for it. */
+/** open(2): a reference to a name in the file system only. Node.js has no constant for it. */
 const O_PATH = 0o10000000;
 
-/** What leaves an owner or group as it is: chown(2)'s -1. */
+/** Leaves an owner or group unchanged: chown(2)'s -1. */
 const UNCHANGED = 0xffff_ffff;
 
-/** Which device a node stands for; undefined where it is no device node. */
+/** The device of a node; undefined if it is not a device node. */
 function numberOf(stat: Stats): DeviceNumber | undefined {
   if (!(stat.isCharacterDevice() || stat.isBlockDevice())) return undefined;
   const kind = stat.isBlockDevice() ? 'block' : 'character';
@@ -163,8 +165,8 @@ function numberOf(stat: Stats): DeviceNumber | undefined {
 }
 
 /**
- * What reading says of something that is not there, or has gone: devices and processes end while they are looked at.
- * EINVAL is readlink(2)'s word for what is no link.
+ * Errors of reading something that does not exist, or was removed: devices and processes may end meanwhile. EINVAL is
+ * the error of readlink(2) for other files than links.
  */
 const isAbsence: ReadonlySet<number> = new Set([
   Errno.ENOENT,
@@ -175,7 +177,7 @@ const isAbsence: ReadonlySet<number> = new Set([
   Errno.EINVAL,
 ]);
 
-/** Does something with files and gives their errors the shape of all others. */
+/** Runs a file operation and converts its errors to the common type. */
 function guard<Result>(operation: string, act: () => Result): Result {
   try {
     return act();

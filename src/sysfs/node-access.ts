@@ -1,11 +1,11 @@
-/** Who may open a device's node. */
+/** Sets the permissions of a device's node. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { monotonicMs } from '../sys/clock.js';
 import { Errno } from '../sys/errno.js';
 import { SystemError } from '../sys/error.js';
 import type { DeviceNumber, MachineFiles } from './machine-files.js';
 
-/** Owner, group and permissions of a node; what is absent stays as it is. */
+/** Owner, group and permissions of a node; absent ones are left unchanged. */
 export interface NodeAccess {
   readonly uid?: number;
   readonly gid?: number;
@@ -17,9 +17,9 @@ const udevTimeoutMs = 2000;
 const pollMs = 5;
 
 /**
- * Gives a node to a user or group. Where udev runs, it is let finish with the node first: it would set what its rules say.
+ * Sets the permissions of a node. If udev is running, waits until it has processed the node: it would apply its rules.
  * @param node its path below /dev
- * @throws SystemError ENODEV where the node is not that device's
+ * @throws SystemError ENODEV if the node is not that device's
  */
 export async function setNodeAccess(
   files: MachineFiles,
@@ -35,7 +35,7 @@ export async function setNodeAccess(
   files.setAccess(operation, node, device, access);
 }
 
-/** udev writes a file for each device node that it has dealt with: sd-device, device_update_db(). */
+/** udev writes a file for each device node that it has processed: sd-device, device_update_db(). */
 async function untilUdevIsDone(files: MachineFiles, { major, minor }: DeviceNumber): Promise<void> {
   if (!files.exists('/run/udev/control')) return;
   const deadline = monotonicMs() + udevTimeoutMs;

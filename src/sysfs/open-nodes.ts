@@ -1,4 +1,4 @@
-/** Which processes have which device nodes open, as /proc tells. */
+/** Finds the processes that have device nodes open, in /proc. */
 import { constants } from 'node:fs';
 import { Errno } from '../sys/errno.js';
 import { SystemError } from '../sys/error.js';
@@ -9,11 +9,11 @@ export interface Opener {
   readonly pid: number;
   /** Its name, of up to 15 bytes: proc(5), comm. */
   readonly command: string;
-  /** SIGSTOP or a debugger holds it: it answers nothing. */
+  /** It is stopped by SIGSTOP or a debugger, and does not respond. */
   readonly stopped: boolean;
 }
 
-/** All open device nodes. /proc is read once, when the first node is asked about. */
+/** All open device nodes. /proc is read once, on the first query. */
 export class OpenNodes {
   readonly #files: MachineFiles;
   #openers: ReadonlyMap<string, readonly Opener[]> | undefined;
@@ -23,9 +23,9 @@ export class OpenNodes {
   }
 
   /**
-   * The processes that have a node open, each once. Those of an outer PID namespace are not seen, nor those that this
-   * process may not look at.
-   * @throws SystemError where /proc cannot be read
+   * The processes that have a node open, each once. Processes in an outer PID namespace, and those that this process
+   * may not inspect, are not visible.
+   * @throws SystemError if /proc cannot be read
    */
   openersOf(node: string): readonly Opener[] {
     const device = this.#files.deviceNumber(node);
@@ -52,7 +52,7 @@ export class OpenNodes {
     const keys = new Set<string>();
     for (const fd of this.#descriptors(pid)) {
       const path = `/proc/${pid}/fd/${fd}`;
-      // Only device nodes are looked at: asking after a file on a dead network file system does not come back.
+      // Only device nodes are checked: stat(2) of a file on a dead network file system would hang.
       if (this.#files.link(path)?.startsWith('/dev/') !== true) continue;
       const device = this.#files.deviceNumber(path);
       if (device !== undefined) keys.add(keyOf(device));
@@ -60,7 +60,7 @@ export class OpenNodes {
     return keys;
   }
 
-  /** The open files of a process; none where it may not be looked at. */
+  /** The open files of a process; none if this process may not inspect it. */
   #descriptors(pid: string): string[] {
     try {
       return this.#files.list(`/proc/${pid}/fd`);
@@ -82,8 +82,8 @@ function keyOf({ kind, major, minor }: DeviceNumber): string {
 }
 
 /**
- * Opens a node and closes it again, which is how the kernel says of some that they are taken: it answers EBUSY.
- * @returns `unknown` where it cannot be opened for another reason, such as rights
+ * Opens a node and closes it again: for some nodes the kernel answers EBUSY if they are in use.
+ * @returns `unknown` if it cannot be opened for another reason, such as missing privileges
  */
 export function probeNode(files: MachineFiles, node: string, flags: number): 'free' | 'taken' | 'unknown' {
   try {

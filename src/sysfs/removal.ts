@@ -1,4 +1,4 @@
-/** What is in the way of taking a device from its driver, be it to unbind it or to delete it. */
+/** Finds obstacles to removing a device from its driver, by unbinding or deleting it. */
 import { Errno } from '../sys/errno.js';
 import { SystemError } from '../sys/error.js';
 import { VDUSE_CLASS, VHOST_VDPA, VIRTIO_VDPA, deviceFolder, isFileName } from './bus.js';
@@ -12,23 +12,24 @@ import {
 import { describeUser, findUsers, findVhostUsers, type DeviceUser, type NodeUser } from './users.js';
 
 /**
- * What the kernel waits for before it lets a device go, uninterruptibly and with all of vdpa waiting too: that a vhost-vdpa
- * node is closed, or that a server answers which will not.
+ * The events that the kernel waits for before it releases a device, uninterruptibly and blocking all of vdpa: a
+ * vhost-vdpa node is closed, or a server that does not respond answers.
  */
 export type Blocker = NodeUser | ServerTrouble;
 
-/** How devices are taken away. */
+/** Options for removing devices. */
 export interface RemovalOptions {
-  /** Take the device away from whoever uses it. The kernel waits for a {@link Blocker} all the same. */
+  /** Remove the device even if it is in use. The kernel waits for a {@link Blocker} nevertheless. */
   readonly force?: boolean;
-  /** Called with what was in the way, where the device is taken by force. */
+  /** Called with the obstacles if the device is removed by force. */
   readonly onForced?: (inTheWay: readonly (DeviceUser | Blocker)[]) => void;
 }
 
 /**
- * What the kernel would wait for if the device were taken away now. Cheap where it is bound to no driver that waits.
+ * Returns what the kernel would wait for if the device were removed now. Cheap if it is not bound to a driver that
+ * waits.
  * @param name the device's name in sysfs
- * @throws SystemError where the machine's files cannot be read
+ * @throws SystemError if the machine's files cannot be read
  */
 export function findBlockers(bus: VdpaBus, name: string): Blocker[] {
   const { files } = bus;
@@ -41,7 +42,7 @@ export function findBlockers(bus: VdpaBus, name: string): Blocker[] {
       const trouble = findServerTrouble(files, name);
       if (!trouble) return [];
       const device = bus.device(name);
-      // Without a driver of its own the virtio device is not reset, and nobody is asked.
+      // Without a driver, the virtio device is not reset, and no server is asked.
       return device?.parent?.subsystem === VDUSE_CLASS && device.virtioDriver !== undefined ? [trouble] : [];
     }
     default:
@@ -50,7 +51,7 @@ export function findBlockers(bus: VdpaBus, name: string): Blocker[] {
 }
 
 /**
- * Refuses to take a device away where the kernel would wait for something.
+ * Throws if the kernel would wait before removing a device.
  * @throws SystemError EBUSY, with what it would wait for
  */
 export function refuseBlocked(bus: VdpaBus, name: string, operation: string, options: RemovalOptions = {}): void {
@@ -58,8 +59,8 @@ export function refuseBlocked(bus: VdpaBus, name: string, operation: string, opt
 }
 
 /**
- * The same, and where somebody uses the device.
- * @throws SystemError EBUSY, with who
+ * The same, and also if the device is in use.
+ * @throws SystemError EBUSY, with the users
  */
 export async function refuseUsed(
   bus: VdpaBus,
@@ -88,12 +89,12 @@ function refuse(
   throw new SystemError({ operation, errno: Errno.EBUSY, hint });
 }
 
-/** For people: {@link describeUser}, and what is wrong with a server. */
+/** Human-readable: {@link describeUser}, and the problem of a server. */
 export function describeInTheWay(inTheWay: DeviceUser | Blocker): string {
   return inTheWay.kind === 'server' ? describeServerTrouble(inTheWay) : describeUser(inTheWay);
 }
 
-/** The same where the device is taken all the same, with what the kernel does then. */
+/** The same for a device that is removed nevertheless, with the effect in the kernel. */
 export function describeForced(inTheWay: DeviceUser | Blocker): string {
   const waits = inTheWay.kind === 'server' || ('node' in inTheWay && inTheWay.node.startsWith('/dev/vhost-vdpa-'));
   return `${describeInTheWay(inTheWay)}${waits ? '; the kernel waits for that, and all of vdpa with it' : ''}`;

@@ -1,4 +1,4 @@
-/** Who uses a device of the vdpa bus, so that nobody takes it from under them. */
+/** Finds the users of a device on the vdpa bus, so that it is not removed while in use. */
 import { constants } from 'node:fs';
 import { VDUSE_CLASS } from './bus.js';
 import type { BusDevice } from './bus.js';
@@ -14,26 +14,29 @@ import {
 import type { MachineFiles } from './machine-files.js';
 import { OpenNodes, probeNode } from './open-nodes.js';
 
-/** Whoever has a device node open. */
+/** A process that has a device node open. */
 export type NodeUser =
   | { readonly kind: 'process'; readonly pid: number; readonly command: string; readonly node: string }
-  /** The kernel says that it is taken, and nobody shows: another mount namespace, or a process in another PID namespace. */
+  /**
+   * The kernel reports it as in use, but no user is visible: another mount namespace, or a process in another PID
+   * namespace.
+   */
   | { readonly kind: 'unknown'; readonly node: string };
 
-/** Something that stops working when the device is taken away. */
+/** Something that stops working when the device is removed. */
 export type DeviceUser = NodeUser | DiskUser | InterfaceUser;
 
-/** How a machine is looked at, by whoever looks at many devices or at another machine's files. */
+/** Options for checking many devices, or another machine's files. */
 export interface Sight {
-  /** What is known of open nodes: one does for many devices. */
+  /** The cache of open nodes, which can be shared by many devices. */
   readonly open?: OpenNodes;
-  /** Tells addresses and routes: this machine's kernel where not given. */
+  /** Returns addresses and routes; by default those of this machine's kernel. */
   readonly interfaceUses?: ReadInterfaceUses;
 }
 
 /**
- * All that uses a device, as far as this machine shows it: nothing is opened, so that nobody is disturbed.
- * @throws SystemError where the machine's files cannot be read; NetlinkError where the kernel does not tell of addresses
+ * All visible users of a device: nothing is opened, so that nothing is disturbed.
+ * @throws SystemError if the machine's files cannot be read; NetlinkError if the kernel does not report addresses
  */
 export async function seeUsers(files: MachineFiles, device: BusDevice, sight: Sight = {}): Promise<DeviceUser[]> {
   const { vhost, virtioCandidates = [] } = device;
@@ -52,8 +55,8 @@ export async function seeUsers(files: MachineFiles, device: BusDevice, sight: Si
 }
 
 /**
- * All that uses a device. Where nothing is seen the kernel is asked as well, by opening the node: a disk for itself alone,
- * for a file system, swap or a device on top claims it, partitions and other namespaces included.
+ * All users of a device. If none is visible, the kernel is asked as well, by opening the node: a disk exclusively,
+ * since a file system, swap or a device on top claims it, including partitions and other namespaces.
  * @throws SystemError, NetlinkError as {@link seeUsers} does
  */
 export async function findUsers(files: MachineFiles, device: BusDevice, sight: Sight = {}): Promise<DeviceUser[]> {
@@ -66,15 +69,16 @@ export async function findUsers(files: MachineFiles, device: BusDevice, sight: S
     .map((node) => ({ kind: 'unknown', node }));
 }
 
-/** Its disk, or those that may be its. */
+/** Its disk, or the possible ones. */
 function disksOf({ block, virtioCandidates = [] }: BusDevice): string[] {
   return [{ block }, ...virtioCandidates].flatMap((device) => device.block ?? []);
 }
 
 /**
- * Who has the node of a device open. vhost-vdpa lets one process in at a time: opening it is the one sure way to ask, and a
- * quick one. It resets the device, as whoever opens it next does; a server that is gone would not answer to that.
- * @throws SystemError where /proc cannot be read
+ * The processes that have the node of a device open. vhost-vdpa permits one process at a time: opening the node is the
+ * only reliable check, and a quick one. It resets the device, like the next process that opens it; a server that has
+ * ended would not respond to that.
+ * @throws SystemError if /proc cannot be read
  */
 export function findVhostUsers(files: MachineFiles, { name, vhost, parent }: BusDevice): NodeUser[] {
   if (vhost === undefined) return [];
@@ -94,7 +98,7 @@ export function processesWith(nodes: readonly string[], open: OpenNodes): NodeUs
   );
 }
 
-/** For people: `process 12 (qemu) has /dev/vhost-vdpa-0 open`. */
+/** Human-readable: `process 12 (qemu) has /dev/vhost-vdpa-0 open`. */
 export function describeUser(user: DeviceUser): string {
   switch (user.kind) {
     case 'process':

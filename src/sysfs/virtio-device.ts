@@ -1,36 +1,36 @@
 /**
- * Which virtio device virtio_vdpa has made of a vdpa device. drivers/virtio/virtio_vdpa.c hangs it below the device that does
- * DMA: that is the vdpa device itself for the simulators and VDUSE, and for hardware (vp_vdpa, mlx5, ifcvf, pds, snet, octep,
- * eni) the PCI function above it, which may be that of several vdpa devices.
+ * Finds the virtio device that virtio_vdpa has created for a vdpa device. drivers/virtio/virtio_vdpa.c creates it below
+ * the device that does DMA: that is the vdpa device itself for the simulators and VDUSE, and for hardware (vp_vdpa,
+ * mlx5, ifcvf, pds, snet, octep, eni) the PCI function above it, which several vdpa devices may share.
  */
 import { dirname } from 'node:path';
 import { encodeText } from '../netlink/text.js';
 import { BUS_INFO_MAX } from '../sys/ethtool.js';
 import type { MachineFiles } from './machine-files.js';
 
-/** A virtio device, and what its driver has made of it. */
+/** A virtio device with its interface or disk. */
 export interface VirtioDevice {
   /** Its name on the virtio bus: `virtio0`. */
   readonly virtio: string;
   /** The driver bound to it: `virtio_net`. */
   readonly virtioDriver?: string;
-  /** Its network interface, where that is in this network namespace. */
+  /** Its network interface, if it is in this network namespace. */
   readonly netdev?: string;
-  /** Its network interface is in another network namespace than this process, and what it is called there is not seen. */
+  /** Its network interface is in another network namespace than this process, and its name there is not visible. */
   readonly netdevElsewhere?: true;
   /** Its disk: `vda`. */
   readonly block?: string;
 }
 
-/** What is found: the device, or those of which it must be one. */
+/** The result: the device, or the candidates. */
 export type FoundVirtio =
   | { readonly kind: 'found'; readonly device: VirtioDevice }
   | { readonly kind: 'one of'; readonly candidates: readonly VirtioDevice[] };
 
-/** What an interface says that it hangs on: the name of its vdpa device, from virtio_vdpa_bus_name(). */
+/** The parent that an interface reports: the name of its vdpa device, from virtio_vdpa_bus_name(). */
 export type BusInfo = (netdev: string) => Uint8Array | undefined;
 
-/** A vdpa device and its folder in sysfs, without links. */
+/** A vdpa device and its directory in sysfs, without links. */
 export interface Placed {
   readonly name: string;
   readonly folder: string;
@@ -38,9 +38,9 @@ export interface Placed {
 
 /**
  * Finds the virtio device of a device that is bound to virtio_vdpa.
- * @param bound gives all devices that are bound to it
- * @returns undefined where there is none yet, or none any more
- * @throws SystemError where sysfs cannot be read
+ * @param bound returns all devices that are bound to it
+ * @returns undefined if there is none yet, or none any longer
+ * @throws SystemError if sysfs cannot be read
  */
 export function findVirtio(
   files: MachineFiles,
@@ -51,7 +51,7 @@ export function findVirtio(
   const place = dmaFolder(files, folder);
   if (place === undefined) return undefined;
   const devices = virtioBelow(files, place).map((virtio) => readVirtioDevice(files, `${place}/${virtio}`, virtio));
-  // What hangs on the vdpa device itself is its own.
+  // A virtio device below the vdpa device itself belongs to it.
   const [own] = devices;
   if (place === folder) return own && { kind: 'found', device: own };
   const claims = devices.map((device) => ({
@@ -64,7 +64,7 @@ export function findVirtio(
   const isAlone = !others.some((other) => isSameText(cut(other.name), cut(name)));
   const claimed = claims.find((claim) => isClaimedBy(claim, name));
   if (claimed && isAlone) return { kind: 'found', device: claimed.device };
-  // Each device has exactly one, so that what is left over belongs to whoever is left over.
+  // Each device has exactly one, so a single remaining one belongs to the single remaining device.
   const left = claims.filter(({ owner }) => owner === undefined || isSameText(owner, cut(name)));
   const waiting = others.filter((other) => !claims.some((claim) => isClaimedBy(claim, other.name)));
   const candidates = left.map(({ device }) => device);
@@ -75,10 +75,10 @@ export function findVirtio(
     : { kind: 'one of', candidates };
 }
 
-/** The nearest folder, from a vdpa device's own up, that virtio devices of virtio_vdpa hang below. */
+/** The nearest directory, from the vdpa device upwards, that contains virtio devices of virtio_vdpa. */
 function dmaFolder(files: MachineFiles, folder: string): string | undefined {
   for (let at = folder; at.startsWith('/sys/devices/'); at = dirname(at)) {
-    // A virtio device of another transport hangs on a device that its transport's driver has: virtio-pci, virtio-mmio.
+    // The parent of a virtio device of another transport is bound to that transport's driver: virtio-pci, virtio-mmio.
     const isTransport = files.linkName(`${at}/driver`)?.startsWith('virtio-') === true;
     if (!isTransport && virtioBelow(files, at).length > 0) return at;
   }
@@ -97,13 +97,13 @@ function readVirtioDevice(files: MachineFiles, folder: string, virtio: string): 
     virtio,
     ...(virtioDriver !== undefined && { virtioDriver }),
     ...(netdev !== undefined && { netdev }),
-    // The folder is there for as long as there is an interface, and shows those of one network namespace.
+    // The directory exists as long as the interface does, and shows interfaces of one network namespace only.
     ...(netdev === undefined && files.exists(`${folder}/net`) && { netdevElsewhere: true }),
     ...(block !== undefined && { block }),
   };
 }
 
-/** As much of a name as `bus_info` holds. */
+/** The part of a name that fits into `bus_info`. */
 function cut(name: string): Uint8Array {
   return encodeText(name).subarray(0, BUS_INFO_MAX);
 }

@@ -1,6 +1,7 @@
 /**
- * What the kernel says of devices that come, go and change: lib/kobject_uevent.c, over NETLINK_KOBJECT_UEVENT. A datagram
- * is no netlink message but text: `add@/devices/foo0`, then `KEY=VALUE` words, each with a NUL behind it.
+ * The kernel's events of devices that are added, removed or changed: lib/kobject_uevent.c, over NETLINK_KOBJECT_UEVENT.
+ * A datagram is text instead of a netlink message: `add@/devices/foo0`, followed by `KEY=VALUE` entries, each
+ * terminated by a NUL.
  */
 import { openTransport } from '../netlink/transports/index.js';
 import { NETLINK_KOBJECT_UEVENT } from '../netlink/constants.js';
@@ -12,24 +13,27 @@ import type { NetlinkTransport } from '../netlink/transport.js';
 export interface Uevent {
   /** `add`, `remove`, `change`, `move`, `bind`, `unbind`, `online`, `offline`. */
   readonly action: string;
-  /** The device's folder, below /sys: `/devices/foo0`. */
+  /** The device's directory, below /sys: `/devices/foo0`. */
   readonly devpath: string;
   /** The bus or class: `vdpa`, `net`. */
   readonly subsystem: string;
-  /** All words, those above too: `DRIVER`, `INTERFACE`, `DEVNAME`, `SEQNUM`. */
+  /** All entries, including those above: `DRIVER`, `INTERFACE`, `DEVNAME`, `SEQNUM`. */
   readonly words: ReadonlyMap<string, string>;
 }
 
-/** The multicast group in which the kernel itself speaks; udev repeats events in another. */
+/** The multicast group of the kernel's own events; udev repeats events in another one. */
 const kernelGroup = 1;
 
-/** Room for a burst: one device makes a dozen events of about 200 bytes, for which the kernel counts about 1 KiB each. */
+/**
+ * Space for a burst: one device causes a dozen events of about 200 bytes, each of which the kernel counts as about 1
+ * KiB.
+ */
 const receiveBufferSize = 32 * 1024 * 1024;
 
 /**
- * Opens a socket that hears the kernel's events from now on.
- * @throws NetlinkUnavailableError, NetlinkError where the machine gives none; NetlinkTransportError with a transport that has
- *   no multicast groups
+ * Opens a socket that receives the kernel's events from now on.
+ * @throws NetlinkUnavailableError, NetlinkError if the machine provides none; NetlinkTransportError with a transport
+ * without multicast groups
  */
 export function openUevents(): Promise<NetlinkTransport> {
   return openTransport({
@@ -40,7 +44,7 @@ export function openUevents(): Promise<NetlinkTransport> {
   });
 }
 
-/** Reads one datagram. @throws NetlinkProtocolError where it lacks a device or what happened to it */
+/** Parses one datagram. @throws NetlinkProtocolError if the device or the action is missing */
 export function parseUevent(datagram: Uint8Array): Uevent {
   const words = new Map<string, string>();
   for (const word of decodeText(datagram).split('\0')) {
