@@ -85,6 +85,13 @@ test('fuzzed driver: the server lives, serves after a reset, and does not grow; 
     netTarget(new VhostNet(await giveToVhost('loop'), QUEUES.queueSize), random),
     netTarget(new VhostNet(await giveToVhost('tap'), QUEUES.queueSize, peer), random),
   ];
+  // An open node would keep the kernel from deleting its device, and this process from its end.
+  context.after(async () => {
+    peer.close();
+    for (const { driver } of targets) driver.close();
+    for (const name of [...DEVICES, 'neighbour']) await detach(name);
+    await server.stop();
+  });
   const total = (what: keyof FuzzCounts): number => targets.reduce((sum, { fuzzer }) => sum + fuzzer.counts[what], 0);
   const check = async (): ReturnType<ServerProcess['status']> => {
     for (const { fuzzer } of targets) fuzzer.end();
@@ -132,8 +139,4 @@ test('fuzzed driver: the server lives, serves after a reset, and does not grow; 
   assert.ok(leaked < LEAK_PER_LIFE, `the server has ${leaked.toFixed(0)} bytes more in use for each life of a device`);
   assert.ok(last.rss - first.rss < GROWTH_BYTES, `the server has grown by ${(last.rss - first.rss) / MIB} MiB`);
   assert.ok(server.broken.length > 0 && total('used') > 0, 'the driver was not hostile, or not understood');
-  peer.close();
-  for (const { driver } of targets) driver.close();
-  for (const name of [...DEVICES, 'neighbour']) await detach(name);
-  await server.stop();
 });
