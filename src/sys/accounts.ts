@@ -1,4 +1,4 @@
-/** The users and groups that the machine knows: getpwnam(3), getgrnam(3). */
+/** The users and groups of the machine: getpwnam(3), getgrnam(3). */
 import { libc } from './libc.js';
 import { viewMemory } from './memory.js';
 
@@ -12,7 +12,7 @@ const getgrgid: (gid: number) => number = libc.func('uintptr_t getgrgid(unsigned
 /** struct passwd and struct group: two pointers, then the numbers. */
 const IDS = 16;
 
-/** A user's number and that of its group; undefined where there is none of that name. */
+/** The id of a user and that of its group; undefined if there is no user of that name. */
 export function userIds(name: string): { readonly uid: number; readonly gid: number } | undefined {
   const entry = name.includes('\0') ? 0 : getpwnam(name);
   if (entry === 0) return undefined;
@@ -20,16 +20,16 @@ export function userIds(name: string): { readonly uid: number; readonly gid: num
   return { uid, gid };
 }
 
-/** A group's number; undefined where there is none of that name. */
+/** The id of a group; undefined if there is no group of that name. */
 export function groupId(name: string): number | undefined {
   const entry = name.includes('\0') ? 0 : getgrnam(name);
   return entry === 0 ? undefined : new Uint32Array(viewMemory(entry + IDS, 4))[0];
 }
 
-/** The greatest number that a user or group can have; the next one means "leave it as it is". */
+/** The greatest id of a user or group; the next number means "leave unchanged". */
 const MAX_ID = 0xffff_fffe;
 
-/** The number of a user that is said by name or number, as chown(1) has it: a name comes first. undefined where there is none. */
+/** The id of a user given by name or id, as by chown(1): names take precedence. undefined if there is none. */
 export const readUser = (text: string): number | undefined => userIds(text)?.uid ?? readId(text);
 
 /** The same for a group. */
@@ -40,10 +40,10 @@ function readId(text: string): number | undefined {
   return id <= MAX_ID ? id : undefined;
 }
 
-/** The name of a user, or its number where it has none. */
+/** The name of a user, or its id if it has none. */
 export const userName = (uid: number): string => nameIn(getpwuid(uid)) ?? `${uid}`;
 
-/** The name of a group, or its number where it has none. */
+/** The name of a group, or its id if it has none. */
 export const groupName = (gid: number): string => nameIn(getgrgid(gid)) ?? `${gid}`;
 
 /** The first word of such a structure points to its name. @param entry 0 for none */

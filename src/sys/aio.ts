@@ -1,6 +1,6 @@
 /**
- * The kernel's asynchronous I/O: io_submit(2) and its like, from linux/aio_abi.h. Here it serves to do many transfers in one
- * system call: on a file that goes by the page cache the kernel carries each out before the call returns.
+ * The kernel's asynchronous I/O: io_submit(2) and related calls, from linux/aio_abi.h. It is used for many transfers in
+ * one system call: for a file that uses the page cache, the kernel executes each before the call returns.
  */
 import { libc } from './libc.js';
 import { NativeBuffer, viewMemory } from './memory.js';
@@ -19,7 +19,7 @@ const RING_HEADER_BYTES = 32;
 const EVENT_WORDS = 8;
 const eventWord = { data: 0, result: 4, resultHigh: 5 } as const;
 
-/** The C library has no functions for these calls, only numbers, which each architecture has its own of. */
+/** The C library has no functions for these calls, only numbers, which differ between architectures. */
 const numbers: Partial<Record<string, { setup: number; destroy: number; getEvents: number; submit: number }>> = {
   x64: { setup: 206, destroy: 207, getEvents: 208, submit: 209 },
   arm64: { setup: 0, destroy: 1, getEvents: 4, submit: 2 },
@@ -29,22 +29,22 @@ const syscall: (number: number, a: number, b: number, c: number, d: number, e: n
   'intptr_t syscall(long number, intptr_t a, intptr_t b, intptr_t c, intptr_t d, intptr_t e)',
 );
 
-/** A list of transfers that are carried out together, filled again and again. It is one thread's. */
+/** A list of transfers that are executed together, reused by a single thread. */
 export class TransferBatch {
   readonly capacity: number;
-  /** How many transfers are in the list. */
+  /** Number of transfers in the list. */
   count = 0;
   readonly #call: { readonly destroy: number; readonly getEvents: number; readonly submit: number };
   readonly #context: number;
   readonly #ring: Uint32Array;
   readonly #ringEntries: number;
   readonly #iocbs: NativeBuffer;
-  /** The addresses of the iocbs, as io_submit(2) takes them. */
+  /** The addresses of the iocbs, for io_submit(2). */
   readonly #pointers: NativeBuffer;
   readonly #events: NativeBuffer;
   readonly #results: Float64Array;
 
-  /** @returns undefined where the kernel has no such thing, lets nobody use it, or has no more of it */
+  /** @returns undefined if the kernel does not support it, does not permit it, or has no more of it */
   static open(capacity: number): TransferBatch | undefined {
     const call = numbers[process.arch];
     if (call === undefined) return undefined;
@@ -53,7 +53,7 @@ export class TransferBatch {
       if (syscall(call.setup, capacity, word.address, 0, 0, 0) !== 0) return undefined;
       const context = (word.u32[1] ?? 0) * 0x1_0000_0000 + (word.u32[0] ?? 0);
       const header = new Uint32Array(viewMemory(context, RING_HEADER_BYTES));
-      // Events can be taken out of the ring without a call where it is as it is known here.
+      // Events can be taken from the ring without a call if its layout is the known one.
       const known =
         header[ringWord.magic] === RING_MAGIC &&
         header[ringWord.incompatible] === 0 &&
@@ -87,7 +87,7 @@ export class TransferBatch {
   }
 
   /**
-   * Adds a transfer. The caller sees to it that `count` is below `capacity`.
+   * Adds a transfer. The caller ensures that `count` is below `capacity`.
    * @param opcode IOCB_CMD_PREADV or IOCB_CMD_PWRITEV
    * @param vector the address of `entries` struct iovec
    */
@@ -104,8 +104,8 @@ export class TransferBatch {
   }
 
   /**
-   * Carries out the list, in any order, and waits until all is done. Then see {@link result}.
-   * @returns how many were carried out, from the first on: it may be fewer than there are
+   * Executes the list, in any order, and waits until all are done. See {@link result}.
+   * @returns how many were executed, from the first on: possibly fewer than in the list
    */
   run(): number {
     let submitted = syscall(this.#call.submit, this.#context, this.count, this.#pointers.address, 0, 0);
@@ -114,12 +114,12 @@ export class TransferBatch {
     return submitted;
   }
 
-  /** Bytes that a transfer of the last run has moved, or a negative error number. */
+  /** The number of bytes transferred in the last run, or a negative error number. */
   result(index: number): number {
     return this.#results[index] ?? 0;
   }
 
-  /** Takes what has come to its end out of the ring. */
+  /** Takes completed transfers from the ring. */
   #reap(): number {
     const ring = this.#ring;
     const tail = Atomics.load(ring, ringWord.tail);
@@ -133,7 +133,7 @@ export class TransferBatch {
     return count;
   }
 
-  /** Waits for one more, and takes it. Some files do their transfers on the side. */
+  /** Waits for one more, and takes it. Some files execute transfers asynchronously. */
   #wait(): number {
     const count = syscall(this.#call.getEvents, this.#context, 1, this.capacity, this.#events.address, 0);
     for (let index = 0; index < count; index++) this.#take(this.#events.u32, index * EVENT_WORDS);
@@ -142,7 +142,7 @@ export class TransferBatch {
 
   #take(words: Uint32Array, at: number): void {
     const low = words[at + eventWord.result] ?? 0;
-    // An error number is a small negative number; a transfer moves less than 2^31 bytes.
+    // An error number is a small negative number; a transfer has less than 2^31 bytes.
     this.#results[words[at + eventWord.data] ?? 0] = (words[at + eventWord.resultHigh] ?? 0) === 0 ? low : low | 0;
   }
 

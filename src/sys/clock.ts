@@ -1,5 +1,5 @@
 /**
- * Milliseconds from some fixed point in the past, never going back. It is `performance.now()` without loading Node's
+ * Milliseconds since a fixed point in the past; monotonic. Equals `performance.now()` without loading Node's
  * performance hooks, which takes longer than many a command.
  */
 export function monotonicMs(): number {

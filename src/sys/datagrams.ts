@@ -7,7 +7,10 @@ const recvmmsg: (fd: number, messages: number, count: number, flags: number, tim
   'int recvmmsg(int fd, uintptr_t messages, unsigned int count, int flags, uintptr_t timeout)',
 );
 
-/** Words of 32 bits in a struct mmsghdr on a 64-bit machine, and where its members are. Both from linux/socket.h. */
+/**
+ * Length of a struct mmsghdr on a 64-bit machine in words of 32 bits, and the offsets of its members. Both from
+ * linux/socket.h.
+ */
 const HEADER_WORDS = 16;
 const NAME = 0;
 const NAME_LENGTH = 2;
@@ -15,10 +18,10 @@ const VECTOR = 4;
 const VECTOR_LENGTH = 6;
 const LENGTH = 14;
 
-/** Room for a sender's address, in bytes: more than that of any netlink socket. */
+/** Space for a sender's address, in bytes: more than that of any netlink socket. */
 const ADDRESS_LENGTH = 16;
 
-/** Takes datagrams from a socket, as many as are there with one system call, which costs more than what it does. */
+/** Receives all available datagrams of a socket with one system call, whose overhead exceeds its work. */
 export class DatagramReader {
   readonly #capacity: number;
   readonly #room: number;
@@ -28,8 +31,8 @@ export class DatagramReader {
   readonly #contents: NativeBuffer;
 
   /**
-   * @param capacity how many datagrams one call takes at most
-   * @param room how many bytes of each; what is longer loses its end. Room that is not used takes no memory
+   * @param capacity maximum number of datagrams per call
+   * @param room maximum length in bytes of each; longer ones are truncated. Unused space takes no memory
    */
   constructor(capacity: number, room: number) {
     this.#capacity = capacity;
@@ -48,32 +51,35 @@ export class DatagramReader {
     }
   }
 
-  /** Takes what is there, over what was there before. @returns how many datagrams; -1 where there is none, or another error */
+  /**
+   * Receives available datagrams, overwriting the previous ones. @returns their number; -1 if there is none, or on
+   * another error
+   */
   receive(fd: number): number {
     const words = this.#headers.u32;
     for (let index = 0; index < this.#capacity; index++) words[index * HEADER_WORDS + NAME_LENGTH] = ADDRESS_LENGTH;
     return recvmmsg(fd, this.#headers.address, this.#capacity, MSG_DONTWAIT | MSG_TRUNC, 0);
   }
 
-  /** How long a datagram is, all of it. */
+  /** The full length of a datagram. */
   length(index: number): number {
     return this.#headers.u32[index * HEADER_WORDS + LENGTH] ?? 0;
   }
 
-  /** What there was room for of a datagram, copied. */
+  /** A copy of the received part of a datagram. */
   content(index: number): Uint8Array {
     const start = index * this.#room;
     return this.#contents.u8.slice(start, start + Math.min(this.length(index), this.#room));
   }
 
-  /** The address that a datagram came from, until the next call. */
+  /** The sender's address of a datagram, valid until the next call. */
   sender(index: number): Uint8Array {
     const start = index * ADDRESS_LENGTH;
     const length = this.#headers.u32[index * HEADER_WORDS + NAME_LENGTH] ?? 0;
     return this.#senders.u8.subarray(start, start + length);
   }
 
-  /** Gives the memory back; nothing else may be called any more. */
+  /** Frees the memory; no other method may be called afterwards. */
   free(): void {
     this.#vector.free();
     for (const memory of [this.#headers, this.#senders, this.#contents]) memory.free();

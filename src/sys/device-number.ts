@@ -1,4 +1,4 @@
-/** dev_t as the C library has it: 12 bits of the major number between two parts of the minor one. */
+/** dev_t of the C library: 12 bits of the major number between two parts of the minor one. */
 
 export function majorOf(device: number): number {
   return Math.floor(device / 256) % 4096;

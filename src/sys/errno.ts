@@ -1,5 +1,5 @@
 /**
- * Error numbers of Linux, their names, and the texts glibc's strerror() gives them.
+ * Error numbers of Linux, their names, and the texts of glibc's strerror().
  *
  * Mirrors include/uapi/asm-generic/errno-base.h and errno.h, which x86, Arm, RISC-V, s390, POWER and LoongArch share.
  */
@@ -137,14 +137,14 @@ export const Errno = {
   ENOTRECOVERABLE: 131,
   ERFKILL: 132,
   EHWPOISON: 133,
-  // Kernel-internal, from include/linux/errno.h. Drivers let it through to user space; glibc has no text for it.
+  // Kernel-internal, from include/linux/errno.h. Drivers leak it to user space; glibc has no text for it.
   ENOTSUPP: 524,
 } as const;
 
 /** The name of an error number, such as `ENODEV`. */
 export type ErrnoName = keyof typeof Errno;
 
-/** A function, because the texts are needed where something failed, and only there. */
+/** A function, because the texts are needed only if something failed. */
 const texts = (): Readonly<Record<ErrnoName, string>> => ({
   EPERM: 'Operation not permitted',
   ENOENT: 'No such file or directory',
@@ -280,12 +280,12 @@ const texts = (): Readonly<Record<ErrnoName, string>> => ({
   ENOTSUPP: 'Unknown error 524',
 });
 
-/** The name of error number `errno` (positive), such as `ENODEV` for 19; `errno 1234` where it has none. */
+/** The name of error number `errno` (positive), such as `ENODEV` for 19; `errno 1234` if it has none. */
 export function errnoName(errno: number): string {
   return findName(errno) ?? `errno ${errno}`;
 }
 
-/** The text glibc's strerror() gives for `errno` (positive), such as `No such device` for 19. */
+/** The text of glibc's strerror() for `errno` (positive), such as `No such device` for 19. */
 export function strerror(errno: number): string {
   if (errno === 0) return 'Success';
   const name = findName(errno);

@@ -1,20 +1,20 @@
 import { errnoName, strerror } from './errno.js';
 
-/** What a {@link SystemError} is made of. */
+/** Properties of a {@link SystemError}. */
 export interface SystemErrorDetails {
-  /** What was being done, for people: `open /dev/vduse/control`. */
+  /** The operation, human-readable: `open /dev/vduse/control`. */
   readonly operation: string;
   /** The error number, positive. */
   readonly errno: number;
-  /** What to do about it or what lies behind it, for people: one whole sentence. */
+  /** What to do about it, or its cause: one whole human-readable sentence. */
   readonly hint?: string;
   readonly cause?: unknown;
 }
 
-/** The system refused an operation with an error number. */
+/** An operation of the system failed with an error number. */
 export class SystemError extends Error {
   override readonly name: string = 'SystemError';
-  /** What was being done, for people. */
+  /** The operation, human-readable. */
   readonly operation: string;
   /** The error number, positive: 19 for ENODEV. */
   readonly errno: number;
@@ -24,7 +24,7 @@ export class SystemError extends Error {
   readonly reason: string;
   declare readonly hint?: string;
 
-  /** @param message the whole text; made of the details where it is not given. */
+  /** @param message the whole text; by default built from the details. */
   constructor(details: SystemErrorDetails, message: string = describeSystemError(details)) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause });
     this.operation = details.operation;
@@ -41,11 +41,11 @@ export function describeSystemError(details: SystemErrorDetails, middle = ''): s
   return details.hint === undefined ? text : `${text}. ${details.hint}`;
 }
 
-/** The C library cannot be called, because the native part of koffi is not there or does not fit this machine. */
+/** The C library is not available, because the native part of koffi is missing or does not fit this machine. */
 export class MissingKoffiError extends Error {
   override readonly name = 'MissingKoffiError';
 
-  /** @param cause what the loader said */
+  /** @param cause the error of the loader */
   constructor(cause: unknown) {
     const reason = cause instanceof Error ? (cause.message.split('\n', 1)[0] ?? '') : String(cause);
     const platform = `${process.platform}-${process.arch}`;
@@ -58,17 +58,17 @@ export class MissingKoffiError extends Error {
   }
 }
 
-/** Rights cannot be given up as they were asked to be. */
+/** Dropping privileges failed. */
 export class PrivilegeError extends Error {
   override readonly name = 'RightsError';
 }
 
-/** The program does not run on machines of this architecture. */
+/** The program does not support machines of this architecture. */
 export class UnsupportedMachineError extends Error {
   override readonly name = 'UnsupportedMachineError';
 }
 
-/** Calls something that may fail with one of these error numbers. @throws what else it throws */
+/** Calls a function that may fail with one of these error numbers. @throws other errors */
 export function ignoring(errnos: readonly number[], call: () => void): void {
   try {
     call();

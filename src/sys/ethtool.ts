@@ -1,4 +1,4 @@
-/** What ethtool(8) is told of a network interface: include/uapi/linux/ethtool.h. */
+/** Data of a network interface for ethtool(8): include/uapi/linux/ethtool.h. */
 import { MissingKoffiError } from './error.js';
 import { loadKoffi } from './load-koffi.js';
 
@@ -8,10 +8,10 @@ const SOCK_CLOEXEC = 0o2000000;
 const SIOCETHTOOL = 0x8946;
 const ETHTOOL_GDRVINFO = 3;
 
-/** struct ethtool_drvinfo: its length, and where the text `bus_info` is. */
+/** struct ethtool_drvinfo: its length, and the offset of the text `bus_info`. */
 const DRVINFO_LENGTH = 196;
 const BUS_INFO = 4 + 32 + 32 + 32;
-/** How much of a name `bus_info` holds, in bytes; the rest is cut off. */
+/** Maximum length of a name in `bus_info`, in bytes; the rest is truncated. */
 export const BUS_INFO_MAX = 31;
 
 /** struct ifreq, with an address in its union. */
@@ -26,8 +26,8 @@ type BusInfo = (netdev: string) => Uint8Array | undefined;
 let call: BusInfo | undefined;
 
 /**
- * What an interface of this network namespace hangs on, as its driver calls it; undefined where there is no such interface,
- * its driver does not say, or this process has no way to ask. The C library is loaded when it is first asked.
+ * The parent of an interface of this network namespace, as named by its driver; undefined if there is no such
+ * interface, its driver does not report it, or this process has no way to ask. The C library is loaded on first use.
  */
 export function readBusInfo(netdev: string): Uint8Array | undefined {
   call ??= declare();

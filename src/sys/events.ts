@@ -1,6 +1,4 @@
-/**
- * eventfd(2) and epoll(7), as linux/eventfd.h and linux/eventpoll.h have them.
- */
+/** eventfd(2) and epoll(7); constants from linux/eventfd.h and linux/eventpoll.h. */
 import { Errno } from './errno.js';
 import { SystemError } from './error.js';
 import { checked, close, lastErrno, libc } from './libc.js';
@@ -38,23 +36,25 @@ const epollWait: ((epoll: number, events: number, count: number, timeout: number
   ) => void;
 } = libc.func('int epoll_wait(int epoll, uintptr_t events, int count, int timeout)');
 
-/** An eventfd that does not block. @throws SystemError */
+/** A non-blocking eventfd. @throws SystemError */
 export function openEventfd(): number {
   return checked('make an eventfd', eventfdCall(0, NONBLOCK | CLOEXEC));
 }
 
-/** Wakes whoever waits for an eventfd. @throws SystemError */
+/** Wakes the threads that wait for an eventfd. @throws SystemError */
 export function signalEventfd(fd: number): void {
   checked('signal an eventfd', eventfdWrite(fd, 1));
 }
 
-/** A set of descriptors to wait for. Each has a tag, a small number of the caller's, by which its events are told. */
+/**
+ * A set of descriptors to wait for. Each has a tag, a small number chosen by the caller, which identifies its events.
+ */
 export class EventPoll {
-  /** Readable when something has happened. */
+  /** Readable when an event has occurred. */
   readonly fd: number;
   readonly #event = new NativeBuffer(16);
   readonly #events = new NativeBuffer(MAX_EVENTS * 16);
-  /** How many events the last wait gave. */
+  /** The number of events of the last wait. */
   count = 0;
 
   /** @throws SystemError */
@@ -76,7 +76,7 @@ export class EventPoll {
   }
 
   /**
-   * Blocks the thread until something happens, a signal comes or the time is up; see {@link count}.
+   * Blocks the thread until an event, a signal or a timeout; see {@link count}.
    * @param timeoutMs -1 for no limit
    * @throws SystemError
    */
@@ -88,7 +88,7 @@ export class EventPoll {
     if (errno !== Errno.EINTR) throw new SystemError({ operation: 'wait for events', errno });
   }
 
-  /** The same on a thread of the pool; this one goes on meanwhile. @throws SystemError */
+  /** The same on a thread of the pool, without blocking this one. @throws SystemError */
   async waitAsync(timeoutMs: number): Promise<void> {
     const result = await new Promise<number>((resolve, reject) => {
       epollWait.async(this.fd, this.#events.address, MAX_EVENTS, timeoutMs, (error, value) => {
@@ -97,7 +97,7 @@ export class EventPoll {
       });
     });
     this.count = Math.max(result, 0);
-    // The error number stayed on the pool's thread: ask again here, where it can be read.
+    // The error number remained on the pool's thread: repeat the call here, where it can be read.
     if (result === -1) this.wait(0);
   }
 
@@ -106,7 +106,7 @@ export class EventPoll {
     return this.#events.u32[index * EVENT_WORDS + DATA_WORD] ?? 0;
   }
 
-  /** What happened in the event `index` of the last wait: EPOLLIN and so on. */
+  /** The event mask of the event `index` of the last wait: EPOLLIN and so on. */
   events(index: number): number {
     return this.#events.u32[index * EVENT_WORDS] ?? 0;
   }

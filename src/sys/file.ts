@@ -1,5 +1,5 @@
 /**
- * Files of libc by raw address, for data that JavaScript never touches. Every call gives -1 where it fails.
+ * File functions of libc with raw addresses, for data that JavaScript never touches. Every call returns -1 on failure.
  */
 import { libc } from './libc.js';
 
@@ -8,7 +8,7 @@ export const FALLOC_FL_KEEP_SIZE = 0x01;
 export const FALLOC_FL_PUNCH_HOLE = 0x02;
 export const FALLOC_FL_ZERO_RANGE = 0x10;
 
-/** The most pieces that one vectored call takes (UIO_MAXIOV). */
+/** Maximum number of entries of a vectored call (UIO_MAXIOV). */
 export const IOV_MAX = 1024;
 
 /** read(2). */
@@ -65,7 +65,7 @@ export const memfdCreate: (name: string, flags: number) => number = libc.func(
 );
 export const MFD_CLOEXEC = 0x1;
 export const MFD_ALLOW_SEALING = 0x2;
-/** With a page size of the machine's choice; from linux/memfd.h. */
+/** With the default huge page size of the machine; from linux/memfd.h. */
 export const MFD_HUGETLB = 0x4;
 
 /** ftruncate(2). */

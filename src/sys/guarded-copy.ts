@@ -1,8 +1,8 @@
 /**
- * Copies between guest memory and memory of this process. Guest memory may go while it is copied: its file is cut short, or
- * it is taken away. In the C library's functions that would raise SIGBUS. These are machine code whose fault the handler
- * knows, see sigbus-handler.ts: they end there and say so, as a system call says EFAULT. So what is gone is never read as
- * other data.
+ * Copies between guest memory and memory of this process. Guest memory may disappear during the copy: its file is
+ * truncated, or it is revoked. In functions of the C library that would raise SIGBUS. These functions are machine code
+ * whose faults the handler recognizes, see sigbus-handler.ts: they end and return an error, as a system call returns
+ * EFAULT. Missing memory is therefore never read as other data.
  */
 import { koffi } from './koffi.js';
 import { libc } from './libc.js';
@@ -26,13 +26,13 @@ const fillCode = [
   0xc3, //                   ret
 ];
 
-/** Both leave the stack as it is, so that either can end here. */
+/** Both leave the stack unchanged, so that either can end here. */
 const failCode = [
   ...[0xb8, ...u32(-1)], //  mov eax, -1
   0xc3, //                   ret
 ];
 
-/** The two functions, one after the other, and then where they end after a fault. */
+/** The two functions, followed by the code where they end after a fault. */
 export const x64Copies = Uint8Array.from([...copyCode, ...fillCode, ...failCode]);
 export const FILL_OFFSET = copyCode.length;
 export const FAIL_OFFSET = copyCode.length + fillCode.length;
@@ -56,18 +56,20 @@ let fill: Fill = (destination, byte, length) => {
   return 0;
 };
 
-/** From now on this thread copies by the functions at `code`, where {@link x64Copies} are and the handler knows them. */
+/**
+ * Makes this thread copy with the functions at `code`, which contains {@link x64Copies} and is known to the handler.
+ */
 export function useGuardedCopies(code: number): void {
   copy = koffi.decode(code, koffi.proto('int (uintptr_t destination, uintptr_t source, size_t length)')) as Copy;
   fill = koffi.decode(code + FILL_OFFSET, koffi.proto('int (uintptr_t destination, int byte, size_t length)')) as Fill;
 }
 
-/** Copies between addresses that do not overlap. @returns false where memory was gone: a part may have been copied */
+/** Copies between addresses that do not overlap. @returns false if memory was missing: a part may have been copied */
 export function copyMemory(destination: number, source: number, length: number): boolean {
   return copy(destination, source, length) === 0;
 }
 
-/** Fills memory with a byte. @returns false where memory was gone: a part may have been filled */
+/** Fills memory with a byte. @returns false if memory was missing: a part may have been filled */
 export function fillMemory(destination: number, byte: number, length: number): boolean {
   return fill(destination, byte, length) === 0;
 }

@@ -1,12 +1,12 @@
 import { NativeBuffer, writeAddress } from './memory.js';
 
-/** Bytes of a struct iovec on a 64-bit machine: an address and a length. */
+/** Length of a struct iovec on a 64-bit machine, in bytes: an address and a length. */
 const IOVEC_SIZE = 16;
 
-/** An array of struct iovec in native memory, filled again and again: what preadv(2) and its like take. */
+/** A reusable array of struct iovec in native memory, for preadv(2) and related calls. */
 export class IoVector {
   readonly capacity: number;
-  /** How many entries are filled. */
+  /** Number of filled entries. */
   count = 0;
   readonly #memory: NativeBuffer;
   readonly #words: Uint32Array;
@@ -17,7 +17,7 @@ export class IoVector {
     this.#words = this.#memory.u32;
   }
 
-  /** Adds an entry. The caller sees to it that `count` is below `capacity`. */
+  /** Adds an entry. The caller ensures that `count` is below `capacity`. */
   push(address: number, length: number): void {
     const word = this.count * 4;
     writeAddress(this.#words, word, address);

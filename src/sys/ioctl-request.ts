@@ -1,4 +1,4 @@
-/** ioctl(2) request numbers, as include/uapi/asm-generic/ioctl.h makes them. They need nothing of the C library. */
+/** ioctl(2) request numbers, as in include/uapi/asm-generic/ioctl.h. They do not need the C library. */
 const WRITE = 1;
 const READ = 2;
 

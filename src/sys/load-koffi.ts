@@ -4,14 +4,14 @@ import type { default as KoffiModule } from 'koffi';
 import { MissingKoffiError, UnsupportedMachineError } from './error.js';
 import { whyUnsupported } from './platform.js';
 
-/** What koffi's native module gives: its package's exports, less the deprecated ones. */
+/** The interface of koffi's native module: the exports of its package without deprecated ones. */
 export type Koffi = typeof KoffiModule;
 
 let loaded: Koffi | undefined;
 
 /**
  * The foreign function interface. Koffi's package reads and parses the running executable to choose its native module,
- * which costs several times what opening it does. So the module is opened directly where there is no doubt which one it is.
+ * which takes several times as long as opening it. The module is therefore opened directly if the choice is clear.
  * @throws UnsupportedMachineError, MissingKoffiError
  */
 export function loadKoffi(): Koffi {
@@ -31,13 +31,13 @@ function openDirectly(): Koffi | undefined {
   try {
     process.dlopen(module, file);
   } catch {
-    return undefined; // Koffi's own loader tries others, and says it better where none fits.
+    return undefined; // Koffi's own loader tries others, and reports it better if none fits.
   }
   // Another major version has another interface; let koffi's package check its own parts.
   return isKoffi3(module.exports) ? module.exports : undefined;
 }
 
-/** The path of the prebuilt module for glibc on this architecture, looked for as Node looks for packages. */
+/** The path of the prebuilt module for glibc on this architecture, searched for as Node searches for packages. */
 function findNativeModule(): string | undefined {
   // The two architectures whose triplet is plain, without a choice of float ABI or byte order.
   if (process.platform !== 'linux' || (process.arch !== 'x64' && process.arch !== 'arm64') || hasMusl())
@@ -50,7 +50,7 @@ function findNativeModule(): string | undefined {
   }
 }
 
-/** Where musl's loader is there, Node itself may be linked to it. Its path is part of musl's ABI. */
+/** If musl's loader exists, Node itself may be linked to it. Its path is part of musl's ABI. */
 function hasMusl(): boolean {
   return existsSync(`/lib/ld-musl-${process.arch === 'x64' ? 'x86_64' : 'aarch64'}.so.1`);
 }
@@ -61,7 +61,7 @@ function isKoffi3(candidate: Partial<Koffi>): candidate is Koffi {
 
 /** @throws MissingKoffiError */
 function loadPackage(): Koffi {
-  // Asked for here, not imported: it is not free, and seldom needed.
+  // Loaded here, not imported: loading takes time, and it is rarely needed.
   const { createRequire } = process.getBuiltinModule('node:module');
   const load: (name: string) => unknown = createRequire(import.meta.filename);
   try {

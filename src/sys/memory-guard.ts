@@ -1,12 +1,13 @@
 /**
- * Guards against memory that is mapped from a file which another process cuts short: touching what is gone raises SIGBUS
- * (signal(7)), which ends a process that has no handler, and JavaScript can be none. So the handler is machine code, see
- * sigbus-handler.ts: it puts zeroed memory where such a mapping was, counts that for the thread, and lets it go on.
+ * Guards against memory mapped from a file that another process truncates: accessing the missing part raises SIGBUS
+ * (signal(7)), which ends a process without a handler, and JavaScript cannot be a signal handler. The handler is
+ * therefore machine code, see sigbus-handler.ts: it replaces the mapping by zeroed memory, counts that for the thread,
+ * and continues it.
  *
- * The functions of guarded-copy.ts find no zeros: they end, and say so.
+ * The functions of guarded-copy.ts do not read zeros: they end and return an error.
  *
- * Only mappings that a thread has noted are guarded, against that thread's own touch. Any other SIGBUS does what it did
- * before: it tells of broken hardware, or of a program file that cannot be read, and zeros there would be wrong data.
+ * Only mappings that a thread has registered are guarded, against accesses of that thread. Any other SIGBUS has its
+ * previous effect: it reports broken hardware, or an unreadable program file, and zeros there would be wrong data.
  */
 import { Errno } from './errno.js';
 import { SystemError } from './error.js';
@@ -31,10 +32,10 @@ const glibcAction = { handler: 0, mask: 8, flags: 136, restorer: 144, length: 15
 /** That of the kernel, whose mask is one word. */
 const kernelAction = { handler: 0, flags: 8, restorer: 16, mask: 24 } as const;
 
-/** The page of the handler has the functions that copy in its second half. */
+/** The second half of the handler's page contains the copy functions. */
 const COPIES_OFFSET = 2048;
 
-/** The highest thread id that there can be (PID_MAX_LIMIT). */
+/** The highest possible thread id (PID_MAX_LIMIT). */
 const MAX_THREADS = 4 * 1024 * 1024;
 
 const gettid: () => number = libc.func('int gettid()');
@@ -44,17 +45,17 @@ const sigaction: (signal: number, action: number, old: number) => number = libc.
 
 let installed: MemoryGuard | undefined;
 
-/** The handler that a process has set up, for its threads. */
+/** The handler that a process has installed, for its threads. */
 export interface MemoryGuard {
   /** The address of the table of guarded threads. */
   readonly threads: number;
-  /** The address of the functions that copy, see guarded-copy.ts. */
+  /** The address of the copy functions, see guarded-copy.ts. */
   readonly copies: number;
 }
 
 /**
- * Sets the handler up, once for the process. Only the main thread may call it.
- * @returns what {@link LostMemory} of each thread is made with; undefined where there is no guard on this architecture
+ * Installs the handler, once per process. Only the main thread may call it.
+ * @returns the argument for {@link LostMemory} of each thread; undefined on architectures without a guard
  * @throws SystemError
  */
 export function installMemoryGuard(): MemoryGuard | undefined {
@@ -87,16 +88,16 @@ function install(): MemoryGuard {
   return { threads: table, copies };
 }
 
-/** The guard of one thread: it tells of the memory that the thread has lost. */
+/** The guard of one thread: it reports the memory that the thread has lost. */
 export class LostMemory {
   readonly #thread: DataView | undefined;
   #seen = 0;
 
   /**
-   * For the thread that calls it.
-   * @param guard what {@link installMemoryGuard} gave
-   * @param mappings the address of the table of what is guarded, of GUARDED_BYTES: pairs of u64, address and length,
-   *   whole pages; a length of 0 is a free place. It must stay until {@link end}.
+   * For the calling thread.
+   * @param guard the result of {@link installMemoryGuard}
+   * @param mappings the address of the table of guarded mappings, of GUARDED_BYTES: pairs of u64, address and length,
+   * whole pages; a length of 0 marks a free entry. It must exist until {@link end}.
    * @throws SystemError
    */
   constructor(guard: MemoryGuard | undefined, mappings: number) {
@@ -109,7 +110,7 @@ export class LostMemory {
     this.#thread.setBigUint64(threadField.mappings, BigInt(mappings), true);
   }
 
-  /** Whether a mapping was lost since the last time it was asked. */
+  /** Whether a mapping was lost since the last call. */
   check(): boolean {
     const now = this.#thread?.getUint32(threadField.lost, true) ?? 0;
     if (now === this.#seen) return false;
@@ -117,7 +118,7 @@ export class LostMemory {
     return true;
   }
 
-  /** The thread guards nothing any more. Its id may become another's. */
+  /** Ends the guard of the thread, whose id may be reused. */
   end(): void {
     this.#thread?.setBigUint64(threadField.mappings, 0n, true);
   }

@@ -38,7 +38,7 @@ const mprotectCall: (address: number, length: number, protection: number) => num
 
 const getpagesize: () => number = libc.func('int getpagesize()');
 
-/** Bytes in a page of this machine. */
+/** Page size of this machine, in bytes. */
 export const pageSize = getpagesize();
 
 /**
@@ -59,7 +59,7 @@ export function mapFile(
 }
 
 /**
- * mmap(2) of zeroed memory that is this process's own.
+ * mmap(2) of private zeroed memory.
  * @returns the address
  * @throws SystemError
  */
@@ -67,7 +67,7 @@ export function mapAnonymous(operation: string, length: number): number {
   return checked(operation, mmapCall(0, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
 }
 
-/** The same, without room in swap set aside: for much of which little will be used. @throws SystemError */
+/** The same, without reserving swap space: for large memory of which little will be used. @throws SystemError */
 export function mapReserve(operation: string, length: number): number {
   const flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
   return checked(operation, mmapCall(0, length, PROT_READ | PROT_WRITE, flags, -1, 0));
@@ -79,7 +79,7 @@ export function protect(operation: string, address: number, length: number, prot
 }
 
 /**
- * Puts zeroed memory of this process's own where something else is mapped: whoever touches the address finds zeros.
+ * Replaces a mapping by private zeroed memory: accesses to the address read zeros.
  * @throws SystemError
  */
 export function mapZeros(operation: string, address: number, length: number): void {
@@ -87,7 +87,7 @@ export function mapZeros(operation: string, address: number, length: number): vo
   checked(operation, mmapCall(address, length, PROT_READ | PROT_WRITE, flags, -1, 0));
 }
 
-/** A file without a byte, which stays so. */
+/** An empty file that stays empty. */
 let emptyFile: number | undefined;
 
 function openEmptyFile(): number {
@@ -97,8 +97,8 @@ function openEmptyFile(): number {
 }
 
 /**
- * Takes away what is mapped: a file without a byte is mapped there from now on. A system call that uses the address, even one
- * under way, fails with EFAULT, and a touch raises SIGBUS.
+ * Revokes a mapping: an empty file is mapped there from now on. A system call that uses the address, even one in
+ * progress, fails with EFAULT, and an access raises SIGBUS.
  * @throws SystemError
  */
 export function mapEmptyFile(operation: string, address: number, length: number): void {
@@ -107,35 +107,35 @@ export function mapEmptyFile(operation: string, address: number, length: number)
   checked(operation, mmapCall(address, length, PROT_READ | PROT_WRITE, flags, emptyFile, 0));
 }
 
-/** munmap(2). The views of it must not be used any more: touching one ends the process. @throws SystemError */
+/** munmap(2). Its views must not be used afterwards: accessing one ends the process. @throws SystemError */
 export function unmap(operation: string, address: number, length: number): void {
   checked(operation, munmapCall(address, length));
 }
 
-/** The same. @returns false where the kernel does not; it may still be mapped then */
+/** The same. @returns false if the kernel fails; it may still be mapped then */
 export function tryUnmap(address: number, length: number): boolean {
   return munmapCall(address, length) === 0;
 }
 
-/** An array buffer over memory that is mapped, without a copy. */
+/** An array buffer over mapped memory, without a copy. */
 export function viewMemory(address: number, length: number): ArrayBuffer {
   return koffi.view(address, length);
 }
 
-/** Writes an address of 64 bits into two words, as the machines that Node runs on keep it: the low one first. */
+/** Writes an address of 64 bits into two words in the order of the machines that Node supports: the low one first. */
 export function writeAddress(words: Uint32Array, at: number, address: number): void {
   words[at] = address >>> 0;
   words[at + 1] = (address / 0x1_0000_0000) >>> 0;
 }
 
-/** Memory of this process with a known address, for what system calls read and fill again and again. */
+/** Memory of this process with a known address, for system calls that use it repeatedly. */
 export class NativeBuffer {
   readonly address: number;
   readonly length: number;
   readonly u8: Uint8Array<ArrayBuffer>;
   readonly u32: Uint32Array<ArrayBuffer>;
 
-  /** @param length in bytes; made whole pages. It stays for the life of the process unless it is freed. */
+  /** @param length in bytes; rounded up to whole pages. It is kept until the process ends, unless it is freed. */
   constructor(length: number) {
     this.length = Math.ceil(length / pageSize) * pageSize;
     this.address = mapAnonymous('allocate memory', this.length);
@@ -144,7 +144,7 @@ export class NativeBuffer {
     this.u32 = new Uint32Array(buffer);
   }
 
-  /** Gives the memory back. The views must not be used any more. */
+  /** Frees the memory. The views must not be used afterwards. */
   free(): void {
     unmap('free memory', this.address, this.length);
   }

@@ -1,11 +1,9 @@
-/**
- * What a service tells systemd of itself: sd_notify(3), datagrams to the socket that NOTIFY_SOCKET names.
- */
+/** Notifies systemd of the state of a service: sd_notify(3), datagrams to the socket that NOTIFY_SOCKET names. */
 import { sendUnixDatagram } from './unix-datagram.js';
 
 /**
- * Tells systemd something, where it has asked to be told.
- * @param state `READY=1`, `STATUS=…` and such, one a line
+ * Notifies systemd, if it has requested that.
+ * @param state `READY=1`, `STATUS=…` and so on, one per line
  * @throws SystemError
  */
 export function notifySystemd(path: string | undefined, state: string): void {

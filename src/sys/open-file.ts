@@ -3,7 +3,7 @@ import { SystemError } from './error.js';
 import { Errno } from './errno.js';
 
 /**
- * Opens a file for reading and writing, without waiting, not to be inherited.
+ * Opens a file for reading and writing, non-blocking and close-on-exec.
  * @param hints what to do about an error number, one whole sentence each
  * @throws SystemError
  */

@@ -1,6 +1,6 @@
-/** What of this machine the program depends on, other than its kernel. */
+/** Requirements of the program on the machine, apart from its kernel. */
 export interface Platform {
-  /** As Node calls it: `x64`. */
+  /** The name used by Node: `x64`. */
   readonly arch: string;
   readonly littleEndian: boolean;
 }
@@ -11,9 +11,9 @@ const narrow: readonly string[] = ['arm', 'ia32', 'mips', 'mipsel', 'ppc', 's390
 const littleEndian = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1;
 
 /**
- * Why the program does not run on a machine: structures of the kernel's are read and written with 64-bit addresses, and
- * virtio's numbers, which are little-endian, in the machine's own order.
- * @returns one line; undefined where it runs
+ * Why the program does not run on a machine: it accesses structures of the kernel with 64-bit addresses, and the
+ * little-endian numbers of virtio in the machine's own byte order.
+ * @returns one line; undefined if it runs
  */
 export function whyUnsupported(platform: Platform = { arch: process.arch, littleEndian }): string | undefined {
   const { arch } = platform;

@@ -13,22 +13,24 @@ const pollMany: ((entries: Uint8Array, count: number, timeoutMs: number) => numb
   ) => void;
 } = libc.func('int poll(void *fds, unsigned long nfds, int timeout)');
 
-/** The longest time poll(2) takes, in milliseconds. */
+/** The longest timeout of poll(2), in milliseconds. */
 const maxTimeoutMs = 0x7fff_ffff;
 
 /**
- * Waits, blocking the thread, until `events` or an error come to `fd`.
+ * Waits, blocking the thread, for `events` or an error on `fd`.
  * @param timeoutMs milliseconds, rounded up.
- * @returns what poll(2) returns: 1 for an event, 0 for none in time, -1 for an error (EINTR too).
+ * @returns the result of poll(2): 1 for an event, 0 for a timeout, -1 for an error (including EINTR).
  */
 export function poll(fd: number, events: number, timeoutMs: number): number {
   return pollMany(pollEntry(fd, events), 1, pollTimeout(timeoutMs));
 }
 
-/** The memory that calls on other threads use: koffi does not keep it from being collected. */
+/** Memory used by calls on other threads: koffi does not keep it from being garbage-collected. */
 const entriesInUse = new Set<Uint8Array>();
 
-/** The same on a thread of the pool: this one goes on. Why it ended is for the next call on `fd` to tell. */
+/**
+ * The same on a thread of the pool, without blocking this one. The next call on `fd` returns the reason why it ended.
+ */
 export function pollAsync(fd: number, events: number, timeoutMs: number): Promise<void> {
   const entry = pollEntry(fd, events);
   entriesInUse.add(entry);

@@ -1,5 +1,5 @@
 /**
- * Giving rights up for good: another user, without capabilities and without a way to get any. See credentials(7),
+ * Drops privileges permanently: another user, without capabilities and without a way to gain any. See credentials(7),
  * capabilities(7), prctl(2).
  */
 import { readdirSync, readFileSync } from 'node:fs';
@@ -20,21 +20,22 @@ const initgroups: (user: string, group: number) => number = libc.func(
 );
 
 /**
- * no_new_privs for the calling thread and for what it starts from now on: no program gives more rights any more.
+ * no_new_privs for the calling thread and everything that it starts from now on: executing programs grants no
+ * privileges any more.
  * @throws SystemError
  */
 export function setNoNewPrivileges(): void {
   checked('forbid new privileges', prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
 }
 
-/** Lets the calling process be told to end when the one that has started it is gone. @throws SystemError */
+/** Makes the kernel send a termination signal to the calling process when its parent ends. @throws SystemError */
 export function setParentDeathSignal(): void {
   checked('end with the process that has started this one', prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0));
 }
 
 /**
- * Looks a user up.
- * @throws PrivilegeError where there is none of that name, or where it is root again
+ * Looks up a user.
+ * @throws PrivilegeError if there is none of that name, or if it is root
  */
 export function findUser(name: string): { readonly uid: number; readonly gid: number } {
   const ids = userIds(name);
@@ -44,19 +45,19 @@ export function findUser(name: string): { readonly uid: number; readonly gid: nu
 }
 
 /**
- * Becomes a user, with its groups and nothing of what this process may do otherwise: all of its threads. Only root can.
+ * Switches all threads of this process to a user, with its groups and without other privileges. Only root can do that.
  * @throws PrivilegeError, Error
  */
 export function dropPrivileges(name: string): void {
   const { uid, gid } = findUser(name);
   checked(`take the groups of ${name}`, initgroups(name, gid));
   process.setgid?.(gid);
-  // The kernel takes the capabilities away with it.
+  // The kernel removes the capabilities with it.
   process.setuid?.(uid);
   checkThreads(uid, gid);
 }
 
-/** Sees that no thread has kept anything. */
+/** Checks that no thread has kept privileges. */
 function checkThreads(uid: number, gid: number): void {
   for (const thread of readdirSync('/proc/self/task')) {
     const status = readFileSync(`/proc/self/task/${thread}/status`, 'utf8');

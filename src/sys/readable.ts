@@ -10,10 +10,10 @@ const waiting = new Map<number, Waiter>();
 let running = false;
 
 /**
- * Settles when a descriptor has something to read, while this thread goes on. Only one may wait for a descriptor.
+ * Resolves when a descriptor is readable, without blocking this thread. Only one caller may wait for a descriptor.
  *
- * All who wait take one thread of the pool together: it has four by default, and were each to take one, a process with
- * four devices would have none left to read a file with.
+ * All callers share one thread of the pool, which has four by default: with one thread each, a process with four
+ * devices would have none left to read a file.
  * @throws SystemError
  */
 export function readable(fd: number): Promise<void> {

@@ -1,6 +1,4 @@
-/**
- * Sockets of libc: the calls, and the numbers they take, from asm-generic/socket.h and linux/socket.h.
- */
+/** Sockets of libc: calls, and constants from asm-generic/socket.h and linux/socket.h. */
 import { libc } from './libc.js';
 
 export const AF_NETLINK = 16;
@@ -26,7 +24,7 @@ export const bind: (fd: number, address: Uint8Array, length: number) => number =
   'int bind(int fd, const void *address, uint32_t length)',
 );
 
-/** getsockname(2): 0, or -1. `length` holds how long `address` is, and then how much of it was written. */
+/** getsockname(2): 0, or -1. `length` is the size of `address`, and then the number of bytes written. */
 export const getsockname: (fd: number, address: Uint8Array, length: Uint32Array) => number = libc.func(
   'int getsockname(int fd, void *address, void *length)',
 );
@@ -40,7 +38,7 @@ const setsockopt: (fd: number, level: number, option: number, value: Int32Array,
   'int setsockopt(int fd, int level, int option, const void *value, uint32_t length)',
 );
 
-/** sendto(2): how many bytes were sent, or -1. */
+/** sendto(2): the number of bytes sent, or -1. */
 export const sendto: (
   fd: number,
   bytes: Uint8Array,

@@ -1,4 +1,4 @@
-/** The system's log: datagrams to /dev/log, as syslog(3) writes them (RFC 3164). journald and syslogd read there. */
+/** The system log: datagrams to /dev/log, in the format of syslog(3) (RFC 3164). journald and syslogd read them. */
 import { sendUnixDatagram } from './unix-datagram.js';
 
 /** From sys/syslog.h. */
@@ -11,9 +11,9 @@ const SOCKET = '/dev/log';
 const months = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'] as const;
 
 /**
- * Sends a line to the system's log, without waiting for whoever reads it.
- * @param program whose line it is
- * @throws SystemError where nobody takes it
+ * Sends a line to the system log, without waiting for the reader.
+ * @param program the name of the program in the log
+ * @throws SystemError if nothing receives it
  */
 export function sendToSyslog(severity: number, program: string, line: string): void {
   const now = new Date();

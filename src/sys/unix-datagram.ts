@@ -7,10 +7,10 @@ const SOCK_DGRAM = 2;
 const MAX_PATH = 108;
 
 /**
- * Sends a datagram to a unix socket, without waiting for whoever reads there.
- * @param operation what is being done, for people
+ * Sends a datagram to a unix socket, without waiting for the reader.
+ * @param operation a human-readable description of the operation
  * @param path a file, or a name of the abstract namespace, which begins with `@`
- * @throws SystemError: EAGAIN where the reader is behind, ENOENT or ECONNREFUSED where there is none
+ * @throws SystemError: EAGAIN if the reader is too slow, ENOENT or ECONNREFUSED if there is none
  */
 export function sendUnixDatagram(operation: string, path: string, text: string): void {
   const name = Buffer.from(path);

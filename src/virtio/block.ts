@@ -13,7 +13,7 @@ export const VIRTIO_BLK_F_MQ = 12n;
 export const VIRTIO_BLK_F_DISCARD = 13n;
 export const VIRTIO_BLK_F_WRITE_ZEROES = 14n;
 
-/** Positions and lengths are in sectors of this, whatever the block size. */
+/** Size of the sectors in which positions and lengths are counted, whatever the block size. */
 export const SECTOR_SIZE = 512;
 
 /** struct virtio_blk_outhdr: u32 type, u32 priority, u64 sector. */
@@ -27,14 +27,14 @@ export const VIRTIO_BLK_T_GET_ID = 8;
 export const VIRTIO_BLK_T_DISCARD = 11;
 export const VIRTIO_BLK_T_WRITE_ZEROES = 13;
 
-/** How long a serial number is; it ends with a NUL where it is shorter. */
+/** Length of a serial number; a shorter one ends with a NUL. */
 export const VIRTIO_BLK_ID_BYTES = 20;
 
 /** struct virtio_blk_discard_write_zeroes: u64 sector, u32 sectors, u32 flags. */
 export const RANGE_SIZE = 16;
 export const VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP = 1;
 
-/** What the last byte of a request says when it comes back. */
+/** Values of the last byte of a completed request. */
 export const VIRTIO_BLK_S_OK = 0;
 export const VIRTIO_BLK_S_IOERR = 1;
 export const VIRTIO_BLK_S_UNSUPP = 2;

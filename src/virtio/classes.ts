@@ -6,7 +6,7 @@ const names: Readonly<Partial<Record<number, string>>> = {
   [VIRTIO_ID_BLOCK]: 'block',
 };
 
-/** What iproute2 calls the class of a virtio device id: `net` or `block`; undefined for the others. */
+/** iproute2's name for the class of a virtio device id: `net` or `block`; undefined for others. */
 export function className(deviceId: number): string | undefined {
   return names[deviceId];
 }
@@ -16,7 +16,7 @@ export function describeClass(deviceId: number): string {
   return className(deviceId) ?? `class ${deviceId}`;
 }
 
-/** The virtio device ids in a word of classes, ascending. Id 0 is reserved and never one. */
+/** The virtio device ids in a mask of classes, ascending. Id 0 is reserved and never included. */
 export function deviceClasses(supportedClasses: bigint): number[] {
   return featureBits(supportedClasses & ~1n);
 }

@@ -1,7 +1,7 @@
 /**
- * Where the fields of virtio configuration spaces lie, in bytes, and how long the structures are.
- * Mirrors `struct virtio_net_config` of include/uapi/linux/virtio_net.h and `struct virtio_blk_config` of virtio_blk.h.
- * Numbers are little-endian for every device that offers VERSION_1.
+ * Offsets of the fields of virtio configuration spaces, and the lengths of the structures, in bytes. Mirrors `struct
+ * virtio_net_config` of include/uapi/linux/virtio_net.h and `struct virtio_blk_config` of virtio_blk.h. Numbers are
+ * little-endian for every device that offers VERSION_1.
  */
 
 export const netConfigLength = 24;

@@ -1,6 +1,6 @@
 import type { MemoryRegion } from './guest-memory.js';
 
-/** Where pieces of a chain go as address and length, for a system call. */
+/** Receives segments of a chain as address and length, for a system call. */
 export interface SegmentSink {
   readonly count: number;
   readonly capacity: number;
@@ -8,21 +8,21 @@ export interface SegmentSink {
 }
 
 /**
- * One request of a driver: pieces of memory that the device reads, then pieces that it writes. The object is filled again
- * for each request, so that none is made on the way; what it says is checked, what the memory holds is not.
+ * One request of a driver: segments of memory that the device reads, followed by segments that it writes. The object is
+ * reused for each request, so that none is allocated; its description is checked, the contents of the memory are not.
  */
 export class DescriptorChain {
-  /** The chain's name: the index of its first descriptor, which goes back in the used ring. */
+  /** Identifies the chain: the index of its first descriptor, which is returned in the used ring. */
   head = 0;
-  /** How many segments there are; the first `readableCount` are for reading, the rest for writing. */
+  /** Number of segments; the first `readableCount` are for reading, the rest for writing. */
   count = 0;
   readableCount = 0;
   /** Bytes in each part. */
   readableBytes = 0;
   writableBytes = 0;
-  /** Why its buffers cannot be used as a whole, or undefined. The segments are then those that can. */
+  /** Why not all of its buffers are valid, or undefined. The segments are the valid ones. */
   fault: string | undefined;
-  /** Whether the last byte of the writable part is there to be written, even where there is a fault. */
+  /** Whether the last byte of the writable part can be written, even if the chain is faulty. */
   endWritable = false;
 
   readonly capacity: number;
@@ -31,7 +31,7 @@ export class DescriptorChain {
   readonly #offsets: Uint32Array;
   readonly #lengths: Uint32Array;
 
-  /** @param capacity the most segments: a buffer makes two where it lies across two regions */
+  /** @param capacity maximum number of segments: a buffer that spans two regions has two */
   constructor(capacity: number) {
     this.capacity = capacity;
     this.#offsets = new Uint32Array(capacity);
@@ -49,7 +49,7 @@ export class DescriptorChain {
     this.endWritable = false;
   }
 
-  /** Adds a segment; false where there is no room for it. Readable ones come first. */
+  /** Adds a segment; false if there is no space for it. Readable ones come first. */
   push(region: MemoryRegion, offset: number, length: number, writable: boolean): boolean {
     const index = this.count;
     if (index === this.capacity) return false;
@@ -80,7 +80,7 @@ export class DescriptorChain {
     return this.#lengths[index] ?? 0;
   }
 
-  /** Copies out of the readable part, from byte `from` on; how many bytes there were. */
+  /** Copies from the readable part, from byte `from` on; returns the number of bytes. */
   read(target: Uint8Array, from = 0): number {
     let skip = from;
     let done = 0;
@@ -99,7 +99,7 @@ export class DescriptorChain {
     return done;
   }
 
-  /** Copies into the writable part, from byte `from` on; how many bytes there was room for. */
+  /** Copies to the writable part, from byte `from` on; returns the number of bytes that fit. */
   write(source: Uint8Array, from = 0): number {
     let skip = from;
     let done = 0;
@@ -141,7 +141,7 @@ export class DescriptorChain {
     }
   }
 
-  /** Writes the last byte of the writable part, where {@link endWritable} says that it is there. */
+  /** Writes the last byte of the writable part, if {@link endWritable} is set. */
   writeLastByte(byte: number): void {
     if (!this.endWritable) return;
     const last = this.count - 1;
@@ -149,8 +149,8 @@ export class DescriptorChain {
   }
 
   /**
-   * Gives `length` bytes of the readable or the writable part, from byte `from` on, to a sink.
-   * @returns false where the sink has no room for all of it; it has been given some then
+   * Passes `length` bytes of the readable or the writable part, from byte `from` on, to a sink.
+   * @returns false if the sink has no space for all of them; it has received some then
    */
   gather(sink: SegmentSink, writable: boolean, from: number, length: number): boolean {
     const end = writable ? this.count : this.readableCount;

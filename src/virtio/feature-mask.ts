@@ -5,7 +5,7 @@ const bitsByName = new Map<number | undefined, ReadonlyMap<string, bigint>>();
 
 /**
  * The feature word with the named bits set.
- * @param deviceId virtio device id; undefined for the transport's features alone
+ * @param deviceId virtio device id; undefined for the transport's features only
  * @throws RangeError for a name that the device type does not have
  */
 export function featureMask(deviceId: number | undefined, names: readonly string[]): bigint {
@@ -19,7 +19,7 @@ export function featureMask(deviceId: number | undefined, names: readonly string
   return mask;
 }
 
-/** All at once: one by one is a noticeable part of the start of a program that has many to look up. */
+/** All at once: looking them up one by one takes a noticeable part of the start of a program. */
 function featureBits(deviceId: number | undefined): ReadonlyMap<string, bigint> {
   const known = bitsByName.get(deviceId);
   if (known !== undefined) return known;

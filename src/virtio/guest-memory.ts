@@ -1,21 +1,24 @@
 /**
- * The memory that a driver shares with a device, as the device sees it: pieces of I/O virtual address space (IOVA) that
+ * The memory that a driver shares with a device, as seen by the device: parts of I/O virtual address space (IOVA) that
  * are mapped into this process.
  *
- * IOVAs are numbers. A region above 2^53 cannot be named by one and is not served.
+ * IOVAs are numbers. A region above 2^53 cannot be represented and is not served.
  */
 
-/** A piece of guest memory that lies together both in IOVA space and in this process. */
+/** A part of guest memory that is contiguous both in IOVA space and in this process. */
 export class MemoryRegion {
   /** The first IOVA. */
   readonly start: number;
   /** One past the last IOVA. */
   readonly end: number;
-  /** Where `start` is in this process: for system calls and guarded copies. It may be another mapping than that of the views. */
+  /**
+   * The address of `start` in this process, for system calls and guarded copies. Its mapping may differ from that of
+   * the views.
+   */
   readonly address: number;
   readonly readable: boolean;
   readonly writable: boolean;
-  /** The bytes from `start`; the views below are of the same. */
+  /** The bytes from `start`; the views below are of the same memory. */
   readonly u8: Uint8Array;
   readonly data: DataView;
 
@@ -26,7 +29,7 @@ export class MemoryRegion {
     readable: boolean;
     writable: boolean;
     buffer: ArrayBuffer;
-    /** Where `start` is in the buffer. */
+    /** The offset of `start` in the buffer. */
     byteOffset?: number;
   }) {
     this.start = region.start;
@@ -39,23 +42,23 @@ export class MemoryRegion {
   }
 }
 
-/** Views of a piece of guest memory for one ring: whole, and aligned to what the ring's fields need. */
+/** Views of a contiguous part of guest memory for one ring, aligned for the ring's fields. */
 export interface RingMemory {
   readonly u16: Uint16Array;
   readonly u32: Uint32Array;
-  /** Where the piece begins in both views, in bytes. */
+  /** The start of the part in both views, in bytes. */
   readonly byteOffset: number;
 }
 
-/** How a device gets at guest memory. */
+/** Access of a device to guest memory. */
 export interface GuestMemory {
-  /** The region that an IOVA lies in, or undefined where nothing is mapped. */
+  /** The region that contains an IOVA, or undefined if nothing is mapped there. */
   find(iova: number): MemoryRegion | undefined;
 
   /**
    * Views of a ring, valid until the mapping changes.
-   * @param alignment what the address must be a multiple of; a power of two, 4 or less being enough for the views
-   * @returns undefined where it is not mapped as one piece, not with that permission, or not aligned
+   * @param alignment required alignment of the address; a power of two, of which 4 is enough for the views
+   * @returns undefined if it is not mapped contiguously, not with that permission, or not aligned
    */
   ring(iova: number, length: number, alignment: number, writable: boolean): RingMemory | undefined;
 }

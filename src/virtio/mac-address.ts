@@ -8,7 +8,7 @@ export function parseMac(text: string): Uint8Array {
   return Uint8Array.from(text.split(':'), (byte) => Number.parseInt(byte, 16));
 }
 
-/** is_valid_ether_addr(): neither a group's address nor all zeroes. */
+/** is_valid_ether_addr(): neither a group address nor all zeros. */
 export function isUnicastMac(bytes: Uint8Array): boolean {
   return ((bytes[0] ?? 1) & 1) === 0 && bytes.some((byte) => byte !== 0);
 }

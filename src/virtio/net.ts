@@ -22,14 +22,14 @@ export const VIRTIO_NET_S_LINK_UP = 1;
 
 /** struct virtio_net_hdr_v1, before each packet. */
 export const HEADER_SIZE = 12;
-/** Where in it the number of buffers is that a received packet takes: u16. */
+/** Its offset of the number of buffers that a received packet uses: u16. */
 export const HEADER_BUFFERS = 10;
 
-/** Bytes of an Ethernet address, and of the header of a frame. */
+/** Length in bytes of an Ethernet address, and of the header of a frame. */
 export const ETH_ALEN = 6;
 export const ETH_HLEN = 14;
 
-/** The longest frame that can come, with its header: one that stands for many segments, and a VLAN tag. */
+/** The longest frame, with its header: one that combines many segments, and a VLAN tag. */
 export const MAX_PACKET = HEADER_SIZE + ETH_HLEN + 4 + 65535;
 
 /** Queue 2i receives for the driver, queue 2i + 1 sends. */

@@ -15,15 +15,15 @@ export const VRING_USED_F_NO_NOTIFY = 1;
 
 export const DESCRIPTOR_SIZE = 16;
 
-/** The most descriptors that a queue has. */
+/** Maximum number of descriptors of a queue. */
 export const MAX_QUEUE_SIZE = 32768;
 
-/** Bytes of each part of a queue of `size` descriptors, its event index included. */
+/** Size in bytes of each part of a queue of `size` descriptors, including its event index. */
 export const descriptorTableBytes = (size: number): number => size * DESCRIPTOR_SIZE;
 export const availableRingBytes = (size: number): number => 4 + size * 2 + 2;
 export const usedRingBytes = (size: number): number => 4 + size * 8 + 2;
 
-/** What each part's address must be a multiple of. */
+/** Required alignment of each part. */
 export const DESCRIPTOR_TABLE_ALIGNMENT = 16;
 export const AVAILABLE_RING_ALIGNMENT = 2;
 export const USED_RING_ALIGNMENT = 4;

@@ -2,14 +2,14 @@ import type { DescriptorChain } from './descriptor-chain.js';
 import type { GuestMemory, RingMemory } from './guest-memory.js';
 import * as ring from './ring.js';
 
-/** The driver has broken the rules of a ring, so that nothing in it can be relied on until the device is reset. */
+/** The driver has violated the rules of a ring, so that its contents are unreliable until the device is reset. */
 export class BrokenRingError extends Error {
   override readonly name = 'BrokenRingError';
 }
 
-/** Where the driver put a queue, and what it negotiated. */
+/** The addresses of a queue and the negotiated features. */
 export interface QueueLayout {
-  /** How many descriptors: a power of two, at most {@link ring.MAX_QUEUE_SIZE}. */
+  /** Number of descriptors: a power of two, at most {@link ring.MAX_QUEUE_SIZE}. */
   readonly size: number;
   /** IOVAs. */
   readonly descriptorTable: number;
@@ -18,25 +18,29 @@ export interface QueueLayout {
   /** VIRTIO_RING_F_EVENT_IDX and VIRTIO_RING_F_INDIRECT_DESC. */
   readonly eventIndex: boolean;
   readonly indirect: boolean;
-  /** The longest chain: what the device offers, which a driver may go by where it made the queue shorter. */
+  /**
+   * Maximum length of a chain: the queue size that the device offers, which a driver may use even if it made the queue
+   * shorter.
+   */
   readonly maxChain: number;
 }
 
-/** Addresses whose upper half is above this are not told apart by a number any more. */
+/** Addresses whose upper half is above this cannot be represented exactly by a number. */
 const MAX_HIGH_WORD = 0x1f_fffe;
 
 /**
- * The device's side of a split virtqueue. It knows rings and nothing of devices: chains come out, used entries go in.
+ * The device's side of a split virtqueue. It handles rings independent of the type of device: it takes chains and
+ * returns used entries.
  *
- * The driver is not trusted. Each index, flag and length is read once and checked before it is used; what breaks the ring
- * throws {@link BrokenRingError}, what is wrong with one chain's buffers is noted in the chain.
+ * The driver is not trusted. Each index, flag and length is read once and checked before it is used; violations of the
+ * ring throw {@link BrokenRingError}, faulty buffers of a chain are recorded in the chain.
  *
- * Chains must be completed in the order in which they were taken. So the used index alone says where a device that was
- * stopped at any moment goes on.
+ * Chains must be completed in the order in which they were taken. The used index alone therefore tells where to
+ * continue after the device was stopped at any moment.
  */
 export class SplitQueue {
   readonly layout: QueueLayout;
-  /** The available entry that is taken next, and the used entry that is filled next; both run from 0 to 65535. */
+  /** The next available entry to take, and the next used entry to fill; both wrap from 65535 to 0. */
   nextAvailable: number;
   nextUsed: number;
 
@@ -55,14 +59,14 @@ export class SplitQueue {
   readonly #usedEntriesAt: number;
   /** The driver's index as last read. */
   #availableIndex: number;
-  /** The used index that the driver has been told of in memory, and the one it was last interrupted for. */
+  /** The used index published in memory, and the one of the last interrupt. */
   #publishedUsed: number;
   #interruptedUsed: number;
   #indirectAt = 0;
 
   /**
-   * @param nextAvailable the available entry to begin with; undefined to go on where the used ring ends
-   * @returns undefined where the rings are not mapped; they may be, later
+   * @param nextAvailable the first available entry to take; undefined to continue at the end of the used ring
+   * @returns undefined if the rings are not mapped; they may be later
    */
   static map(memory: GuestMemory, layout: QueueLayout, nextAvailable: number | undefined): SplitQueue | undefined {
     const { size, descriptorTable, availableRing, usedRing } = layout;
@@ -101,13 +105,13 @@ export class SplitQueue {
     this.#availableIndex = this.nextAvailable;
   }
 
-  /** Whether the driver's index has moved since the last chain was taken; what it says is not checked. */
+  /** Whether the driver's index has changed since the last chain was taken; its value is not checked. */
   get hasNew(): boolean {
     return Atomics.load(this.#available, this.#availableAt + 1) !== this.nextAvailable;
   }
 
   /**
-   * How many chains wait to be taken.
+   * Number of chains that can be taken.
    * @throws BrokenRingError
    */
   pending(): number {
@@ -122,7 +126,7 @@ export class SplitQueue {
 
   /**
    * Takes the next chain.
-   * @returns false where there is none
+   * @returns false if there is none
    * @throws BrokenRingError
    */
   take(chain: DescriptorChain): boolean {
@@ -135,7 +139,7 @@ export class SplitQueue {
     return true;
   }
 
-  /** Puts back the last `count` chains that were taken and not completed. */
+  /** Puts back the last `count` chains that were taken but not completed. */
   putBack(count: number): void {
     this.nextAvailable = (this.nextAvailable - count) & 0xffff;
   }
@@ -176,7 +180,7 @@ export class SplitQueue {
     }
   }
 
-  /** The view that an indirect table lies in, at byte #indirectAt. */
+  /** The view that contains an indirect table, at byte #indirectAt. */
   #indirectTable(low: number, high: number, length: number, flags: number): DataView {
     if (!this.layout.indirect) throw new BrokenRingError('an indirect descriptor, which was not negotiated');
     if ((flags & ring.VRING_DESC_F_NEXT) !== 0) throw new BrokenRingError('an indirect descriptor with a next one');
@@ -191,7 +195,7 @@ export class SplitQueue {
     return region.data;
   }
 
-  /** A table that lies across regions, put together. */
+  /** The copy of a table that spans regions. */
   #copyTable(high: number, iova: number, length: number): DataView {
     const copy = new Uint8Array(length);
     for (let done = 0; done < length;) {
@@ -236,8 +240,8 @@ export class SplitQueue {
 
   /**
    * Fills the next used entry. The driver sees it after {@link publish}.
-   * @param head the chain's
-   * @param written how many bytes of its writable part were written, from the first on
+   * @param head of the chain
+   * @param written number of bytes written to its writable part, from the first on
    */
   complete(head: number, written: number): void {
     const at = this.#usedEntriesAt + (this.nextUsed & this.#mask) * 2;
@@ -246,14 +250,17 @@ export class SplitQueue {
     this.nextUsed = (this.nextUsed + 1) & 0xffff;
   }
 
-  /** Lets the driver see what was completed. */
+  /** Publishes completed chains to the driver. */
   publish(): void {
     if (this.nextUsed === this.#publishedUsed) return;
     this.#publishedUsed = this.nextUsed;
     Atomics.store(this.#usedWords, this.#usedWordsAt + 1, this.nextUsed);
   }
 
-  /** Whether the driver wants an interrupt for what was published since the last one. To be asked after each publish(). */
+  /**
+   * Whether the driver wants an interrupt for the entries published since the last one. Must be called after each
+   * publish().
+   */
   needsInterrupt(): boolean {
     const before = this.#interruptedUsed;
     const now = this.#publishedUsed;
@@ -266,16 +273,16 @@ export class SplitQueue {
     return ((now - event - 1) & 0xffff) < ((now - before) & 0xffff);
   }
 
-  /** Tells the driver that it need not kick. It may all the same. */
+  /** Tells the driver that it need not kick. It may kick nevertheless. */
   disableKicks(): void {
-    // With an event index the driver kicks only when it passes the index that was last asked for.
+    // With an event index the driver kicks only when it passes the index requested last.
     if (!this.#eventIndex) Atomics.store(this.#usedWords, this.#usedWordsAt, ring.VRING_USED_F_NO_NOTIFY);
   }
 
   /**
-   * Asks the driver to kick for the next chain.
-   * @param beyond the chains that are there do not count, only those that come after
-   * @returns true where one has come meanwhile, for which there may be no kick
+   * Requests a kick of the driver for the next chain.
+   * @param beyond only for chains after those already available
+   * @returns true if one has arrived in the meantime, for which there may be no kick
    * @throws BrokenRingError
    */
   enableKicks(beyond = false): boolean {
