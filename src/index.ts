@@ -1,7 +1,7 @@
 /// <reference types="node" preserve="true" />
 /**
- * The library: vDPA devices over generic netlink, and what the machine makes of them. `vdpa/netlink` has netlink itself,
- * `vdpa/iommufd` has /dev/iommu.
+ * The library: vDPA devices over generic netlink, and their drivers, interfaces, disks and nodes on the machine.
+ * `vdpa/netlink` is netlink itself, `vdpa/iommufd` is /dev/iommu.
  */
 export { VdpaClient, type DeviceQueues, type QueueRefusal, type VdpaClientOptions } from './vdpa/client.js';
 export type { DeviceChange, DeviceSpec, VdpaRequest } from './vdpa/encode.js';

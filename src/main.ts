@@ -1,4 +1,4 @@
-/** The executable: the process's line, streams and exit status. */
+/** The executable: command line, streams and exit status of the process. */
 import { processArguments, processIo } from './cli/io.js';
 import { whyUnsupported } from './sys/platform.js';
 import { run } from './cli/run.js';
@@ -13,6 +13,6 @@ async function start(): Promise<number> {
 }
 
 void start().then((status) => {
-  // All is written by now; to let Node run out of work would only take longer.
+  // All output is written by now; letting Node run out of work would only take longer.
   process.exit(status);
 });

@@ -28,7 +28,7 @@ export default class Monitor extends VdpaCommand {
       session.io.stdout(text);
     });
     for await (const event of await VdpaMonitor.open(options)) {
-      // A document an event, and each is written when it happens.
+      // One document per event, written when it happens.
       const printer = json ? new JsonPrinter(output, { pretty }) : new TextPrinter(output);
       renderEvent(printer, event, { timestamp });
       printer.finish();

@@ -30,7 +30,7 @@ export default class Save extends VdpaCommand {
       throw new IncompleteError([...secret, ...unread, `${file} is left as it was.`]);
     }
     if (isWritten) {
-      // A signal does not leave half a file lying about.
+      // A signal leaves no incomplete file.
       await withSignals(() => {
         replaceFile(file, toText(state));
         return Promise.resolve();
@@ -42,7 +42,7 @@ export default class Save extends VdpaCommand {
   }
 }
 
-/** A file for people to read and change, which is JSON all the same. */
+/** A file to be read and edited, in JSON for any output format. */
 function toText(state: ReturnType<typeof toStateFile>): string {
   let text = '';
   const printer = new JsonPrinter(
@@ -57,8 +57,9 @@ function toText(state: ReturnType<typeof toStateFile>): string {
 }
 
 /**
- * What is not known of devices, for people.
- * @returns `secret`: what the kernel tells of no such device; `unread`: what it tells at other times
+ * Human-readable notes on unknown configurations of devices.
+ * @returns `secret`: those that the kernel never reports for such a device; `unread`: those that it reports at other
+ * times
  */
 function unknownOf(devices: readonly ActualDevice[]): { readonly secret: string[]; readonly unread: string[] } {
   const secret: string[] = [];
@@ -77,7 +78,7 @@ function unknownOf(devices: readonly ActualDevice[]): { readonly secret: string[
   return { secret, unread };
 }
 
-/** Tells of what a file cannot keep, and what to do about it. */
+/** Warns about what a file does not contain, and what to do about it. */
 function warn(session: Session, instance: VduseInstance): void {
   const { name, served } = instance;
   const attached = served === 'here' ? instance.status.attached : instance.attached;

@@ -18,7 +18,7 @@ export default class Tree extends VdpaCommand {
   async execute(session: Session, words: readonly string[]): Promise<void> {
     expectNoMore(words);
     const { sim, json, pretty, output } = session.options;
-    // The simulated machine has devices and no file systems that would tell more.
+    // The simulated machine has devices, but no file systems with further information.
     const bus = sim ? undefined : await machineBus(session);
     const roots = await readTree(await session.client(), bus);
     switch (output) {

@@ -1,23 +1,25 @@
-/** Text in columns of a terminal: East Asian characters take two of them, combining ones none. */
+/** Text in columns of a terminal: East Asian characters use two columns, combining ones none. */
 import stringWidth from 'string-width';
 
-/** Text in which every character takes its place: a control character in a name would tear a table, or move the cursor. */
+/**
+ * Text in which every character has its width: a control character in a name would break a table, or move the cursor.
+ */
 export function printable(text: string): string {
   return text.replace(/\p{Cc}/gu, '\ufffd');
 }
 
-/** How many columns a text without control characters takes. */
+/** The number of columns of a text without control characters. */
 export function widthOf(text: string): number {
   return stringWidth(text);
 }
 
-/** The text and as many blanks after it, or before it, as make it so wide. */
+/** The text padded with blanks after it, or before it, to a width. */
 export function padded(text: string, width: number, side: 'left' | 'right' = 'left'): string {
   const blanks = ' '.repeat(Math.max(0, width - widthOf(text)));
   return side === 'left' ? text + blanks : blanks + text;
 }
 
-/** As much of a text as takes at most so many columns. */
+/** The start of a text that fits into a number of columns. */
 export function leading(text: string, width: number): string {
   let taken = '';
   for (const character of text) {
@@ -27,7 +29,7 @@ export function leading(text: string, width: number): string {
   return taken;
 }
 
-/** The lines of a text, each at most so wide: broken at blanks, and in a word that is wider than that. */
+/** The lines of a text wrapped to a width: at blanks, and within words that are wider. */
 export function wrapped(text: string, width: number): string[] {
   const lines: string[] = [];
   for (const word of text.split(/[ \n]/)) {
@@ -38,7 +40,7 @@ export function wrapped(text: string, width: number): string[] {
     }
     let left = word;
     while (widthOf(left) > width) {
-      // A character that is wider than the column stays whole.
+      // A character wider than the column is kept whole.
       const part = leading(left, width) || String.fromCodePoint(left.codePointAt(0) ?? 0);
       lines.push(part);
       left = left.slice(part.length);

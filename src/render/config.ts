@@ -29,7 +29,7 @@ export function renderDeviceConfig(printer: Printer, config: DeviceConfig): void
 function renderNetConfig(printer: Printer, config: NetConfig): void {
   if (config.mac) printer.string('mac', formatMac(config.mac), 'mac ', ' ');
   if (config.status !== undefined) {
-    // The blanks at the end of these two keys are iproute2's.
+    // The trailing blanks of these two keys are those of iproute2.
     printer.string('link ', config.status & VIRTIO_NET_S_LINK_UP ? 'up' : 'down', 'link ', ' ');
     printer.boolean('link_announce ', (config.status & VIRTIO_NET_S_ANNOUNCE) !== 0, 'link_announce ', ' ');
   }

@@ -4,7 +4,7 @@ import type { DeviceUser } from '../sysfs/users.js';
 import type { Printer } from './printer.js';
 import { renderRows } from './rows.js';
 
-/** Adds to what is told of a device what the machine knows of it: in text a line of its own, and one for each user. */
+/** Adds the details of a device on this machine: in text on a line of its own, with one more for each user. */
 export function renderDetails(printer: Printer, { device, users }: DeviceDetails): void {
   printer.newline();
   if (device.driver === undefined) printer.nothing('driver', '  driver (none)');
@@ -30,12 +30,12 @@ export function renderDetails(printer: Printer, { device, users }: DeviceDetails
   }
 }
 
-/** `pci/0000:03:00.2`, as management devices are written. */
+/** `pci/0000:03:00.2`, in the notation of management devices. */
 export function formatParent(parent: ParentDevice): string {
   return `${parent.subsystem}/${parent.name}`;
 }
 
-/** The kind first, and then what it is of, in the words of the type. */
+/** The kind, followed by the properties, named as in the type. */
 function renderUser(printer: Printer, { kind, ...rest }: DeviceUser): void {
   printer.string('kind', kind, '');
   for (const [key, value] of Object.entries(rest)) {

@@ -4,7 +4,7 @@ import type { DeviceDetails } from '../host/device-details.js';
 import { renderDetails } from './details.js';
 import type { Printer } from './printer.js';
 
-/** What iproute2 calls a virtio device id. */
+/** iproute2's name of a virtio device id. */
 export function typeName(deviceId: number): string {
   switch (deviceId) {
     case VIRTIO_ID_NET:
@@ -16,7 +16,7 @@ export function typeName(deviceId: number): string {
   }
 }
 
-/** Prints a device as `vdpa dev show` does, and what the machine knows of it where that is given. */
+/** Prints a device as `vdpa dev show` does, with its details on the machine if given. */
 export function renderDevice(printer: Printer, device: VdpaDevice, details?: DeviceDetails): void {
   printer.openRecord(device.name);
   printer.string('type', typeName(device.deviceId), 'type ');

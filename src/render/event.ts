@@ -48,7 +48,7 @@ function renderDeviceEvent(printer: Printer, event: VdpaEvent & { object: 'dev' 
 const weekdays = ['Sun', 'Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat'] as const;
 const months = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'] as const;
 
-/** Local time as `ip -timestamp monitor` writes it: asctime(3), then the microseconds. */
+/** Local time in the format of `ip -timestamp monitor`: asctime(3), then the microseconds. */
 export function formatTime(microseconds: number): string {
   const date = new Date(Math.floor(microseconds / 1000));
   const two = (value: number): string => value.toString().padStart(2, '0');

@@ -2,7 +2,7 @@ import { featureBits, featureName } from '../virtio/features.js';
 import type { DeviceConfig } from '../vdpa/model.js';
 import type { Printer } from './printer.js';
 
-/** Prints a feature word as a list of names; a bit without one is `bit_N` in text and its number in JSON. */
+/** Prints a feature word as a list of names; a bit without a name is `bit_N` in text and its number in JSON. */
 export function renderFeatures(printer: Printer, key: string, features: bigint, deviceId: number | undefined): void {
   printer.openList(key);
   for (const bit of featureBits(features)) {
@@ -13,7 +13,7 @@ export function renderFeatures(printer: Printer, key: string, features: bigint, 
   printer.closeList();
 }
 
-/** Prints what a device offers, what its driver accepted of that, and what the driver left out. */
+/** Prints the features that a device offers, those that its driver accepted, and those that it declined. */
 export function renderDeviceFeatures(printer: Printer, config: DeviceConfig): void {
   const { deviceFeatures, negotiatedFeatures, deviceId } = config;
   printer.openRecord(config.name);

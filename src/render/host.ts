@@ -5,7 +5,7 @@ import { formatHandle } from '../vdpa/model.js';
 import type { Printer } from './printer.js';
 import { renderRows } from './rows.js';
 
-/** Prints whether a machine is ready for vDPA: a subject a line, with what to do behind what is missing. */
+/** Prints whether a machine is ready for vDPA: one line per subject, with advice after what is missing. */
 export function renderHost(printer: Printer, report: HostReport): void {
   printer.openRecord('machine');
   printer.string('kernel', report.kernel, 'kernel ');

@@ -2,15 +2,15 @@ import type { Output } from './output.js';
 import type { Printer } from './printer.js';
 
 /**
- * A text as JSON has it, lone surrogates, which stand for bytes that are not UTF-8, as `\udcXX`. iproute2 escapes the one
- * control character that JSON takes as it is, too.
+ * A text in JSON, with lone surrogates, which stand for bytes that are not UTF-8, as `\udcXX`. Like iproute2, it also
+ * escapes the one control character that JSON permits unescaped.
  */
 function quote(text: string): string {
   const literal = JSON.stringify(text);
   return literal.includes('\x7f') ? literal.replaceAll('\x7f', '\\u007f') : literal;
 }
 
-/** Keys of members as they are written. There are few, and a list has them again and again. */
+/** Encoded keys of members. There are few, which a list repeats. */
 const knownKeys = new Map<string, string>();
 
 function knownKey(name: string): string {
@@ -21,12 +21,12 @@ function knownKey(name: string): string {
 
 type Scope = '}' | ']';
 
-/** One JSON document, laid out as iproute2's lib/json_writer.c lays it out: plain, or pretty with four blanks a level. */
+/** One JSON document in the layout of iproute2's lib/json_writer.c: plain, or pretty with four blanks per level. */
 export class JsonPrinter implements Printer {
   readonly #output: Output;
   readonly #pretty: boolean;
   #scopes: Scope[] = [];
-  /** What goes before the next value: a comma, or nothing at the start of a scope and after a key. */
+  /** The separator before the next value: a comma, or nothing at the start of a scope and after a key. */
   #separator: '' | ',' = '';
   #started = false;
   #finished = false;
@@ -123,7 +123,7 @@ export class JsonPrinter implements Printer {
     };
   }
 
-  /** @param lead what goes before the bracket */
+  /** @param lead text before the bracket */
   #open(bracket: '{' | '[', scope: Scope, lead: string = this.#separator): void {
     this.#started = true;
     this.#output.put(lead + bracket);

@@ -1,6 +1,6 @@
 /**
- * Statistics for Prometheus, as the textfile collector of node_exporter reads them: the text format 0.0.4, which ends as
- * OpenMetrics ends. Counters are declared by the name of their samples (`…_total`), as promtool has it.
+ * Statistics for Prometheus, for the textfile collector of node_exporter: the text format 0.0.4, with the end of
+ * OpenMetrics. Counters are declared with the name of their samples (`…_total`), as promtool expects.
  */
 import { className } from '../virtio/classes.js';
 import type { VdpaDevice } from '../vdpa/model.js';
@@ -49,7 +49,7 @@ export function formatMetrics(devices: readonly VdpaDevice[], stats: readonly De
   return [...lines.flat(), '# EOF', ''].join('\n');
 }
 
-/** The vendor's name as far as a metric can bear it; the label `counter` has it whole. */
+/** The vendor's name in the characters allowed for a metric; the label `counter` has the full name. */
 function metricName(name: string): string {
   return name
     .toLowerCase()
@@ -63,7 +63,7 @@ type Labels = Readonly<Record<string, string>>;
 function formatLabels(labels: Labels): string {
   const escaped = (value: string): string =>
     value
-      // Bytes that are no UTF-8, which the format demands.
+      // Bytes that are not UTF-8, which the format requires.
       .replace(/[\ud800-\udfff]/gu, '\ufffd')
       .replace(/[\\"\n]/g, (character) => (character === '\n' ? '\\n' : `\\${character}`));
   const words = Object.entries(labels).map(([name, value]) => `${name}="${escaped(value)}"`);

@@ -23,7 +23,7 @@ export function renderManagementDevice(printer: Printer, device: ManagementDevic
   printer.closeRecord();
 }
 
-/** Whose names the bits of several classes go by: those of net where it is among them, of the only class otherwise. */
+/** The class whose names are used for bits of several classes: net if it is among them, else the only class. */
 function namingClass(classes: readonly number[]): number | undefined {
   if (classes.includes(VIRTIO_ID_NET)) return VIRTIO_ID_NET;
   return classes.length === 1 ? classes[0] : undefined;

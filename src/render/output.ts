@@ -1,24 +1,24 @@
 import { Errno } from '../sys/errno.js';
 import { SystemError } from '../sys/error.js';
 
-/** How many characters may wait. More than a usual machine has to tell, and a bound for the memory it takes. */
+/** Maximum number of buffered characters: more than the output for a usual machine, and a limit for memory. */
 const mostWaiting = 1 << 18;
 
 /**
- * Text on its way out: gathered until it is flushed, so that it goes out in one piece, and what a list that changed
- * meanwhile has made untrue can be taken back. A long text goes out in several pieces, and the first ones for good.
+ * Buffers text until it is flushed, so that it is written in one piece, and output invalidated by a list that changed
+ * in the meantime can be discarded. A long text is written in several pieces, of which the first are final.
  */
 export class Output {
   readonly #write: (text: string) => void;
   #pending = '';
   #written = 0;
 
-  /** @param write takes the text, in order; it may throw, and then that text is lost */
+  /** @param write called with the text, in order; if it throws, that text is lost */
   constructor(write: (text: string) => void) {
     this.#write = write;
   }
 
-  /** How many characters have been put. */
+  /** Number of characters put so far. */
   get length(): number {
     return this.#written + this.#pending.length;
   }
@@ -29,8 +29,8 @@ export class Output {
   }
 
   /**
-   * Forgets all but the first `length` characters.
-   * @throws SystemError EINTR where some of the others are out already
+   * Discards all but the first `length` characters.
+   * @throws SystemError EINTR if some of the others are already written
    */
   truncate(length: number): void {
     if (length < this.#written) {

@@ -1,21 +1,21 @@
-/** What colours mean: those of `ip -color`, lib/color.c. */
+/** The colours of `ip -color`, lib/color.c. */
 
-/** What a word is, as far as it has a colour. */
+/** The role of a word that has a colour. */
 export type Role = 'name' | 'address' | 'up' | 'down';
 
-/** Gives a word the colour of its role. */
+/** Colours a word by its role. */
 export type Paint = (role: Role, text: string) => string;
 
-/** Leaves every word as it is. */
+/** Leaves every word unchanged. */
 export const plain: Paint = (_role, text) => text;
 
 /**
- * Loads what paints.
- * @param background what the variable COLORFGBG says: on a dark background colours are bold, as ip has them
+ * Loads the painter.
+ * @param background value of the variable COLORFGBG: on a dark background colours are bold, as in ip
  */
 export async function loadPaint(background: string | undefined): Promise<Paint> {
   const { Chalk } = await import('chalk');
-  // Whether there is to be colour at all has been decided before.
+  // Whether to use colours has been decided before.
   const chalk = new Chalk({ level: 1 });
   const shade = isDark(background) ? chalk.bold : chalk;
   const colors = { name: shade.cyan, address: shade.yellow, up: shade.green, down: shade.red };

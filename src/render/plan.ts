@@ -29,7 +29,7 @@ function wordsOfAddition({ spec, driver, node }: NewDevice, start: ServerStart |
   const { managementDevice, mac, mtu, maxVirtqueuePairs, features } = spec;
   const words = ['mgmtdev', formatHandle(managementDevice)];
   if (start?.how === 'start') {
-    // Address and MTU are among the words for the server; the first two are the name again.
+    // Address and MTU are among the arguments of the server; the first two are the name again.
     words.push(...formatArguments(start.device).slice(2));
   } else {
     if (mac) words.push('mac', formatMac(mac));
@@ -42,10 +42,10 @@ function wordsOfAddition({ spec, driver, node }: NewDevice, start: ServerStart |
   return words;
 }
 
-/** What became of a change: `planned` where it was only to be shown, `left` where one before it failed, `undone` with it. */
+/** The result of a change: `planned` if it was only printed, `left` if an earlier one failed, `undone` with it. */
 export type Outcome = 'planned' | 'done' | 'undone' | 'failed' | 'left';
 
-/** Every change that was begun, with what became of it. */
+/** Every change that was started, with its result. */
 export function outcomes(result: ApplyResult): (readonly [Change, Outcome])[] {
   return [
     ...result.done.map((change) => [change, 'done'] as const),
@@ -54,18 +54,21 @@ export function outcomes(result: ApplyResult): (readonly [Change, Outcome])[] {
   ];
 }
 
-/** What else there is to say of a plan and its outcome. */
+/** Additional information on a plan and its result. */
 export interface OutcomeDetails {
   readonly dryRun: boolean;
-  /** A device that was there is gone, though the change that took it away failed. */
+  /** An existing device is missing although the change that removed it failed. */
   readonly lost?: boolean;
   /** Why a change failed. */
   readonly error?: string;
-  /** Why devices cannot be as they are wanted. */
+  /** Why devices cannot be made to match the file. */
   readonly refused?: readonly string[];
 }
 
-/** Prints a plan and its outcome as one JSON document. `changed` says whether the machine is, or with `dryRun` would be, another. */
+/**
+ * Prints a plan and its result as one JSON document. `changed` says whether the machine was changed, or with `dryRun`
+ * would be.
+ */
 export function renderOutcome(
   printer: Printer,
   changes: readonly (readonly [Change, Outcome])[],

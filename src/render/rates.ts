@@ -8,7 +8,7 @@ import { queueType } from './stats.js';
 const barLength = 20;
 const eighths = ['', '▏', '▎', '▍', '▌', '▋', '▊', '▉'] as const;
 
-/** Prints a sample as one document: the counters, and the growth of each a second. */
+/** Prints a sample as one document: the counters, and the rate of each per second. */
 export function renderRates(printer: Printer, { seconds, counters }: StatsSample): void {
   printer.openRow();
   printer.number('seconds', round(seconds, 3), 'seconds ');
@@ -24,18 +24,18 @@ export function renderRates(printer: Printer, { seconds, counters }: StatsSample
   printer.closeRow();
 }
 
-/** Where a sample is shown. */
+/** The output for a sample. */
 export interface RatesView {
-  /** Whether each rate is drawn, against the highest of the counters of the same name. */
+  /** Whether each rate has a bar, relative to the highest counter of the same name. */
   readonly bars: boolean;
-  /** Whether characters other than ASCII may be used. */
+  /** Whether characters other than ASCII are supported. */
   readonly utf8: boolean;
   readonly paint: Paint;
-  /** How large a terminal is that it is to fit, in characters; undefined where it may be of any size. */
+  /** Size of the terminal in characters; undefined if the output is not limited. */
   readonly size?: { readonly columns: number; readonly rows: number } | undefined;
 }
 
-/** A word of a line, and what it is. */
+/** A word of a line, and its role. */
 interface Part {
   readonly text: string;
   readonly role?: Role | undefined;
@@ -43,11 +43,14 @@ interface Part {
 
 const separator = '  ';
 
-/** A sample as lines in columns, a counter each. Where a terminal is too low for them, how many more there are. */
+/**
+ * A sample as lines in columns, one per counter. If the terminal has too few lines, the last one says how many are
+ * missing.
+ */
 export function formatRates({ counters }: StatsSample, view: RatesView): string {
   const highest = new Map<string, number>();
   for (const { name, rate = 0 } of counters) highest.set(name, Math.max(highest.get(name) ?? 0, rate));
-  // The last line of the terminal stays free: to end it would move all the others.
+  // The last line of the terminal stays empty: a line break there would scroll.
   const room = view.size === undefined ? counters.length : Math.max(1, view.size.rows - 1);
   const shown = counters.length <= room ? counters : counters.slice(0, room - 1);
   const rows = shown.map(cells);
@@ -81,20 +84,20 @@ function cells({ device, queue, name, value, rate }: CounterSample): string[] {
   ];
 }
 
-/** What grows is up; what should not grow, down. */
+/** Growing counters have the role `up`; errors that grow, `down`. */
 function rateRole(name: string, rate: number): Role | undefined {
   if (rate === 0) return undefined;
   return /error|drop|overrun/.test(name) ? 'down' : 'up';
 }
 
-/** The parts of a line, cut where the terminal ends. */
+/** The parts of a line, truncated to the width of the terminal. */
 function joined(parts: readonly Part[], { size, paint, utf8 }: RatesView): string {
   let left = size?.columns ?? Number.POSITIVE_INFINITY;
   let line = '';
   for (const [index, { text, role }] of parts.entries()) {
     const lead = index === 0 ? '' : separator;
     const whole = lead + text;
-    // What follows the last word are blanks: they need no room.
+    // Only blanks follow the last word: they need no space.
     const width = widthOf(whole.trimEnd());
     if (width > left) {
       const mark = utf8 ? '…' : '~';
@@ -106,7 +109,7 @@ function joined(parts: readonly Part[], { size, paint, utf8 }: RatesView): strin
   return line;
 }
 
-/** A bar of up to so many characters, drawn to an eighth of one. */
+/** A bar of a limited number of characters, accurate to an eighth of one. */
 export function bar(rate: number, highest: number, { length = barLength, utf8 = true } = {}): string {
   const eighth = highest <= 0 ? 0 : Math.round((rate / highest) * length * 8);
   const whole = Math.floor(eighth / 8);

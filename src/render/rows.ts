@@ -1,6 +1,6 @@
 import type { Printer } from './printer.js';
 
-/** Rows of one kind, each told by `tell`. */
+/** Rows of one kind, each printed by `tell`. */
 export function renderRows<T>(printer: Printer, name: string, items: Iterable<T>, tell: (item: T) => void): void {
   printer.openRows(name);
   for (const item of items) {

@@ -6,7 +6,7 @@ import { isAttached } from '../sim/state/vduse-instance.js';
 import type { Printer } from './printer.js';
 import { renderRows } from './rows.js';
 
-/** Prints what a simulated machine is made of, and how often its faults were met. @param path of its state file */
+/** Prints the configuration of a simulated machine, and how often its faults occurred. @param path of its state file */
 export function renderSimulation(printer: Printer, path: string, state: SimState): void {
   const { machine, devices } = state;
   const devicesOf = (management: string): number => devices.filter(({ mgmtdev }) => mgmtdev === management).length;

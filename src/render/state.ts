@@ -2,7 +2,7 @@ import type { StateFile } from '../host/state/file.js';
 import type { ServerEntry } from '../vduse/spec/arguments.js';
 import type { Printer } from './printer.js';
 
-/** Prints a file of `vdpa save`, which is JSON whatever else the printer can do. */
+/** Prints a state file of `vdpa save`, which is JSON for any output format. */
 export function renderState(printer: Printer, { version, devices }: StateFile): void {
   printer.openRow();
   printer.number('version', version, '');

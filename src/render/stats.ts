@@ -14,8 +14,8 @@ export function renderVendorStats(printer: Printer, stats: VendorStats): void {
 }
 
 /**
- * Prints the vendor statistics of every queue of a device, a row a queue in the order of the queues; of a queue that the
- * kernel refuses, the name of the error number in the place of counters.
+ * Prints the vendor statistics of every queue of a device, one row per queue in order; for a queue with an error, the
+ * name of the error number instead of counters.
  */
 export function renderDeviceStats(printer: Printer, { name, queues, refused }: DeviceStats): void {
   const rows = [...queues, ...refused].sort((one, other) => (one.queueIndex ?? 0) - (other.queueIndex ?? 0));
@@ -33,8 +33,8 @@ function renderQueue(printer: Printer, stats: VendorStats): void {
 }
 
 /**
- * What the queue of a network device is for: `rx`, `tx` or `control_vq`. virtio specification, section "Network Device",
- * "Virtqueues": pairs of rx and tx, the control queue behind them.
+ * The type of a queue of a network device: `rx`, `tx` or `control_vq`. virtio specification, section "Network Device",
+ * "Virtqueues": pairs of rx and tx, followed by the control queue.
  */
 export function queueType(stats: VendorStats): string | undefined {
   const { queueIndex: index, deviceId } = stats;

@@ -4,18 +4,18 @@ import { printable, widthOf, wrapped } from './cells.js';
 import { roleOf, type Paint, type Role } from './paint.js';
 import type { Printer } from './printer.js';
 
-/** Where a list of words in a cell is broken into lines, in characters. */
+/** Width at which a list of words in a cell is wrapped, in characters. */
 const listWidth = 40;
 
-/** What a table is to fit. */
+/** The limits of a table. */
 export interface TableLayout {
-  /** In characters; undefined where there is no end. */
+  /** In characters; undefined if there is no limit. */
   readonly width?: number | undefined;
-  /** Whether its lines may be of other characters than ASCII. */
+  /** Whether its lines may use characters other than ASCII. */
   readonly utf8: boolean;
 }
 
-/** One value, as it is shown: on one line, or on some. */
+/** One value as printed, on one or more lines. */
 interface Cell {
   readonly text: string;
   readonly role?: Role | undefined;
@@ -23,26 +23,26 @@ interface Cell {
 
 const emptyCell: Cell = { text: '' };
 
-/** Lines of ASCII, in the places that cli-table3 names. */
+/** ASCII lines, by the names of cli-table3. */
 const typedLines = {
   ...{ top: '-', 'top-mid': '+', 'top-left': '+', 'top-right': '+' },
   ...{ bottom: '-', 'bottom-mid': '+', 'bottom-left': '+', 'bottom-right': '+' },
   ...{ left: '|', 'left-mid': '+', mid: '-', 'mid-mid': '+', right: '|', 'right-mid': '+', middle: '|' },
 };
 
-/** What cli-table3 puts around each text: a blank on both sides, and a line before each column and after the last. */
+/** The padding of cli-table3: a blank on both sides of each text, and a line before each column and after the last. */
 const paddingWidth = 2;
-/** The least that a column of values may be, in characters, however narrow the terminal is. */
+/** Minimum width of a column of values, in characters, however narrow the terminal is. */
 const narrowestValue = 8;
 
 /**
- * One table: a row for each record, a column for each key that any of them has. Where that is too wide, a table for each
- * record, with a row for each key.
+ * One table: a row for each record, a column for each key of any record. If that is too wide, a table for each record,
+ * with a row for each key.
  */
 export class TablePrinter implements Printer {
   readonly #output: Output;
   readonly #paint: Paint;
-  /** The head of the first column: what the things in the rows are. */
+  /** The head of the first column: the kind of objects in the rows. */
   #head = '';
   readonly #layout: TableLayout;
   readonly #columns: string[] = [];
@@ -72,7 +72,7 @@ export class TablePrinter implements Printer {
   }
 
   closeRecord(): void {
-    // The next one begins a row of its own.
+    // The next one starts a new row.
   }
 
   string(key: string, value: string): void {
@@ -113,11 +113,11 @@ export class TablePrinter implements Printer {
   }
 
   closeRow(): void {
-    // The next one begins a row of its own.
+    // The next one starts a new row.
   }
 
   closeRows(): void {
-    // What follows begins a row of its own.
+    // The following values start a new row.
   }
 
   newline(): void {
@@ -180,11 +180,11 @@ export class TablePrinter implements Printer {
   #table(rows: readonly string[][], head?: string[]): string {
     const table = new Table({
       ...(head && { head }),
-      // Its own colours would be there whether they are wanted or not.
+      // Its own colours would always be printed.
       style: { head: [], border: [] },
       chars: {
         ...(this.#layout.utf8 ? {} : typedLines),
-        // Without a head the rows are those of one record, and no line is between them.
+        // Without a head, the rows are those of one record, without lines between them.
         ...(head ? {} : { mid: '', 'left-mid': '', 'mid-mid': '', 'right-mid': '' }),
       },
     });
@@ -197,7 +197,7 @@ function cellWidth(cell: Cell | undefined): number {
   return Math.max(...(cell?.text ?? '').split('\n').map(widthOf));
 }
 
-/** Words in lines that are not much longer than {@link listWidth}. */
+/** Words in lines not much longer than {@link listWidth}. */
 function breakLines(words: readonly string[]): string {
   const lines: string[] = [];
   for (const word of words) {

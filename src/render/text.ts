@@ -2,16 +2,16 @@ import type { Output } from './output.js';
 import { roleOf, type Paint } from './paint.js';
 import type { Printer } from './printer.js';
 
-/** Lines for people and for scripts that read lines, spaced as iproute2 spaces them, trailing blanks included. */
+/** Lines of text, spaced as in iproute2, including trailing blanks. */
 export class TextPrinter implements Printer {
   readonly #output: Output;
   readonly #paint: Paint | undefined;
   #rowName = '';
   #inRecord = false;
-  /** Rows inside of a record have ended its line. */
+  /** Rows within a record have ended its line. */
   #rowsEndedLine = false;
 
-  /** @param paint gives names and some values their colours; none have any without it */
+  /** @param paint colours names and some values; without it there are no colours */
   constructor(output: Output, paint?: Paint) {
     this.#output = output;
     this.#paint = paint;

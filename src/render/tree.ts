@@ -1,9 +1,9 @@
-/** Trees of devices: drawn for people, and in the languages of Mermaid and Graphviz. */
+/** Trees of devices: drawn with lines, and in the languages of Mermaid and Graphviz. */
 import type { TreeNode } from '../host/tree.js';
 import type { Paint } from './paint.js';
 import type { Printer } from './printer.js';
 
-/** What leads a node, and the nodes below it: one that others follow, and the last one. */
+/** The prefixes of a node and of the nodes below it: for a node with siblings after it, and for the last one. */
 interface Branches {
   readonly middle: readonly [lead: string, below: string];
   readonly last: readonly [lead: string, below: string];
@@ -14,7 +14,7 @@ const drawn: Branches = { middle: ['├── ', '│   '], last: ['└── ',
 const typed: Branches = { middle: ['|-- ', '|   '], last: ['`-- ', '    '] };
 
 /**
- * Draws trees with lines, a node a line.
+ * Draws trees with lines, one node per line.
  * @param utf8 whether characters other than ASCII may be used
  */
 export function drawTree(roots: readonly TreeNode[], paint: Paint, utf8 = true): string {
@@ -80,7 +80,7 @@ interface Graph {
   readonly edges: (readonly [from: string, to: string])[];
 }
 
-/** Every node with a name of its own, and who hangs on whom. */
+/** Every node with a unique name, and its parent. */
 function flatten(roots: readonly TreeNode[]): Graph {
   const graph: Graph = { nodes: [], edges: [] };
   const add = (node: TreeNode, parent: string | undefined): void => {
@@ -93,7 +93,7 @@ function flatten(roots: readonly TreeNode[]): Graph {
   return graph;
 }
 
-/** A character's number, and that of the replacement character for a byte that is no UTF-8. */
+/** The code point of a character, or that of the replacement character for a byte that is not UTF-8. */
 function codePoint(character: string): number {
   return wellFormed(character).codePointAt(0) ?? 0xfffd;
 }

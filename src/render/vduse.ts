@@ -4,7 +4,7 @@ import { fieldEntries } from '../vduse/spec/fields.js';
 import type { Printer } from './printer.js';
 import { renderRows } from './rows.js';
 
-/** Prints a VDUSE device: who serves it, what it is, and what its queues have done, each on a line of its own. */
+/** Prints a VDUSE device: its server, its properties, and the counters of its queues, each on a line of its own. */
 export function renderVduseInstance(printer: Printer, instance: VduseInstance): void {
   printer.openRecord(instance.name);
   renderInstance(printer, instance);
@@ -34,7 +34,7 @@ function renderInstance(printer: Printer, instance: VduseInstance): void {
   printer.boolean('attached', instance.attached, ' attached ');
 }
 
-/** Who serves a device, and what it is. */
+/** The server and the properties of a device. */
 function renderDevice(printer: Printer, status: OwnStatus): void {
   printer.string('server', 'vdpa', 'server ');
   if ('pid' in status) printer.number('pid', status.pid, ' pid ');

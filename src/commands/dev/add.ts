@@ -31,7 +31,7 @@ import type { DeviceSpec } from '../../vdpa/encode.js';
 import { formatHandle, type ManagementDeviceHandle } from '../../vdpa/model.js';
 
 const keywords = {
-  // The order is iproute2's: of two keywords that a word may stand for, and of two that are missing, it takes the first.
+  // In iproute2's order: of two keywords with the same abbreviation, and of two that are missing, the first one counts.
   mgmtdev: {
     placeholder: 'MANAGEMENTDEV',
     read: readHandle,
@@ -133,7 +133,7 @@ export default class DevAdd extends VdpaCommand {
   }
 }
 
-/** Makes a device, and gives it to a driver where one is named. With -d it is waited for until it can be used. */
+/** Creates a device, and binds it to a driver if one is given. With -d, waits until it is usable. */
 async function addToBus(
   session: Session,
   client: VdpaClient,
@@ -153,7 +153,9 @@ function readPairs(text: string): number | 'max' {
   return text === 'max' ? text : readNumber('max_vqp', 0, 0xffff)(text);
 }
 
-/** As many pairs of queues as a management device offers: a control queue is one queue more. @throws UsageError */
+/**
+ * The number of queue pairs that a management device offers: a control queue is an additional queue. @throws UsageError
+ */
 async function mostPairs(client: VdpaClient, handle: ManagementDeviceHandle): Promise<number> {
   const { maxVirtqueues = 0 } = await client.managementDevice(handle);
   const pairs = Math.floor(maxVirtqueues / 2);
@@ -161,18 +163,20 @@ async function mostPairs(client: VdpaClient, handle: ManagementDeviceHandle): Pr
   throw new UsageError(`${formatHandle(handle)} does not say how many queues it offers: say "max_vqp" with a number`);
 }
 
-/** Refuses words that other management devices do not know. @throws UsageError */
+/** Rejects arguments that other management devices do not support. @throws UsageError */
 function refuseVduseKeywords(values: AddValues): void {
   const word = firstServerRequest(values) ?? (values.wait === undefined ? undefined : 'wait');
   if (word !== undefined) throw new UsageError(`"${word}" is for devices of mgmtdev vduse`);
 }
 
-/** The first word that asks for a server of the tool's own, where there is one. */
+/** The first argument that requests a server of vdpa, if any. */
 function firstServerRequest(values: AddValues): string | undefined {
   return serverKeyword(values) ?? (values.serve && 'serve');
 }
 
-/** Makes a device of VDUSE: of the instance that another program serves; with a server of the tool's own where one is asked for. */
+/**
+ * Creates a VDUSE device: from the instance that another program serves, or with a server of vdpa if one is requested.
+ */
 async function addVduse(
   session: Session,
   client: VdpaClient,
@@ -189,7 +193,7 @@ async function addVduse(
   const { attachVduseDevice, withoutServerAttributes } = await import('../../host/attach-vduse.js');
   const isAskedFor = asked !== undefined || (wait === undefined && isSet(session.io.env['VDPA_VDUSE_SERVE']));
   if (isAskedFor) {
-    // The server runs in another folder.
+    // The server runs in another directory.
     const device = readDeviceSpec(name, path === undefined ? values : { ...values, path: resolve(path) });
     if (!(await servers.has(name))) {
       try {
@@ -197,7 +201,7 @@ async function addVduse(
         if (values.driver === undefined && !session.options.sim) await warnIfUnusable(session, device);
         return;
       } catch (error) {
-        // Another program may have been quicker, as if it had been there before.
+        // Another program may have been faster: the same as if it had existed before.
         if (!(error instanceof InstanceExistsError)) throw error;
       }
     }
@@ -215,14 +219,14 @@ async function addVduse(
   });
 }
 
-/** Says so where a device that was to be a disk or an interface of this machine has not become one. */
+/** Warns if a device that should have become a disk or an interface of this machine has not. */
 async function warnIfUnusable(session: Session, { name, type }: ServedDeviceSpec): Promise<void> {
   const { explainUnusable } = await import('../../host/usable-device.js');
   const reason = explainUnusable(await machineBus(session), name, type === 'net' ? 'network interface' : 'disk');
   if (reason !== undefined) session.io.stderr(`Warning: ${reason}\n`);
 }
 
-/** What refuses an instance whose server is gone. */
+/** Returns the check that rejects an instance whose server has ended. */
 async function refusalOf(session: Session, name: string): Promise<() => void> {
   await (await import('../../host/await-server.js')).awaitServer(name);
   const { files } = await machineBus(session);
@@ -232,7 +236,10 @@ async function refusalOf(session: Session, name: string): Promise<() => void> {
   };
 }
 
-/** Sees that a device is what it was said to be: its server alone decides that. @throws UsageError; it is deleted again then */
+/**
+ * Checks that a device has the requested type, which only its server determines. @throws UsageError; the device is
+ * deleted then
+ */
 async function checkType(client: VdpaClient, name: string, type: DeviceType): Promise<void> {
   const { deviceId } = await client.device(name);
   if (deviceId === deviceTypeId(type)) return;
@@ -240,7 +247,7 @@ async function checkType(client: VdpaClient, name: string, type: DeviceType): Pr
   throw new UsageError(`${name} is not of type ${type}: its server offers ${describeClass(deviceId)}`);
 }
 
-/** Which class the device will be of: the one asked for, or the only one there is. @throws UsageError where it cannot be */
+/** The class of the new device: the requested one, or the only one. @throws UsageError if it is not supported */
 function chooseClass(
   handle: ManagementDeviceHandle,
   classes: readonly number[],

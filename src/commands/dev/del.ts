@@ -22,7 +22,7 @@ export default class DevDel extends VdpaCommand {
     const { deleteDevice } = await import('../../host/delete-device.js');
     const bus = session.options.sim ? undefined : await machineBus(session);
     await deleteDevice(client, bus, name, await removalOptions(session, name, force));
-    // A server of ours has nothing more to do.
+    // A server of vdpa has nothing left to do.
     if (session.options.sim || !hasRuntimeFolder(name)) return;
     const { endServer } = await import('../../vduse/daemon/catalogue.js');
     await endServer(name);

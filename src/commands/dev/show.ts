@@ -27,7 +27,7 @@ export default class DevShow extends VdpaCommand {
   static override alternatives = lookUps;
 
   async execute(session: Session, words: readonly string[]): Promise<void> {
-    // Two words are a look-up: one word is always a device's name, were the device called "driver".
+    // Two arguments are a query: a single argument is always a device name, even "driver".
     const [first, second, ...rest] = words;
     if (second !== undefined && first !== undefined && isDeviceQuery(first)) {
       expectNoMore(rest);
@@ -61,7 +61,7 @@ function isDeviceQuery(word: string): word is DeviceQueryKey {
   return Object.hasOwn(lookUps, word);
 }
 
-/** Shows the devices that something else leads to. */
+/** Shows the devices that match a query. */
 async function lookUp(session: Session, by: DeviceQueryKey, value: string): Promise<void> {
   const wants = await selector(session, by, value);
   const bus = session.options.details ? await machineBus(session) : undefined;
@@ -72,7 +72,7 @@ async function lookUp(session: Session, by: DeviceQueryKey, value: string): Prom
   });
 }
 
-/** Which devices are meant. What can be refused without the kernel is refused at once. */
+/** Parses the query. Errors that do not need the kernel are reported at once. */
 async function selector(
   session: Session,
   by: DeviceQueryKey,
@@ -81,7 +81,7 @@ async function selector(
   if (by === 'mgmtdev') {
     const handle = readHandle(value);
     return async (client) => {
-      await client.managementDevice(handle); // The kernel says it where there is none.
+      await client.managementDevice(handle); // The kernel reports it if there is none.
       return (device) => formatHandle(device.managementDevice) === formatHandle(handle);
     };
   }

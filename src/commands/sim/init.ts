@@ -18,7 +18,7 @@ export default class SimInit extends VdpaCommand {
   }
 }
 
-/** The machine that a file describes, or standard input where it is called `-`. @throws UsageError, SimulationError */
+/** The machine described by a file, or by standard input for `-`. @throws UsageError, SimulationError */
 function readMachine(file: string): MachineState {
   return parseMachine(readText(file), file === '-' ? 'Standard input' : file);
 }

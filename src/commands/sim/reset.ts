@@ -17,7 +17,7 @@ export default class SimReset extends VdpaCommand {
       await simulation.boot(machine, files);
     } catch (error) {
       if (!(error instanceof SimulationError)) throw error;
-      // What it was made of cannot be read.
+      // Its configuration cannot be read.
       await simulation.boot(defaultMachine);
       session.io.stderr(`Warning: ${simulation.store.path} was damaged; the simulated machine is a usual one now.\n`);
     }

@@ -65,7 +65,7 @@ export default class VduseServe extends VdpaCommand {
         ready: () => {
           const isLaunched = launcher.tell({ ready: true });
           systemd(`READY=1\nSTATUS=Serving ${values.name}`);
-          // A supervisor goes on to read what its server says; who has launched a server to attach its device does not.
+          // A supervisor continues to read the output of its server; a launcher that attaches its device does not.
           output.startService({ apart: isLaunched && supervisor === 0 });
         },
         ending: () => {
@@ -98,7 +98,7 @@ export default class VduseServe extends VdpaCommand {
   }
 }
 
-/** Whoever has started this server and waits to hear of it, where there is one. */
+/** The process that started this server and waits for its report, if any. */
 class Launcher {
   #fd: number | undefined;
 
@@ -107,7 +107,7 @@ class Launcher {
     this.#fd = text === undefined || !/^[0-9]+$/.test(text) ? undefined : Number(text);
   }
 
-  /** Only the first word counts. @returns whether there is a launcher, and it was told */
+  /** Only the first report counts. @returns whether there is a launcher and it was notified */
   tell(readiness: Readiness): boolean {
     if (this.#fd === undefined) return false;
     try {

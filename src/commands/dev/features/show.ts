@@ -13,7 +13,7 @@ export default class DevFeaturesShow extends VdpaCommand {
   async execute(session: Session, words: readonly string[]): Promise<void> {
     const name = parseOperand(readName, words);
     await session.show('features', async (client, printer) => {
-      // The kernel's list of all may end early.
+      // The kernel's list of all devices may end early.
       const configs = name === undefined ? await client.deviceConfigs() : [await client.deviceConfig(name)];
       for (const config of configs) renderDeviceFeatures(printer, config);
     });
