@@ -1,4 +1,4 @@
-/** What `vdpa apply` and `vdpa restore` share: a file, the machine, a plan, and what is told of its being carried out. */
+/** Common to `vdpa apply` and `vdpa restore`: a file, the machine, a plan, and the report of its execution. */
 import { applyChanges, type Failure } from '../host/state/apply.js';
 import { hasVduseDevice, readActualDevices } from '../host/state/actual.js';
 import type { Change } from '../host/state/change.js';
@@ -83,7 +83,7 @@ export function raise(
 const count = (changes: number, what: string): string =>
   changes === 0 ? 'Nothing to change.' : `${changes} ${changes === 1 ? 'change' : 'changes'} ${what}.`;
 
-/** Ends what is told. @throws OutputError */
+/** Ends the report. @throws OutputError */
 export function printOutcome(
   session: Session,
   changes: Report['changes'],
@@ -195,7 +195,7 @@ export function hasLost(failures: readonly Failure[]): boolean {
   return failures.some(({ lost }) => lost.length > 0);
 }
 
-/** What failed, for people, and what came of it. */
+/** The failure and its consequences, human-readable. */
 export function describeFailure({ change, error, undone, putBack, lost }: Failure): string[] {
   const back = [...(putBack ? [change.name] : []), ...undone.map(({ name }) => name)];
   const empty = putBack && change.action === 'replace' && change.losesMemory === true ? ', but empty' : '';

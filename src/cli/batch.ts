@@ -15,11 +15,9 @@ import { attempt, close, runCommand, printHelp, printVersion } from './run-line.
 type Batch = Extract<ParsedLine, { kind: 'batch' }>;
 
 /**
- * Runs the lines of a file, each as it would stand behind `vdpa`. The options of the batch hold for every line, and a line
- * may have its own. What a line prints is written before the next one runs. The first line that fails ends the batch,
- * unless it is forced to go on.
- * @param tree the commands that there are
- * @returns the exit status: 0; 1 where a line failed, or the file; 128 and more where a signal has ended it, or the reader of the output has gone
+ * Runs the lines of a file, each with the arguments of `vdpa`. The options of the batch apply to every line, and a line
+ * may have its own. The output of a line is written before the next one runs. The first line that fails ends the batch,
+ * unless `force` is set.
  */
 export async function runBatch(batch: Batch, io: Io, tree: Branch): Promise<number> {
   if (availableParallelism() === 1) forgoOptimization();

@@ -21,7 +21,7 @@ export abstract class VdpaCommand extends Command {
   static override usage: string[] = [];
   /** What its first word names, where it is no keyword. */
   static operand?: CompletionKind;
-  /** Keywords that may stand in its place, each with its value and nothing behind. */
+  /** Keywords that may be given instead, each with its value and nothing after it. */
   static alternatives: Keywords = {};
   /** The keywords that may follow. */
   static keywords: Keywords = {};

@@ -1,6 +1,6 @@
 /**
- * Completions. The shells' scripts in completions/ ask the program itself, so that commands, keywords and the names on
- * the machine are told in one place only.
+ * Completions. The scripts for shells in completions/ ask the program itself, so that commands, keywords and names on
+ * the machine are defined in one place only.
  */
 import { readdirSync, statSync, type Dirent } from 'node:fs';
 import { join } from 'node:path';
@@ -32,7 +32,7 @@ export async function complete(words: readonly string[], io: Io, tree: Branch): 
   const current = words.at(-1) ?? '';
   const candidates = await candidatesAfter(words.slice(0, -1), current, io, tree).catch(() => []);
   for (const { word, meaning } of candidates) {
-    // A line holds one candidate: names with control characters cannot be told.
+    // Each line contains one candidate: names with control characters are not supported.
     if (word.startsWith(current) && !/\p{Cc}/u.test(word)) io.stdout(`${word}\t${meaning ?? ''}\n`);
   }
   return 0;
@@ -140,7 +140,7 @@ async function childrenOf(branch: Branch): Promise<Candidate[]> {
   return [...(await Promise.all(children)), { word: 'help', meaning: 'show usage' }];
 }
 
-/** What the word behind a command's words can be. */
+/** The candidates for the word after the words of a command. */
 function nextKinds({ operand, alternatives, keywords }: CommandClass, words: readonly string[]): CompletionKind[] {
   if (operand !== undefined) {
     const [first] = words;

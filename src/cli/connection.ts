@@ -8,7 +8,7 @@ import { withFullStop } from './report.js';
 export interface ConnectionOptions {
   /** The simulated kernel, where the surroundings have none of their own. */
   readonly sim: boolean;
-  /** Every message is told on standard error. */
+  /** Every message is printed to standard error. */
   readonly trace: boolean;
 }
 
@@ -23,10 +23,7 @@ export class Connection {
     this.#options = options;
   }
 
-  /**
-   * The kernel's vdpa family, looked up once; where that failed it is tried anew.
-   * @throws GenlFamilyNotFoundError, NetlinkUnavailableError, NetlinkError; SimulationError
-   */
+  /** The kernel's vdpa family, looked up once; after a failure the look-up is repeated. */
   async client(): Promise<VdpaClient> {
     this.#client ??= this.#open();
     try {

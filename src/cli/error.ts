@@ -1,4 +1,4 @@
-/** What a user is told of a command that was refused before anything was sent, line by line, and nothing else. */
+/** The error message of a command that was rejected before anything was sent, line by line, without anything else. */
 export class UsageError extends Error {
   override readonly name: string = 'UsageError';
 
@@ -16,7 +16,7 @@ export class StricterError extends UsageError {
   override readonly name = 'StricterError';
 }
 
-/** A command has failed, and the user has been told of it already: only the exit status is left. */
+/** A command has failed and has already reported the error: only the exit status is left. */
 export class ReportedError extends Error {
   override readonly name = 'ReportedError';
 }

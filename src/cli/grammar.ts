@@ -4,7 +4,7 @@ import { StricterError, UsageError } from './error.js';
 /** What a word can be, as far as a shell can complete it: something of the machine, or one of these words. */
 export type CompletionKind = 'device' | 'management device' | 'file' | readonly string[];
 
-/** A word that names an argument, and how to read the word behind it. */
+/** A keyword of an argument, and how to parse its value. */
 export interface Keyword<T> {
   /** How usage lines write the value: `NAME`. Absent for a word that stands alone. */
   readonly placeholder?: string;

@@ -58,8 +58,8 @@ export function processIo(): Io {
 }
 
 /**
- * The words behind the program's name. Node reads them as UTF-8 and puts U+FFFD where that fails: then they are taken
- * from /proc, so that a name of any bytes can be said.
+ * The arguments. Node decodes them as UTF-8 with U+FFFD for invalid bytes: then they are read from /proc, so that names
+ * of any bytes are possible.
  */
 export function processArguments(): string[] {
   const words = process.argv.slice(2);

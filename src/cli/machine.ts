@@ -75,8 +75,8 @@ export async function withStateLock<Result>(session: Session, task: () => Promis
 }
 
 /**
- * How a device is taken away for a command: by force where it says so, and then the user is told from whom. Where a server of
- * ours is being replaced it is waited for: the kernel will ask it.
+ * How a command removes a device: with `force` also from its users, who are then reported. If a server of vdpa is being
+ * replaced, waits for it, since the kernel will ask it.
  */
 export async function removalOptions(session: Session, name: string, force: boolean): Promise<RemovalOptions> {
   if (!session.options.sim) await (await import('../host/await-server.js')).awaitServer(name);

@@ -30,7 +30,7 @@ export interface Options {
 /** A line after its options were taken out. */
 export type ParsedLine =
   | { readonly kind: 'command'; readonly options: Options; readonly words: readonly string[] }
-  /** The lines of a file; `force` goes on behind one that fails. */
+  /** The lines of a file; `force` continues after a line that fails. */
   | { readonly kind: 'batch'; readonly options: Options; readonly file: string; readonly force: boolean }
   | { readonly kind: 'version' }
   /** The help of what the words name. */

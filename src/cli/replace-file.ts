@@ -1,4 +1,4 @@
-/** A file of the user's that is written anew, whole or not at all. */
+/** Replaces a file of the user atomically. */
 import { randomBytes } from 'node:crypto';
 import {
   closeSync,

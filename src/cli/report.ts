@@ -30,7 +30,7 @@ export function reportError(error: unknown, io: Io): number {
   return error instanceof InterruptedError ? endedBySignal + error.number : 1;
 }
 
-/** What a user is told of an error, line by line. */
+/** The message of an error, line by line. */
 export function describeError(error: unknown): string[] {
   if (error instanceof UsageError || error instanceof IncompleteError || error instanceof InterruptedError) {
     return [error.message];

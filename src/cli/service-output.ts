@@ -29,7 +29,7 @@ export class ServiceOutput {
   #said = 0;
   #suppressed = 0;
 
-  /** @param onFailure told of an error that nobody has caught, before the process ends of it */
+  /** @param onFailure called for an uncaught error, before it ends the process */
   constructor(onFailure: (error: unknown) => void) {
     this.#onFailure = onFailure;
   }
@@ -129,6 +129,6 @@ function log(severity: number, line: string): void {
   try {
     sendToSyslog(severity, 'vdpa', line.slice(0, MAX_LINE));
   } catch {
-    // There is nobody to tell: no log, or one that is behind.
+    // The error cannot be reported: there is no log, or it is too slow.
   }
 }

@@ -11,11 +11,8 @@ const OWN = '/proc/thread-self/ns/net';
 const setns: (fd: number, kind: number) => number = libc.func('int setns(int fd, int kind)');
 
 /**
- * Does something in each named namespace in turn, until it gives a result there. The calling thread alone is there meanwhile,
- * and back when this returns. A namespace that this process may not enter is passed over.
- * @param task must not wait for anything
- * @returns undefined where no namespace gave a result
- * @throws SystemError where there is no way back; whatever `task` throws
+ * Runs a function in each named namespace in turn, until it returns a result. Only the calling thread enters the
+ * namespace, and it is back when this returns. Namespaces that this process may not enter are skipped.
  */
 export function inNamedNamespaces<Result>(task: () => Result | undefined): Result | undefined {
   for (const name of namesOf(NAMED)) {
@@ -43,7 +40,7 @@ function inNamespace<Result>(path: string, task: () => Result | undefined): Resu
     entered = setns(fd, CLONE_NEWNET) === 0;
     closeSync(fd);
   } catch {
-    // It has been deleted meanwhile.
+    // It was deleted in the meantime.
     entered = false;
   }
   try {

@@ -2,7 +2,7 @@
 
 export const SIGBUS = 7;
 
-/** si_code of a fault at an address behind which there is nothing; other codes tell of broken hardware. */
+/** si_code of a fault at an address without memory; other codes report broken hardware. */
 const BUS_ADRERR = 2;
 
 /** How many mappings a thread can have. */

@@ -1,4 +1,4 @@
-/** The machine's devices as the vdpa core of drivers/vdpa/vdpa.c and the driver core behind it keep them. */
+/** The machine's devices as in the vdpa core of drivers/vdpa/vdpa.c and the driver core below it. */
 import { Errno } from '../../sys/errno.js';
 import type { AddConfig } from './management/add-config.js';
 import type { VdpaDevice } from './management/driver.js';

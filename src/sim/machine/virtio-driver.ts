@@ -66,7 +66,7 @@ const minMtu = 68;
 
 const untouched: Negotiation = { features: undefined, controlCommands: 0n };
 
-/** What the bus driver and, behind virtio_vdpa, the driver for the device's type negotiate with a new device. */
+/** What the bus driver and, with virtio_vdpa, the driver of the device type negotiate with a new device. */
 export function negotiate(busDriver: BusDriver, device: VdpaDevice): Negotiation {
   const driver = driverFeatures[device.deviceId];
   // Other bus drivers leave negotiation to their users; only some types have a driver; one without virtqueues has none.
@@ -83,6 +83,6 @@ function negotiateNet(device: VdpaDevice, offered: bigint): Negotiation {
   let features = offered;
   if (viewOf(device.config).getUint16(netConfigOffset.mtu, true) < minMtu) features &= ~mtu;
   if (!has(mac)) features &= ~standby;
-  // A network device without an address gets a random one, and is told so where it listens.
+  // A network device without an address gets a random one, and is notified of it if it listens.
   return { features, controlCommands: !has(mac) && has(controlMac) ? 1n : 0n };
 }

@@ -69,8 +69,8 @@ export class RequestAttributes {
   }
 
   /**
-   * The payload as the kernel reads a `char *`: up to the first NUL, even where that lies behind the attribute. Behind
-   * the datagram, where the kernel would read what its memory holds, the text ends.
+   * The payload as the kernel reads a `char *`: up to the first NUL, even if that is after the attribute. The text ends
+   * with the datagram, where the kernel would read the memory that follows.
    */
   cString(type: number): string | undefined {
     const start = this.#starts.get(type);

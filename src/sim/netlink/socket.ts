@@ -20,7 +20,7 @@ export const defaultDatagramSize = 3776;
 /** What a part of a dump may have at most: a reader's buffer of 32 KiB less the kernel's own need. */
 const largestDatagramSize = 32448;
 
-/** What a socket was told with setsockopt(2). */
+/** The options of a socket set with setsockopt(2). */
 export interface NetlinkSocketOptions {
   /** NETLINK_EXT_ACK: acknowledgements say more than an errno. */
   readonly extendedAck: boolean;

@@ -1,8 +1,6 @@
 /**
- * Changes in a state file. A process that makes many changes does not write the whole state for each: behind the state
- * it adds a line for each change, `+` and JSON, and puts the whole state in their place at its end.
- *
- * A last line that lacks its end is a change that a process was killed in, or is about to make: it has not happened.
+ * Changes in a state file. A process that makes many changes does not write the whole state for each: it appends a line
+ * for each change to the state, `+` and JSON, and replaces them by the whole state at its end.
  */
 import { parseJson } from './json.js';
 import type { SimState } from './model.js';
@@ -18,7 +16,7 @@ type Change = Partial<Record<(typeof lists)[number], Splice>>;
 /** What stands before each change. No line of a state begins with it, however its JSON is laid out. */
 const mark = '+';
 
-/** Takes the text of a state file apart: the state, and the changes behind it. */
+/** Splits the text of a state file into the state and the changes after it. */
 export function splitChanges(text: string): { readonly state: string; readonly changes: readonly string[] } {
   const start = text.indexOf(`\n${mark}`) + 1;
   if (start === 0) return { state: text, changes: [] };
@@ -48,10 +46,7 @@ function compare(before: readonly unknown[], after: readonly unknown[]): Splice 
   return removed === 0 && added.length === 0 ? undefined : [start, removed, ...added];
 }
 
-/**
- * Makes the change that a line tells, whatever it puts in: the state is to be checked behind the last one.
- * @throws SyntaxError where it is not a change of this state
- */
+/** Applies the change of a line unchecked: the state must be checked after the last one. */
 export function applyChange(state: unknown, line: string): void {
   const change: unknown = line.startsWith(mark) ? parseJson(line.slice(mark.length)) : undefined;
   if (!isObject(state) || !isObject(change)) throw new SyntaxError('a line behind the state is no change of it');

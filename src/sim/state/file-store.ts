@@ -32,7 +32,7 @@ import { copyState, type MachineStore } from './store.js';
 
 /** Writes that follow one another within so many milliseconds are only brought to the disk by the last of them. */
 const syncInterval = 50;
-/** The most that changes may take behind a state, in bytes; then the whole state is written anew. */
+/** Maximum size of the changes after a state, in bytes; beyond it the whole state is written again. */
 const maxChangesLength = 1 << 20;
 
 /** A machine that is kept in a file, and shared with whoever uses the same file. */

@@ -59,8 +59,8 @@ export interface VduseInstanceState {
   /** The configuration space, in hexadecimal digits. */
   readonly config: string;
   /**
-   * What its server was told, where that is this tool's own, which ends and destroys the instance when its vDPA device is
-   * deleted. Absent where another program serves it.
+   * The options of its server, if that is one of vdpa, which ends and destroys the instance when its vDPA device is
+   * deleted. Absent if another program serves it.
    */
   readonly served?: ServerEntry;
 }

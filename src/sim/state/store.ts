@@ -5,7 +5,10 @@ import type { SimState } from './model.js';
 export interface MachineStore {
   /** The state as it is now. Not to be changed. */
   read(): SimState;
-  /** Changes the state, all or nothing: where `change` throws, nothing is kept. Nobody else changes it meanwhile. */
+  /**
+   * Changes the state, all or nothing: if `change` throws, nothing is stored. No other process changes it in the
+   * meantime.
+   */
   update<Result>(change: (state: SimState) => Result): Result;
   /** To be called, and waited for, before {@link update}. */
   prepare?(): void | Promise<void>;

@@ -158,8 +158,8 @@ interface Listing<Item> {
 }
 
 /**
- * Dumps a list as the kernel does: each datagram starts from a count of items to pass over, whatever came or went
- * meanwhile. An item that cannot be told ends the dump without a word.
+ * Dumps a list as the kernel does: each datagram starts from a number of items to skip, whatever was added or removed
+ * in the meantime. An item that cannot be reported silently ends the dump.
  */
 function dumpAll<Item>({ machine, faults }: VdpaContext, request: GenlRequest, listing: Listing<Item>): Dump {
   const dumpFaults = faults.meetDump(listing.asked, request);
@@ -183,7 +183,7 @@ function dumpAll<Item>({ machine, faults }: VdpaContext, request: GenlRequest, l
   };
 }
 
-/** Whether the message found room and something could be told. */
+/** Whether the message had enough space and something was reported. */
 function toldPart(
   request: GenlRequest,
   buffer: MessageBuffer,

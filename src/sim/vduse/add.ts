@@ -27,7 +27,7 @@ export async function addSimulatedServer(
   const simulation = new Simulation(environment);
   const { store } = simulation;
   const { name } = device;
-  // Only root may make instances; others are told so by the kernel.
+  // Only root may create instances; others get the error of the kernel.
   if (!simulation.isRoot) return attach();
   checkDeviceSpec(device);
   await store.prepare();

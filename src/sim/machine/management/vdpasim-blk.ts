@@ -30,7 +30,7 @@ const features = featureMask(VIRTIO_ID_BLOCK, [
   'ACCESS_PLATFORM',
 ]);
 
-/** It writes its configuration space anew whenever it is read. */
+/** It writes its configuration space again whenever it is read. */
 const config = makeConfig();
 
 export const vdpasimBlk: ManagementDriver<SoftwareManagementDevice> = {
