@@ -60,7 +60,7 @@ export class MissingKoffiError extends Error {
 
 /** Dropping privileges failed. */
 export class PrivilegeError extends Error {
-  override readonly name = 'RightsError';
+  override readonly name = 'PrivilegeError';
 }
 
 /** The program does not support machines of this architecture. */

@@ -47,7 +47,7 @@ export type ServerAnswer =
 
 /** A server is alive but does not respond in time. */
 export class ServerTimeoutError extends VduseError {
-  override readonly name = 'NoAnswerError';
+  override readonly name = 'ServerTimeoutError';
 }
 
 /** The other end has closed the connection. */
