@@ -34,7 +34,7 @@ async function probeUnderFlood(netdev: string, length: number, seconds: number):
   const result = probeDelays(netdev, seconds);
   flood.kill();
   const [status] = await ended;
-  if (status !== null) throw new Error(`the flood ended with status ${status} before it was told to`);
+  if (status !== null) throw new Error(`the flood ended early, with status ${status}`);
   return result;
 }
 

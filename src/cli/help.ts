@@ -6,7 +6,7 @@ import { optionTable } from './option-table.js';
 /** How wide a line of the main help may be, in characters. */
 const maxWidth = 80;
 
-/** The same of a command's usage, without what stands before it. */
+/** How wide a line of a command's usage may be, without the prefix. */
 const maxUsageWidth = 100;
 
 /** What `vdpa help` says. */

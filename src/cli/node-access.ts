@@ -23,7 +23,7 @@ function readMode(text: string): number {
  * Looks users and groups up.
  * @param driver what the device is given to; undefined where that is not said
  * @returns undefined where nothing is said of the node
- * @throws UsageError where there is no such user or group, or where the driver makes no node
+ * @throws UsageError for an unknown user or group, or a driver without a node
  */
 export async function readNodeAccess(
   words: Values<typeof nodeKeywords>,

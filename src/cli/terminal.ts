@@ -14,7 +14,7 @@ export function supportsEscapes(env: NodeJS.ProcessEnv): boolean {
   return env['TERM'] !== 'dumb';
 }
 
-/** How wide output may be: as COLUMNS says, or the terminal is; undefined where there is no end. */
+/** The width of output: COLUMNS, or that of the terminal; undefined for unlimited. */
 export function outputWidth({ env, terminalSize }: Io): number | undefined {
   const said = env['COLUMNS'];
   return said !== undefined && /^[1-9][0-9]{0,4}$/.test(said) ? Number(said) : terminalSize?.()?.columns;
