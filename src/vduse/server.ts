@@ -74,7 +74,7 @@ export class VduseServer extends EventEmitter<ServerEvents> {
   #ending = false;
   readonly #backing: Backing | undefined;
   #backingStuck = false;
-  #looking: NodeJS.Timeout | undefined;
+  #progressTimer: NodeJS.Timeout | undefined;
 
   /**
    * Creates the instance and its data threads, and starts to answer. The device can then be attached to the vdpa bus.
@@ -138,7 +138,7 @@ export class VduseServer extends EventEmitter<ServerEvents> {
     this.#host = host;
     this.#counters = counters;
     this.#backing = options.backing;
-    if (options.backing) this.#looking = setInterval(() => host.look(), PROGRESS_CHECK_MS).unref();
+    if (options.backing) this.#progressTimer = setInterval(() => host.serviceTimeMs(), PROGRESS_CHECK_MS).unref();
     this.#driver = new DriverSession({
       device,
       identity: options.identity,
@@ -193,7 +193,7 @@ export class VduseServer extends EventEmitter<ServerEvents> {
 
   #stalled(): Pick<ServerStatus, 'stalledSeconds'> {
     if (!this.#backing) return {};
-    const stalled = Math.max(this.#backing.stalledMs, this.#host.look());
+    const stalled = Math.max(this.#backing.stalledMs, this.#host.serviceTimeMs());
     return stalled < STALLED_MS ? {} : { stalledSeconds: Math.floor(stalled / 1000) };
   }
 
@@ -223,7 +223,7 @@ export class VduseServer extends EventEmitter<ServerEvents> {
     signalEventfd(this.#wake);
     await this.#loop;
     await this.#host.exit();
-    clearInterval(this.#looking);
+    clearInterval(this.#progressTimer);
     // Descriptors that a blocked thread may still use are not closed: they would become those of another file.
     if (this.#backing && !this.#host.stuck) this.#backingStuck = !(await this.#backing.close());
     this.#driver.enter('stopped');

@@ -22,7 +22,7 @@ const BLKGETSIZE64 = ior(0x12, 114, 8);
 const BLKSSZGET = io(0x12, 104);
 const BLKPBSZGET = io(0x12, 123);
 
-const tell = (notice: FileReply): void => parentPort?.postMessage(notice);
+const reply = (message: FileReply): void => parentPort?.postMessage(message);
 
 function openBackingFile({ path, size, blockSize, readonly }: FileOptions): FileInfo {
   const fd = openFile(path, (readonly ? O_RDONLY : O_RDWR) | O_NONBLOCK, {
@@ -34,7 +34,7 @@ function openBackingFile({ path, size, blockSize, readonly }: FileOptions): File
     if (!stats.isFile() && !stats.isBlockDevice()) {
       throw new DeviceOptionError(`${path} is neither a file nor a block device`);
     }
-    const deviceBlock = stats.isBlockDevice() ? ask(fd, BLKSSZGET) : undefined;
+    const deviceBlock = stats.isBlockDevice() ? readInteger(fd, BLKSSZGET) : undefined;
     const blocks =
       deviceBlock === undefined
         ? defaultBlockSizes(blockSize ?? DEFAULT_BLOCK_SIZE)
@@ -68,12 +68,12 @@ function blocksOfDevice(fd: number, { rdev }: BigIntStats, own: number, wanted: 
   const plain = defaultBlockSizes(logical);
   return {
     logical,
-    physical: Math.max(ask(fd, BLKPBSZGET), plain.physical),
+    physical: Math.max(readInteger(fd, BLKPBSZGET), plain.physical),
     discard: Math.max(discardGranularity(Number(rdev)), plain.discard),
   };
 }
 
-function ask(fd: number, request: number): number {
+function readInteger(fd: number, request: number): number {
   const word = new Int32Array(1);
   ioctl('ask for the block size of a block device', fd, request, new Uint8Array(word.buffer));
   return word[0] ?? 0;
@@ -114,7 +114,7 @@ function lock(path: string, fd: number, readonly: boolean): void {
   }
 }
 
-function describe(error: unknown): FileReply {
+function toReply(error: unknown): FileReply {
   if (error instanceof SystemError) {
     const { operation, errno, hint } = error;
     return { type: 'refused', system: { operation, errno, ...(hint !== undefined && { hint }) } };
@@ -123,7 +123,7 @@ function describe(error: unknown): FileReply {
   return { type: 'failed', text: String(error) };
 }
 
-function obey(fd: number, request: FileRequest): void {
+function handle(fd: number, request: FileRequest): void {
   if (request === 'measure') {
     let length: number | undefined;
     try {
@@ -131,20 +131,20 @@ function obey(fd: number, request: FileRequest): void {
     } catch {
       // A file that cannot be measured cannot be read either; reading reports the error.
     }
-    tell({ type: 'measured', length });
+    reply({ type: 'measured', length });
     return;
   }
   close(fd);
-  tell({ type: 'closed' });
+  reply({ type: 'closed' });
   parentPort?.close();
 }
 
 try {
   const facts = openBackingFile(workerData as FileOptions);
   parentPort?.on('message', (request: FileRequest) => {
-    obey(facts.fd, request);
+    handle(facts.fd, request);
   });
-  tell({ type: 'opened', facts });
+  reply({ type: 'opened', facts });
 } catch (error) {
-  tell(describe(error));
+  reply(toReply(error));
 }

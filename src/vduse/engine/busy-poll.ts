@@ -11,29 +11,29 @@ const MAX_PAUSE = 64;
  * A thread polls only after it has done work, and then a bounded number of times: an idle thread sleeps.
  */
 export class BusyPoll {
-  #looks = MAX_SPINS;
+  #spins = MAX_SPINS;
   /** Sleeps until the next poll, and how many there will be the next time. */
   #pause = 0;
   #nextPause = 1;
 
   /** Returns how often to poll before a sleep. */
-  looks(): number {
-    if (this.#pause === 0) return this.#looks;
+  spins(): number {
+    if (this.#pause === 0) return this.#spins;
     this.#pause--;
     return 0;
   }
 
-  /** Look `look`, counted from 1, has found something. */
-  found(look: number): void {
-    this.#looks = Math.min(look * 2, MAX_SPINS);
+  /** Poll `spin`, counted from 1, has found work. */
+  hit(spin: number): void {
+    this.#spins = Math.min(spin * 2, MAX_SPINS);
     this.#nextPause = 1;
   }
 
   /** None of the polls has found work. */
-  missed(): void {
-    this.#looks >>= 1;
-    if (this.#looks > 0) return;
-    this.#looks = MAX_SPINS;
+  miss(): void {
+    this.#spins >>= 1;
+    if (this.#spins > 0) return;
+    this.#spins = MAX_SPINS;
     this.#pause = this.#nextPause;
     this.#nextPause = Math.min(this.#nextPause * 2, MAX_PAUSE);
   }

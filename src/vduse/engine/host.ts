@@ -51,7 +51,7 @@ class ThreadHandle {
   readonly #words = new Int32Array(new SharedArrayBuffer(threadWord.length * 4));
   readonly #mappings = MappingTable.allocate();
   readonly #waiting = new Map<number, () => void>();
-  #seen = { serving: 0, at: monotonicMs() };
+  #progress = { serving: 0, at: monotonicMs() };
   #ticket = 0;
   #exited = false;
   /** It has not executed a command in time, and still has not. */
@@ -105,7 +105,7 @@ class ThreadHandle {
    * Sends a command and waits until it is done.
    * @returns false if the thread did not execute it in time; a thread that has ended has nothing left to do
    */
-  async call(command: WithoutTicket<Ticketed>, patienceMs = REPLY_TIMEOUT_MS): Promise<boolean> {
+  async call(command: WithoutTicket<Ticketed>, timeoutMs = REPLY_TIMEOUT_MS): Promise<boolean> {
     if (this.#exited) return true;
     const ticket = ++this.#ticket;
     if (this.#overdue) {
@@ -114,13 +114,13 @@ class ThreadHandle {
       return false;
     }
     return new Promise<boolean>((resolve) => {
-      const settle = (obeyed: boolean): void => {
+      const settle = (done: boolean): void => {
         clearTimeout(timer);
         this.#waiting.delete(ticket);
-        this.#overdue ||= !obeyed;
-        resolve(obeyed);
+        this.#overdue ||= !done;
+        resolve(done);
       };
-      const timer = setTimeout(settle, patienceMs, false);
+      const timer = setTimeout(settle, timeoutMs, false);
       this.#waiting.set(ticket, () => {
         settle(true);
       });
@@ -129,10 +129,10 @@ class ThreadHandle {
   }
 
   /** Checks whether it still serves the same queue as the last time. @returns for how long, in milliseconds */
-  look(): number {
+  serviceTimeMs(): number {
     const serving = Atomics.load(this.#words, threadWord.serving);
-    if (serving % 2 === 0 || serving !== this.#seen.serving) this.#seen = { serving, at: monotonicMs() };
-    return monotonicMs() - this.#seen.at;
+    if (serving % 2 === 0 || serving !== this.#progress.serving) this.#progress = { serving, at: monotonicMs() };
+    return monotonicMs() - this.#progress.at;
   }
 
   /**
@@ -258,8 +258,8 @@ export class DataPlaneHost extends EventEmitter<HostEvents> {
   }
 
   /** How long a thread has been busy with the same work, in milliseconds, as of the last check. */
-  look(): number {
-    return Math.max(...this.#threads.map((thread) => thread.look()));
+  serviceTimeMs(): number {
+    return Math.max(...this.#threads.map((thread) => thread.serviceTimeMs()));
   }
 
   change(change: unknown): void {

@@ -68,13 +68,13 @@ export class DataThread {
   readonly #argument = new NativeBuffer(4);
   readonly #notify: (notice: ThreadMessage) => void;
   readonly #watched: readonly Watched[];
-  readonly #lost: LostMemory;
+  readonly #memoryLoss: LostMemory;
   readonly #polling = new BusyPoll();
   #queues: DeviceQueue[] = [];
   #seenCommands = 0;
   #seenRevocations = 0;
   /** Whether work was done since the last poll. */
-  #worked = false;
+  #didWork = false;
   #running = true;
 
   constructor(parts: {
@@ -98,7 +98,7 @@ export class DataThread {
     this.#counters = parts.counters;
     this.#iotlb = new Iotlb(parts.device, new MappingTable(parts.mappings));
     this.#notify = parts.notify;
-    this.#lost = new LostMemory(parts.guard, parts.mappings.entries);
+    this.#memoryLoss = new LostMemory(parts.guard, parts.mappings.entries);
     // Each new kick is reported once, so that it need not be read.
     this.#poll.add(parts.kick, EPOLLIN | EPOLLET, KICK);
     this.#watched = parts.watched;
@@ -113,32 +113,32 @@ export class DataThread {
   async run(): Promise<void> {
     while (this.#running) {
       if (this.#hasPendingCommand()) {
-        this.#obey();
+        this.#handleCommands();
         // Only the event loop frees views of memory that commands have invalidated.
         await setImmediate();
         continue;
       }
       try {
-        if (this.#round()) this.#glance();
-        else if (!this.#look() && !this.#enableKicks()) this.#sleep();
+        if (this.#serveAll()) this.#pollWatched();
+        else if (!this.#busyPoll() && !this.#enableKicks()) this.#sleep();
       } catch (error) {
         if (!(error instanceof MemoryRevokedError)) throw error;
         this.#dropMappings();
       }
     }
-    this.#lost.end();
+    this.#memoryLoss.end();
     this.#poll.close();
   }
 
   /** Serves each queue once, with kicks disabled. @returns true if there may be more work */
-  #round(): boolean {
+  #serveAll(): boolean {
     let more = false;
     for (const queue of this.#queues) {
       if (queue.broken) continue;
       try {
         if (this.#serve(queue)) more = true;
       } catch (error) {
-        this.#judge(queue, error);
+        this.#handleError(queue, error);
       }
     }
     return more;
@@ -155,23 +155,23 @@ export class DataThread {
     } finally {
       Atomics.add(this.#words, threadWord.serving, 1);
     }
-    if (ring.nextUsed !== before) this.#worked = true;
-    if (this.#lost.check()) this.#loseMemory(queue);
+    if (ring.nextUsed !== before) this.#didWork = true;
+    if (this.#memoryLoss.check()) this.#loseMemory(queue);
     return queue.served === MORE;
   }
 
   /** Polls for more work, if work was done and polling has been worthwhile recently. @returns true if there is more */
-  #look(): boolean {
-    if (!this.#worked) return false;
-    this.#worked = false;
-    const looks = this.#polling.looks();
-    for (let look = 1; look <= looks; look++) {
+  #busyPoll(): boolean {
+    if (!this.#didWork) return false;
+    this.#didWork = false;
+    const spins = this.#polling.spins();
+    for (let spin = 1; spin <= spins; spin++) {
       yieldProcessor();
       if (!this.#hasMore()) continue;
-      this.#polling.found(look);
+      this.#polling.hit(spin);
       return true;
     }
-    if (looks > 0) this.#polling.missed();
+    if (spins > 0) this.#polling.miss();
     return false;
   }
 
@@ -191,18 +191,18 @@ export class DataThread {
       try {
         if (queue.ring.enableKicks(queue.served === STARVED)) more = true;
       } catch (error) {
-        this.#judge(queue, error);
+        this.#handleError(queue, error);
       }
     }
     return more;
   }
 
   /** The result for a queue that failed. @throws errors that the driver did not cause */
-  #judge(queue: DeviceQueue, error: unknown): void {
+  #handleError(queue: DeviceQueue, error: unknown): void {
     if (!(error instanceof BrokenRingError)) throw error;
     // A ring that looks broken may be revoked memory.
     if (this.#isRevoked()) throw new MemoryRevokedError();
-    if (this.#lost.check()) this.#loseMemory(queue);
+    if (this.#memoryLoss.check()) this.#loseMemory(queue);
     else this.#break(queue, error.message);
   }
 
@@ -233,7 +233,7 @@ export class DataThread {
   }
 
   /** Between two rounds of work: new commands do not wait until there is no work. */
-  #glance(): void {
+  #pollWatched(): void {
     if (this.#watched.length > 0) this.#wait(0);
   }
 
@@ -250,23 +250,23 @@ export class DataThread {
   #dropMappings(): void {
     this.#seenRevocations = Atomics.load(this.#words, threadWord.revocations);
     // A copy that failed because of it counts as lost memory.
-    this.#lost.check();
+    this.#memoryLoss.check();
     for (const queue of this.#queues) queue.unmap();
     this.#iotlb.clear();
   }
 
-  #obey(): void {
+  #handleCommands(): void {
     this.#seenCommands = Atomics.load(this.#words, threadWord.commands);
     for (;;) {
       const received = receiveMessageOnPort(this.#commands) as { readonly message: Command } | undefined;
       if (!received) return;
       const command = received.message;
-      this.#do(command);
+      this.#execute(command);
       if ('ticket' in command) this.#notify({ type: 'done', ticket: command.ticket });
     }
   }
 
-  #do(command: Command): void {
+  #execute(command: Command): void {
     switch (command.type) {
       case 'start':
         this.#plane.start(command.features);

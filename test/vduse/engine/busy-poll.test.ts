@@ -2,37 +2,37 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { BusyPoll } from '../../../src/vduse/engine/busy-poll.js';
 
-/** Asks before so many sleeps, none of the looks finding anything; how often it looked before each. */
+/** The number of polls before each of `sleeps` sleeps, none of which finds work. */
 function misses(polling: BusyPoll, sleeps: number): number[] {
   return Array.from({ length: sleeps }, () => {
-    const looks = polling.looks();
-    if (looks > 0) polling.missed();
-    return looks;
+    const spins = polling.spins();
+    if (spins > 0) polling.miss();
+    return spins;
   });
 }
 
-test('polling that finds nothing soon looks no more than once in a while', () => {
+test('polling that finds nothing soon spins no more than once in a while', () => {
   const polling = new BusyPoll();
-  const looks = misses(polling, 10_000);
+  const spins = misses(polling, 10_000);
   const sum = (numbers: readonly number[]): number => numbers.reduce((a, b) => a + b, 0);
-  assert.ok(Math.max(...looks) <= 32);
-  assert.ok((looks[0] ?? 0) > 0);
-  // Less than a look a sleep, in the end.
-  assert.ok(sum(looks.slice(-1000)) < 1000, String(sum(looks.slice(-1000))));
-  assert.ok(looks.slice(-100).includes(0));
+  assert.ok(Math.max(...spins) <= 32);
+  assert.ok((spins[0] ?? 0) > 0);
+  // Less than one poll a sleep, in the end.
+  assert.ok(sum(spins.slice(-1000)) < 1000, String(sum(spins.slice(-1000))));
+  assert.ok(spins.slice(-100).includes(0));
   // It never gives up for good.
-  assert.ok(looks.slice(-100).some((count) => count > 0));
+  assert.ok(spins.slice(-100).some((count) => count > 0));
 });
 
-test('polling that finds something looks about as often as it took, and goes on', () => {
+test('polling that finds something spins about as often as it took, and goes on', () => {
   const polling = new BusyPoll();
   misses(polling, 1000);
-  while (polling.looks() === 0);
-  polling.found(3);
+  while (polling.spins() === 0);
+  polling.hit(3);
   for (let sleep = 0; sleep < 100; sleep++) {
-    assert.equal(polling.looks(), 6);
-    polling.found(3);
+    assert.equal(polling.spins(), 6);
+    polling.hit(3);
   }
-  polling.found(30);
-  assert.equal(polling.looks(), 32);
+  polling.hit(30);
+  assert.equal(polling.spins(), 32);
 });
