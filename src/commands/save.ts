@@ -80,16 +80,16 @@ function unknownOf(devices: readonly ActualDevice[]): { readonly secret: string[
 
 /** Warns about what a file does not contain, and what to do about it. */
 function warn(session: Session, instance: VduseInstance): void {
-  const { name, served } = instance;
-  const attached = served === 'here' ? instance.status.attached : instance.attached;
+  const { name, server } = instance;
+  const attached = server === 'vdpa' ? instance.status.attached : instance.attached;
   const missing = attached ? `the server of ${name}` : name;
   const isKept = attached ? undefined : `it is not attached; "vdpa dev add mgmtdev vduse name ${name}" does that`;
   const reason = {
-    here: isKept,
+    vdpa: isKept,
     starting: isKept,
-    silent: 'it does not answer',
-    elsewhere: 'another program serves it, and has to be started again before "vdpa restore"',
-    nobody: `it has died; "vdpa vduse serve" starts another, or "vdpa vduse del ${name}" takes all away`,
-  }[served];
+    unresponsive: 'it does not answer',
+    other: 'another program serves it, and has to be started again before "vdpa restore"',
+    none: `it has died; "vdpa vduse serve" starts another, or "vdpa vduse del ${name}" takes all away`,
+  }[server];
   if (reason !== undefined) session.io.stderr(`Warning: ${missing} is not saved: ${reason}.\n`);
 }

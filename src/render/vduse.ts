@@ -12,23 +12,23 @@ export function renderVduseInstance(printer: Printer, instance: VduseInstance): 
 }
 
 function renderInstance(printer: Printer, instance: VduseInstance): void {
-  switch (instance.served) {
-    case 'here':
+  switch (instance.server) {
+    case 'vdpa':
       renderStatus(printer, instance.status);
       return;
     case 'starting':
       renderDevice(printer, instance.status);
       printer.string('state', instance.status.state, ' state ');
       break;
-    case 'silent':
+    case 'unresponsive':
       printer.string('server', 'vdpa', 'server ');
       printer.number('pid', instance.pid, ' pid ');
       printer.string('state', instance.state, ' state ');
       break;
-    case 'elsewhere':
+    case 'other':
       printer.string('server', 'another program', 'server ');
       break;
-    case 'nobody':
+    case 'none':
       printer.string('server', 'none', 'server ');
   }
   printer.boolean('attached', instance.attached, ' attached ');

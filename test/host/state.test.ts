@@ -145,7 +145,7 @@ function planServer(more: object, there: boolean, ...instances: VduseInstance[])
 }
 
 test('the server of a VDUSE device: what the file says of it is compared, and only that', () => {
-  const here = { name: 'vd', served: 'here', status } as const;
+  const here = { name: 'vd', server: 'vdpa', status } as const;
   for (const server of [
     {},
     { path: '/srv/vd' },
@@ -167,8 +167,8 @@ test('the server of a VDUSE device: what the file says of it is compared, and on
 });
 
 test('the server of a VDUSE device: started, replaced, taken over, or refused', () => {
-  const dead = { name: 'vd', served: 'nobody', attached: true } as const;
-  const theirs = { name: 'vd', served: 'elsewhere', attached: true } as const;
+  const dead = { name: 'vd', server: 'none', attached: true } as const;
+  const theirs = { name: 'vd', server: 'other', attached: true } as const;
   const inFile = { server: { path: '/srv/vd' } };
   assert.deepEqual(planServer(inFile, false), ['+ vd mgmtdev vduse type block path /srv/vd']);
   assert.deepEqual(planServer(inFile, false, { ...dead, attached: false }), [
@@ -190,7 +190,7 @@ test('the server of a VDUSE device: started, replaced, taken over, or refused', 
   assert.match(refused(inFile, true, theirs), /another program serves vd/);
   assert.match(refused(inFile, false, theirs), /another program serves vd/);
   assert.match(refused({ type: 'net' }, true, theirs), /its server decides what vd is: type is block, not net/);
-  const waiting = { name: 'vd', served: 'here', status: { ...status, attached: false } } as const;
+  const waiting = { name: 'vd', server: 'vdpa', status: { ...status, attached: false } } as const;
   assert.match(
     refused({ server: { queues: 2 } }, false, waiting),
     /not attached, with queues 1, not 2: "vdpa vduse del vd"/,

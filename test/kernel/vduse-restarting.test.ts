@@ -82,7 +82,7 @@ describe('a server that is being replaced by its supervisor', () => {
     await done(`dev add mgmtdev vduse name again path ${FILE} queues 2 serial S1 restart on`);
     const before = await saved('again');
     const { pid, supervisor = 0 } = await serving('again');
-    assert.deepEqual((await probeServer('again'))?.is, 'alive');
+    assert.deepEqual((await probeServer('again'))?.state, 'alive');
     process.kill(pid, 'SIGKILL');
     const successor = await childOf(supervisor, pid);
     process.kill(successor, 'SIGSTOP');
@@ -102,7 +102,7 @@ describe('a server that is being replaced by its supervisor', () => {
       (await vdpa('vduse show again')).stdout,
       /^again: server vdpa supervisor \d+ type block .* state restarting attached true\n$/,
     );
-    assert.deepEqual(await probeServer('again'), { is: 'starting', pid: supervisor });
+    assert.deepEqual(await probeServer('again'), { state: 'starting', pid: supervisor });
     assert.deepEqual(await saved('again'), before);
     process.kill(successor, 'SIGCONT');
     await serving('again', pid);
@@ -201,7 +201,7 @@ describe('a supervised server that is told to end', () => {
     const { pid } = await serving('halted');
     await bash('/run/bin/vdpa-iproute2 dev del halted');
     process.kill(pid, 'SIGSTOP');
-    await until('it has stopped', async () => (await probeServer('halted'))?.is === 'stopped');
+    await until('it has stopped', async () => (await probeServer('halted'))?.state === 'stopped');
     await done('vduse del halted');
   });
 });

@@ -61,7 +61,7 @@ export default class VduseServe extends VdpaCommand {
           output.warn(describeError(error).join('\n'));
         }
       };
-      const reports: ServiceEvents = {
+      const events: ServiceEvents = {
         ready: () => {
           const isLaunched = launcher.tell({ ready: true });
           systemd(`READY=1\nSTATUS=Serving ${values.name}`);
@@ -71,22 +71,22 @@ export default class VduseServe extends VdpaCommand {
         ending: () => {
           systemd('STOPPING=1');
         },
-        trouble: (text) => {
+        warning: (text) => {
           output.warn(`${values.name}: ${text}`);
           systemd(`STATUS=${text}`);
         },
-        said: (line) => {
+        log: (line) => {
           output.warn(line);
         },
       };
       const options = { force: values.force === true };
       const { user, restart = false } = device;
       if (supervisor > 0) {
-        await runSupervisedServer(device, supervisor, reports, options);
+        await runSupervisedServer(device, supervisor, events, options);
       } else if (restart || user !== undefined) {
-        await runSupervisor(device, reports, options);
+        await runSupervisor(device, events, options);
       } else {
-        await runServer(device, reports, options);
+        await runServer(device, events, options);
       }
     } catch (error) {
       const lines = describeError(error);

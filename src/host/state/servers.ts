@@ -93,15 +93,15 @@ export function serverStartFor(
   wanted: DesiredServer | undefined,
   instance: VduseInstance | undefined,
 ): ServerStart {
-  if (!instance || instance.served === 'nobody') {
-    if (wanted) return { how: 'start', device: wanted.device, stale: instance?.served === 'nobody' };
+  if (!instance || instance.server === 'none') {
+    if (wanted) return { how: 'start', device: wanted.device, stale: instance?.server === 'none' };
     throw new VduseError(
       `no program serves ${name}: start its server first; or say "server" for one of vdpa's own, {} for a disk in memory`,
     );
   }
   if (!wanted) return { how: 'there' };
   const status = ownStatus(instance);
-  if (!status) throw new VduseError(instance.served === 'silent' ? isSilent(instance) : servedElsewhere(name));
+  if (!status) throw new VduseError(instance.server === 'unresponsive' ? isSilent(instance) : servedElsewhere(name));
   const [difference] = compareServer(wanted, status);
   if (!difference) return { how: 'there' };
   const { key, from, to } = difference;
@@ -119,15 +119,15 @@ export interface ServerChange {
 
 /** @throws VduseError if the file specifies a server of vdpa and the device has another one */
 export function serverChangeFor(name: string, wanted: DesiredServer, instance: VduseInstance): ServerChange {
-  switch (instance.served) {
-    case 'here':
+  switch (instance.server) {
+    case 'vdpa':
     case 'starting':
       return { differences: compareServer(wanted, instance.status) };
-    case 'silent':
+    case 'unresponsive':
       throw new VduseError(isSilent(instance));
-    case 'elsewhere':
+    case 'other':
       throw new VduseError(servedElsewhere(name));
-    case 'nobody': {
+    case 'none': {
       const differences = [{ key: 'server', from: '(none)', to: 'vdpa' }] as const;
       try {
         checkDeviceSpec({ ...wanted.device, restart: true });
@@ -141,7 +141,7 @@ export function serverChangeFor(name: string, wanted: DesiredServer, instance: V
   }
 }
 
-const isSilent = ({ name, pid, state }: Extract<VduseInstance, { served: 'silent' }>): string =>
+const isSilent = ({ name, pid, state }: Extract<VduseInstance, { server: 'unresponsive' }>): string =>
   `the server of ${name} (process ${pid}) is ${state} and does not answer`;
 
 const servedElsewhere = (name: string): string =>

@@ -83,14 +83,14 @@ export class SimulatedServers implements VduseServers {
 
 function toInstance(state: SimState, instance: VduseInstanceState, path: string): VduseInstance {
   const { name, served } = instance;
-  if (served === undefined) return { name, served: 'elsewhere', attached: isAttached(state, name) };
+  if (served === undefined) return { name, server: 'other', attached: isAttached(state, name) };
   const complaint = check(served);
   if (complaint !== undefined) {
     throw new SimulationError(
       `The simulated machine's state file ${path} is damaged: the server of ${name}: ${complaint}`,
     );
   }
-  return { name, served: 'here', status: statusOf(state, instance, served) };
+  return { name, server: 'vdpa', status: statusOf(state, instance, served) };
 }
 
 function statusOf(state: SimState, instance: VduseInstanceState, served: ServerEntry): InstanceStatus {

@@ -33,26 +33,26 @@ export async function listInstances(only?: string): Promise<VduseInstance[]> {
 
 async function inspect(name: string): Promise<VduseInstance | undefined> {
   const answer = await askForStatus(name);
-  if (answer && 'status' in answer) return { name, served: 'here', status: answer.status };
+  if (answer && 'status' in answer) return { name, server: 'vdpa', status: answer.status };
   const attached = isAttached(name);
-  if (answer) return { name, served: 'starting', status: answer.starting, attached };
-  const life = await probeServer(name);
-  switch (life?.is) {
+  if (answer) return { name, server: 'starting', status: answer.starting, attached };
+  const liveness = await probeServer(name);
+  switch (liveness?.state) {
     case undefined: {
       // An instance does not exist yet while its server opens its file, which may block in the file system.
-      const pid = RuntimeFolder.holderOf(name);
-      return pid === undefined ? undefined : { name, served: 'silent', state: 'starting', pid, attached };
+      const pid = RuntimeFolder.lockHolderOf(name);
+      return pid === undefined ? undefined : { name, server: 'unresponsive', state: 'starting', pid, attached };
     }
     case 'stopped':
-      if (RuntimeFolder.holderOf(name) === undefined) return { name, served: 'elsewhere', attached };
-      return { name, served: 'silent', state: life.is, pid: life.pid, attached };
+      if (RuntimeFolder.lockHolderOf(name) === undefined) return { name, server: 'other', attached };
+      return { name, server: 'unresponsive', state: liveness.state, pid: liveness.pid, attached };
     case 'starting':
     case 'stuck':
-      return { name, served: 'silent', state: life.is, pid: life.pid, attached };
+      return { name, server: 'unresponsive', state: liveness.state, pid: liveness.pid, attached };
     case 'alive':
-      return { name, served: 'elsewhere', attached };
+      return { name, server: 'other', attached };
     case 'dead':
-      return { name, served: 'nobody', attached };
+      return { name, server: 'none', attached };
   }
 }
 
@@ -115,7 +115,7 @@ export async function removeInstance(name: string): Promise<void> {
   const ended = await endServer(name);
   if (!existsSync(devicePath(name))) {
     if (ended) return;
-    const pid = RuntimeFolder.holderOf(name);
+    const pid = RuntimeFolder.lockHolderOf(name);
     if (pid !== undefined) {
       throw new VduseError(
         `The server of ${name}, process ${pid}, has not begun to serve yet: wait for it, or end it ("kill ${pid}")`,

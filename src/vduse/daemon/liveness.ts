@@ -17,15 +17,15 @@ import { ask, ServerTimeoutError } from './socket.js';
 /** The state of the server of an instance. */
 export type ServerLiveness =
   /** It has the instance open and runs; `pid` and `command` are unknown if this user may not read them. */
-  | ({ readonly is: 'alive' } & Partial<ServingProcess>)
+  | ({ readonly state: 'alive' } & Partial<ServingProcess>)
   /** Something has stopped it (SIGSTOP, a debugger). */
-  | ({ readonly is: 'stopped' } & ServingProcess)
+  | ({ readonly state: 'stopped' } & ServingProcess)
   /** It runs, is one of vdpa, and does not respond. */
-  | ({ readonly is: 'stuck' } & ServingProcess)
+  | ({ readonly state: 'stuck' } & ServingProcess)
   /** There is none; a supervisor, or a server that has just started, is about to open the instance. */
-  | { readonly is: 'starting'; readonly pid: number }
+  | { readonly state: 'starting'; readonly pid: number }
   /** There is none. */
-  | { readonly is: 'dead' };
+  | { readonly state: 'dead' };
 
 /**
  * Returns the state of the server of an instance. A server of vdpa has five seconds to respond.
@@ -35,20 +35,20 @@ export type ServerLiveness =
 export async function probeServer(name: string): Promise<ServerLiveness | undefined> {
   if (!existsSync(devicePath(name))) return undefined;
   const holder = findServingProcess(name);
-  if (holder?.stopped === true) return { is: 'stopped', ...holder };
+  if (holder?.stopped === true) return { state: 'stopped', ...holder };
   const folder = RuntimeFolder.find(name);
   try {
-    if (holder) return { is: !folder || (await answers(folder)) ? 'alive' : 'stuck', ...holder };
-    const pid = folder?.holder();
-    if (pid !== undefined) return { is: 'starting', pid };
-    return { is: isOpenSomewhere(name) ? 'alive' : 'dead' };
+    if (holder) return { state: !folder || (await answers(folder)) ? 'alive' : 'stuck', ...holder };
+    const pid = folder?.lockHolder();
+    if (pid !== undefined) return { state: 'starting', pid };
+    return { state: isOpenSomewhere(name) ? 'alive' : 'dead' };
   } finally {
     folder?.close();
   }
 }
 
 /** Time limit for a server to start. */
-const REPLACEMENT_PATIENCE_MS = 10_000;
+const REPLACEMENT_TIMEOUT_MS = 10_000;
 const REPLACEMENT_POLL_MS = 10;
 
 /**
@@ -57,8 +57,8 @@ const REPLACEMENT_POLL_MS = 10;
  * @throws DeviceNameError
  */
 export async function awaitReplacement(name: string): Promise<void> {
-  const end = monotonicMs() + REPLACEMENT_PATIENCE_MS;
-  while ((await probeServer(name))?.is === 'starting' && monotonicMs() < end) await sleep(REPLACEMENT_POLL_MS);
+  const end = monotonicMs() + REPLACEMENT_TIMEOUT_MS;
+  while ((await probeServer(name))?.state === 'starting' && monotonicMs() < end) await sleep(REPLACEMENT_POLL_MS);
 }
 
 /** Whether a server of vdpa responds, or there is no socket. */

@@ -29,7 +29,7 @@ const FOLDER = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW
 const LOCK = 'lock';
 const SOCKET = 'socket';
 const SUPERVISOR_SOCKET = 'supervisor';
-const FLUSH_NOTE = 'flush-note';
+const FLUSH_RECORD = 'flush-note';
 const RECORD = 'instance';
 
 /** The device already has a server of vdpa. */
@@ -104,13 +104,13 @@ export class RuntimeFolder {
   }
 
   /**
-   * The process that serves a device or is about to: {@link holder} of its directory. @throws DeviceNameError,
+   * The process that serves a device or is about to: {@link lockHolder} of its directory. @throws DeviceNameError,
    * SystemError
    */
-  static holderOf(name: string): number | undefined {
+  static lockHolderOf(name: string): number | undefined {
     const folder = RuntimeFolder.find(name);
     try {
-      return folder?.holder();
+      return folder?.lockHolder();
     } finally {
       folder?.close();
     }
@@ -178,7 +178,7 @@ export class RuntimeFolder {
    * The process that holds the directory: a server or a supervisor, also one that does not listen yet, or no longer
    * listens.
    */
-  holder(): number | undefined {
+  lockHolder(): number | undefined {
     return lockHolder(this.#path(LOCK));
   }
 
@@ -187,7 +187,7 @@ export class RuntimeFolder {
    * @param forget the instance is a new one
    */
   openFlushRecord(forget: boolean): FlushRecord {
-    return FlushRecord.open(this.#path(FLUSH_NOTE), forget);
+    return FlushRecord.open(this.#path(FLUSH_RECORD), forget);
   }
 
   /**
@@ -208,7 +208,7 @@ export class RuntimeFolder {
     remove(this.supervisorPath);
     // An instance that stays on the bus is kept for another server, which needs this directory.
     try {
-      if (!existsSync(devicePath(this.name))) this.forgetInstance();
+      if (!existsSync(devicePath(this.name))) this.deleteInstanceFiles();
     } finally {
       remove(this.#path(LOCK));
       closeSync(lock);
@@ -222,11 +222,11 @@ export class RuntimeFolder {
   }
 
   /** Removes the records for its next server, and what servers have created for it on this machine. */
-  forgetInstance(): void {
-    const makings = this.record(false).read();
-    for (const file of [FLUSH_NOTE, RECORD]) remove(this.#path(file));
-    const tap = madeTapOf(makings);
-    if (tap && makings) removeTap(tap, makings.queues / 2);
+  deleteInstanceFiles(): void {
+    const recorded = this.record(false).read();
+    for (const file of [FLUSH_RECORD, RECORD]) remove(this.#path(file));
+    const tap = madeTapOf(recorded);
+    if (tap && recorded) removeTap(tap, recorded.queues / 2);
   }
 
   /** Closes it; its files remain. */

@@ -21,9 +21,9 @@ export interface ServiceEvents {
   /** It was asked to stop. */
   ending(): void;
   /** A human-readable warning, which does not end the service. */
-  trouble(text: string): void;
+  warning(text: string): void;
   /** A human-readable line of a server. */
-  said(line: string): void;
+  log(line: string): void;
 }
 
 /** Options for serving a device. */
@@ -46,12 +46,12 @@ const FLUSH_FAILED =
  */
 export async function runServer(
   device: ServedDeviceSpec,
-  reports: ServiceEvents,
+  events: ServiceEvents,
   { force }: ServiceOptions,
 ): Promise<void> {
   const { folder, release } = RuntimeFolder.claim(device.name);
   try {
-    await serve(device, folder, reports, { force });
+    await serve(device, folder, events, { force });
   } finally {
     release();
   }
@@ -66,13 +66,13 @@ export async function runServer(
 export async function runSupervisedServer(
   device: ServedDeviceSpec,
   supervisor: number,
-  reports: ServiceEvents,
+  events: ServiceEvents,
   { force }: ServiceOptions,
 ): Promise<void> {
   const folder = RuntimeFolder.find(device.name);
   if (!folder) throw new VduseError(`${device.name} has no runtime folder: a supervisor makes it`);
   try {
-    await serve(device, folder, reports, { force, supervisor }, () => {
+    await serve(device, folder, events, { force, supervisor }, () => {
       if (device.user !== undefined) dropPrivileges(device.user);
       // After dropping privileges, since a change of user resets it.
       setParentDeathSignal();
@@ -90,7 +90,7 @@ export async function runSupervisedServer(
 async function serve(
   device: ServedDeviceSpec,
   folder: RuntimeFolder,
-  reports: ServiceEvents,
+  events: ServiceEvents,
   { force, supervisor }: ServiceOptions & { readonly supervisor?: number },
   prepared?: () => void,
 ): Promise<void> {
@@ -98,13 +98,13 @@ async function serve(
   const flushRecord = folder.openFlushRecord(!takeOver);
   try {
     const record = folder.record(force);
-    const served = await startServer(device, { takeOver, flushRecord, record }).catch((error: unknown) => {
+    const running = await startServer(device, { takeOver, flushRecord, record }).catch((error: unknown) => {
       // The instance was not created, or belongs to another program: the new record applies to none.
       const isKnown = takeOver && (flushRecord.failed || record.read() !== undefined);
-      if (!isKnown) folder.forgetInstance();
+      if (!isKnown) folder.deleteInstanceFiles();
       throw error;
     });
-    await new Service(served, flushRecord, reports, supervisor).run(folder, prepared);
+    await new Service(running, flushRecord, events, supervisor).run(folder, prepared);
   } finally {
     flushRecord.close();
   }
@@ -113,7 +113,7 @@ async function serve(
 class Service {
   readonly #server: VduseServer;
   readonly #device: ServedEntry;
-  readonly #reports: ServiceEvents;
+  readonly #events: ServiceEvents;
   readonly #supervisor: number | undefined;
   readonly #flushRecord: FlushRecord;
   #wasAttached = false;
@@ -121,20 +121,20 @@ class Service {
   #end: () => void = () => undefined;
   #fail: (error: Error) => void = () => undefined;
   /** Callers that wait for the end. */
-  readonly #told: ((answer: ServerAnswer) => void)[] = [];
+  readonly #endWaiters: ((answer: ServerAnswer) => void)[] = [];
 
   constructor(
-    { server, device, trouble }: RunningDevice,
+    { server, device, warning }: RunningDevice,
     flushRecord: FlushRecord,
-    reports: ServiceEvents,
+    events: ServiceEvents,
     supervisor: number | undefined,
   ) {
     this.#flushRecord = flushRecord;
     this.#supervisor = supervisor;
     this.#server = server;
     this.#device = toEntry(device);
-    this.#reports = reports;
-    if (trouble !== undefined) this.#note(trouble);
+    this.#events = events;
+    if (warning !== undefined) this.#warn(warning);
   }
 
   /** @param prepared called when everything is open and nothing is served yet */
@@ -145,18 +145,18 @@ class Service {
     });
     this.#server.on('error', this.#fail);
     this.#server.on('broken', (queue, reason) => {
-      this.#note(`the driver has broken queue ${queue}: ${reason}; the device needs a reset`);
+      this.#warn(`the driver has broken queue ${queue}: ${reason}; the device needs a reset`);
     });
     this.#server.on('state', (state) => {
-      if (state === 'broken') this.#note('the kernel has given the device up: delete it and make it anew');
-      this.#look();
+      if (state === 'broken') this.#warn('the kernel has given the device up: delete it and make it anew');
+      this.#updateAttached();
     });
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, this.#end);
     let socket: Server | undefined;
     try {
       socket = await listen(folder.socketPath, (request) => this.#answer(request));
       prepared();
-      this.#reports.ready();
+      this.#events.ready();
       await over;
     } finally {
       await this.#stop(socket);
@@ -164,13 +164,13 @@ class Service {
     }
   }
 
-  #note(text: string): void {
+  #warn(text: string): void {
     this.#trouble = text;
-    this.#reports.trouble(text);
+    this.#events.warning(text);
   }
 
   /** Whether the device is on the bus now. */
-  #look(): boolean {
+  #updateAttached(): boolean {
     const { attached } = this.#server.status();
     this.#wasAttached ||= attached;
     return attached;
@@ -179,16 +179,16 @@ class Service {
   #answer(request: ServerRequest): Promise<ServerAnswer> {
     if (request.do === 'status') return Promise.resolve({ status: this.#status() });
     this.#end();
-    return new Promise((resolve) => this.#told.push(resolve));
+    return new Promise((resolve) => this.#endWaiters.push(resolve));
   }
 
   #status(): ServiceStatus {
-    const attached = this.#look();
+    const attached = this.#updateAttached();
     const { features, ...status } = this.#server.status();
     const trouble = this.#flushRecord.failed ? FLUSH_FAILED : this.#trouble;
     return {
       ...status,
-      ...this.#whatIsServed(),
+      ...this.#deviceStatus(),
       pid: process.pid,
       ...(this.#supervisor !== undefined && { supervisor: this.#supervisor }),
       features: `0x${features.toString(16)}`,
@@ -197,22 +197,22 @@ class Service {
     };
   }
 
-  #whatIsServed(): Pick<ServiceStatus, 'device' | 'size'> {
+  #deviceStatus(): Pick<ServiceStatus, 'device' | 'size'> {
     if (this.#device.type !== 'block') return { device: this.#device };
     const { size, blockSize } = sizesOf(this.#server.config);
     return { device: { ...this.#device, block_size: blockSize }, size };
   }
 
   async #stop(socket: Server | undefined): Promise<void> {
-    this.#reports.ending();
+    this.#events.ending();
     let answer: ServerAnswer = { ended: true };
     try {
-      await this.#server.stop({ keep: this.#look() || this.#supervisor !== undefined });
+      await this.#server.stop({ keep: this.#updateAttached() || this.#supervisor !== undefined });
     } catch (error) {
       answer = { error: String(error) };
       throw error;
     } finally {
-      for (const tell of this.#told) tell(answer);
+      for (const resolve of this.#endWaiters) resolve(answer);
       socket?.close();
       // A thread that is blocked in a system call would keep the process from exiting.
       if (this.#server.stuck) setImmediate(exitNow, 1);

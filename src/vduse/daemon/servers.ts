@@ -8,27 +8,27 @@ export type InstanceStatus = Omit<ServiceStatus, 'pid'> & Partial<Pick<ServiceSt
 /** An instance: a device that a server has created. */
 export type VduseInstance =
   /** Served by a server of vdpa. */
-  | { readonly name: string; readonly served: 'here'; readonly status: InstanceStatus }
+  | { readonly name: string; readonly server: 'vdpa'; readonly status: InstanceStatus }
   /** A supervisor of vdpa is starting a server, the first one or a replacement. */
-  | { readonly name: string; readonly served: 'starting'; readonly status: StartingStatus; readonly attached: boolean }
+  | { readonly name: string; readonly server: 'starting'; readonly status: StartingStatus; readonly attached: boolean }
   /** Served by a server of vdpa that does not respond, or that is about to start. */
   | {
       readonly name: string;
-      readonly served: 'silent';
+      readonly server: 'unresponsive';
       /** It is starting; it was stopped by a signal or a debugger; or it is blocked. */
       readonly state: 'starting' | 'stopped' | 'stuck';
       readonly pid: number;
       readonly attached: boolean;
     }
   /** Served by another program, or not served. */
-  | { readonly name: string; readonly served: 'elsewhere' | 'nobody'; readonly attached: boolean };
+  | { readonly name: string; readonly server: 'other' | 'none'; readonly attached: boolean };
 
 /** The known properties of a device of a server of vdpa. */
 export type OwnStatus = InstanceStatus | StartingStatus;
 
 /** What a server of vdpa serves, or is about to serve; undefined for other instances, and if it does not respond. */
 export function ownStatus(instance: VduseInstance | undefined): OwnStatus | undefined {
-  return instance?.served === 'here' || instance?.served === 'starting' ? instance.status : undefined;
+  return instance?.server === 'vdpa' || instance?.server === 'starting' ? instance.status : undefined;
 }
 
 /** Options for starting a server. */

@@ -92,7 +92,7 @@ export async function listen(path: string, answer: (request: ServerRequest) => P
 export async function ask(
   { name, socketPath }: { readonly name: string; readonly socketPath: string },
   request: ServerRequest,
-  patienceMs = REPLY_TIMEOUT_MS,
+  timeoutMs = REPLY_TIMEOUT_MS,
 ): Promise<ServerAnswer | undefined> {
   const socket = connect({ path: socketPath });
   try {
@@ -108,7 +108,7 @@ export async function ask(
   }
   try {
     socket.write(`${JSON.stringify(request)}\n`);
-    const line = await readLine(socket, patienceMs).catch((error: unknown) => {
+    const line = await readLine(socket, timeoutMs).catch((error: unknown) => {
       if (error instanceof EndedError) return undefined;
       if (error instanceof ServerTimeoutError) throw new ServerTimeoutError(`The server of ${name} does not answer`);
       throw error;
@@ -132,12 +132,12 @@ async function closed(socket: Socket): Promise<void> {
   clearTimeout(timer);
 }
 
-function readLine(socket: Socket, patienceMs: number): Promise<string> {
+function readLine(socket: Socket, timeoutMs: number): Promise<string> {
   return new Promise((resolve, reject) => {
     let text = '';
     const timer = setTimeout(() => {
       fail('no answer in time', ServerTimeoutError);
-    }, patienceMs);
+    }, timeoutMs);
     const fail = (why: string, Kind = VduseError): void => {
       clearTimeout(timer);
       reject(new Kind(why));

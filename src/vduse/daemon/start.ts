@@ -13,7 +13,7 @@ export interface RunningDevice {
   /** With its defaults, and the interface chosen by the kernel. */
   readonly device: ServedDeviceSpec;
   /** Human-readable warnings from the start. */
-  readonly trouble?: string;
+  readonly warning?: string;
 }
 
 /** The records of an instance, from one server to the next. */
@@ -27,10 +27,10 @@ export interface InstanceState {
 
 /** Starts to serve a device. @throws VduseError, SystemError */
 export function startServer(device: ServedDeviceSpec, kept: InstanceState): Promise<RunningDevice> {
-  return device.type === 'block' ? beginBlock(device, kept) : beginNet(device, kept);
+  return device.type === 'block' ? startBlock(device, kept) : startNet(device, kept);
 }
 
-async function beginBlock(device: BlockDeviceSpec, kept: InstanceState): Promise<RunningDevice> {
+async function startBlock(device: BlockDeviceSpec, kept: InstanceState): Promise<RunningDevice> {
   const { name, queues, queueSize, blockSize, readonly, serial } = device;
   const server = await serveBlockDevice({
     name,
@@ -45,7 +45,7 @@ async function beginBlock(device: BlockDeviceSpec, kept: InstanceState): Promise
   return { server, device: resolveSpec(device) };
 }
 
-async function beginNet(device: NetDeviceSpec, { takeOver, record }: InstanceState): Promise<RunningDevice> {
+async function startNet(device: NetDeviceSpec, { takeOver, record }: InstanceState): Promise<RunningDevice> {
   const { name, queues, queueSize, mac, mtu } = device;
   const { server, ifname, lostTap } = await serveNetDevice({
     name,
@@ -61,7 +61,7 @@ async function beginNet(device: NetDeviceSpec, { takeOver, record }: InstanceSta
     server,
     device: resolveSpec({ ...device, ...(ifname !== undefined && { ifname }) }),
     ...(lostTap !== undefined && {
-      trouble: `the tap interface ${lostTap} of its last server was deleted, or moved to a network namespace without a name: another was made`,
+      warning: `the tap interface ${lostTap} of its last server was deleted, or moved to a network namespace without a name: another was made`,
     }),
   };
 }

@@ -25,8 +25,8 @@ import { DEFAULT_QUEUE_SIZE } from '../spec/defaults.js';
 export const SUPERVISED_VARIABLE = 'VDPA_VDUSE_SUPERVISOR';
 
 /** A server that ends earlier has failed to start; this many failures in a row are the limit. */
-const SHORT_LIFE_MS = 2000;
-const MAX_SHORT_LIVES = 5;
+const EARLY_EXIT_MS = 2000;
+const MAX_EARLY_EXITS = 5;
 
 /** Time limit for a server to end on request until it is killed: longer than it needs to give up a blocked thread. */
 const END_TIMEOUT_MS = 75_000;
@@ -39,14 +39,14 @@ const END_TIMEOUT_MS = 75_000;
  */
 export async function runSupervisor(
   device: ServedDeviceSpec,
-  reports: ServiceEvents,
+  events: ServiceEvents,
   options: ServiceOptions,
 ): Promise<void> {
   if (device.user !== undefined) findUser(device.user);
   const { folder, release } = RuntimeFolder.claim(device.name);
   try {
     setNoNewPrivileges();
-    await new Supervisor(device, reports, options).run(folder);
+    await new Supervisor(device, events, options).run(folder);
   } finally {
     release();
   }
@@ -54,21 +54,21 @@ export async function runSupervisor(
 
 class Supervisor {
   readonly #device: ServedDeviceSpec;
-  readonly #reports: ServiceEvents;
+  readonly #events: ServiceEvents;
   readonly #force: boolean;
   #record: InstanceRecord | undefined;
   #socketPath = '';
   #server: ChildProcess | undefined;
-  #lives = 0;
+  #generation = 0;
   #wasReady = false;
   #ending = false;
   /** Callers that wait for the end. */
-  readonly #told: ((answer: ServerAnswer) => void)[] = [];
+  readonly #endWaiters: ((answer: ServerAnswer) => void)[] = [];
 
-  constructor(device: ServedDeviceSpec, reports: ServiceEvents, { force }: ServiceOptions) {
+  constructor(device: ServedDeviceSpec, events: ServiceEvents, { force }: ServiceOptions) {
     this.#force = force;
     this.#device = device;
-    this.#reports = reports;
+    this.#events = events;
   }
 
   async run(folder: RuntimeFolder): Promise<void> {
@@ -92,7 +92,7 @@ class Supervisor {
       answer = { error: String(error) };
       throw error;
     } finally {
-      for (const tell of this.#told) tell(answer);
+      for (const resolve of this.#endWaiters) resolve(answer);
       socket.close();
       for (const signal of ['SIGTERM', 'SIGINT'] as const) process.off(signal, end);
     }
@@ -101,7 +101,7 @@ class Supervisor {
   #answer(request: ServerRequest): Promise<ServerAnswer> {
     if (request.do === 'status') return Promise.resolve({ starting: this.#status() });
     this.#end();
-    return new Promise((resolve) => this.#told.push(resolve));
+    return new Promise((resolve) => this.#endWaiters.push(resolve));
   }
 
   #status(): StartingStatus {
@@ -114,7 +114,7 @@ class Supervisor {
         ...(ifname !== undefined && { ifname }),
         ...(blockSize !== undefined && { block_size: blockSize }),
       },
-      state: this.#ending ? 'ending' : this.#lives === 0 ? 'starting' : 'restarting',
+      state: this.#ending ? 'ending' : this.#generation === 0 ? 'starting' : 'restarting',
       supervisor: process.pid,
       queueCount: type === 'net' ? queues * 2 : queues,
       queueSize,
@@ -124,7 +124,7 @@ class Supervisor {
   #end(): void {
     if (this.#ending) return;
     this.#ending = true;
-    this.#reports.ending();
+    this.#events.ending();
     this.#endServer();
   }
 
@@ -142,30 +142,30 @@ class Supervisor {
     }
     const { name } = this.#device;
     ask({ name, socketPath: this.#socketPath }, { do: 'end' }, END_TIMEOUT_MS).catch((error: unknown) => {
-      this.#reports.trouble(`the server of ${name} may not be signalled, and does not end by itself: ${String(error)}`);
+      this.#events.warning(`the server of ${name} may not be signalled, and does not end by itself: ${String(error)}`);
     });
   }
 
   /** Runs one server after the other, until one ends on request. */
   async #superviseAll(folder: RuntimeFolder): Promise<void> {
-    for (let shortLives = 0; !this.#ending; this.#lives++) {
+    for (let earlyExits = 0; !this.#ending; this.#generation++) {
       folder.removeSocket();
-      const born = monotonicMs();
-      const how = await this.#live();
-      if (how === undefined) return;
-      const ended = `the server of ${this.#device.name} has ended ${how}`;
+      const startedAt = monotonicMs();
+      const exitReason = await this.#runServer();
+      if (exitReason === undefined) return;
+      const ended = `the server of ${this.#device.name} has ended ${exitReason}`;
       if (this.#device.restart !== true) throw new VduseError(ended);
-      shortLives = monotonicMs() - born < SHORT_LIFE_MS ? shortLives + 1 : 0;
-      if (shortLives >= MAX_SHORT_LIVES)
-        throw new VduseError(`${ended}, ${shortLives} times in a row soon after it began`);
-      this.#reports.trouble(`${ended}; another takes its place`);
-      if (shortLives > 1) await sleep(50 * 2 ** shortLives);
+      earlyExits = monotonicMs() - startedAt < EARLY_EXIT_MS ? earlyExits + 1 : 0;
+      if (earlyExits >= MAX_EARLY_EXITS)
+        throw new VduseError(`${ended}, ${earlyExits} times in a row soon after it began`);
+      this.#events.warning(`${ended}; another takes its place`);
+      if (earlyExits > 1) await sleep(50 * 2 ** earlyExits);
     }
   }
 
   /** Runs a server from its start to its end. @returns how it ended, undefined if it was asked to */
-  async #live(): Promise<string | undefined> {
-    const isFirst = this.#lives === 0;
+  async #runServer(): Promise<string | undefined> {
+    const isFirst = this.#generation === 0;
     // From then on, the forced properties are those of the instance.
     const words = [...formatArguments(this.#device), ...(this.#force && isFirst ? ['force'] : [])];
     const server = spawnServer(words, { [SUPERVISED_VARIABLE]: String(process.pid) });
@@ -176,7 +176,7 @@ class Supervisor {
     try {
       await readiness(server);
       this.#wasReady = true;
-      if (isFirst) this.#reports.ready();
+      if (isFirst) this.#events.ready();
     } catch (error) {
       await ended;
       if (this.#ending) return undefined;
@@ -185,7 +185,7 @@ class Supervisor {
     }
     if (server.stderr) {
       createInterface(server.stderr).on('line', (line) => {
-        this.#reports.said(line);
+        this.#events.log(line);
       });
     }
     const [status, signal] = await ended;
