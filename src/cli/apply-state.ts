@@ -32,10 +32,10 @@ export interface ApplyArguments {
  *   IncompleteError where a change failed; InterruptedError
  */
 export async function applyState(session: Session, file: string, words: ApplyArguments): Promise<void> {
-  const wanted = readFile(file);
+  const desired = readFile(file);
   const { dryRun } = words;
   const run = async (): Promise<void> => {
-    const work = await planWork(session, wanted, words);
+    const work = await planWork(session, desired, words);
     const refused = work.plan.refusals.flatMap(({ reason }) => describeRefusal(reason));
     if (refused.length > 0) {
       if (session.options.json) renderOutcome(session.printer, [], { dryRun, refused });
@@ -43,7 +43,7 @@ export async function applyState(session: Session, file: string, words: ApplyArg
     }
     if (dryRun) {
       const { changes } = work.plan;
-      for (const change of changes) tell(session, formatChange(change));
+      for (const change of changes) printLine(session, formatChange(change));
       printOutcome(
         session,
         changes.map((change) => [change, 'planned']),
@@ -52,7 +52,7 @@ export async function applyState(session: Session, file: string, words: ApplyArg
       );
       return;
     }
-    const report = await carryOut(session, work, { force: words.force, keepGoing: false });
+    const report = await execute(session, work, { force: words.force, keepGoing: false });
     const { changes, failures, interrupted } = report;
     const lines = failures.flatMap(describeFailure);
     const error = [...lines, ...(interrupted ? [interrupted.message] : [])].join('\n');
@@ -61,14 +61,14 @@ export async function applyState(session: Session, file: string, words: ApplyArg
       done === changes.length
         ? count(done, 'made')
         : `${done} of ${changes.length} changes made; say it again to go on from there.`;
-    printOutcome(session, changes, { dryRun, lost: hasLost(failures), ...(error !== '' && { error }) }, summary);
-    raise(session, { failures, interrupted }, lines);
+    printOutcome(session, changes, { dryRun, lost: hasLostDevices(failures), ...(error !== '' && { error }) }, summary);
+    throwFailures(session, { failures, interrupted }, lines);
   };
   return dryRun ? run() : withStateLock(session, run);
 }
 
 /** Fails where something did. @throws InterruptedError, IncompleteError */
-export function raise(
+export function throwFailures(
   session: Session,
   { failures, interrupted }: Pick<Report, 'failures' | 'interrupted'>,
   lines: readonly string[],
@@ -112,12 +112,12 @@ export interface Work {
 }
 
 /** Looks at the machine and plans. */
-export async function planWork(session: Session, wanted: DesiredState, options: PlanOptions): Promise<Work> {
+export async function planWork(session: Session, desired: DesiredState, options: PlanOptions): Promise<Work> {
   const client = await session.client();
   const bus = session.options.sim ? undefined : await machineBus(session);
   const actual = await readActualDevices(client, bus);
   const devices = actual.map(({ device }) => device);
-  const servers = hasVduseDevice([...devices, ...wanted.devices]) ? await vduseServers(session) : undefined;
+  const servers = hasVduseDevice([...devices, ...desired.devices]) ? await vduseServers(session) : undefined;
   const actualState = {
     managementDevices: await client.managementDevices(),
     drivers: bus?.drivers(),
@@ -125,7 +125,7 @@ export async function planWork(session: Session, wanted: DesiredState, options: 
     instances: (await servers?.list()) ?? [],
     capacityOf: await managementCapacity(session),
   };
-  const plan = planPossible(wanted, actual, actualState, options);
+  const plan = planPossible(desired, actual, actualState, options);
   return { plan: bus && options.force !== true ? await refuseInUse(bus, plan) : plan, bus, servers };
 }
 
@@ -138,7 +138,7 @@ export interface Report {
 }
 
 /** How changes are made. */
-export interface CarryOutOptions {
+export interface ExecuteOptions {
   readonly force: boolean;
   /** Go on after a change that failed. */
   readonly keepGoing: boolean;
@@ -148,16 +148,16 @@ export interface CarryOutOptions {
  * Makes the changes, and tells each as it is made. A signal ends that between two changes; a reader of the output who has
  * gone does not.
  */
-export async function carryOut(
+export async function execute(
   session: Session,
   { plan, bus, servers }: Work,
-  { force, keepGoing }: CarryOutOptions,
+  { force, keepGoing }: ExecuteOptions,
 ): Promise<Report> {
   const client = await session.client();
   const changes: (readonly [Change, Outcome])[] = [];
   const failures: Failure[] = [];
   const onDone = (change: Change): void => {
-    tell(session, formatChange(change));
+    printLine(session, formatChange(change));
   };
   const { result: left, interrupted } = await withSignals(async (signal) => {
     const options = { force, signal, onDone, ...(servers && { servers }) };
@@ -167,20 +167,20 @@ export async function carryOut(
       changes.push(...outcomes(result));
       if (!result.failed) return result.left;
       failures.push(result.failed);
-      tell(session, `${formatChange(result.failed.change)}  (failed)`);
+      printLine(session, `${formatChange(result.failed.change)}  (failed)`);
       rest = result.left;
       if (!keepGoing) return rest;
     }
   });
   for (const change of left) {
     changes.push([change, 'left']);
-    tell(session, `${formatChange(change)}  (not begun)`);
+    printLine(session, `${formatChange(change)}  (not begun)`);
   }
   return { changes, failures, interrupted: left.length > 0 ? interrupted : undefined };
 }
 
 /** A line of text; JSON is one document at the end. */
-export function tell(session: Session, line: string): void {
+export function printLine(session: Session, line: string): void {
   if (session.options.json) return;
   try {
     session.io.stdout(`${line}\n`);
@@ -191,7 +191,7 @@ export function tell(session: Session, line: string): void {
 }
 
 /** Whether a device that was there is gone for good. */
-export function hasLost(failures: readonly Failure[]): boolean {
+export function hasLostDevices(failures: readonly Failure[]): boolean {
   return failures.some(({ lost }) => lost.length > 0);
 }
 

@@ -5,13 +5,13 @@ import type { Refusal } from '../host/state/plan.js';
 import type { DesiredState } from '../host/state/desired.js';
 import { GenlFamilyNotFoundError } from '../netlink/error.js';
 import {
-  carryOut,
+  execute,
   printOutcome,
   describeFailure,
   describeRefusal,
-  hasLost,
+  hasLostDevices,
   planWork,
-  raise,
+  throwFailures,
   readFile,
   type Report,
 } from './apply-state.js';
@@ -29,7 +29,7 @@ const pollMs = 250;
  *   InterruptedError; GenlFamilyNotFoundError where the kernel has no vdpa and gets none
  */
 export async function restoreState(session: Session, file: string, waitSeconds: number): Promise<void> {
-  const wanted = readFile(file);
+  const desired = readFile(file);
   const deadline = performance.now() + waitSeconds * 1000;
   const isTimeLeft = (): boolean => performance.now() < deadline;
   const changes: Report['changes'][number][] = [];
@@ -38,14 +38,14 @@ export async function restoreState(session: Session, file: string, waitSeconds: 
   let interrupted: InterruptedError | undefined;
   let told = false;
   for (;;) {
-    const round = await restoreOnce(session, without(wanted, failures), isTimeLeft);
+    const round = await restoreOnce(session, without(desired, failures), isTimeLeft);
     if (round) {
       changes.push(...round.report.changes);
       failures.push(...round.report.failures);
       ({ refusals } = round);
       ({ interrupted } = round.report);
     }
-    const awaited = refusals.filter(({ mayCome }) => mayCome);
+    const awaited = refusals.filter(({ isTransient }) => isTransient);
     if (interrupted || !isTimeLeft() || (round && awaited.length === 0)) break;
     if (!told) printWait(session, awaited, waitSeconds);
     told = true;
@@ -57,13 +57,13 @@ export async function restoreState(session: Session, file: string, waitSeconds: 
 /** @returns undefined where the kernel has no vdpa yet */
 async function restoreOnce(
   session: Session,
-  wanted: DesiredState,
+  desired: DesiredState,
   isTimeLeft: () => boolean,
 ): Promise<{ readonly report: Report; readonly refusals: readonly Refusal[] } | undefined> {
   try {
     return await withStateLock(session, async () => {
-      const work = await planWork(session, wanted, { prune: false });
-      const report = await carryOut(session, work, { force: false, keepGoing: true });
+      const work = await planWork(session, desired, { prune: false });
+      const report = await execute(session, work, { force: false, keepGoing: true });
       return { report, refusals: work.plan.refusals };
     });
   } catch (error) {
@@ -73,9 +73,9 @@ async function restoreOnce(
 }
 
 /** What failed once is not tried again and again. */
-function without(wanted: DesiredState, failures: readonly Failure[]): DesiredState {
+function without(desired: DesiredState, failures: readonly Failure[]): DesiredState {
   const failed = new Set(failures.map(({ change }) => change.name));
-  return { ...wanted, devices: wanted.devices.filter(({ name }) => !failed.has(name)) };
+  return { ...desired, devices: desired.devices.filter(({ name }) => !failed.has(name)) };
 }
 
 function printWait(session: Session, awaited: readonly Refusal[], seconds: number): void {
@@ -93,7 +93,7 @@ function finish(session: Session, { changes, failures, interrupted }: Report, re
   const made = done === 1 ? '1 change made' : `${done} changes made`;
   const all = changes.length === 0 ? 'Nothing to change.' : `${made}.`;
   const error = [...failed, ...(interrupted ? [interrupted.message] : [])].join('\n');
-  const details = { dryRun: false, lost: hasLost(failures), refused, ...(error !== '' && { error }) };
+  const details = { dryRun: false, lost: hasLostDevices(failures), refused, ...(error !== '' && { error }) };
   printOutcome(session, changes, details, missing.length === 0 ? all : `${made}; not restored: ${missing.join(', ')}.`);
-  raise(session, { failures, interrupted }, [...failed, ...refused]);
+  throwFailures(session, { failures, interrupted }, [...failed, ...refused]);
 }

@@ -54,7 +54,7 @@ export class DeviceWatch {
     return new Map(this.#bus.folders().map(({ folder, name }) => [folder.replace(/^\/sys/, ''), name]));
   }
 
-  #readDevice({ action, devpath, words }: Uevent): UntimedEvent | undefined {
+  #readDevice({ action, devpath, variables }: Uevent): UntimedEvent | undefined {
     const name = devpath.slice(devpath.lastIndexOf('/') + 1);
     const known = this.#names.has(devpath);
     switch (action) {
@@ -65,7 +65,7 @@ export class DeviceWatch {
       case 'remove':
         return this.#names.delete(devpath) ? { object: 'dev', event: 'removed', name } : undefined;
       case 'bind': {
-        const driver = words.get('DRIVER') ?? '';
+        const driver = variables.get('DRIVER') ?? '';
         const device = driver === 'vhost_vdpa' ? this.#bus.device(name) : undefined;
         const vhost = device?.driver === driver ? device.vhost : undefined;
         return { object: 'dev', event: 'bound', name, driver, ...(vhost !== undefined && { vhost }) };
@@ -106,23 +106,23 @@ export class DeviceWatch {
    * `/devices/foo0/virtio0/net/eth0`, `/devices/pci0000:00/0000:00:06.0/virtio1/block/vda/vda1`: the parent of the
    * virtio device is the vdpa device itself, or the device that does DMA for it.
    */
-  #readPart({ action, devpath, words }: Uevent, subsystem: 'net' | 'block'): UntimedEvent | undefined {
+  #readPart({ action, devpath, variables }: Uevent, subsystem: 'net' | 'block'): UntimedEvent | undefined {
     const [, folder = '', virtio = ''] = /^(.+)\/(virtio[0-9]+)\/(?:net|block)\/[^/]+/.exec(devpath) ?? [];
     const name = virtio === '' ? undefined : (this.#names.get(folder) ?? this.#ownerOf(virtio));
     if (name === undefined) return undefined;
     const partName =
-      words.get(subsystem === 'net' ? 'INTERFACE' : 'DEVNAME') ?? devpath.slice(devpath.lastIndexOf('/') + 1);
-    const oldPath = words.get('DEVPATH_OLD');
+      variables.get(subsystem === 'net' ? 'INTERFACE' : 'DEVNAME') ?? devpath.slice(devpath.lastIndexOf('/') + 1);
+    const oldPath = variables.get('DEVPATH_OLD');
     return {
       object: 'dev',
       event: 'changed',
       name,
       part: subsystem === 'net' ? 'netdev' : 'block',
       partName,
-      change: words.has('RESIZE') ? 'resized' : (changeWords[action] ?? action),
+      change: variables.has('RESIZE') ? 'resized' : (changeNames[action] ?? action),
       ...(oldPath !== undefined && { oldName: oldPath.slice(oldPath.lastIndexOf('/') + 1) }),
     };
   }
 }
 
-const changeWords: Readonly<Partial<Record<string, string>>> = { add: 'added', remove: 'removed', move: 'renamed' };
+const changeNames: Readonly<Partial<Record<string, string>>> = { add: 'added', remove: 'removed', move: 'renamed' };

@@ -133,9 +133,9 @@ export class VdpaMonitor implements AsyncIterable<VdpaEvent> {
   }
 
   /** Whether an event reports something new. */
-  #isNews({ action, devpath, subsystem, words }: Uevent): boolean {
+  #isNews({ action, devpath, subsystem, variables }: Uevent): boolean {
     if (this.#object === 'mgmtdev') return false;
-    const number = words.get('SEQNUM');
+    const number = variables.get('SEQNUM');
     if (this.#caughtUpTo === undefined || number === undefined || !/^[0-9]+$/.test(number)) return true;
     if (BigInt(number) > this.#caughtUpTo) return true;
     // The kernel reports the removal of an interface or disk shortly before it disappears from sysfs.

@@ -61,14 +61,14 @@ function adviceFor(deviceId: number): string {
 
 /**
  * Why a VDUSE device did not become an interface or disk of this machine; undefined if virtio_vdpa is bound to it.
- * @param wanted what it should have become, human-readable
+ * @param kind what it should have become, human-readable
  */
-export function explainUnusable(bus: VdpaBus, name: string, wanted: 'disk' | 'network interface'): string | undefined {
+export function explainUnusable(bus: VdpaBus, name: string, kind: 'disk' | 'network interface'): string | undefined {
   const device = bus.device(sysfsName(name));
   if (device === undefined || device.driver === VIRTIO_VDPA) return undefined;
   const bind = `vdpa dev bind ${name} driver virtio`;
   const remedy = bus.drivers().includes(VIRTIO_VDPA) ? `"${bind}"` : `"modprobe virtio_vdpa", then "${bind}"`;
   const taker = device.driver === undefined ? 'no driver has taken it' : `${device.driver} has taken it`;
   const node = device.vhost === undefined ? '' : ` as ${nodePath(device.vhost)}`;
-  return `${name} is no ${wanted} of this machine: ${taker}${node}. ${remedy} makes it one.`;
+  return `${name} is no ${kind} of this machine: ${taker}${node}. ${remedy} makes it one.`;
 }

@@ -38,7 +38,7 @@ function wordsOfAddition({ spec, driver, node }: NewDevice, start: ServerStart |
   if (maxVirtqueuePairs !== undefined) words.push('max_vqp', `${maxVirtqueuePairs}`);
   if (features !== undefined) words.push('device_features', `0x${features.toString(16)}`);
   if (driver !== undefined) words.push('driver', driver ?? '(none)');
-  words.push(...Object.entries(node?.words ?? {}).flat());
+  words.push(...Object.entries(node?.entry ?? {}).flat());
   return words;
 }
 

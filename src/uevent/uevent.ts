@@ -18,7 +18,7 @@ export interface Uevent {
   /** The bus or class: `vdpa`, `net`. */
   readonly subsystem: string;
   /** All entries, including those above: `DRIVER`, `INTERFACE`, `DEVNAME`, `SEQNUM`. */
-  readonly words: ReadonlyMap<string, string>;
+  readonly variables: ReadonlyMap<string, string>;
 }
 
 /** The multicast group of the kernel's own events; udev repeats events in another one. */
@@ -46,16 +46,16 @@ export function openUevents(): Promise<NetlinkTransport> {
 
 /** Parses one datagram. @throws NetlinkProtocolError if the device or the action is missing */
 export function parseUevent(datagram: Uint8Array): Uevent {
-  const words = new Map<string, string>();
+  const variables = new Map<string, string>();
   for (const word of decodeText(datagram).split('\0')) {
     const at = word.indexOf('=');
-    if (at > 0) words.set(word.slice(0, at), word.slice(at + 1));
+    if (at > 0) variables.set(word.slice(0, at), word.slice(at + 1));
   }
-  const action = words.get('ACTION');
-  const devpath = words.get('DEVPATH');
-  const subsystem = words.get('SUBSYSTEM');
+  const action = variables.get('ACTION');
+  const devpath = variables.get('DEVPATH');
+  const subsystem = variables.get('SUBSYSTEM');
   if (action === undefined || devpath === undefined || subsystem === undefined) {
     throw new NetlinkProtocolError('a kernel event does not say what happened to which device');
   }
-  return { action, devpath, subsystem, words };
+  return { action, devpath, subsystem, variables };
 }

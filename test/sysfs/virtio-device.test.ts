@@ -145,7 +145,7 @@ test('events of what hangs on a PCI function are told of its device, also when i
   machine.vdpaDevice('disk0', { above: PF, driver: 'virtio_vdpa' });
   const watch = new DeviceWatch(bus);
   const event = (subsystem: string, action: string, part: string): string | undefined => {
-    const happening = watch.read({ action, subsystem, devpath: `/devices/${PF}${part}`, words: new Map() });
+    const happening = watch.read({ action, subsystem, devpath: `/devices/${PF}${part}`, variables: new Map() });
     return happening?.object === 'dev' && happening.event === 'changed'
       ? `${happening.name} ${happening.change}`
       : undefined;

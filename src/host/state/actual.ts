@@ -7,7 +7,7 @@ import { formatMac } from '../../virtio/mac-address.js';
 import type { VdpaClient } from '../../vdpa/client.js';
 import { formatHandle, type DeviceConfig, type VdpaDevice } from '../../vdpa/model.js';
 import { ownStatus, type VduseInstance } from '../../vduse/daemon/servers.js';
-import { readNode, wordsOfNode, type NodeOwnership } from './node.js';
+import { readNode, nodeEntryOf, type NodeOwnership } from './node.js';
 import { serverArgumentsOf, VDUSE } from './servers.js';
 import type { DeviceEntry, StateFile } from './file.js';
 
@@ -79,7 +79,7 @@ function toEntry({ device, config, onBus, node }: ActualDevice, instance: VduseI
     ...(features !== undefined && { device_features: nameFeatures(features, device.deviceId) }),
     ...(server && { server }),
     ...(onBus && { driver: onBus.driver ?? null }),
-    ...wordsOfNode(node),
+    ...nodeEntryOf(node),
   };
 }
 

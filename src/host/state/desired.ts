@@ -6,7 +6,7 @@ import { parseHandle, type ManagementDeviceHandle } from '../../vdpa/model.js';
 import { VduseError } from '../../vduse/error.js';
 import type { DeviceEntry, StateFile } from './file.js';
 import { JsonSyntaxError, parseJson, shortened, type JsonSource } from './json-source.js';
-import type { NodeWords } from './node.js';
+import type { NodeEntry } from './node.js';
 import { readDesiredServer, VDUSE, type DesiredServer } from './servers.js';
 
 /** The desired state of a device in a file. Absent properties may have any value. */
@@ -25,7 +25,7 @@ export interface DesiredDevice {
   /** The driver's name in sysfs; null for none. */
   readonly driver?: string | null;
   /** With vhost_vdpa: permissions of its node. */
-  readonly node?: NodeWords;
+  readonly node?: NodeEntry;
 }
 
 /** The content of a file. */
@@ -128,7 +128,7 @@ function toNode(
   { owner, group, mode }: DeviceEntry,
   driver: string | null | undefined,
   wrong: (key: string, reason: string) => StateFileError,
-): NodeWords | undefined {
+): NodeEntry | undefined {
   const words = {
     ...(owner !== undefined && { owner }),
     ...(group !== undefined && { group }),

@@ -16,7 +16,7 @@ export async function refuseInUse(bus: VdpaBus, { changes, refusals }: Plan): Pr
   const used: Refusal[] = [];
   for (const change of changes) {
     const reason = await userOf(bus, change);
-    if (reason) used.push({ name: change.name, reason, mayCome: false });
+    if (reason) used.push({ name: change.name, reason, isTransient: false });
     else free.push(change);
   }
   return { changes: free, refusals: [...refusals, ...used] };

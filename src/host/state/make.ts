@@ -82,9 +82,9 @@ async function addToBus(machine: Machine, device: NewDevice, request: DeviceSpec
     await awaitServer(name);
     refuseUnserved(bus.files, name, `add ${name}`);
   }
-  const unsaid = await addLeniently(client, request);
+  const unreported = await addLeniently(client, request);
   try {
-    const differences = compareDevice(device, await client.device(name), await configOf(client, name, unsaid));
+    const differences = compareDevice(device, await client.device(name), await configOf(client, name, unreported));
     if (differences.length > 0) {
       const words = differences.map(({ key, from, to }) => `${key} is ${from}, not ${to}`).join('; ');
       const hint = `${formatHandle(device.spec.managementDevice)} makes it otherwise: ${words}`;
@@ -100,13 +100,13 @@ async function addToBus(machine: Machine, device: NewDevice, request: DeviceSpec
 async function configOf(
   client: VdpaClient,
   name: string,
-  unsaid: NetlinkError | undefined,
+  unreported: NetlinkError | undefined,
 ): Promise<DeviceConfig | undefined> {
   try {
     return await client.deviceConfig(name);
   } catch (error) {
     if (!(error instanceof NetlinkError && error.errno === Errno.EOPNOTSUPP)) throw error;
-    if (unsaid) throw unsaid;
+    if (unreported) throw unreported;
     return undefined;
   }
 }

@@ -4,12 +4,12 @@ import type { NodeAccess } from '../../sysfs/node-access.js';
 import type { DeviceEntry } from './file.js';
 
 /** The keys of a file for a node. */
-export type NodeWords = Pick<DeviceEntry, 'owner' | 'group' | 'mode'>;
+export type NodeEntry = Pick<DeviceEntry, 'owner' | 'group' | 'mode'>;
 
 /** The permissions of a node, numeric and in the notation of the command line. */
 export interface NodeOwnership {
   readonly access: NodeAccess;
-  readonly words: NodeWords;
+  readonly entry: NodeEntry;
 }
 
 /** The users and groups of the machine: sys/accounts.ts, which takes the C library. */
@@ -25,7 +25,7 @@ export interface Accounts {
 const keys = ['owner', 'group', 'mode'] as const;
 
 /** The defaults of devtmpfs. */
-const ORIGINAL: Required<NodeWords> = { owner: 'root', group: 'root', mode: '0600' };
+const ORIGINAL: Required<NodeEntry> = { owner: 'root', group: 'root', mode: '0600' };
 
 /** The current permissions of a device's node; undefined if it has none. @throws SystemError */
 export async function readNode({ files }: VdpaBus, { vhost }: BusDevice): Promise<NodeOwnership | undefined> {
@@ -33,14 +33,14 @@ export async function readNode({ files }: VdpaBus, { vhost }: BusDevice): Promis
   if (!access) return undefined;
   const { groupName, userName } = await import('../../sys/accounts.js');
   const { uid, gid, mode } = access;
-  return { access, words: { owner: userName(uid), group: groupName(gid), mode: modeText(mode) } };
+  return { access, entry: { owner: userName(uid), group: groupName(gid), mode: modeText(mode) } };
 }
 
 /** The keys of a file that restore the permissions of a node: none for those of a new node. */
-export function wordsOfNode(node: NodeOwnership | undefined): NodeWords {
+export function nodeEntryOf(node: NodeOwnership | undefined): NodeEntry {
   return Object.fromEntries(
     keys.flatMap((key) => {
-      const word = node?.words[key];
+      const word = node?.entry[key];
       return word === undefined || word === ORIGINAL[key] ? [] : [[key, word]];
     }),
   );
@@ -51,7 +51,7 @@ export function wordsOfNode(node: NodeOwnership | undefined): NodeWords {
  * @param refuse called for an unknown user or group
  */
 export function resolveNode(
-  { owner, group, mode }: NodeWords,
+  { owner, group, mode }: NodeEntry,
   accounts: Accounts,
   refuse: (key: string, reason: string) => void,
 ): NodeOwnership {
@@ -66,7 +66,7 @@ export function resolveNode(
       ...(gid !== undefined && { gid }),
       ...(bits !== undefined && { mode: bits }),
     },
-    words: {
+    entry: {
       ...(uid !== undefined && { owner: accounts.userName(uid) }),
       ...(gid !== undefined && { group: accounts.groupName(gid) }),
       ...(bits !== undefined && { mode: modeText(bits) }),
@@ -81,9 +81,9 @@ export interface NodeDifference {
   readonly to: string;
 }
 
-export function compareNode(wanted: NodeOwnership | undefined, node: NodeOwnership | undefined): NodeDifference[] {
+export function compareNode(desired: NodeOwnership | undefined, node: NodeOwnership | undefined): NodeDifference[] {
   return keys.flatMap((key) => {
-    const [from = '(none)', to] = [node?.words[key], wanted?.words[key]];
+    const [from = '(none)', to] = [node?.entry[key], desired?.entry[key]];
     return to === undefined || to === from ? [] : [{ key, from, to }];
   });
 }

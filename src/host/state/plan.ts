@@ -41,7 +41,7 @@ export interface Refusal {
   /**
    * Something that it needs is missing and may still appear: a management device, a driver, another program's server.
    */
-  readonly mayCome: boolean;
+  readonly isTransient: boolean;
 }
 
 /**
@@ -59,12 +59,12 @@ export interface Plan {
  * @throws PlanError, before anything is changed, with all reasons, if a device cannot be made to match the file
  */
 export function planChanges(
-  wanted: DesiredState,
+  desired: DesiredState,
   actual: readonly ActualDevice[],
   actualState: ActualState,
   options: PlanOptions,
 ): readonly Change[] {
-  const { changes, refusals } = planPossible(wanted, actual, actualState, options);
+  const { changes, refusals } = planPossible(desired, actual, actualState, options);
   if (refusals.length > 0) throw new PlanError(refusals.map(({ reason }) => reason));
   return changes;
 }
@@ -73,21 +73,21 @@ export function planChanges(
  * Plans the possible changes, and returns the reasons against others. {@link refuseInUse} checks for users of devices.
  */
 export function planPossible(
-  wanted: DesiredState,
+  desired: DesiredState,
   actual: readonly ActualDevice[],
   actualState: ActualState,
   { prune, force = false }: PlanOptions,
 ): Plan {
-  const planned = wanted.devices.map((device) => planDevice(device, wanted, actual, actualState));
+  const planned = desired.devices.map((device) => planDevice(device, desired, actual, actualState));
   const refusals = planned.flatMap((device) => device.refusals);
-  const names = new Set(wanted.devices.map(({ name }) => name));
+  const names = new Set(desired.devices.map(({ name }) => name));
   const pruned = prune ? actual.filter(({ device }) => !names.has(device.name)) : [];
   const asked: Change[] = [
     ...planned.flatMap(({ changes }) => changes),
     ...pruned.map((device): Deletion => ({ action: 'delete', name: device.device.name, actual: device })),
   ];
   const refuse = ({ name }: Change, reason: Refusal['reason']): void => {
-    refusals.push({ name, reason, mayCome: false });
+    refusals.push({ name, reason, isTransient: false });
   };
   const harmless = asked.filter((change) => {
     const isLoss = !force && change.action === 'replace' && change.losesMemory === true;
@@ -97,8 +97,8 @@ export function planPossible(
   const { capacityOf, instances = [] } = actualState;
   const conflicts = findConflicts(harmless, actual, { capacityOf, instances, sharedMacs: force });
   const refuseInFile = (change: Change, key: string, reason: string): void => {
-    const device = wanted.devices.find(({ name }) => name === change.name);
-    if (device) refuse(change, new StateFileError(`${wanted.place(device, key)} ${reason}`));
+    const device = desired.devices.find(({ name }) => name === change.name);
+    if (device) refuse(change, new StateFileError(`${desired.place(device, key)} ${reason}`));
   };
   for (const { change, key, reason } of conflicts) refuseInFile(change, key, reason);
   const inConflict = new Set<Change>(conflicts.map(({ change }) => change));
@@ -110,7 +110,7 @@ export function planPossible(
     refuseInFile(change, 'mgmtdev', `it waits for what ${other} has, and ${other} for what it has: delete one of them`);
   }
   const waiting = new Set(order.circular.map(({ change }) => change));
-  const places = new Map(wanted.devices.map(({ name }, index) => [name, index]));
+  const places = new Map(desired.devices.map(({ name }, index) => [name, index]));
   const placeOf = ({ name }: Refusal): number => places.get(name) ?? Infinity;
   return {
     changes: order.changes.filter((change) => !waiting.has(change)),
@@ -121,14 +121,14 @@ export function planPossible(
 /** The changes for one device of the file. */
 function planDevice(
   device: DesiredDevice,
-  wanted: DesiredState,
+  desired: DesiredState,
   actual: readonly ActualDevice[],
   { managementDevices, drivers, accounts, instances }: ActualState,
 ): Plan {
   const refusals: Refusal[] = [];
-  const refuse = (key: string, reason: string, mayCome = false): void => {
+  const refuse = (key: string, reason: string, isTransient = false): void => {
     const { name } = device;
-    refusals.push({ name, reason: new StateFileError(`${wanted.place(device, key)} ${reason}`), mayCome });
+    refusals.push({ name, reason: new StateFileError(`${desired.place(device, key)} ${reason}`), isTransient });
   };
   const handle = formatHandle(device.managementDevice);
   const management = managementDevices.find((candidate) => formatHandle(candidate) === handle);
@@ -146,10 +146,10 @@ function planDevice(
   if (device.node && drivers && !accounts) refuse('driver', 'nobody can say here which users and groups there are');
   const resolved = resolve(device, management, accounts, refuse);
   if (refusals.length > 0) return { changes: [], refusals };
-  const there = actual.find((candidate) => candidate.device.name === device.name);
+  const existing = actual.find((candidate) => candidate.device.name === device.name);
   const instance = instances?.find(({ name }) => name === device.name);
   try {
-    const changes = there ? changesOf(resolved, there, instance) : [additionOf(resolved, instance)];
+    const changes = existing ? changesOf(resolved, existing, instance) : [additionOf(resolved, instance)];
     if (changes.some(({ action }) => action === 'add' || action === 'replace')) {
       checkNew(resolved, management, refuse);
     }

@@ -15,20 +15,20 @@ export type Refuse = (key: string, reason: string) => void;
 
 /** Resolves the names in a desired device to numbers. @param accounts undefined on a machine without nodes */
 export function resolve(
-  wanted: DesiredDevice,
+  desired: DesiredDevice,
   management: ManagementDevice,
   accounts: Accounts | undefined,
   refuse: Refuse,
 ): NewDevice {
-  const { name, managementDevice, mac, mtu, maxVirtqueuePairs, driver, node } = wanted;
+  const { name, managementDevice, mac, mtu, maxVirtqueuePairs, driver, node } = desired;
   const classes = deviceClasses(management.supportedClasses ?? 0n);
-  const typeId = wanted.type && (wanted.type === 'net' ? VIRTIO_ID_NET : VIRTIO_ID_BLOCK);
-  if (wanted.type && typeId !== undefined && !classes.includes(typeId)) {
-    refuse('type', `${formatHandle(management)} makes no ${wanted.type} devices`);
+  const typeId = desired.type && (desired.type === 'net' ? VIRTIO_ID_NET : VIRTIO_ID_BLOCK);
+  if (desired.type && typeId !== undefined && !classes.includes(typeId)) {
+    refuse('type', `${formatHandle(management)} makes no ${desired.type} devices`);
   }
   const deviceId = typeId ?? (classes.length === 1 ? classes[0] : undefined);
-  let features = wanted.features && 0n;
-  for (const [index, word] of wanted.features?.entries() ?? []) {
+  let features = desired.features && 0n;
+  for (const [index, word] of desired.features?.entries() ?? []) {
     const bit = featureBit(word, deviceId);
     if (bit === undefined) refuse(`device_features/${index}`, `unknown feature ${word}`);
     else features = (features ?? 0n) | (1n << BigInt(bit));
@@ -43,7 +43,7 @@ export function resolve(
       ...(features !== undefined && { features }),
     },
     deviceId: typeId,
-    ...(wanted.server && { server: wanted.server }),
+    ...(desired.server && { server: desired.server }),
     ...(driver !== undefined && { driver }),
     ...(node && accounts && { node: resolveNode(node, accounts, refuse) }),
   };

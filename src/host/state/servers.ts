@@ -25,7 +25,7 @@ export type ServerKey = keyof ServerArguments;
 export interface DesiredServer {
   readonly device: ServedDeviceSpec;
   /** Only what the file specifies: other properties may have any value. */
-  readonly words: ServerArguments;
+  readonly specified: ServerArguments;
 }
 
 /** The differences between two servers, in the notation of the command line. */
@@ -42,8 +42,8 @@ export interface ServerDifference {
 export function readDesiredServer(entry: DeviceEntry, server: ServerEntry, mac: Uint8Array | undefined): DesiredServer {
   const { name, type, mtu } = entry;
   const read = readServerEntry(server);
-  const words = read.path === undefined ? read : { ...read, path: resolve(read.path) };
-  const common = { ...words, ...(type !== undefined && { type }) };
+  const specified = read.path === undefined ? read : { ...read, path: resolve(read.path) };
+  const common = { ...specified, ...(type !== undefined && { type }) };
   const device = toDeviceSpec(checkDeviceName(name), {
     ...common,
     ...(mac && { mac }),
@@ -51,9 +51,9 @@ export function readDesiredServer(entry: DeviceEntry, server: ServerEntry, mac: 
   });
   checkDeviceSpec(device);
   // A path implies the backend file if that is omitted.
-  const { path, ifname } = words;
+  const { path, ifname } = specified;
   const backend = path === undefined ? (ifname === undefined ? undefined : 'tap') : 'file';
-  return { device, words: backend === undefined ? words : { backend, ...words } };
+  return { device, specified: backend === undefined ? specified : { backend, ...specified } };
 }
 
 /** The arguments with which a server of vdpa serves the same device again. */
@@ -67,12 +67,12 @@ export function exclusiveResources(server: { readonly path?: string; readonly if
 }
 
 /** The differences of a server from its desired state. */
-export function compareServer({ words }: DesiredServer, status: OwnStatus): ServerDifference[] {
+export function compareServer({ specified }: DesiredServer, status: OwnStatus): ServerDifference[] {
   // A device that grows with its file also has a size.
   const { size } = 'size' in status ? status : {};
   const actual: ServerArguments = { ...(size !== undefined && { size }), ...serverArgumentsOf(status) };
-  return (Object.keys(words) as ServerKey[]).flatMap((key) => {
-    const [from, to] = [actual[key], words[key]];
+  return (Object.keys(specified) as ServerKey[]).flatMap((key) => {
+    const [from, to] = [actual[key], specified[key]];
     return to === undefined || to === from ? [] : [{ key, from: from?.toString() ?? '(none)', to: to.toString() }];
   });
 }
@@ -80,7 +80,7 @@ export function compareServer({ words }: DesiredServer, status: OwnStatus): Serv
 /** How a device that does not exist yet gets a server. */
 export type ServerStart =
   /** It has one. */
-  | { readonly how: 'there' }
+  | { readonly how: 'running' }
   /** A server is started; the remains of a dead one are removed first. */
   | { readonly how: 'start'; readonly device: ServedDeviceSpec; readonly stale: boolean };
 
@@ -90,20 +90,21 @@ export type ServerStart =
  */
 export function serverStartFor(
   name: string,
-  wanted: DesiredServer | undefined,
+  desired: DesiredServer | undefined,
   instance: VduseInstance | undefined,
 ): ServerStart {
   if (!instance || instance.server === 'none') {
-    if (wanted) return { how: 'start', device: wanted.device, stale: instance?.server === 'none' };
+    if (desired) return { how: 'start', device: desired.device, stale: instance?.server === 'none' };
     throw new VduseError(
       `no program serves ${name}: start its server first; or say "server" for one of vdpa's own, {} for a disk in memory`,
     );
   }
-  if (!wanted) return { how: 'there' };
+  if (!desired) return { how: 'running' };
   const status = ownStatus(instance);
-  if (!status) throw new VduseError(instance.server === 'unresponsive' ? isSilent(instance) : servedElsewhere(name));
-  const [difference] = compareServer(wanted, status);
-  if (!difference) return { how: 'there' };
+  if (!status)
+    throw new VduseError(instance.server === 'unresponsive' ? unresponsiveMessage(instance) : otherServerMessage(name));
+  const [difference] = compareServer(desired, status);
+  if (!difference) return { how: 'running' };
   const { key, from, to } = difference;
   throw new VduseError(
     `${name} is served already, and not attached, with ${key} ${from}, not ${to}: "vdpa vduse del ${name}" ends that server`,
@@ -118,31 +119,31 @@ export interface ServerChange {
 }
 
 /** @throws VduseError if the file specifies a server of vdpa and the device has another one */
-export function serverChangeFor(name: string, wanted: DesiredServer, instance: VduseInstance): ServerChange {
+export function serverChangeFor(name: string, desired: DesiredServer, instance: VduseInstance): ServerChange {
   switch (instance.server) {
     case 'vdpa':
     case 'starting':
-      return { differences: compareServer(wanted, instance.status) };
+      return { differences: compareServer(desired, instance.status) };
     case 'unresponsive':
-      throw new VduseError(isSilent(instance));
+      throw new VduseError(unresponsiveMessage(instance));
     case 'other':
-      throw new VduseError(servedElsewhere(name));
+      throw new VduseError(otherServerMessage(name));
     case 'none': {
       const differences = [{ key: 'server', from: '(none)', to: 'vdpa' }] as const;
       try {
-        checkDeviceSpec({ ...wanted.device, restart: true });
+        checkDeviceSpec({ ...desired.device, restart: true });
       } catch (error) {
         // Data in memory is lost.
         if (error instanceof DeviceOptionError) return { differences };
         throw error;
       }
-      return { differences, takeOver: wanted.device };
+      return { differences, takeOver: desired.device };
     }
   }
 }
 
-const isSilent = ({ name, pid, state }: Extract<VduseInstance, { server: 'unresponsive' }>): string =>
+const unresponsiveMessage = ({ name, pid, state }: Extract<VduseInstance, { server: 'unresponsive' }>): string =>
   `the server of ${name} (process ${pid}) is ${state} and does not answer`;
 
-const servedElsewhere = (name: string): string =>
+const otherServerMessage = (name: string): string =>
   `another program serves ${name}: end it, or leave "server" out, and the device is left as that program serves it`;

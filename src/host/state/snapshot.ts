@@ -23,7 +23,7 @@ export async function takeSnapshot({ servers }: Machine, actual: ActualDevice): 
     const status = ownStatus(instance);
     const start: ServerStart = status
       ? { how: 'start', device: fromEntry(name, status.device), stale: false }
-      : { how: 'there' };
+      : { how: 'running' };
     return { device: { spec: { name, managementDevice }, deviceId, ...driver }, start };
   }
   const net = config?.kind === 'net' ? config : undefined;
