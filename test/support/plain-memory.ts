@@ -1,18 +1,26 @@
+import { NativeBuffer } from '../../src/sys/memory.js';
 import { MemoryRegion, type GuestMemory, type RingMemory } from '../../src/virtio/guest-memory.js';
 
-/** Guest memory of plain buffers, for what is tested without a kernel. */
+/** Guest memory without a guest, for what is tested without a kernel. */
 export class PlainMemory implements GuestMemory {
   readonly regions: MemoryRegion[] = [];
+  readonly #native: boolean;
 
-  /** Maps `length` bytes at `start`. The address is made up: no system call may be given it. */
+  /** @param native the memory has an address; otherwise its address is that of nothing, where a system call fails */
+  constructor(native = false) {
+    this.#native = native;
+  }
+
+  /** Maps `length` bytes at `start`. */
   map(start: number, length: number, permission: 'r' | 'w' | 'rw' = 'rw'): MemoryRegion {
+    const native = this.#native ? new NativeBuffer(length) : undefined;
     const region = new MemoryRegion({
       start,
       length,
-      address: 0x7000_0000_0000 + start,
+      address: native?.address ?? 0x7000_0000_0000 + start,
       readable: permission.includes('r'),
       writable: permission.includes('w'),
-      buffer: new ArrayBuffer(Math.ceil(length / 8) * 8),
+      buffer: native?.u8.buffer ?? new ArrayBuffer(Math.ceil(length / 8) * 8),
     });
     this.regions.push(region);
     return region;

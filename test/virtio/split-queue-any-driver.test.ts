@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { VRING_DESC_F_INDIRECT } from '../../src/virtio/ring.js';
 import { BrokenRingError } from '../../src/virtio/split-queue.js';
 import type { Buffer } from '../support/ring-driver.js';
-import { DATA, DATA_BYTES, RINGS, setUp } from './queue-and-driver.js';
+import { DATA, DATA_BYTES, RINGS, setUp } from '../support/queue-and-driver.js';
 
 describe('split virtqueue, any driver', () => {
   const buffer = fc.record({

@@ -4,7 +4,7 @@ import { VRING_DESC_F_INDIRECT, VRING_DESC_F_NEXT, VRING_DESC_F_WRITE } from '..
 import { BrokenRingError, SplitQueue } from '../../src/virtio/split-queue.js';
 import { PlainMemory } from '../support/plain-memory.js';
 import { RingDriver, type Buffer } from '../support/ring-driver.js';
-import { DATA, DATA_BYTES, RINGS, setUp, type Options } from './queue-and-driver.js';
+import { DATA, DATA_BYTES, RINGS, setUp, type Options } from '../support/queue-and-driver.js';
 
 const breaks = (work: () => unknown, message: RegExp): void => {
   assert.throws(work, (error) => error instanceof BrokenRingError && message.test(error.message));

@@ -1,13 +1,8 @@
-import { Errno } from '../../sys/errno.js';
-import { SystemError } from '../../sys/error.js';
-import { ioctlNumber } from '../../sys/ioctl.js';
-import { lastErrno } from '../../sys/libc.js';
-import type { NativeBuffer } from '../../sys/memory.js';
 import type { GuestMemory } from '../../virtio/guest-memory.js';
 import { SplitQueue, type QueueLayout } from '../../virtio/split-queue.js';
 import { INTERRUPTS, type QueueCounters } from './counters.js';
+import type { Interrupt } from '../kernel/interrupt.js';
 import { MORE, type ServeResult } from './serve-result.js';
-import { VDUSE_VQ_INJECT_IRQ } from '../kernel/uapi.js';
 
 /** Guest memory was revoked while the thread was working: its results since then may be lost. */
 export class MemoryRevokedError extends Error {
@@ -20,6 +15,16 @@ export interface QueueSetup {
   readonly layout: QueueLayout;
   /** The initial available index; undefined to continue at the end of the used ring. */
   readonly availableIndex: number | undefined;
+}
+
+/** What serves queues, as a queue sees it. */
+export interface QueueOwner {
+  readonly memory: GuestMemory;
+  readonly interrupt: Interrupt;
+  /** Whether guest memory was revoked, and not mapped again since. */
+  readonly isRevoked: () => boolean;
+  /** Whether the main thread waits for this one, so that serving should end soon. */
+  readonly hasPendingCommand: () => boolean;
 }
 
 /** A queue of a device in use by a driver: its ring, its counters, and its interrupt. */
@@ -35,33 +40,22 @@ export class DeviceQueue {
   readonly #memory: GuestMemory;
   readonly #layout: QueueLayout;
   readonly #counters: QueueCounters;
-  readonly #deviceFd: number;
-  readonly #argument: NativeBuffer;
+  readonly #interrupt: Interrupt;
   readonly #isRevoked: () => boolean;
   /** Whether the main thread waits for this one, so that serving should end soon. */
   readonly hasPendingCommand: () => boolean;
   #begin: number | undefined;
   #ring: SplitQueue | undefined;
 
-  constructor(
-    setup: QueueSetup,
-    memory: GuestMemory,
-    counters: QueueCounters,
-    deviceFd: number,
-    /** Native memory for the argument of the interrupt's ioctl. */
-    argument: NativeBuffer,
-    isRevoked: () => boolean,
-    hasPendingCommand: () => boolean,
-  ) {
+  constructor(setup: QueueSetup, counters: QueueCounters, owner: QueueOwner) {
     this.index = setup.index;
     this.#layout = setup.layout;
     this.#begin = setup.availableIndex;
-    this.#memory = memory;
+    this.#memory = owner.memory;
     this.#counters = counters;
-    this.#deviceFd = deviceFd;
-    this.#argument = argument;
-    this.#isRevoked = isRevoked;
-    this.hasPendingCommand = hasPendingCommand;
+    this.#interrupt = owner.interrupt;
+    this.#isRevoked = owner.isRevoked;
+    this.hasPendingCommand = owner.hasPendingCommand;
     this.interruptPending = setup.availableIndex === undefined;
     counters.usedIndex = setup.availableIndex;
     counters.state = 'running';
@@ -124,21 +118,11 @@ export class DeviceQueue {
     if (ring.needsInterrupt()) this.interrupt();
   }
 
-  /** Interrupts the driver. */
+  /** Interrupts the driver. @throws SystemError */
   interrupt(): void {
-    this.#argument.u32[0] = this.index;
-    if (ioctlNumber(this.#deviceFd, VDUSE_VQ_INJECT_IRQ, this.#argument.address) === 0) {
-      this.interruptPending = false;
-      this.count(INTERRUPTS, 1);
-      return;
-    }
-    const errno = lastErrno();
-    // Between DRIVER_OK and the time when the kernel has recorded it, the driver cannot be interrupted.
-    this.interruptPending = errno === Errno.EINVAL || errno === Errno.EINTR;
-    // EPERM: the device is broken and no longer used. The main thread finds out by itself.
-    if (!this.interruptPending && errno !== Errno.EPERM) {
-      throw new SystemError({ operation: `interrupt for queue ${this.index}`, errno });
-    }
+    const result = this.#interrupt(this.index);
+    this.interruptPending = result === 'pending';
+    if (result === 'sent') this.count(INTERRUPTS, 1);
   }
 
   /** The queue is no longer served. @param state its reported state from now on */

@@ -5,6 +5,7 @@ import type { MemoryGuard } from '../../sys/memory-guard.js';
 import type { CreateDataPlane } from './data-plane.js';
 import { DataThread, type ThreadMessage, type Watched } from './thread.js';
 import { VduseDevice } from '../kernel/device.js';
+import { vduseInterrupt } from '../kernel/interrupt.js';
 import type { SharedMappings } from './mappings.js';
 
 /** Start-up data of a data thread. */
@@ -43,6 +44,7 @@ const plane = await createDataPlane(start.options, {
 const thread = new DataThread({
   ...start,
   device: new VduseDevice(start.deviceFd, start.apiVersion),
+  interrupt: vduseInterrupt(start.deviceFd),
   plane,
   watched,
   notify,

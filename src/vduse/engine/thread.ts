@@ -1,14 +1,14 @@
 import { setImmediate } from 'node:timers/promises';
 import { receiveMessageOnPort, type MessagePort } from 'node:worker_threads';
 import { EPOLLET, EPOLLIN, EventPoll } from '../../sys/events.js';
-import { NativeBuffer } from '../../sys/memory.js';
 import { LostMemory, type MemoryGuard } from '../../sys/memory-guard.js';
 import { yieldProcessor } from '../../sys/process.js';
 import { BrokenRingError } from '../../virtio/split-queue.js';
 import { QueueCounters } from './counters.js';
 import { MORE, QUIET, STARVED, WAIT, type DataPlane } from './data-plane.js';
 import type { VduseDevice } from '../kernel/device.js';
-import { DeviceQueue, MemoryRevokedError, type QueueSetup } from './queue.js';
+import type { Interrupt } from '../kernel/interrupt.js';
+import { DeviceQueue, MemoryRevokedError, type QueueOwner, type QueueSetup } from './queue.js';
 import { Iotlb } from './iotlb.js';
 import { MappingTable, type SharedMappings } from './mappings.js';
 import { BusyPoll } from './busy-poll.js';
@@ -58,14 +58,13 @@ export interface Watched {
  * the kernel.
  */
 export class DataThread {
-  readonly #device: VduseDevice;
   readonly #plane: DataPlane;
   readonly #commands: MessagePort;
   readonly #words: Int32Array;
   readonly #counters: SharedArrayBuffer;
   readonly #iotlb: Iotlb;
   readonly #poll = new EventPoll();
-  readonly #argument = new NativeBuffer(4);
+  readonly #owner: QueueOwner;
   readonly #notify: (notice: ThreadMessage) => void;
   readonly #watched: readonly Watched[];
   readonly #memoryLoss: LostMemory;
@@ -78,7 +77,8 @@ export class DataThread {
   #running = true;
 
   constructor(parts: {
-    readonly device: VduseDevice;
+    readonly device: Pick<VduseDevice, 'iotlbEntry'>;
+    readonly interrupt: Interrupt;
     readonly plane: DataPlane;
     /** An eventfd, signalled by kicks of the driver and by every command. */
     readonly kick: number;
@@ -91,12 +91,17 @@ export class DataThread {
     readonly guard: MemoryGuard | undefined;
     readonly notify: (notice: ThreadMessage) => void;
   }) {
-    this.#device = parts.device;
     this.#plane = parts.plane;
     this.#commands = parts.commands;
     this.#words = new Int32Array(parts.words);
     this.#counters = parts.counters;
     this.#iotlb = new Iotlb(parts.device, new MappingTable(parts.mappings));
+    this.#owner = {
+      memory: this.#iotlb,
+      interrupt: parts.interrupt,
+      isRevoked: this.#isRevoked,
+      hasPendingCommand: this.#hasPendingCommand,
+    };
     this.#notify = parts.notify;
     this.#memoryLoss = new LostMemory(parts.guard, parts.mappings.entries);
     // Each new kick is reported once, so that it need not be read.
@@ -304,15 +309,7 @@ export class DataThread {
 
   #addQueue(setup: QueueSetup): void {
     const counters = QueueCounters.at(this.#counters, setup.index);
-    const queue = new DeviceQueue(
-      setup,
-      this.#iotlb,
-      counters,
-      this.#device.fd,
-      this.#argument,
-      this.#isRevoked,
-      this.#hasPendingCommand,
-    );
+    const queue = new DeviceQueue(setup, counters, this.#owner);
     this.#queues = [...this.#queues.filter((other) => other.index !== setup.index), queue];
   }
 }

@@ -123,12 +123,6 @@ export class VduseDevice {
     ioctl(`set the kick of queue ${index}`, this.fd, uapi.VDUSE_VQ_SETUP_KICKFD, bytes);
   }
 
-  /** VDUSE_VQ_INJECT_IRQ. @throws SystemError: EINVAL while the driver does not run the device */
-  interrupt(index: number): void {
-    const word = Uint32Array.of(index);
-    ioctl(`interrupt for queue ${index}`, this.fd, uapi.VDUSE_VQ_INJECT_IRQ, new Uint8Array(word.buffer));
-  }
-
   /** VDUSE_DEV_INJECT_CONFIG_IRQ. @throws SystemError: EINVAL while the driver does not run the device */
   interruptForConfig(): void {
     ioctl('interrupt for the configuration', this.fd, uapi.VDUSE_DEV_INJECT_CONFIG_IRQ, new Uint8Array(8));

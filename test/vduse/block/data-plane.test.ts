@@ -1,13 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { NativeBuffer } from '../../../src/sys/memory.js';
 import * as blk from '../../../src/virtio/block.js';
 import { blockLimits } from '../../../src/vduse/block/identity.js';
 import { BlockPlane } from '../../../src/vduse/block/data-plane.js';
-import { QueueCounters } from '../../../src/vduse/engine/counters.js';
 import { MORE, WAIT } from '../../../src/vduse/engine/data-plane.js';
-import { DeviceQueue, MemoryRevokedError } from '../../../src/vduse/engine/queue.js';
-import { DATA, setUp } from '../../virtio/queue-and-driver.js';
+import { MemoryRevokedError, type QueueOwner } from '../../../src/vduse/engine/queue.js';
+import { setUpDeviceQueue } from '../../support/device-queue.js';
+import { DATA } from '../../support/queue-and-driver.js';
 
 const MIB = 2 ** 20;
 const SIZE = 2 ** 40;
@@ -18,22 +17,16 @@ const MOST_BYTES = 64 * MIB;
 
 const limits = blockLimits({ size: SIZE, readonly: false }, 'limits');
 
-interface Thread {
-  readonly hasPendingCommand?: () => boolean;
-  readonly isRevoked?: () => boolean;
+interface Thread extends Partial<QueueOwner> {
   /** Called when the backend is at work. */
   readonly onExecute?: () => void;
 }
 
 /** A plane whose backend only counts, and a queue with as many of the largest requests as there is room for. */
 function flooded(type: number, ranges: number, sectors: number, thread: Thread = {}) {
-  const { hasPendingCommand = () => false, isRevoked = () => false, onExecute = () => undefined } = thread;
-  const { memory, driver, layout, data } = setUp({ size: QUEUE_SIZE });
+  const { onExecute = () => undefined, ...owner } = thread;
+  const { queue, driver, data, interrupts } = setUpDeviceQueue({ size: QUEUE_SIZE, owner });
   const view = new DataView(data.u8.buffer);
-  // No interrupts: there is no kernel to inject them.
-  const rings = memory.regions[0];
-  assert.ok(rings);
-  rings.data.setUint16(driver.availableRing - rings.start, 1, true);
   const batches: number[] = [];
   for (let request = 0; request < REQUESTS; request++) {
     const at = request * 0x400;
@@ -61,11 +54,14 @@ function flooded(type: number, ranges: number, sectors: number, thread: Thread =
     },
     { queueSize: QUEUE_SIZE },
   );
-  const counters = QueueCounters.at(QueueCounters.allocate(1), 0);
-  const setup = { index: 0, layout, availableIndex: 0 };
-  const queue = new DeviceQueue(setup, memory, counters, -1, new NativeBuffer(4), isRevoked, hasPendingCommand);
-  assert.ok(queue.map());
-  return { plane, queue, driver, batches, statusOf: (request: number) => view.getUint8(request * 0x400 + 0x300) };
+  return {
+    plane,
+    queue,
+    driver,
+    batches,
+    interrupts,
+    statusOf: (request: number) => view.getUint8(request * 0x400 + 0x300),
+  };
 }
 
 describe('the largest requests to write zeros and to discard', () => {
@@ -104,10 +100,11 @@ describe('guest memory that is taken away', () => {
   const request = [blk.VIRTIO_BLK_T_WRITE_ZEROES, 1, 8] as const;
 
   test('after requests were read: none is carried out, for they may have been read half', () => {
-    const { plane, queue, batches, driver } = flooded(...request, { isRevoked: () => true });
+    const { plane, queue, batches, driver, interrupts } = flooded(...request, { isRevoked: () => true });
     assert.throws(() => plane.serve(queue), MemoryRevokedError);
     assert.deepEqual(batches, []);
     assert.equal(driver.usedIndex, 0);
+    assert.deepEqual(interrupts, []);
   });
 
   test('while requests are carried out: a driver that looks at the used index sees none of them', () => {

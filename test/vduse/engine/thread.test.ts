@@ -8,7 +8,7 @@ import { MAP_SHARED, mapFile, PROT_READ, PROT_WRITE, viewMemory } from '../../..
 import { QueueCounters } from '../../../src/vduse/engine/counters.js';
 import { MORE } from '../../../src/vduse/engine/data-plane.js';
 import { DataThread, threadWord, type Command } from '../../../src/vduse/engine/thread.js';
-import { VduseDevice, type IotlbEntry } from '../../../src/vduse/kernel/device.js';
+import type { IotlbEntry } from '../../../src/vduse/kernel/device.js';
 import { MappingTable } from '../../../src/vduse/engine/mappings.js';
 import { RingDriver } from '../../support/ring-driver.js';
 
@@ -16,20 +16,13 @@ const BASE = 0x10000;
 const BYTES = 0x10000;
 const dup: (fd: number) => number = libc.func('int dup(int fd)');
 
-/** One whose driver has a memory file mapped at BASE. */
-class MemoryDevice extends VduseDevice {
-  readonly #memory: number;
-
-  constructor(memory: number) {
-    super(-1, 0n);
-    this.#memory = memory;
-  }
-
-  override iotlbEntry(): IotlbEntry {
-    const fd = checked('duplicate a descriptor', dup(this.#memory));
+/** A device whose driver has a memory file mapped at BASE. */
+const deviceOf = (memory: number) => ({
+  iotlbEntry(): IotlbEntry {
+    const fd = checked('duplicate a descriptor', dup(memory));
     return { fd, offset: 0n, start: BigInt(BASE), last: BigInt(BASE + BYTES - 1), readable: true, writable: true };
-  }
-}
+  },
+});
 
 test('what a data plane watches is looked at while a queue is busy, after every round', async () => {
   const memory = checked('make a memory file', memfdCreate('driver', 1));
@@ -46,7 +39,8 @@ test('what a data plane watches is looked at while a queue is busy, after every 
   let rounds = 0;
   let seenIn: number | undefined;
   const thread = new DataThread({
-    device: new MemoryDevice(memory),
+    device: deviceOf(memory),
+    interrupt: () => 'sent',
     plane: {
       start: () => undefined,
       // A queue that is never empty, as that of a guest that sends all the time.

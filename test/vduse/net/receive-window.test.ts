@@ -3,10 +3,9 @@ import { writeSync } from 'node:fs';
 import { test } from 'node:test';
 import { checked, close, libc } from '../../../src/sys/libc.js';
 import { NativeBuffer } from '../../../src/sys/memory.js';
-import { QueueCounters } from '../../../src/vduse/engine/counters.js';
-import { DeviceQueue } from '../../../src/vduse/engine/queue.js';
 import { ReceiveWindow } from '../../../src/vduse/net/receive-window.js';
-import { DATA, setUp } from '../../virtio/queue-and-driver.js';
+import { setUpDeviceQueue } from '../../support/device-queue.js';
+import { DATA } from '../../support/queue-and-driver.js';
 
 const AF_UNIX = 1;
 const SOCK_DGRAM_NONBLOCK = 2 | 0o4000;
@@ -15,13 +14,8 @@ const socketpair: (domain: number, type: number, protocol: number, fds: number) 
 );
 
 test('a packet for a buffer whose memory is gone is lost alone: the next ones are read', () => {
-  const { memory, driver, layout } = setUp();
+  const { queue, driver } = setUpDeviceQueue();
   driver.offer(driver.chain([{ iova: DATA, length: 0x1000, writable: true }]));
-  const counters = QueueCounters.at(QueueCounters.allocate(1), 0);
-  const setup = { index: 0, layout, availableIndex: 0 };
-  const no = (): boolean => false;
-  const queue = new DeviceQueue(setup, memory, counters, -1, new NativeBuffer(4), no, no);
-  assert.ok(queue.map());
   const fds = new NativeBuffer(8);
   checked('make a pair of sockets', socketpair(AF_UNIX, SOCK_DGRAM_NONBLOCK, 0, fds.address));
   const [tap = -1, network = -1] = fds.u32;

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { DescriptorChain } from '../../src/virtio/descriptor-chain.js';
 import { SplitQueue } from '../../src/virtio/split-queue.js';
-import { PlainMemory } from '../support/plain-memory.js';
-import { RingDriver } from '../support/ring-driver.js';
+import { PlainMemory } from './plain-memory.js';
+import { RingDriver } from './ring-driver.js';
 
 /** Where the rings are, and the buffers. */
 export const RINGS = 0x10000;
@@ -16,11 +16,14 @@ export interface Options {
   indirect?: boolean;
   maxChain?: number;
   start?: number;
+  /** Memory with addresses, for what moves data by address. */
+  native?: boolean;
 }
 
 /** A queue over memory that a driver of the tests has, too. */
-export function setUp({ size = 8, eventIndex = false, indirect = true, maxChain = size, start = 0 }: Options = {}) {
-  const memory = new PlainMemory();
+export function setUp(options: Options = {}) {
+  const { size = 8, eventIndex = false, indirect = true, maxChain = size, start = 0, native = false } = options;
+  const memory = new PlainMemory(native);
   const rings = memory.map(RINGS, 0x8000);
   const data = memory.map(DATA, DATA_BYTES);
   const driver = new RingDriver(rings.u8.buffer as ArrayBuffer, RINGS, RINGS, size);
