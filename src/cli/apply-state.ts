@@ -31,11 +31,11 @@ export interface ApplyArguments {
  * @throws UsageError, before anything is changed, where the file is not right or asks for what cannot be;
  *   IncompleteError where a change failed; InterruptedError
  */
-export async function applyState(session: Session, file: string, words: ApplyArguments): Promise<void> {
+export async function applyState(session: Session, file: string, args: ApplyArguments): Promise<void> {
   const desired = readFile(file);
-  const { dryRun } = words;
+  const { dryRun } = args;
   const run = async (): Promise<void> => {
-    const work = await planWork(session, desired, words);
+    const work = await planWork(session, desired, args);
     const refused = work.plan.refusals.flatMap(({ reason }) => describeRefusal(reason));
     if (refused.length > 0) {
       if (session.options.json) renderOutcome(session.printer, [], { dryRun, refused });
@@ -52,7 +52,7 @@ export async function applyState(session: Session, file: string, words: ApplyArg
       );
       return;
     }
-    const report = await execute(session, work, { force: words.force, keepGoing: false });
+    const report = await execute(session, work, { force: args.force, keepGoing: false });
     const { changes, failures, interrupted } = report;
     const lines = failures.flatMap(describeFailure);
     const error = [...lines, ...(interrupted ? [interrupted.message] : [])].join('\n');

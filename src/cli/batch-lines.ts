@@ -45,14 +45,14 @@ export function* batchLines(read: (buffer: Uint8Array) => number): Generator<Bat
  * @throws UsageError where the second quote is missing
  */
 export function splitArguments(text: string): string[] {
-  const words: string[] = [];
-  const word = /[ \t\r\n]*(?:'([^']*)'|"([^"]*)"|(['"])|([^ \t\r\n]+))/y;
-  for (let found = word.exec(text); found; found = word.exec(text)) {
+  const args: string[] = [];
+  const token = /[ \t\r\n]*(?:'([^']*)'|"([^"]*)"|(['"])|([^ \t\r\n]+))/y;
+  for (let found = token.exec(text); found; found = token.exec(text)) {
     const [, single, double, unterminated, plain] = found;
     if (unterminated !== undefined) throw new UsageError('Unterminated quoted string');
-    words.push(single ?? double ?? plain ?? '');
+    args.push(single ?? double ?? plain ?? '');
   }
-  return words;
+  return args;
 }
 
 /** What some editors write before the first line of UTF-8. */

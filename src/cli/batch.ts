@@ -62,14 +62,14 @@ async function runText(
   connection: Connection,
   tree: Branch,
 ): Promise<number> {
-  const words = splitArguments(text);
-  if (words.length === 0) return 0;
-  const line = parseOptions(words, io.env, options);
+  const args = splitArguments(text);
+  if (args.length === 0) return 0;
+  const line = parseOptions(args, io.env, options);
   switch (line.kind) {
     case 'version':
       return printVersion(io);
     case 'help':
-      return printHelp(await helpOn(line.words, tree), io);
+      return printHelp(await helpOn(line.args, tree), io);
     case 'batch':
       throw new UsageError('A batch cannot hold another one');
     case 'command':

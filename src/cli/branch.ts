@@ -1,28 +1,28 @@
-/** What a tree of commands is made of: the dispatcher, the help and the completions read one. */
+/** The types of the command tree, which the dispatcher, the help and the completions read. */
 import type { CommandClass } from './command.js';
 
-/** A word of the tree. */
+/** A node of the tree. */
 interface TreeNode {
-  /** The word, and others that mean the same. */
-  readonly words: readonly [string, ...string[]];
-  /** Any beginning of a word stands for it. */
+  /** Its name, and synonyms. */
+  readonly names: readonly [string, ...string[]];
+  /** Any prefix of a name stands for it. */
   readonly abbreviable: boolean;
 }
 
-/** A word that names a command. */
+/** A command. */
 export interface Leaf extends TreeNode {
   readonly load: () => Promise<{ readonly default: CommandClass }>;
 }
 
-/** A word that others follow. */
+/** A node with children. */
 export interface Branch extends TreeNode {
-  /** What it is about, for completions. */
+  /** Its subject, for completions. */
   readonly summary: string;
   readonly children: readonly (Leaf | Branch)[];
-  /** What it does where no word follows: the child of that name, its help, or its help as a complaint. */
+  /** What it does if no argument follows: run the child of that name, print its help, or fail with its help. */
   readonly bare: 'show' | 'help' | 'refuse';
   /** Whether `help` may be shortened there. */
   readonly shortHelp: boolean;
-  /** The tree itself, whose words are objects: what they name may be a command or have commands. */
+  /** The tree itself, whose children are objects: commands, or nodes with commands. */
   readonly isRoot?: true;
 }

@@ -39,14 +39,14 @@ export abstract class VdpaCommand extends Command {
 
   /**
    * Does the work.
-   * @param words what followed the command's name, without options
+   * @param args what followed the command's name, without options
    * @throws UsageError, NetlinkError, NetlinkProtocolError
    */
-  abstract execute(session: Session, words: readonly string[]): Promise<void>;
+  abstract execute(session: Session, args: readonly string[]): Promise<void>;
 
   /** Runs it on the process's own streams: the way in for oclif. */
   override async run(): Promise<void> {
-    const execute: Execute = (session, words) => this.execute(session, words);
+    const execute: Execute = (session, args) => this.execute(session, args);
     process.exitCode = await runLine(this.argv, processIo(), {
       execute,
       runBatch: () => {

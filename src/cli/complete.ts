@@ -24,13 +24,13 @@ interface Candidate {
 /**
  * Prints what the last of the words can be made to, a candidate a line, behind a tab what it means.
  * Where nothing can be said nothing is: no kernel support is no error here.
- * @param words what stands behind `vdpa` up to the cursor; the last one, which may be empty, is being typed
+ * @param args what stands behind `vdpa` up to the cursor; the last one, which may be empty, is being typed
  * @param tree the commands that there are
  * @returns the exit status: always 0
  */
-export async function complete(words: readonly string[], io: Io, tree: Branch): Promise<number> {
-  const current = words.at(-1) ?? '';
-  const candidates = await candidatesAfter(words.slice(0, -1), current, io, tree).catch(() => []);
+export async function complete(args: readonly string[], io: Io, tree: Branch): Promise<number> {
+  const current = args.at(-1) ?? '';
+  const candidates = await candidatesAfter(args.slice(0, -1), current, io, tree).catch(() => []);
   for (const { word, meaning } of candidates) {
     // Each line contains one candidate: names with control characters are not supported.
     if (word.startsWith(current) && !/\p{Cc}/u.test(word)) io.stdout(`${word}\t${meaning ?? ''}\n`);
@@ -48,22 +48,22 @@ async function candidatesAfter(
   if (value === 'batch') return filesAt(current, io);
   const line = parseOptions(value === 'output' ? before.slice(0, -1) : before, io.env);
   if (line.kind !== 'command') return [];
-  if (value === 'output') return outputsOf(line.words, tree);
+  if (value === 'output') return outputsOf(line.args, tree);
   if (current.startsWith('-') && !before.includes('--')) {
     const joined = joinedValue(current);
     if (joined) {
-      const values = await valuesOf(joined.name, joined.value, io, () => outputsOf(line.words, tree));
+      const values = await valuesOf(joined.name, joined.value, io, () => outputsOf(line.args, tree));
       return values.map(({ word, meaning }) => ({ word: joined.lead + word, meaning }));
     }
     return optionTable.map(({ name, summary }) => ({ word: `--${name}`, meaning: summary }));
   }
   let branch: Branch = tree;
-  for (const [index, word] of line.words.entries()) {
-    const child = findChild(branch, word);
+  for (const [index, name] of line.args.entries()) {
+    const child = findChild(branch, name);
     if (!child) return [];
     if (!('children' in child)) {
       const { default: command } = await child.load();
-      const kinds = nextKinds(command, line.words.slice(index + 1));
+      const kinds = nextKinds(command, line.args.slice(index + 1));
       const session = new Session(line.options, io);
       try {
         return (await Promise.all(kinds.map((kind) => wordsOf(kind, session, current)))).flat();
@@ -120,10 +120,10 @@ function optionValue(before: readonly string[], io: Io): 'batch' | 'output' | un
 const PROBE = '\0';
 
 /** The forms of output of a command, for -o. */
-async function outputsOf(words: readonly string[], tree: Branch): Promise<Candidate[]> {
+async function outputsOf(args: readonly string[], tree: Branch): Promise<Candidate[]> {
   let branch: Branch = tree;
-  for (const word of words) {
-    const child = findChild(branch, word);
+  for (const name of args) {
+    const child = findChild(branch, name);
     if (!child) return [];
     if (!('children' in child)) return (await child.load()).default.outputs.map((output) => ({ word: output }));
     branch = child;
@@ -135,26 +135,26 @@ async function outputsOf(words: readonly string[], tree: Branch): Promise<Candid
 async function childrenOf(branch: Branch): Promise<Candidate[]> {
   const children = branch.children.map(async (child): Promise<Candidate> => {
     const { summary } = 'children' in child ? child : (await child.load()).default;
-    return { word: child.words[0], meaning: summary };
+    return { word: child.names[0], meaning: summary };
   });
   return [...(await Promise.all(children)), { word: 'help', meaning: 'show usage' }];
 }
 
 /** The candidates for the word after the words of a command. */
-function nextKinds({ operand, alternatives, keywords }: CommandClass, words: readonly string[]): CompletionKind[] {
+function nextKinds({ operand, alternatives, keywords }: CommandClass, args: readonly string[]): CompletionKind[] {
   if (operand !== undefined) {
-    const [first] = words;
+    const [first] = args;
     if (first === undefined) return [operand, Object.keys(alternatives)];
-    const kind = words.length === 1 ? alternatives[first]?.completes : undefined;
+    const kind = args.length === 1 ? alternatives[first]?.completes : undefined;
     if (kind !== undefined) return [kind];
   }
   const left = new Set(Object.keys(keywords));
-  for (let at = operand === undefined ? 0 : 1; at < words.length;) {
-    const [full, keyword] = findKeyword(keywords, words[at] ?? '') ?? [];
+  for (let at = operand === undefined ? 0 : 1; at < args.length;) {
+    const [full, keyword] = findKeyword(keywords, args[at] ?? '') ?? [];
     if (full === undefined || keyword === undefined) return [];
     left.delete(full);
     const takesValue = keyword.placeholder !== undefined;
-    if (takesValue && at === words.length - 1) return keyword.completes === undefined ? [] : [keyword.completes];
+    if (takesValue && at === args.length - 1) return keyword.completes === undefined ? [] : [keyword.completes];
     at += takesValue ? 2 : 1;
   }
   return [[...left]];

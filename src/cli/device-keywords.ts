@@ -29,20 +29,20 @@ function keywordsOf(isMeant: (field: Field) => boolean): Record<string, Keyword<
   );
 }
 
-function keywordFor(word: string, field: Field): Keyword<unknown> {
+function keywordFor(keyword: string, field: Field): Keyword<unknown> {
   switch (field.kind) {
     case 'integer':
-      return { placeholder: field.placeholder, read: readNumber(word, field.minimum, field.maximum) };
+      return { placeholder: field.placeholder, read: readNumber(keyword, field.minimum, field.maximum) };
     case 'size':
       return { placeholder: 'SIZE', read: readSize };
     case 'choice': {
       const completes = field.choices.map(String);
-      return { placeholder: completes.join('|'), read: readChoice(word, field.choices), completes };
+      return { placeholder: completes.join('|'), read: readChoice(keyword, field.choices), completes };
     }
     case 'flag':
       return { read: () => true };
     case 'switch': {
-      const read = readChoice(word, ['on', 'off']);
+      const read = readChoice(keyword, ['on', 'off']);
       return { placeholder: 'on|off', read: (text) => read(text) === 'on', completes: ['on', 'off'] };
     }
     case 'text':
@@ -86,10 +86,10 @@ export function servedUsage(): string[] {
   return [...shared, ...own].map(([name, field]) => optionalUsage(keywordOf(name), field));
 }
 
-function optionalUsage(word: string, field: Field): string {
+function optionalUsage(keyword: string, field: Field): string {
   const choices = field.kind === 'switch' ? ['on', 'off'] : field.kind === 'choice' ? field.choices : undefined;
-  const value = choices ? `{ ${choices.join(' | ')} }` : keywordFor(word, field).placeholder;
-  return value === undefined ? `[ ${word} ]` : `[ ${word} ${value} ]`;
+  const value = choices ? `{ ${choices.join(' | ')} }` : keywordFor(keyword, field).placeholder;
+  return value === undefined ? `[ ${keyword} ]` : `[ ${keyword} ${value} ]`;
 }
 
 /** Makes a device of its arguments. @throws UsageError where they do not go together */

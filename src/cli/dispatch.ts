@@ -11,15 +11,15 @@ import type { Session } from './session.js';
  * @param branch where the words begin
  * @throws UsageError where there is none; and whatever the command throws
  */
-export async function dispatch(session: Session, words: readonly string[], branch: Branch): Promise<void> {
-  const [word, ...rest] = words;
-  if (word === undefined && branch.bare === 'refuse') throw new UsageError(...(await helpOn([], branch)));
-  if (word === undefined ? branch.bare === 'help' : branch.shortHelp ? isPrefix(word, 'help') : word === 'help') {
+export async function dispatch(session: Session, args: readonly string[], branch: Branch): Promise<void> {
+  const [name, ...rest] = args;
+  if (name === undefined && branch.bare === 'refuse') throw new UsageError(...(await helpOn([], branch)));
+  if (name === undefined ? branch.bare === 'help' : branch.shortHelp ? isPrefix(name, 'help') : name === 'help') {
     session.io.stderr(`${(await helpOn(rest, branch)).join('\n')}\n`);
     return;
   }
-  const child = findChild(branch, word ?? branch.bare);
-  if (!child) throw new UsageError(`${branch.isRoot ? 'Object' : 'Command'} "${word ?? ''}" not found`);
+  const child = findChild(branch, name ?? branch.bare);
+  if (!child) throw new UsageError(`${branch.isRoot ? 'Object' : 'Command'} "${name ?? ''}" not found`);
   if ('children' in child) {
     await dispatch(session, rest, child);
     return;
@@ -46,9 +46,9 @@ function takesHelp({ isRoot }: Branch, { operand }: CommandClass): boolean {
  * word that is no command ends the search.
  * @param branch where the words begin
  */
-export async function helpOn(words: readonly string[], branch: Branch): Promise<string[]> {
-  const [word, ...rest] = words;
-  const child = word === undefined ? undefined : findChild(branch, word);
+export async function helpOn(args: readonly string[], branch: Branch): Promise<string[]> {
+  const [name, ...rest] = args;
+  const child = name === undefined ? undefined : findChild(branch, name);
   if (child === undefined) return branch.isRoot ? mainHelp() : usageOf(await commandsUnder(branch));
   return 'children' in child ? helpOn(rest, child) : commandHelp((await child.load()).default);
 }
@@ -69,9 +69,9 @@ function refuseStrayOptions({ outputs, tables, watches }: CommandClass, options:
 }
 
 /** The child that a word stands for. */
-export function findChild(branch: Branch, word: string): Leaf | Branch | undefined {
-  return branch.children.find(({ words, abbreviable }) =>
-    words.some((full) => (abbreviable ? isPrefix(word, full) : word === full)),
+export function findChild(branch: Branch, name: string): Leaf | Branch | undefined {
+  return branch.children.find(({ names, abbreviable }) =>
+    names.some((full) => (abbreviable ? isPrefix(name, full) : name === full)),
   );
 }
 

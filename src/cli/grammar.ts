@@ -41,22 +41,22 @@ export function isPrefix(word: string, full: string): boolean {
  * some values that cannot be meant: those are refused when all else is well.
  * @throws UsageError for a word that is no keyword, a required keyword that is missing, a value that cannot be read or is missing
  */
-export function parseKeywords<K extends Keywords>(keywords: K, words: readonly string[]): Values<K> {
+export function parseKeywords<K extends Keywords>(keywords: K, args: readonly string[]): Values<K> {
   const values: Record<string, unknown> = {};
   let stricter: StricterError | undefined;
-  for (let at = 0; at < words.length;) {
-    const word = words[at] ?? '';
-    const isLast = at === words.length - 1;
-    const found = findKeyword(keywords, word);
-    if (!found && !isLast) throw new UsageError(`Unknown option "${word}"`);
+  for (let at = 0; at < args.length;) {
+    const arg = args[at] ?? '';
+    const isLast = at === args.length - 1;
+    const found = findKeyword(keywords, arg);
+    if (!found && !isLast) throw new UsageError(`Unknown option "${arg}"`);
     const takesValue = found?.[1].placeholder !== undefined;
     if (!found || (takesValue && isLast)) {
-      stricter ??= new StricterError(found ? `Option "${word}" needs a value` : `Unknown option "${word}"`);
+      stricter ??= new StricterError(found ? `Option "${arg}" needs a value` : `Unknown option "${arg}"`);
       break;
     }
     const [full, keyword] = found;
     try {
-      values[full] = keyword.read(takesValue ? (words[at + 1] ?? '') : word);
+      values[full] = keyword.read(takesValue ? (args[at + 1] ?? '') : arg);
     } catch (error) {
       if (!(error instanceof StricterError)) throw error;
       stricter ??= error;
@@ -72,9 +72,9 @@ export function parseKeywords<K extends Keywords>(keywords: K, words: readonly s
 }
 
 /** The keyword that a word stands for: the first that matches, as iproute2 tries one after the other. */
-export function findKeyword<K extends Keywords>(keywords: K, word: string): [string, K[keyof K]] | undefined {
+export function findKeyword<K extends Keywords>(keywords: K, arg: string): [string, K[keyof K]] | undefined {
   return (Object.entries(keywords) as [string, K[keyof K]][]).find(([full, { abbreviable }]) =>
-    abbreviable ? isPrefix(word, full) : word === full,
+    abbreviable ? isPrefix(arg, full) : arg === full,
   );
 }
 
@@ -82,13 +82,13 @@ export function findKeyword<K extends Keywords>(keywords: K, word: string): [str
  * Reads the one word that may follow a command.
  * @throws UsageError where there are more, or it cannot be read
  */
-export function parseOperand<T>(read: (text: string) => T, [word, ...more]: readonly string[]): T | undefined {
-  const value = word === undefined ? undefined : read(word);
+export function parseOperand<T>(read: (text: string) => T, [arg, ...more]: readonly string[]): T | undefined {
+  const value = arg === undefined ? undefined : read(arg);
   expectNoMore(more);
   return value;
 }
 
 /** Refuses words where there is nothing left to say. @throws UsageError */
-export function expectNoMore(words: readonly string[]): void {
-  parseKeywords({}, words);
+export function expectNoMore(args: readonly string[]): void {
+  parseKeywords({}, args);
 }

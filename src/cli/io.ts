@@ -62,10 +62,10 @@ export function processIo(): Io {
  * of any bytes are possible.
  */
 export function processArguments(): string[] {
-  const words = process.argv.slice(2);
-  if (!words.some((word) => word.includes('\ufffd'))) return words;
+  const args = process.argv.slice(2);
+  if (!args.some((word) => word.includes('\ufffd'))) return args;
   const raw = decodeText(readFileSync('/proc/self/cmdline')).split('\0').slice(0, -1);
-  return raw.length > words.length ? raw.slice(-words.length) : words;
+  return raw.length > args.length ? raw.slice(-args.length) : args;
 }
 
 /** The error number of an error that node:fs threw, which is negative there. */

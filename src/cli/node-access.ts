@@ -26,15 +26,15 @@ function readMode(text: string): number {
  * @throws UsageError for an unknown user or group, or a driver without a node
  */
 export async function readNodeAccess(
-  words: Values<typeof nodeKeywords>,
+  values: Values<typeof nodeKeywords>,
   driver: string | undefined,
 ): Promise<NodeAccess | undefined> {
-  const { owner, group, mode } = words;
-  const word =
+  const { owner, group, mode } = values;
+  const keyword =
     owner === undefined ? (group === undefined ? (mode === undefined ? undefined : 'mode') : 'group') : 'owner';
-  if (word === undefined) return undefined;
+  if (keyword === undefined) return undefined;
   if (driver === undefined || driverName(driver) !== VHOST_VDPA) {
-    throw new UsageError(`"${word}" is for "driver vhost", which makes the node /dev/vhost-vdpa-N`);
+    throw new UsageError(`"${keyword}" is for "driver vhost", which makes the node /dev/vhost-vdpa-N`);
   }
   const { readGroup, readUser } = await import('../sys/accounts.js');
   return {

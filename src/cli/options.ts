@@ -29,12 +29,12 @@ export interface Options {
 
 /** A line after its options were taken out. */
 export type ParsedLine =
-  | { readonly kind: 'command'; readonly options: Options; readonly words: readonly string[] }
+  | { readonly kind: 'command'; readonly options: Options; readonly args: readonly string[] }
   /** The lines of a file; `force` continues after a line that fails. */
   | { readonly kind: 'batch'; readonly options: Options; readonly file: string; readonly force: boolean }
   | { readonly kind: 'version' }
   /** The help of what the words name. */
-  | { readonly kind: 'help'; readonly words: readonly string[] };
+  | { readonly kind: 'help'; readonly args: readonly string[] };
 
 /** An option on the line. */
 export interface FoundOption {
@@ -57,7 +57,7 @@ export function parseOptions(
   env: NodeJS.ProcessEnv,
   base: Options = defaultOptions(env),
 ): ParsedLine {
-  const words: string[] = [];
+  const args: string[] = [];
   const options: { -readonly [Name in keyof Options]: Options[Name] } = { ...base };
   let batch: string | undefined;
   let force = false;
@@ -65,16 +65,16 @@ export function parseOptions(
   const left = [...argv];
   for (let argument = left.shift(); argument !== undefined; argument = left.shift()) {
     if (argument === '--') {
-      words.push(...left);
+      args.push(...left);
       break;
     }
     if (!isOption(argument)) {
       // POSIX: options end at the first word that is none.
       if (env['POSIXLY_CORRECT'] !== undefined) {
-        words.push(argument, ...left);
+        args.push(argument, ...left);
         break;
       }
-      words.push(argument);
+      args.push(argument);
       continue;
     }
     try {
@@ -110,10 +110,10 @@ export function parseOptions(
       if (!help || !(error instanceof UsageError)) throw error;
     }
   }
-  if (help) return { kind: 'help', words };
-  if (batch === undefined) return { kind: 'command', options, words };
-  if (words.length > 0)
-    throw new UsageError(`A batch has its commands in its file, and "${words.join(' ')}" is too much`);
+  if (help) return { kind: 'help', args };
+  if (batch === undefined) return { kind: 'command', options, args };
+  if (args.length > 0)
+    throw new UsageError(`A batch has its commands in its file, and "${args.join(' ')}" is too much`);
   return { kind: 'batch', options, file: batch, force };
 }
 
@@ -132,8 +132,8 @@ function defaultOptions(env: NodeJS.ProcessEnv): Options {
 }
 
 /** Whether a word is an option, or several; a single dash is none. */
-export function isOption(word: string): boolean {
-  return word.startsWith('-') && word !== '-';
+export function isOption(argument: string): boolean {
+  return argument.startsWith('-') && argument !== '-';
 }
 
 /**

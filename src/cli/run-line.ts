@@ -7,7 +7,7 @@ import { Session, outputOf } from './session.js';
 import { versionLine } from './version.js';
 
 /** Does what the words of a line ask for, once its options were taken out. */
-export type Execute = (session: Session, words: readonly string[]) => Promise<void>;
+export type Execute = (session: Session, args: readonly string[]) => Promise<void>;
 
 /** What a line can ask for. */
 export interface Ways {
@@ -15,7 +15,7 @@ export interface Ways {
   /** Runs a batch. @returns its exit status. @throws UsageError where there can be none */
   readonly runBatch: (batch: Extract<ParsedLine, { kind: 'batch' }>, io: Io) => Promise<number>;
   /** The help of what words name. */
-  readonly helpOn: (words: readonly string[]) => Promise<string[]>;
+  readonly helpOn: (args: readonly string[]) => Promise<string[]>;
 }
 
 /**
@@ -26,7 +26,7 @@ export function runLine(argv: readonly string[], io: Io, { execute, runBatch, he
   return attempt(io, async () => {
     const line = parseOptions(argv, io.env);
     if (line.kind === 'version') return printVersion(io);
-    if (line.kind === 'help') return printHelp(await helpOn(line.words), io);
+    if (line.kind === 'help') return printHelp(await helpOn(line.args), io);
     if (line.kind === 'batch') return runBatch(line, io);
     const connection = new Connection(io, line.options);
     const status = await runCommand(line, io, connection, execute);
@@ -48,7 +48,7 @@ export function printHelp(lines: readonly string[], io: Io): number {
 
 /** Runs a command and ends its output, whatever comes of it. @returns the exit status. Never rejects */
 export function runCommand(
-  { options, words }: Extract<ParsedLine, { kind: 'command' }>,
+  { options, args }: Extract<ParsedLine, { kind: 'command' }>,
   io: Io,
   connection: Connection,
   execute: Execute,
@@ -56,7 +56,7 @@ export function runCommand(
   return attempt(io, async () => {
     const session = new Session(options, io, connection, await choosePrinter(options, io, outputOf(io)));
     const status = await attempt(io, async () => {
-      await execute(session, words);
+      await execute(session, args);
       return 0;
     });
     const ended = await attempt(io, () => {

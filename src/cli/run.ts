@@ -16,8 +16,8 @@ export async function run(argv: readonly string[], io: Io, tree: Branch): Promis
     return complete(argv.slice(1), io, tree);
   }
   return runLine(argv, io, {
-    execute: (session, words) => dispatch(session, words, tree),
+    execute: (session, args) => dispatch(session, args, tree),
     runBatch: async (batch) => (await import('./batch.js')).runBatch(batch, io, tree),
-    helpOn: (words) => helpOn(words, tree),
+    helpOn: (args) => helpOn(args, tree),
   });
 }

@@ -135,10 +135,10 @@ export function deviceTypeId(type: DeviceType): number {
  *   type knows can be read
  * @throws UsageError for a name without a bit
  */
-export function resolveFeatures(word: FeatureArgument, deviceId: number | undefined): bigint {
-  if ('bits' in word) return word.bits;
+export function resolveFeatures(argument: FeatureArgument, deviceId: number | undefined): bigint {
+  if ('bits' in argument) return argument.bits;
   let bits = 0n;
-  for (const name of word.names) {
+  for (const name of argument.names) {
     const bit = featureBit(name, deviceId);
     if (bit === undefined) {
       throw new UsageError(

@@ -15,8 +15,8 @@ export default class Tree extends VdpaCommand {
   static override usage = ['vdpa [ -o { json | mermaid | dot } ] tree'];
   static override outputs = ['json', 'mermaid', 'dot'] as const;
 
-  async execute(session: Session, words: readonly string[]): Promise<void> {
-    expectNoMore(words);
+  async execute(session: Session, args: readonly string[]): Promise<void> {
+    expectNoMore(args);
     const { sim, json, pretty, output } = session.options;
     // The simulated machine has devices, but no file systems with further information.
     const bus = sim ? undefined : await machineBus(session);

@@ -18,7 +18,7 @@ const none: Options = {
 function command(argv: string[], env: NodeJS.ProcessEnv = {}): { options: Options; words: readonly string[] } {
   const line = parseOptions(argv, env);
   assert.ok(line.kind === 'command');
-  return { options: line.options, words: line.words };
+  return { options: line.options, words: line.args };
 }
 
 test('options stand anywhere, joined or apart, short or long, and long ones may be shortened', () => {

@@ -31,7 +31,7 @@ test('help at each level needs no kernel', async () => {
 test('-h, --help and help tell of each command, at every level', async () => {
   const walk = async (branch: Branch, path: readonly string[]): Promise<void> => {
     for (const child of branch.children) {
-      const words = [...path, child.words[0]];
+      const words = [...path, child.names[0]];
       const usage = 'children' in child ? undefined : commandHelp((await child.load()).default);
       const expected = { status: 0, stdout: '', stderr: lines(...(usage ?? (await helpOn(words, tree)))) };
       assert.ok(expected.stderr.includes(`vdpa ${words.join(' ')}`) || usage !== undefined, words.join(' '));
@@ -60,9 +60,9 @@ test('-h, --help and help tell of each command, at every level', async () => {
 
 test('each object has its help', async () => {
   for (const child of tree.children) {
-    const { status, stdout, stderr } = await vdpa([child.words[0], 'help']);
+    const { status, stdout, stderr } = await vdpa([child.names[0], 'help']);
     assert.deepEqual([status, stdout], [0, '']);
-    assert.match(stderr, new RegExp(`^Usage: vdpa (\\[[^\\]]*\\] )?${child.words[0]}\\b`));
+    assert.match(stderr, new RegExp(`^Usage: vdpa (\\[[^\\]]*\\] )?${child.names[0]}\\b`));
   }
   assert.equal(
     (await vdpa(['apply', 'help', 'dry_run'])).stderr,

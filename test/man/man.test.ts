@@ -84,11 +84,11 @@ function macroText(line: string): string {
 
 test('each page has the synopses of its commands, and no others', async () => {
   for (const child of tree.children) {
-    const own = `vdpa-${child.words[0]}.8`;
+    const own = `vdpa-${child.names[0]}.8`;
     const page = existsSync(join(checkoutRoot, 'man', own)) ? own : 'vdpa.8';
     const commands = 'children' in child ? await commandsUnder(child) : [(await child.load()).default];
     const expected = commands.flatMap(({ usage }) => usages(usage));
-    const pattern = new RegExp(`^vdpa (\\[ [^\\]]*\\] )?${child.words[0]} `);
+    const pattern = new RegExp(`^vdpa (\\[ [^\\]]*\\] )?${child.names[0]} `);
     assert.deepEqual(new Set(synopsis(page).filter((way) => pattern.test(`${way} `))), new Set(expected), page);
     if (page === own) assert.equal(synopsis(page).length, expected.length, page);
   }
@@ -101,7 +101,7 @@ test('vdpa.8 tells of every option and object', () => {
     assert.match(page, new RegExp(`^\\.It ${macros}( |$)`, 'm'));
   }
   for (const {
-    words: [object],
+    names: [object],
   } of tree.children)
     assert.match(page, new RegExp(`^\\.It Cm ${object}$`, 'm'));
   for (const name of pages) {

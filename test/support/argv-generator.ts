@@ -8,7 +8,7 @@ import type { Random } from './random.js';
 
 /** A command and the words that lead to it. */
 interface Path {
-  readonly words: readonly string[];
+  readonly args: readonly string[];
   readonly command: CommandClass;
 }
 
@@ -107,12 +107,12 @@ export class ArgvGenerator {
 
   static async create(random: Random): Promise<ArgvGenerator> {
     const paths: Path[] = [];
-    const walk = async (branch: Branch, words: readonly string[]): Promise<void> => {
+    const walk = async (branch: Branch, args: readonly string[]): Promise<void> => {
       for (const child of branch.children) {
-        if (words.length === 0 && !objects.includes(child.words[0])) continue;
-        for (const word of child.words) {
-          if ('children' in child) await walk(child, [...words, word]);
-          else paths.push({ words: [...words, word], command: (await child.load()).default });
+        if (args.length === 0 && !objects.includes(child.names[0])) continue;
+        for (const word of child.names) {
+          if ('children' in child) await walk(child, [...args, word]);
+          else paths.push({ args: [...args, word], command: (await child.load()).default });
         }
       }
     };
@@ -123,11 +123,11 @@ export class ArgvGenerator {
   next(): string[] {
     const random = this.#random;
     if (random.chance(5)) return Array.from({ length: random.below(6) }, () => this.#junk());
-    let words = this.#sentence();
-    for (let left = random.chance(40) ? random.below(4) : 0; left > 0; left--) words = this.#mutated(words);
+    let args = this.#sentence();
+    for (let left = random.chance(40) ? random.below(4) : 0; left > 0; left--) args = this.#mutated(args);
     for (let left = random.chance(50) ? random.below(3) : 0; left > 0; left--)
-      words.splice(random.below(words.length + 1), 0, this.#option());
-    return words;
+      args.splice(random.below(args.length + 1), 0, this.#option());
+    return args;
   }
 
   /** A line that may well be right. */
@@ -135,9 +135,9 @@ export class ArgvGenerator {
     const random = this.#random;
     // Devices have to be there before anything can be done to them.
     const isAdd = random.chance(35);
-    const { words, command } =
-      (isAdd ? this.#paths.find(({ words: [, verb] }) => verb === 'add') : undefined) ?? random.pick(this.#paths);
-    const line = [...words];
+    const { args, command } =
+      (isAdd ? this.#paths.find(({ args: [, verb] }) => verb === 'add') : undefined) ?? random.pick(this.#paths);
+    const line = [...args];
     if (command.operand !== undefined && random.chance(80)) {
       line.push(random.chance(70) ? this.#fitting(command.operand === 'device' ? 'name' : 'mgmtdev') : this.#value());
     } else if (random.chance(20)) {
@@ -229,11 +229,11 @@ export class ArgvGenerator {
   }
 
   /** The line with one thing wrong. */
-  #mutated(words: readonly string[]): string[] {
+  #mutated(args: readonly string[]): string[] {
     const random = this.#random;
-    const at = random.below(words.length + 1);
-    const word = words[at] ?? '';
-    const replaced = (...by: string[]): string[] => [...words.slice(0, at), ...by, ...words.slice(at + 1)];
+    const at = random.below(args.length + 1);
+    const word = args[at] ?? '';
+    const replaced = (...by: string[]): string[] => [...args.slice(0, at), ...by, ...args.slice(at + 1)];
     switch (random.below(6)) {
       case 0:
         return replaced();
@@ -250,7 +250,7 @@ export class ArgvGenerator {
       case 4:
         return replaced(this.#value(), word);
       default:
-        return shuffled(words, random);
+        return shuffled(args, random);
     }
   }
 

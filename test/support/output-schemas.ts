@@ -35,7 +35,7 @@ export function checkOutput(schema: string, stdout: string): void {
 /** The words of every command, `dev config show`. */
 export function commandWords(branch: Branch = tree, words: readonly string[] = []): string[] {
   return branch.children.flatMap((child) => {
-    const path = [...words, child.words[0]];
+    const path = [...words, child.names[0]];
     return 'children' in child ? commandWords(child, path) : [path.join(' ')];
   });
 }

@@ -101,8 +101,8 @@ export default class DevAdd extends VdpaCommand {
   ];
   static override keywords = keywords;
 
-  async execute(session: Session, words: readonly string[]): Promise<void> {
-    const values = parseKeywords(keywords, words);
+  async execute(session: Session, args: readonly string[]): Promise<void> {
+    const values = parseKeywords(keywords, args);
     const { name, mgmtdev, type, device_features: features } = values;
     const isVduse = formatHandle(mgmtdev) === 'vduse';
     if (!isVduse) refuseVduseKeywords(values);
@@ -165,8 +165,8 @@ async function mostPairs(client: VdpaClient, handle: ManagementDeviceHandle): Pr
 
 /** Rejects arguments that other management devices do not support. @throws UsageError */
 function refuseVduseKeywords(values: AddValues): void {
-  const word = firstServerRequest(values) ?? (values.wait === undefined ? undefined : 'wait');
-  if (word !== undefined) throw new UsageError(`"${word}" is for devices of mgmtdev vduse`);
+  const keyword = firstServerRequest(values) ?? (values.wait === undefined ? undefined : 'wait');
+  if (keyword !== undefined) throw new UsageError(`"${keyword}" is for devices of mgmtdev vduse`);
 }
 
 /** The first argument that requests a server of vdpa, if any. */
@@ -205,9 +205,9 @@ async function addVduse(
         if (!(error instanceof InstanceExistsError)) throw error;
       }
     }
-    const word = serverKeyword(values);
-    if (word !== undefined) {
-      throw new UsageError(`${name} has a server already, which decides what the device is: "${word}" is of no use`);
+    const keyword = serverKeyword(values);
+    if (keyword !== undefined) {
+      throw new UsageError(`${name} has a server already, which decides what the device is: "${keyword}" is of no use`);
     }
   }
   const serveCommand = `vdpa dev add mgmtdev vduse name ${name} ${type === 'net' ? 'type net serve' : 'size 64M'}`;

@@ -14,9 +14,9 @@ export default class DevDel extends VdpaCommand {
   static override operand = 'device' as const;
   static override keywords = keywords;
 
-  async execute(session: Session, [word, ...rest]: readonly string[]): Promise<void> {
-    if (word === undefined) throw new UsageError('String parameter expected');
-    const name = readName(word);
+  async execute(session: Session, [operand, ...rest]: readonly string[]): Promise<void> {
+    if (operand === undefined) throw new UsageError('String parameter expected');
+    const name = readName(operand);
     const { force = false } = parseKeywords(keywords, rest);
     const client = await session.client();
     const { deleteDevice } = await import('../../host/delete-device.js');

@@ -19,8 +19,8 @@ export default class DevSet extends VdpaCommand {
   static override usage = ['vdpa dev set name NAME [ mac MACADDR ]'];
   static override keywords = keywords;
 
-  async execute(session: Session, words: readonly string[]): Promise<void> {
-    const { name, mac } = parseKeywords(keywords, words);
+  async execute(session: Session, args: readonly string[]): Promise<void> {
+    const { name, mac } = parseKeywords(keywords, args);
     const client = await session.client();
     await client.setDevice(name, mac ? { mac } : {});
   }

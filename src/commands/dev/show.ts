@@ -8,7 +8,7 @@ import { renderDevice } from '../../render/device.js';
 import type { VdpaClient } from '../../vdpa/client.js';
 import { formatHandle, type VdpaDevice } from '../../vdpa/model.js';
 
-const lookUps = {
+const deviceQueries = {
   driver: { placeholder: 'DRIVER', read: readName, completes: ['vhost', 'virtio'] },
   netdev: { placeholder: 'NETDEV', read: readName },
   block: { placeholder: 'DISK', read: readName },
@@ -24,17 +24,17 @@ export default class DevShow extends VdpaCommand {
     'vdpa dev show { driver DRIVER | netdev NETDEV | block DISK | vhost NODE | mgmtdev MANAGEMENTDEV }',
   ];
   static override operand = 'device' as const;
-  static override alternatives = lookUps;
+  static override alternatives = deviceQueries;
 
-  async execute(session: Session, words: readonly string[]): Promise<void> {
+  async execute(session: Session, args: readonly string[]): Promise<void> {
     // Two arguments are a query: a single argument is always a device name, even "driver".
-    const [first, second, ...rest] = words;
+    const [first, second, ...rest] = args;
     if (second !== undefined && first !== undefined && isDeviceQuery(first)) {
       expectNoMore(rest);
       await lookUp(session, first, second);
       return;
     }
-    const name = parseOperand(readName, words);
+    const name = parseOperand(readName, args);
     if (session.options.details) {
       const bus = await machineBus(session);
       await session.show('dev', async (client, printer) => {
@@ -55,10 +55,10 @@ export default class DevShow extends VdpaCommand {
   }
 }
 
-type DeviceQueryKey = keyof typeof lookUps;
+type DeviceQueryKey = keyof typeof deviceQueries;
 
-function isDeviceQuery(word: string): word is DeviceQueryKey {
-  return Object.hasOwn(lookUps, word);
+function isDeviceQuery(keyword: string): keyword is DeviceQueryKey {
+  return Object.hasOwn(deviceQueries, keyword);
 }
 
 /** Shows the devices that match a query. */

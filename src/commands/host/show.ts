@@ -9,8 +9,8 @@ export default class HostShow extends VdpaCommand {
   static override summary = 'show whether this machine is ready for vDPA, and what is missing';
   static override usage = ['vdpa host show'];
 
-  async execute(session: Session, words: readonly string[]): Promise<void> {
-    expectNoMore(words);
+  async execute(session: Session, args: readonly string[]): Promise<void> {
+    expectNoMore(args);
     const report = await reportHost(await machineBus(session), () => session.client());
     session.printer.openSection('host');
     renderHost(session.printer, report);

@@ -10,8 +10,8 @@ export default class MgmtdevShow extends VdpaCommand {
   static override usage = ['vdpa mgmtdev show [ DEV ]'];
   static override operand = 'management device' as const;
 
-  async execute(session: Session, words: readonly string[]): Promise<void> {
-    const handle = parseOperand(readHandle, words);
+  async execute(session: Session, args: readonly string[]): Promise<void> {
+    const handle = parseOperand(readHandle, args);
     await session.show('mgmtdev', (client, printer, restart) =>
       client.eachManagementDevice(
         handle,

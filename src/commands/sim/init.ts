@@ -12,8 +12,8 @@ export default class SimInit extends VdpaCommand {
   static override usage = ['vdpa sim init [ FILE ]'];
   static override operand = 'file' as const;
 
-  async execute(session: Session, words: readonly string[]): Promise<void> {
-    const file = parseOperand((word) => word, words);
+  async execute(session: Session, args: readonly string[]): Promise<void> {
+    const file = parseOperand((word) => word, args);
     await new Simulation(session.io.env).boot(file === undefined ? defaultMachine : readMachine(file));
   }
 }

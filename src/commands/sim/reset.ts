@@ -9,8 +9,8 @@ export default class SimReset extends VdpaCommand {
   static override summary = 'reboot the simulated machine, which removes its devices and resets its faults';
   static override usage = ['vdpa sim reset'];
 
-  async execute(session: Session, words: readonly string[]): Promise<void> {
-    expectNoMore(words);
+  async execute(session: Session, args: readonly string[]): Promise<void> {
+    expectNoMore(args);
     const simulation = new Simulation(session.io.env);
     try {
       const { machine, files } = simulation.store.read();

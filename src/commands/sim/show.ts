@@ -8,8 +8,8 @@ export default class SimShow extends VdpaCommand {
   static override summary = 'show the simulated machine';
   static override usage = ['vdpa sim show'];
 
-  execute(session: Session, words: readonly string[]): Promise<void> {
-    expectNoMore(words);
+  execute(session: Session, args: readonly string[]): Promise<void> {
+    expectNoMore(args);
     const { store } = new Simulation(session.io.env);
     const state = store.read();
     session.printer.openSection('sim');

@@ -13,9 +13,9 @@ export default class VduseDel extends VdpaCommand {
   static override operand = 'device' as const;
   static override keywords = keywords;
 
-  async execute(session: Session, [word, ...rest]: readonly string[]): Promise<void> {
-    if (word === undefined) throw new UsageError('Which device? vdpa vduse del DEV');
-    const name = readName(word);
+  async execute(session: Session, [operand, ...rest]: readonly string[]): Promise<void> {
+    if (operand === undefined) throw new UsageError('Which device? vdpa vduse del DEV');
+    const name = readName(operand);
     const { force = false } = parseKeywords(keywords, rest);
     const servers = await vduseServers(session);
     await servers.remove(name, async () => {

@@ -36,7 +36,7 @@ export default class VduseServe extends VdpaCommand {
   ]);
   static override keywords = keywords;
 
-  async execute(session: Session, words: readonly string[]): Promise<void> {
+  async execute(session: Session, args: readonly string[]): Promise<void> {
     if (session.options.sim) {
       throw new UsageError(
         'The simulated machine runs no programs: "vdpa --sim dev add mgmtdev vduse name NAME …" makes a device that is served there',
@@ -49,7 +49,7 @@ export default class VduseServe extends VdpaCommand {
       launcher.tell({ failed: describeError(error) });
     });
     try {
-      const values = parseKeywords(keywords, words);
+      const values = parseKeywords(keywords, args);
       const { path } = values;
       const absolute = path === undefined || isAbsolute(path) ? values : { ...values, path: resolve(path) };
       const device = readDeviceSpec(values.name, absolute);

@@ -11,8 +11,8 @@ export default class VduseShow extends VdpaCommand {
   static override usage = ['vdpa vduse show [ DEV ]'];
   static override operand = 'device' as const;
 
-  async execute(session: Session, words: readonly string[]): Promise<void> {
-    const name = parseOperand(readName, words);
+  async execute(session: Session, args: readonly string[]): Promise<void> {
+    const name = parseOperand(readName, args);
     const instances = await (await vduseServers(session)).list(name);
     if (name !== undefined && instances.length === 0) throw new UsageError(`There is no VDUSE instance ${name}`);
     session.printer.openSection('vduse');

@@ -40,8 +40,8 @@ export async function readNode({ files }: VdpaBus, { vhost }: BusDevice): Promis
 export function nodeEntryOf(node: NodeOwnership | undefined): NodeEntry {
   return Object.fromEntries(
     keys.flatMap((key) => {
-      const word = node?.entry[key];
-      return word === undefined || word === ORIGINAL[key] ? [] : [[key, word]];
+      const value = node?.entry[key];
+      return value === undefined || value === ORIGINAL[key] ? [] : [[key, value]];
     }),
   );
 }

@@ -23,12 +23,12 @@ const INHERITED = ['PATH', 'LANG', 'XDG_RUNTIME_DIR', 'VDPA_DEBUG'];
 
 /**
  * Starts a server in a separate process, detached from the terminal, and waits until the device can be attached.
- * @param words the arguments of `vdpa vduse serve`
+ * @param args the arguments of `vdpa vduse serve`
  * @returns a function that stops it
  * @throws LaunchError
  */
-export async function launchServer(name: string, words: readonly string[]): Promise<() => Promise<void>> {
-  const child = spawnServer(words, {}, true);
+export async function launchServer(name: string, args: readonly string[]): Promise<() => Promise<void>> {
+  const child = spawnServer(args, {}, true);
   try {
     await readiness(child);
   } finally {
@@ -41,22 +41,22 @@ export async function launchServer(name: string, words: readonly string[]): Prom
 
 /**
  * Starts a server in a separate process.
- * @param words the arguments of `vdpa vduse serve`
+ * @param args the arguments of `vdpa vduse serve`
  * @param variables environment variables in addition to those that it inherits
- * @param apart in a session of its own, detached from the terminal
+ * @param detached in a session of its own, detached from the terminal
  */
 export function spawnServer(
-  words: readonly string[],
+  args: readonly string[],
   variables: Readonly<Record<string, string>>,
-  apart = false,
+  detached = false,
 ): ChildProcess {
   const environment = INHERITED.flatMap((variable) => {
     const value = process.env[variable];
     return value === undefined ? [] : [[variable, value] as const];
   });
-  return spawn(process.execPath, [program(), 'vduse', 'serve', ...words], {
+  return spawn(process.execPath, [program(), 'vduse', 'serve', ...args], {
     cwd: '/',
-    detached: apart,
+    detached,
     env: { ...Object.fromEntries(environment), ...variables, [READY_VARIABLE]: String(READY_FD) },
     stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
   });
@@ -68,7 +68,7 @@ export function spawnServer(
  */
 export async function readiness(child: ChildProcess): Promise<void> {
   const gone = new Promise((resolve) => child.once('exit', resolve));
-  const said = await new Promise<string>((resolve, reject) => {
+  const report = await new Promise<string>((resolve, reject) => {
     let text = '';
     let errors = '';
     child.once('error', (error) => {
@@ -85,11 +85,13 @@ export async function readiness(child: ChildProcess): Promise<void> {
     });
     child.once('close', (status, signal) => {
       const how = signal === null ? `with status ${status ?? 1}` : `by ${signal}`;
-      const said = errors.trimEnd();
-      reject(new LaunchError([`vdpa: the server ended ${how} before it was ready`, ...(said === '' ? [] : [said])]));
+      const output = errors.trimEnd();
+      reject(
+        new LaunchError([`vdpa: the server ended ${how} before it was ready`, ...(output === '' ? [] : [output])]),
+      );
     });
   });
-  const answer = JSON.parse(said) as Readiness;
+  const answer = JSON.parse(report) as Readiness;
   if ('failed' in answer) {
     // It reports that before it has ended.
     await gone;

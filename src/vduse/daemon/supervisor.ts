@@ -167,8 +167,8 @@ class Supervisor {
   async #runServer(): Promise<string | undefined> {
     const isFirst = this.#generation === 0;
     // From then on, the forced properties are those of the instance.
-    const words = [...formatArguments(this.#device), ...(this.#force && isFirst ? ['force'] : [])];
-    const server = spawnServer(words, { [SUPERVISED_VARIABLE]: String(process.pid) });
+    const args = [...formatArguments(this.#device), ...(this.#force && isFirst ? ['force'] : [])];
+    const server = spawnServer(args, { [SUPERVISED_VARIABLE]: String(process.pid) });
     this.#server = server;
     const ended = once(server, 'close') as Promise<[number | null, NodeJS.Signals | null]>;
     // It was asked to stop before it existed.

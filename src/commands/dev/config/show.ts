@@ -10,8 +10,8 @@ export default class DevConfigShow extends VdpaCommand {
   static override usage = ['vdpa dev config show [ DEV ]'];
   static override operand = 'device' as const;
 
-  async execute(session: Session, words: readonly string[]): Promise<void> {
-    const name = parseOperand(readName, words);
+  async execute(session: Session, args: readonly string[]): Promise<void> {
+    const name = parseOperand(readName, args);
     await session.show('config', (client, printer, restart) =>
       client.eachDeviceConfig(
         name,

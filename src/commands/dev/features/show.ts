@@ -10,8 +10,8 @@ export default class DevFeaturesShow extends VdpaCommand {
   static override usage = ['vdpa dev features show [ DEV ]'];
   static override operand = 'device' as const;
 
-  async execute(session: Session, words: readonly string[]): Promise<void> {
-    const name = parseOperand(readName, words);
+  async execute(session: Session, args: readonly string[]): Promise<void> {
+    const name = parseOperand(readName, args);
     await session.show('features', async (client, printer) => {
       // The kernel's list of all devices may end early.
       const configs = name === undefined ? await client.deviceConfigs() : [await client.deviceConfig(name)];

@@ -13,8 +13,8 @@ export default class DevStatsShow extends VdpaCommand {
   static override outputs = ['openmetrics'] as const;
   static override watches = true;
 
-  async execute(session: Session, words: readonly string[]): Promise<void> {
-    const name = parseOperand(readName, words);
+  async execute(session: Session, args: readonly string[]): Promise<void> {
+    const name = parseOperand(readName, args);
     if (session.options.output !== undefined) {
       await printMetrics(session, name);
       return;

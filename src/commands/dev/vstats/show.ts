@@ -17,8 +17,8 @@ export default class DevVstatsShow extends VdpaCommand {
   static override operand = 'device' as const;
   static override keywords = keywords;
 
-  async execute(session: Session, words: readonly string[]): Promise<void> {
-    const [device, ...rest] = words;
+  async execute(session: Session, args: readonly string[]): Promise<void> {
+    const [device, ...rest] = args;
     if (device === undefined || (rest.length !== 0 && rest.length !== 2))
       throw new UsageError(...usageOf([DevVstatsShow]));
     const name = readName(device);
