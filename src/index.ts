@@ -3,7 +3,14 @@
  * The library: vDPA devices over generic netlink, and their drivers, interfaces, disks and nodes on the machine.
  * `vdpa/netlink` is netlink itself, `vdpa/iommufd` is /dev/iommu.
  */
-export { VdpaClient, type DeviceQueues, type QueueRefusal, type VdpaClientOptions } from './vdpa/client.js';
+export {
+  VdpaClient,
+  type DeviceQueues,
+  type EachOptions,
+  type QueueRefusal,
+  type VdpaClientOptions,
+} from './vdpa/client.js';
+export { Listing } from './vdpa/listing.js';
 export type { DeviceChange, DeviceSpec, VdpaRequest } from './vdpa/encode.js';
 export {
   formatHandle,
@@ -23,8 +30,23 @@ export {
   NetlinkProtocolError,
   NetlinkUnavailableError,
 } from './netlink/error.js';
-export { MissingKoffiError, SystemError, UnsupportedMachineError, type SystemErrorDetails } from './sys/error.js';
-export { StatsWatch, eachDeviceStats, type CounterSample, type DeviceStats, type StatsSample } from './vdpa/stats.js';
+export {
+  ArgumentError,
+  MissingKoffiError,
+  SystemError,
+  UnsupportedMachineError,
+  type SystemErrorDetails,
+} from './sys/error.js';
+export type { WaitOptions } from './sys/wait.js';
+export {
+  StatsWatch,
+  eachDeviceStats,
+  watchStats,
+  type CounterSample,
+  type DeviceStats,
+  type StatsSample,
+  type WatchStatsOptions,
+} from './vdpa/stats.js';
 export { MachineFiles, type DeviceNumber } from './sysfs/machine-files.js';
 export { VHOST_VDPA, VIRTIO_VDPA, VdpaBus, driverName, type BusDevice, type ParentDevice } from './sysfs/bus.js';
 export { bindDriver, unbindDriver, type BindOptions, type BindResult } from './sysfs/binding.js';
@@ -37,7 +59,8 @@ export { describeInTheWay, findBlockers, type Blocker, type RemovalOptions } fro
 export { findServerTrouble, type ServerTrouble } from './sysfs/instance-server.js';
 export { addBoundDevice } from './host/add-device.js';
 export { deleteDevice } from './host/delete-device.js';
-export { VdpaMonitor, type MonitorOptions } from './host/monitor.js';
+export { waitUntilUsable } from './host/usable-device.js';
+export { VdpaMonitor, type MonitorClient, type MonitorOptions } from './host/monitor.js';
 export type {
   DeviceAdded,
   DeviceBound,

@@ -1,35 +1,35 @@
 /** Creates a device and binds it to a driver in one operation. */
 import { SystemError } from '../sys/error.js';
-import { bindDriver, requireDriver } from '../sysfs/binding.js';
+import { bindDriver, requireDriver, type BindOptions } from '../sysfs/binding.js';
 import { VDUSE_CLASS, driverName, sysfsName } from '../sysfs/bus.js';
 import type { BusDevice, VdpaBus } from '../sysfs/bus.js';
 import { refuseUnserved } from '../sysfs/instance-server.js';
-import type { NodeAccess } from '../sysfs/node-access.js';
 import type { VdpaClient } from '../vdpa/client.js';
 import type { DeviceSpec } from '../vdpa/encode.js';
 import { formatHandle } from '../vdpa/model.js';
 import { waitUntilUsable } from './usable-device.js';
 
 /**
- * Creates a device and binds it to a driver. If binding fails, the device is deleted.
+ * Creates a device and binds it to a driver. If binding fails, the device is deleted. `vdpa dev add … driver DRIVER`
  * @param driver `vhost`, `virtio` or the driver's name in sysfs
- * @param access with vhost_vdpa: owner, group and mode of the node
+ * @param options those of {@link bindDriver}; if the signal is aborted, the device is deleted
  * @returns the device afterwards: with vhost_vdpa its node can be opened
  * @throws SystemError, before anything is created: ENOENT if there is no such driver, EBUSY for a VDUSE device whose
- * server has ended or is stopped; errors of {@link bindDriver}; NetlinkError if the kernel rejects the device
+ * server has ended or is stopped; errors of {@link bindDriver}; NetlinkError if the kernel rejects the device; the reason of the signal
  */
 export async function addBoundDevice(
   client: VdpaClient,
   bus: VdpaBus,
   spec: DeviceSpec,
   driver: string,
-  access?: NodeAccess,
+  options: Pick<BindOptions, 'access' | 'signal' | 'timeoutMs'> = {},
 ): Promise<BusDevice> {
   requireDriver(bus, driverName(driver), `add ${spec.name} with driver ${driver}`);
   if (formatHandle(spec.managementDevice) === VDUSE_CLASS) refuseUnserved(bus.files, spec.name, `add ${spec.name}`);
+  options.signal?.throwIfAborted();
   await client.addDevice(spec);
   return orDelete(client, spec.name, async () => {
-    const { device } = await bindDriver(bus, sysfsName(spec.name), driver, access && { access });
+    const { device } = await bindDriver(bus, sysfsName(spec.name), driver, options);
     return device;
   });
 }

@@ -2,17 +2,28 @@ import { isDeepStrictEqual } from 'node:util';
 import { NetlinkError } from '../netlink/error.js';
 import type { NetlinkTransport } from '../netlink/transport.js';
 import { Errno } from '../sys/errno.js';
+import { monotonicMs } from '../sys/clock.js';
+import { abortable, type WaitOptions } from '../sys/wait.js';
 import { VdpaBus } from '../sysfs/bus.js';
 import { openUevents, parseUevent, type Uevent } from '../uevent/uevent.js';
-import type { VdpaClient } from '../vdpa/client.js';
 import { formatHandle, type ManagementDevice, type VdpaDevice } from '../vdpa/model.js';
 import { DeviceStates, differences, stateOf, type DeviceState } from './device-states.js';
 import { DeviceWatch } from './device-watch.js';
 import type { UntimedEvent, VdpaEvent } from './events.js';
 
-/** Options of a monitor. */
-export interface MonitorOptions {
-  readonly client: Pick<VdpaClient, 'device' | 'managementDevices'>;
+/** What a monitor asks the kernel. */
+export interface MonitorClient {
+  device(name: string, options?: WaitOptions): Promise<VdpaDevice>;
+  managementDevices(options?: WaitOptions): Promise<ManagementDevice[]>;
+}
+
+/**
+ * Options of a monitor. Its time limit is for the next event, none by default. Its signal ends the iteration, which
+ * throws the reason of the signal.
+ */
+export interface MonitorOptions extends WaitOptions {
+  /** A VdpaClient. */
+  readonly client: MonitorClient;
   /** By default that of this machine. */
   readonly bus?: VdpaBus;
   /** Only the events of one kind of object; both kinds by default. */
@@ -34,17 +45,17 @@ const waitMs = 60_000;
 const parentSubsystems: ReadonlySet<string> = new Set(['pci', 'auxiliary', 'module', 'misc', 'vduse', 'platform']);
 
 /**
- * Reports the events of devices since it was opened: events of the kernel, with their meaning for vDPA.
+ * Reports the events of devices since it was opened: events of the kernel, with their meaning for vDPA. `vdpa monitor`
  *
  * Management devices have no events of their own; they are queried again when a possible parent is added or removed.
  *
  * @example
- * const monitor = await VdpaMonitor.open({ client });
+ * await using monitor = await VdpaMonitor.open({ client, signal });
  * for await (const event of monitor) console.log(event.object, event.event);
  */
-export class VdpaMonitor implements AsyncIterable<VdpaEvent> {
+export class VdpaMonitor implements AsyncIterable<VdpaEvent>, AsyncDisposable {
   readonly #transport: NetlinkTransport;
-  readonly #client: MonitorOptions['client'];
+  readonly #client: MonitorClient;
   readonly #object: MonitorOptions['object'];
   readonly #bus: VdpaBus;
   readonly #devices: DeviceWatch;
@@ -52,6 +63,10 @@ export class VdpaMonitor implements AsyncIterable<VdpaEvent> {
   #managementDevices: ReadonlyMap<string, ManagementDevice>;
   /** The sequence number of the last event before the devices were read again; undefined if it is unknown. */
   #caughtUpTo: bigint | undefined;
+  readonly #signal: AbortSignal | undefined;
+  readonly #timeoutMs: number | undefined;
+  /** When the next event was asked for. */
+  #waitsSince = 0;
   #closed = false;
 
   private constructor(
@@ -65,16 +80,21 @@ export class VdpaMonitor implements AsyncIterable<VdpaEvent> {
     this.#bus = options.bus ?? new VdpaBus();
     this.#devices = new DeviceWatch(this.#bus);
     this.#managementDevices = managementDevices;
+    this.#signal = options.signal;
+    this.#timeoutMs = options.timeoutMs;
   }
 
   /**
    * Starts listening. Events from now on are kept until they are read.
-   * @throws NetlinkError if the kernel provides no socket or no events; SystemError if sysfs cannot be read
+   * @throws NetlinkError if the kernel provides no socket or no events; SystemError if sysfs cannot be read; the reason
+   * of the signal if that is aborted
    */
   static async open(options: MonitorOptions): Promise<VdpaMonitor> {
     const transport = options.transport ?? (await openUevents());
     try {
-      const monitor = new VdpaMonitor(options, transport, await listManagementDevices(options.client));
+      options.signal?.throwIfAborted();
+      const { client, signal } = options;
+      const monitor = new VdpaMonitor(options, transport, await listManagementDevices(client, signal));
       for (const name of monitor.#bus.names()) monitor.#states.set(name, await monitor.#stateOf(name));
       return monitor;
     } catch (error) {
@@ -84,12 +104,18 @@ export class VdpaMonitor implements AsyncIterable<VdpaEvent> {
   }
 
   /**
-   * Yields events endlessly, until {@link close} is called. Leaving the loop closes the monitor.
-   * @throws NetlinkError, SystemError
+   * Yields events endlessly, until {@link close} is called or the signal is aborted. Leaving the loop closes the
+   * monitor.
+   * @throws NetlinkError, with ETIMEDOUT if no event has arrived within the time limit; SystemError; the reason of the
+   * signal
    */
-  async *[Symbol.asyncIterator](): AsyncGenerator<VdpaEvent> {
+  async *[Symbol.asyncIterator](): AsyncGenerator<VdpaEvent, void, undefined> {
     try {
-      yield* this.#events();
+      this.#waitsSince = monotonicMs();
+      for await (const event of this.#events()) {
+        yield event;
+        this.#waitsSince = monotonicMs();
+      }
     } finally {
       await this.close();
     }
@@ -167,15 +193,35 @@ export class VdpaMonitor implements AsyncIterable<VdpaEvent> {
     await this.#transport.close();
   }
 
+  /** As {@link close}, at the end of the block of `await using`. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
   async #receive(timeoutMs: number): Promise<Uevent | 'nothing' | 'lost'> {
+    this.#signal?.throwIfAborted();
+    const patienceMs = Math.min(timeoutMs, this.#remainingMs());
     try {
-      return parseUevent(await this.#transport.receive(timeoutMs));
+      const datagram = this.#transport.receive(patienceMs);
+      return parseUevent(datagram instanceof Uint8Array ? datagram : await abortable(datagram, this.#signal));
     } catch (error) {
       if (!(error instanceof NetlinkError)) throw error;
       if (error.errno === Errno.ETIMEDOUT || this.#closed) return 'nothing';
       if (error.errno === Errno.ENOBUFS) return 'lost';
       throw error;
     }
+  }
+
+  /** The remaining time for the next event. @throws NetlinkError ETIMEDOUT if there is none */
+  #remainingMs(): number {
+    if (this.#timeoutMs === undefined) return Number.POSITIVE_INFINITY;
+    const remaining = this.#waitsSince + this.#timeoutMs - monotonicMs();
+    if (remaining > 0) return remaining;
+    throw new NetlinkError({
+      operation: 'wait for an event',
+      errno: Errno.ETIMEDOUT,
+      hint: `No event arrived within ${this.#timeoutMs / 1000} s`,
+    });
   }
 
   /** Adds the kernel's data of a new device. */
@@ -187,7 +233,7 @@ export class VdpaMonitor implements AsyncIterable<VdpaEvent> {
 
   async #deviceIfThere(name: string): Promise<VdpaDevice | undefined> {
     try {
-      return await this.#client.device(name);
+      return await this.#client.device(name, this.#signal && { signal: this.#signal });
     } catch (error) {
       // A device without a management device is on the bus nevertheless.
       if (error instanceof NetlinkError && (error.errno === Errno.ENODEV || error.errno === Errno.EINVAL))
@@ -199,7 +245,7 @@ export class VdpaMonitor implements AsyncIterable<VdpaEvent> {
   /** The differences of the management devices. */
   async #compare(): Promise<UntimedEvent[]> {
     const before = this.#managementDevices;
-    const now = await listManagementDevices(this.#client);
+    const now = await listManagementDevices(this.#client, this.#signal);
     this.#managementDevices = now;
     const removed = [...before].filter(([handle]) => !now.has(handle));
     const seen = [...now].filter(([handle, device]) => !isDeepStrictEqual(device, before.get(handle)));
@@ -214,8 +260,12 @@ export class VdpaMonitor implements AsyncIterable<VdpaEvent> {
   }
 }
 
-async function listManagementDevices(client: MonitorOptions['client']): Promise<ReadonlyMap<string, ManagementDevice>> {
-  return new Map((await client.managementDevices()).map((device) => [formatHandle(device), device]));
+async function listManagementDevices(
+  client: MonitorClient,
+  signal: AbortSignal | undefined,
+): Promise<ReadonlyMap<string, ManagementDevice>> {
+  const devices = await client.managementDevices(signal && { signal });
+  return new Map(devices.map((device) => [formatHandle(device), device]));
 }
 
 /** The sequence number of the last event of the kernel. */

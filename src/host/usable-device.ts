@@ -1,24 +1,31 @@
 /** Checks whether a driver has made a device usable. */
-import { setTimeout as sleep } from 'node:timers/promises';
 import { monotonicMs } from '../sys/clock.js';
 import { Errno } from '../sys/errno.js';
 import { SystemError } from '../sys/error.js';
+import { sleep, type WaitOptions } from '../sys/wait.js';
 import { hasNode } from '../sysfs/binding.js';
 import { VHOST_VDPA, VIRTIO_VDPA, type BusDevice, type VdpaBus } from '../sysfs/bus.js';
 import { VIRTIO_ID_BLOCK, VIRTIO_ID_NET } from '../virtio/ids.js';
 import { sysfsName } from '../sysfs/bus.js';
 
-const timeoutMs = 10_000;
+const usableTimeoutMs = 10_000;
 const pollMs = 10;
 
 /**
  * Waits until the driver of a new device has created its node, interface or disk. Does not wait for a device without a
- * driver or with an unknown driver.
+ * driver or with an unknown driver. `vdpa -d dev add …` does so after it has added a device.
  * @param deviceId the virtio id of its type
+ * @param options the time limit is 10 s by default
  * @returns the device afterwards
- * @throws SystemError ENODEV if the device was deleted, ETIMEDOUT with what is missing after the time limit
+ * @throws SystemError ENODEV if the device was deleted, ETIMEDOUT with what is missing after the time limit; the reason of
+ * the signal
  */
-export async function waitUntilUsable(bus: VdpaBus, name: string, deviceId: number): Promise<BusDevice> {
+export async function waitUntilUsable(
+  bus: VdpaBus,
+  name: string,
+  deviceId: number,
+  { timeoutMs = usableTimeoutMs, signal }: WaitOptions = {},
+): Promise<BusDevice> {
   const operation = `wait for ${name}`;
   const deadline = monotonicMs() + timeoutMs;
   for (;;) {
@@ -29,7 +36,7 @@ export async function waitUntilUsable(bus: VdpaBus, name: string, deviceId: numb
     if (monotonicMs() > deadline) {
       throw new SystemError({ operation, errno: Errno.ETIMEDOUT, hint: `After ${timeoutMs / 1000} s ${missing}` });
     }
-    await sleep(pollMs);
+    await sleep(pollMs, signal);
   }
 }
 

@@ -89,6 +89,11 @@ export class Iommufd {
     closeSync(this.fd);
   }
 
+  /** As {@link close}, at the end of the block of `using`. */
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
   #rlimitOption(operation: number, value: bigint): Structure {
     const argument = new Structure(24).u32(4, uapi.IOMMU_OPTION_RLIMIT_MODE).u16(8, operation).u64(16, value);
     ioctl('the rlimit mode of iommufd', this.fd, uapi.IOMMU_OPTION, argument.bytes);

@@ -9,6 +9,7 @@ import {
   writeUint32,
   writeUint64,
 } from './bytes.js';
+import { ArgumentError } from '../sys/error.js';
 import { NLA_F_NESTED, NLA_F_NET_BYTEORDER, NLA_TYPE_MASK } from './constants.js';
 import { NetlinkProtocolError } from './error.js';
 import { allocate } from './slab.js';
@@ -247,7 +248,7 @@ function attributeAt(buffer: Uint8Array, at: number): Attribute {
 }
 
 /**
- * Writes attributes one after the other, each padded to 4 bytes. Throws RangeError for numbers that do not fit their
+ * Writes attributes one after the other, each padded to 4 bytes. Throws ArgumentError for numbers that do not fit their
  * width.
  */
 export class AttributeWriter {
@@ -278,7 +279,7 @@ export class AttributeWriter {
 
   u64(type: number, value: bigint): this {
     if (value < 0n || value > 0xffff_ffff_ffff_ffffn)
-      throw new RangeError(`attribute ${type}: ${value} does not fit 64 bits`);
+      throw new ArgumentError(`attribute ${type}: ${value} does not fit 64 bits`);
     const at = this.begin(type, 8);
     writeUint64(this.buffer, at, value);
     return this;
@@ -286,10 +287,10 @@ export class AttributeWriter {
 
   /**
    * Text, encoded by {@link encodeText} and terminated by a NUL unless `nul` is false.
-   * @throws RangeError if the text contains a NUL: the kernel would read only the part before it.
+   * @throws ArgumentError if the text contains a NUL: the kernel would read only the part before it.
    */
   string(type: number, text: string, { nul = true }: { nul?: boolean } = {}): this {
-    if (text.includes('\0')) throw new RangeError(`attribute ${type}: text holds a NUL character`);
+    if (text.includes('\0')) throw new ArgumentError(`attribute ${type}: text holds a NUL character`);
     const bytes = encodeText(text);
     const at = this.begin(type, bytes.length + (nul ? 1 : 0));
     this.buffer.set(bytes, at);
@@ -323,9 +324,9 @@ export class AttributeWriter {
 
   /** Writes a header, reserves space for the payload, and returns where it starts. */
   private begin(type: number, payloadLength: number): number {
-    if (!Number.isInteger(type) || type < 0 || type > 0xffff) throw new RangeError(`${type} is no attribute type`);
+    if (!Number.isInteger(type) || type < 0 || type > 0xffff) throw new ArgumentError(`${type} is no attribute type`);
     if (payloadLength > maxPayloadLength) {
-      throw new RangeError(
+      throw new ArgumentError(
         `attribute ${type & NLA_TYPE_MASK}: ${payloadLength} bytes are more than an attribute can hold`,
       );
     }
@@ -344,6 +345,6 @@ export class AttributeWriter {
 
 function checkRange(type: number, value: number, bits: 8 | 16 | 32): void {
   if (!Number.isInteger(value) || value < 0 || value >= 2 ** bits) {
-    throw new RangeError(`attribute ${type & NLA_TYPE_MASK}: ${value} does not fit ${bits} bits`);
+    throw new ArgumentError(`attribute ${type & NLA_TYPE_MASK}: ${value} does not fit ${bits} bits`);
   }
 }

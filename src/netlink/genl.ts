@@ -1,4 +1,5 @@
 import { Errno } from '../sys/errno.js';
+import type { WaitOptions } from '../sys/wait.js';
 import { AttributeList, AttributeWriter } from './attribute.js';
 import { align } from './bytes.js';
 import { NETLINK_GENERIC, NLM_F_DUMP } from './constants.js';
@@ -77,6 +78,7 @@ export class GenlSocket {
   /**
    * Opens a socket for generic netlink.
    * @param transport the transport; by default to the kernel of this machine.
+   * @param options time limit of its requests.
    * @throws NetlinkUnavailableError if the machine has no generic netlink.
    */
   static async open(transport?: NetlinkTransport, options: NetlinkSocketOptions = {}): Promise<GenlSocket> {
@@ -91,13 +93,16 @@ export class GenlSocket {
    * Finds a family by name. If the family does not exist, the kernel tries to load its module.
    * @throws GenlFamilyNotFoundError if there is no such family.
    */
-  async family(name: string): Promise<GenlFamily> {
+  async family(name: string, options: WaitOptions = {}): Promise<GenlFamily> {
     const attributes = new AttributeWriter().string(CTRL_ATTR_FAMILY_NAME, name).finish();
     const operation = `find generic netlink family ${name}`;
     const found: GenlFamily[] = [];
     try {
       const onMessage = (message: GenlMessage): void => void found.push(decodeFamily(message.attributes));
-      await this.execute(controlFamily, { command: CTRL_CMD_GETFAMILY, attributes }, onMessage, { operation });
+      await this.execute(controlFamily, { command: CTRL_CMD_GETFAMILY, attributes }, onMessage, {
+        ...options,
+        operation,
+      });
     } catch (cause) {
       if (!(cause instanceof NetlinkError && cause.errno === Errno.ENOENT)) throw cause;
       const hint = 'The kernel does not have it: is its module loaded, or built?';
@@ -109,9 +114,10 @@ export class GenlSocket {
   }
 
   /** All families of the kernel. */
-  async families(): Promise<GenlFamily[]> {
+  async families(options: WaitOptions = {}): Promise<GenlFamily[]> {
     const operation = 'list generic netlink families';
-    const messages = await this.gather(controlFamily, { command: CTRL_CMD_GETFAMILY, dump: true }, { operation });
+    const request = { command: CTRL_CMD_GETFAMILY, dump: true };
+    const messages = await this.gather(controlFamily, request, { ...options, operation });
     return messages.map(({ attributes }) => decodeFamily(attributes));
   }
 
@@ -119,13 +125,13 @@ export class GenlSocket {
    * The requests that a family accepts. Empty if the kernel does not check them.
    * @throws NetlinkError with `EOPNOTSUPP` on kernels without this request (before 5.7).
    */
-  async policy(family: GenlFamily): Promise<GenlPolicy> {
+  async policy(family: GenlFamily, options: WaitOptions = {}): Promise<GenlPolicy> {
     const attributes = new AttributeWriter().u16(CTRL_ATTR_FAMILY_ID, family.id).finish();
     const operation = `get the policy of generic netlink family ${family.name}`;
     const { decodePolicy } = await import('./genl-policy.js');
     try {
       const request = { command: CTRL_CMD_GETPOLICY, attributes, dump: true };
-      const messages = await this.gather(controlFamily, request, { operation });
+      const messages = await this.gather(controlFamily, request, { ...options, operation });
       return decodePolicy(messages.map((message) => message.attributes));
     } catch (error) {
       if (error instanceof NetlinkError && error.errno === Errno.ENODATA) return decodePolicy([]);
@@ -175,8 +181,13 @@ export class GenlSocket {
     return messages;
   }
 
-  /** Waits for running requests and closes the socket. */
+  /** Waits for running requests, except those whose signal is aborted, and closes the socket. */
   close(): Promise<void> {
     return this.#socket.close();
+  }
+
+  /** As {@link close}, at the end of the block of `await using`. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
   }
 }

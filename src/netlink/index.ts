@@ -19,6 +19,8 @@ export {
   NetlinkProtocolError,
   NetlinkUnavailableError,
 } from './error.js';
+export { ArgumentError } from '../sys/error.js';
+export type { WaitOptions } from '../sys/wait.js';
 export type { ExtendedAck, NetlinkErrorDetails, SentAttribute } from './error.js';
 export { decodeText, encodeText } from './text.js';
 export { AttributeList, AttributeWriter } from './attribute.js';

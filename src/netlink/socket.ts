@@ -1,5 +1,6 @@
 import { monotonicMs } from '../sys/clock.js';
 import { Errno } from '../sys/errno.js';
+import { abortable, type WaitOptions } from '../sys/wait.js';
 import { decodeDone, decodeError } from './acknowledgement.js';
 import type { Acknowledgement } from './acknowledgement.js';
 import {
@@ -24,8 +25,14 @@ export interface NetlinkSocketOptions {
   readonly timeoutMs?: number;
 }
 
-/** Options of a request. */
-export interface RequestOptions {
+/**
+ * Options of a request. Its time limit is for the next answer of the kernel; by default that of the socket.
+ *
+ * A request that is given up with the signal may have been carried out; its answers are read and discarded before the
+ * next request is sent. The default transport blocks the thread while it waits: there a signal can take effect only
+ * before a request and between its answers.
+ */
+export interface RequestOptions extends WaitOptions {
   /** Describes the request in errors: `add vdpa device foo0`. */
   readonly operation?: string;
   /**
@@ -51,6 +58,8 @@ export class NetlinkSocket {
   #sequence = 0;
   /** Settles when all requests so far have ended; never rejects. */
   #idle: Promise<unknown> = Promise.resolve();
+  /** The request whose answers are read. */
+  #current: Request | undefined;
 
   constructor(transport: NetlinkTransport, { timeoutMs = 10_000 }: NetlinkSocketOptions = {}) {
     this.#transport = transport;
@@ -72,7 +81,8 @@ export class NetlinkSocket {
    * @param onMessage called with each answer, in order. If it throws, the remaining answers are read and discarded and
    * the request rejects with its error.
    * @throws NetlinkError if the kernel rejects the request; with `ETIMEDOUT` if it does not answer; with `EINTR` or
-   * `ENOBUFS` if a dump was interrupted and could not be repeated. NetlinkProtocolError if the answers are invalid.
+   * `ENOBUFS` if a dump was interrupted and could not be repeated. NetlinkProtocolError if the answers are invalid. The
+   * reason of the signal once that is aborted.
    */
   request(
     type: number,
@@ -89,17 +99,22 @@ export class NetlinkSocket {
       isDump,
       operation: options.operation ?? (isDump ? 'netlink dump' : 'netlink request'),
       onMessage,
+      timeoutMs: options.timeoutMs ?? this.#timeoutMs,
+      signal: options.signal,
       ...(options.onWarning === undefined ? {} : { onWarning: options.onWarning }),
     };
-    const { onRestart } = options;
-    return this.#queue(async () => {
+    const { onRestart, signal } = options;
+    const done = this.#queue(async () => {
+      this.#current = request;
       for (let attempt = 1; ; attempt++) {
+        signal?.throwIfAborted();
         const disturbance = await this.#exchange(request);
         if (disturbance === undefined) return;
         if (onRestart === undefined || attempt === maxDumpAttempts) throw disturbance;
         onRestart();
       }
     });
+    return signal === undefined ? done : abortable(done, signal);
   }
 
   /** As {@link request}, but returns all answers at once; repeats a dump that was interrupted. */
@@ -117,11 +132,17 @@ export class NetlinkSocket {
     return messages;
   }
 
-  /** Waits for running requests and closes the socket. */
-  close(): Promise<void> {
-    return this.#queue(async () => {
+  /** Waits for running requests, except those whose signal is aborted, and closes the socket. */
+  async close(): Promise<void> {
+    const close = async (): Promise<void> => {
       await this.#transport.close();
-    });
+    };
+    await (this.#current?.signal?.aborted === true ? close() : this.#queue(close));
+  }
+
+  /** As {@link close}, at the end of the block of `await using`. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
   }
 
   #queue<Result>(task: () => Promise<Result>): Promise<Result> {
@@ -140,7 +161,7 @@ export class NetlinkSocket {
     // Set only after something other than an answer has arrived: reading the clock is a system call.
     let deadline: number | undefined;
     for (;;) {
-      const remaining = deadline === undefined ? this.#timeoutMs : deadline - monotonicMs();
+      const remaining = deadline === undefined ? request.timeoutMs : deadline - monotonicMs();
       const datagram = await this.#receive(request, answers, remaining);
       if (datagram === undefined) continue;
       let isAnswer = false;
@@ -151,7 +172,7 @@ export class NetlinkSocket {
         if (answers.take(message)) return answers.result();
       }
       if (isAnswer) deadline = undefined;
-      else deadline ??= monotonicMs() + this.#timeoutMs;
+      else deadline ??= monotonicMs() + request.timeoutMs;
     }
   }
 
@@ -173,7 +194,7 @@ export class NetlinkSocket {
         return undefined;
       }
       if (cause.errno !== Errno.ETIMEDOUT) throw cause;
-      const hint = `The kernel did not answer within ${this.#timeoutMs / 1000} s`;
+      const hint = `The kernel did not answer within ${request.timeoutMs / 1000} s`;
       throw answers.disturbance ?? new NetlinkError({ operation, errno: Errno.ETIMEDOUT, hint, cause });
     }
   }
@@ -192,6 +213,8 @@ interface Request {
   readonly isDump: boolean;
   readonly operation: string;
   readonly onMessage: (message: NetlinkMessage) => void;
+  readonly timeoutMs: number;
+  readonly signal: AbortSignal | undefined;
   readonly onWarning?: (kernelMessage: string) => void;
 }
 
@@ -257,6 +280,7 @@ class Answers {
 
   #deliver(message: NetlinkMessage): void {
     if (this.#failure !== undefined || this.disturbance !== undefined) return;
+    if (this.#request.signal?.aborted === true) return;
     try {
       this.#request.onMessage(message);
     } catch (thrown) {

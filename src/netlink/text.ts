@@ -4,6 +4,8 @@
  * recovered from it.
  */
 
+import { ArgumentError } from '../sys/error.js';
+
 /** The longest text that an attribute holds, in bytes: its length is 16 bits wide, and counts a header and a NUL. */
 export const maxTextLength = 0xffff - 4 - 1;
 
@@ -73,7 +75,7 @@ function decodeBeyondAscii(bytes: Uint8Array): string {
 
 /**
  * Encodes `text` as UTF-8; a lone surrogate U+DC80…U+DCFF becomes the byte that it stands for.
- * @throws RangeError if `text` contains any other lone surrogate, which stands for no byte.
+ * @throws ArgumentError if `text` contains any other lone surrogate, which stands for no byte.
  */
 export function encodeText(text: string): Uint8Array {
   const short = encodeShortAscii(text);
@@ -89,7 +91,9 @@ export function encodeText(text: string): Uint8Array {
     } else if (point >= escapeBase + 0x80 && point <= escapeBase + 0xff) {
       parts.push(Uint8Array.of(point - escapeBase));
     } else {
-      throw new RangeError(`text holds the lone surrogate U+${point.toString(16).toUpperCase()}, which has no bytes`);
+      throw new ArgumentError(
+        `text holds the lone surrogate U+${point.toString(16).toUpperCase()}, which has no bytes`,
+      );
     }
   }
   return Buffer.concat(parts);

@@ -41,6 +41,11 @@ export function describeSystemError(details: SystemErrorDetails, middle = ''): s
   return details.hint === undefined ? text : `${text}. ${details.hint}`;
 }
 
+/** An argument of a function is invalid: out of range, or in an unknown notation. */
+export class ArgumentError extends RangeError {
+  override readonly name = 'ArgumentError';
+}
+
 /** The C library is not available, because the native part of koffi is missing or does not fit this machine. */
 export class MissingKoffiError extends Error {
   override readonly name = 'MissingKoffiError';

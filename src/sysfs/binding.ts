@@ -1,19 +1,20 @@
 /** Binds drivers to devices on the vdpa bus: driver_override, unbind and bind, all or nothing. */
-import { setTimeout as sleep } from 'node:timers/promises';
 import { Errno } from '../sys/errno.js';
 import { SystemError } from '../sys/error.js';
+import { sleep, type WaitOptions } from '../sys/wait.js';
 import { VDUSE_CLASS, VHOST_VDPA, VIRTIO_VDPA, deviceFolder, driverFolder, driverName, isFileName } from './bus.js';
 import type { BusDevice, VdpaBus } from './bus.js';
 import { refuseUnserved } from './instance-server.js';
 import { setNodeAccess, type NodeAccess } from './node-access.js';
 import { refuseUsed, type RemovalOptions } from './removal.js';
 
-/** Options for binding drivers. */
-export interface BindOptions extends RemovalOptions {
+/**
+ * Options for binding drivers. The time limit is for the device's node to appear, 5 s by default. If the signal is
+ * aborted while that is awaited, the binding is undone.
+ */
+export interface BindOptions extends RemovalOptions, WaitOptions {
   /** With vhost_vdpa: owner, group and mode of the node. */
   readonly access?: NodeAccess;
-  /** Time limit for the device's node to appear, in milliseconds. */
-  readonly timeoutMs?: number;
 }
 
 const nodeTimeoutMs = 5000;
@@ -28,10 +29,11 @@ export interface BindResult {
 
 /**
  * Binds a device to a driver, exclusively: sets driver_override, unbinds the old driver, binds the new one, and with
- * vhost_vdpa waits for /dev/vhost-vdpa-N. If a step fails, the previous ones are undone.
+ * vhost_vdpa waits for /dev/vhost-vdpa-N. If a step fails, the previous ones are undone. `vdpa dev bind NAME driver
+ * DRIVER`
  * @param driver `vhost`, `virtio` or the driver's name in sysfs
  * @throws SystemError ENODEV if there is no such device, ENOENT if there is no such driver, EBUSY if the device is in
- * use, ETIMEDOUT if its node does not appear; and errors of the kernel
+ * use, ETIMEDOUT if its node does not appear; and errors of the kernel. The reason of the signal
  */
 export async function bindDriver(
   bus: VdpaBus,
@@ -41,6 +43,7 @@ export async function bindDriver(
 ): Promise<BindResult> {
   const wanted = driverName(driver);
   const operation = `bind ${name} to ${wanted}`;
+  options.signal?.throwIfAborted();
   requireDriver(bus, wanted, operation);
   const before = requireDevice(bus, name, operation);
   if (before.driver === wanted && before.driverOverride === wanted) {
@@ -54,7 +57,7 @@ export async function bindDriver(
   }
   try {
     moveTo(bus, before, wanted, operation);
-    const device = await nodeOf(bus, name, wanted, operation, options.timeoutMs ?? nodeTimeoutMs);
+    const device = await nodeOf(bus, name, wanted, operation, options);
     await giveNode(bus, device, operation, options);
     return { device, changed: true };
   } catch (error) {
@@ -64,11 +67,12 @@ export async function bindDriver(
 }
 
 /**
- * Unbinds a device from its driver. It has no driver until one is bound to it.
+ * Unbinds a device from its driver. It has no driver until one is bound to it. `vdpa dev unbind NAME`
  * @throws SystemError as {@link bindDriver} does
  */
 export async function unbindDriver(bus: VdpaBus, name: string, options: BindOptions = {}): Promise<BindResult> {
   const operation = `unbind ${name}`;
+  options.signal?.throwIfAborted();
   const before = requireDevice(bus, name, operation);
   if (before.driver === undefined) return { device: before, changed: false };
   await refuseUsed(bus, before, operation, options);
@@ -115,7 +119,7 @@ async function nodeOf(
   name: string,
   wanted: string,
   operation: string,
-  timeoutMs: number,
+  { timeoutMs = nodeTimeoutMs, signal }: WaitOptions,
 ): Promise<BusDevice> {
   const deadline = performance.now() + timeoutMs;
   for (;;) {
@@ -126,7 +130,7 @@ async function nodeOf(
       const hint = `${node} did not come within ${timeoutMs} ms: does devtmpfs or udev run here?`;
       throw new SystemError({ operation, errno: Errno.ETIMEDOUT, hint });
     }
-    await sleep(pollMs);
+    await sleep(pollMs, signal);
   }
 }
 
@@ -136,7 +140,9 @@ async function giveNode(
   operation: string,
   options: BindOptions,
 ): Promise<void> {
-  if (options.access && vhost !== undefined) await setNodeAccess(files, `/dev/${vhost}`, options.access, operation);
+  if (options.access && vhost !== undefined) {
+    await setNodeAccess(files, `/dev/${vhost}`, options.access, operation, options.signal);
+  }
 }
 
 /** Whether /dev/vhost-vdpa-N exists and is the node that sysfs reports, not a remnant of another one. */

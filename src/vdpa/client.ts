@@ -4,19 +4,32 @@ import type { AttributeList } from '../netlink/attribute.js';
 import { NetlinkError, NetlinkProtocolError } from '../netlink/error.js';
 import type { NetlinkTransport } from '../netlink/transport.js';
 import { Errno } from '../sys/errno.js';
+import type { WaitOptions } from '../sys/wait.js';
 import { decodeDevice, decodeDeviceConfig, decodeManagementDevice, decodeVendorStats } from './decode.js';
 import { encodeRequest, type DeviceChange, type DeviceSpec, type VdpaRequest } from './encode.js';
+import { Listing } from './listing.js';
+import { formatHandle } from './model.js';
 import type { DeviceConfig, ManagementDevice, ManagementDeviceHandle, VdpaDevice, VendorStats } from './model.js';
 import { VDPA_GENL_NAME, type VdpaCommandNumber } from './uapi.js';
 
-/** Options of a client. */
-export interface VdpaClientOptions {
+/** Options of a client. Its time limit is for each answer of the kernel, 10 s by default; its signal is for opening it. */
+export interface VdpaClientOptions extends WaitOptions {
   /** Transport to a kernel, or to something that answers like one; by default a netlink socket of this machine. */
   readonly transport?: NetlinkTransport;
-  /** Time limit for an answer of the kernel, in milliseconds. */
-  readonly timeoutMs?: number;
   /** Called with the message of the kernel if a request succeeds with a warning. */
   readonly onWarning?: (kernelMessage: string) => void;
+}
+
+/**
+ * Options of a list that is passed on object by object. Its time limit is for each answer of the kernel, as long as that
+ * of the client by default.
+ */
+export interface EachOptions extends WaitOptions {
+  /**
+   * Called when the list changed while it was read and starts again: discard the objects so far. Without it, such a
+   * change is an error, EINTR.
+   */
+  readonly onRestart?: () => void;
 }
 
 /** A virtqueue whose statistics the kernel did not return, and the error. */
@@ -36,9 +49,15 @@ export interface DeviceQueues {
  * The vdpa generic netlink family of a kernel.
  *
  * Every method throws NetlinkError if the kernel rejects a request (with error number and message; the hint explains
- * them), and NetlinkProtocolError if the kernel's answer is invalid.
+ * them) or does not answer within the time limit (ETIMEDOUT), NetlinkProtocolError if the kernel's answer is invalid,
+ * ArgumentError for an argument that does not fit a message, and the reason of the signal once that is aborted. A
+ * request that changes something may have been carried out by then.
+ *
+ * @example
+ * await using client = await VdpaClient.open();
+ * for await (const device of client.devices()) console.log(device.name);
  */
-export class VdpaClient {
+export class VdpaClient implements AsyncDisposable {
   readonly #socket: GenlSocket;
   readonly #family: GenlFamily;
   readonly #options: VdpaClientOptions;
@@ -55,10 +74,10 @@ export class VdpaClient {
    * @throws GenlFamilyNotFoundError if the kernel has no vdpa, or this is not the initial network namespace
    */
   static async open(options: VdpaClientOptions = {}): Promise<VdpaClient> {
-    const { transport, timeoutMs } = options;
+    const { transport, timeoutMs, signal } = options;
     const socket = await GenlSocket.open(transport, timeoutMs === undefined ? {} : { timeoutMs });
     try {
-      return new VdpaClient(socket, await socket.family(VDPA_GENL_NAME), options);
+      return new VdpaClient(socket, await socket.family(VDPA_GENL_NAME, signal && { signal }), options);
     } catch (error) {
       await socket.close();
       throw error;
@@ -70,33 +89,36 @@ export class VdpaClient {
     return this.#family;
   }
 
-  /** All management devices (VDPA_CMD_MGMTDEV_GET). */
-  managementDevices(): Promise<ManagementDevice[]> {
-    return gather((item, restart) => this.eachManagementDevice(undefined, item, restart));
+  /** All management devices (VDPA_CMD_MGMTDEV_GET). `vdpa mgmtdev show` */
+  managementDevices(options: WaitOptions = {}): Listing<ManagementDevice> {
+    return this.#list(options, formatHandle, (onItem, each) => this.eachManagementDevice(undefined, onItem, each));
   }
 
-  /** One management device. */
-  managementDevice(handle: ManagementDeviceHandle): Promise<ManagementDevice> {
-    return only((item) => this.eachManagementDevice(handle, item));
+  /** One management device. `vdpa mgmtdev show MANAGEMENTDEV` */
+  managementDevice(handle: ManagementDeviceHandle, options?: WaitOptions): Promise<ManagementDevice> {
+    return only((item) => this.eachManagementDevice(handle, item, options));
   }
 
-  /** All vDPA devices of a management device (VDPA_CMD_DEV_GET). */
-  devices(): Promise<VdpaDevice[]> {
-    return gather((item, restart) => this.eachDevice(undefined, item, restart));
+  /** All vDPA devices (VDPA_CMD_DEV_GET). `vdpa dev show` */
+  devices(options: WaitOptions = {}): Listing<VdpaDevice> {
+    return this.#list<VdpaDevice>(options, nameOf, (onItem, each) => this.eachDevice(undefined, onItem, each));
   }
 
-  /** One vDPA device. */
-  device(name: string): Promise<VdpaDevice> {
-    return only((item) => this.eachDevice(name, item));
+  /** One vDPA device. `vdpa dev show NAME` */
+  device(name: string, options?: WaitOptions): Promise<VdpaDevice> {
+    return only((item) => this.eachDevice(name, item, options));
   }
 
   /**
    * The configuration of all vDPA devices (VDPA_CMD_DEV_CONFIG_GET), except those whose configuration the kernel does
-   * not report; see {@link readDeviceConfigs}.
+   * not report; see {@link readDeviceConfigs}. `vdpa dev config show`
    */
-  async deviceConfigs(): Promise<DeviceConfig[]> {
-    const configs = await this.readDeviceConfigs(await this.devices());
-    return [...configs.values()].flatMap((config) => (config instanceof NetlinkError ? [] : [config]));
+  deviceConfigs(options: WaitOptions = {}): Listing<DeviceConfig> {
+    return this.#list<DeviceConfig>(options, nameOf, async (onItem, { signal, timeoutMs }) => {
+      const wait = { ...(signal && { signal }), ...(timeoutMs !== undefined && { timeoutMs }) };
+      const configs = await this.readDeviceConfigs(await this.devices(wait), wait);
+      for (const config of configs.values()) if (!(config instanceof NetlinkError)) onItem(config);
+    });
   }
 
   /**
@@ -106,20 +128,25 @@ export class VdpaClient {
    * The kernel's list silently ends at the first device whose configuration it does not report
    * (vdpa_nl_cmd_dev_config_get_dumpit); the devices after it are requested one by one.
    */
-  async readDeviceConfigs(devices: readonly VdpaDevice[]): Promise<Map<string, DeviceConfig | NetlinkError>> {
-    const listed = await gather<DeviceConfig>((item, restart) => this.eachDeviceConfig(undefined, item, restart));
+  async readDeviceConfigs(
+    devices: readonly VdpaDevice[],
+    options: WaitOptions = {},
+  ): Promise<Map<string, DeviceConfig | NetlinkError>> {
+    const listed = await this.#list<DeviceConfig>(options, nameOf, (onItem, each) =>
+      this.eachDeviceConfig(undefined, onItem, each),
+    );
     const known = new Map(listed.map((config) => [config.name, config]));
     const configs = new Map<string, DeviceConfig | NetlinkError>();
     for (const { name } of devices) {
-      const config = known.get(name) ?? (await this.#deviceConfigIfThere(name));
+      const config = known.get(name) ?? (await this.#deviceConfigIfThere(name, options));
       if (config) configs.set(name, config);
     }
     return configs;
   }
 
-  async #deviceConfigIfThere(name: string): Promise<DeviceConfig | NetlinkError | undefined> {
+  async #deviceConfigIfThere(name: string, options: WaitOptions): Promise<DeviceConfig | NetlinkError | undefined> {
     try {
-      return await this.deviceConfig(name);
+      return await this.deviceConfig(name, options);
     } catch (error) {
       // A kernel that does not answer for one device does not answer for the next either.
       if (!(error instanceof NetlinkError) || error.errno === Errno.ETIMEDOUT) throw error;
@@ -127,32 +154,35 @@ export class VdpaClient {
     }
   }
 
-  /** The configuration of one vDPA device. */
-  deviceConfig(name: string): Promise<DeviceConfig> {
-    return only((item) => this.eachDeviceConfig(name, item));
+  /** The configuration of one vDPA device. `vdpa dev config show NAME` */
+  deviceConfig(name: string, options?: WaitOptions): Promise<DeviceConfig> {
+    return only((item) => this.eachDeviceConfig(name, item, options));
   }
 
-  /** Vendor statistics of a virtqueue (VDPA_CMD_DEV_VSTATS_GET). The kernel requires a queue index. */
-  vendorStats(name: string, queueIndex?: number): Promise<VendorStats> {
+  /**
+   * Vendor statistics of a virtqueue (VDPA_CMD_DEV_VSTATS_GET). `vdpa dev vstats show NAME qidx N`
+   * @param queueIndex the kernel requires one, and rejects `undefined`
+   */
+  vendorStats(name: string, queueIndex: number | undefined, options?: WaitOptions): Promise<VendorStats> {
     const request: VdpaRequest = {
       kind: 'dev.vstats.get',
       name,
       ...(queueIndex !== undefined && { queueIndex }),
     };
-    return only((item) => this.#each(`show vendor statistics of ${name}`, request, decodeVendorStats, item));
+    return only((item) => this.#each(`show vendor statistics of ${name}`, request, decodeVendorStats, item, options));
   }
 
   /**
    * Vendor statistics of every virtqueue that a device uses. An error for one queue does not hide the others: drivers
-   * answer EINVAL for an unused queue, and mlx5 EAGAIN for one that is not ready.
+   * answer EINVAL for an unused queue, and mlx5 EAGAIN for one that is not ready. `vdpa dev stats show NAME`
    * @throws NetlinkError as {@link vendorStats} does, if no queue has statistics, or the kernel does not answer
    */
-  async deviceStats(device: VdpaDevice): Promise<DeviceQueues> {
+  async deviceStats(device: Pick<VdpaDevice, 'name' | 'maxVirtqueues'>, options?: WaitOptions): Promise<DeviceQueues> {
     const queues: VendorStats[] = [];
     const refusals: QueueRefusal[] = [];
     for (let queueIndex = 0; queueIndex < (device.maxVirtqueues ?? 0); queueIndex++) {
       try {
-        queues.push(await this.vendorStats(device.name, queueIndex));
+        queues.push(await this.vendorStats(device.name, queueIndex, options));
       } catch (error) {
         if (!(error instanceof NetlinkError) || error.code === 'ETIMEDOUT') throw error;
         refusals.push({ queueIndex, error });
@@ -163,57 +193,74 @@ export class VdpaClient {
     return { queues, refused: refusals.filter(({ error }) => error.code !== 'EINVAL') };
   }
 
-  /** Creates a vDPA device (VDPA_CMD_DEV_NEW). */
-  addDevice(spec: DeviceSpec): Promise<void> {
-    return this.#execute(`add vdpa device ${spec.name}`, { kind: 'dev.new', spec });
-  }
-
-  /** Deletes a vDPA device (VDPA_CMD_DEV_DEL). */
-  deleteDevice(name: string): Promise<void> {
-    return this.#execute(`delete vdpa device ${name}`, { kind: 'dev.del', name });
-  }
-
-  /** Changes a vDPA device (VDPA_CMD_DEV_ATTR_SET). */
-  setDevice(name: string, change: DeviceChange): Promise<void> {
-    return this.#execute(`change vdpa device ${name}`, { kind: 'dev.attr.set', name, change });
+  /** Creates a vDPA device (VDPA_CMD_DEV_NEW). `vdpa dev add name NAME mgmtdev MANAGEMENTDEV` */
+  addDevice(spec: DeviceSpec, options?: WaitOptions): Promise<void> {
+    return this.#execute(`add vdpa device ${spec.name}`, { kind: 'dev.new', spec }, ignore, options);
   }
 
   /**
-   * Yields management devices one by one as the kernel sends them: all, or the one named.
-   * @param onRestart called when the list changed while it was read and starts again: discard the devices so far.
-   * Without it, such a change is an error, EINTR
+   * Deletes a vDPA device (VDPA_CMD_DEV_DEL). `vdpa dev del NAME force`; the function `deleteDevice` is `vdpa dev del
+   * NAME`.
    */
+  deleteDevice(name: string, options?: WaitOptions): Promise<void> {
+    return this.#execute(`delete vdpa device ${name}`, { kind: 'dev.del', name }, ignore, options);
+  }
+
+  /** Changes a vDPA device (VDPA_CMD_DEV_ATTR_SET). `vdpa dev set name NAME mac MACADDR` */
+  setDevice(name: string, change: DeviceChange, options?: WaitOptions): Promise<void> {
+    return this.#execute(`change vdpa device ${name}`, { kind: 'dev.attr.set', name, change }, ignore, options);
+  }
+
+  /** Passes on management devices one by one as the kernel sends them: all, or the one named. */
   eachManagementDevice(
     handle: ManagementDeviceHandle | undefined,
     onItem: (device: ManagementDevice) => void,
-    onRestart?: () => void,
+    options?: EachOptions,
   ): Promise<void> {
     const request: VdpaRequest = { kind: 'mgmtdev.get', ...(handle && { handle }) };
-    return this.#each('show management devices', request, decodeManagementDevice, onItem, onRestart);
+    return this.#each('show management devices', request, decodeManagementDevice, onItem, options);
   }
 
-  /** Yields vDPA devices one by one; see {@link eachManagementDevice}. */
-  eachDevice(name: string | undefined, onItem: (device: VdpaDevice) => void, onRestart?: () => void): Promise<void> {
+  /** Passes on vDPA devices one by one; see {@link eachManagementDevice}. */
+  eachDevice(name: string | undefined, onItem: (device: VdpaDevice) => void, options?: EachOptions): Promise<void> {
     const request: VdpaRequest = { kind: 'dev.get', ...(name !== undefined && { name }) };
-    return this.#each('show vdpa devices', request, decodeDevice, onItem, onRestart);
+    return this.#each('show vdpa devices', request, decodeDevice, onItem, options);
   }
 
   /**
-   * Yields configurations one by one; see {@link eachManagementDevice}. Without a name it is the kernel's list, which
+   * Passes on configurations one by one; see {@link eachManagementDevice}. Without a name it is the kernel's list, which
    * ends at the first device that is neither net nor block; {@link deviceConfigs} returns all.
    */
   eachDeviceConfig(
     name: string | undefined,
     onItem: (config: DeviceConfig) => void,
-    onRestart?: () => void,
+    options?: EachOptions,
   ): Promise<void> {
     const request: VdpaRequest = { kind: 'dev.config.get', ...(name !== undefined && { name }) };
-    return this.#each('show vdpa device configuration', request, decodeDeviceConfig, onItem, onRestart);
+    return this.#each('show vdpa device configuration', request, decodeDeviceConfig, onItem, options);
   }
 
-  /** Closes the socket. */
+  /** Waits for running requests, except those whose signal is aborted, and closes the socket. */
   async close(): Promise<void> {
     await this.#socket.close();
+  }
+
+  /** As {@link close}, at the end of the block of `await using`. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  #list<Item>(
+    { signal, timeoutMs }: WaitOptions,
+    keyOf: (item: Item) => string,
+    each: (onItem: (item: Item) => void, options: EachOptions) => Promise<void>,
+  ): Listing<Item> {
+    return new Listing(
+      (onItem, onRestart, ended) =>
+        each(onItem, { onRestart, ...(timeoutMs !== undefined && { timeoutMs }), ...(ended && { signal: ended }) }),
+      keyOf,
+      signal,
+    );
   }
 
   #each<T>(
@@ -221,31 +268,37 @@ export class VdpaClient {
     request: VdpaRequest,
     decode: (attributes: AttributeList) => T,
     onItem: (item: T) => void,
-    onRestart?: () => void,
+    options?: EachOptions,
   ): Promise<void> {
     const onMessage = ({ attributes }: GenlMessage): void => {
       onItem(decode(attributes));
     };
-    return this.#execute(operation, request, onMessage, onRestart);
+    return this.#execute(operation, request, onMessage, options);
   }
 
-  #execute(
+  async #execute(
     operation: string,
     request: VdpaRequest,
-    onMessage: (message: GenlMessage) => void = () => undefined,
-    onRestart?: () => void,
+    onMessage: (message: GenlMessage) => void,
+    options?: EachOptions,
   ): Promise<void> {
     const { onWarning } = this.#options;
     const encoded = encodeRequest(request);
-    return this.#socket
-      .execute(this.#family, encoded, onMessage, {
+    try {
+      await this.#socket.execute(this.#family, encoded, onMessage, {
         operation,
-        ...(onRestart && { onRestart }),
+        ...options,
         ...(onWarning && { onWarning }),
-      })
-      .catch((error: unknown) => explain(error, encoded.command, this.#family));
+      });
+    } catch (error) {
+      await explain(error, encoded.command, this.#family);
+    }
   }
 }
+
+const ignore = (): void => undefined;
+
+const nameOf = ({ name }: { readonly name: string }): string => name;
 
 /** Adds a hint to an error of the kernel that explains it. @throws NetlinkError */
 async function explain(error: unknown, command: VdpaCommandNumber, family: GenlFamily): Promise<never> {
@@ -254,18 +307,6 @@ async function explain(error: unknown, command: VdpaCommandNumber, family: GenlF
   const { explainOlderKernel } = await import('./older-kernel.js');
   const hint = explainRefusal(error) ?? explainOlderKernel(error, command, family);
   throw hint === undefined ? error : error.withHint(hint);
-}
-
-/** Collects a list entry by entry, and starts again when it has to. */
-async function gather<T>(each: (onItem: (item: T) => void, onRestart: () => void) => Promise<void>): Promise<T[]> {
-  const items: T[] = [];
-  await each(
-    (item) => items.push(item),
-    () => {
-      items.length = 0;
-    },
-  );
-  return items;
 }
 
 /** The single object that was requested. */

@@ -60,7 +60,7 @@ export interface EncodedRequest {
 
 /**
  * Encodes a request of the vdpa family.
- * @throws NetlinkProtocolError if a name is longer than an attribute can be, or a number does not fit its attribute
+ * @throws ArgumentError if a name is longer than an attribute can be, or a number does not fit its attribute
  */
 export function encodeRequest(request: VdpaRequest): EncodedRequest {
   const writer = new AttributeWriter();

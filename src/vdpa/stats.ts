@@ -1,5 +1,8 @@
 /** Collects vendor statistics of devices. */
 import { NetlinkError } from '../netlink/error.js';
+import { monotonicMs } from '../sys/clock.js';
+import { ArgumentError } from '../sys/error.js';
+import { sleep, type WaitOptions } from '../sys/wait.js';
 import { VIRTIO_ID_NET } from '../virtio/ids.js';
 import type { DeviceQueues, VdpaClient } from './client.js';
 import type { VendorStats } from './model.js';
@@ -10,20 +13,25 @@ export interface DeviceStats extends DeviceQueues {
 }
 
 /**
- * Yields the statistics of one device, or of each device that has any.
- * @throws NetlinkError if the named device has none, or the kernel does not answer
+ * Yields the statistics of one device, or of each device that has any. `vdpa dev stats show [ DEV ]`
+ * @param options the time limit is for each answer of the kernel
+ * @throws NetlinkError if the named device has none, or the kernel does not answer; the reason of the signal
  */
-export async function* eachDeviceStats(client: VdpaClient, name?: string): AsyncGenerator<DeviceStats> {
+export async function* eachDeviceStats(
+  client: VdpaClient,
+  name?: string,
+  options: WaitOptions = {},
+): AsyncGenerator<DeviceStats, void, undefined> {
   if (name !== undefined) {
-    yield { name, ...(await client.deviceStats(await client.device(name))) };
+    yield { name, ...(await client.deviceStats(await client.device(name, options), options)) };
     return;
   }
-  for (const device of await client.devices()) {
+  for (const device of await client.devices(options)) {
     // The kernel reads the statistics of network devices only.
     if (device.deviceId !== VIRTIO_ID_NET) continue;
     let stats: DeviceQueues;
     try {
-      stats = await client.deviceStats(device);
+      stats = await client.deviceStats(device, options);
     } catch (error) {
       // Its driver keeps none, no virtio driver is bound to it yet, or it was deleted: a device in a list without
       // statistics.
@@ -51,6 +59,39 @@ export interface CounterSample {
   /** Increase per second; undefined without a previous value, or if the counter was reset. */
   readonly rate?: number;
 }
+
+/** Options of {@link watchStats}. The time limit is for each answer of the kernel. */
+export interface WatchStatsOptions extends WaitOptions {
+  /** Only this device; by default all that have statistics. */
+  readonly name?: string;
+  /** Time from one sample to the next, in milliseconds; 1000 by default. */
+  readonly intervalMs?: number;
+}
+
+/**
+ * Yields samples of the statistics endlessly, one at once and then one each interval, until the loop is left or the
+ * signal is aborted. `vdpa -w dev stats show [ DEV ]`
+ * @throws ArgumentError for an invalid interval; NetlinkError as {@link eachDeviceStats} does; the reason of the signal
+ */
+export async function* watchStats(
+  client: VdpaClient,
+  { name, intervalMs = 1000, ...options }: WatchStatsOptions = {},
+): AsyncGenerator<StatsSample, never, undefined> {
+  if (!(intervalMs > 0 && intervalMs <= MAX_INTERVAL_MS)) {
+    throw new ArgumentError(`invalid interval: ${intervalMs} ms`);
+  }
+  const watch = new StatsWatch();
+  for (let next = monotonicMs(); ; next += intervalMs) {
+    options.signal?.throwIfAborted();
+    const devices: DeviceStats[] = [];
+    for await (const device of eachDeviceStats(client, name, options)) devices.push(device);
+    yield watch.compare(devices, monotonicMs());
+    await sleep(Math.max(next + intervalMs - monotonicMs(), 0), options.signal);
+  }
+}
+
+/** The longest time of a timer of Node. */
+const MAX_INTERVAL_MS = 0x7fff_ffff;
 
 /** Compares statistics with the previous sample. */
 export class StatsWatch {

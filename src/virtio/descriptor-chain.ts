@@ -1,3 +1,4 @@
+import { ArgumentError } from '../sys/error.js';
 import type { MemoryRegion } from './guest-memory.js';
 
 /** Receives segments of a chain as address and length, for a system call. */
@@ -68,7 +69,7 @@ export class DescriptorChain {
 
   region(index: number): MemoryRegion {
     const region = this.#regions[index];
-    if (region === undefined) throw new RangeError(`a chain of ${this.count} segments has no segment ${index}`);
+    if (region === undefined) throw new ArgumentError(`a chain of ${this.count} segments has no segment ${index}`);
     return region;
   }
 

@@ -1,3 +1,4 @@
+import { ArgumentError } from '../sys/error.js';
 import { featureName } from './features.js';
 
 /** A word with one bit set for each feature of a device type, by name. */
@@ -6,14 +7,14 @@ const bitsByName = new Map<number | undefined, ReadonlyMap<string, bigint>>();
 /**
  * The feature word with the named bits set.
  * @param deviceId virtio device id; undefined for the transport's features only
- * @throws RangeError for a name that the device type does not have
+ * @throws ArgumentError for a name that the device type does not have
  */
 export function featureMask(deviceId: number | undefined, names: readonly string[]): bigint {
   const bits = featureBits(deviceId);
   let mask = 0n;
   for (const name of names) {
     const bit = bits.get(name);
-    if (bit === undefined) throw new RangeError(`${name} is no feature of a virtio device with id ${deviceId}`);
+    if (bit === undefined) throw new ArgumentError(`${name} is no feature of a virtio device with id ${deviceId}`);
     mask |= bit;
   }
   return mask;

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { VdpaEvent } from '../../src/host/events.js';
 import { VdpaMonitor, type MonitorOptions } from '../../src/host/monitor.js';
 import { NetlinkError } from '../../src/netlink/error.js';
@@ -229,6 +230,62 @@ test('a loop that is left closes the socket, once', async () => {
     for await (const { event } of failing) seen.push(event);
   });
   assert.equal(closed, 2);
+});
+
+/** A socket on which nothing arrives until it is closed. */
+function silence(): NetlinkTransport {
+  let close = (): void => undefined;
+  const closing = new Promise<void>((resolve) => {
+    close = resolve;
+  });
+  return {
+    port: 1,
+    send: () => undefined,
+    receive: async (timeoutMs) => {
+      const timer = new AbortController();
+      const timeLimit = sleep(timeoutMs, undefined, { signal: timer.signal }).catch(() => undefined);
+      await Promise.race([closing, timeLimit]);
+      timer.abort();
+      throw new NetlinkError({ operation: 'receive', errno: Errno.ETIMEDOUT });
+    },
+    close: () => {
+      closed++;
+      close();
+    },
+  };
+}
+
+const idle: MonitorOptions['client'] = {
+  device: () => Promise.reject(new NetlinkError({ operation: 'show', errno: Errno.ENODEV })),
+  managementDevices: () => Promise.resolve([]),
+};
+
+test('a signal ends the iteration with its reason while nothing happens, and closes the socket', async () => {
+  const bus = new VdpaBus(machine.files);
+  const controller = new AbortController();
+  const { signal } = controller;
+  const monitor = await VdpaMonitor.open({ client: idle, bus, transport: silence(), signal });
+  const next = monitor[Symbol.asyncIterator]().next();
+  const reason = new Error('enough');
+  controller.abort(reason);
+  await assert.rejects(next, (error) => error === reason);
+  assert.equal(closed, 1);
+  const late = VdpaMonitor.open({ client: idle, bus, transport: silence(), signal });
+  await assert.rejects(late, (error) => error === reason);
+  assert.equal(closed, 2);
+});
+
+test('a time limit for the next event', async () => {
+  const bus = new VdpaBus(machine.files);
+  const monitor = await VdpaMonitor.open({ client: idle, bus, transport: silence(), timeoutMs: 20 });
+  await assert.rejects(monitor[Symbol.asyncIterator]().next(), {
+    name: 'NetlinkError',
+    code: 'ETIMEDOUT',
+    operation: 'wait for an event',
+  });
+  assert.equal(closed, 1);
+  await monitor[Symbol.asyncDispose]();
+  assert.equal(closed, 1);
 });
 
 test('management devices are looked at again when a driver or its device came or went, once it is quiet', async () => {

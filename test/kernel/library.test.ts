@@ -18,7 +18,7 @@ const examples = Array.from(
 );
 
 test('there are examples', () => {
-  assert.equal(examples.length, 5);
+  assert.equal(examples.length, 6);
 });
 
 for (const [index, { heading, code }] of examples.entries()) {

@@ -21,6 +21,7 @@ import { Errno } from '../../src/netlink/errno.js';
 import { NetlinkError, NetlinkProtocolError } from '../../src/netlink/error.js';
 import { encodeMessage } from '../../src/netlink/message.js';
 import type { NetlinkMessage } from '../../src/netlink/message.js';
+import type { NetlinkTransport } from '../../src/netlink/transport.js';
 import { NetlinkSocket } from '../../src/netlink/socket.js';
 import type { RequestOptions } from '../../src/netlink/socket.js';
 import { Peer, acknowledgement, answer, concat, done, hex, int32, peerPort } from '../support/peer.js';
@@ -392,5 +393,72 @@ void test('closing waits for what runs', async () => {
   assert.equal(socket.port, peerPort);
   const [messages] = await Promise.all([socket.gather(family, 0, empty), socket.close()]);
   assert.equal(messages.length, 1);
+  assert.equal(peer.closed, 1);
+});
+
+/** A peer that keeps its answers back until it is told to give them. */
+function withholding(peer: Peer): { transport: NetlinkTransport; release: () => void } {
+  let release = (): void => undefined;
+  const released = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  const transport: NetlinkTransport = {
+    port: peer.port,
+    send: (datagram) => {
+      peer.send(datagram);
+    },
+    receive: async () => {
+      await released;
+      return peer.receive();
+    },
+    close: () => {
+      peer.close();
+    },
+  };
+  return { transport, release };
+}
+
+void test('a request is given up at once, and its answers are read before the next one is sent', async () => {
+  const peer = new Peer((request) => [text(request, 'foo0', NLM_F_MULTI), done(request)]);
+  const { transport, release } = withholding(peer);
+  const socket = new NetlinkSocket(transport);
+  const controller = new AbortController();
+  const reason = new Error('enough');
+  const received: unknown[] = [];
+  const onMessage = (message: NetlinkMessage): void => void received.push(message);
+  const given = socket.request(family, NLM_F_DUMP, empty, onMessage, { signal: controller.signal });
+  const next = socket.gather(family, NLM_F_DUMP, empty);
+  await new Promise(setImmediate);
+  controller.abort(reason);
+  await assert.rejects(given, (error) => error === reason);
+  assert.equal(peer.requests.length, 1);
+  release();
+  assert.equal((await next).length, 1);
+  assert.equal(peer.requests.length, 2);
+  assert.deepEqual(received, []);
+});
+
+void test('a request whose signal is aborted while it waits for another is never sent', async () => {
+  const peer = new Peer((request) => [acknowledgement(request)]);
+  const socket = new NetlinkSocket(peer);
+  const reason = new Error('enough');
+  const first = socket.gather(family, 0, empty);
+  await assert.rejects(
+    socket.gather(family, 0, empty, { signal: AbortSignal.abort(reason) }),
+    (error) => error === reason,
+  );
+  await first;
+  assert.equal(peer.requests.length, 1);
+});
+
+void test('closing does not wait for a request that was given up', async () => {
+  const peer = new Peer(() => []);
+  const socket = new NetlinkSocket(withholding(peer).transport);
+  const controller = new AbortController();
+  const request = socket.gather(family, 0, empty, { signal: controller.signal });
+  await new Promise(setImmediate);
+  controller.abort();
+  await assert.rejects(request, { name: 'AbortError' });
+  await socket[Symbol.asyncDispose]();
   assert.equal(peer.closed, 1);
 });

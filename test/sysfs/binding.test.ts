@@ -42,6 +42,21 @@ test('a node that does not come in time undoes the binding', async () => {
   assert.match(written('/sys/devices/foo0/driver_override'), /^\n/);
 });
 
+test('a signal that is aborted while a node is awaited undoes the binding, and before that nothing is done', async () => {
+  machine.vdpaDevice('foo0', { driver: 'virtio_vdpa' }).driver('vhost_vdpa');
+  const reason = new Error('enough');
+  const isReason = (error: unknown): boolean => error === reason;
+  await assert.rejects(bindDriver(bus, 'foo0', 'vhost', { signal: AbortSignal.abort(reason) }), isReason);
+  await assert.rejects(unbindDriver(bus, 'foo0', { signal: AbortSignal.abort(reason) }), isReason);
+  assert.equal(written('/sys/bus/vdpa/drivers/virtio_vdpa/unbind'), '');
+  const controller = new AbortController();
+  const binding = bindDriver(bus, 'foo0', 'vhost', { signal: controller.signal });
+  controller.abort(reason);
+  await assert.rejects(binding, isReason);
+  assert.equal(written('/sys/bus/vdpa/drivers/vhost_vdpa/bind'), 'foo0');
+  assert.match(written('/sys/devices/foo0/driver_override'), /^\n/);
+});
+
 test('what is so already is left alone', async () => {
   machine.vdpaDevice('foo0', { driver: 'virtio_vdpa' }).file('/sys/devices/foo0/driver_override', 'virtio_vdpa\n');
   assert.equal((await bindDriver(bus, 'foo0', 'virtio')).changed, false);

@@ -145,7 +145,7 @@ async function addToBus(
   if (bus === undefined) return client.addDevice(spec);
   const { addBoundDevice, waitUntilUsableOrDelete } = await import('../../host/add-device.js');
   if (driver === undefined) await client.addDevice(spec);
-  else await addBoundDevice(client, bus, spec, driver, access);
+  else await addBoundDevice(client, bus, spec, driver, access && { access });
   if (session.options.details) await waitUntilUsableOrDelete(client, bus, spec.name);
 }
 

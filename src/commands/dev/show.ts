@@ -49,7 +49,7 @@ export default class DevShow extends VdpaCommand {
         (item) => {
           renderDevice(printer, item);
         },
-        restart,
+        { onRestart: restart },
       ),
     );
   }

@@ -18,7 +18,7 @@ export default class MgmtdevShow extends VdpaCommand {
         (item) => {
           renderManagementDevice(printer, item);
         },
-        restart,
+        { onRestart: restart },
       ),
     );
   }

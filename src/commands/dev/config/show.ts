@@ -18,7 +18,7 @@ export default class DevConfigShow extends VdpaCommand {
         (item) => {
           renderDeviceConfig(printer, item);
         },
-        restart,
+        { onRestart: restart },
       ),
     );
   }
