@@ -52,7 +52,14 @@ export { VHOST_VDPA, VIRTIO_VDPA, VdpaBus, driverName, type BusDevice, type Pare
 export { bindDriver, unbindDriver, type BindOptions, type BindResult } from './sysfs/binding.js';
 export { findDevices, type DeviceQuery } from './sysfs/find-devices.js';
 export type { VirtioDevice } from './sysfs/virtio-device.js';
-export { describeUser, findUsers, seeUsers, type DeviceUser, type NodeUser, type Sight } from './sysfs/users.js';
+export {
+  describeUser,
+  findUsers,
+  findVisibleUsers,
+  type DeviceUser,
+  type NodeUser,
+  type FindUsersOptions,
+} from './sysfs/users.js';
 export type { InterfaceUser } from './sysfs/interface-users.js';
 export type { DiskUser } from './sysfs/disk-users.js';
 export { describeInTheWay, findBlockers, type Blocker, type RemovalOptions } from './sysfs/removal.js';
@@ -73,7 +80,7 @@ export type {
   ManagementDeviceSeen,
   VdpaEvent,
 } from './host/events.js';
-export { reportHost, type HostReport, type Part } from './host/report.js';
+export { reportHost, type HostReport, type Presence } from './host/report.js';
 export type { ModuleReport, ModuleState } from './host/modules.js';
 export { readTree, type TreeKind, type TreeNode } from './host/tree.js';
 export { readActualDevices, toStateFile, type ActualDevice } from './host/state/actual.js';

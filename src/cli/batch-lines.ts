@@ -1,6 +1,6 @@
 /** The lines of a batch file, read as `ip -batch` reads them: lib/utils.c of iproute2, getcmdline() and makeargs(). */
 import { UsageError } from './error.js';
-import { decodeText } from '../netlink/text.js';
+import { decodeText } from '../netlink/text-encoding.js';
 
 /** One command of a batch file. */
 export interface BatchLine {

@@ -1,5 +1,5 @@
 import { closeSync, openSync, readSync } from 'node:fs';
-import { decodeText } from '../netlink/text.js';
+import { decodeText } from '../netlink/text-encoding.js';
 import { strerror } from '../sys/errno.js';
 import { UsageError } from './error.js';
 import { errnoOf, whenReady } from './io.js';

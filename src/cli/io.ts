@@ -1,6 +1,6 @@
 import { readFileSync, writeSync } from 'node:fs';
 import type { NetlinkTransport } from '../netlink/transport.js';
-import { decodeText, encodeText } from '../netlink/text.js';
+import { decodeText, encodeText } from '../netlink/text-encoding.js';
 import { Errno } from '../sys/errno.js';
 import { SystemError } from '../sys/error.js';
 

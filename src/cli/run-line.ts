@@ -4,7 +4,12 @@ import { parseOptions, type ParsedLine } from './options.js';
 import { choosePrinter } from './printers.js';
 import { reportError } from './report.js';
 import { Session, outputOf } from './session.js';
-import { versionLine } from './version.js';
+
+/** Defined by the build from package.json. */
+declare const VDPA_VERSION: string;
+
+/** The output of `vdpa -V`. */
+export const versionLine = `vdpa utility, vdpa-${VDPA_VERSION}`;
 
 /** Does what the words of a line ask for, once its options were taken out. */
 export type Execute = (session: Session, args: readonly string[]) => Promise<void>;

@@ -1,5 +1,5 @@
 /** Readers of the values that stand on the command line. Each throws UsageError for what it cannot read. */
-import { encodeText, maxTextLength } from '../netlink/text.js';
+import { encodeText, maxTextLength } from '../netlink/text-encoding.js';
 import { featureBit } from '../virtio/features.js';
 import { VIRTIO_ID_BLOCK, VIRTIO_ID_NET } from '../virtio/ids.js';
 import { parseHandle, type ManagementDeviceHandle } from '../vdpa/model.js';

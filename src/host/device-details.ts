@@ -1,12 +1,12 @@
 /** Details of devices from the machine, in addition to the kernel's vdpa family. */
 import type { BusDevice, VdpaBus } from '../sysfs/bus.js';
 import { OpenNodes } from '../sysfs/open-nodes.js';
-import { seeUsers, type DeviceUser } from '../sysfs/users.js';
+import { findVisibleUsers, type DeviceUser } from '../sysfs/users.js';
 
 /** How this machine uses a device, and who uses the result. */
 export interface DeviceDetails {
   readonly device: BusDevice;
-  /** The users visible without opening anything; see {@link seeUsers}. */
+  /** The users visible without opening anything; see {@link findVisibleUsers}. */
   readonly users: readonly DeviceUser[];
 }
 
@@ -19,6 +19,6 @@ export function detailsReader(bus: VdpaBus): (name: string) => Promise<DeviceDet
   const open = new OpenNodes(bus.files);
   return async (name) => {
     const device = bus.device(name);
-    return device && { device, users: await seeUsers(bus.files, device, { open }) };
+    return device && { device, users: await findVisibleUsers(bus.files, device, { open }) };
   };
 }

@@ -11,23 +11,23 @@ import type { ManagementDevice } from '../vdpa/model.js';
 import { findModules, type ModuleReport } from './modules.js';
 
 /** Something that is present, with its properties; or advice for making it present. */
-export type Part<T> = ({ readonly present: true } & T) | { readonly present: false; readonly advice: string };
+export type Presence<T> = ({ readonly present: true } & T) | { readonly present: false; readonly advice: string };
 
 /** The report of `vdpa host show`. */
 export interface HostReport {
   /** The running kernel's release: `7.3.4`. */
   readonly kernel: string;
-  readonly family: Part<{ readonly family: GenlFamily }>;
+  readonly family: Presence<{ readonly family: GenlFamily }>;
   readonly modules: readonly ModuleReport[];
   readonly managementDevices: readonly ManagementDevice[];
   /** The drivers on the vdpa bus. */
   readonly busDrivers: readonly string[];
   /** /dev/vduse/control. */
-  readonly vduse: Part<{ readonly apiVersion: bigint; readonly features: bigint }>;
+  readonly vduse: Presence<{ readonly apiVersion: bigint; readonly features: bigint }>;
   /** The /dev/vhost-vdpa-N nodes, each with its device. */
   readonly vhostNodes: readonly { readonly node: string; readonly device: string }[];
   /** /dev/iommu, and the properties of a new address space. */
-  readonly iommu: Part<IovaRanges>;
+  readonly iommu: Presence<IovaRanges>;
   /**
    * Whether this process has the privileges to change devices: CAP_NET_ADMIN for netlink, CAP_DAC_OVERRIDE or root for
    * sysfs, both in the initial user namespace.
@@ -119,9 +119,9 @@ function adviceFor(modules: readonly ModuleReport[], module: string): string | u
  * The report on something that is opened, or the error.
  * @param adviceOfModule what to do if its node is missing because its module is
  */
-function present<T extends object>(adviceOfModule: string | undefined, look: () => T): Part<T> {
+function present<T extends object>(adviceOfModule: string | undefined, read: () => T): Presence<T> {
   try {
-    return { present: true, ...look() };
+    return { present: true, ...read() };
   } catch (error) {
     if (!(error instanceof SystemError)) throw error;
     const isMissing = missingNode.has(error.errno);

@@ -12,8 +12,8 @@ import {
 import { ArgumentError } from '../sys/error.js';
 import { NLA_F_NESTED, NLA_F_NET_BYTEORDER, NLA_TYPE_MASK } from './constants.js';
 import { NetlinkProtocolError } from './error.js';
-import { allocate } from './slab.js';
-import { decodeTextToNul, encodeText } from './text.js';
+import { allocate } from './buffer-pool.js';
+import { decodeTextToNul, encodeText } from './text-encoding.js';
 
 /** Length of `struct nlattr`, in bytes. */
 const headerLength = 4;

@@ -14,7 +14,7 @@ import { controlFamily, decodeFamily } from './genl-family.js';
 import type { GenlFamily } from './genl-family.js';
 import type { GenlPolicy } from './genl-policy.js';
 import type { NetlinkMessage } from './message.js';
-import { allocate } from './slab.js';
+import { allocate } from './buffer-pool.js';
 import { NetlinkSocket } from './socket.js';
 import type { NetlinkSocketOptions, RequestOptions } from './socket.js';
 import type { NetlinkTransport } from './transport.js';

@@ -10,8 +10,8 @@
  */
 export * from './constants.js';
 export * from './genl-constants.js';
-export { Errno, errnoName, strerror } from './errno.js';
-export type { ErrnoName } from './errno.js';
+export { Errno, errnoName, strerror } from '../sys/errno.js';
+export type { ErrnoName } from '../sys/errno.js';
 export {
   GenlFamilyNotFoundError,
   NetlinkTransportError,
@@ -22,14 +22,14 @@ export {
 export { ArgumentError } from '../sys/error.js';
 export type { WaitOptions } from '../sys/wait.js';
 export type { ExtendedAck, NetlinkErrorDetails, SentAttribute } from './error.js';
-export { decodeText, encodeText } from './text.js';
+export { decodeText, encodeText } from './text-encoding.js';
 export { AttributeList, AttributeWriter } from './attribute.js';
 export type { Attribute } from './attribute.js';
 export { decodeMessages, encodeMessage } from './message.js';
 export type { NetlinkMessage } from './message.js';
 export type { NetlinkTransport, TransportOptions } from './transport.js';
 export { traceTransport, type TraceOptions } from './trace.js';
-export { MessageDescriber } from './describe.js';
+export { MessageDescriber } from './message-describer.js';
 export { controlNames, type AttributeKind, type AttributeNames, type FamilyNames } from './schema.js';
 export { NetlinkSocket } from './socket.js';
 export type { NetlinkSocketOptions, RequestOptions } from './socket.js';

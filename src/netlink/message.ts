@@ -1,6 +1,6 @@
 import { align, littleEndian, viewOf, writeUint16, writeUint32 } from './bytes.js';
 import { NetlinkProtocolError } from './error.js';
-import { allocate } from './slab.js';
+import { allocate } from './buffer-pool.js';
 
 /** Length of `struct nlmsghdr`, in bytes. */
 export const messageHeaderLength = 16;

@@ -1,5 +1,5 @@
 import { NetlinkError } from './error.js';
-import { MessageDescriber } from './describe.js';
+import { MessageDescriber } from './message-describer.js';
 import type { FamilyNames } from './schema.js';
 import type { NetlinkTransport } from './transport.js';
 

@@ -1,8 +1,7 @@
 import type { DeviceDetails } from '../host/device-details.js';
 import type { ParentDevice } from '../sysfs/bus.js';
 import type { DeviceUser } from '../sysfs/users.js';
-import type { Printer } from './printer.js';
-import { renderRows } from './rows.js';
+import { renderRows, type Printer } from './printer.js';
 
 /** Adds the details of a device on this machine: in text on a line of its own, with one more for each user. */
 export function renderDetails(printer: Printer, { device, users }: DeviceDetails): void {

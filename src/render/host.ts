@@ -1,9 +1,8 @@
-import type { HostReport, Part } from '../host/report.js';
+import type { HostReport, Presence } from '../host/report.js';
 import { vdpaCommandName } from '../vdpa/names.js';
 import { describeClass, deviceClasses } from '../virtio/classes.js';
 import { formatHandle } from '../vdpa/model.js';
-import type { Printer } from './printer.js';
-import { renderRows } from './rows.js';
+import { renderRows, type Printer } from './printer.js';
 
 /** Prints whether a machine is ready for vDPA: one line per subject, with advice after what is missing. */
 export function renderHost(printer: Printer, report: HostReport): void {
@@ -14,7 +13,7 @@ export function renderHost(printer: Printer, report: HostReport): void {
   renderRows(printer, 'advice', report.advice, (advice) => {
     printer.string('do', advice, '');
   });
-  renderPart(printer, 'vdpa_family', report.family, ({ family }) => {
+  renderPresence(printer, 'vdpa_family', report.family, ({ family }) => {
     printer.number('id', family.id, ' id ');
     printer.number('version', family.version, ' version ');
     printer.openList('operations');
@@ -35,7 +34,7 @@ export function renderHost(printer: Printer, report: HostReport): void {
   renderRows(printer, 'bus_driver', report.busDrivers, (driver) => {
     printer.string('name', driver, '');
   });
-  renderPart(printer, 'vduse', report.vduse, ({ apiVersion, features }) => {
+  renderPresence(printer, 'vduse', report.vduse, ({ apiVersion, features }) => {
     printer.string('node', '/dev/vduse/control', ' ');
     printer.number('api_version', apiVersion, ' api_version ');
     printer.string('features', `0x${features.toString(16)}`, ' features ');
@@ -44,7 +43,7 @@ export function renderHost(printer: Printer, report: HostReport): void {
     printer.string('node', node, '');
     printer.string('device', device, ' device ');
   });
-  renderPart(printer, 'iommu', report.iommu, ({ ranges, alignment }) => {
+  renderPresence(printer, 'iommu', report.iommu, ({ ranges, alignment }) => {
     printer.string('node', '/dev/iommu', ' ');
     printer.number('iova_alignment', alignment, ' iova_alignment ');
     printer.openList('iova_ranges');
@@ -58,7 +57,7 @@ export function renderHost(printer: Printer, report: HostReport): void {
   printer.closeRecord();
 }
 
-function renderPart<T>(printer: Printer, name: string, part: Part<T>, tell: (part: T) => void): void {
+function renderPresence<T>(printer: Printer, name: string, part: Presence<T>, tell: (part: T) => void): void {
   printer.openRecord(name);
   printer.boolean('present', part.present, 'present ');
   if (part.present) tell(part);

@@ -4,8 +4,7 @@ import type { ServerStart } from '../host/state/servers.js';
 import { formatHandle } from '../vdpa/model.js';
 import { formatMac } from '../virtio/mac-address.js';
 import { formatArguments } from '../vduse/spec/arguments.js';
-import type { Printer } from './printer.js';
-import { renderRows } from './rows.js';
+import { renderRows, type Printer } from './printer.js';
 
 const signs = { add: '+', delete: '-', replace: '!', serve: '~', set: '~', bind: '~' } as const;
 

@@ -32,3 +32,14 @@ export interface Printer {
   /** Marks this position; the returned function discards everything after it. */
   checkpoint(): () => void;
 }
+
+/** Rows of one kind, each printed by `tell`. */
+export function renderRows<T>(printer: Printer, name: string, items: Iterable<T>, tell: (item: T) => void): void {
+  printer.openRows(name);
+  for (const item of items) {
+    printer.openRow();
+    tell(item);
+    printer.closeRow();
+  }
+  printer.closeRows();
+}

@@ -1,8 +1,7 @@
 import type { CounterSample, StatsSample } from '../vdpa/stats.js';
 import { leading, padded, printable, widthOf } from './cells.js';
 import type { Paint, Role } from './paint.js';
-import type { Printer } from './printer.js';
-import { renderRows } from './rows.js';
+import { renderRows, type Printer } from './printer.js';
 import { queueType } from './stats.js';
 
 const barLength = 20;

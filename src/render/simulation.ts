@@ -3,8 +3,7 @@ import { describeClass } from '../virtio/classes.js';
 import type { Fault } from '../sim/state/fault.js';
 import type { SimState } from '../sim/state/model.js';
 import { isAttached } from '../sim/state/vduse-instance.js';
-import type { Printer } from './printer.js';
-import { renderRows } from './rows.js';
+import { renderRows, type Printer } from './printer.js';
 
 /** Prints the configuration of a simulated machine, and how often its faults occurred. @param path of its state file */
 export function renderSimulation(printer: Printer, path: string, state: SimState): void {

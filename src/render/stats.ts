@@ -1,8 +1,7 @@
 import { VIRTIO_ID_NET } from '../virtio/ids.js';
 import type { VendorStats } from '../vdpa/model.js';
 import type { DeviceStats } from '../vdpa/stats.js';
-import type { Printer } from './printer.js';
-import { renderRows } from './rows.js';
+import { renderRows, type Printer } from './printer.js';
 
 const VIRTIO_NET_F_CTRL_VQ = 17n;
 

@@ -1,8 +1,7 @@
 import type { InstanceStatus, OwnStatus, VduseInstance } from '../vduse/daemon/servers.js';
 import { keywordOf } from '../vduse/spec/field.js';
 import { fieldEntries } from '../vduse/spec/fields.js';
-import type { Printer } from './printer.js';
-import { renderRows } from './rows.js';
+import { renderRows, type Printer } from './printer.js';
 
 /** Prints a VDUSE device: its server, its properties, and the counters of its queues, each on a line of its own. */
 export function renderVduseInstance(printer: Printer, instance: VduseInstance): void {

@@ -1,4 +1,5 @@
 /** The addresses and routes of a network interface: rtnetlink(7). */
+import { SocketAddress } from 'node:net';
 import { AttributeList, AttributeWriter } from '../netlink/attribute.js';
 import { littleEndian, viewOf } from '../netlink/bytes.js';
 import { NETLINK_ROUTE, NLM_F_DUMP, NLM_F_DUMP_FILTERED } from '../netlink/constants.js';
@@ -6,7 +7,6 @@ import { NetlinkProtocolError } from '../netlink/error.js';
 import type { NetlinkMessage } from '../netlink/message.js';
 import { NetlinkSocket } from '../netlink/socket.js';
 import type { NetlinkTransport } from '../netlink/transport.js';
-import { formatAddress } from './address.js';
 import * as rt from './constants.js';
 
 /** The addresses and routes of an interface. */
@@ -107,4 +107,15 @@ function headerOf({ type, payload }: NetlinkMessage, wanted: number, length: num
     );
   }
   return viewOf(payload);
+}
+
+/** An address in its usual notation. @throws NetlinkProtocolError if its length is not that of its family */
+function formatAddress(family: number, bytes: Uint8Array): string {
+  if (family === rt.AF_INET && bytes.length === 4) return bytes.join('.');
+  if (family !== rt.AF_INET6 || bytes.length !== 16) {
+    throw new NetlinkProtocolError(`an address of family ${family} has ${bytes.length} bytes`);
+  }
+  const view = viewOf(bytes);
+  const groups = Array.from({ length: 8 }, (_, index) => view.getUint16(2 * index).toString(16));
+  return new SocketAddress({ address: groups.join(':'), family: 'ipv6' }).address;
 }

@@ -16,7 +16,7 @@ import {
 } from 'node:fs';
 import type { Stats } from 'node:fs';
 import { basename, relative, resolve } from 'node:path';
-import { decodeText, encodeText } from '../netlink/text.js';
+import { decodeText, encodeText } from '../netlink/text-encoding.js';
 import { majorOf, minorOf } from '../sys/device-number.js';
 import { Errno } from '../sys/errno.js';
 import { SystemError } from '../sys/error.js';

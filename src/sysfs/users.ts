@@ -27,7 +27,7 @@ export type NodeUser =
 export type DeviceUser = NodeUser | DiskUser | InterfaceUser;
 
 /** Options for checking many devices, or another machine's files. */
-export interface Sight {
+export interface FindUsersOptions {
   /** The cache of open nodes, which can be shared by many devices. */
   readonly open?: OpenNodes;
   /** Returns addresses and routes; by default those of this machine's kernel. */
@@ -38,9 +38,13 @@ export interface Sight {
  * All visible users of a device: nothing is opened, so that nothing is disturbed.
  * @throws SystemError if the machine's files cannot be read; NetlinkError if the kernel does not report addresses
  */
-export async function seeUsers(files: MachineFiles, device: BusDevice, sight: Sight = {}): Promise<DeviceUser[]> {
+export async function findVisibleUsers(
+  files: MachineFiles,
+  device: BusDevice,
+  options: FindUsersOptions = {},
+): Promise<DeviceUser[]> {
   const { vhost, virtioCandidates = [] } = device;
-  const { open = new OpenNodes(files), interfaceUses = readInterfaceUses } = sight;
+  const { open = new OpenNodes(files), interfaceUses = readInterfaceUses } = options;
   const users: DeviceUser[] = vhost === undefined ? [] : processesWith([`/dev/${vhost}`], open);
   for (const { block, netdev, netdevElsewhere, virtio = '' } of [device, ...virtioCandidates]) {
     if (block !== undefined) {
@@ -57,10 +61,14 @@ export async function seeUsers(files: MachineFiles, device: BusDevice, sight: Si
 /**
  * All users of a device. If none is visible, the kernel is asked as well, by opening the node: a disk exclusively,
  * since a file system, swap or a device on top claims it, including partitions and other namespaces.
- * @throws SystemError, NetlinkError as {@link seeUsers} does
+ * @throws SystemError, NetlinkError as {@link findVisibleUsers} does
  */
-export async function findUsers(files: MachineFiles, device: BusDevice, sight: Sight = {}): Promise<DeviceUser[]> {
-  const users = await seeUsers(files, device, sight);
+export async function findUsers(
+  files: MachineFiles,
+  device: BusDevice,
+  options: FindUsersOptions = {},
+): Promise<DeviceUser[]> {
+  const users = await findVisibleUsers(files, device, options);
   if (users.length > 0) return users;
   if (device.vhost !== undefined) return findVhostUsers(files, device);
   return disksOf(device)

@@ -4,7 +4,7 @@
  * mlx5, ifcvf, pds, snet, octep, eni) the PCI function above it, which several vdpa devices may share.
  */
 import { dirname } from 'node:path';
-import { encodeText } from '../netlink/text.js';
+import { encodeText } from '../netlink/text-encoding.js';
 import { BUS_INFO_MAX } from '../sys/ethtool.js';
 import type { MachineFiles } from './machine-files.js';
 

@@ -6,7 +6,7 @@
 import { openTransport } from '../netlink/transports/index.js';
 import { NETLINK_KOBJECT_UEVENT } from '../netlink/constants.js';
 import { NetlinkProtocolError } from '../netlink/error.js';
-import { decodeText } from '../netlink/text.js';
+import { decodeText } from '../netlink/text-encoding.js';
 import type { NetlinkTransport } from '../netlink/transport.js';
 
 /** An event of the kernel's device model. */

@@ -2,7 +2,7 @@
 import type { AttributeList } from '../netlink/attribute.js';
 import { littleEndian, viewOf } from '../netlink/bytes.js';
 import { NetlinkProtocolError } from '../netlink/error.js';
-import { decodeText } from '../netlink/text.js';
+import { decodeText } from '../netlink/text-encoding.js';
 import { VIRTIO_ID_BLOCK, VIRTIO_ID_NET } from '../virtio/ids.js';
 import type {
   BlockConfig,

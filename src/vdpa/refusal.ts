@@ -6,7 +6,7 @@ import { AttributeList } from '../netlink/attribute.js';
 import type { NetlinkError, SentAttribute } from '../netlink/error.js';
 import { decodeAttributePolicy, type AttributePolicy } from '../netlink/genl-policy.js';
 import { littleEndian } from '../netlink/bytes.js';
-import { decodeText } from '../netlink/text.js';
+import { decodeText } from '../netlink/text-encoding.js';
 import { Errno } from '../sys/errno.js';
 import { featureBits, featureName } from '../virtio/features.js';
 import { VIRTIO_ID_NET } from '../virtio/ids.js';

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { batchLines, splitArguments, type BatchLine } from '../../src/cli/batch-lines.js';
 import { UsageError } from '../../src/cli/error.js';
-import { encodeText } from '../../src/netlink/text.js';
+import { encodeText } from '../../src/netlink/text-encoding.js';
 
 /** The commands of a file that is read in pieces of these lengths, the last one again and again. */
 function linesOf(content: string | Uint8Array, ...lengths: number[]): BatchLine[] {

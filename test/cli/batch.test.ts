@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import type { Io } from '../../src/cli/io.js';
-import { versionLine } from '../../src/cli/version.js';
+import { versionLine } from '../../src/cli/run-line.js';
 import { SimulatedKernel } from '../../src/sim/kernel.js';
 import { bootState, bareMachine } from '../../src/sim/state/model.js';
 import { SimulatedTransport } from '../../src/sim/transport.js';

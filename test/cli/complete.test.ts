@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import DevAdd from '../../src/commands/dev/add.js';
 import { GenlFamilyNotFoundError } from '../../src/netlink/error.js';
-import { Errno } from '../../src/netlink/errno.js';
+import { Errno } from '../../src/sys/errno.js';
 import { vdpa } from '../support/command-line.js';
 import { TestMachine } from '../support/test-machine.js';
 

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { versionLine } from '../../src/cli/version.js';
+import { versionLine } from '../../src/cli/run-line.js';
 
 const program = fileURLToPath(new URL('../../../bin/vdpa.js', import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'vdpa-executable-'));

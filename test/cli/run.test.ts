@@ -5,7 +5,7 @@ import { mainHelp, commandHelp } from '../../src/cli/help.js';
 import type { Branch } from '../../src/cli/branch.js';
 import { tree } from '../../src/command-tree.js';
 import { OutputError, type Io } from '../../src/cli/io.js';
-import { Errno } from '../../src/netlink/errno.js';
+import { Errno } from '../../src/sys/errno.js';
 import { lines, vdpa as runVdpa, type Outcome } from '../support/command-line.js';
 
 /** Runs a line that must not come to the kernel. */

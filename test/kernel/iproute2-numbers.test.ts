@@ -1,7 +1,7 @@
 /** Numbers and MAC addresses in every form that the C library reads, against iproute2's vdpa. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { encodeText } from '../../src/netlink/text.js';
+import { encodeText } from '../../src/netlink/text-encoding.js';
 import { withoutExplanation } from '../support/explanation.js';
 import { needsReference, ours, reference, startFrom, type Result } from '../support/kernel/lab/compare.js';
 import { output } from '../support/command-line.js';

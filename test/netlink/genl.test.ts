@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { AttributeWriter } from '../../src/netlink/attribute.js';
 import { NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST } from '../../src/netlink/constants.js';
-import { Errno } from '../../src/netlink/errno.js';
+import { Errno } from '../../src/sys/errno.js';
 import { GenlFamilyNotFoundError, NetlinkError, NetlinkProtocolError } from '../../src/netlink/error.js';
 import {
   CTRL_ATTR_FAMILY_ID,

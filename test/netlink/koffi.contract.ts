@@ -13,7 +13,7 @@ import { GenlSocket } from '../../src/netlink/genl.js';
 import { encodeMessage } from '../../src/netlink/message.js';
 import { close, lastErrno } from '../../src/sys/libc.js';
 import { AF_NETLINK, SOCK_CLOEXEC, SOCK_RAW, sendto, socket } from '../../src/sys/socket.js';
-import { Errno } from '../../src/netlink/errno.js';
+import { Errno } from '../../src/sys/errno.js';
 import { whyNot } from './transports.contract.js';
 
 /** What koffi's transport does beside what every transport does, tried on the kernel that runs the tests. */

@@ -17,7 +17,7 @@ import {
   NLM_F_MULTI,
   NLM_F_REQUEST,
 } from '../../src/netlink/constants.js';
-import { Errno } from '../../src/netlink/errno.js';
+import { Errno } from '../../src/sys/errno.js';
 import { NetlinkError, NetlinkProtocolError } from '../../src/netlink/error.js';
 import { encodeMessage } from '../../src/netlink/message.js';
 import type { NetlinkMessage } from '../../src/netlink/message.js';

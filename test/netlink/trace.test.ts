@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { AttributeWriter } from '../../src/netlink/attribute.js';
-import { MessageDescriber } from '../../src/netlink/describe.js';
+import { MessageDescriber } from '../../src/netlink/message-describer.js';
 import { NetlinkError } from '../../src/netlink/error.js';
 import { encodeMessage } from '../../src/netlink/message.js';
 import { traceTransport } from '../../src/netlink/trace.js';

@@ -1,7 +1,7 @@
 /** Requests byte by byte, right and wrong ones, for whoever answers as the kernel does. */
 import { align, littleEndian, viewOf } from '../../src/netlink/bytes.js';
 import { NLM_F_ACK, NLM_F_REQUEST } from '../../src/netlink/constants.js';
-import { encodeText } from '../../src/netlink/text.js';
+import { encodeText } from '../../src/netlink/text-encoding.js';
 import { concat } from './peer.js';
 
 /** `struct nlmsghdr` and `struct genlmsghdr` of a request, and its attributes. */

@@ -1,6 +1,6 @@
 import { align, viewOf, littleEndian } from '../../src/netlink/bytes.js';
 import { NLMSG_DONE, NLMSG_ERROR, NLM_F_ACK_TLVS, NLM_F_CAPPED, NLM_F_MULTI } from '../../src/netlink/constants.js';
-import { Errno } from '../../src/netlink/errno.js';
+import { Errno } from '../../src/sys/errno.js';
 import { NetlinkError } from '../../src/netlink/error.js';
 import { decodeMessages, encodeMessage } from '../../src/netlink/message.js';
 import type { NetlinkMessage } from '../../src/netlink/message.js';

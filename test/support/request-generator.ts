@@ -19,7 +19,7 @@ import {
   CTRL_CMD_GETPOLICY,
   GENL_ID_CTRL,
 } from '../../src/netlink/genl-constants.js';
-import { encodeText } from '../../src/netlink/text.js';
+import { encodeText } from '../../src/netlink/text-encoding.js';
 import * as uapi from '../../src/vdpa/uapi.js';
 import { attribute, numberBytes, request, text, u64 } from './netlink-requests.js';
 import { concat } from './peer.js';

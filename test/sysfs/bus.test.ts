@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { mkdirSync } from 'node:fs';
 import { afterEach, beforeEach, test } from 'node:test';
-import { decodeText } from '../../src/netlink/text.js';
+import { decodeText } from '../../src/netlink/text-encoding.js';
 import { VdpaBus } from '../../src/sysfs/bus.js';
 import { findDevices } from '../../src/sysfs/find-devices.js';
 import { SystemError } from '../../src/sys/error.js';

@@ -1,6 +1,6 @@
 /** Parses JSON with positions, for error messages about handwritten files. */
 
-import { lacksBytes, maxTextLength } from '../../netlink/text.js';
+import { lacksBytes, maxTextLength } from '../../netlink/text-encoding.js';
 
 /** A JSON value. Objects have no prototype, so that no key has a special meaning. */
 export type JsonValue = null | boolean | number | string | JsonValue[] | { [key: string]: JsonValue };

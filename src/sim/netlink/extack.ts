@@ -1,5 +1,5 @@
 import { NLMSGERR_ATTR_MSG, NLMSGERR_ATTR_OFFS, NLMSGERR_ATTR_POLICY } from '../../netlink/constants.js';
-import { encodeText, decodeText } from '../../netlink/text.js';
+import { encodeText, decodeText } from '../../netlink/text-encoding.js';
 import type { MessageBuffer } from './message-buffer.js';
 import { writeAttributePolicy } from './attribute-policy.js';
 import type { AttributePolicy } from './attribute-policy.js';

@@ -1,7 +1,7 @@
 import { align, littleEndian, viewOf } from '../../netlink/bytes.js';
 import { NLA_F_NESTED } from '../../netlink/constants.js';
 import { messageHeaderLength } from '../../netlink/message.js';
-import { encodeText } from '../../netlink/text.js';
+import { encodeText } from '../../netlink/text-encoding.js';
 
 /** Length of `struct nlattr`, in bytes. */
 const attributeHeaderLength = 4;

@@ -4,7 +4,7 @@
  */
 import { align, littleEndian, viewOf } from '../../netlink/bytes.js';
 import { NLA_F_NESTED, NLA_TYPE_MASK } from '../../netlink/constants.js';
-import { decodeText } from '../../netlink/text.js';
+import { decodeText } from '../../netlink/text-encoding.js';
 import { Errno } from '../../sys/errno.js';
 import { Refusal } from './refusal.js';
 import type { AttributePolicy } from './attribute-policy.js';

@@ -1,4 +1,4 @@
-import { lacksBytes } from '../../netlink/text.js';
+import { lacksBytes } from '../../netlink/text-encoding.js';
 
 /**
  * Parses JSON whose strings are to become netlink's text. A byte-order mark before it is skipped.

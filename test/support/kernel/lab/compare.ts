@@ -1,7 +1,7 @@
 import './inside.js';
 import assert from 'node:assert/strict';
 import { spawnSync, type SpawnSyncOptions } from 'node:child_process';
-import { encodeText } from '../../../../src/netlink/text.js';
+import { encodeText } from '../../../../src/netlink/text-encoding.js';
 import { json, output, vdpa } from '../../command-line.js';
 import { withoutExplanation } from '../../explanation.js';
 import { needs, SIMULATORS } from './needs.js';

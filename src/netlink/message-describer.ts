@@ -15,7 +15,7 @@ import {
   NLM_F_MULTI,
   NLM_F_REQUEST,
 } from './constants.js';
-import { errnoName } from './errno.js';
+import { errnoName } from '../sys/errno.js';
 import { NetlinkProtocolError, type ExtendedAck } from './error.js';
 import { CTRL_ATTR_FAMILY_ID, CTRL_ATTR_FAMILY_NAME, GENL_ID_CTRL } from './genl-constants.js';
 import { decodeGenl } from './genl.js';

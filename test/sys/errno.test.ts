@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { constants } from 'node:os';
 import { test } from 'node:test';
-import { Errno, errnoName, strerror } from '../../src/netlink/errno.js';
+import { Errno, errnoName, strerror } from '../../src/sys/errno.js';
 import { libc } from '../../src/sys/libc.js';
 
 const libcStrerror: (errno: number) => string = libc.func('const char *strerror(int errno)');

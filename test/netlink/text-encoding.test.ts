@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { decodeText, encodeText } from '../../src/netlink/text.js';
+import { decodeText, encodeText } from '../../src/netlink/text-encoding.js';
 import { hex } from '../support/peer.js';
 
 void test('valid UTF-8 is itself', () => {
