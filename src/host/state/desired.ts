@@ -66,18 +66,18 @@ export class PlanError extends StateFileError {
 export function readDesiredState(text: string, file: string): DesiredState {
   const source = parse(text, file);
   const place = (path: string): string => `${file}: line ${source.lineOf(path)} (${path === '' ? '/' : path})`;
-  const problem = check(source.value);
-  if (problem !== undefined) {
+  const content: unknown = source.value;
+  if (!isStateFile(content)) {
+    const problem = check(content) ?? '';
     // The checker's message starts with the path, or with "it" for the whole document.
     const [, at = '', reason = ''] = /^(\S+) ([^]*)$/.exec(problem) ?? [];
     const stranger = /^must NOT have additional properties: (.*)$/.exec(reason)?.[1];
     const path = `${at === 'it' ? '' : at}${stranger === undefined ? '' : `/${stranger}`}`;
     throw new StateFileError(`${place(path)} ${stranger === undefined ? reason : 'means nothing here'}`);
   }
-  const { devices: entries } = source.value as unknown as StateFile;
   const paths = new Map<DesiredDevice, string>();
   const names = new Map<string, string>();
-  const devices = entries.map((entry, index) => {
+  const devices = content.devices.map((entry, index) => {
     const path = `/devices/${index}`;
     const first = names.get(entry.name);
     if (first !== undefined) {
@@ -91,6 +91,11 @@ export function readDesiredState(text: string, file: string): DesiredState {
     return device;
   });
   return { devices, place: (device, key) => place([paths.get(device) ?? '', key].filter(Boolean).join('/')) };
+}
+
+/** {@link StateFile} is the type of schemas/state.schema.json, from which the check is compiled. */
+function isStateFile(content: unknown): content is StateFile {
+  return check(content) === undefined;
 }
 
 function parse(text: string, file: string): JsonSource {

@@ -1,55 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { JsonSyntaxError, parseJson } from '../../src/host/state/json-source.js';
-import { planChanges, type ActualState } from '../../src/host/state/plan.js';
-import type { ActualDevice } from '../../src/host/state/actual.js';
-import { StateFileError, readDesiredState } from '../../src/host/state/desired.js';
-import { formatChange } from '../../src/render/plan.js';
-import type { VduseInstance } from '../../src/vduse/daemon/servers.js';
-
-test('JSON is read as JSON.parse reads it', () => {
-  for (const text of [
-    '{"a":[1,-2.5e3,true,false,null,"\\u00e9\\n\\"x\\\\"],"b":{"c":{}}}',
-    ' [ ] ',
-    '"x"',
-    '0',
-    '{"__proto__":1}',
-  ]) {
-    assert.equal(JSON.stringify(parseJson(text).value), JSON.stringify(JSON.parse(text)), text);
-  }
-});
-
-test('what is no JSON is refused, with where', () => {
-  const at = (text: string): string => {
-    try {
-      parseJson(text);
-    } catch (error) {
-      if (error instanceof JsonSyntaxError) return `${error.line}:${error.column}`;
-    }
-    return 'no error';
-  };
-  assert.equal(at(''), '1:1');
-  assert.equal(at('{\n  "a": 1\n  "b": 2\n}'), '3:3');
-  assert.equal(at('[1,\n]'), '2:1');
-  assert.equal(at('{"a":1,\n\n "a":2}'), '3:5');
-  assert.equal(at('[01]'), '1:2');
-  assert.equal(at('["a\nb"]'), '1:2');
-  assert.equal(at('[NaN]'), '1:2');
-  assert.equal(at('[1] 2'), '1:5');
-  assert.equal(at("{'a':1}"), '1:2');
-  assert.equal(at('["\\x"]'), '1:2');
-  assert.notEqual(at('['.repeat(5000)), 'no error');
-  for (const text of ['{"a"', '{"a":', '[1', '"', 'tru', '{,}', '[,]', '\ufeff{}'])
-    assert.notEqual(at(text), 'no error', text);
-});
-
-test('every value has its line', () => {
-  const source = parseJson('{\n "a/b": [\n  1,\n  {"~": 2}\n ]\n}');
-  assert.deepEqual(
-    ['', '/a~1b', '/a~1b/0', '/a~1b/1/~0', '/a~1b/7/x', '/nothing'].map((path) => source.lineOf(path)),
-    [1, 2, 3, 4, 2, 1],
-  );
-});
+import { planChanges, type ActualState } from '../../../src/host/state/plan.js';
+import type { ActualDevice } from '../../../src/host/state/actual.js';
+import { StateFileError, readDesiredState } from '../../../src/host/state/desired.js';
+import { formatChange } from '../../../src/render/plan.js';
+import type { VduseInstance } from '../../../src/vduse/daemon/servers.js';
 
 const actualState: ActualState = {
   managementDevices: [
@@ -195,37 +150,6 @@ test('the server of a VDUSE device: started, replaced, taken over, or refused', 
     refused({ server: { queues: 2 } }, false, waiting),
     /not attached, with queues 1, not 2: "vdpa vduse del vd"/,
   );
-});
-
-test('the server of a VDUSE device: what no server can be is told by line and path', () => {
-  const wrong = (entry: object): string => {
-    try {
-      readDesiredState(JSON.stringify({ version: 1, devices: [{ name: 'vd', mgmtdev: 'vduse', ...entry }] }), 'f');
-    } catch (error) {
-      assert.ok(error instanceof StateFileError);
-      return error.message.replace(/^f: line 1 /, '');
-    }
-    return 'no error';
-  };
-  assert.match(
-    wrong({ mgmtdev: 'vdpasim_blk', server: {} }),
-    /^\(\/devices\/0\/server\) is for devices of mgmtdev vduse/,
-  );
-  assert.match(wrong({ server: { path: 'disk.img' } }), /^\(\/devices\/0\/server\/path\) must match pattern "\^\//);
-  assert.match(wrong({ server: { path: '/a\0b' } }), /server\/path\) must match/);
-  assert.match(wrong({ server: { ifname: 'a/b' } }), /server\/ifname\) must match/);
-  assert.match(wrong({ server: { pth: '/a' } }), /server\/pth\) means nothing here/);
-  assert.match(wrong({ server: { size: '64X' } }), /server\) invalid size "64X"/);
-  assert.match(wrong({ server: { size: 1000 } }), /not a multiple of the block size/);
-  assert.match(wrong({ server: { backend: 'file' } }), /backend file needs "path"/);
-  assert.match(wrong({ server: { ifname: 'tap0' } }), /"ifname" is for devices of type net/);
-  assert.match(wrong({ type: 'net', server: { path: '/a' } }), /"path" is for devices of type block/);
-  assert.match(wrong({ server: { restart: true } }), /is in memory, which is lost when its server ends/);
-  assert.match(wrong({ server: { queue_size: 100 } }), /power of two/);
-  assert.match(wrong({ type: 'net', mac: '1:0:0:0:0:0', server: {} }), /address of a network device/);
-  for (const name of ['..', 'control', 'a\nb', 'x'.repeat(256)]) {
-    assert.match(wrong({ name, server: {} }), /^\(\/devices\/0\/server\) /, name);
-  }
 });
 
 test('mistakes are told by line and path', () => {

@@ -1,0 +1,34 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { StateFileError, readDesiredState } from '../../../src/host/state/desired.js';
+
+test('the server of a VDUSE device: what no server can be is told by line and path', () => {
+  const wrong = (entry: object): string => {
+    try {
+      readDesiredState(JSON.stringify({ version: 1, devices: [{ name: 'vd', mgmtdev: 'vduse', ...entry }] }), 'f');
+    } catch (error) {
+      assert.ok(error instanceof StateFileError);
+      return error.message.replace(/^f: line 1 /, '');
+    }
+    return 'no error';
+  };
+  assert.match(
+    wrong({ mgmtdev: 'vdpasim_blk', server: {} }),
+    /^\(\/devices\/0\/server\) is for devices of mgmtdev vduse/,
+  );
+  assert.match(wrong({ server: { path: 'disk.img' } }), /^\(\/devices\/0\/server\/path\) must match pattern "\^\//);
+  assert.match(wrong({ server: { path: '/a\0b' } }), /server\/path\) must match/);
+  assert.match(wrong({ server: { ifname: 'a/b' } }), /server\/ifname\) must match/);
+  assert.match(wrong({ server: { pth: '/a' } }), /server\/pth\) means nothing here/);
+  assert.match(wrong({ server: { size: '64X' } }), /server\) invalid size "64X"/);
+  assert.match(wrong({ server: { size: 1000 } }), /not a multiple of the block size/);
+  assert.match(wrong({ server: { backend: 'file' } }), /backend file needs "path"/);
+  assert.match(wrong({ server: { ifname: 'tap0' } }), /"ifname" is for devices of type net/);
+  assert.match(wrong({ type: 'net', server: { path: '/a' } }), /"path" is for devices of type block/);
+  assert.match(wrong({ server: { restart: true } }), /is in memory, which is lost when its server ends/);
+  assert.match(wrong({ server: { queue_size: 100 } }), /power of two/);
+  assert.match(wrong({ type: 'net', mac: '1:0:0:0:0:0', server: {} }), /address of a network device/);
+  for (const name of ['..', 'control', 'a\nb', 'x'.repeat(256)]) {
+    assert.match(wrong({ name, server: {} }), /^\(\/devices\/0\/server\) /, name);
+  }
+});
