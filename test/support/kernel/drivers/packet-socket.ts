@@ -2,8 +2,17 @@ import '../lab/inside.js';
 import assert from 'node:assert/strict';
 import { readFileSync, writeSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { checked, close } from '../../../../src/sys/libc.js';
-import { bind, MSG_DONTWAIT, SOCK_CLOEXEC, SOCK_RAW, socket } from '../../../../src/sys/socket.js';
+import { checked, close, libc } from '../../../../src/sys/libc.js';
+import {
+  bind,
+  MSG_DONTWAIT,
+  SO_RCVBUFFORCE,
+  SOCK_CLOEXEC,
+  SOCK_RAW,
+  SOL_SOCKET,
+  setSocketOption,
+  socket,
+} from '../../../../src/sys/socket.js';
 import { recvfrom } from '../../recvfrom.js';
 
 /** The type of the frames, one for experiments. */
@@ -11,7 +20,14 @@ const PROTOCOL = 0x88b5;
 const AF_PACKET = 17;
 /** struct sockaddr_ll: u16 family, u16 protocol, i32 interface, u16 hardware type, u8 kind of packet … */
 const SOCKADDR_LL = 20;
-const PACKET_OUTGOING = 4;
+/** Bytes of received frames, with what the kernel needs for them, that wait for the program. */
+const ROOM = 8 << 20;
+const SOL_PACKET = 263;
+const PACKET_STATISTICS = 6;
+const PACKET_IGNORE_OUTGOING = 23;
+
+const getsockopt: (fd: number, level: number, option: number, value: Uint32Array, length: Uint32Array) => number =
+  libc.func('int getsockopt(int fd, int level, int option, void *value, void *length)');
 
 /** Frames on a network interface. */
 export class PacketSocket {
@@ -25,6 +41,24 @@ export class PacketSocket {
     view.setUint16(2, PROTOCOL);
     view.setInt32(4, Number(readFileSync(`/sys/class/net/${netdev}/ifindex`, 'utf8')), true);
     checked('bind a packet socket', bind(this.#fd, address, SOCKADDR_LL));
+    // With its usual room the socket drops frames, also those of others, while its program does not read.
+    checked('set SO_RCVBUFFORCE', setSocketOption(this.#fd, SOL_SOCKET, SO_RCVBUFFORCE, ROOM));
+    // Otherwise what is sent is received, too.
+    checked('set PACKET_IGNORE_OUTGOING', setSocketOption(this.#fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, 1));
+  }
+
+  /** The number of frames, since the last call, that the socket had no room for. */
+  drops(): number {
+    const statistics = new Uint32Array(2);
+    const result = getsockopt(
+      this.#fd,
+      SOL_PACKET,
+      PACKET_STATISTICS,
+      statistics,
+      Uint32Array.of(statistics.byteLength),
+    );
+    checked('get PACKET_STATISTICS', result);
+    return statistics[1] ?? 0;
   }
 
   send(frame: Uint8Array): void {
@@ -37,8 +71,7 @@ export class PacketSocket {
     const address = new Uint8Array(SOCKADDR_LL);
     for (const end = performance.now() + limitMs; performance.now() < end;) {
       const length = recvfrom(this.#fd, buffer, buffer.length, MSG_DONTWAIT, address, Uint32Array.of(SOCKADDR_LL));
-      // What is sent is shown to a packet socket, too.
-      if (length > 0 && address[10] !== PACKET_OUTGOING) return buffer.subarray(0, length);
+      if (length > 0) return buffer.subarray(0, length);
       if (length < 0) await sleep(1);
     }
     return undefined;
