@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { inspect } from 'node:util';
 import type { Ending, Session } from '../../lab/boot.js';
 import { boot } from '../../lab/boot.js';
 import { checkoutRoot } from '../../lab/cache.js';
@@ -33,7 +34,12 @@ async function runOn(machine: BuiltMachine, line: string, session: Partial<Sessi
 }
 
 const aCommand = (machine: BuiltMachine) => () => {
-  const run = (line: string, session: Partial<Session> = {}): Promise<Run> => runOn(machine, line, session);
+  /** Runs a line that ends by itself. Where it does not, what the kernel had to say tells why. */
+  const run = async (line: string, session: Partial<Session> = {}): Promise<Run> => {
+    const result = await runOn(machine, line, session);
+    if (result.ending.kind !== 'exited') assert.fail(inspect(result, { maxStringLength: null }));
+    return result;
+  };
 
   test('gives back its status, and its two outputs apart', async () => {
     assert.deepEqual(await run('echo out; echo err >&2; exit 7'), {
@@ -118,7 +124,7 @@ const aCommand = (machine: BuiltMachine) => () => {
   test('is ended when its time is up', async () => {
     // A busy host may need all of the time to boot: then it gets more.
     for (let timeLimitMs = { uml: 2000, qemu: 20_000 }[machine]; ; timeLimitMs *= 2) {
-      const { ending, stdout } = await run('echo begun; while :; do :; done', { timeLimitMs });
+      const { ending, stdout } = await runOn(machine, 'echo begun; while :; do :; done', { timeLimitMs });
       assert.equal(ending.kind, 'timed out');
       if (stdout === '' && timeLimitMs < 150_000) continue;
       assert.equal(stdout, 'begun\n');
@@ -127,14 +133,14 @@ const aCommand = (machine: BuiltMachine) => () => {
   });
 
   test('a panic is told, in the words of the kernel', async () => {
-    const { ending } = await run('echo 1 >/proc/sys/vm/panic_on_oom; tail /dev/zero', { memoryMiB: 128 });
+    const { ending } = await runOn(machine, 'echo 1 >/proc/sys/vm/panic_on_oom; tail /dev/zero', { memoryMiB: 128 });
     assert.ok(ending.kind === 'died');
     assert.match(ending.console, /Kernel panic - not syncing: Out of memory/);
   });
 
   test('a guest that powers off or reboots has not ended its command', async () => {
-    assert.equal((await run('busybox poweroff -f')).ending.kind, 'died');
-    assert.equal((await run('busybox reboot -f')).ending.kind, 'died');
+    assert.equal((await runOn(machine, 'busybox poweroff -f')).ending.kind, 'died');
+    assert.equal((await runOn(machine, 'busybox reboot -f')).ending.kind, 'died');
   });
 
   test('nothing of it stays, not even when its parent is killed', async () => {
