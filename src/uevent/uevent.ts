@@ -44,10 +44,13 @@ export function openUevents(): Promise<NetlinkTransport> {
   });
 }
 
-/** Parses one datagram. @throws NetlinkProtocolError if the device or the action is missing */
+/**
+ * Parses one datagram. An entry without a NUL is incomplete, and is left out.
+ * @throws NetlinkProtocolError if the device or the action is missing
+ */
 export function parseUevent(datagram: Uint8Array): Uevent {
   const variables = new Map<string, string>();
-  for (const word of decodeText(datagram).split('\0')) {
+  for (const word of decodeText(datagram).split('\0').slice(0, -1)) {
     const at = word.indexOf('=');
     if (at > 0) variables.set(word.slice(0, at), word.slice(at + 1));
   }

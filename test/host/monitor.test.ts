@@ -43,7 +43,7 @@ async function open(steps: Step[], object?: 'dev' | 'mgmtdev'): Promise<VdpaMoni
     send: () => undefined,
     receive: () => {
       for (let step = steps.shift(); step !== undefined; step = steps.shift()) {
-        if (typeof step === 'string') return new TextEncoder().encode(step.replaceAll(' ', '\0'));
+        if (typeof step === 'string') return new TextEncoder().encode(`${step} `.replaceAll(' ', '\0'));
         if (typeof step === 'number') throw new NetlinkError({ operation: 'receive', errno: step });
         step();
       }
