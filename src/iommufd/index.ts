@@ -10,4 +10,12 @@
  * iommufd.close();
  */
 export { Iommufd, type RlimitMode } from './iommufd.js';
-export { Ioas, type Access, type IoasId, type IovaRange, type IovaRanges, type MapOptions } from './ioas.js';
+export {
+  Ioas,
+  type Access,
+  type IoasId,
+  type IommufdCall,
+  type IovaRange,
+  type IovaRanges,
+  type MapOptions,
+} from './ioas.js';

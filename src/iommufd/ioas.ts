@@ -1,6 +1,5 @@
 import { Errno } from '../sys/errno.js';
 import { SystemError } from '../sys/error.js';
-import { ioctl } from '../sys/ioctl.js';
 import { NativeBuffer } from '../sys/memory.js';
 import { Structure } from './structure.js';
 import * as uapi from './uapi.js';
@@ -34,6 +33,9 @@ export interface MapOptions {
   readonly access: Access;
 }
 
+/** ioctl(2) on an open /dev/iommu, with a structure that it may fill. @throws SystemError */
+export type IommufdCall = (operation: string, request: number, argument: Uint8Array) => void;
+
 const endOfIovas = 0xffff_ffff_ffff_ffffn;
 const rangeSize = 16;
 
@@ -44,11 +46,11 @@ const rangeSize = 16;
  */
 export class Ioas {
   readonly id: IoasId;
-  readonly #fd: number;
+  readonly #ioctl: IommufdCall;
 
-  /** @param fd its /dev/iommu file */
-  constructor(fd: number, id: IoasId) {
-    this.#fd = fd;
+  /** @param ioctl of the file that it was created in */
+  constructor(ioctl: IommufdCall, id: IoasId) {
+    this.#ioctl = ioctl;
     this.id = id;
   }
 
@@ -201,7 +203,7 @@ export class Ioas {
   }
 
   #call(operation: string, request: number, argument: Structure): void {
-    ioctl(operation, this.#fd, request, argument.bytes);
+    this.#ioctl(operation, request, argument.bytes);
   }
 }
 

@@ -2,7 +2,7 @@ import { closeSync, openSync } from 'node:fs';
 import { Errno } from '../sys/errno.js';
 import { SystemError } from '../sys/error.js';
 import { ioctl } from '../sys/ioctl.js';
-import { Ioas, type IoasId } from './ioas.js';
+import { Ioas, type IoasId, type IommufdCall } from './ioas.js';
 import { Structure } from './structure.js';
 import * as uapi from './uapi.js';
 
@@ -21,6 +21,10 @@ export class Iommufd {
   /** The file descriptor, for VFIO (VFIO_DEVICE_BIND_IOMMUFD). */
   readonly fd: number;
   #open = true;
+
+  readonly #ioctl: IommufdCall = (operation, request, argument) => {
+    ioctl(operation, this.fd, request, argument);
+  };
 
   private constructor(fd: number) {
     this.fd = fd;
@@ -41,8 +45,8 @@ export class Iommufd {
   /** Creates an empty I/O address space (IOMMU_IOAS_ALLOC). */
   allocateIoas(): Ioas {
     const argument = new Structure(12);
-    ioctl('allocate an I/O address space', this.fd, uapi.IOMMU_IOAS_ALLOC, argument.bytes);
-    return new Ioas(this.fd, argument.readU32(8) as IoasId);
+    this.#ioctl('allocate an I/O address space', uapi.IOMMU_IOAS_ALLOC, argument.bytes);
+    return new Ioas(this.#ioctl, argument.readU32(8) as IoasId);
   }
 
   /**
@@ -66,12 +70,12 @@ export class Iommufd {
   get vfioIoas(): Ioas | undefined {
     const argument = new Structure(12).u16(8, uapi.IOMMU_VFIO_IOAS_GET);
     try {
-      ioctl('get the VFIO compatibility address space', this.fd, uapi.IOMMU_VFIO_IOAS, argument.bytes);
+      this.#ioctl('get the VFIO compatibility address space', uapi.IOMMU_VFIO_IOAS, argument.bytes);
     } catch (error) {
       if (error instanceof SystemError && error.errno === Errno.ENODEV) return undefined;
       throw error;
     }
-    return new Ioas(this.fd, argument.readU32(4) as IoasId);
+    return new Ioas(this.#ioctl, argument.readU32(4) as IoasId);
   }
 
   /** Sets it (IOMMU_VFIO_IOAS_SET), or unsets it (IOMMU_VFIO_IOAS_CLEAR), which destroys nothing. */
@@ -79,7 +83,7 @@ export class Iommufd {
     const argument = new Structure(12);
     if (ioas === undefined) argument.u16(8, uapi.IOMMU_VFIO_IOAS_CLEAR);
     else argument.u32(4, ioas.id).u16(8, uapi.IOMMU_VFIO_IOAS_SET);
-    ioctl('set the VFIO compatibility address space', this.fd, uapi.IOMMU_VFIO_IOAS, argument.bytes);
+    this.#ioctl('set the VFIO compatibility address space', uapi.IOMMU_VFIO_IOAS, argument.bytes);
   }
 
   /** Closes the file and destroys everything created through it. Calling it again does nothing. */
@@ -96,7 +100,7 @@ export class Iommufd {
 
   #rlimitOption(operation: number, value: bigint): Structure {
     const argument = new Structure(24).u32(4, uapi.IOMMU_OPTION_RLIMIT_MODE).u16(8, operation).u64(16, value);
-    ioctl('the rlimit mode of iommufd', this.fd, uapi.IOMMU_OPTION, argument.bytes);
+    this.#ioctl('the rlimit mode of iommufd', uapi.IOMMU_OPTION, argument.bytes);
     return argument;
   }
 }

@@ -1,0 +1,37 @@
+import assert from 'node:assert/strict';
+import { endianness } from 'node:os';
+import { test } from 'node:test';
+import { Structure } from '../../src/iommufd/structure.js';
+
+/** The bytes of a number in the order of this machine. */
+const native = (bytes: readonly number[]): number[] => (endianness() === 'LE' ? [...bytes] : [...bytes].reverse());
+
+test('a structure begins with its own size, and is zero elsewhere', () => {
+  assert.deepEqual([...new Structure(12).bytes], [...native([12, 0, 0, 0]), 0, 0, 0, 0, 0, 0, 0, 0]);
+  assert.equal(new Structure(40).readU32(0), 40);
+});
+
+test('numbers stand at their offsets in the byte order of the machine, and leave their neighbours alone', () => {
+  const structure = new Structure(32).u16(8, 0x1234).u32(12, 0xfedc_ba98).s32(16, -2).u64(24, 0x0102_0304_0506_0708n);
+  const bytes = [...structure.bytes];
+  assert.deepEqual(bytes.slice(8, 12), [...native([0x34, 0x12]), 0, 0]);
+  assert.deepEqual(bytes.slice(12, 16), native([0x98, 0xba, 0xdc, 0xfe]));
+  assert.deepEqual(bytes.slice(16, 20), native([0xfe, 0xff, 0xff, 0xff]));
+  assert.deepEqual(bytes.slice(20, 24), [0, 0, 0, 0]);
+  assert.deepEqual(bytes.slice(24), native([8, 7, 6, 5, 4, 3, 2, 1]));
+  assert.equal(structure.readU32(12), 0xfedc_ba98);
+  assert.equal(structure.readU64(24), 0x0102_0304_0506_0708n);
+});
+
+test('the largest numbers keep all their bits', () => {
+  const structure = new Structure(16).u32(4, 0xffff_ffff).u64(8, 2n ** 64n - 1n);
+  assert.equal(structure.readU32(4), 0xffff_ffff);
+  assert.equal(structure.readU64(8), 2n ** 64n - 1n);
+});
+
+test('what does not fit into the structure is an error instead of a write beyond it', () => {
+  const structure = new Structure(12);
+  assert.throws(() => structure.u64(8, 1n), RangeError);
+  assert.throws(() => structure.u32(12, 1), RangeError);
+  assert.throws(() => structure.readU64(8), RangeError);
+});
