@@ -145,15 +145,14 @@ describe('a process that serves', () => {
       const log = systemLog(context);
       const script = `import { createRequire } from 'node:module'; const require = createRequire(${JSON.stringify(module)});
         import { ServiceOutput } from ${JSON.stringify(module)};
-        new ServiceOutput(() => undefined).begin(); ${code}; setTimeout(() => process.exit(3), 500);`;
-      const child = spawn('node', ['--input-type=module', '-e', script], { stdio: ['ignore', 'pipe', 'pipe'] });
+        new ServiceOutput(() => undefined).begin(); ${code}; process.stdin.resume().on('end', () => process.exit(3));`;
+      const child = spawn('node', ['--input-type=module', '-e', script], { stdio: 'pipe' });
+      const ended = once(child, 'close');
       child.stdout.destroy();
       child.stderr.destroy();
-      assert.deepEqual(await once(child, 'close'), [3, null]);
-      assert.ok(
-        log.read().some((line) => expected.test(line)),
-        log.lines.join('\n'),
-      );
+      await until('the log has it', () => log.read().some((line) => expected.test(line)));
+      child.stdin.end();
+      assert.deepEqual(await ended, [3, null]);
     });
   }
 
