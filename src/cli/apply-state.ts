@@ -60,7 +60,7 @@ export async function applyState(session: Session, file: string, args: ApplyArgu
     const summary =
       done === changes.length
         ? count(done, 'made')
-        : `${done} of ${changes.length} changes made; say it again to go on from there.`;
+        : `${done} of ${changes.length} changes made; run the command again to continue.`;
     printOutcome(session, changes, { dryRun, lost: hasLostDevices(failures), ...(error !== '' && { error }) }, summary);
     throwFailures(session, { failures, interrupted }, lines);
   };
@@ -174,7 +174,7 @@ export async function execute(
   });
   for (const change of left) {
     changes.push([change, 'left']);
-    printLine(session, `${formatChange(change)}  (not begun)`);
+    printLine(session, `${formatChange(change)}  (not started)`);
   }
   return { changes, failures, interrupted: left.length > 0 ? interrupted : undefined };
 }
@@ -201,8 +201,8 @@ export function describeFailure({ change, error, undone, putBack, lost }: Failur
   const empty = putBack && change.action === 'replace' && change.losesMemory === true ? ', but empty' : '';
   return [
     ...describeRefusal(error),
-    ...back.map((name) => `${name} is there again as it was${name === change.name ? empty : ''}.`),
-    ...lost.map((device) => `${device.name} is gone, and could not be put back: ${messageOf(device.error)}`),
+    ...back.map((name) => `${name} was restored${name === change.name ? empty : ''}.`),
+    ...lost.map((device) => `${device.name} was deleted and could not be restored: ${messageOf(device.error)}`),
   ];
 }
 

@@ -26,7 +26,7 @@ export function* batchLines(read: (buffer: Uint8Array) => number): Generator<Bat
   for (const line of physicalLines(read)) {
     number++;
     const bytes = number === 1 && beginsWith(line, byteOrderMark) ? line.subarray(byteOrderMark.length) : line;
-    if (bytes.includes(0)) throw new UsageError(`Line ${number} holds a NUL character`);
+    if (bytes.includes(0)) throw new UsageError(`Line ${number} contains a NUL character`);
     text += beforeComment(decodeText(bytes));
     goesOn = text.endsWith('\\\n');
     if (goesOn) {

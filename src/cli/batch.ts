@@ -71,10 +71,10 @@ async function runText(
     case 'help':
       return printHelp(await helpOn(line.args, tree), io);
     case 'batch':
-      throw new UsageError('A batch cannot hold another one');
+      throw new UsageError('Nested batches are not supported');
     case 'command':
       if (line.options.sim !== options.sim || line.options.trace !== options.trace) {
-        throw new UsageError('--sim and --trace are of the whole batch: they stand before it, not in it');
+        throw new UsageError('--sim and --trace apply to the whole batch: give them on the command line');
       }
       return await runCommand(line, io, connection, (session, args) => dispatch(session, args, tree));
   }

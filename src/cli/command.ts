@@ -50,7 +50,7 @@ export abstract class VdpaCommand extends Command {
     process.exitCode = await runLine(this.argv, processIo(), {
       execute,
       runBatch: () => {
-        throw new UsageError('A batch cannot be run by one command of it');
+        throw new UsageError('-b is not supported by a single command');
       },
       helpOn: () => Promise.resolve(commandHelp(this.constructor as CommandClass)),
     });

@@ -62,14 +62,14 @@ function readChoice<Choice extends string | number>(
     const found = choices.find((choice) => String(choice) === text);
     if (found !== undefined) return found;
     const list = choices.join(choices.length === 2 ? ' or ' : ', ');
-    throw new UsageError(`"${text}" is invalid ${word}: ${list} expected`);
+    throw new UsageError(`Invalid ${word} "${text}": expected ${list}`);
   };
 }
 
 function readSize(text: string): number {
   const bytes = parseSize(text);
   if (bytes !== undefined) return bytes;
-  throw new UsageError(`"${text}" is invalid size: ${SIZE_FORM} expected`);
+  throw new UsageError(`Invalid size "${text}": expected ${SIZE_FORM}`);
 }
 
 /** The first keyword that only a server understands, where one was given. */

@@ -56,16 +56,16 @@ export async function helpOn(args: readonly string[], branch: Branch): Promise<s
 /** Refuses options that would change nothing here: whoever gives them expects something else. @throws UsageError */
 function refuseStrayOptions({ outputs, tables, watches }: CommandClass, options: Options): void {
   const { output, json, table, watch } = options;
-  if (table && !tables) throw new UsageError('What this command shows is no table: --table is of no use here');
-  if (table && watch) throw new UsageError('-w and --table do not go together');
-  if (watch && !watches) throw new UsageError('This command cannot be watched: -w is of no use here');
+  if (table && !tables) throw new UsageError('--table is not supported by this command');
+  if (table && watch) throw new UsageError('-w and --table are mutually exclusive');
+  if (watch && !watches) throw new UsageError('-w is not supported by this command');
   if (output === undefined) return;
   if (!outputs.includes(output)) {
-    const known = outputs.length === 0 ? 'it has none beside text and JSON' : `it has ${outputs.join(', ')}`;
-    throw new UsageError(`"${output}" is no form of output of this command: ${known}`);
+    const known = outputs.length === 0 ? 'only text and JSON are supported' : `expected ${outputs.join(', ')}`;
+    throw new UsageError(`Unsupported output format "${output}": ${known}`);
   }
-  if (json) throw new UsageError('-j and -o ask for two forms of output at once');
-  if (watch || table) throw new UsageError(`${watch ? '-w' : '--table'} and -o do not go together`);
+  if (json) throw new UsageError('-j and -o are mutually exclusive');
+  if (watch || table) throw new UsageError(`${watch ? '-w' : '--table'} and -o are mutually exclusive`);
 }
 
 /** The child that a word stands for. */

@@ -38,7 +38,7 @@ export class InterruptedError extends Error {
   readonly number: number;
 
   constructor(signal: NodeJS.Signals, number: number) {
-    super(`Interrupted by ${signal}: what was begun is finished, and nothing more is begun.`);
+    super(`Interrupted by ${signal}: the change in progress was completed, the remaining ones were not started.`);
     this.number = number;
   }
 }

@@ -51,7 +51,7 @@ export function parseKeywords<K extends Keywords>(keywords: K, args: readonly st
     if (!found && !isLast) throw new UsageError(`Unknown option "${arg}"`);
     const takesValue = found?.[1].placeholder !== undefined;
     if (!found || (takesValue && isLast)) {
-      stricter ??= new StricterError(found ? `Option "${arg}" needs a value` : `Unknown option "${arg}"`);
+      stricter ??= new StricterError(found ? `Option "${arg}" requires a value` : `Unknown option "${arg}"`);
       break;
     }
     const [full, keyword] = found;

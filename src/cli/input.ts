@@ -38,10 +38,10 @@ export function readText(name: string): string {
   const fd = name === '-' ? 0 : guard(failure, () => openSync(name, 'r'));
   try {
     const bytes = guard(failure, () => readAll(fd));
-    if (bytes.length > maxTextLength) throw new UsageError(`${failure}: it is longer than ${maxTextLength >> 20} MiB`);
+    if (bytes.length > maxTextLength) throw new UsageError(`${failure}: larger than ${maxTextLength >> 20} MiB`);
     const [first = 0, second = 0] = bytes;
     if (first + second === 0xff + 0xfe && Math.abs(first - second) === 1) {
-      throw new UsageError(`${failure}: it is UTF-16, and UTF-8 is expected`);
+      throw new UsageError(`${failure}: the text is UTF-16; convert it to UTF-8`);
     }
     return decodeText(bytes).replace(/^\ufeff/, '');
   } finally {

@@ -11,9 +11,7 @@ import type { Session } from './session.js';
  */
 export async function machineBus(session: Session): Promise<VdpaBus> {
   if (session.options.sim) {
-    throw new UsageError(
-      'The simulated machine has no sysfs: drivers, device nodes and interfaces are of real machines',
-    );
+    throw new UsageError('Not supported by the simulated machine: it has no drivers, device nodes or interfaces');
   }
   const { VdpaBus } = await import('../sysfs/bus.js');
   return new VdpaBus();
@@ -64,7 +62,7 @@ export async function withStateLock<Result>(session: Session, task: () => Promis
   const { lockState } = await import('../host/state/lock.js');
   const unlock = await lockState(path, {
     onWait: (holder) => {
-      session.io.stderr(`${holder} is changing devices: waiting for it.\n`);
+      session.io.stderr(`${holder} is changing devices; waiting for it to finish.\n`);
     },
   });
   try {

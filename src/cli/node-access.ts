@@ -16,7 +16,7 @@ export const nodeUsage = '[ owner USER ] [ group GROUP ] [ mode MODE ]';
 
 function readMode(text: string): number {
   if (/^0?[0-7]{3}$/.test(text)) return Number.parseInt(text, 8);
-  throw new UsageError(`"${text}" is invalid mode: three octal digits expected, as in 0660`);
+  throw new UsageError(`Invalid mode "${text}": expected three octal digits, as in 0660`);
 }
 
 /**
@@ -34,7 +34,7 @@ export async function readNodeAccess(
     owner === undefined ? (group === undefined ? (mode === undefined ? undefined : 'mode') : 'group') : 'owner';
   if (keyword === undefined) return undefined;
   if (driver === undefined || driverName(driver) !== VHOST_VDPA) {
-    throw new UsageError(`"${keyword}" is for "driver vhost", which makes the node /dev/vhost-vdpa-N`);
+    throw new UsageError(`"${keyword}" requires "driver vhost": only vhost_vdpa creates /dev/vhost-vdpa-N`);
   }
   const { readGroup, readUser } = await import('../sys/accounts.js');
   return {
@@ -47,5 +47,5 @@ export async function readNodeAccess(
 /** @throws UsageError */
 function numberOf(what: string, text: string, found: number | undefined): number {
   if (found !== undefined) return found;
-  throw new UsageError(`There is no ${what} ${JSON.stringify(text)}`);
+  throw new UsageError(`Unknown ${what} ${JSON.stringify(text)}`);
 }

@@ -113,7 +113,7 @@ export function parseOptions(
   if (help) return { kind: 'help', args };
   if (batch === undefined) return { kind: 'command', options, args };
   if (args.length > 0)
-    throw new UsageError(`A batch has its commands in its file, and "${args.join(' ')}" is too much`);
+    throw new UsageError(`-b reads its commands from a file: unexpected argument "${args.join(' ')}"`);
   return { kind: 'batch', options, file: batch, force };
 }
 
@@ -204,7 +204,7 @@ function readColor(value: string | undefined): ColorChoice {
     case 'never':
       return value;
     default:
-      throw new UsageError(`"${value}" is invalid color: always, auto or never expected`);
+      throw new UsageError(`Invalid color "${value}": expected always, auto or never`);
   }
 }
 

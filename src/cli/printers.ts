@@ -12,7 +12,7 @@ import { outputWidth, isUtf8Locale, supportsEscapes } from './terminal.js';
 export async function choosePrinter(options: Options, io: Io, output: Output): Promise<Printer> {
   const { json, pretty, table } = options;
   if (json) {
-    if (table) throw new UsageError('-j and --table ask for two forms of output at once');
+    if (table) throw new UsageError('-j and --table are mutually exclusive');
     return new JsonPrinter(output, { pretty });
   }
   const paint = await choosePaint(options, io);

@@ -30,7 +30,7 @@ export function replaceFile(path: string, text: string): void {
   try {
     const old = lstatSync(path, { throwIfNoEntry: false });
     // What a link leads to may be of others, and a device or a pipe cannot be replaced.
-    if (old?.isSymbolicLink() === true) refuse('it is a symbolic link; name the file that it leads to');
+    if (old?.isSymbolicLink() === true) refuse('it is a symbolic link; give the path of its target');
     if (old?.isFile() === false) refuse('it is not a regular file');
     const folder = dirname(path);
     const temporary = join(folder, `.${basename(path)}.${randomBytes(6).toString('hex')}`);

@@ -41,25 +41,25 @@ export function describeError(error: unknown): string[] {
   if (error instanceof GenlFamilyNotFoundError) {
     return [
       'Failed to connect to vdpa Netlink',
-      'The kernel has no vdpa family here: load it with "modprobe vdpa" and a driver that offers management devices,' +
-        ' in the initial network namespace.',
+      'The vdpa netlink family is missing: run "modprobe vdpa" and load a driver that provides management devices.' +
+        ' The family exists only in the initial network namespace.',
     ];
   }
   if (error instanceof NetlinkUnavailableError) {
     return ['Failed to connect to vdpa Netlink', `No generic netlink socket: ${error.message}`];
   }
   if (error instanceof NetlinkError) return describeNetlinkError(error);
-  if (error instanceof NetlinkProtocolError) return [`The kernel's answer cannot be read: ${error.message}`];
+  if (error instanceof NetlinkProtocolError) return [`Cannot parse the kernel's answer: ${error.message}`];
   if (error instanceof LaunchError) return [...error.lines];
   if (error instanceof SystemError) {
-    return [`vdpa: ${error.message}`, ...(needsRoot(error) ? ['Run it as root.'] : [])];
+    return [`vdpa: ${error.message}`, ...(needsRoot(error) ? ['Run as root.'] : [])];
   }
   if (error instanceof VduseError || error instanceof PrivilegeError || error instanceof MissingKoffiError) {
     return [`vdpa: ${error.message}`];
   }
   if (error instanceof UnsupportedMachineError) return [error.message];
   const message = error instanceof Error ? error.message : String(error);
-  return [`vdpa: ${message}`, 'This is a fault of vdpa itself. VDPA_DEBUG=1 shows where it happened.'];
+  return [`vdpa: ${message}`, 'This is a bug in vdpa. Set VDPA_DEBUG=1 to see where it occurred.'];
 }
 
 /** Whether root could have done it, and nobody has said so yet. */

@@ -80,7 +80,7 @@ function without(desired: DesiredState, failures: readonly Failure[]): DesiredSt
 
 function printWait(session: Session, awaited: readonly Refusal[], seconds: number): void {
   const reasons = awaited.flatMap(({ reason }) => describeRefusal(reason));
-  if (reasons.length === 0) reasons.push('the kernel has no vdpa family');
+  if (reasons.length === 0) reasons.push('the kernel has no vdpa netlink family');
   for (const reason of reasons) session.io.stderr(`Waiting for up to ${seconds} s: ${reason}\n`);
 }
 

@@ -81,7 +81,7 @@ export class ServiceOutput {
       const suppressed = this.#suppressed;
       this.#burstBegan = now;
       this.#said = this.#suppressed = 0;
-      if (suppressed > 0) this.#say(LOG_WARNING, `${suppressed} lines more were not written`);
+      if (suppressed > 0) this.#say(LOG_WARNING, `${suppressed} more lines were suppressed`);
     }
     if (++this.#said > BURST) this.#suppressed++;
     else this.#say(LOG_WARNING, text);

@@ -10,7 +10,7 @@ import { StricterError, UsageError } from './error.js';
 export function readName(text: string): string {
   const { length } = encodeText(text);
   if (length > maxTextLength) {
-    throw new UsageError(`A name of ${length} bytes is too long: a netlink message holds at most ${maxTextLength}`);
+    throw new UsageError(`Name too long: ${length} bytes; a netlink message holds at most ${maxTextLength}`);
   }
   return text;
 }
@@ -54,7 +54,7 @@ function notAnAddress(text: string): UsageError {
 
 function noSixGroups(text: string): StricterError {
   return new StricterError(
-    `"${text}" is invalid lladdr: six groups of one or two hexadecimal digits expected, as in 00:11:22:33:44:55`,
+    `Invalid lladdr "${text}": expected six groups of one or two hexadecimal digits, as in 00:11:22:33:44:55`,
   );
 }
 
@@ -87,7 +87,7 @@ export function readNumber(what: string, min: number, max: number): (text: strin
     const number = strtoul(text, 10);
     const value = number === undefined || number.isNegative || number.rest !== '' ? Number.NaN : Number(number.value);
     if (!(value >= min && value <= max)) {
-      throw new UsageError(`"${text}" is invalid ${what}: a number from ${min} to ${max} expected`);
+      throw new UsageError(`Invalid ${what} "${text}": expected a number from ${min} to ${max}`);
     }
     return value;
   };
@@ -105,7 +105,7 @@ export function readFeatures(text: string): FeatureArgument {
     return { names: text.split(',') };
   }
   throw new UsageError(
-    `"${text}" is invalid device_features: a hexadecimal number of up to 64 bits, or feature names joined by commas, expected`,
+    `Invalid device_features "${text}": expected up to 64 bits in hexadecimal, or feature names separated by commas`,
   );
 }
 
@@ -120,7 +120,7 @@ export const deviceTypeNames = Object.keys(deviceTypes) as readonly DeviceType[]
 /** `net` or `block`. */
 export function readDeviceType(text: string): DeviceType {
   const type = deviceTypeNames.find((name) => name === text);
-  if (type === undefined) throw new UsageError(`"${text}" is invalid type: ${deviceTypeNames.join(' or ')} expected`);
+  if (type === undefined) throw new UsageError(`Invalid type "${text}": expected ${deviceTypeNames.join(' or ')}`);
   return type;
 }
 
@@ -142,7 +142,7 @@ export function resolveFeatures(argument: FeatureArgument, deviceId: number | un
     const bit = featureBit(name, deviceId);
     if (bit === undefined) {
       throw new UsageError(
-        `"${name}" is no feature that ${deviceId === undefined ? 'devices of every type have; "type" says which type is meant' : 'this type of device has'}`,
+        `Unknown feature "${name}"${deviceId === undefined ? ': features of one device type require "type"' : ' for this device type'}`,
       );
     }
     bits |= 1n << BigInt(bit);

@@ -27,7 +27,7 @@ export default class Save extends VdpaCommand {
     const { secret, unread } = unknownOf(devices);
     const isWritten = file !== undefined && file !== '-';
     if (isWritten && unread.length > 0) {
-      throw new IncompleteError([...secret, ...unread, `${file} is left as it was.`]);
+      throw new IncompleteError([...secret, ...unread, `${file} was not changed.`]);
     }
     if (isWritten) {
       // A signal leaves no incomplete file.
@@ -71,7 +71,7 @@ function unknownOf(devices: readonly ActualDevice[]): { readonly secret: string[
       unread.push(`The configuration of ${name} is not saved: ${error.message}`);
     } else {
       secret.push(
-        `The features of ${name} are not saved: the kernel tells no configuration of devices of class ${deviceId}`,
+        `The features of ${name} are not saved: the kernel does not report the configuration of devices of class ${deviceId}`,
       );
     }
   }
@@ -83,13 +83,13 @@ function warn(session: Session, instance: VduseInstance): void {
   const { name, server } = instance;
   const attached = server === 'vdpa' ? instance.status.attached : instance.attached;
   const missing = attached ? `the server of ${name}` : name;
-  const isKept = attached ? undefined : `it is not attached; "vdpa dev add mgmtdev vduse name ${name}" does that`;
+  const isKept = attached ? undefined : `it is not attached; run "vdpa dev add mgmtdev vduse name ${name}" first`;
   const reason = {
     vdpa: isKept,
     starting: isKept,
-    unresponsive: 'it does not answer',
-    other: 'another program serves it, and has to be started again before "vdpa restore"',
-    none: `it has died; "vdpa vduse serve" starts another, or "vdpa vduse del ${name}" takes all away`,
+    unresponsive: 'it does not respond',
+    other: 'it is served by another program; start that before "vdpa restore"',
+    none: `its server died; replace it with "vdpa vduse serve" or remove the device with "vdpa vduse del ${name}"`,
   }[server];
   if (reason !== undefined) session.io.stderr(`Warning: ${missing} is not saved: ${reason}.\n`);
 }

@@ -54,9 +54,7 @@ async function orDelete<Result>(client: VdpaClient, name: string, goOn: () => Pr
       await client.deleteDevice(name);
     } catch (cause) {
       if (!(cause instanceof SystemError && failure instanceof SystemError)) throw cause;
-      const hint = [failure.hint, `And then ${name} could not be deleted again: ${cause.message}`]
-        .filter(Boolean)
-        .join('. ');
+      const hint = [failure.hint, `Deleting ${name} also failed: ${cause.message}`].filter(Boolean).join('. ');
       throw new SystemError({ operation: failure.operation, errno: failure.errno, hint, cause: failure });
     }
     throw failure;

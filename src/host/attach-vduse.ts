@@ -96,9 +96,9 @@ function isUnserved(error: unknown): error is NetlinkError {
 async function whatIsMissing(servers: VduseServers, name: string, serveCommand: string): Promise<string | undefined> {
   if (!isDeviceName(name)) return undefined;
   if (await servers.has(name)) {
-    return `The server of ${name} has not set up its queues yet: "wait SECONDS" waits for it.`;
+    return `The server of ${name} has not set up its queues yet: to wait for it, add "wait SECONDS".`;
   }
-  return `Nobody serves ${name}: begin a server, or say "${serveCommand}".`;
+  return `${name} has no server: start one, or run "${serveCommand}".`;
 }
 
 function withHint(cause: NetlinkError, hint: string | undefined): NetlinkError {

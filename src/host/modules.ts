@@ -99,7 +99,7 @@ function describe({ name, purpose, option }: KnownModule, state: ModuleState): M
     case 'available':
       return { name, purpose, state, advice: `modprobe ${name}` };
     case 'missing':
-      return { name, purpose, state, advice: `a kernel with ${option}, or its package of more modules` };
+      return { name, purpose, state, advice: `use a kernel with ${option}, or install its extra modules` };
     default:
       return { name, purpose, state };
   }

@@ -78,7 +78,7 @@ async function reportFamily(
   } catch (error) {
     if (error instanceof GenlFamilyNotFoundError) {
       const core = modules.find(({ name }) => name === 'vdpa');
-      const advice = core?.advice ?? 'look from the initial network namespace: it is nowhere else';
+      const advice = core?.advice ?? 'run in the initial network namespace, the only one that has the family';
       return { family: { present: false, advice }, managementDevices: [] };
     }
     if (error instanceof NetlinkUnavailableError) {
@@ -164,15 +164,15 @@ function advise(report: Omit<HostReport, 'advice'>): string[] {
   const { family, managementDevices, busDrivers, capabilities } = report;
   if (!family.present) advice.push(`no vdpa netlink family: ${family.advice}`);
   if (family.present && managementDevices.length === 0) {
-    advice.push('no management device: load the driver of the hardware, modprobe vdpa_sim_net, or modprobe vduse');
+    advice.push('no management device: load the driver of the hardware, or modprobe vdpa_sim_net or vduse');
   }
   if (family.present && !['vhost_vdpa', 'virtio_vdpa'].some((driver) => busDrivers.includes(driver))) {
-    advice.push('no driver that uses devices: modprobe vhost_vdpa, or modprobe virtio_vdpa');
+    advice.push('no driver of the vdpa bus: modprobe vhost_vdpa or virtio_vdpa');
   }
   if (!capabilities.initialUserNamespace) {
     advice.push(
-      'no right to change devices in this user namespace: run as root of the initial one, outside of the container',
+      'insufficient privileges in this user namespace: run as root in the initial one, outside the container',
     );
-  } else if (!capabilities.netAdmin) advice.push('no right to change devices: run as root, or with CAP_NET_ADMIN');
+  } else if (!capabilities.netAdmin) advice.push('insufficient privileges: run as root, or with CAP_NET_ADMIN');
   return advice;
 }

@@ -30,7 +30,8 @@ export async function waitUntilUsable(
   const deadline = monotonicMs() + timeoutMs;
   for (;;) {
     const device = bus.device(sysfsName(name));
-    if (!device) throw new SystemError({ operation, errno: Errno.ENODEV, hint: 'The device has gone meanwhile' });
+    if (!device)
+      throw new SystemError({ operation, errno: Errno.ENODEV, hint: 'The device was removed in the meantime' });
     const missing = missingOf(bus, device, deviceId);
     if (missing === undefined) return device;
     if (monotonicMs() > deadline) {
@@ -44,16 +45,16 @@ export async function waitUntilUsable(
 function missingOf(bus: VdpaBus, device: BusDevice, deviceId: number): string | undefined {
   const { driver, vhost, virtio, virtioDriver, netdev, block } = device;
   if (driver === VHOST_VDPA) {
-    return hasNode(bus, device) ? undefined : `there is no ${nodePath(vhost)}: does devtmpfs or udev run here?`;
+    return hasNode(bus, device) ? undefined : `${nodePath(vhost)} does not exist: is devtmpfs or udev running?`;
   }
   if (driver !== VIRTIO_VDPA) return undefined;
-  if (virtio === undefined) return 'virtio_vdpa has made no virtio device';
-  if (virtioDriver === undefined) return `no driver has taken ${virtio}: ${adviceFor(deviceId)}`;
-  if (deviceId === VIRTIO_ID_NET && netdev === undefined) return `${virtioDriver} has made no network interface`;
+  if (virtio === undefined) return 'virtio_vdpa has not created a virtio device';
+  if (virtioDriver === undefined) return `no driver is bound to ${virtio}: ${adviceFor(deviceId)}`;
+  if (deviceId === VIRTIO_ID_NET && netdev === undefined) return `${virtioDriver} has not created a network interface`;
   if (deviceId !== VIRTIO_ID_BLOCK) return undefined;
-  if (block === undefined) return `${virtioDriver} has made no disk: does its server answer?`;
+  if (block === undefined) return `${virtioDriver} has not created a disk: does its server respond?`;
   if (bus.files.deviceNumber(`/dev/${block}`) === undefined) {
-    return `there is no /dev/${block}: does devtmpfs or udev run here?`;
+    return `/dev/${block} does not exist: is devtmpfs or udev running?`;
   }
   return undefined;
 }
@@ -75,7 +76,7 @@ export function explainUnusable(bus: VdpaBus, name: string, kind: 'disk' | 'netw
   if (device === undefined || device.driver === VIRTIO_VDPA) return undefined;
   const bind = `vdpa dev bind ${name} driver virtio`;
   const remedy = bus.drivers().includes(VIRTIO_VDPA) ? `"${bind}"` : `"modprobe virtio_vdpa", then "${bind}"`;
-  const taker = device.driver === undefined ? 'no driver has taken it' : `${device.driver} has taken it`;
+  const taker = device.driver === undefined ? 'no driver is bound to it' : `it is bound to ${device.driver}`;
   const node = device.vhost === undefined ? '' : ` as ${nodePath(device.vhost)}`;
-  return `${name} is no ${kind} of this machine: ${taker}${node}. ${remedy} makes it one.`;
+  return `${name} is not available as a ${kind} of this machine: ${taker}${node}. To use it here, run ${remedy}.`;
 }

@@ -106,7 +106,7 @@ export class Iommufd {
 }
 
 const openHints: Readonly<Partial<Record<number, string>>> = {
-  [Errno.ENOENT]: 'The kernel has no iommufd: load its module (modprobe iommufd) or build it with CONFIG_IOMMUFD',
-  [Errno.EACCES]: 'Run it as root: others may use it only where the node is given to them',
-  [Errno.EPERM]: 'Run it as root: others may use it only where the node is given to them',
+  [Errno.ENOENT]: 'This kernel does not support iommufd: try "modprobe iommufd", or build it with CONFIG_IOMMUFD',
+  [Errno.EACCES]: 'Run as root, or grant access to the node',
+  [Errno.EPERM]: 'Run as root, or grant access to the node',
 };

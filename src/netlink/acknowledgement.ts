@@ -38,7 +38,7 @@ export function decodeError(message: NetlinkMessage): Acknowledgement {
     const requestLength = readUint32(payload, errorNumberLength);
     if (requestLength < messageHeaderLength || requestLength > payload.length - errorNumberLength) {
       throw new NetlinkProtocolError(
-        `netlink error message of ${payload.length} bytes says it quotes a request of ${requestLength} bytes`,
+        `netlink error message of ${payload.length} bytes claims to quote a request of ${requestLength} bytes`,
       );
     }
     length = errorNumberLength + align(requestLength);

@@ -194,7 +194,7 @@ export class AttributeList implements Iterable<Attribute> {
     const { buffer } = this;
     const length = ((buffer[at + low] ?? 0) | ((buffer[at + high] ?? 0) << 8)) - headerLength;
     if (length !== width) {
-      throw new NetlinkProtocolError(`netlink attribute ${type} has ${length} bytes where a number of ${width} is due`);
+      throw new NetlinkProtocolError(`netlink attribute ${type} has ${length} bytes, expected ${width}`);
     }
     return at + headerLength;
   }
@@ -219,7 +219,7 @@ function brokenAttribute(at: number, length: number, left: number): NetlinkProto
   const what = `netlink attribute at byte ${at}`;
   return new NetlinkProtocolError(
     length < headerLength
-      ? `${what} says its length is ${length}, less than its header`
+      ? `${what} has an invalid length of ${length}, less than its header`
       : `${what} reaches past the end: its length is ${length}, but only ${left} bytes are there`,
   );
 }
@@ -290,7 +290,7 @@ export class AttributeWriter {
    * @throws ArgumentError if the text contains a NUL: the kernel would read only the part before it.
    */
   string(type: number, text: string, { nul = true }: { nul?: boolean } = {}): this {
-    if (text.includes('\0')) throw new ArgumentError(`attribute ${type}: text holds a NUL character`);
+    if (text.includes('\0')) throw new ArgumentError(`attribute ${type}: text contains a NUL character`);
     const bytes = encodeText(text);
     const at = this.begin(type, bytes.length + (nul ? 1 : 0));
     this.buffer.set(bytes, at);
@@ -324,7 +324,7 @@ export class AttributeWriter {
 
   /** Writes a header, reserves space for the payload, and returns where it starts. */
   private begin(type: number, payloadLength: number): number {
-    if (!Number.isInteger(type) || type < 0 || type > 0xffff) throw new ArgumentError(`${type} is no attribute type`);
+    if (!Number.isInteger(type) || type < 0 || type > 0xffff) throw new ArgumentError(`invalid attribute type ${type}`);
     if (payloadLength > maxPayloadLength) {
       throw new ArgumentError(
         `attribute ${type & NLA_TYPE_MASK}: ${payloadLength} bytes are more than an attribute can hold`,

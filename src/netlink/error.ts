@@ -93,8 +93,8 @@ export class NetlinkTransportError extends Error {
 
 function describe(details: NetlinkErrorDetails): string {
   let middle = details.kernelMessage === undefined ? '' : `: ${details.kernelMessage}`;
-  if (details.missingType !== undefined) middle += ` (attribute ${details.missingType} is missing in the request)`;
-  else if (details.attribute !== undefined) middle += ` (about attribute ${details.attribute.type} of the request)`;
-  else if (details.offset !== undefined) middle += ` (about byte ${details.offset} of the request)`;
+  if (details.missingType !== undefined) middle += ` (missing attribute ${details.missingType})`;
+  else if (details.attribute !== undefined) middle += ` (attribute ${details.attribute.type})`;
+  else if (details.offset !== undefined) middle += ` (byte ${details.offset} of the request)`;
   return describeSystemError(details, middle);
 }

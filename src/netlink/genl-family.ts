@@ -83,6 +83,6 @@ function decodeArray<Item>(attributes: AttributeList, type: number, decode: (ite
 }
 
 function required<Value>(value: Value | undefined, what: string): Value {
-  if (value === undefined) throw new NetlinkProtocolError(`the generic netlink controller left out the ${what}`);
+  if (value === undefined) throw new NetlinkProtocolError(`the generic netlink controller did not return the ${what}`);
   return value;
 }

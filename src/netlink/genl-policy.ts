@@ -125,7 +125,7 @@ export function decodePolicy(messages: Iterable<AttributeList>): GenlPolicy {
  */
 export function decodeAttributePolicy(attributes: AttributeList): AttributePolicy {
   const type = attributes.u32(NL_POLICY_TYPE_ATTR_TYPE);
-  if (type === undefined) throw new NetlinkProtocolError('the kernel described an attribute without saying its kind');
+  if (type === undefined) throw new NetlinkProtocolError('the kernel described an attribute without its type');
 
   const unsigned = unsignedKinds.get(type);
   if (unsigned !== undefined) {

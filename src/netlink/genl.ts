@@ -105,11 +105,12 @@ export class GenlSocket {
       });
     } catch (cause) {
       if (!(cause instanceof NetlinkError && cause.errno === Errno.ENOENT)) throw cause;
-      const hint = 'The kernel does not have it: is its module loaded, or built?';
+      const hint = 'The kernel does not have this family: is its module built and loaded?';
       throw new GenlFamilyNotFoundError(name, { operation, errno: cause.errno, hint, cause });
     }
     const [family] = found;
-    if (family === undefined) throw new NetlinkProtocolError(`${operation}: the kernel said yes and gave no family`);
+    if (family === undefined)
+      throw new NetlinkProtocolError(`${operation}: the kernel succeeded without returning a family`);
     return family;
   }
 

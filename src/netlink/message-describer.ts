@@ -47,7 +47,7 @@ export class MessageDescriber {
     try {
       messages = decodeMessages(datagram);
     } catch (error) {
-      return [`${datagram.length} bytes that are no netlink message: ${reasonOf(error)}`, ...dumpBytes(datagram)];
+      return [`${datagram.length} bytes that are not a netlink message: ${reasonOf(error)}`, ...dumpBytes(datagram)];
     }
     return messages.flatMap((message) => {
       const bytes = encodeMessage(message);
@@ -64,7 +64,7 @@ export class MessageDescriber {
       if ((message.flags & NLM_F_REQUEST) !== 0) this.#request = message;
       return this.#describeGenl(message);
     } catch (error) {
-      return [`message of type ${message.type}`, `cannot be read: ${reasonOf(error)}`];
+      return [`message of type ${message.type}`, `cannot parse it: ${reasonOf(error)}`];
     }
   }
 

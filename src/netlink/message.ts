@@ -48,7 +48,7 @@ export function decodeMessages(datagram: Uint8Array): NetlinkMessage[] {
     const length = view.getUint32(at, littleEndian);
     if (length < messageHeaderLength) {
       throw new NetlinkProtocolError(
-        `netlink message at byte ${at} says its length is ${length}, less than its header`,
+        `netlink message at byte ${at} has an invalid length of ${length}, less than its header`,
       );
     }
     if (length > left) {

@@ -186,8 +186,8 @@ export class NetlinkSocket {
       const { operation } = request;
       if (cause.errno === Errno.ENOBUFS) {
         const hint = request.isDump
-          ? 'The kernel had no room for its answers'
-          : 'The kernel had no room for its answer; it may have done what was asked';
+          ? 'The receive buffer of the socket is full'
+          : 'The receive buffer of the socket is full; the request may have been carried out';
         const lost = new NetlinkError({ operation, errno: Errno.ENOBUFS, hint, cause });
         if (!request.isDump) throw lost;
         answers.disturb(lost);
@@ -238,7 +238,7 @@ class Answers {
   take(message: NetlinkMessage): boolean {
     const { isDump, operation } = this.#request;
     if (isDump && (message.flags & NLM_F_DUMP_INTR) !== 0) {
-      const hint = 'What was being listed changed meanwhile; try again';
+      const hint = 'The list changed while it was read; try again';
       this.disturb(new NetlinkError({ operation, errno: Errno.EINTR, hint }));
     }
     switch (message.type) {
@@ -246,7 +246,7 @@ class Answers {
         return false;
       case NLMSG_OVERRUN:
         this.disturb(
-          new NetlinkError({ operation, errno: Errno.ENOBUFS, hint: 'The kernel says that it lost answers' }),
+          new NetlinkError({ operation, errno: Errno.ENOBUFS, hint: 'The kernel reports that replies were lost' }),
         );
         return false;
       case NLMSG_ERROR:

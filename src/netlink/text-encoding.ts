@@ -92,7 +92,7 @@ export function encodeText(text: string): Uint8Array {
       parts.push(Uint8Array.of(point - escapeBase));
     } else {
       throw new ArgumentError(
-        `text holds the lone surrogate U+${point.toString(16).toUpperCase()}, which has no bytes`,
+        `text contains the lone surrogate U+${point.toString(16).toUpperCase()}, which has no encoding`,
       );
     }
   }

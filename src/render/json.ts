@@ -133,7 +133,7 @@ export class JsonPrinter implements Printer {
 
   #close(): void {
     const scope = this.#scopes.pop();
-    if (scope === undefined) throw new Error('a JSON scope is closed that was not opened');
+    if (scope === undefined) throw new Error('a JSON scope was closed that was not open');
     if (this.#pretty && this.#separator !== '') this.#output.put(scope === '}' ? this.#lineBreak() : ' ');
     this.#output.put(scope);
     this.#separator = ',';

@@ -24,7 +24,7 @@ export function formatMetrics(devices: readonly VdpaDevice[], stats: readonly De
   };
   for (const { name, deviceId, managementDevice } of devices) {
     const labels = { dev: name, type: className(deviceId) ?? `${deviceId}`, mgmtdev: formatHandle(managementDevice) };
-    put('vdpa_device_info', 'gauge', 'A vDPA device, by what it is and where it was made.', labels, 1n);
+    put('vdpa_device_info', 'gauge', 'A vDPA device, with its type and management device.', labels, 1n);
   }
   for (const { name: dev, queues } of stats) {
     for (const queue of queues) {
@@ -36,7 +36,7 @@ export function formatMetrics(devices: readonly VdpaDevice[], stats: readonly De
           ...(type !== undefined && { queue_type: type }),
           counter: name,
         };
-        const help = 'A counter of a virtqueue that the vendor of the device keeps.';
+        const help = 'A vendor-specific counter of a virtqueue.';
         put(`vdpa_queue_${metricName(name)}_total`, 'counter', help, labels, value);
       }
     }

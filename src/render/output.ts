@@ -34,8 +34,8 @@ export class Output {
    */
   truncate(length: number): void {
     if (length < this.#written) {
-      const hint = 'What was listed changed meanwhile, and part of it is printed; try again';
-      throw new SystemError({ operation: 'print a list anew', errno: Errno.EINTR, hint });
+      const hint = 'The list changed while it was read, and part of it has been printed; try again';
+      throw new SystemError({ operation: 'print a list again', errno: Errno.EINTR, hint });
     }
     this.#pending = this.#pending.slice(0, length - this.#written);
   }

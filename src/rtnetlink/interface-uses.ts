@@ -92,7 +92,7 @@ function interfacesOf(attributes: AttributeList): number[] {
   for (let at = 0; at + NEXT_HOP.length <= hops.length;) {
     interfaces.push(view.getUint32(at + NEXT_HOP.index, littleEndian));
     const length = view.getUint16(at, littleEndian);
-    if (length < NEXT_HOP.length) throw new NetlinkProtocolError(`a next hop says its length is ${length}`);
+    if (length < NEXT_HOP.length) throw new NetlinkProtocolError(`a next hop has an invalid length of ${length}`);
     at += (length + 3) & ~3;
   }
   return interfaces;

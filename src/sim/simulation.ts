@@ -23,9 +23,7 @@ export function statePath(environment: Environment): string {
   if (chosenFolder !== undefined && isAbsolute(chosenFolder)) return join(chosenFolder, 'vdpa/sim.json');
   const home = homeFolder(environment);
   if (home === undefined) {
-    throw new SimulationError(
-      'This user has no home folder for the simulated machine: VDPA_SIM_STATE names a file for it',
-    );
+    throw new SimulationError('No home folder for the state of the simulated machine: set VDPA_SIM_STATE to a file');
   }
   return join(home, '.local/state/vdpa/sim.json');
 }
@@ -64,8 +62,7 @@ export class Simulation {
 
 function readUid(text: string | undefined): number | undefined {
   if (text === undefined || text === '') return undefined;
-  if (!/^[0-9]{1,9}$/.test(text))
-    throw new SimulationError(`VDPA_SIM_UID is "${text}", and a user's number was expected`);
+  if (!/^[0-9]{1,9}$/.test(text)) throw new SimulationError(`Invalid VDPA_SIM_UID "${text}": expected a user ID`);
   return Number(text);
 }
 

@@ -55,9 +55,9 @@ export class MissingKoffiError extends Error {
     const reason = cause instanceof Error ? (cause.message.split('\n', 1)[0] ?? '') : String(cause);
     const platform = `${process.platform}-${process.arch}`;
     super(
-      `The C library cannot be called: ${reason}. The package koffi and its prebuilt part @koromix/koffi-${platform} are ` +
-        'needed for it. Install again without "--omit=optional" ("npm ci --include=optional" in a clone). ' +
-        'The simulation ("vdpa --sim") needs neither',
+      `Cannot call the C library: ${reason}. This requires the packages koffi and ` +
+        `@koromix/koffi-${platform}: reinstall without "--omit=optional" ("npm ci --include=optional" in a clone). ` +
+        'The simulation ("vdpa --sim") works without them',
       { cause },
     );
   }

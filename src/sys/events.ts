@@ -38,7 +38,7 @@ const epollWait: ((epoll: number, events: number, count: number, timeout: number
 
 /** A non-blocking eventfd. @throws SystemError */
 export function openEventfd(): number {
-  return checked('make an eventfd', eventfdCall(0, NONBLOCK | CLOEXEC));
+  return checked('create an eventfd', eventfdCall(0, NONBLOCK | CLOEXEC));
 }
 
 /** Wakes the threads that wait for an eventfd. @throws SystemError */
@@ -59,7 +59,7 @@ export class EventPoll {
 
   /** @throws SystemError */
   constructor() {
-    this.fd = checked('make an epoll instance', epollCreate(CLOEXEC));
+    this.fd = checked('create an epoll instance', epollCreate(CLOEXEC));
   }
 
   /** @param events EPOLLIN and so on. @throws SystemError */
@@ -72,7 +72,7 @@ export class EventPoll {
 
   /** @throws SystemError */
   remove(fd: number): void {
-    checked('watch a descriptor no more', epollCtl(this.fd, EPOLL_CTL_DEL, fd, this.#event.address));
+    checked('stop watching a descriptor', epollCtl(this.fd, EPOLL_CTL_DEL, fd, this.#event.address));
   }
 
   /**

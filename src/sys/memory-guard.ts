@@ -68,7 +68,7 @@ function install(): MemoryGuard {
   const before = mapAnonymous('allocate a signal action', pageSize);
   const code = mapAnonymous('allocate a signal handler', pageSize);
   const action = mapAnonymous('allocate a signal action', pageSize);
-  checked('ask how SIGBUS is handled', sigaction(SIGBUS, 0, action));
+  checked('get the SIGBUS handler', sigaction(SIGBUS, 0, action));
   const view = new DataView(viewMemory(action, glibcAction.length));
   const words = new DataView(viewMemory(before, KERNEL_SIGACTION_BYTES));
   for (const field of ['handler', 'restorer', 'mask'] as const) {
@@ -80,7 +80,7 @@ function install(): MemoryGuard {
   const copies = code + COPIES_OFFSET;
   codeBytes.set(x64Handler(table, before, copies, copies + FAIL_OFFSET));
   codeBytes.set(x64Copies, COPIES_OFFSET);
-  protect('make a signal handler', code, pageSize, PROT_READ | PROT_EXEC);
+  protect('create a signal handler', code, pageSize, PROT_READ | PROT_EXEC);
   view.setBigUint64(glibcAction.handler, BigInt(code), true);
   view.setBigUint64(glibcAction.mask, 0n, true);
   view.setUint32(glibcAction.flags, SA_SIGINFO, true);
@@ -104,7 +104,7 @@ export class LostMemory {
     if (guard === undefined) return;
     const thread = gettid();
     if (thread < 0 || thread >= MAX_THREADS)
-      throw new SystemError({ operation: 'ask for the thread', errno: Errno.ESRCH });
+      throw new SystemError({ operation: 'get the thread ID', errno: Errno.ESRCH });
     this.#thread = new DataView(viewMemory(guard.threads + thread * THREAD_BYTES, THREAD_BYTES));
     this.#seen = this.#thread.getUint32(threadField.lost, true);
     this.#thread.setBigUint64(threadField.mappings, BigInt(mappings), true);

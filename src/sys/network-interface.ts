@@ -23,12 +23,12 @@ const SOCK_DGRAM = 2;
 
 /** Its index, which no other interface of the namespace gets; undefined where there is none of that name. @throws SystemError */
 export function interfaceIndex(name: string): number | undefined {
-  return ask(`look for the interface ${name}`, SIOCGIFINDEX, { name })?.number;
+  return ask(`find the interface ${name}`, SIOCGIFINDEX, { name })?.number;
 }
 
 /** The name that an interface has now; undefined where there is none of that index. @throws SystemError */
 export function interfaceName(index: number): string | undefined {
-  return ask(`look for the interface of index ${index}`, SIOCGIFNAME, { number: index })?.name;
+  return ask(`find the interface with index ${index}`, SIOCGIFNAME, { number: index })?.name;
 }
 
 /** Sees to it that an interface has an MTU. @param mtu bytes @throws SystemError */

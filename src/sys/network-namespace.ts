@@ -46,7 +46,7 @@ function inNamespace<Result>(path: string, task: () => Result | undefined): Resu
   try {
     return entered ? task() : undefined;
   } finally {
-    if (entered) checked('go back to the own network namespace', setns(own, CLONE_NEWNET));
+    if (entered) checked('return to the original network namespace', setns(own, CLONE_NEWNET));
     closeSync(own);
   }
 }

@@ -17,8 +17,7 @@ const littleEndian = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1;
  */
 export function whyUnsupported(platform: Platform = { arch: process.arch, littleEndian }): string | undefined {
   const { arch } = platform;
-  if (narrow.includes(arch)) return `vdpa does not run on ${arch}: it needs a 64-bit Node and kernel`;
-  if (!platform.littleEndian)
-    return `vdpa does not run on ${arch} with big-endian numbers: it needs a little-endian machine`;
+  if (narrow.includes(arch)) return `vdpa does not support ${arch}: it requires a 64-bit Node and kernel`;
+  if (!platform.littleEndian) return `vdpa does not support big-endian ${arch}: it requires a little-endian machine`;
   return undefined;
 }

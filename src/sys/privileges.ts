@@ -30,7 +30,7 @@ export function setNoNewPrivileges(): void {
 
 /** Makes the kernel send a termination signal to the calling process when its parent ends. @throws SystemError */
 export function setParentDeathSignal(): void {
-  checked('end with the process that has started this one', prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0));
+  checked('exit together with the parent process', prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0));
 }
 
 /**
@@ -39,8 +39,8 @@ export function setParentDeathSignal(): void {
  */
 export function findUser(name: string): { readonly uid: number; readonly gid: number } {
   const ids = userIds(name);
-  if (!ids) throw new PrivilegeError(`There is no user ${JSON.stringify(name)}`);
-  if (ids.uid === 0) throw new PrivilegeError(`The user ${name} is root: there is nothing to give up`);
+  if (!ids) throw new PrivilegeError(`Unknown user ${JSON.stringify(name)}`);
+  if (ids.uid === 0) throw new PrivilegeError(`User ${name} is root: expected an unprivileged user`);
   return ids;
 }
 
@@ -50,7 +50,7 @@ export function findUser(name: string): { readonly uid: number; readonly gid: nu
  */
 export function dropPrivileges(name: string): void {
   const { uid, gid } = findUser(name);
-  checked(`take the groups of ${name}`, initgroups(name, gid));
+  checked(`set the groups of ${name}`, initgroups(name, gid));
   process.setgid?.(gid);
   // The kernel removes the capabilities with it.
   process.setuid?.(uid);
@@ -69,7 +69,7 @@ function checkThreads(uid: number, gid: number): void {
     const kept = ['CapInh', 'CapPrm', 'CapEff', 'CapAmb'].filter((key) => !/^0+$/.test(field(key)));
     if (!isAll('Uid', uid) || !isAll('Gid', gid) || kept.length > 0 || field('NoNewPrivs') !== '1') {
       throw new PrivilegeError(
-        `A thread has kept rights: ${['Uid', 'Gid', ...kept, 'NoNewPrivs'].map((key) => `${key} ${field(key)}`).join(', ')}`,
+        `A thread kept its privileges: ${['Uid', 'Gid', ...kept, 'NoNewPrivs'].map((key) => `${key} ${field(key)}`).join(', ')}`,
       );
     }
   }

@@ -85,14 +85,14 @@ export function requireDriver(bus: VdpaBus, driver: string, operation: string): 
   const known = bus.drivers();
   if (isFileName(driver) && known.includes(driver)) return;
   const there = known.length === 0 ? 'none' : known.join(', ');
-  const hint = `The vdpa bus has no driver ${driver} (it has: ${there}); if it is a module, load it: modprobe ${driver}`;
+  const hint = `Driver ${driver} is not registered on the vdpa bus (registered: ${there}); try "modprobe ${driver}"`;
   throw new SystemError({ operation, errno: Errno.ENOENT, hint });
 }
 
 function requireDevice(bus: VdpaBus, name: string, operation: string): BusDevice {
   const device = bus.device(name);
   if (device) return device;
-  const hint = bus.present ? 'The vdpa bus has no such device' : 'The kernel has no vdpa bus: modprobe vdpa';
+  const hint = bus.present ? 'No such device on the vdpa bus' : 'The kernel has no vdpa bus: modprobe vdpa';
   throw new SystemError({ operation, errno: Errno.ENODEV, hint });
 }
 
@@ -127,7 +127,7 @@ async function nodeOf(
     if (wanted !== VHOST_VDPA || hasNode(bus, device)) return device;
     if (performance.now() > deadline) {
       const node = device.vhost === undefined ? 'Its character device' : `/dev/${device.vhost}`;
-      const hint = `${node} did not come within ${timeoutMs} ms: does devtmpfs or udev run here?`;
+      const hint = `${node} did not appear within ${timeoutMs} ms: is devtmpfs or udev running?`;
       throw new SystemError({ operation, errno: Errno.ETIMEDOUT, hint });
     }
     await sleep(pollMs, signal);
@@ -157,7 +157,7 @@ export function hasNode({ files }: VdpaBus, { name, vhost }: BusDevice): boolean
  */
 function undo(bus: VdpaBus, before: BusDevice, failure: unknown): void {
   const { name, driver, driverOverride } = before;
-  const operation = `put ${name} back to ${driver ?? 'no driver'}`;
+  const operation = `restore the binding of ${name} to ${driver ?? 'no driver'}`;
   try {
     const now = bus.device(name);
     if (now === undefined) return; // It was deleted in the meantime, and there is nothing to restore.
@@ -166,7 +166,7 @@ function undo(bus: VdpaBus, before: BusDevice, failure: unknown): void {
     if (driver !== undefined && now.driver !== driver) bus.files.write(operation, `${driverFolder(driver)}/bind`, name);
   } catch (cause) {
     if (!(cause instanceof SystemError && failure instanceof SystemError)) throw cause;
-    const hint = [failure.hint, `And then it could not be undone: ${cause.message}`].filter(Boolean).join('. ');
+    const hint = [failure.hint, `Undoing it also failed: ${cause.message}`].filter(Boolean).join('. ');
     throw new SystemError({ operation: failure.operation, errno: failure.errno, hint, cause: failure });
   }
 }

@@ -31,14 +31,14 @@ export function findDevices(bus: VdpaBus, { by, value }: DeviceQuery): BusDevice
     ({ virtioCandidates = [] }) => by !== 'vhost' && virtioCandidates.some((candidate) => candidate[by] === wanted),
   );
   if (possible.length > 0) {
-    const hint = `It is one of these, which sysfs does not tell apart: ${possible.map(({ name }) => name).join(', ')}`;
+    const hint = `It may be any of these, which sysfs does not distinguish: ${possible.map(({ name }) => name).join(', ')}`;
     throw new SystemError({ operation, errno: Errno.ENOTUNIQ, hint });
   }
   throw new SystemError({ operation, errno: Errno.ENODEV, hint: explanations[by] });
 }
 
 const explanations = {
-  netdev: 'No device on the vdpa bus has become this network interface, or it is in another network namespace',
-  block: 'No device on the vdpa bus has become this disk',
-  vhost: 'No device on the vdpa bus has this node: those bound to vhost_vdpa have one',
+  netdev: 'No device on the vdpa bus provides this network interface, or it is in another network namespace',
+  block: 'No device on the vdpa bus provides this disk',
+  vhost: 'No device on the vdpa bus has this node; only those bound to vhost_vdpa have one',
 } as const;

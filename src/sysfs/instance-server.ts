@@ -47,10 +47,10 @@ export function findServerTrouble(
 export function describeServerTrouble(trouble: ServerTrouble): string {
   const { name } = trouble;
   if (trouble.trouble === 'gone') {
-    return `the server of ${name} is gone; start it again as it was started: "vdpa vduse serve name ${name} ..." takes its place where it was one of vdpa's own`;
+    return `the server of ${name} is no longer running; start it again with the same arguments ("vdpa vduse serve name ${name} ..." if it was one of vdpa's own)`;
   }
   const { pid, command } = trouble;
-  return `the server of ${name}, process ${pid} (${command}), is stopped; "kill -CONT ${pid}" lets it go on`;
+  return `the server of ${name}, process ${pid} (${command}), is stopped; resume it with "kill -CONT ${pid}"`;
 }
 
 /**
@@ -65,5 +65,5 @@ export function refuseUnserved(files: MachineFiles, name: string, operation: str
 
 /** The same as a whole sentence, with the effect in the kernel. */
 export function explainServerTrouble(trouble: ServerTrouble): string {
-  return `The kernel would wait for an answer, and all of vdpa with it: ${describeServerTrouble(trouble)}`;
+  return `The kernel would block, and with it all vdpa commands: ${describeServerTrouble(trouble)}`;
 }

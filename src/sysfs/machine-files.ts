@@ -74,18 +74,18 @@ export class MachineFiles {
 
   /** Whether the name exists, even as a dangling link. @throws SystemError */
   exists(path: string): boolean {
-    return this.#try(`look at ${path}`, () => lstatSync(this.#path(path))) !== undefined;
+    return this.#try(`examine ${path}`, () => lstatSync(this.#path(path))) !== undefined;
   }
 
   /** The device of a device node; undefined if there is no device node. @throws SystemError */
   deviceNumber(path: string): DeviceNumber | undefined {
-    const stat = this.#try(`look at ${path}`, () => statSync(this.#path(path)));
+    const stat = this.#try(`examine ${path}`, () => statSync(this.#path(path)));
     return stat === undefined ? undefined : numberOf(stat);
   }
 
   /** Owner, group and permission bits of a file; undefined if it does not exist. @throws SystemError */
   access(path: string): { readonly uid: number; readonly gid: number; readonly mode: number } | undefined {
-    const stat = this.#try(`look at ${path}`, () => statSync(this.#path(path)));
+    const stat = this.#try(`examine ${path}`, () => statSync(this.#path(path)));
     return stat && { uid: stat.uid, gid: stat.gid, mode: stat.mode & 0o777 };
   }
 
@@ -105,7 +105,7 @@ export class MachineFiles {
       try {
         const found = numberOf(fstatSync(fd));
         if (found?.kind !== device.kind || found.major !== device.major || found.minor !== device.minor) {
-          throw new SystemError({ operation, errno: Errno.ENODEV, hint: `${path} is another device now` });
+          throw new SystemError({ operation, errno: Errno.ENODEV, hint: `${path} was replaced by another device` });
         }
         // Such a descriptor does not support fchown(2) and fchmod(2), but leads to the node.
         const node = `/proc/self/fd/${fd}`;

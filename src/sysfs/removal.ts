@@ -84,8 +84,8 @@ function refuse(
   }
   const [trouble] = inTheWay.filter((one) => one.kind === 'server');
   const hint = trouble
-    ? `${explainServerTrouble(trouble)}. Or say force`
-    : `It is in use: ${inTheWay.map(describeInTheWay).join('; ')}. End that first, or say force`;
+    ? `${explainServerTrouble(trouble)}. Or use "force"`
+    : `It is in use: ${inTheWay.map(describeInTheWay).join('; ')}. End that first, or use "force"`;
   throw new SystemError({ operation, errno: Errno.EBUSY, hint });
 }
 
@@ -97,5 +97,5 @@ export function describeInTheWay(inTheWay: DeviceUser | Blocker): string {
 /** The same for a device that is removed nevertheless, with the effect in the kernel. */
 export function describeForced(inTheWay: DeviceUser | Blocker): string {
   const waits = inTheWay.kind === 'server' || ('node' in inTheWay && inTheWay.node.startsWith('/dev/vhost-vdpa-'));
-  return `${describeInTheWay(inTheWay)}${waits ? '; the kernel waits for that, and all of vdpa with it' : ''}`;
+  return `${describeInTheWay(inTheWay)}${waits ? '; the kernel waits for this and blocks all vdpa commands until then' : ''}`;
 }

@@ -118,7 +118,7 @@ export function describeUser(user: DeviceUser): string {
     case 'holder':
       return `${user.holder} is built on ${user.disk}`;
     case 'unknown':
-      return `the kernel says that ${user.node} is in use, by whom cannot be seen`;
+      return `${user.node} is in use by a process that is not visible here`;
     default:
       return describeInterfaceUser(user);
   }

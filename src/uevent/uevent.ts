@@ -58,7 +58,7 @@ export function parseUevent(datagram: Uint8Array): Uevent {
   const devpath = variables.get('DEVPATH');
   const subsystem = variables.get('SUBSYSTEM');
   if (action === undefined || devpath === undefined || subsystem === undefined) {
-    throw new NetlinkProtocolError('a kernel event does not say what happened to which device');
+    throw new NetlinkProtocolError('a kernel event lacks its action or device');
   }
   return { action, devpath, subsystem, variables };
 }

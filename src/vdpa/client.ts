@@ -315,7 +315,7 @@ async function only<T>(each: (onItem: (item: T) => void) => Promise<void>): Prom
   await each((item) => items.push(item));
   const [item, second] = items;
   if (item === undefined || second !== undefined) {
-    throw new NetlinkProtocolError(`the kernel sent ${items.length} answers where one was due`);
+    throw new NetlinkProtocolError(`the kernel sent ${items.length} answers, expected one`);
   }
   return item;
 }

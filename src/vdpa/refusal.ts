@@ -44,16 +44,17 @@ function keywordOf(attribute: number): string {
  * @returns one sentence without its full stop; undefined if the kernel's message says it all
  */
 export function explainRefusal({ errno, kernelMessage = '', ...error }: NetlinkError): string | undefined {
-  if (error.missingType !== undefined) return `The request lacks ${keywordOf(error.missingType)}`;
+  if (error.missingType !== undefined) return `Missing ${keywordOf(error.missingType)}`;
   if (error.attribute !== undefined) return explainAttribute(error.attribute, kernelMessage, error.policy);
   const attributes = maskIn(kernelMessage, /Some provided attributes are not supported: 0x([0-9a-f]+)/);
-  if (attributes !== undefined) return `The management device does not take ${attributes.map(keywordOf).join(', ')}`;
+  if (attributes !== undefined)
+    return `Not supported by the management device: ${attributes.map(keywordOf).join(', ')}`;
   const features = maskIn(kernelMessage, /Missing features 0x([0-9a-f]+) for provided attributes/);
   if (features !== undefined) {
     const names = features.map((bit) => featureName(bit, VIRTIO_ID_NET) ?? `bit_${bit}`);
     return `Add ${names.join(',')} to device_features`;
   }
-  if (errno === Errno.EPERM) return 'Run it as root: it needs CAP_NET_ADMIN in the initial user namespace';
+  if (errno === Errno.EPERM) return 'Run as root: this requires CAP_NET_ADMIN in the initial user namespace';
   return undefined;
 }
 
@@ -72,13 +73,13 @@ function explainAttribute(
   if (policy !== undefined) {
     const described = decodeAttributePolicy(AttributeList.parse(policy));
     const expected = expectation(described);
-    return expected && `"${valueText(payload, described)}" is invalid ${keyword}: ${expected} expected`;
+    return expected && `Invalid ${keyword} "${valueText(payload, described)}": expected ${expected}`;
   }
   // Messages of __nla_validate_parse() for attributes that an older kernel does not know.
   if (/^(Unknown attribute type|Unsupported attribute)/.test(kernelMessage)) {
-    return `This kernel does not know ${keyword}: a newer one may`;
+    return `${keyword} is not supported by this kernel; a newer one may support it`;
   }
-  return `This is about ${keyword}`;
+  return `The kernel rejected ${keyword}`;
 }
 
 function expectation(policy: AttributePolicy): string | undefined {
@@ -88,7 +89,7 @@ function expectation(policy: AttributePolicy): string | undefined {
     case 'u32':
     case 'u64':
     case 'uint':
-      if (policy.mask !== undefined) return `a number with no bits but those of 0x${policy.mask.toString(16)}`;
+      if (policy.mask !== undefined) return `a number with no bits outside 0x${policy.mask.toString(16)}`;
       return range('a number', policy.min, policy.max);
     case 'binary':
     case 'string':

@@ -14,7 +14,7 @@ export function featureMask(deviceId: number | undefined, names: readonly string
   let mask = 0n;
   for (const name of names) {
     const bit = bits.get(name);
-    if (bit === undefined) throw new ArgumentError(`${name} is no feature of a virtio device with id ${deviceId}`);
+    if (bit === undefined) throw new ArgumentError(`unknown feature ${name} of virtio device id ${deviceId}`);
     mask |= bit;
   }
   return mask;

@@ -118,7 +118,7 @@ export class SplitQueue {
     const index = Atomics.load(this.#available, this.#availableAt + 1);
     const count = (index - this.nextAvailable) & 0xffff;
     if (count > this.#size) {
-      throw new BrokenRingError(`the available index is ${count} ahead in a queue of ${this.#size}`);
+      throw new BrokenRingError(`available index ${count} entries ahead in a queue of ${this.#size}`);
     }
     this.#availableIndex = index;
     return count;
@@ -132,7 +132,8 @@ export class SplitQueue {
   take(chain: DescriptorChain): boolean {
     if (this.nextAvailable === this.#availableIndex && this.pending() === 0) return false;
     const head = this.#available[this.#availableAt + 2 + (this.nextAvailable & this.#mask)] ?? 0;
-    if (head >= this.#size) throw new BrokenRingError(`descriptor ${head} in a queue of ${this.#size}`);
+    if (head >= this.#size)
+      throw new BrokenRingError(`descriptor index ${head} out of range in a queue of ${this.#size}`);
     chain.reset(head);
     this.#walk(head, chain);
     this.nextAvailable = (this.nextAvailable + 1) & 0xffff;
@@ -153,7 +154,7 @@ export class SplitQueue {
     let index = head;
     for (let steps = 0; ; steps++) {
       if (steps > this.layout.maxChain) {
-        throw new BrokenRingError(`a chain of more than ${this.layout.maxChain} descriptors, or one that loops`);
+        throw new BrokenRingError(`descriptor chain with a loop, or longer than ${this.layout.maxChain}`);
       }
       const at = tableAt + index * ring.DESCRIPTOR_SIZE;
       const low = table.getUint32(at, true);
@@ -162,7 +163,7 @@ export class SplitQueue {
       const word = table.getUint32(at + 12, true);
       const flags = word & 0xffff;
       if ((flags & ring.VRING_DESC_F_INDIRECT) !== 0) {
-        if (inIndirect) throw new BrokenRingError('an indirect descriptor in an indirect table');
+        if (inIndirect) throw new BrokenRingError('nested indirect descriptor');
         table = this.#indirectTable(low, high, length, flags);
         tableAt = this.#indirectAt;
         entries = length / ring.DESCRIPTOR_SIZE;
@@ -171,22 +172,23 @@ export class SplitQueue {
         continue;
       }
       const writable = (flags & ring.VRING_DESC_F_WRITE) !== 0;
-      if (writing && !writable) throw new BrokenRingError('a buffer to read after a buffer to write');
+      if (writing && !writable) throw new BrokenRingError('device-readable buffer after a device-writable one');
       writing = writable;
       this.#addBuffer(chain, low, high, length, writable);
       if ((flags & ring.VRING_DESC_F_NEXT) === 0) return;
       index = word >>> 16;
-      if (index >= entries) throw new BrokenRingError(`descriptor ${index} in a table of ${entries}`);
+      if (index >= entries)
+        throw new BrokenRingError(`descriptor index ${index} out of range in a table of ${entries}`);
     }
   }
 
   /** The view that contains an indirect table, at byte #indirectAt. */
   #indirectTable(low: number, high: number, length: number, flags: number): DataView {
-    if (!this.layout.indirect) throw new BrokenRingError('an indirect descriptor, which was not negotiated');
-    if ((flags & ring.VRING_DESC_F_NEXT) !== 0) throw new BrokenRingError('an indirect descriptor with a next one');
+    if (!this.layout.indirect) throw new BrokenRingError('indirect descriptor without RING_INDIRECT_DESC');
+    if ((flags & ring.VRING_DESC_F_NEXT) !== 0) throw new BrokenRingError('indirect descriptor with VIRTQ_DESC_F_NEXT');
     const entries = length / ring.DESCRIPTOR_SIZE;
     if (entries === 0 || !Number.isInteger(entries) || entries > this.layout.maxChain) {
-      throw new BrokenRingError(`an indirect table of ${length} bytes`);
+      throw new BrokenRingError(`invalid indirect table length: ${length} bytes`);
     }
     const iova = high * 0x1_0000_0000 + low;
     const region = high <= MAX_HIGH_WORD ? this.#memory.find(iova) : undefined;
@@ -200,7 +202,7 @@ export class SplitQueue {
     const copy = new Uint8Array(length);
     for (let done = 0; done < length;) {
       const region = high <= MAX_HIGH_WORD ? this.#memory.find(iova + done) : undefined;
-      if (!region?.readable) throw new BrokenRingError('an indirect table where no memory is mapped for reading');
+      if (!region?.readable) throw new BrokenRingError('indirect table in unmapped memory');
       const offset = iova + done - region.start;
       const take = Math.min(length - done, region.end - (iova + done));
       copy.set(region.u8.subarray(offset, offset + take), done);
@@ -213,23 +215,23 @@ export class SplitQueue {
   #addBuffer(chain: DescriptorChain, low: number, high: number, length: number, writable: boolean): void {
     chain.endWritable = false;
     if (length === 0) {
-      chain.fault = 'a buffer without a byte';
+      chain.fault = 'zero-length buffer';
       return;
     }
     if (high > MAX_HIGH_WORD) {
-      chain.fault = 'a buffer where no memory is mapped';
+      chain.fault = 'buffer in unmapped memory';
       return;
     }
     let iova = high * 0x1_0000_0000 + low;
     for (let left = length; left > 0;) {
       const region = this.#memory.find(iova);
       if (region === undefined || !(writable ? region.writable : region.readable)) {
-        chain.fault = region ? 'a buffer in memory without that permission' : 'a buffer where no memory is mapped';
+        chain.fault = region ? 'buffer in memory without the required permission' : 'buffer in unmapped memory';
         return;
       }
       const take = Math.min(left, region.end - iova);
       if (!chain.push(region, iova - region.start, take, writable)) {
-        chain.fault = `more than ${chain.capacity} pieces of memory`;
+        chain.fault = `buffers in more than ${chain.capacity} pieces of memory`;
         return;
       }
       iova += take;

@@ -76,13 +76,13 @@ test('a plan that cannot work is refused whole, with every reason', async () => 
   assert.deepEqual(await refused(), [
     `(/devices/1/max_vqp) ${CARD} has 17 virtqueues: 99 pairs need 198`,
     `(/devices/1/device_features) ${CARD} does not offer HASH_REPORT`,
-    '(/devices/1/device_features) lacks MQ, which max_vqp needs',
-    `(/devices/3/mgmtdev) ${OTHER} has room for one device: second0`,
-    '(/devices/4/mac) 02:00:00:00:00:01 is the address of old0',
-    '(/devices/5/mtu) is for net devices, and vdpasim_blk makes none',
-    '(/devices/6/device_features) lacks MAC, which mac needs',
-    '(/devices/7/mgmtdev) there is no management device nowhere',
-    'vdpa: replace ram0: Device or resource busy (EBUSY). It is in memory, and another device would begin with an empty one. Save what is on it, and say force',
+    '(/devices/1/device_features) lacks MQ, which max_vqp requires',
+    `(/devices/3/mgmtdev) ${OTHER} supports only one device; in use by second0`,
+    '(/devices/4/mac) 02:00:00:00:00:01 is already the address of old0',
+    '(/devices/5/mtu) is only supported for net devices, which vdpasim_blk does not provide',
+    '(/devices/6/device_features) lacks MAC, which mac requires',
+    '(/devices/7/mgmtdev) no such management device: nowhere',
+    'vdpa: replace ram0: Device or resource busy (EBUSY). Its data is in memory and would be lost. Save the data, then use "force"',
   ]);
 });
 
@@ -117,7 +117,7 @@ test('a plan that cannot work deletes nothing, and another device is no reason t
   write({ name: 'm1', mgmtdev: CARD, max_vqp: 99 });
   assert.deepEqual(await refused(' prune'), [`(/devices/0/max_vqp) ${CARD} has 17 virtqueues: 99 pairs need 198`]);
   write({ name: 'm1', mgmtdev: CARD, max_vqp: 2 });
-  assert.deepEqual(await refused(), [`(/devices/0/mgmtdev) ${CARD} has room for one device: old0`]);
+  assert.deepEqual(await refused(), [`(/devices/0/mgmtdev) ${CARD} supports only one device; in use by old0`]);
   assert.match((await sim(`apply ${file} prune`)).stdout, /^- old0\n\+ m1 .*\n2 changes made\.\n$/);
 });
 
@@ -128,7 +128,7 @@ test('a device that is as it is wanted is not checked against what could be made
   writeFileSync(file, saved.stdout);
   assert.deepEqual(await sim(`apply ${file} prune`), { status: 0, stdout: 'Nothing to change.\n', stderr: '' });
   await sim('dev del twin0');
-  assert.deepEqual(await refused(), ['(/devices/1/mac) 02:00:00:00:00:01 is the address of m1']);
+  assert.deepEqual(await refused(), ['(/devices/1/mac) 02:00:00:00:00:01 is already the address of m1']);
   assert.match((await sim(`apply ${file} force`)).stdout, /^\+ twin0 .*\n1 change made\.\n$/);
 });
 
@@ -155,10 +155,7 @@ test('devices that change places: those that wait for one another are refused, a
   await sim(`dev add mgmtdev ${CARD} name a0`);
   await sim(`dev add mgmtdev ${OTHER} name b0`);
   write({ name: 'a0', mgmtdev: OTHER }, { name: 'b0', mgmtdev: CARD });
-  assert.match(
-    (await refused()).join(),
-    /^\(\/devices\/\d\/mgmtdev\) it waits for what .0 has, and .0 for what it has/,
-  );
+  assert.match((await refused()).join(), /^\(\/devices\/\d\/mgmtdev\) it needs what .0 has, and .0 needs what it has/);
   write({ name: 'a0', mgmtdev: OTHER }, { name: 'b0', mgmtdev: 'vdpasim_net' });
   const { stdout } = await sim(`apply ${file}`);
   assert.match(stdout, /^! b0 mgmtdev .*\n! a0 mgmtdev .*\n2 changes made\.\n$/);
@@ -172,9 +169,9 @@ test('a replacement that fails is put back as it was', async () => {
   assert.deepEqual(failed, {
     status: 1,
     stdout:
-      '! foo0 mtu 1500 -> 9000  (failed)\n+ foo1 mgmtdev vdpasim_net  (not begun)\n' +
-      '0 of 2 changes made; say it again to go on from there.\n',
-    stderr: 'kernel answers: No space left on device\nfoo0 is there again as it was.\n',
+      '! foo0 mtu 1500 -> 9000  (failed)\n+ foo1 mgmtdev vdpasim_net  (not started)\n' +
+      '0 of 2 changes made; run the command again to continue.\n',
+    stderr: 'kernel answers: No space left on device\nfoo0 was restored.\n',
   });
   assert.deepEqual(await sim('save'), before);
 });
@@ -187,7 +184,7 @@ test('a replacement that fails and cannot be put back is said to be gone', async
   checkOutput('apply', stdout);
   assert.match(
     stderr,
-    /^kernel answers: No space left on device\nfoo0 is gone, and could not be put back: .*ENOSPC\)\n$/,
+    /^kernel answers: No space left on device\nfoo0 was deleted and could not be restored: .*ENOSPC\)\n$/,
   );
   const told = JSON.parse(stdout) as { changed: boolean; error: string };
   assert.deepEqual([told.changed, told.error], [true, stderr.trimEnd()]);
@@ -201,7 +198,7 @@ test('what was deleted to make way for a change that fails is put back, its serv
   write({ name: 'new0', mgmtdev: CARD });
   const failed = await sim(`-j apply ${file} prune`, 'dev add device new0 errno EIO');
   checkOutput('apply', failed.stdout);
-  assert.match(failed.stderr, /^kernel answers: Input\/output error\nold0 is there again as it was\.\n$/);
+  assert.match(failed.stderr, /^kernel answers: Input\/output error\nold0 was restored\.\n$/);
   const { changed, changes } = JSON.parse(failed.stdout) as {
     changed: boolean;
     changes: { name: string; outcome: string }[];
@@ -216,7 +213,7 @@ test('what was deleted to make way for a change that fails is put back, its serv
     { name: 'old0', mgmtdev: CARD },
   );
   const served = await sim(`apply ${file} prune`, 'dev add device disk1 errno EIO');
-  assert.match(served.stderr, /\ndisk0 is there again as it was\.\n$/);
+  assert.match(served.stderr, /\ndisk0 was restored\.\n$/);
   const { devices } = JSON.parse((await sim('save')).stdout) as { devices: { name: string }[] };
   const byName = (one: { name: string }, other: { name: string }): number => (one.name < other.name ? -1 : 1);
   assert.deepEqual(devices.sort(byName), before.devices.sort(byName));

@@ -84,9 +84,9 @@ for (const [signal, number] of [
     assert.deepEqual(await running.ended, {
       status: 128 + number,
       stdout:
-        '+ foo1 mgmtdev vdpasim_net\n! foo0 mtu 1500 -> 9000\n+ foo2 mgmtdev vdpasim_net  (not begun)\n' +
-        '2 of 3 changes made; say it again to go on from there.\n',
-      stderr: `Interrupted by ${signal}: what was begun is finished, and nothing more is begun.\n`,
+        '+ foo1 mgmtdev vdpasim_net\n! foo0 mtu 1500 -> 9000\n+ foo2 mgmtdev vdpasim_net  (not started)\n' +
+        '2 of 3 changes made; run the command again to continue.\n',
+      stderr: `Interrupted by ${signal}: the change in progress was completed, the remaining ones were not started.\n`,
     });
     assert.match((await sim(`dev config show foo0`)).stdout, /mtu 9000/);
     assert.equal((await sim(`apply ${file}`)).stdout, '+ foo2 mgmtdev vdpasim_net\n1 change made.\n');
@@ -100,7 +100,7 @@ test('a signal during a change that fails: what it took away is put back all the
   running.kill('SIGINT');
   const { status, stderr } = await running.ended;
   assert.equal(status, 130);
-  assert.match(stderr, /^kernel answers: Input\/output error\nfoo0 is there again as it was\.\nInterrupted by SIGINT/);
+  assert.match(stderr, /^kernel answers: Input\/output error\nfoo0 was restored\.\nInterrupted by SIGINT/);
   assert.match((await sim('dev config show foo0')).stdout, /mtu 1500/);
 });
 
@@ -118,11 +118,11 @@ test('two at once: the second waits, says for whom, and finds nothing left to ch
   const first = start(`apply ${file}`, delayed);
   await first.told('+ foo1');
   const second = start(`apply ${file}`);
-  await second.told('is changing devices: waiting for it.');
+  await second.told('is changing devices; waiting for it to finish.');
   const [one, other] = await Promise.all([first.ended, second.ended]);
   assert.match(one.stdout, /\n3 changes made\.\n$/);
   assert.deepEqual([other.status, other.stdout], [0, 'Nothing to change.\n']);
-  assert.match(other.stderr, /^Process \d+ is changing devices: waiting for it\.\n$/);
+  assert.match(other.stderr, /^Process \d+ is changing devices; waiting for it to finish\.\n$/);
 });
 
 test('a reader who has gone does not end it half-way', async () => {

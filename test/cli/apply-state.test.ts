@@ -43,7 +43,10 @@ test('the simulation has no drivers to bind, and files that cannot be read are r
   writeFileSync(file, JSON.stringify({ version: 1, devices: [device] }));
   const refused = await sim(`apply ${file}`);
   assert.equal(refused.status, 1);
-  assert.match(refused.stderr, /^.*driver\.json: line 1 \(\/devices\/0\/driver\) the simulated machine has no drivers/);
+  assert.match(
+    refused.stderr,
+    /^.*driver\.json: line 1 \(\/devices\/0\/driver\) drivers are not supported by the simulated machine/,
+  );
   for (const line of [
     'apply',
     'restore',
@@ -94,7 +97,7 @@ test('on the simulation: servers of VDUSE devices are saved, shown, restored and
   ];
   writeFileSync(file, JSON.stringify({ version: 1, devices }));
   const lossy = await sim(`apply ${file} prune`);
-  assert.match(lossy.stderr, /^vdpa: replace foo0: .*It is in memory/);
+  assert.match(lossy.stderr, /^vdpa: replace foo0: .*Its data is in memory/);
   assert.equal(lossy.stdout, '');
   assert.deepEqual(await sim(`apply ${file} prune dry_run`), lossy);
   assert.equal((await sim('save')).stdout, saved.stdout);
@@ -111,15 +114,15 @@ test('on the simulation: VDUSE devices of other programs, and what cannot be', a
   await sim(`sim init ${machine}`);
   assert.equal((await sim('vduse show')).stdout, 'vd0: server another program attached false\n');
   await sim('dev add mgmtdev vduse name vd0');
-  assert.match((await sim('save')).stderr, /^Warning: the server of vd0 is not saved: another program serves it/);
+  assert.match((await sim('save')).stderr, /^Warning: the server of vd0 is not saved: it is served by another program/);
   const kept = await sim('vduse del vd0');
   assert.deepEqual(
     [kept.status, kept.stderr],
     [1, 'vdpa: destroy the VDUSE instance vd0: Device or resource busy (EBUSY)\n'],
   );
   assert.equal((await sim('vduse show vd0')).stdout, 'vd0: server another program attached false\n');
-  assert.match((await sim('vduse del nosuch')).stderr, /There is no VDUSE instance nosuch/);
-  assert.match((await sim('vduse show nosuch')).stderr, /There is no VDUSE instance nosuch/);
-  assert.match((await sim('vduse show a/b')).stderr, /has a character that is not one of a file name/);
-  assert.match((await sim('vduse serve name x')).stderr, /The simulated machine runs no programs/);
+  assert.match((await sim('vduse del nosuch')).stderr, /No VDUSE instance named nosuch/);
+  assert.match((await sim('vduse show nosuch')).stderr, /No VDUSE instance named nosuch/);
+  assert.match((await sim('vduse show a/b')).stderr, /contains a character that is not allowed in a file name/);
+  assert.match((await sim('vduse serve name x')).stderr, /^Not supported by the simulated machine: use /);
 });

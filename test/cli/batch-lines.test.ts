@@ -52,7 +52,7 @@ test('a last line that is to go on is refused', () => {
 });
 
 test('what cannot be a file of commands is refused', () => {
-  assert.throws(() => linesOf('a\nb\0c\n'), new UsageError('Line 2 holds a NUL character'));
+  assert.throws(() => linesOf('a\nb\0c\n'), new UsageError('Line 2 contains a NUL character'));
   assert.throws(() => linesOf(`a\n${'x'.repeat(2_000_000)}`), /Line 2 is longer than 1048576 bytes/);
   // Without end, and never all of it in memory.
   const endless = batchLines((buffer) => buffer.fill(0x61).length);

@@ -100,17 +100,17 @@ test('a line may have its own options', async () => {
 test('what is of the whole batch cannot stand in a line', async () => {
   for (const line of ['dev show --sim', '--trace dev show']) {
     const { status, stderr } = await batch([], line);
-    const said = '--sim and --trace are of the whole batch: they stand before it, not in it';
+    const said = '--sim and --trace apply to the whole batch: give them on the command line';
     assert.deepEqual([status, stderr], [1, lines(said, failedAt(1))]);
   }
   const { status, stderr } = await batch([], '-b other');
-  assert.deepEqual([status, stderr], [1, lines('A batch cannot hold another one', failedAt(1))]);
+  assert.deepEqual([status, stderr], [1, lines('Nested batches are not supported', failedAt(1))]);
 });
 
 test('a batch beside a command is refused, and so is one without a file', async () => {
   const beside = await vdpa(['-b', batchFile('dev show'), 'dev', 'show'], machine().io);
   assert.equal(beside.status, 1);
-  assert.equal(beside.stderr, 'A batch has its commands in its file, and "dev show" is too much\n');
+  assert.equal(beside.stderr, '-b reads its commands from a file: unexpected argument "dev show"\n');
   const without = await vdpa(['dev', 'show', '-b']);
   assert.equal(without.status, 1);
   assert.match(without.stderr, /^vdpa: option requires an argument -- 'b'\n/);

@@ -32,11 +32,11 @@ test('a program of the usual machine serves foo0, which is attached and stays wh
     /^foo0: type block mgmtdev vduse vendor_id 0 max_vqs 1 max_vq_size 256\n$/,
   );
   assert.match((await sim('dev config show foo0')).stdout, /^foo0: capacity 131072 /);
-  assert.match((await sim(`${ADD} foo0 size 1M`)).stderr, /^foo0 has a server already, .*"size" is of no use/);
+  assert.match((await sim(`${ADD} foo0 size 1M`)).stderr, /^foo0 already has a server, .*"size" has no effect/);
   assert.match((await sim(`${ADD} foo0 serve`)).stderr, /kernel answers: File exists/);
   assert.deepEqual(await sim('dev del foo0'), done);
   assert.equal((await sim('vduse show')).stdout, 'foo0: server another program attached false\n');
-  assert.match((await sim(`${ADD} foo0 type net`)).stderr, /^foo0 is not of type net: its server offers block\n$/);
+  assert.match((await sim(`${ADD} foo0 type net`)).stderr, /^foo0 is not a net device: its server provides block\n$/);
   assert.equal((await sim('dev show')).stdout, '');
   for (const command of ['sim init', 'sim reset']) {
     assert.deepEqual(await sim(command), done);
@@ -50,14 +50,14 @@ test('without a word that asks for a server nothing is served', async () => {
     assert.deepEqual([status, stdout], [1, ''], words);
     if (words.startsWith(' mac')) {
       assert.match(stderr, /^Error: vdpa: Some provided attributes are not supported: 0x400\.\nkernel answers: Op/);
-      assert.doesNotMatch(stderr, /Nobody serves/);
+      assert.doesNotMatch(stderr, /has no server/);
       continue;
     }
     const advice = words === ' type net' ? 'type net serve' : 'size 64M';
     assert.equal(
       stderr,
       'kernel answers: Invalid argument\n' +
-        `Nobody serves bar: begin a server, or say "vdpa dev add mgmtdev vduse name bar ${advice}".\n`,
+        `bar has no server: start one, or run "vdpa dev add mgmtdev vduse name bar ${advice}".\n`,
     );
   }
   assert.equal((await sim('dev show')).stdout, '');
@@ -77,10 +77,13 @@ test('"serve", a word for the server, or VDPA_VDUSE_SERVE begins one', async () 
 
 test('words for a server are refused elsewhere, and where another program is waited for', async () => {
   for (const [line, complaint] of [
-    ['dev add mgmtdev vdpasim_blk name x serve', '"serve" is for devices of mgmtdev vduse\n'],
-    ['dev add mgmtdev vdpasim_blk name x wait 1', '"wait" is for devices of mgmtdev vduse\n'],
-    [`${ADD} x serve wait 1`, `"wait" is for another program's server, and "serve" asks for one of vdpa's own\n`],
-    [`${ADD} x wait 1 size 1M`, `"wait" is for another program's server, and "size" asks for one of vdpa's own\n`],
+    ['dev add mgmtdev vdpasim_blk name x serve', '"serve" is only supported with mgmtdev vduse\n'],
+    ['dev add mgmtdev vdpasim_blk name x wait 1', '"wait" is only supported with mgmtdev vduse\n'],
+    [`${ADD} x serve wait 1`, `"wait" and "serve" are mutually exclusive: "wait" is for a server of another program\n`],
+    [
+      `${ADD} x wait 1 size 1M`,
+      `"wait" and "size" are mutually exclusive: "wait" is for a server of another program\n`,
+    ],
   ] as const) {
     assert.deepEqual(await sim(line), { status: 1, stdout: '', stderr: complaint });
   }
@@ -112,7 +115,7 @@ test('"max_vqp max" is as many pairs of queues as the management device offers',
   assert.deepEqual(await sim(`${ADD} x max_vqp max`), {
     status: 1,
     stdout: '',
-    stderr: 'vduse does not say how many queues it offers: say "max_vqp" with a number\n',
+    stderr: 'vduse does not report how many queues it offers: give max_vqp as a number\n',
   });
 });
 
@@ -120,7 +123,7 @@ test('what only a real machine has is refused before anything is made', async ()
   for (const line of [`-d ${ADD} foo0`, `${ADD} foo0 driver vhost owner root`]) {
     const { status, stderr } = await sim(line);
     assert.equal(status, 1);
-    assert.match(stderr, /^The simulated machine has no sysfs/);
+    assert.match(stderr, /^Not supported by the simulated machine/);
   }
   assert.equal((await sim('dev show')).stdout, '');
 });

@@ -35,7 +35,7 @@ test('what is missing is said before the last word is refused, as iproute2 has i
 test('a last word without a partner is refused', () => {
   const whole = ['name', 'a', 'mgmtdev', 'b'];
   assert.throws(() => parseKeywords(keywords, [...whole, 'junk']), { message: 'Unknown option "junk"' });
-  assert.throws(() => parseKeywords(keywords, [...whole, 'mtu']), { message: 'Option "mtu" needs a value' });
+  assert.throws(() => parseKeywords(keywords, [...whole, 'mtu']), { message: 'Option "mtu" requires a value' });
   assert.throws(
     () => {
       expectNoMore(['junk']);

@@ -124,7 +124,7 @@ test('a fault of the program is told as one, with its stack only where that is a
       throw new TypeError('broken');
     },
   };
-  const said = lines('vdpa: broken', 'This is a fault of vdpa itself. VDPA_DEBUG=1 shows where it happened.');
+  const said = lines('vdpa: broken', 'This is a bug in vdpa. Set VDPA_DEBUG=1 to see where it occurred.');
   assert.deepEqual(await vdpa(['dev'], broken), { status: 1, stdout: '', stderr: said });
   const { stderr } = await vdpa(['dev'], { ...broken, env: { VDPA_DEBUG: '1' } });
   assert.ok(stderr.startsWith(said) && /TypeError: broken\n {4}at /.test(stderr));

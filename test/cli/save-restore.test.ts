@@ -78,7 +78,7 @@ test('save FILE that fails leaves the old file, and nothing beside it', async ()
     assert.equal(status, 1);
     return stderr.replace(/^Cannot write file ".*": /, '');
   };
-  assert.equal(await refused(join(folder, 'link')), 'it is a symbolic link; name the file that it leads to\n');
+  assert.equal(await refused(join(folder, 'link')), 'it is a symbolic link; give the path of its target\n');
   assert.equal(await refused(folder), 'it is not a regular file\n');
   assert.equal(await refused('/dev/null'), 'it is not a regular file\n');
   assert.equal(await refused(join(folder, 'no/such')), 'No such file or directory\n');
@@ -92,7 +92,7 @@ const wanted = [
   { name: 'foo0', mgmtdev: 'vdpasim_net' },
   { name: 'foo1', mgmtdev: 'vdpasim_net' },
 ];
-const absent = `${file}: line 1 (/devices/0/mgmtdev) there is no management device pci/0000:03:00.2\n`;
+const absent = `${file}: line 1 (/devices/0/mgmtdev) no such management device: pci/0000:03:00.2\n`;
 
 test('restore makes what can be made, says what cannot, status 1', async () => {
   writeFileSync(file, JSON.stringify({ version: 1, devices: wanted }));
@@ -150,5 +150,5 @@ test('restore wait: when the time is over the rest is said', async () => {
   assert.deepEqual([status, stderr], [1, `Waiting for up to 1 s: ${absent}${absent}`]);
   assert.match(stdout, /not restored: card0\.\n$/);
   assert.equal((await sim(`restore ${file} wait`)).status, 1);
-  assert.match((await sim(`restore ${file} wait soon`)).stderr, /^"soon" is invalid wait/);
+  assert.match((await sim(`restore ${file} wait soon`)).stderr, /^Invalid wait "soon"/);
 });

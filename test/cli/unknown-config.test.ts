@@ -10,7 +10,8 @@ const folder = mkdtempSync(join(tmpdir(), 'vdpa-unknown-'));
 const file = join(folder, 'state.json');
 const machine = join(folder, 'machine.json');
 const CRYPTO = 'pci/0000:01:00.0';
-const secret = 'The features of crypto0 are not saved: the kernel tells no configuration of devices of class 20\n';
+const secret =
+  'The features of crypto0 are not saved: the kernel does not report the configuration of devices of class 20\n';
 
 after(() => {
   rmSync(folder, { recursive: true });
@@ -73,7 +74,7 @@ test('save: a configuration that cannot be read is said, and the file of old is 
   assert.deepEqual([refused.status, refused.stdout], [1, '']);
   assert.match(
     refused.stderr,
-    /The configuration of foo2 is not saved: .*Input\/output error \(EIO\)\n.* is left as it was\.\n$/,
+    /The configuration of foo2 is not saved: .*Input\/output error \(EIO\)\n.* was not changed\.\n$/,
   );
   assert.equal(readFileSync(file, 'utf8'), 'old');
   const printed = await sim('save', faults);

@@ -66,7 +66,7 @@ for (const text of [
   test(`"${text}" is no MAC address, but iproute2 takes it`, () => {
     assert.throws(() => readMac(text), {
       name: 'StricterError',
-      message: `"${text}" is invalid lladdr: six groups of one or two hexadecimal digits expected, as in 00:11:22:33:44:55`,
+      message: `Invalid lladdr "${text}": expected six groups of one or two hexadecimal digits, as in 00:11:22:33:44:55`,
     });
   });
 }
@@ -90,13 +90,13 @@ test('a number is decimal digits within its range, read as strtoul reads it', ()
     '\u00a070',
     '9'.repeat(400),
   ]) {
-    assert.throws(() => read(text), { message: `"${text}" is invalid mtu: a number from 68 to 65535 expected` });
+    assert.throws(() => read(text), { message: `Invalid mtu "${text}": expected a number from 68 to 65535` });
   }
 });
 
 test('a name is whatever fits an attribute, in bytes', () => {
   for (const name of ['', 'é"\\', 'a'.repeat(65530), 'é'.repeat(32765)]) assert.equal(readName(name), name);
-  const message = 'A name of 65531 bytes is too long: a netlink message holds at most 65530';
+  const message = 'Name too long: 65531 bytes; a netlink message holds at most 65530';
   assert.throws(() => readName('a'.repeat(65531)), { message });
   assert.throws(() => readName('é'.repeat(32765) + '\udcff'), { message });
   assert.throws(() => readHandle(`pci/${'a'.repeat(65531)}`), { message });
@@ -125,16 +125,16 @@ test('feature names become bits by the type of the device', () => {
     ['toString', 1],
   ] as const) {
     assert.throws(() => resolveFeatures({ names: [name] }, id), {
-      message: `"${name}" is no feature that this type of device has`,
+      message: `Unknown feature "${name}" for this device type`,
     });
   }
   assert.throws(() => resolveFeatures({ names: ['VERSION_1', 'MAC'] }, undefined), {
-    message: '"MAC" is no feature that devices of every type have; "type" says which type is meant',
+    message: 'Unknown feature "MAC": features of one device type require "type"',
   });
 });
 
 test('a device type is net or block', () => {
   assert.equal(deviceTypeId(readDeviceType('net')), 1);
   assert.equal(deviceTypeId(readDeviceType('block')), 2);
-  assert.throws(() => readDeviceType('fs'), { message: '"fs" is invalid type: net or block expected' });
+  assert.throws(() => readDeviceType('fs'), { message: 'Invalid type "fs": expected net or block' });
 });

@@ -20,7 +20,7 @@ describe('without the right to manage devices', needsReference, () => {
     const { actual } = startBoth(ADD.split(' '), asNobody);
     const stderr = lines(
       'kernel answers: Operation not permitted',
-      'Run it as root: it needs CAP_NET_ADMIN in the initial user namespace',
+      'Run as root: this requires CAP_NET_ADMIN in the initial user namespace',
     );
     assert.deepEqual(actual, { status: 1, stdout: '', stderr });
   });
@@ -30,7 +30,7 @@ describe('without the right to manage devices', needsReference, () => {
       await startFrom([ADD]);
       const { actual } = startBoth(line.split(' '), asNobody);
       assert.equal(actual.status, 1);
-      assert.match(actual.stderr, /^vdpa: .*Permission denied.*Run it as root/s);
+      assert.match(actual.stderr, /^vdpa: .*Permission denied.*Run as root/s);
     });
   }
 });

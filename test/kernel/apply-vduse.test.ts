@@ -142,7 +142,7 @@ test('a server with other options: the device is made anew, but not from under a
   const { status, stdout, stderr } = await vdpa(`-j apply ${file}`);
   assert.equal(status, 1);
   checkOutput('apply', stdout);
-  assert.match(stderr, /replace ram0: Device or resource busy .*It is in memory.*say force/);
+  assert.match(stderr, /replace ram0: Device or resource busy .*Its data is in memory.*use "force"/);
   assert.equal(await apply(' force'), '! ram0 size 16777216 -> 33554432\n1 change made.\n');
   assert.match(await output('dev config show ram0'), /capacity 65536/);
 });
@@ -158,9 +158,12 @@ test('a server that has died: the device goes on with another, and what was in m
   // How long the kernel waits for a server's answer before it lets the device go: 30 s otherwise.
   writeFileSync('/sys/class/vduse/ram0/msg_timeout', '1');
   const warned = await vdpa('save');
-  assert.match(warned.stderr, /^Warning: the server of file0 is not saved: it has died/);
+  assert.match(warned.stderr, /^Warning: the server of file0 is not saved: its server died/);
   // The kernel would wait for the dead server's answer: that takes a word more.
-  assert.match(await refused(`apply ${file}`), /^vdpa: delete ram0: .* the server of ram0 is gone.*Or say force\n$/);
+  assert.match(
+    await refused(`apply ${file}`),
+    /^vdpa: delete ram0: .* the server of ram0 is no longer running.*Or use "force"\n$/,
+  );
   assert.equal(await apply(' force'), '~ file0 server (none) -> vdpa\n! ram0 server (none) -> vdpa\n2 changes made.\n');
   assert.equal(await apply(), 'Nothing to change.\n');
   await sh(`fsck.ext4 -fn ${disk}`);
@@ -179,7 +182,7 @@ test('a device that another tool has deleted is attached again, and what a dead 
   write({ name: 'foo0', server: { size: '32M' } });
   assert.match(
     await refused(`apply ${file}`),
-    /^\/tmp\/state\.json: line 7 \(\/devices\/0\/server\) foo0 is served already, and not attached, with size 16777216, not 33554432: "vdpa vduse del foo0"/,
+    /^\/tmp\/state\.json: line 7 \(\/devices\/0\/server\) foo0 is already served, but not attached, with size 16777216, not 33554432: run "vdpa vduse del foo0"/,
   );
   await killServer('foo0');
   assert.match(await apply(), /^\+ foo0 mgmtdev vduse type block size 33554432\n1 change made\.\n$/);
@@ -191,7 +194,7 @@ test('servers of other programs are told of, and left alone', needs(QEMU), async
   assert.equal(saved.status, 0);
   assert.equal(
     saved.stderr,
-    'Warning: the server of qsd0 is not saved: another program serves it, and has to be started again before "vdpa restore".\n',
+    'Warning: the server of qsd0 is not saved: it is served by another program; start that before "vdpa restore".\n',
   );
   assert.ok(!saved.stdout.includes('server'));
   writeFileSync(file, saved.stdout);
@@ -199,15 +202,18 @@ test('servers of other programs are told of, and left alone', needs(QEMU), async
   await detach('qsd0');
   assert.match(await apply(), /^\+ qsd0 mgmtdev vduse/);
   write({ name: 'qsd0', server: {} });
-  assert.match(await refused(`apply ${file}`), /line 7 .* another program serves qsd0: end it, or leave "server" out/);
+  assert.match(
+    await refused(`apply ${file}`),
+    /line 7 .* qsd0 is served by another program: stop it, or omit "server"/,
+  );
   await detach('qsd0');
-  assert.match(await refused(`apply ${file}`), /another program serves qsd0/);
+  assert.match(await refused(`apply ${file}`), /qsd0 is served by another program/);
   await endQemu();
   await until('its instance is gone', () => !existsSync('/dev/vduse/qsd0'));
   writeFileSync(file, saved.stdout);
   assert.match(
     await refused(`restore ${file}`),
-    /^\/tmp\/state\.json: line \d+ \(\/devices\/0\/server\) no program serves qsd0: start its server first/,
+    /^\/tmp\/state\.json: line \d+ \(\/devices\/0\/server\) qsd0 has no server: start one first/,
   );
 });
 

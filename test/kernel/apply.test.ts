@@ -108,8 +108,8 @@ test('who may open a node: applied, kept by save, changed under a program that h
   assert.deepEqual(access('vm0'), [0, 65534, 0o600]);
 
   for (const [words, reason] of [
-    [{ owner: 'nosuchuser' }, '/devices/0/owner) there is no user "nosuchuser"'],
-    [{ group: 'nosuchgroup' }, '/devices/0/group) there is no group "nosuchgroup"'],
+    [{ owner: 'nosuchuser' }, '/devices/0/owner) unknown user "nosuchuser"'],
+    [{ group: 'nosuchgroup' }, '/devices/0/group) unknown group "nosuchgroup"'],
     [{ mode: '0999' }, '/devices/0/mode) must match'],
     [{ mode: '0600', driver: 'virtio' }, '/devices/0/mode) is for driver vhost'],
   ] as const) {
@@ -170,7 +170,7 @@ test('a failure half-way tells what was done, and saying it again goes on', asyn
   ];
   write([first, otherwise, last]);
   const { status, stdout, stderr } = await vdpa(`-j apply ${file}`);
-  assert.match(stderr, /^vdpa: add blk0: .*vdpasim_blk makes it otherwise/);
+  assert.match(stderr, /^vdpa: add blk0: .*vdpasim_blk created it differently/);
   assert.equal(status, 1);
   checkOutput('apply', stdout);
   const told = JSON.parse(stdout) as { changed: boolean; changes: { name: string; outcome: string }[]; error: string };
@@ -183,7 +183,7 @@ test('a failure half-way tells what was done, and saying it again goes on', asyn
       ['b0', 'left'],
     ],
   );
-  assert.match(told.error, /makes it otherwise/);
+  assert.match(told.error, /created it differently/);
   assert.deepEqual(await names(), ['a0']);
   write([first, last]);
   assert.equal(await output(`apply ${file}`), '+ b0 mgmtdev vdpasim_net\n1 change made.\n');
@@ -198,7 +198,7 @@ test('a replacement that fails is put back as it was, driver and address too', a
   const { status, stdout, stderr } = await vdpa(`apply ${file}`);
   assert.equal(status, 1);
   assert.match(stdout, /^! foo0 mgmtdev vdpasim_net -> vdpasim_blk .*\(failed\)\n0 of 1 changes made/);
-  assert.match(stderr, /makes it otherwise.*\nfoo0 is there again as it was\.\n$/);
+  assert.match(stderr, /created it differently.*\nfoo0 was restored\.\n$/);
   assert.equal(await output('save'), before);
 });
 
@@ -244,14 +244,14 @@ test('save FILE, and restore of what can be restored', async () => {
   const { status, stdout, stderr } = await vdpa(`restore ${file} wait 1`);
   assert.equal(status, 1);
   assert.equal(stdout, '+ foo1 mgmtdev vdpasim_net\n1 change made; not restored: late0.\n');
-  assert.match(stderr, /^Waiting for up to 1 s: (.* there is no management device pci\/0000:99:00\.0\n)\/.*\1?/);
+  assert.match(stderr, /^Waiting for up to 1 s: (.* no such management device: pci\/0000:99:00\.0\n)\/.*\1?/);
 });
 
 test('a device that does not come as it was wanted does not stay', async () => {
   write([{ name: 'blk0', mgmtdev: 'vdpasim_blk', device_features: ['VERSION_1', 'ACCESS_PLATFORM'] }]);
   const { status, stderr } = await vdpa(`apply ${file}`);
   assert.equal(status, 1);
-  assert.match(stderr, /vdpasim_blk makes it otherwise: device_features is .*, not VERSION_1,ACCESS_PLATFORM/);
+  assert.match(stderr, /vdpasim_blk created it differently: device_features is .*, not VERSION_1,ACCESS_PLATFORM/);
   assert.deepEqual(await names(), []);
 });
 
@@ -262,7 +262,7 @@ test('a file with a mistake changes nothing', async () => {
   ]);
   const { status, stderr } = await vdpa(`apply ${file}`);
   assert.equal(status, 1);
-  assert.equal(stderr, '/tmp/state.json: line 10 (/devices/1/mgmtdev) there is no management device nothing\n');
+  assert.equal(stderr, '/tmp/state.json: line 10 (/devices/1/mgmtdev) no such management device: nothing\n');
   assert.deepEqual(await names(), []);
 });
 

@@ -32,18 +32,18 @@ describe('a server was asked for, and no disk or interface came of it', () => {
     ['serve', 'disk'],
     ['type net serve', 'network interface'],
   ] as const) {
-    test(`no driver has taken it: "${words}"`, () =>
+    test(`no driver is bound to it: "${words}"`, () =>
       withoutProbing('vdpa', async () => {
         assert.deepEqual(await vdpa(`${ADD} foo0 ${words}`), {
           status: 0,
           stdout: '',
-          stderr: `Warning: foo0 is no ${wanted} of this machine: no driver has taken it. "vdpa dev bind foo0 driver virtio" makes it one.\n`,
+          stderr: `Warning: foo0 is not available as a ${wanted} of this machine: no driver is bound to it. To use it here, run "vdpa dev bind foo0 driver virtio".\n`,
         });
         const bus = new VdpaBus();
         const node = await giveToVhost('foo0');
         assert.equal(
           explainUnusable(bus, 'foo0', wanted),
-          `foo0 is no ${wanted} of this machine: vhost_vdpa has taken it as ${node}. "vdpa dev bind foo0 driver virtio" makes it one.`,
+          `foo0 is not available as a ${wanted} of this machine: it is bound to vhost_vdpa as ${node}. To use it here, run "vdpa dev bind foo0 driver virtio".`,
         );
         await output('dev bind foo0 driver virtio');
         assert.equal(explainUnusable(bus, 'foo0', wanted), undefined);
@@ -85,12 +85,12 @@ describe('dev add with -d shows the device as dev show does', () => {
     await output('dev del foo0');
   });
 
-  test('no driver has taken it: it is shown at once', () =>
+  test('no driver is bound to it: it is shown at once', () =>
     withoutProbing('vdpa', async () => {
       const { status, stdout, stderr } = await vdpa(`-d ${ADD} foo0 serve`);
       assert.equal(status, 0);
       assert.match(stdout, /^foo0: type block .*\n {2}driver \(none\)/);
-      assert.match(stderr, /^Warning: foo0 is no disk of this machine: no driver has taken it/);
+      assert.match(stderr, /^Warning: foo0 is not available as a disk of this machine: no driver is bound to it/);
       await output('dev del foo0');
     }));
 
@@ -100,7 +100,7 @@ describe('dev add with -d shows the device as dev show does', () => {
       assert.deepEqual([status, stdout], [1, '']);
       assert.match(
         stderr,
-        /^vdpa: wait for foo0: Connection timed out \(ETIMEDOUT\)\. After 10 s no driver has taken virtio\d+: modprobe virtio_blk\n$/,
+        /^vdpa: wait for foo0: Connection timed out \(ETIMEDOUT\)\. After 10 s no driver is bound to virtio\d+: modprobe virtio_blk\n$/,
       );
     }));
 });
@@ -124,13 +124,13 @@ describe('who may open the node', needs(...SIMULATORS), () => {
   });
 
   for (const [words, complaint] of [
-    ['driver vhost owner nosuch', 'There is no user "nosuch"\n'],
-    ['driver vhost owner nobody group nosuch', 'There is no group "nosuch"\n'],
-    ['driver vhost owner 4294967295', 'There is no user "4294967295"\n'],
-    ['driver vhost mode 0680', '"0680" is invalid mode: three octal digits expected, as in 0660\n'],
-    ['driver vhost mode 4755', '"4755" is invalid mode: three octal digits expected, as in 0660\n'],
-    ['driver virtio owner nobody', '"owner" is for "driver vhost", which makes the node /dev/vhost-vdpa-N\n'],
-    ['mode 0660', '"mode" is for "driver vhost", which makes the node /dev/vhost-vdpa-N\n'],
+    ['driver vhost owner nosuch', 'Unknown user "nosuch"\n'],
+    ['driver vhost owner nobody group nosuch', 'Unknown group "nosuch"\n'],
+    ['driver vhost owner 4294967295', 'Unknown user "4294967295"\n'],
+    ['driver vhost mode 0680', 'Invalid mode "0680": expected three octal digits, as in 0660\n'],
+    ['driver vhost mode 4755', 'Invalid mode "4755": expected three octal digits, as in 0660\n'],
+    ['driver virtio owner nobody', '"owner" requires "driver vhost": only vhost_vdpa creates /dev/vhost-vdpa-N\n'],
+    ['mode 0660', '"mode" requires "driver vhost": only vhost_vdpa creates /dev/vhost-vdpa-N\n'],
   ] as const) {
     test(`refused before anything is made: "${words}"`, async () => {
       assert.deepEqual(await vdpa(`${NET} foo0 ${words}`), { status: 1, stdout: '', stderr: complaint });

@@ -346,7 +346,7 @@ describe('what iproute2 has not', () => {
     expectCell(told.theirs, theirs);
     const { status, stdout, stderr } = await ours(argvOf(told));
     assert.deepEqual([status, stdout, stderr.startsWith(theirs.stderr)], [statusIn(told.ours), '', true]);
-    assert.match(stderr.slice(theirs.stderr.length), /^Nobody serves foo1: begin a server, or .*\n$/);
+    assert.match(stderr.slice(theirs.stderr.length), /^foo1 has no server: start one, or run .*\n$/);
   };
   rowWith('A VDUSE device that no server has made', nobodyServes, needs('vdpa-iproute2', VDUSE));
   const served = async (told: Row): Promise<void> => {

@@ -95,7 +95,7 @@ test('a mounted disk keeps its device, also where another mount namespace has it
   elsewhere.kill();
   await gone;
   assert.equal(status, 1);
-  assert.match(stderr, /the kernel says that \/dev\/vda is in use/);
+  assert.match(stderr, /\/dev\/vda is in use by a process that is not visible here/);
   await output('dev unbind blk0');
 });
 
@@ -108,7 +108,7 @@ test('a device that cannot be bound is not left behind', async () => {
   try {
     const { status, stderr } = await vdpa('dev add mgmtdev vdpasim_net name foo0 driver vhost');
     assert.equal(status, 1);
-    assert.match(stderr, /\/dev\/vhost-vdpa-0 did not come within 5000 ms/);
+    assert.match(stderr, /\/dev\/vhost-vdpa-0 did not appear within 5000 ms/);
     assert.deepEqual(await json('dev show'), { dev: {} });
     await output('dev add mgmtdev vdpasim_net name foo1');
     const { stderr: second } = await vdpa('dev bind foo1 driver vhost');

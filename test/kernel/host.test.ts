@@ -49,10 +49,10 @@ test('a machine with everything is ready', needs(VDUSE, ...SIMULATORS), async ()
 test('one without rights is told so, and shown what may be seen', needs(VDUSE), () => {
   const [setpriv, ...words] = asNobody;
   const text = execFileSync(setpriv, [...words, 'vdpa', 'host', 'show'], { encoding: 'utf8' });
-  assert.match(text, /^advice: no right to change devices: run as root, or with CAP_NET_ADMIN$/m);
+  assert.match(text, /^advice: insufficient privileges: run as root, or with CAP_NET_ADMIN$/m);
   assert.match(text, /^vdpa_family: present true /m);
-  assert.match(text, /^vduse: present false; Run it as root: /m);
-  assert.match(text, /^iommu: present false; Run it as root: /m);
+  assert.match(text, /^vduse: present false; Run as root, or grant access/m);
+  assert.match(text, /^iommu: present false; Run as root, or grant access/m);
 });
 
 test('root of another user namespace is told that it has no rights', () => {

@@ -89,7 +89,7 @@ test(
         ? {
             status: 1,
             stdout: '',
-            stderr: `"${bytes(text)}" is invalid lladdr: six groups of one or two hexadecimal digits expected, as in 00:11:22:33:44:55\n`,
+            stderr: `Invalid lladdr "${bytes(text)}": expected six groups of one or two hexadecimal digits, as in 00:11:22:33:44:55\n`,
           }
         : theirs;
       const isSame =

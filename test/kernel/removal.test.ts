@@ -85,14 +85,14 @@ test('a device whose server died with a request under way is deleted only by for
   assert.match(
     await refused('dev del d0'),
     new RegExp(
-      `^vdpa: delete d0: Device or resource busy \\(EBUSY\\)\\. .*the server of d0, process ${pid} \\(\\S+\\), is stopped; "kill -CONT ${pid}" lets it go on\\. Or say force\\n$`,
+      `^vdpa: delete d0: Device or resource busy \\(EBUSY\\)\\. .*the server of d0, process ${pid} \\(\\S+\\), is stopped; resume it with "kill -CONT ${pid}"\\. Or use "force"\\n$`,
     ),
   );
   await kill(pid);
   for (const line of ['dev del d0', 'vduse del d0', 'dev unbind d0', 'dev bind d0 driver vhost']) {
     assert.match(
       await refused(line),
-      /the server of d0 is gone; start it again .*"vdpa vduse serve name d0 \.\.\."/,
+      /the server of d0 is no longer running; start it again .*"vdpa vduse serve name d0 \.\.\."/,
       line,
     );
   }
@@ -115,7 +115,10 @@ test('the library and a state file are refused too', async () => {
   const bus = new VdpaBus();
   try {
     assert.deepEqual(findBlockers(bus, 'd0'), [{ kind: 'server', trouble: 'gone', name: 'd0' }]);
-    await assert.rejects(deleteDevice(client, bus, 'd0'), { code: 'EBUSY', message: /the server of d0 is gone/ });
+    await assert.rejects(deleteDevice(client, bus, 'd0'), {
+      code: 'EBUSY',
+      message: /the server of d0 is no longer running/,
+    });
     await assert.rejects(unbindDriver(bus, 'd0'), { code: 'EBUSY' });
     const wanted = readDesiredState('{"version":1,"devices":[]}', 'none');
     const actual = await readActualDevices(client, bus);
@@ -123,12 +126,12 @@ test('the library and a state file are refused too', async () => {
     const changes = planChanges(wanted, actual, actualState, { prune: true });
     const { failed } = await applyChanges(client, bus, changes);
     assert.ok(failed?.error instanceof Error);
-    assert.match(failed.error.message, /^delete d0: .*the server of d0 is gone/);
+    assert.match(failed.error.message, /^delete d0: .*the server of d0 is no longer running/);
   } finally {
     await client.close();
   }
   writeFileSync('/tmp/none.json', '{"version":1,"devices":[]}');
-  assert.match(await refused('apply /tmp/none.json prune'), /the server of d0 is gone/);
+  assert.match(await refused('apply /tmp/none.json prune'), /the server of d0 is no longer running/);
   const ended = serveAgain('d0');
   await until('it is served again', () => findBlockers(bus, 'd0').length === 0);
   await done('dev del d0');
@@ -154,7 +157,7 @@ test('an instance whose server is dead or stopped is not attached', async () => 
     assert.match(await refused(line), new RegExp(`^vdpa: add d0: .*the server of d0, process ${pid} .*is stopped`));
   }
   await kill(pid);
-  for (const line of lines) assert.match(await refused(line), /^vdpa: add d0: .*the server of d0 is gone/);
+  for (const line of lines) assert.match(await refused(line), /^vdpa: add d0: .*the server of d0 is no longer running/);
   const client = await VdpaClient.open();
   const spec = { name: 'd0', managementDevice: { name: 'vduse' } };
   await assert.rejects(addBoundDevice(client, new VdpaBus(), spec, 'virtio'), { code: 'EBUSY' });
@@ -181,12 +184,12 @@ test('a node that is open keeps its device from being deleted, unless it is forc
   const held0 = `process ${holder.pid} (sleep) has /dev/vhost-vdpa-0 open`;
   assert.equal(
     await refused('dev del foo0'),
-    `vdpa: delete foo0: Device or resource busy (EBUSY). It is in use: ${held0}. End that first, or say force\n`,
+    `vdpa: delete foo0: Device or resource busy (EBUSY). It is in use: ${held0}. End that first, or use "force"\n`,
   );
   writeFileSync('/tmp/none.json', '{"version":1,"devices":[]}');
   assert.ok((await refused('apply /tmp/none.json prune')).includes(held0));
   const hidden = await start('unshare', '--fork', '--pid', '--mount-proc', VDPA, 'dev', 'del', 'foo0');
-  assert.match(hidden.stderr, /the kernel says that \/dev\/vhost-vdpa-0 is in use, by whom cannot be seen/);
+  assert.match(hidden.stderr, /\/dev\/vhost-vdpa-0 is in use by a process that is not visible here/);
   assert.match((await vdpa('dev show foo0')).stdout, /^foo0: /);
   const forced = vdpa('dev del foo0 force');
   await until('the kernel has begun', () => !existsSync('/dev/vhost-vdpa-0'));
@@ -194,7 +197,7 @@ test('a node that is open keeps its device from being deleted, unless it is forc
   assert.deepEqual(await forced, {
     status: 0,
     stdout: '',
-    stderr: `Warning: ${held0}; the kernel waits for that, and all of vdpa with it.\n`,
+    stderr: `Warning: ${held0}; the kernel waits for this and blocks all vdpa commands until then.\n`,
   });
 });
 
@@ -205,7 +208,7 @@ test('a node that nobody has open, of a server that is gone, keeps nothing', asy
   const begun = performance.now();
   await done('dev unbind d0');
   await done('dev bind d0 driver vhost');
-  assert.match(await refused('dev bind d0 driver virtio'), /the server of d0 is gone/);
+  assert.match(await refused('dev bind d0 driver virtio'), /the server of d0 is no longer running/);
   await done('dev del d0');
   assert.ok(performance.now() - begun < KERNEL_PATIENCE_MS, 'nobody has waited for the server');
   await done('vduse del d0');

@@ -41,7 +41,7 @@ describe('without a word that asks for a server', () => {
       async () => {
         const expected = reference([...`${ADD} x`.split(' ')]);
         assert.deepEqual([expected.status, expected.stdout], [1, '']);
-        const hint = `Nobody serves x: begin a server, or say "vdpa dev add mgmtdev vduse name x ${advice}".\n`;
+        const hint = `x has no server: start one, or run "vdpa dev add mgmtdev vduse name x ${advice}".\n`;
         assert.deepEqual(await vdpa(`${ADD} x${words}`), { ...expected, stderr: expected.stderr + hint });
       },
     );
@@ -55,14 +55,14 @@ describe('without a word that asks for a server', () => {
       const { stderr, ...actual } = await vdpa(line);
       assert.deepEqual(actual, { status: expected.status, stdout: expected.stdout });
       assert.ok(stderr.startsWith(expected.stderr));
-      assert.doesNotMatch(stderr, /Nobody serves/);
+      assert.doesNotMatch(stderr, /has no server/);
     });
   }
 
   test('the server of another program: it is attached, and "type" only looks at what it is', async () => {
     const endResponder = await startResponder([block('blk0'), net('net0')]);
     const stray = await vdpa(`${ADD} blk0 type net`);
-    assert.deepEqual(stray, { status: 1, stdout: '', stderr: 'blk0 is not of type net: its server offers block\n' });
+    assert.deepEqual(stray, { status: 1, stdout: '', stderr: 'blk0 is not a net device: its server provides block\n' });
     assert.deepEqual(devices(), []);
     assert.equal(await output(`${ADD} blk0 type block`), '');
     assert.equal(await output(`${ADD} net0`), '');
@@ -80,7 +80,7 @@ describe('without a word that asks for a server', () => {
         stdout: '',
         stderr:
           'kernel answers: Invalid argument\n' +
-          'The server of half0 has not set up its queues yet: "wait SECONDS" waits for it.\n',
+          'The server of half0 has not set up its queues yet: to wait for it, add "wait SECONDS".\n',
       });
     }
     await endResponder();
@@ -104,7 +104,7 @@ describe('"wait" waits for the server of another program', () => {
     const { status, stderr } = await vdpa(`${ADD} never0 wait 1`);
     assert.ok(monotonicMs() - begin >= 1000);
     assert.equal(status, 1);
-    assert.match(stderr, /^kernel answers: Invalid argument\nNobody serves never0: /);
+    assert.match(stderr, /^kernel answers: Invalid argument\nnever0 has no server: /);
   });
 
   test('and asks for none of our own', async () => {
@@ -113,7 +113,7 @@ describe('"wait" waits for the server of another program', () => {
       const word = words.split(' ').at(words.startsWith('type') ? 2 : 0) ?? '';
       assert.deepEqual(
         [status, stderr],
-        [1, `"wait" is for another program's server, and "${word}" asks for one of vdpa's own\n`],
+        [1, `"wait" and "${word}" are mutually exclusive: "wait" is for a server of another program\n`],
       );
     }
   });
@@ -162,7 +162,7 @@ describe('a server is begun', () => {
     const endResponder = await startResponder([block('theirs0')]);
     const refused = await vdpa(`${ADD} theirs0 serve size 1M`);
     assert.equal(refused.status, 1);
-    assert.match(refused.stderr, /^theirs0 has a server already, .*"size" is of no use/);
+    assert.match(refused.stderr, /^theirs0 already has a server, .*"size" has no effect/);
     assert.equal(await output(`${ADD} theirs0 serve`), '');
     assert.match(await output('vduse show theirs0'), /^theirs0: server another program attached true/);
     await output('dev del theirs0');
@@ -181,7 +181,7 @@ describe('a server is begun', () => {
       assert.equal(outcome.status, status, outcome.stderr);
       assert.match(await output('vduse show race0'), /^race0: server another program /);
       if (status === 0) await output('dev del race0');
-      else assert.match(outcome.stderr, /^race0 has a server already/);
+      else assert.match(outcome.stderr, /^race0 already has a server/);
       await endResponder();
     }
   });

@@ -220,7 +220,7 @@ describe('a VDUSE block device that cannot be', () => {
     );
     await assert.rejects(
       serveBlockDevice({ name: 'taken', storage: { backend: 'ram' }, takeOver: true }),
-      /Device or resource busy.*Another program serves it/,
+      /Device or resource busy.*It is served by another program/,
     );
     await first.stop();
     nothingLeft();

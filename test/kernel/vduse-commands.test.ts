@@ -131,7 +131,7 @@ describe('vdpa dev add mgmtdev vduse', () => {
     assert.deepEqual(await show('qsd0'), { server: 'another program', attached: true });
     const refused = await vdpa(`${ADD} qsd0 size 32M`);
     assert.equal(refused.status, 1);
-    assert.match(refused.stderr, /"size" is of no use/);
+    assert.match(refused.stderr, /"size" has no effect/);
     // Each deleted by the other tool.
     await detach('ours0');
     await done('dev del qsd0');
@@ -211,21 +211,25 @@ describe('refused, with nothing left', () => {
   for (const [what, line, message] of [
     ['a file that is missing', `${ADD} e0 path /tmp/nosuch`, /^vdpa: open \/tmp\/nosuch: No such file or directory/],
     ['a file that cannot be written', `${ADD} e0 path /tmp`, /^vdpa: open \/tmp: Is a directory/],
-    ['a size that is not whole blocks', `${ADD} e0 size 1000`, /^vdpa: The size, 1000 bytes, is not a multiple/],
-    ['a size that is none', `${ADD} e0 size 1X`, /"1X" is invalid size/],
-    ['a name that is too long', `${ADD} ${'n'.repeat(256)} serve`, /^vdpa: The name has 256 bytes/],
+    ['a size that is not whole blocks', `${ADD} e0 size 1000`, /^vdpa: Invalid size: 1000 bytes is not a multiple/],
+    ['a size that is none', `${ADD} e0 size 1X`, /Invalid size "1X"/],
+    [
+      'a name that is too long',
+      `${ADD} ${'n'.repeat(256)} serve`,
+      /^vdpa: Name too long for a VDUSE device: 256 bytes/,
+    ],
     ['a name that is a path', `${ADD} ../e0 serve`, /^vdpa: "\.\.\/e0" has a character/],
-    ['words of the other type', `${ADD} e0 ifname tap0`, /"ifname" is for devices of type net/],
-    ['a backend of the other type', `${ADD} e0 type net backend ram`, /has no backend "ram"/],
-    ['a path without a file', `${ADD} e0 backend file`, /backend file needs "path"/],
+    ['words of the other type', `${ADD} e0 ifname tap0`, /"ifname" is only supported by net devices/],
+    ['a backend of the other type', `${ADD} e0 type net backend ram`, /Backend "ram" is not supported by net devices/],
+    ['a path without a file', `${ADD} e0 backend file`, /Backend file requires "path"/],
     [
       'words for a server elsewhere',
       'dev add mgmtdev vdpasim_blk name e0 size 1M',
-      /"size" is for devices of mgmtdev vduse/,
+      /"size" is only supported with mgmtdev vduse/,
     ],
     ['a driver that is not there', `${ADD} e0 serve driver nosuch`, /nosuch/],
-    ['a device that is not there', 'vduse del nosuch', /no VDUSE instance nosuch/],
-    ['showing what is not there', 'vduse show nosuch', /no VDUSE instance nosuch/],
+    ['a device that is not there', 'vduse del nosuch', /No VDUSE instance named nosuch/],
+    ['showing what is not there', 'vduse show nosuch', /No VDUSE instance named nosuch/],
   ] as const) {
     test(what, async () => {
       const { status, stdout, stderr } = await vdpa(line);
@@ -248,7 +252,7 @@ describe('refused, with nothing left', () => {
     assert.match(stderr, /kernel answers: File exists/);
     const second = await vdpa('vduse serve name taken0');
     assert.equal(second.status, 1);
-    assert.match(second.stderr, /has a server already/);
+    assert.match(second.stderr, /already has a server/);
     await done('dev del taken0');
   });
 
@@ -284,7 +288,7 @@ describe('refused, with nothing left', () => {
     });
     const { status, stderr } = await adding;
     assert.equal(status, 1);
-    assert.match(stderr, /^vdpa: the server ended by SIGKILL before it was ready/);
+    assert.match(stderr, /^vdpa: the server exited by SIGKILL before it was ready/);
     // What it has left is taken away as after any crash.
     if (existsSync('/dev/vduse/killed1') || readdirSync('/run/vdpa/vduse').length > 0) await vdpa('vduse del killed1');
   });

@@ -219,6 +219,6 @@ describe('a driver that makes a bad request', () => {
     memory.truncate(PAGE);
     driver.offer(driver.ring().chain([driver.header(HEADER, IN, 0), data(ELSEWHERE, MIB), driver.statusByte(STATUS)]));
     assert.ok(driver.used());
-    await isBroken(/memory .* is gone/);
+    await isBroken(/memory .* was truncated/);
   });
 });

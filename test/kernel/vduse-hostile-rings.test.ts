@@ -23,33 +23,33 @@ setUpTarget();
 describe('a driver that breaks a ring', () => {
   test('descriptor index out of range, in the available ring', async () => {
     driver.offer(64);
-    await isBroken(/descriptor 64 in a queue of 64/);
+    await isBroken(/descriptor index 64 out of range in a queue of 64/);
   });
 
   test('descriptor index out of range, in a chain', async () => {
     driver.ring().descriptor(0, DATA, 16, VRING_DESC_F_NEXT, 65535);
     driver.offer(0);
-    await isBroken(/descriptor 65535 in a table of 64/);
+    await isBroken(/descriptor index 65535 out of range in a table of 64/);
   });
 
   test('chain that loops', async () => {
     driver.ring().descriptor(0, DATA, 16, VRING_DESC_F_NEXT, 1);
     driver.ring().descriptor(1, DATA, 16, VRING_DESC_F_NEXT, 0);
     driver.offer(0);
-    await isBroken(/one that loops/);
+    await isBroken(/chain with a loop/);
   });
 
   test('chain that is its own next', async () => {
     driver.ring().descriptor(5, DATA, 16, VRING_DESC_F_NEXT, 5);
     driver.offer(5);
-    await isBroken(/one that loops/);
+    await isBroken(/chain with a loop/);
   });
 
   test('chain longer than the queue', async () => {
     driver.start({ queues: 2, queueSize: 32 });
     const buffers = Array.from({ length: 65 }, () => ({ iova: DATA, length: 16 }));
     driver.offer(driver.ring().indirectChain(buffers, driver.indirectTable()));
-    await isBroken(/indirect table of 1040 bytes/);
+    await isBroken(/indirect table length: 1040 bytes/);
   });
 
   test('indirect table that loops', async () => {
@@ -58,7 +58,7 @@ describe('a driver that breaks a ring', () => {
     driver.ring().descriptor(1, DATA, 16, VRING_DESC_F_NEXT, 0, table);
     driver.ring().descriptor(0, table, 32, VRING_DESC_F_INDIRECT);
     driver.offer(0);
-    await isBroken(/one that loops/);
+    await isBroken(/chain with a loop/);
   });
 
   test('indirect inside indirect', async () => {
@@ -66,43 +66,43 @@ describe('a driver that breaks a ring', () => {
     driver.ring().descriptor(0, table, 16, VRING_DESC_F_INDIRECT, 0, table);
     driver.ring().descriptor(0, table, 16, VRING_DESC_F_INDIRECT);
     driver.offer(0);
-    await isBroken(/indirect descriptor in an indirect table/);
+    await isBroken(/nested indirect descriptor/);
   });
 
   test('indirect table of odd length', async () => {
     driver.ring().descriptor(0, driver.indirectTable(), 17, VRING_DESC_F_INDIRECT);
     driver.offer(0);
-    await isBroken(/indirect table of 17 bytes/);
+    await isBroken(/indirect table length: 17 bytes/);
   });
 
   test('indirect table of no length', async () => {
     driver.ring().descriptor(0, driver.indirectTable(), 0, VRING_DESC_F_INDIRECT);
     driver.offer(0);
-    await isBroken(/indirect table of 0 bytes/);
+    await isBroken(/indirect table length: 0 bytes/);
   });
 
   test('indirect table of 4 GiB', async () => {
     driver.ring().descriptor(0, driver.indirectTable(), 0xfffffff0, VRING_DESC_F_INDIRECT);
     driver.offer(0);
-    await isBroken(/indirect table of 4294967280 bytes/);
+    await isBroken(/indirect table length: 4294967280 bytes/);
   });
 
   test('indirect table where nothing is mapped', async () => {
     driver.ring().descriptor(0, NOWHERE, 32, VRING_DESC_F_INDIRECT);
     driver.offer(0);
-    await isBroken(/no memory is mapped/);
+    await isBroken(/in unmapped memory/);
   });
 
   test('indirect table that was not negotiated', async () => {
     driver.start({ queues: 2, queueSize: 64, features: (offered) => offered & ~(3n << 28n) });
     driver.offer(driver.ring().indirectChain([{ iova: DATA, length: 16 }], driver.indirectTable()));
-    await isBroken(/not negotiated/);
+    await isBroken(/without RING_INDIRECT_DESC/);
   });
 
   test('indirect descriptor that has a next one', async () => {
     driver.ring().descriptor(0, driver.indirectTable(), 16, VRING_DESC_F_INDIRECT | VRING_DESC_F_NEXT, 1);
     driver.offer(0);
-    await isBroken(/with a next one/);
+    await isBroken(/with VIRTQ_DESC_F_NEXT/);
   });
 
   test('readable buffer after a writable one', async () => {
@@ -111,20 +111,20 @@ describe('a driver that breaks a ring', () => {
       { iova: HEADER, length: 16 },
     ]);
     driver.offer(head);
-    await isBroken(/read after a buffer to write/);
+    await isBroken(/device-readable buffer after/);
   });
 
   test('available index more than the queue size ahead', async () => {
     driver.ring().setAvailableIndex(65);
     driver.kick();
-    await isBroken(/65 ahead in a queue of 64/);
+    await isBroken(/65 entries ahead in a queue of 64/);
   });
 
   test('available index that goes back', async () => {
     driver.checkService(4);
     driver.ring().setAvailableIndex(driver.ring().availableIndex - 1);
     driver.kick();
-    await isBroken(/65535 ahead in a queue of 64/);
+    await isBroken(/65535 entries ahead in a queue of 64/);
   });
 
   test('memory of a ring that is cut short underneath', async () => {
@@ -138,6 +138,6 @@ describe('a driver that breaks a ring', () => {
     await until('the queue runs', async () => (await server.device('target')).queues[0]?.state === 'running');
     memory.truncate(0);
     driver.kick();
-    await isBroken(/memory .* is gone/);
+    await isBroken(/memory .* was truncated/);
   });
 });

@@ -152,7 +152,7 @@ describe('a device whose server is being replaced', () => {
     process.kill(successor, 'SIGSTOP');
     const { status, stderr } = await vdpa('dev del gap');
     assert.equal(status, 1);
-    assert.match(stderr, /the server of gap is gone/);
+    assert.match(stderr, /the server of gap is no longer running/);
     process.kill(successor, 'SIGCONT');
     await serving('gap', pid);
     await done('dev del gap');

@@ -70,8 +70,8 @@ describe('a server that becomes another user', () => {
   });
 
   for (const [what, user, message] of [
-    ['who does not exist', 'nosuchuser', 'There is no user "nosuchuser"'],
-    ['who is root', 'root', 'The user root is root: there is nothing to give up'],
+    ['who does not exist', 'nosuchuser', 'Unknown user "nosuchuser"'],
+    ['who is root', 'root', 'User root is root: expected an unprivileged user'],
   ] as const) {
     test(`${what}: refused, nothing left`, async () => {
       const { status, stderr } = await vdpaProcess(`dev add mgmtdev vduse name user1 user ${user}`);
@@ -114,7 +114,7 @@ describe('a server with restart on', () => {
   test('with a device in memory: refused, for what it holds would be lost', async () => {
     const { status, stderr } = await vdpaProcess('dev add mgmtdev vduse name mem restart on');
     assert.notEqual(status, 0);
-    assert.match(stderr, /mem is in memory/);
+    assert.match(stderr, /mem is a disk in memory/);
   });
 });
 

@@ -85,8 +85,8 @@ describe('a server takes the place of another', () => {
     await kill('run0');
     assert.equal(
       await refused('run0', `path ${SMALL}`),
-      `vdpa: The instance run0 was made with path ${BIG}, not ${SMALL}; size ${64 * MIB}, not ${8 * MIB}: serve it with ` +
-        'what it was made with, or say "force" to serve it so all the same\n',
+      `vdpa: Instance run0 was created with path ${BIG}, not ${SMALL}; size ${64 * MIB}, not ${8 * MIB}: serve it with ` +
+        'the same settings, or use "force"\n',
     );
     assert.equal(sectorsOf(disk), (64 * MIB) / 512);
     // A supervisor is no way round it.
@@ -124,7 +124,7 @@ describe('a server takes the place of another', () => {
     // These no force changes.
     assert.match(
       await refused('idle0', `path ${BIG} serial S1 readonly queue_size 128 force`),
-      /queue_size 256, not 128: serve it with what it was made with\n$/,
+      /queue_size 256, not 128: serve it with the same settings\n$/,
     );
     await taken('idle0', `path ${BIG} serial S1 readonly`, del('idle0'));
   });

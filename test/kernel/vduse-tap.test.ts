@@ -160,7 +160,7 @@ describe('a tap interface of a server that is killed and replaced', () => {
     process.kill(pid, 'SIGKILL');
     await served('net0', pid);
     assert.ok(isThere('vdpat0'), 'none was made');
-    assert.match((await vdpa('vduse show net0')).stdout, / trouble the tap interface vdpat0 .* was deleted, or moved /);
+    assert.match((await vdpa('vduse show net0')).stdout, / trouble the TAP interface vdpat0 .* was deleted, or moved /);
     await done('dev del net0');
     assert.ok(!isThere('vdpat0'), 'it is left');
   });

@@ -123,8 +123,8 @@ void test('the last attribute may lack its padding', () => {
 const broken: readonly [what: string, bytes: Uint8Array, message: RegExp][] = [
   ['a cut header', hex('0400 01'), /3 stray bytes/],
   ['stray bytes after an attribute', hex('0400 0100 00'), /1 stray bytes/],
-  ['a length of zero', hex('0000 0100 00000000'), /length is 0, less than its header/],
-  ['a length below the header', hex('0300 0100'), /length is 3, less than its header/],
+  ['a length of zero', hex('0000 0100 00000000'), /length of 0, less than its header/],
+  ['a length below the header', hex('0300 0100'), /length of 3, less than its header/],
   ['a payload past the end', hex('0900 0100 00000000'), /reaches past the end: its length is 9, but only 8 bytes/],
   ['a broken second attribute', hex('0400 0100 ffff 0200'), /at byte 4 reaches past the end/],
 ];
@@ -154,7 +154,7 @@ void test('a nest ends where its own length says, not where the bytes do', () =>
 void test('a number of a wrong length is refused', () => {
   const list = AttributeList.parse(new AttributeWriter().bytes(1, hex('010203')).flag(2).finish());
   for (const read of ['u8', 'u16', 'u32', 'u64', 's64'] as const) {
-    assert.throws(() => list[read](1), /attribute 1 has 3 bytes where a number of \d is due/);
+    assert.throws(() => list[read](1), /attribute 1 has 3 bytes, expected \d/);
     assert.throws(() => list[read](2), NetlinkProtocolError);
   }
 });

@@ -38,10 +38,14 @@ const broken: readonly [what: string, bytes: Uint8Array, message: RegExp][] = [
   ['a cut header', bytes.subarray(0, 15), /15 stray bytes/],
   ['a cut payload', bytes.subarray(0, 18), /cut off: its length is 19, but only 18 bytes/],
   ['stray bytes after a message', concat(bytes, hex('00')), /1 stray bytes/],
-  ['a length of zero', concat(hex('00000000'), bytes.subarray(4)), /length is 0, less than its header/],
-  ['a length below the header', concat(hex('0f000000'), bytes.subarray(4)), /length is 15, less than its header/],
+  ['a length of zero', concat(hex('00000000'), bytes.subarray(4)), /length of 0, less than its header/],
+  ['a length below the header', concat(hex('0f000000'), bytes.subarray(4)), /length of 15, less than its header/],
   ['a length far past the end', concat(hex('ffffffff'), bytes.subarray(4)), /length is 4294967295, but only 20/],
-  ['a broken second message', concat(bytes, hex('00000000'), bytes.subarray(4)), /at byte 20 says its length is 0/],
+  [
+    'a broken second message',
+    concat(bytes, hex('00000000'), bytes.subarray(4)),
+    /at byte 20 has an invalid length of 0/,
+  ],
 ];
 
 void test(

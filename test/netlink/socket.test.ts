@@ -135,7 +135,7 @@ void test('an error carries all that the kernel says', async () => {
     missingType: 5,
     missingNest: 20,
     policy: policy.finish(),
-    message: 'delete foo0: No such device (ENODEV): vdpa: device not found (attribute 5 is missing in the request)',
+    message: 'delete foo0: No such device (ENODEV): vdpa: device not found (missing attribute 5)',
   });
   const options = { operation: 'delete foo0' };
   await assert.rejects(
@@ -261,7 +261,7 @@ void test('a disturbed dump', async (t) => {
 void test('a dump is interrupted, too, where only its end says so', async () => {
   await assert.rejects(
     ask(NLM_F_DUMP, (request) => [text(request, 'foo0'), done(request, 0, empty, NLM_F_DUMP_INTR)]),
-    fails({ code: 'EINTR', hint: 'What was being listed changed meanwhile; try again' }),
+    fails({ code: 'EINTR', hint: 'The list changed while it was read; try again' }),
   );
 });
 
@@ -280,13 +280,13 @@ void test('lost datagrams fail a request, which is not made again', async () => 
     fails({
       operation: 'add foo0',
       code: 'ENOBUFS',
-      hint: 'The kernel had no room for its answer; it may have done what was asked',
+      hint: 'The receive buffer of the socket is full; the request may have been carried out',
     }),
   );
   assert.equal(peer.requests.length, 1);
 });
 
-void test('no answer in time is an error that says so', async () => {
+void test('a reply that does not arrive in time is an error', async () => {
   const socket = new NetlinkSocket(new Peer(() => []), { timeoutMs: 2500 });
   await assert.rejects(
     socket.gather(family, 0, empty, { operation: 'show foo0' }),
@@ -340,12 +340,12 @@ const malformed: readonly [what: string, answers: (request: NetlinkMessage) => U
         type: NLMSG_ERROR,
         payload: concat(int32(-1), encodeMessage({ ...r, payload: new Uint8Array(8) }).subarray(0, 16)),
       }),
-    /quotes a request of 24 bytes/,
+    /claims to quote a request of 24 bytes/,
   ],
   [
     'an error that quotes less than a header',
     (r) => answer(r, { type: NLMSG_ERROR, payload: concat(int32(-1), new Uint8Array(16)) }),
-    /quotes a request of 0 bytes/,
+    /claims to quote a request of 0 bytes/,
   ],
   ['an end with half a number', (r) => answer(r, { type: NLMSG_DONE, payload: hex('0000') }), /has 2 bytes/],
   ['broken attributes beside an error', (r) => acknowledgement(r, 1, hex('ff00 0100')), /reaches past the end/],

@@ -19,7 +19,7 @@ void test('an unknown transport is refused, and the known ones are named', () =>
     () => chosenTransport({ VDPA_NETLINK_TRANSPORT: 'libmnl' }),
     (error) => {
       assert.ok(error instanceof NetlinkTransportError);
-      assert.equal(error.message, 'VDPA_NETLINK_TRANSPORT is "libmnl"; known transports are koffi and node-netlink');
+      assert.equal(error.message, 'Invalid VDPA_NETLINK_TRANSPORT "libmnl": expected koffi or node-netlink');
       return true;
     },
   );

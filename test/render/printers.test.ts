@@ -158,7 +158,7 @@ test('long output goes out piece by piece, and what is out cannot be taken back'
   assert.ok(parts.length === 2 && longest < 300_000, `${longest} characters waited`);
   assert.throws(() => {
     output.truncate(start);
-  }, /^SystemError: print a list anew: .* \(EINTR\)\. What was listed changed meanwhile/);
+  }, /^SystemError: print a list again: .* \(EINTR\)\. The list changed while it was read/);
   const { length } = output;
   output.put('more');
   output.truncate(length);

@@ -1,10 +1,10 @@
 /** What ours adds to the kernel's refusal where that does not say which word it is about, or what to do. */
 const explanation = new RegExp(
   `^((?:Error: .*\n)?kernel answers: .*\n)(?:${[
-    '"[^]*" is invalid \\w+: .* expected',
-    'The management device does not take .*',
+    'Invalid \\w+ "[^]*": expected .*',
+    'Not supported by the management device: .*',
     'Add \\S+ to device_features',
-    'Run it as root: .*',
+    'Run as root: .*',
   ].join('|')})\n$`,
 );
 

@@ -21,7 +21,7 @@ const PAGES = 3;
 const BYTES = PAGES * pageSize;
 const O_TMPFILE = 0o20200000;
 
-const fd = checked('make a memory file', memfdCreate('guarded', 1));
+const fd = checked('create a memory file', memfdCreate('guarded', 1));
 checked('size it', ftruncate(fd, BYTES));
 const map = (): number => mapFile('map it', fd, BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, 0);
 

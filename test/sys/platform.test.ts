@@ -27,14 +27,14 @@ test('this machine is one that the program runs on', () => {
 
 test('a big-endian machine is refused', () => {
   for (const arch of ['s390x', 'ppc64']) {
-    const reason = `vdpa does not run on ${arch} with big-endian numbers: it needs a little-endian machine`;
+    const reason = `vdpa does not support big-endian ${arch}: it requires a little-endian machine`;
     assert.equal(whyUnsupported({ arch, littleEndian: false }), reason);
   }
 });
 
 for (const arch of ['ia32', 'arm', 'mips', 'mipsel', 'ppc', 's390']) {
   test(`${arch}: the program refuses in one line, the library with an error`, () => {
-    const reason = `vdpa does not run on ${arch}: it needs a 64-bit Node and kernel`;
+    const reason = `vdpa does not support ${arch}: it requires a 64-bit Node and kernel`;
     for (const line of [
       ['dev', 'show'],
       ['--sim', 'dev', 'show'],

@@ -68,10 +68,10 @@ test('metrics: names as Prometheus takes them, the vendor’s own in a label, qu
   assert.equal(
     text,
     [
-      '# HELP vdpa_device_info A vDPA device, by what it is and where it was made.',
+      '# HELP vdpa_device_info A vDPA device, with its type and management device.',
       '# TYPE vdpa_device_info gauge',
       'vdpa_device_info{dev="a\\"\\\\\\n\ufffd",type="block",mgmtdev="pci/x"} 1',
-      '# HELP vdpa_queue_rx_bytes_total A counter of a virtqueue that the vendor of the device keeps.',
+      '# HELP vdpa_queue_rx_bytes_total A vendor-specific counter of a virtqueue.',
       '# TYPE vdpa_queue_rx_bytes_total counter',
       'vdpa_queue_rx_bytes_total{dev="foo0",qidx="2",queue_type="control_vq",counter="Rx-bytes (total)"} 18446744073709551615',
       '# EOF',

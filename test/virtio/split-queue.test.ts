@@ -79,13 +79,17 @@ describe('split virtqueue', () => {
   });
 
   const faults: [string, Buffer[], RegExp][] = [
-    ['an address that is not mapped', [{ iova: 0x900000, length: 16 }], /no memory is mapped/],
-    ['an address above 2^53', [{ iova: 2n ** 60n, length: 16 }], /no memory is mapped/],
-    ['a range that wraps around', [{ iova: 2n ** 64n - 8n, length: 16 }], /no memory is mapped/],
-    ['a range that leaves its region', [{ iova: DATA + DATA_BYTES - 8, length: 16 }], /no memory is mapped/],
-    ['a buffer without a byte', [{ iova: DATA, length: 0 }], /without a byte/],
-    ['memory that is only to be read', [{ iova: 0x50000, length: 8, writable: true }], /without that permission/],
-    ['memory that is only to be written', [{ iova: 0x60000, length: 8 }], /without that permission/],
+    ['an address that is not mapped', [{ iova: 0x900000, length: 16 }], /in unmapped memory/],
+    ['an address above 2^53', [{ iova: 2n ** 60n, length: 16 }], /in unmapped memory/],
+    ['a range that wraps around', [{ iova: 2n ** 64n - 8n, length: 16 }], /in unmapped memory/],
+    ['a range that leaves its region', [{ iova: DATA + DATA_BYTES - 8, length: 16 }], /in unmapped memory/],
+    ['a buffer without a byte', [{ iova: DATA, length: 0 }], /zero-length buffer/],
+    [
+      'memory that is only to be read',
+      [{ iova: 0x50000, length: 8, writable: true }],
+      /without the required permission/,
+    ],
+    ['memory that is only to be written', [{ iova: 0x60000, length: 8 }], /without the required permission/],
   ];
   for (const [name, buffers, message] of faults) {
     it(`notes ${name}, and the status byte after it stays in reach`, () => {
@@ -106,12 +110,12 @@ describe('split virtqueue', () => {
   }
 
   const broken: [string, Options, (driver: RingDriver) => number, RegExp][] = [
-    ['a head out of range', {}, () => 8, /descriptor 8 in a queue of 8/],
+    ['a head out of range', {}, () => 8, /descriptor index 8 out of range in a queue of 8/],
     [
       'a next descriptor out of range',
       {},
       (driver) => (driver.descriptor(0, DATA, 8, VRING_DESC_F_NEXT, 8), 0),
-      /descriptor 8 in a table of 8/,
+      /descriptor index 8 out of range in a table of 8/,
     ],
     [
       'a chain that loops',
@@ -121,7 +125,7 @@ describe('split virtqueue', () => {
         driver.descriptor(1, DATA, 8, VRING_DESC_F_NEXT, 0);
         return 0;
       },
-      /loops/,
+      /chain with a loop/,
     ],
     [
       'a chain that is longer than the queue',
@@ -131,7 +135,7 @@ describe('split virtqueue', () => {
           Array.from({ length: 9 }, () => ({ iova: DATA, length: 8 })),
           RINGS + 0x4000,
         ),
-      /indirect table of 144 bytes/,
+      /indirect table length: 144 bytes/,
     ],
     [
       'an indirect table in an indirect table',
@@ -141,37 +145,37 @@ describe('split virtqueue', () => {
         driver.descriptor(0, RINGS + 0x4000, 16, VRING_DESC_F_INDIRECT);
         return 0;
       },
-      /indirect descriptor in an indirect table/,
+      /nested indirect descriptor/,
     ],
     [
       'an indirect table of odd length',
       {},
       (driver) => (driver.descriptor(0, RINGS + 0x4000, 24, VRING_DESC_F_INDIRECT), 0),
-      /table of 24 bytes/,
+      /table length: 24 bytes/,
     ],
     [
       'an empty indirect table',
       {},
       (driver) => (driver.descriptor(0, RINGS + 0x4000, 0, VRING_DESC_F_INDIRECT), 0),
-      /table of 0 bytes/,
+      /table length: 0 bytes/,
     ],
     [
       'an indirect table that is not mapped',
       {},
       (driver) => (driver.descriptor(0, 0x900000, 32, VRING_DESC_F_INDIRECT), 0),
-      /no memory is mapped/,
+      /in unmapped memory/,
     ],
     [
       'an indirect descriptor with a next one',
       {},
       (driver) => (driver.descriptor(0, RINGS + 0x4000, 16, VRING_DESC_F_INDIRECT | VRING_DESC_F_NEXT, 1), 0),
-      /with a next one/,
+      /with VIRTQ_DESC_F_NEXT/,
     ],
     [
       'an indirect descriptor that was not negotiated',
       { indirect: false },
       (driver) => driver.indirectChain([{ iova: DATA, length: 8 }], RINGS + 0x4000),
-      /not negotiated/,
+      /without RING_INDIRECT_DESC/,
     ],
     [
       'a buffer to read after one to write',
@@ -181,7 +185,7 @@ describe('split virtqueue', () => {
           { iova: DATA, length: 8, writable: true },
           { iova: DATA, length: 8 },
         ]),
-      /read after a buffer to write/,
+      /device-readable buffer after/,
     ],
   ];
   for (const [name, options, write, message] of broken) {
@@ -195,11 +199,11 @@ describe('split virtqueue', () => {
   it('breaks on an available index that is further ahead than the queue is long', () => {
     const { driver, queue, chain } = setUp();
     driver.setAvailableIndex(9);
-    breaks(() => queue.pending(), /9 ahead in a queue of 8/);
-    breaks(() => queue.take(chain), /9 ahead/);
-    breaks(() => queue.enableKicks(), /9 ahead/);
+    breaks(() => queue.pending(), /9 entries ahead in a queue of 8/);
+    breaks(() => queue.take(chain), /9 entries ahead/);
+    breaks(() => queue.enableKicks(), /9 entries ahead/);
     driver.setAvailableIndex(-1);
-    breaks(() => queue.pending(), /65535 ahead/);
+    breaks(() => queue.pending(), /65535 entries ahead/);
   });
 
   it('is not mapped where a ring is not mapped, not aligned, or not to be written', () => {

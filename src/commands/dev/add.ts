@@ -160,13 +160,13 @@ async function mostPairs(client: VdpaClient, handle: ManagementDeviceHandle): Pr
   const { maxVirtqueues = 0 } = await client.managementDevice(handle);
   const pairs = Math.floor(maxVirtqueues / 2);
   if (pairs > 0) return pairs;
-  throw new UsageError(`${formatHandle(handle)} does not say how many queues it offers: say "max_vqp" with a number`);
+  throw new UsageError(`${formatHandle(handle)} does not report how many queues it offers: give max_vqp as a number`);
 }
 
 /** Rejects arguments that other management devices do not support. @throws UsageError */
 function refuseVduseKeywords(values: AddValues): void {
   const keyword = firstServerRequest(values) ?? (values.wait === undefined ? undefined : 'wait');
-  if (keyword !== undefined) throw new UsageError(`"${keyword}" is for devices of mgmtdev vduse`);
+  if (keyword !== undefined) throw new UsageError(`"${keyword}" is only supported with mgmtdev vduse`);
 }
 
 /** The first argument that requests a server of vdpa, if any. */
@@ -187,7 +187,7 @@ async function addVduse(
   const { name, type, path, wait } = values;
   const asked = firstServerRequest(values);
   if (asked !== undefined && wait !== undefined) {
-    throw new UsageError(`"wait" is for another program's server, and "${asked}" asks for one of vdpa's own`);
+    throw new UsageError(`"wait" and "${asked}" are mutually exclusive: "wait" is for a server of another program`);
   }
   const servers = await vduseServers(session);
   const { attachVduseDevice, withoutServerAttributes } = await import('../../host/attach-vduse.js');
@@ -207,7 +207,7 @@ async function addVduse(
     }
     const keyword = serverKeyword(values);
     if (keyword !== undefined) {
-      throw new UsageError(`${name} has a server already, which decides what the device is: "${keyword}" is of no use`);
+      throw new UsageError(`${name} already has a server, which defines the device: "${keyword}" has no effect`);
     }
   }
   const serveCommand = `vdpa dev add mgmtdev vduse name ${name} ${type === 'net' ? 'type net serve' : 'size 64M'}`;
@@ -244,7 +244,7 @@ async function checkType(client: VdpaClient, name: string, type: DeviceType): Pr
   const { deviceId } = await client.device(name);
   if (deviceId === deviceTypeId(type)) return;
   await client.deleteDevice(name);
-  throw new UsageError(`${name} is not of type ${type}: its server offers ${describeClass(deviceId)}`);
+  throw new UsageError(`${name} is not a ${type} device: its server provides ${describeClass(deviceId)}`);
 }
 
 /** The class of the new device: the requested one, or the only one. @throws UsageError if it is not supported */
@@ -256,5 +256,7 @@ function chooseClass(
   if (wanted === undefined) return classes.length === 1 ? classes[0] : undefined;
   if (classes.includes(wanted)) return wanted;
   const made = classes.map(describeClass).join(', ');
-  throw new UsageError(`${formatHandle(handle)} makes no ${describeClass(wanted)} devices, only: ${made || 'none'}`);
+  throw new UsageError(
+    `${formatHandle(handle)} does not support ${describeClass(wanted)} devices; supported: ${made || 'none'}`,
+  );
 }

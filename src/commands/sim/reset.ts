@@ -19,7 +19,9 @@ export default class SimReset extends VdpaCommand {
       if (!(error instanceof SimulationError)) throw error;
       // Its configuration cannot be read.
       await simulation.boot(defaultMachine);
-      session.io.stderr(`Warning: ${simulation.store.path} was damaged; the simulated machine is a usual one now.\n`);
+      session.io.stderr(
+        `Warning: ${simulation.store.path} was damaged and has been replaced with the default machine.\n`,
+      );
     }
   }
 }

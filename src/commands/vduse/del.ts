@@ -14,7 +14,7 @@ export default class VduseDel extends VdpaCommand {
   static override keywords = keywords;
 
   async execute(session: Session, [operand, ...rest]: readonly string[]): Promise<void> {
-    if (operand === undefined) throw new UsageError('Which device? vdpa vduse del DEV');
+    if (operand === undefined) throw new UsageError('Missing device name: vdpa vduse del DEV');
     const name = readName(operand);
     const { force = false } = parseKeywords(keywords, rest);
     const servers = await vduseServers(session);

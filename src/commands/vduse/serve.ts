@@ -39,7 +39,7 @@ export default class VduseServe extends VdpaCommand {
   async execute(session: Session, args: readonly string[]): Promise<void> {
     if (session.options.sim) {
       throw new UsageError(
-        'The simulated machine runs no programs: "vdpa --sim dev add mgmtdev vduse name NAME …" makes a device that is served there',
+        'Not supported by the simulated machine: use "vdpa --sim dev add mgmtdev vduse name NAME …"',
       );
     }
     const { env } = session.io;

@@ -14,7 +14,7 @@ export default class VduseShow extends VdpaCommand {
   async execute(session: Session, args: readonly string[]): Promise<void> {
     const name = parseOperand(readName, args);
     const instances = await (await vduseServers(session)).list(name);
-    if (name !== undefined && instances.length === 0) throw new UsageError(`There is no VDUSE instance ${name}`);
+    if (name !== undefined && instances.length === 0) throw new UsageError(`No VDUSE instance named ${name}`);
     session.printer.openSection('vduse');
     for (const instance of instances) renderVduseInstance(session.printer, instance);
     session.printer.closeSection();

@@ -34,7 +34,9 @@ export function changesOf(
   const lasting = ofServer && !ofServer.takeOver ? ofServer.differences : [];
   if (ofDevice.length > settable.length || lasting.length > 0) {
     if (isVduse && isOfVduse(device.spec) && !device.server) {
-      throw new VduseError(`its server decides what ${name} is: ${ofDevice.map(describeDifference).join(', ')}`);
+      throw new VduseError(
+        `the server of ${name} decides its attributes: ${ofDevice.map(describeDifference).join(', ')}`,
+      );
     }
     const losesMemory = isVduse && ownStatus(instance)?.device.backend === 'ram';
     const start = isOfVduse(device.spec) && startAnew(device, actual, instance);

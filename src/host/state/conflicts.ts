@@ -59,7 +59,7 @@ function findFull(changes: readonly Change[], actual: readonly ActualDevice[], c
     const there = tenantsOf(formatHandle(managementDevice));
     if (capacity !== undefined && there.length >= capacity) {
       const devices = capacity === 1 ? 'one device' : `${capacity} devices`;
-      const reason = `${formatHandle(managementDevice)} has room for ${devices}: ${there.join(', ')}`;
+      const reason = `${formatHandle(managementDevice)} supports only ${devices}; in use by ${there.join(', ')}`;
       return [{ change, key: 'mgmtdev', reason }];
     }
     there.push(change.name);
@@ -90,7 +90,7 @@ function findSharedMacs(changes: readonly Change[], actual: readonly ActualDevic
     if (!mac) return [];
     const address = formatMac(mac);
     const owner = owners.get(address);
-    if (owner !== undefined) return [{ change, key: 'mac', reason: `${address} is the address of ${owner}` }];
+    if (owner !== undefined) return [{ change, key: 'mac', reason: `${address} is already the address of ${owner}` }];
     owners.set(address, change.name);
     return [];
   });

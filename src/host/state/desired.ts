@@ -73,7 +73,7 @@ export function readDesiredState(text: string, file: string): DesiredState {
     const [, at = '', reason = ''] = /^(\S+) ([^]*)$/.exec(problem) ?? [];
     const stranger = /^must NOT have additional properties: (.*)$/.exec(reason)?.[1];
     const path = `${at === 'it' ? '' : at}${stranger === undefined ? '' : `/${stranger}`}`;
-    throw new StateFileError(`${place(path)} ${stranger === undefined ? reason : 'means nothing here'}`);
+    throw new StateFileError(`${place(path)} ${stranger === undefined ? reason : 'is an unknown key'}`);
   }
   const paths = new Map<DesiredDevice, string>();
   const names = new Map<string, string>();
@@ -82,7 +82,7 @@ export function readDesiredState(text: string, file: string): DesiredState {
     const first = names.get(entry.name);
     if (first !== undefined) {
       throw new StateFileError(
-        `${place(`${path}/name`)} the device ${entry.name} is there already, at ${place(first)}`,
+        `${place(`${path}/name`)} duplicate device ${entry.name}, first defined at ${place(first)}`,
       );
     }
     names.set(entry.name, path);
@@ -141,7 +141,7 @@ function toNode(
   };
   const [key] = Object.keys(words);
   if (key === undefined) return undefined;
-  if (driver !== VHOST_VDPA) throw wrong(key, 'is for driver vhost, which makes the node /dev/vhost-vdpa-N');
+  if (driver !== VHOST_VDPA) throw wrong(key, 'requires driver vhost: only vhost_vdpa creates /dev/vhost-vdpa-N');
   return words;
 }
 
@@ -151,7 +151,7 @@ function toServer(
   wrong: (key: string, reason: string) => StateFileError,
 ): DesiredServer | undefined {
   if (entry.server === undefined) return undefined;
-  if (entry.mgmtdev !== VDUSE) throw wrong('server', `is for devices of mgmtdev ${VDUSE}`);
+  if (entry.mgmtdev !== VDUSE) throw wrong('server', `is only supported with mgmtdev ${VDUSE}`);
   try {
     return readDesiredServer(entry, entry.server, mac);
   } catch (error) {

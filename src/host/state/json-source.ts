@@ -72,12 +72,12 @@ class Reader {
   document(): JsonValue {
     const value = this.#value('', 0);
     this.#skipBlanks();
-    if (this.#at < this.#text.length) throw this.#error('something follows the end of the document');
+    if (this.#at < this.#text.length) throw this.#error('unexpected data after the document');
     return value;
   }
 
   #value(path: string, depth: number): JsonValue {
-    if (depth > maxDepth) throw this.#error(`values are more than ${maxDepth} deep in one another`);
+    if (depth > maxDepth) throw this.#error(`values are nested more than ${maxDepth} levels deep`);
     this.#skipBlanks();
     this.lines.set(path, this.#line);
     switch (this.#text[this.#at]) {
@@ -88,7 +88,7 @@ class Reader {
       case '"':
         return this.#string();
       case undefined:
-        throw this.#error('the document ends too early');
+        throw this.#error('unexpected end of the document');
       default:
         return this.#literal();
     }
@@ -100,14 +100,13 @@ class Reader {
     if (this.#take('}')) return object;
     do {
       this.#skipBlanks();
-      if (this.#text[this.#at] !== '"') throw this.#error('a key in double quotes expected');
+      if (this.#text[this.#at] !== '"') throw this.#error('expected a key in double quotes');
       const key = this.#string();
-      if (Object.hasOwn(object, key))
-        throw this.#error(`the key ${JSON.stringify(shortened(key))} is there a second time`);
-      if (!this.#take(':')) throw this.#error('":" expected');
+      if (Object.hasOwn(object, key)) throw this.#error(`duplicate key ${JSON.stringify(shortened(key))}`);
+      if (!this.#take(':')) throw this.#error('expected ":"');
       object[key] = this.#value(`${path}/${key.replaceAll('~', '~0').replaceAll('/', '~1')}`, depth + 1);
     } while (this.#take(','));
-    if (!this.#take('}')) throw this.#error('"," or "}" expected');
+    if (!this.#take('}')) throw this.#error('expected "," or "}"');
     return object;
   }
 
@@ -117,19 +116,19 @@ class Reader {
     if (this.#take(']')) return array;
     do array.push(this.#value(`${path}/${array.length}`, depth + 1));
     while (this.#take(','));
-    if (!this.#take(']')) throw this.#error('"," or "]" expected');
+    if (!this.#take(']')) throw this.#error('expected "," or "]"');
     return array;
   }
 
   #string(): string {
     const end = this.#endOfString();
-    if (end === undefined) throw this.#error('the string does not end on its line');
+    if (end === undefined) throw this.#error('unterminated string');
     const token = this.#text.slice(this.#at, end);
     this.#at = end;
-    const text = this.#native(token, 'this is no string of JSON') as string;
+    const text = this.#native(token, 'invalid string') as string;
     if (lacksBytes(text)) {
       this.#at -= token.length;
-      throw this.#error('the string holds half of a surrogate pair, which stands for no character');
+      throw this.#error('the string contains a lone surrogate');
     }
     // Strings of a file become netlink texts or paths, which are shorter.
     if (Buffer.byteLength(text) > maxTextLength) {
@@ -153,7 +152,7 @@ class Reader {
   #literal(): JsonValue {
     const token = this.#match(/[-+.\w]+/y);
     if (token === undefined) throw this.#error(`unexpected ${JSON.stringify(this.#text[this.#at])}`);
-    return this.#native(token, `${JSON.stringify(shortened(token))} is no value of JSON`) as JsonValue;
+    return this.#native(token, `invalid value ${JSON.stringify(shortened(token))}`) as JsonValue;
   }
 
   /** A token parsed by JavaScript's own parser; `#at` is already after it. */

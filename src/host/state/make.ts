@@ -87,7 +87,7 @@ async function addToBus(machine: Machine, device: NewDevice, request: DeviceSpec
     const differences = compareDevice(device, await client.device(name), await configOf(client, name, unreported));
     if (differences.length > 0) {
       const words = differences.map(({ key, from, to }) => `${key} is ${from}, not ${to}`).join('; ');
-      const hint = `${formatHandle(device.spec.managementDevice)} makes it otherwise: ${words}`;
+      const hint = `${formatHandle(device.spec.managementDevice)} created it differently: ${words}`;
       throw new SystemError({ operation: `add ${name}`, errno: Errno.EOPNOTSUPP, hint });
     }
     if (device.driver !== undefined) await drive({ ...machine, force: false }, name, device.driver, device.node);
@@ -118,14 +118,18 @@ async function withoutDevice(client: VdpaClient, name: string, failure: unknown)
     return failure;
   } catch (cause) {
     if (!(failure instanceof SystemError)) return failure;
-    const hint = `${failure.message}. And then it could not be deleted again: ${messageOf(cause)}`;
+    const hint = `${failure.message}. Deleting it also failed: ${messageOf(cause)}`;
     return new SystemError({ operation: `add ${name}`, errno: failure.errno, hint, cause: failure });
   }
 }
 
 function serversOf({ servers }: Machine, name: string): VduseServers {
   if (servers) return servers;
-  throw new SystemError({ operation: `serve ${name}`, errno: Errno.EOPNOTSUPP, hint: 'Say which servers there are' });
+  throw new SystemError({
+    operation: `serve ${name}`,
+    errno: Errno.EOPNOTSUPP,
+    hint: 'VDUSE servers are not available here',
+  });
 }
 
 /**
@@ -169,7 +173,8 @@ async function drive(
   driver: string | null,
   node: NodeOwnership | undefined,
 ): Promise<void> {
-  if (!bus) throw new SystemError({ operation: `bind ${name}`, errno: Errno.ENODEV, hint: 'There is no vdpa bus' });
+  if (!bus)
+    throw new SystemError({ operation: `bind ${name}`, errno: Errno.ENODEV, hint: 'The kernel has no vdpa bus' });
   if (driver === null) await unbindDriver(bus, name, { force });
   else await bindDriver(bus, name, driver, { force, ...(node && { access: node.access }) });
 }

@@ -57,8 +57,8 @@ export function resolveNode(
 ): NodeOwnership {
   const uid = owner === undefined ? undefined : accounts.readUser(owner);
   const gid = group === undefined ? undefined : accounts.readGroup(group);
-  if (owner !== undefined && uid === undefined) refuse('owner', `there is no user ${JSON.stringify(owner)}`);
-  if (group !== undefined && gid === undefined) refuse('group', `there is no group ${JSON.stringify(group)}`);
+  if (owner !== undefined && uid === undefined) refuse('owner', `unknown user ${JSON.stringify(owner)}`);
+  if (group !== undefined && gid === undefined) refuse('group', `unknown group ${JSON.stringify(group)}`);
   const bits = mode === undefined ? undefined : Number.parseInt(mode, 8);
   return {
     access: {

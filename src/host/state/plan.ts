@@ -107,7 +107,11 @@ export function planPossible(
     { actual, instances, capacityOf },
   );
   for (const { change, other } of order.circular) {
-    refuseInFile(change, 'mgmtdev', `it waits for what ${other} has, and ${other} for what it has: delete one of them`);
+    refuseInFile(
+      change,
+      'mgmtdev',
+      `it needs what ${other} has, and ${other} needs what it has: delete one of them first`,
+    );
   }
   const waiting = new Set(order.circular.map(({ change }) => change));
   const places = new Map(desired.devices.map(({ name }, index) => [name, index]));
@@ -133,17 +137,17 @@ function planDevice(
   const handle = formatHandle(device.managementDevice);
   const management = managementDevices.find((candidate) => formatHandle(candidate) === handle);
   if (!management) {
-    refuse('mgmtdev', `there is no management device ${handle}`, true);
+    refuse('mgmtdev', `no such management device: ${handle}`, true);
     return { changes: [], refusals };
   }
   const { driver } = device;
   if (driver !== undefined) {
-    if (drivers === undefined) refuse('driver', 'the simulated machine has no drivers to bind');
+    if (drivers === undefined) refuse('driver', 'drivers are not supported by the simulated machine');
     else if (driver !== null && !drivers.includes(driver)) {
-      refuse('driver', `the vdpa bus has no driver ${driver}; if it is a module, load it: modprobe ${driver}`, true);
+      refuse('driver', `driver ${driver} is not registered on the vdpa bus: try "modprobe ${driver}"`, true);
     }
   }
-  if (device.node && drivers && !accounts) refuse('driver', 'nobody can say here which users and groups there are');
+  if (device.node && drivers && !accounts) refuse('driver', 'users and groups are not available here');
   const resolved = resolve(device, management, accounts, refuse);
   if (refusals.length > 0) return { changes: [], refusals };
   const existing = actual.find((candidate) => candidate.device.name === device.name);

@@ -4,7 +4,7 @@ import { SystemError } from '../../sys/error.js';
 
 /** Data in a file outlives its server, data in memory does not. */
 export function memoryLoss(name: string): SystemError {
-  const hint = 'It is in memory, and another device would begin with an empty one. Save what is on it, and say force';
+  const hint = 'Its data is in memory and would be lost. Save the data, then use "force"';
   return new SystemError({ operation: `replace ${name}`, errno: Errno.EBUSY, hint });
 }
 

@@ -24,7 +24,7 @@ export function resolve(
   const classes = deviceClasses(management.supportedClasses ?? 0n);
   const typeId = desired.type && (desired.type === 'net' ? VIRTIO_ID_NET : VIRTIO_ID_BLOCK);
   if (desired.type && typeId !== undefined && !classes.includes(typeId)) {
-    refuse('type', `${formatHandle(management)} makes no ${desired.type} devices`);
+    refuse('type', `${formatHandle(management)} does not support ${desired.type} devices`);
   }
   const deviceId = typeId ?? (classes.length === 1 ? classes[0] : undefined);
   let features = desired.features && 0n;
@@ -61,7 +61,7 @@ export function checkNew({ spec }: NewDevice, management: ManagementDevice, refu
   const ofNet = { mac, mtu, max_vqp: pairs };
   if (!deviceClasses(management.supportedClasses ?? 0n).includes(VIRTIO_ID_NET)) {
     for (const [key, value] of Object.entries(ofNet)) {
-      if (value !== undefined) refuse(key, `is for net devices, and ${handle} makes none`);
+      if (value !== undefined) refuse(key, `is only supported for net devices, which ${handle} does not provide`);
     }
     // Features have other names there.
     checkOffered(features, management, undefined, refuse);
@@ -76,7 +76,7 @@ export function checkNew({ spec }: NewDevice, management: ManagementDevice, refu
   if (features === undefined) return;
   const needs = (bit: bigint, key: string): void => {
     if ((features >> bit) % 2n === 1n) return;
-    refuse('device_features', `lacks ${nameFeatures(1n << bit, VIRTIO_ID_NET).join()}, which ${key} needs`);
+    refuse('device_features', `lacks ${nameFeatures(1n << bit, VIRTIO_ID_NET).join()}, which ${key} requires`);
   };
   if (mac) needs(VIRTIO_NET_F_MAC, 'mac');
   if (mtu !== undefined) needs(VIRTIO_NET_F_MTU, 'mtu');

@@ -96,7 +96,7 @@ export function serverStartFor(
   if (!instance || instance.server === 'none') {
     if (desired) return { how: 'start', device: desired.device, stale: instance?.server === 'none' };
     throw new VduseError(
-      `no program serves ${name}: start its server first; or say "server" for one of vdpa's own, {} for a disk in memory`,
+      `${name} has no server: start one first, or add "server" for one of vdpa's own ({} is a disk in memory)`,
     );
   }
   if (!desired) return { how: 'running' };
@@ -107,7 +107,7 @@ export function serverStartFor(
   if (!difference) return { how: 'running' };
   const { key, from, to } = difference;
   throw new VduseError(
-    `${name} is served already, and not attached, with ${key} ${from}, not ${to}: "vdpa vduse del ${name}" ends that server`,
+    `${name} is already served, but not attached, with ${key} ${from}, not ${to}: run "vdpa vduse del ${name}" first`,
   );
 }
 
@@ -143,7 +143,7 @@ export function serverChangeFor(name: string, desired: DesiredServer, instance: 
 }
 
 const unresponsiveMessage = ({ name, pid, state }: Extract<VduseInstance, { server: 'unresponsive' }>): string =>
-  `the server of ${name} (process ${pid}) is ${state} and does not answer`;
+  `the server of ${name} (process ${pid}) is ${state} and does not respond`;
 
 const otherServerMessage = (name: string): string =>
-  `another program serves ${name}: end it, or leave "server" out, and the device is left as that program serves it`;
+  `${name} is served by another program: stop it, or omit "server" to keep it`;

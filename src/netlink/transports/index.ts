@@ -31,7 +31,7 @@ export function chosenTransport(
   const known = transportNames.find((candidate) => candidate === name);
   if (known === undefined) {
     throw new NetlinkTransportError(
-      `VDPA_NETLINK_TRANSPORT is "${name}"; known transports are ${transportNames.join(' and ')}`,
+      `Invalid VDPA_NETLINK_TRANSPORT "${name}": expected ${transportNames.join(' or ')}`,
     );
   }
   return known;

@@ -125,7 +125,7 @@ class KoffiTransport implements NetlinkTransport {
       if (!isFromKernel(this.#reader.sender(index))) continue;
       const length = this.#reader.length(index);
       if (length <= this.#room) return this.#reader.content(index);
-      const hint = `The kernel sent ${length} bytes at once, and ${this.#room} is the most that is received`;
+      const hint = `The kernel sent ${length} bytes at once; at most ${this.#room} can be received`;
       throw new NetlinkError({ operation: 'receive from netlink', errno: Errno.EMSGSIZE, hint });
     }
   }
@@ -184,7 +184,7 @@ function isFromKernel(sender: Uint8Array): boolean {
 function ownPort(fd: number): number {
   const address = new Uint8Array(addressLength);
   if (getsockname(fd, address, Uint32Array.of(addressLength)) === -1) {
-    throw new NetlinkError({ operation: 'ask for the port of a netlink socket', errno: lastErrno() });
+    throw new NetlinkError({ operation: 'get the port of a netlink socket', errno: lastErrno() });
   }
   return viewOf(address).getUint32(4, littleEndian);
 }
@@ -200,6 +200,6 @@ function openError(operation: string, protocol: number): NetlinkError {
   if (errno !== Errno.EAFNOSUPPORT && errno !== Errno.EPROTONOSUPPORT) return new NetlinkError(details);
   return new NetlinkUnavailableError({
     ...details,
-    hint: 'The kernel has no such netlink, or keeps it from this process',
+    hint: 'This netlink protocol is not supported by the kernel, or not permitted here',
   });
 }

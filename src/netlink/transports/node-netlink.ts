@@ -43,7 +43,7 @@ async function loadPackage(): Promise<NodeNetlink> {
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message.split('\n', 1)[0] : String(cause);
     throw new NetlinkTransportError(
-      `The netlink transport node-netlink cannot be loaded: ${reason ?? ''}. Install the package node-netlink and let its ` +
+      `Failed to load the netlink transport node-netlink: ${reason ?? ''}. Install the package node-netlink and let its ` +
         'parts buffer2address and syscall-napi build (npm 11 needs "npm install-scripts approve buffer2address ' +
         'syscall-napi" for it), or unset VDPA_NETLINK_TRANSPORT to use koffi.',
       { cause },
@@ -147,7 +147,7 @@ function openError(protocol: number, cause: unknown): Error {
   return new NetlinkUnavailableError({
     operation,
     errno,
-    hint: 'The kernel has no such netlink, or keeps it from this process',
+    hint: 'This netlink protocol is not supported by the kernel, or not permitted here',
     cause,
   });
 }

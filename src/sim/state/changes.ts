@@ -49,11 +49,11 @@ function compare(before: readonly unknown[], after: readonly unknown[]): Splice 
 /** Applies the change of a line unchecked: the state must be checked after the last one. */
 export function applyChange(state: unknown, line: string): void {
   const change: unknown = line.startsWith(mark) ? parseJson(line.slice(mark.length)) : undefined;
-  if (!isObject(state) || !isObject(change)) throw new SyntaxError('a line behind the state is no change of it');
+  if (!isObject(state) || !isObject(change)) throw new SyntaxError('a line after the state is not a change');
   for (const [list, splice] of Object.entries(change)) {
     const entries = state[list];
     if (!Array.isArray(entries) || !isSplice(splice, entries.length)) {
-      throw new SyntaxError(`a change of ${list} does not fit the state`);
+      throw new SyntaxError(`a change of ${list} does not match the state`);
     }
     const [start, removed, ...added] = splice;
     entries.splice(start, removed, ...added);

@@ -69,14 +69,12 @@ const classIds = { net: VIRTIO_ID_NET, block: VIRTIO_ID_BLOCK } as const;
  */
 export function parseMachine(text: string, source: string): MachineState {
   const refuse = (what: string): SimulationError =>
-    new SimulationError(
-      `${source} describes no machine: ${what}. schemas/sim-machine.schema.json says what can be written.`,
-    );
+    new SimulationError(`${source} is not a valid machine description: ${what}. See schemas/sim-machine.schema.json.`);
   let value: unknown;
   try {
     value = parseJson(text);
   } catch (error) {
-    throw refuse(`it is not JSON: ${error instanceof Error ? error.message : String(error)}`);
+    throw refuse(`invalid JSON: ${error instanceof Error ? error.message : String(error)}`);
   }
   const complaint = check(value);
   if (complaint !== undefined) throw refuse(complaint);
@@ -95,7 +93,7 @@ class DescriptionError extends Error {
 function toMachine(description: MachineDescription): MachineState {
   const { uid = 0, bus_driver = 'virtio_vdpa', vduse = {}, faults = [] } = description;
   for (const { errno } of faults) {
-    if (errno !== undefined && !(errno in Errno)) throw new DescriptionError(`${errno} is no error`);
+    if (errno !== undefined && !(errno in Errno)) throw new DescriptionError(`unknown error ${errno}`);
   }
   return {
     uid,
@@ -108,7 +106,7 @@ function toMachine(description: MachineDescription): MachineState {
 
 function toManagementDevice(handle: string, description: ManagementDescription): ManagementDeviceState {
   const named = parseHandle(handle);
-  if (named === undefined) throw new DescriptionError(`invalid handle "${handle}": NAME or BUS/NAME expected`);
+  if (named === undefined) throw new DescriptionError(`invalid handle "${handle}": expected NAME or BUS/NAME`);
   const usual = bareMachine.mgmtdev.find(
     ({ name, driver }) => name === (description.driver ?? handle) && driver !== 'hardware',
   );
@@ -151,7 +149,7 @@ function rejectHardwareKeys(handle: string, description: ManagementDescription, 
   const known = ['driver', 'supported_classes', 'max_supported_vqs', 'dev_features'];
   const other = Object.keys(description).find((key) => !known.includes(key));
   if (other === undefined) return;
-  throw new DescriptionError(`/mgmtdev/${handle}/${other} is for hardware, and the driver is ${driver}`);
+  throw new DescriptionError(`/mgmtdev/${handle}/${other} is only supported by driver hardware, not by ${driver}`);
 }
 
 function classId(name: string | number): number {
@@ -168,7 +166,7 @@ function namingClass(classes: readonly number[]): number | undefined {
 function resolveFeatures(owner: string, names: readonly (string | number)[], deviceId: number | undefined): bigint {
   return names.reduce<bigint>((word, name) => {
     const bit = typeof name === 'number' ? name : featureBit(name, deviceId);
-    if (bit === undefined) throw new DescriptionError(`${owner} has the feature ${String(name)}, which there is not`);
+    if (bit === undefined) throw new DescriptionError(`${owner} has the unknown feature ${String(name)}`);
     return word | (1n << BigInt(bit));
   }, 0n);
 }

@@ -21,7 +21,7 @@ export function parseFaults(text: string): Fault[] {
 function parseFault(words: readonly string[]): Fault {
   const command = commands.find((candidate) => candidate.split(' ').every((word, at) => words[at] === word));
   if (command === undefined) {
-    throw new SimulationError(`VDPA_SIM_FAULTS: "${words.join(' ')}" begins with none of: ${commands.join(', ')}`);
+    throw new SimulationError(`Invalid VDPA_SIM_FAULTS "${words.join(' ')}": expected one of ${commands.join(', ')}`);
   }
   const fault: { -readonly [Key in keyof Fault]: Fault[Key] } = { command };
   const rest = words.slice(command.split(' ').length);
@@ -39,18 +39,21 @@ function readKeyword(fault: { -readonly [Key in keyof Fault]: Fault[Key] }, word
   const value = words.shift();
   const number = numbers.find((name) => name === keyword);
   const text = texts.find((name) => name === keyword);
-  if (value === undefined) throw new SimulationError(`VDPA_SIM_FAULTS: "${keyword}" is no keyword, or lacks its value`);
+  if (value === undefined)
+    throw new SimulationError(`Invalid VDPA_SIM_FAULTS: "${keyword}" is not a keyword, or its value is missing`);
   if (number !== undefined) {
-    if (!/^[0-9]{1,9}$/.test(value)) throw new SimulationError(`VDPA_SIM_FAULTS: ${keyword} "${value}" is no number`);
+    if (!/^[0-9]{1,9}$/.test(value))
+      throw new SimulationError(`Invalid VDPA_SIM_FAULTS: ${keyword} "${value}" is not a number`);
     fault[number] = Number(value);
   } else if (text !== undefined) {
     fault[text] = value;
   } else if (keyword === 'errno') {
-    if (!isErrnoName(value)) throw new SimulationError(`VDPA_SIM_FAULTS: "${value}" is no error; ENOSPC would be one`);
+    if (!isErrnoName(value))
+      throw new SimulationError(`Invalid VDPA_SIM_FAULTS: unknown error "${value}"; expected a name such as ENOSPC`);
     fault.errno = value;
   } else {
     throw new SimulationError(
-      `VDPA_SIM_FAULTS: "${keyword}" is none of: errno, ${[...texts, ...numbers].join(', ')}, vanish`,
+      `Invalid VDPA_SIM_FAULTS: unknown keyword "${keyword}"; expected errno, ${[...texts, ...numbers].join(', ')}, vanish`,
     );
   }
 }
@@ -64,7 +67,7 @@ function split(text: string): string[][] {
   const lists: string[][] = [[]];
   const pattern = /"([^"]*)"|'([^']*)'|(;)|([^\s;"']+)|(["'])/g;
   for (const [, double, single, semicolon, plain, stray] of text.matchAll(pattern)) {
-    if (stray !== undefined) throw new SimulationError(`VDPA_SIM_FAULTS: a quote ${stray} is never closed`);
+    if (stray !== undefined) throw new SimulationError(`Invalid VDPA_SIM_FAULTS: unterminated quote ${stray}`);
     if (semicolon !== undefined) lists.push([]);
     else lists.at(-1)?.push(double ?? single ?? plain ?? '');
   }

@@ -182,7 +182,7 @@ export class FileStore implements MachineStore {
   }
 
   #unusable(reason: string, cause?: unknown): SimulationError {
-    const text = `The simulated machine's state file ${this.path} cannot be used: ${reason}. VDPA_SIM_STATE names another one.`;
+    const text = `The simulated machine's state file ${this.path} is not usable: ${reason}. Set VDPA_SIM_STATE to use another file.`;
     return new SimulationError(text, { cause });
   }
 }
@@ -192,7 +192,7 @@ function openFile(path: string, access: number): number {
   const fd = openSync(path, access | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   if (fstatSync(fd).isFile()) return fd;
   closeSync(fd);
-  throw Object.assign(new Error('it is not a file'), { code: 'EINVAL' });
+  throw Object.assign(new Error('it is not a regular file'), { code: 'EINVAL' });
 }
 
 /** Opens it for reading and writing, though it is only read: some file systems lock nothing else. */

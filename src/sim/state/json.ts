@@ -13,7 +13,7 @@ export function parseJson(text: string): unknown {
 
 function checkStrings(value: unknown): void {
   if (typeof value === 'string') {
-    if (lacksBytes(value)) throw new SyntaxError('a string holds half of a surrogate pair');
+    if (lacksBytes(value)) throw new SyntaxError('a string contains a lone surrogate');
   } else if (typeof value === 'object' && value !== null) {
     for (const entry of Object.entries(value)) entry.forEach(checkStrings);
   }

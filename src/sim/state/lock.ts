@@ -109,17 +109,17 @@ export class StateLock {
   #complaint(): string {
     const holder = holderOf(this.#path) ?? holderOf(`${this.#path}.lock`);
     const who = holder === undefined ? 'another process' : `process ${holder}`;
-    return `${who} has its lock, and nothing was changed for ${this.#patience / 1000} s`;
+    return `locked by ${who} without progress for ${this.#patience / 1000} s`;
   }
 
   /** Whether the lock could be had at once. */
   #tryLock(fd: number): boolean {
-    if (this.#calls === undefined) throw new Error('a simulated machine is changed that was not prepared');
+    if (this.#calls === undefined) throw new Error('a simulated machine was changed that was not prepared');
     const { file, libc } = this.#calls;
     if (file.flock(fd, file.LOCK_EX | file.LOCK_NB) === 0) return true;
     const errno = libc.lastErrno();
     if (errno === Errno.EAGAIN || errno === Errno.EINTR) return false;
-    throw new LockError(`it cannot be locked: ${strerror(errno)}`);
+    throw new LockError(`failed to lock it: ${strerror(errno)}`);
   }
 }
 

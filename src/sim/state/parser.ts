@@ -18,7 +18,7 @@ export function parseState(text: string, path: string): SimState {
     value = parseJson(document);
     for (const change of changes) applyChange(value, change);
   } catch (error) {
-    throw damaged(path, `it is not JSON: ${error instanceof Error ? error.message : String(error)}`);
+    throw damaged(path, `invalid JSON: ${error instanceof Error ? error.message : String(error)}`);
   }
   if (isOtherVersion(value)) throw otherVersion(path);
   const complaint = check(value);
@@ -36,9 +36,9 @@ function brokenReference(state: SimState): string | undefined {
   const names = new Set<string>();
   for (const { name, mgmtdev } of state.devices) {
     const driver = drivers.get(mgmtdev);
-    if (driver === undefined) return `device ${name} is on ${mgmtdev}, which there is not`;
+    if (driver === undefined) return `device ${name}: unknown management device ${mgmtdev}`;
     if (driver === 'vduse' && !served.has(name)) return `device ${name} has no VDUSE instance`;
-    if (names.has(name)) return `there are two devices ${name}`;
+    if (names.has(name)) return `duplicate device ${name}`;
     names.add(name);
   }
   return undefined;
@@ -50,12 +50,12 @@ function isOtherVersion(value: unknown): boolean {
 
 function damaged(path: string, what: string): SimulationError {
   return new SimulationError(
-    `The simulated machine's state file ${path} is damaged: ${what}. It is left as it is; "vdpa sim reset" replaces it with a new machine.`,
+    `The simulated machine's state file ${path} is damaged: ${what}. It was not changed; "vdpa sim reset" replaces it.`,
   );
 }
 
 function otherVersion(path: string): SimulationError {
   return new SimulationError(
-    `The simulated machine's state file ${path} was written by another version of vdpa. It is left as it is; "vdpa sim reset" replaces it with a new machine.`,
+    `The simulated machine's state file ${path} was written by another version of vdpa. It was not changed; "vdpa sim reset" replaces it.`,
   );
 }

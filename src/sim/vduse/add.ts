@@ -33,7 +33,7 @@ export async function addSimulatedServer(
   await store.prepare();
   const madeFile = store.update((state) => {
     if (state.vduse.some((instance) => instance.name === name)) {
-      throw new InstanceExistsError([`vdpa: ${name} has a server already`]);
+      throw new InstanceExistsError([`vdpa: ${name} already has a server`]);
     }
     const file = device.type === 'block' ? findFile(state, device, makeFile) : undefined;
     const identity = device.type === 'block' ? identityOfBlock({ ...file, ...device }) : identityOfNet(device);

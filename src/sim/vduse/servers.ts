@@ -72,7 +72,7 @@ export class SimulatedServers implements VduseServers {
     const simulation = new Simulation(this.#environment);
     const { store } = simulation;
     const isThere = (): boolean => store.read().vduse.some((instance) => instance.name === name);
-    if (!isThere()) throw new VduseError(`There is no VDUSE instance ${name}`);
+    if (!isThere()) throw new VduseError(`No VDUSE instance named ${name}`);
     if (isAttached(store.read(), name)) await detach();
     // That was all for one of the tool's own, which goes with its device.
     if (!isThere()) return;

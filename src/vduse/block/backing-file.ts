@@ -71,7 +71,7 @@ export class BackingFile {
     if (notice.type === 'opened') return new BackingFile(worker, notice.facts);
     await worker.terminate();
     if (notice.type === 'failed') throw new Error(notice.text);
-    if (notice.type !== 'refused') throw new Error(`a file was ${notice.type} before it was open`);
+    if (notice.type !== 'refused') throw new Error(`a file was ${notice.type} before it was opened`);
     throw 'option' in notice ? new DeviceOptionError(notice.option) : new SystemError(notice.system);
   }
 

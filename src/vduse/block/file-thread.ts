@@ -26,13 +26,13 @@ const reply = (message: FileReply): void => parentPort?.postMessage(message);
 
 function openBackingFile({ path, size, blockSize, readonly }: FileOptions): FileInfo {
   const fd = openFile(path, (readonly ? O_RDONLY : O_RDWR) | O_NONBLOCK, {
-    [Errno.EACCES]: 'To serve a file that cannot be written, say readonly',
-    [Errno.EROFS]: 'To serve a file that cannot be written, say readonly',
+    [Errno.EACCES]: 'To serve a read-only file, add "readonly"',
+    [Errno.EROFS]: 'To serve a read-only file, add "readonly"',
   });
   try {
     const stats = fstatSync(fd, { bigint: true });
     if (!stats.isFile() && !stats.isBlockDevice()) {
-      throw new DeviceOptionError(`${path} is neither a file nor a block device`);
+      throw new DeviceOptionError(`${path} is neither a regular file nor a block device`);
     }
     const deviceBlock = stats.isBlockDevice() ? readInteger(fd, BLKSSZGET) : undefined;
     const blocks =
@@ -41,13 +41,15 @@ function openBackingFile({ path, size, blockSize, readonly }: FileOptions): File
         : blocksOfDevice(fd, stats, deviceBlock, blockSize);
     const length = measure(fd, stats);
     if (size !== undefined && size > length) {
-      throw new DeviceOptionError(`${path} has ${length} bytes, fewer than the ${size} asked for`);
+      throw new DeviceOptionError(`${path} is too small: ${length} bytes, ${size} requested`);
     }
     if (size === undefined && length % blocks.logical !== 0) {
-      throw new DeviceOptionError(`${path} has ${length} bytes, not a multiple of the block size, ${blocks.logical}`);
+      throw new DeviceOptionError(
+        `${path} has ${length} bytes, which is not a multiple of the block size ${blocks.logical}`,
+      );
     }
     if (length < SECTOR_SIZE)
-      throw new DeviceOptionError(`${path} is empty: give it a size first, as truncate(1) does`);
+      throw new DeviceOptionError(`${path} is empty: set its size first, for example with truncate(1)`);
     lock(path, fd, readonly);
     return { fd, length, name: nameOf(stats), deviceBlock, blocks };
   } catch (error) {
@@ -75,7 +77,7 @@ function blocksOfDevice(fd: number, { rdev }: BigIntStats, own: number, wanted: 
 
 function readInteger(fd: number, request: number): number {
   const word = new Int32Array(1);
-  ioctl('ask for the block size of a block device', fd, request, new Uint8Array(word.buffer));
+  ioctl('get the block size of a block device', fd, request, new Uint8Array(word.buffer));
   return word[0] ?? 0;
 }
 
@@ -95,7 +97,7 @@ function discardGranularity(rdev: number): number {
 function measure(fd: number, stats = fstatSync(fd, { bigint: true })): number {
   if (!stats.isBlockDevice()) return Number(stats.size);
   const word = new BigUint64Array(1);
-  ioctl('measure a block device', fd, BLKGETSIZE64, new Uint8Array(word.buffer));
+  ioctl('get the size of a block device', fd, BLKGETSIZE64, new Uint8Array(word.buffer));
   return Number(word[0] ?? 0n);
 }
 
@@ -108,7 +110,7 @@ function lock(path: string, fd: number, readonly: boolean): void {
     throw new SystemError({
       operation: error.operation,
       errno: error.errno,
-      hint: 'Another program has it in use',
+      hint: 'It is in use by another program',
       cause: error,
     });
   }

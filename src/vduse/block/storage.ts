@@ -73,9 +73,9 @@ export class Storage {
 }
 
 function openMemory(size: number): number {
-  const fd = checked('make a memory file', file.memfdCreate('vduse', file.MFD_CLOEXEC | file.MFD_ALLOW_SEALING));
+  const fd = checked('create a memory file', file.memfdCreate('vduse', file.MFD_CLOEXEC | file.MFD_ALLOW_SEALING));
   try {
-    checked('size the memory file', file.ftruncate(fd, size));
+    checked('set the size of the memory file', file.ftruncate(fd, size));
     checked('seal the memory file', file.fcntl(fd, file.F_ADD_SEALS, file.F_SEAL_SHRINK));
     return fd;
   } catch (error) {

@@ -35,7 +35,7 @@ async function serveAndAttach(device: ServedDeviceSpec, attach: () => Promise<vo
     try {
       await end();
     } catch (cause) {
-      throw new VduseError(`${String(error)}; and then its server could not be ended: ${String(cause)}`, {
+      throw new VduseError(`${String(error)}; stopping its server also failed: ${String(cause)}`, {
         cause: error,
       });
     }

@@ -118,10 +118,10 @@ export async function removeInstance(name: string): Promise<void> {
     const pid = RuntimeFolder.lockHolderOf(name);
     if (pid !== undefined) {
       throw new VduseError(
-        `The server of ${name}, process ${pid}, has not begun to serve yet: wait for it, or end it ("kill ${pid}")`,
+        `The server of ${name}, process ${pid}, has not started serving yet: wait for it, or stop it with "kill ${pid}"`,
       );
     }
-    throw new VduseError(`There is no VDUSE instance ${name}`);
+    throw new VduseError(`No VDUSE instance named ${name}`);
   }
   const control = new VduseControl();
   try {

@@ -41,7 +41,7 @@ export function createBackingFile(device: ServedDeviceSpec): (() => void) | unde
     ftruncateSync(fd, size);
   } catch (error) {
     remove();
-    throw failure(`give ${path} ${size} bytes`, error);
+    throw failure(`set the size of ${path} to ${size} bytes`, error);
   } finally {
     closeSync(fd);
   }

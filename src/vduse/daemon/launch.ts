@@ -72,13 +72,13 @@ export async function readiness(child: ChildProcess): Promise<void> {
     let text = '';
     let errors = '';
     child.once('error', (error) => {
-      reject(new LaunchError([`vdpa: the server cannot be started: ${error.message}`]));
+      reject(new LaunchError([`vdpa: failed to start the server: ${error.message}`]));
     });
     child.stderr?.setEncoding('utf8').on('data', (chunk: string) => {
       errors = (errors + chunk).slice(-4000);
     });
     const pipe = child.stdio[READY_FD];
-    if (!pipe || !('setEncoding' in pipe)) throw new Error('the server has no way to say that it is ready');
+    if (!pipe || !('setEncoding' in pipe)) throw new Error('the server has no readiness pipe');
     pipe.setEncoding('utf8').on('data', (chunk: string) => {
       text += chunk;
       if (text.includes('\n')) resolve(text);
@@ -87,7 +87,7 @@ export async function readiness(child: ChildProcess): Promise<void> {
       const how = signal === null ? `with status ${status ?? 1}` : `by ${signal}`;
       const output = errors.trimEnd();
       reject(
-        new LaunchError([`vdpa: the server ended ${how} before it was ready`, ...(output === '' ? [] : [output])]),
+        new LaunchError([`vdpa: the server exited ${how} before it was ready`, ...(output === '' ? [] : [output])]),
       );
     });
   });

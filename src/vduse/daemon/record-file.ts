@@ -46,9 +46,9 @@ export class RecordFile implements InstanceRecord {
     const { lasting, others } = compareRecordedSpecs(was, is);
     const refused = this.#force ? lasting : [...lasting, ...others];
     if (refused.length === 0) return;
-    const way = lasting.length > 0 ? '' : ', or say "force" to serve it so all the same';
+    const way = lasting.length > 0 ? '' : ', or use "force"';
     throw new DeviceOptionError(
-      `The instance ${this.#name} was made with ${refused.join('; ')}: serve it with what it was made with${way}`,
+      `Instance ${this.#name} was created with ${refused.join('; ')}: serve it with the same settings${way}`,
     );
   }
 

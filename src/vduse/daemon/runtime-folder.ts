@@ -40,7 +40,7 @@ export class AlreadyServedError extends VduseError {
 function runtimePath(): string {
   const path = runtimeBase();
   if (path !== undefined && path !== '') return path;
-  throw new VduseError('XDG_RUNTIME_DIR is not set: a server of another user than root keeps its socket there');
+  throw new VduseError('XDG_RUNTIME_DIR is not set; servers of users other than root need it for their sockets');
 }
 
 /**
@@ -70,7 +70,7 @@ export class RuntimeFolder {
   static claim(name: string): { readonly folder: RuntimeFolder; readonly release: () => void } {
     checkDeviceName(name);
     const parent = openParent(true);
-    if (parent === undefined) throw new VduseError(`${[runtimePath(), ...SERVERS_FOLDER].join('/')} is gone`);
+    if (parent === undefined) throw new VduseError(`${[runtimePath(), ...SERVERS_FOLDER].join('/')} was deleted`);
     for (;;) {
       const fd = enter(parent, name, true);
       if (fd === undefined) continue;
@@ -162,7 +162,7 @@ export class RuntimeFolder {
     } catch (error) {
       closeSync(fd);
       if (!(error instanceof SystemError) || error.errno !== Errno.EAGAIN) throw error;
-      throw new AlreadyServedError(`${this.name} has a server already; "vdpa vduse show ${this.name}" tells which`);
+      throw new AlreadyServedError(`${this.name} already has a server; see "vdpa vduse show ${this.name}"`);
     }
     const now = statSync(this.#path(LOCK), { throwIfNoEntry: false });
     if (now?.ino !== fstatSync(fd).ino) {
@@ -279,7 +279,5 @@ function enter(parent: number, name: string, make: boolean): number | undefined 
   const { uid, mode } = fstatSync(fd);
   if (uid === process.geteuid?.() && (mode & 0o022) === 0) return fd;
   closeSync(fd);
-  throw new VduseError(
-    `${runtimePath()}/…/${name} is not this user's alone: it belongs to user ${uid}, mode ${mode.toString(8)}`,
-  );
+  throw new VduseError(`${runtimePath()}/…/${name} is not private: owner ${uid}, mode ${mode.toString(8)}`);
 }

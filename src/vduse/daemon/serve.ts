@@ -33,8 +33,7 @@ export interface ServiceOptions {
 }
 
 /** For people. */
-const FLUSH_FAILED =
-  'a flush has failed: what was written may be lost, so every flush fails until the device is deleted';
+const FLUSH_FAILED = 'a flush failed: written data may be lost, and every flush fails until the device is deleted';
 
 /**
  * Serves a device until the process receives SIGTERM or SIGINT, or a request to stop on its socket. Takes over an
@@ -70,13 +69,13 @@ export async function runSupervisedServer(
   { force }: ServiceOptions,
 ): Promise<void> {
   const folder = RuntimeFolder.find(device.name);
-  if (!folder) throw new VduseError(`${device.name} has no runtime folder: a supervisor makes it`);
+  if (!folder) throw new VduseError(`${device.name} has no runtime folder: its supervisor creates it`);
   try {
     await serve(device, folder, events, { force, supervisor }, () => {
       if (device.user !== undefined) dropPrivileges(device.user);
       // After dropping privileges, since a change of user resets it.
       setParentDeathSignal();
-      if (process.ppid !== supervisor) throw new VduseError('The supervisor has ended');
+      if (process.ppid !== supervisor) throw new VduseError('The supervisor has exited');
     });
   } finally {
     folder.close();
@@ -145,10 +144,10 @@ class Service {
     });
     this.#server.on('error', this.#fail);
     this.#server.on('broken', (queue, reason) => {
-      this.#warn(`the driver has broken queue ${queue}: ${reason}; the device needs a reset`);
+      this.#warn(`the driver broke queue ${queue}: ${reason}; the device needs a reset`);
     });
     this.#server.on('state', (state) => {
-      if (state === 'broken') this.#warn('the kernel has given the device up: delete it and make it anew');
+      if (state === 'broken') this.#warn('the kernel has given up on the device: delete it and add it again');
       this.#updateAttached();
     });
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, this.#end);

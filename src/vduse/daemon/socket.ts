@@ -110,7 +110,7 @@ export async function ask(
     socket.write(`${JSON.stringify(request)}\n`);
     const line = await readLine(socket, timeoutMs).catch((error: unknown) => {
       if (error instanceof EndedError) return undefined;
-      if (error instanceof ServerTimeoutError) throw new ServerTimeoutError(`The server of ${name} does not answer`);
+      if (error instanceof ServerTimeoutError) throw new ServerTimeoutError(`The server of ${name} does not respond`);
       throw error;
     });
     // It died during the request.
@@ -136,7 +136,7 @@ function readLine(socket: Socket, timeoutMs: number): Promise<string> {
   return new Promise((resolve, reject) => {
     let text = '';
     const timer = setTimeout(() => {
-      fail('no answer in time', ServerTimeoutError);
+      fail('timed out waiting for a reply', ServerTimeoutError);
     }, timeoutMs);
     const fail = (why: string, Kind = VduseError): void => {
       clearTimeout(timer);
@@ -157,7 +157,7 @@ function readLine(socket: Socket, timeoutMs: number): Promise<string> {
       fail(error.message, EndedError);
     });
     socket.once('close', () => {
-      fail('it ended without an answer', EndedError);
+      fail('connection closed without a reply', EndedError);
     });
   });
 }

@@ -61,7 +61,7 @@ async function startNet(device: NetDeviceSpec, { takeOver, record }: InstanceSta
     server,
     device: resolveSpec({ ...device, ...(ifname !== undefined && { ifname }) }),
     ...(lostTap !== undefined && {
-      warning: `the tap interface ${lostTap} of its last server was deleted, or moved to a network namespace without a name: another was made`,
+      warning: `the TAP interface ${lostTap} of the previous server was deleted, or moved to an unnamed network namespace: created another one`,
     }),
   };
 }

@@ -142,7 +142,7 @@ class Supervisor {
     }
     const { name } = this.#device;
     ask({ name, socketPath: this.#socketPath }, { do: 'end' }, END_TIMEOUT_MS).catch((error: unknown) => {
-      this.#events.warning(`the server of ${name} may not be signalled, and does not end by itself: ${String(error)}`);
+      this.#events.warning(`the server of ${name} does not exit, and signalling it failed: ${String(error)}`);
     });
   }
 
@@ -153,12 +153,12 @@ class Supervisor {
       const startedAt = monotonicMs();
       const exitReason = await this.#runServer();
       if (exitReason === undefined) return;
-      const ended = `the server of ${this.#device.name} has ended ${exitReason}`;
+      const ended = `the server of ${this.#device.name} exited ${exitReason}`;
       if (this.#device.restart !== true) throw new VduseError(ended);
       earlyExits = monotonicMs() - startedAt < EARLY_EXIT_MS ? earlyExits + 1 : 0;
       if (earlyExits >= MAX_EARLY_EXITS)
-        throw new VduseError(`${ended}, ${earlyExits} times in a row soon after it began`);
-      this.#events.warning(`${ended}; another takes its place`);
+        throw new VduseError(`${ended}, ${earlyExits} times in a row, each time shortly after its start`);
+      this.#events.warning(`${ended}; starting another`);
       if (earlyExits > 1) await sleep(50 * 2 ** earlyExits);
     }
   }

@@ -156,7 +156,7 @@ export class DriverSession {
       const setup = queueSetup(index, info, this.#features, this.#identity.queueSize, begin);
       if (setup === 'not ready') continue;
       if (setup === 'invalid') {
-        this.needReset(index, 'its size or its place in memory cannot be');
+        this.needReset(index, 'invalid size or address');
         continue;
       }
       queues.push(setup);
@@ -196,7 +196,7 @@ export class DriverSession {
         }
         await new Promise((resolve) => setTimeout(resolve, 1));
       }
-      this.needReset(index, 'its size or its place in memory cannot be');
+      this.needReset(index, 'invalid size or address');
     };
   }
 

@@ -194,7 +194,7 @@ export class DataPlaneHost extends EventEmitter<HostEvents> {
   #ready(thread: ThreadHandle): Promise<void> {
     return new Promise((resolve, reject) => {
       const failed = (code: number): void => {
-        reject(new Error(`A data thread ended with code ${code} before it was ready`));
+        reject(new Error(`A data thread exited with code ${code} before it was ready`));
       };
       thread.worker.once('error', reject);
       thread.worker.once('exit', failed);

@@ -48,7 +48,7 @@ export class MappingTable {
 
   /** Created by the main thread. @throws SystemError */
   static allocate(): MappingTable {
-    const entries = mapAnonymous('allocate the table of mappings', TABLE_BYTES);
+    const entries = mapAnonymous('allocate the mapping table', TABLE_BYTES);
     return new MappingTable({ control: new SharedArrayBuffer(8), entries });
   }
 
@@ -120,15 +120,15 @@ export class MappingTable {
       for (let slot = 0; slot < CAPACITY; slot++) {
         const length = this.#length(slot);
         if (length === 0) continue;
-        mapEmptyFile('take guest memory away', this.#transfer(slot), length);
-        mapZeros('take guest memory away', this.#view(slot), length);
+        mapEmptyFile('revoke guest memory', this.#transfer(slot), length);
+        mapZeros('revoke guest memory', this.#view(slot), length);
       }
     });
   }
 
   /** Frees the memory of the table, which must not be used afterwards. */
   free(): void {
-    unmap('free the table of mappings', this.shared.entries, TABLE_BYTES);
+    unmap('free the mapping table', this.shared.entries, TABLE_BYTES);
   }
 
   #view(slot: number): number {
@@ -150,7 +150,7 @@ export class MappingTable {
   #locked<Result>(work: () => Result): Result {
     while (Atomics.compareExchange(this.#control, LOCK, 0, 1) !== 0) {
       if (Atomics.wait(this.#control, LOCK, 1, LOCK_TIMEOUT_MS) === 'timed-out') {
-        throw new Error('The table of mappings is locked by a thread that does not go on');
+        throw new Error('The mapping table is locked by a thread that does not respond');
       }
     }
     try {

@@ -21,7 +21,7 @@ export function isAttached(name: string): boolean {
 export function probeInstance(device: VduseDevice, name: string, identity: DeviceIdentity): bigint | undefined {
   if (!hasQueue(device, identity.queueCount - 1) || hasQueue(device, identity.queueCount)) {
     throw new DeviceOptionError(
-      `The instance ${name} has not ${identity.queueCount} queues: say as many as it was made with`,
+      `Instance ${name} was not created with ${identity.queueCount} queues: give the original number`,
     );
   }
   if (!isRunning(device)) return undefined;
@@ -30,7 +30,7 @@ export function probeInstance(device: VduseDevice, name: string, identity: Devic
   if (features !== undefined) return features;
   const missing = (taken & ~identity.features).toString(16);
   throw new DeviceOptionError(
-    `The driver of ${name} uses features that are not offered now (0x${missing}): serve it with the options it was made with`,
+    `The driver of ${name} uses features that are no longer offered (0x${missing}): serve it with the options it was created with`,
   );
 }
 

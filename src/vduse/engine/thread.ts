@@ -223,7 +223,7 @@ export class DataThread {
    */
   #loseMemory(queue: DeviceQueue): void {
     if (this.#isRevoked()) throw new MemoryRevokedError();
-    this.#break(queue, 'memory that its driver has mapped is gone');
+    this.#break(queue, 'memory that the driver has mapped was truncated');
     for (const other of this.#queues) other.unmap();
     this.#iotlb.clear();
   }

@@ -38,9 +38,9 @@ export class VduseControl {
   /** @throws SystemError */
   constructor() {
     this.#fd = openFile('/dev/vduse/control', O_RDWR, {
-      [Errno.ENOENT]: 'This kernel has no VDUSE; load its module (modprobe vduse) or build it with CONFIG_VDPA_USER',
-      [Errno.EACCES]: 'Run it as root: others may make VDUSE devices only where the node is given to them',
-      [Errno.EPERM]: 'Run it as root: others may make VDUSE devices only where the node is given to them',
+      [Errno.ENOENT]: 'This kernel does not support VDUSE: try "modprobe vduse", or build it with CONFIG_VDPA_USER',
+      [Errno.EACCES]: 'Run as root, or grant access to the node',
+      [Errno.EPERM]: 'Run as root, or grant access to the node',
     });
     try {
       this.apiVersion = this.#agreeOnVersion();
@@ -54,10 +54,10 @@ export class VduseControl {
   #agreeOnVersion(): bigint {
     const word = new BigUint64Array(1);
     const bytes = new Uint8Array(word.buffer);
-    ioctl('read the version of VDUSE', this.#fd, uapi.VDUSE_GET_API_VERSION, bytes);
+    ioctl('get the VDUSE API version', this.#fd, uapi.VDUSE_GET_API_VERSION, bytes);
     const [kernel = uapi.VDUSE_API_VERSION] = word;
     word[0] = kernel < uapi.VDUSE_API_VERSION_1 ? kernel : uapi.VDUSE_API_VERSION_1;
-    ioctl('agree on a version of VDUSE', this.#fd, uapi.VDUSE_SET_API_VERSION, bytes);
+    ioctl('set the VDUSE API version', this.#fd, uapi.VDUSE_SET_API_VERSION, bytes);
     return word[0];
   }
 
@@ -65,7 +65,7 @@ export class VduseControl {
     const word = new BigUint64Array(1);
     const bytes = new Uint8Array(word.buffer);
     try {
-      ioctl('read the features of VDUSE', this.#fd, uapi.VDUSE_GET_FEATURES, bytes);
+      ioctl('get the VDUSE features', this.#fd, uapi.VDUSE_GET_FEATURES, bytes);
     } catch (error) {
       // Kernels older than these features do not have this request.
       if (error instanceof SystemError && error.errno === Errno.EINVAL) return 0n;
@@ -73,7 +73,7 @@ export class VduseControl {
     }
     const known = (1n << uapi.VDUSE_F_QUEUE_READY) | (1n << uapi.VDUSE_F_SUSPEND);
     word[0] = (word[0] ?? 0n) & known;
-    ioctl('agree on the features of VDUSE', this.#fd, uapi.VDUSE_SET_FEATURES, bytes);
+    ioctl('set the VDUSE features', this.#fd, uapi.VDUSE_SET_FEATURES, bytes);
     return word[0];
   }
 

@@ -43,8 +43,8 @@ export class VduseDevice {
   /** @throws DeviceNameError, SystemError: ENOENT if there is no such instance, EBUSY if it has a server */
   static open(name: string): VduseDevice {
     const fd = openFile(devicePath(name), O_RDWR | O_NONBLOCK, {
-      [Errno.EBUSY]: 'Another program serves it',
-      [Errno.ENOENT]: 'There is no VDUSE instance of that name',
+      [Errno.EBUSY]: 'It is served by another program',
+      [Errno.ENOENT]: 'No VDUSE instance has this name',
     });
     return new VduseDevice(fd, probeApiVersion(fd));
   }
@@ -62,7 +62,7 @@ export class VduseDevice {
     } catch (error) {
       const { code, errno } = error as NodeJS.ErrnoException;
       if (code === 'EAGAIN' || code === 'EINTR') return undefined;
-      throw new SystemError({ operation: 'read a request of VDUSE', errno: -(errno ?? -Errno.EIO), cause: error });
+      throw new SystemError({ operation: 'read a VDUSE request', errno: -(errno ?? -Errno.EIO), cause: error });
     }
     return decodeRequest(this.#request, this.apiVersion);
   }
@@ -74,7 +74,7 @@ export class VduseDevice {
     } catch (error) {
       const { code, errno } = error as NodeJS.ErrnoException;
       if (code === 'ENOENT') return;
-      throw new SystemError({ operation: 'answer a request of VDUSE', errno: -(errno ?? -Errno.EIO), cause: error });
+      throw new SystemError({ operation: 'answer a VDUSE request', errno: -(errno ?? -Errno.EIO), cause: error });
     }
   }
 
@@ -103,7 +103,7 @@ export class VduseDevice {
     const bytes = new Uint8Array(queueInfo.length);
     const view = new DataView(bytes.buffer);
     view.setUint32(queueInfo.index, index, true);
-    ioctl(`read where queue ${index} is`, this.fd, uapi.VDUSE_VQ_GET_INFO, bytes);
+    ioctl(`get the state of queue ${index}`, this.fd, uapi.VDUSE_VQ_GET_INFO, bytes);
     return {
       ready: view.getUint8(queueInfo.ready) !== 0,
       size: view.getUint32(queueInfo.size, true),
@@ -120,12 +120,12 @@ export class VduseDevice {
     const view = new DataView(bytes.buffer);
     view.setUint32(uapi.queueEventfd.index, index, true);
     view.setInt32(uapi.queueEventfd.fd, eventfd, true);
-    ioctl(`set the kick of queue ${index}`, this.fd, uapi.VDUSE_VQ_SETUP_KICKFD, bytes);
+    ioctl(`set the kick eventfd of queue ${index}`, this.fd, uapi.VDUSE_VQ_SETUP_KICKFD, bytes);
   }
 
   /** VDUSE_DEV_INJECT_CONFIG_IRQ. @throws SystemError: EINVAL while the driver does not run the device */
   interruptForConfig(): void {
-    ioctl('interrupt for the configuration', this.fd, uapi.VDUSE_DEV_INJECT_CONFIG_IRQ, new Uint8Array(8));
+    ioctl('inject the configuration interrupt', this.fd, uapi.VDUSE_DEV_INJECT_CONFIG_IRQ, new Uint8Array(8));
   }
 
   /**
@@ -164,7 +164,7 @@ export class VduseDevice {
     let fd: number;
     try {
       const request = second ? uapi.VDUSE_IOTLB_GET_FD2 : uapi.VDUSE_IOTLB_GET_FD;
-      fd = ioctl('find guest memory', this.fd, request, bytes);
+      fd = ioctl('get guest memory', this.fd, request, bytes);
     } catch (error) {
       if (error instanceof SystemError && error.errno === Errno.EINVAL) return undefined;
       throw error;
@@ -194,7 +194,7 @@ function probeApiVersion(fd: number): bigint {
   // An empty range is rejected with EINVAL before any lookup.
   new DataView(bytes.buffer).setBigUint64(uapi.iotlbEntry.start, 1n, true);
   try {
-    ioctl('find out the version of a VDUSE instance', fd, uapi.VDUSE_IOTLB_GET_FD2, bytes);
+    ioctl('get the API version of a VDUSE instance', fd, uapi.VDUSE_IOTLB_GET_FD2, bytes);
   } catch (error) {
     if (error instanceof SystemError && error.errno === Errno.EINVAL) return uapi.VDUSE_API_VERSION_1;
     if (error instanceof SystemError && error.errno === Errno.ENOTTY) return uapi.VDUSE_API_VERSION;

@@ -33,7 +33,7 @@ export function vduseInterrupt(deviceFd: number): Interrupt {
       case Errno.EPERM:
         return 'unwanted';
       default:
-        throw new SystemError({ operation: `interrupt for queue ${queue}`, errno });
+        throw new SystemError({ operation: `inject the interrupt of queue ${queue}`, errno });
     }
   };
 }

@@ -28,13 +28,14 @@ export function checkDeviceName(name: string): string {
 
 function complaintAbout(name: string): string | undefined {
   const length = Buffer.byteLength(name);
-  if (length === 0) return 'A VDUSE device needs a name';
-  if (length >= VDUSE_NAME_MAX) return `The name has ${length} bytes, a VDUSE device's at most ${VDUSE_NAME_MAX - 1}`;
+  if (length === 0) return 'Missing name of the VDUSE device';
+  if (length >= VDUSE_NAME_MAX)
+    return `Name too long for a VDUSE device: ${length} bytes, at most ${VDUSE_NAME_MAX - 1}`;
   if (name === '.' || name === '..' || name === 'control') {
-    return `"${name}" cannot be the name of a VDUSE device: /dev/vduse/${name} is something else`;
+    return `Invalid name "${name}" for a VDUSE device: /dev/vduse/${name} is reserved`;
   }
   if (name.includes('/') || CONTROL_CHARACTER.test(name) || LONE_SURROGATE.test(name)) {
-    return `"${JSON.stringify(name).slice(1, -1)}" has a character that is not one of a file name`;
+    return `"${JSON.stringify(name).slice(1, -1)}" contains a character that is not allowed in a file name`;
   }
   return undefined;
 }

@@ -74,14 +74,14 @@ function openNamed(wanted: string, queues: number): Omit<TapInterface, 'former'>
   try {
     for (let queue = 0; queue < queues; queue++) {
       const fd = openFile('/dev/net/tun', O_RDWR | O_NONBLOCK, {
-        [Errno.ENOENT]: 'This kernel has no tap interfaces; load its module (modprobe tun)',
+        [Errno.ENOENT]: 'This kernel does not support TAP interfaces; try "modprobe tun"',
       });
       fds.push(fd);
       name = attach(fd, name, queues > 1);
       const word = new Int32Array(1);
       const bytes = new Uint8Array(word.buffer);
       word[0] = HEADER_SIZE;
-      ioctl(`set the header of ${name}`, fd, TUNSETVNETHDRSZ, bytes);
+      ioctl(`set the header length of ${name}`, fd, TUNSETVNETHDRSZ, bytes);
       word[0] = 1;
       ioctl(`set the byte order of ${name}`, fd, TUNSETVNETLE, bytes);
     }
@@ -154,7 +154,7 @@ function attach(fd: number, name: string, multiple: boolean): string {
   request.set(Buffer.from(name));
   const flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | (multiple ? IFF_MULTI_QUEUE : 0);
   new DataView(request.buffer).setUint16(IFNAMSIZ, flags, true);
-  ioctl(`make the tap interface ${name}`.trimEnd(), fd, TUNSETIFF, request);
+  ioctl(`create the TAP interface ${name}`.trimEnd(), fd, TUNSETIFF, request);
   return Buffer.from(request.subarray(0, request.indexOf(0))).toString();
 }
 
@@ -162,6 +162,8 @@ function attach(fd: number, name: string, multiple: boolean): string {
 function checkInterfaceName(name: string): void {
   const length = Buffer.byteLength(name);
   if (length === 0 || length >= IFNAMSIZ || name === '.' || name === '..' || /[/:%\s\p{Cc}]/u.test(name)) {
-    throw new InterfaceNameError(`"${name}" cannot be the name of an interface: at most 15 bytes, no blank, no / : %`);
+    throw new InterfaceNameError(
+      `Invalid interface name "${name}": expected at most 15 bytes without blanks, "/", ":" or "%"`,
+    );
   }
 }

@@ -49,14 +49,14 @@ export function toDeviceSpec(name: string, values: DeviceArguments): ServedDevic
 
 function strayArgument(keyword: string, type: DeviceType): DeviceOptionError {
   const other = type === 'block' ? 'net' : 'block';
-  return new DeviceOptionError(`"${keyword}" is for devices of type ${other}; this one is ${type}`);
+  return new DeviceOptionError(`"${keyword}" is only supported by ${other} devices; this one is of type ${type}`);
 }
 
 /** Arguments may contain values for fields of the other type. */
 function checkChoice(type: DeviceType, field: Field, value: unknown): void {
   if (field.kind !== 'choice' || field.choices.some((choice) => choice === value)) return;
   throw new DeviceOptionError(
-    `A device of type ${type} has no backend "${String(value)}": ${field.choices.join(', ')} expected`,
+    `Backend "${String(value)}" is not supported by ${type} devices: expected ${field.choices.join(', ')}`,
   );
 }
 
@@ -65,7 +65,7 @@ export function readServerEntry({ size, ...others }: ServerEntry): ServerArgumen
   if (size === undefined) return others;
   const bytes = parseSize(String(size));
   if (bytes !== undefined) return { ...others, size: bytes };
-  throw new DeviceOptionError(`invalid size "${size}": ${SIZE_FORM} expected`);
+  throw new DeviceOptionError(`Invalid size "${size}": expected ${SIZE_FORM}`);
 }
 
 /** Each field of a device that has a value, in the order of the table. */

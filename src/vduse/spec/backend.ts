@@ -30,13 +30,13 @@ export function storageFor(
 ): Exclude<StorageOptions, { readonly backend: 'module' }> {
   const chosen = backend ?? (path === undefined ? 'ram' : 'file');
   if (chosen === 'file') {
-    if (path === undefined) throw new DeviceOptionError('backend file needs "path"');
+    if (path === undefined) throw new DeviceOptionError('Backend file requires "path"');
     return { backend: 'file', path, ...(size !== undefined && { size }) };
   }
   if (path !== undefined) throw new DeviceOptionError(`"path" is not supported by backend ${chosen}`);
   if (chosen === 'ram' && again) {
     throw new DeviceOptionError(
-      `${name} is in memory, which is lost when its server ends: only a device in a file can be served again`,
+      `${name} is a disk in memory, which is lost with its server: only a disk in a file supports "restart"`,
     );
   }
   return { backend: chosen, size: size ?? DEFAULT_SIZE };

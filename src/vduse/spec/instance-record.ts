@@ -113,7 +113,7 @@ export function compareRecordedSpecs(
   return {
     lasting: [
       ...lasting.map(describe),
-      ...(missing === 0n ? [] : [`features that are not offered now (0x${missing.toString(16)})`]),
+      ...(missing === 0n ? [] : [`features that are no longer offered (0x${missing.toString(16)})`]),
     ],
     others: others.map(describe),
   };

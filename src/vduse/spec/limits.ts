@@ -13,7 +13,7 @@ const MAX_PAIRS = MAX_QUEUES / 2;
 export function checkQueueSize(queueSize: number): void {
   const { minimum, maximum } = sharedFields.queueSize;
   if (Number.isInteger(Math.log2(queueSize)) && queueSize >= minimum && queueSize <= maximum) return;
-  throw new DeviceOptionError(`invalid queue size ${queueSize}: a power of two from ${minimum} to ${maximum} expected`);
+  throw new DeviceOptionError(`Invalid queue_size ${queueSize}: expected a power of two from ${minimum} to ${maximum}`);
 }
 
 /** @throws DeviceOptionError */
@@ -24,19 +24,19 @@ export function checkBlockOptions(options: {
 }): void {
   const { queues, queueSize, serial } = options;
   if (!Number.isInteger(queues) || queues < 1 || queues > MAX_QUEUES) {
-    throw new DeviceOptionError(`A block device has 1 to ${MAX_QUEUES} queues, not ${queues}`);
+    throw new DeviceOptionError(`Invalid queues ${queues}: expected 1 to ${MAX_QUEUES} for a block device`);
   }
   checkQueueSize(queueSize);
   if (Buffer.byteLength(serial) > blk.VIRTIO_BLK_ID_BYTES) {
-    throw new DeviceOptionError(`The serial number "${serial}" has more than ${blk.VIRTIO_BLK_ID_BYTES} bytes`);
+    throw new DeviceOptionError(`Serial number "${serial}" is longer than ${blk.VIRTIO_BLK_ID_BYTES} bytes`);
   }
 }
 
 /** @param size in bytes, as is `blockSize` @throws DeviceOptionError */
 export function checkSize(size: number, blockSize: number): void {
-  if (!Number.isSafeInteger(size) || size <= 0) throw new DeviceOptionError(`invalid disk size: ${size} bytes`);
+  if (!Number.isSafeInteger(size) || size <= 0) throw new DeviceOptionError(`Invalid size: ${size} bytes`);
   if (size % blockSize !== 0) {
-    throw new DeviceOptionError(`The size, ${size} bytes, is not a multiple of the block size, ${blockSize}`);
+    throw new DeviceOptionError(`Invalid size: ${size} bytes is not a multiple of the block size ${blockSize}`);
   }
 }
 
@@ -49,16 +49,14 @@ export function checkNetOptions(options: {
 }): void {
   const { pairs, queueSize, mac, mtu } = options;
   if (!Number.isInteger(pairs) || pairs < 1 || pairs > MAX_PAIRS) {
-    throw new DeviceOptionError(`A network device has 1 to ${MAX_PAIRS} pairs of queues, not ${pairs}`);
+    throw new DeviceOptionError(`Invalid queues ${pairs}: expected 1 to ${MAX_PAIRS} pairs`);
   }
   checkQueueSize(queueSize);
   if (mac.length !== net.ETH_ALEN || !isUnicastMac(mac)) {
-    throw new DeviceOptionError(
-      'The MAC address of a network device has six bytes, is not a group address and not zero',
-    );
+    throw new DeviceOptionError('Invalid MAC address: expected six bytes, neither multicast nor all zero');
   }
   const { minimum, maximum } = netFields.mtu;
   if (mtu !== undefined && !(mtu >= minimum && mtu <= maximum)) {
-    throw new DeviceOptionError(`The MTU is from ${minimum} to ${maximum}, not ${mtu}`);
+    throw new DeviceOptionError(`Invalid mtu ${mtu}: expected ${minimum} to ${maximum}`);
   }
 }

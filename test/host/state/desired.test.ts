@@ -14,20 +14,20 @@ test('the server of a VDUSE device: what no server can be is told by line and pa
   };
   assert.match(
     wrong({ mgmtdev: 'vdpasim_blk', server: {} }),
-    /^\(\/devices\/0\/server\) is for devices of mgmtdev vduse/,
+    /^\(\/devices\/0\/server\) is only supported with mgmtdev vduse/,
   );
   assert.match(wrong({ server: { path: 'disk.img' } }), /^\(\/devices\/0\/server\/path\) must match pattern "\^\//);
   assert.match(wrong({ server: { path: '/a\0b' } }), /server\/path\) must match/);
   assert.match(wrong({ server: { ifname: 'a/b' } }), /server\/ifname\) must match/);
-  assert.match(wrong({ server: { pth: '/a' } }), /server\/pth\) means nothing here/);
-  assert.match(wrong({ server: { size: '64X' } }), /server\) invalid size "64X"/);
+  assert.match(wrong({ server: { pth: '/a' } }), /server\/pth\) is an unknown key/);
+  assert.match(wrong({ server: { size: '64X' } }), /server\) Invalid size "64X"/);
   assert.match(wrong({ server: { size: 1000 } }), /not a multiple of the block size/);
-  assert.match(wrong({ server: { backend: 'file' } }), /backend file needs "path"/);
-  assert.match(wrong({ server: { ifname: 'tap0' } }), /"ifname" is for devices of type net/);
-  assert.match(wrong({ type: 'net', server: { path: '/a' } }), /"path" is for devices of type block/);
-  assert.match(wrong({ server: { restart: true } }), /is in memory, which is lost when its server ends/);
+  assert.match(wrong({ server: { backend: 'file' } }), /Backend file requires "path"/);
+  assert.match(wrong({ server: { ifname: 'tap0' } }), /"ifname" is only supported by net devices/);
+  assert.match(wrong({ type: 'net', server: { path: '/a' } }), /"path" is only supported by block devices/);
+  assert.match(wrong({ server: { restart: true } }), /is a disk in memory, which is lost with its server/);
   assert.match(wrong({ server: { queue_size: 100 } }), /power of two/);
-  assert.match(wrong({ type: 'net', mac: '1:0:0:0:0:0', server: {} }), /address of a network device/);
+  assert.match(wrong({ type: 'net', mac: '1:0:0:0:0:0', server: {} }), /Invalid MAC address/);
   for (const name of ['..', 'control', 'a\nb', 'x'.repeat(256)]) {
     assert.match(wrong({ name, server: {} }), /^\(\/devices\/0\/server\) /, name);
   }

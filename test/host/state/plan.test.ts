@@ -141,14 +141,17 @@ test('the server of a VDUSE device: started, replaced, taken over, or refused', 
       return error.message;
     }
   };
-  assert.match(refused({}, false), /^f: line 1 \(\/devices\/0\/server\) no program serves vd: start its server first/);
-  assert.match(refused(inFile, true, theirs), /another program serves vd/);
-  assert.match(refused(inFile, false, theirs), /another program serves vd/);
-  assert.match(refused({ type: 'net' }, true, theirs), /its server decides what vd is: type is block, not net/);
+  assert.match(refused({}, false), /^f: line 1 \(\/devices\/0\/server\) vd has no server: start one first/);
+  assert.match(refused(inFile, true, theirs), /vd is served by another program/);
+  assert.match(refused(inFile, false, theirs), /vd is served by another program/);
+  assert.match(
+    refused({ type: 'net' }, true, theirs),
+    /the server of vd decides its attributes: type is block, not net/,
+  );
   const waiting = { name: 'vd', server: 'vdpa', status: { ...status, attached: false } } as const;
   assert.match(
     refused({ server: { queues: 2 } }, false, waiting),
-    /not attached, with queues 1, not 2: "vdpa vduse del vd"/,
+    /not attached, with queues 1, not 2: run "vdpa vduse del vd"/,
   );
 });
 
@@ -168,20 +171,29 @@ test('mistakes are told by line and path', () => {
   };
   assert.match(wrong('{"name": "a"}'), /^f: line 3 \(\/devices\/1\) must have required property 'mgmtdev'$/);
   assert.match(wrong('{"name": "a",\n"mgmtdev": "net", "mac": "zz"}'), /^f: line 4 \(\/devices\/1\/mac\) must match /);
-  assert.match(wrong('{"name": "a", "mgmtdev": "net",\n"x": 1}'), /^f: line 4 \(\/devices\/1\/x\) means nothing here$/);
+  assert.match(wrong('{"name": "a", "mgmtdev": "net",\n"x": 1}'), /^f: line 4 \(\/devices\/1\/x\) is an unknown key$/);
   assert.match(
     wrong('{"name": "ok", "mgmtdev": "net"}'),
     /^f: line 3 \(\/devices\/1\/name\) .* at f: line 2 \(\/devices\/0\)$/,
   );
   assert.match(wrong('{"name": "a/b", "mgmtdev": "net"}'), /line 3 \(\/devices\/1\/name\)/);
-  assert.match(wrong('{"name": "a", "mgmtdev": "x"}'), /\/mgmtdev\) there is no management device x$/);
-  assert.match(wrong('{"name": "a", "mgmtdev": "net", "type": "block"}'), /\/type\) net makes no block devices$/);
-  assert.match(wrong('{"name": "a", "mgmtdev": "net", "driver": "x"}'), /\/driver\) .*modprobe x$/);
+  assert.match(wrong('{"name": "a", "mgmtdev": "x"}'), /\/mgmtdev\) no such management device: x$/);
+  assert.match(
+    wrong('{"name": "a", "mgmtdev": "net", "type": "block"}'),
+    /\/type\) net does not support block devices$/,
+  );
+  assert.match(
+    wrong('{"name": "a", "mgmtdev": "net", "driver": "x"}'),
+    /\/driver\) driver x is not registered .*modprobe x"$/,
+  );
   const sim = { ...actualState, drivers: undefined };
-  assert.match(wrong('{"name": "a", "mgmtdev": "net", "driver": "vhost"}', sim), /\/driver\) the simulated machine/);
+  assert.match(
+    wrong('{"name": "a", "mgmtdev": "net", "driver": "vhost"}', sim),
+    /\/driver\) drivers are not supported by the simulated machine/,
+  );
   assert.match(
     wrong('{"name": "a", "mgmtdev": "pci/both",\n"device_features": ["VERSION_1",\n"MTU"]}'),
     /^f: line 5 \(\/devices\/1\/device_features\/1\) unknown feature MTU/,
   );
-  assert.match(wrong('x'), /^f: line 3, column 1: "x" is no value of JSON$/);
+  assert.match(wrong('x'), /^f: line 3, column 1: invalid value "x"$/);
 });

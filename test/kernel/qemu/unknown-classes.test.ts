@@ -18,7 +18,8 @@ const devices = [
   ['net0', PCI.netWithMtu, 'netdev'],
   ['disk0', PCI.block, 'block'],
 ] as const;
-const secret = 'The features of rng0 are not saved: the kernel tells no configuration of devices of class 4\n';
+const secret =
+  'The features of rng0 are not saved: the kernel does not report the configuration of devices of class 4\n';
 
 before(async () => {
   await bash('bind-vp-vdpa');
@@ -98,11 +99,11 @@ test('restore: all comes again after all is gone', async () => {
   assert.equal((await vdpa('save')).stdout, stdout);
 });
 
-test('apply: a function has room for one device, and a plan with two is refused whole', async () => {
+test('apply: a function supports only one device, and a plan with two is refused whole', async () => {
   const other = { name: 'rng1', mgmtdev: `pci/${PCI.rng}` };
   writeFileSync(file, JSON.stringify({ version: 1, devices: [{ name: 'sim0', mgmtdev: 'vdpasim_net' }, other] }));
   const before = virtioDevices();
-  const reason = `${file}: line 1 (/devices/1/mgmtdev) pci/${PCI.rng} has room for one device: rng0\n`;
+  const reason = `${file}: line 1 (/devices/1/mgmtdev) pci/${PCI.rng} supports only one device; in use by rng0\n`;
   for (const words of ['dry_run', '']) {
     const { status, stdout, stderr } = await vdpa(`apply ${file} ${words}`.trimEnd());
     assert.deepEqual([status, stdout, stderr], [1, '', reason]);

@@ -73,7 +73,7 @@ describe('without a home folder in the environment', () => {
       { cwd: folder, env: { PATH: process.env['PATH'], HOME: '' }, encoding: 'utf8' },
     );
     assert.deepEqual(readdirSync(folder), []);
-    assert.match(stderr, /SimulationError: This user has no home folder .*VDPA_SIM_STATE/);
+    assert.match(stderr, /SimulationError: No home folder .*VDPA_SIM_STATE/);
     assert.equal(status, 1);
     rmSync(folder, { recursive: true });
   });
@@ -212,7 +212,7 @@ describe('the state file', () => {
     await assert.rejects(add('foo0'), SimulationError);
     rmSync(path, { recursive: true });
     assert.equal(spawnSync('mkfifo', [path]).status, 0);
-    await assert.rejects(deviceNames, /not a file/);
+    await assert.rejects(deviceNames, /not a regular file/);
   });
 
   test('a file that someone planted where the next state is written is not followed', async () => {
@@ -275,7 +275,7 @@ describe('the state file', () => {
         state.devices.pop();
       });
     };
-    const message = `process ${process.pid} has its lock, and nothing was changed for 0.3 s`;
+    const message = `locked by process ${process.pid} without progress for 0.3 s`;
     assert.throws(update, (error) => error instanceof SimulationError && error.message.includes(message));
     closeSync(held);
     update();

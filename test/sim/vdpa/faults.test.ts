@@ -119,13 +119,13 @@ describe('faults in words', () => {
   });
 
   for (const [text, why] of [
-    ['dev explode', /begins with none of: mgmtdev show, dev show/],
-    ['add errno EIO', /begins with none of/],
-    ['dev add errno', /"errno" is no keyword, or lacks its value/],
-    ['dev add errno EFOO', /"EFOO" is no error/],
-    ['dev add delay soon', /delay "soon" is no number/],
-    ['dev add color red', /"color" is none of: errno, device/],
-    ['dev add message "no end', /is never closed/],
+    ['dev explode', /expected one of mgmtdev show, dev show/],
+    ['add errno EIO', /expected one of mgmtdev show/],
+    ['dev add errno', /"errno" is not a keyword, or its value is missing/],
+    ['dev add errno EFOO', /unknown error "EFOO"/],
+    ['dev add delay soon', /delay "soon" is not a number/],
+    ['dev add color red', /unknown keyword "color"; expected errno, device/],
+    ['dev add message "no end', /unterminated quote/],
   ] as const) {
     test(`${text}: refused with a reason`, () => {
       assert.throws(

@@ -52,7 +52,7 @@ function memoryFile(
   length: number,
   flags = 0,
 ): { readonly fd: number; readonly address: number; readonly u8: Uint8Array } {
-  const fd = checked('make a memory file', memfdCreate('driver', 1 | flags));
+  const fd = checked('create a memory file', memfdCreate('driver', 1 | flags));
   checked('size it', ftruncate(fd, length));
   const address = mapFile('map it', fd, length, PROT_READ | PROT_WRITE, MAP_SHARED, 0);
   return { fd, address, u8: new Uint8Array(viewMemory(address, length)) };

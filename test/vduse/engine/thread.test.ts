@@ -25,7 +25,7 @@ const deviceOf = (memory: number) => ({
 });
 
 test('what a data plane watches is looked at while a queue is busy, after every round', async () => {
-  const memory = checked('make a memory file', memfdCreate('driver', 1));
+  const memory = checked('create a memory file', memfdCreate('driver', 1));
   checked('size it', ftruncate(memory, BYTES));
   const buffer = viewMemory(mapFile('map it', memory, BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, 0), BYTES);
   const { descriptorTable, availableRing, usedRing } = new RingDriver(buffer, BASE, BASE, 8);

@@ -75,10 +75,10 @@ test('a device with its defaults', () => {
 
 test('arguments of the other type are refused, and so is its backend', () => {
   for (const [values, message] of [
-    [{ mtu: 1500 }, '"mtu" is for devices of type net; this one is block'],
-    [{ type: 'net', path: '/f' }, '"path" is for devices of type block; this one is net'],
-    [{ type: 'net', backend: 'ram' }, 'A device of type net has no backend "ram": loopback, tap expected'],
-    [{ backend: 'tap' }, 'A device of type block has no backend "tap": ram, file, null expected'],
+    [{ mtu: 1500 }, '"mtu" is only supported by net devices; this one is of type block'],
+    [{ type: 'net', path: '/f' }, '"path" is only supported by block devices; this one is of type net'],
+    [{ type: 'net', backend: 'ram' }, 'Backend "ram" is not supported by net devices: expected loopback, tap'],
+    [{ backend: 'tap' }, 'Backend "tap" is not supported by block devices: expected ram, file, null'],
   ] as const) {
     assert.throws(() => toDeviceSpec('x', values), { name: DeviceOptionError.name, message });
   }

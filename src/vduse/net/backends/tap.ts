@@ -84,7 +84,7 @@ export class TapBackend implements NetBackend {
 
   #fd(queue: number): number {
     const fd = this.#fds[queue >>> 1];
-    if (fd === undefined) throw new RangeError(`queue ${queue} has no tap`);
+    if (fd === undefined) throw new RangeError(`queue ${queue} has no TAP interface`);
     return fd;
   }
 

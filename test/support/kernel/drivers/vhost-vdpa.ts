@@ -60,7 +60,7 @@ export class DriverMemory {
    */
   constructor(length: number, mapped = length, flags = 0) {
     this.length = mapped;
-    this.fd = checked('make a memory file', memfdCreate('driver', MFD_CLOEXEC | flags));
+    this.fd = checked('create a memory file', memfdCreate('driver', MFD_CLOEXEC | flags));
     checked('size it', ftruncate(this.fd, length));
     this.address = mapFile('map it', this.fd, mapped, PROT_READ | PROT_WRITE, MAP_SHARED, 0);
     this.buffer = viewMemory(this.address, mapped);
