@@ -17,7 +17,7 @@ import { describeError } from './report.js';
 import type { Session } from './session.js';
 import { withSignals } from './signals.js';
 
-/** What the words after the file say. */
+/** The arguments after the file. */
 export interface ApplyArguments {
   readonly dryRun: boolean;
   readonly prune: boolean;
@@ -25,11 +25,11 @@ export interface ApplyArguments {
 }
 
 /**
- * Makes the machine's devices those of a file, and tells what that took. A plan that cannot be carried out is refused
- * whole.
+ * Makes the devices of the machine match a file, and reports the changes. A plan with an impossible change is rejected
+ * as a whole.
  * @param file its name; `-` for standard input
- * @throws UsageError, before anything is changed, where the file is not right or asks for what cannot be;
- *   IncompleteError where a change failed; InterruptedError
+ * @throws UsageError, before anything is changed, if the file is invalid or its plan is impossible; IncompleteError if
+ *   a change failed; InterruptedError
  */
 export async function applyState(session: Session, file: string, args: ApplyArguments): Promise<void> {
   const desired = readFile(file);
@@ -67,7 +67,7 @@ export async function applyState(session: Session, file: string, args: ApplyArgu
   return dryRun ? run() : withStateLock(session, run);
 }
 
-/** Fails where something did. @throws InterruptedError, IncompleteError */
+/** Throws if a change failed. @throws InterruptedError, IncompleteError */
 export function throwFailures(
   session: Session,
   { failures, interrupted }: Pick<Report, 'failures' | 'interrupted'>,
@@ -94,7 +94,7 @@ export function printOutcome(
   else session.io.stdout(`${summary}\n`);
 }
 
-/** @throws UsageError where the file cannot be read or is not right */
+/** @throws UsageError if the file cannot be read or is invalid */
 export function readFile(file: string): DesiredState {
   try {
     return readDesiredState(readText(file), file === '-' ? 'standard input' : file);
@@ -104,14 +104,14 @@ export function readFile(file: string): DesiredState {
   }
 }
 
-/** A plan, and what it is carried out with. */
+/** A plan, and what is needed to execute it. */
 export interface Work {
   readonly plan: Plan;
   readonly bus: VdpaBus | undefined;
   readonly servers: VduseServers | undefined;
 }
 
-/** Looks at the machine and plans. */
+/** Reads the state of the machine and plans the changes. */
 export async function planWork(session: Session, desired: DesiredState, options: PlanOptions): Promise<Work> {
   const client = await session.client();
   const bus = session.options.sim ? undefined : await machineBus(session);
@@ -129,25 +129,22 @@ export async function planWork(session: Session, desired: DesiredState, options:
   return { plan: bus && options.force !== true ? await refuseInUse(bus, plan) : plan, bus, servers };
 }
 
-/** What became of the changes. */
+/** The outcome of the changes. */
 export interface Report {
   readonly changes: readonly (readonly [Change, Outcome])[];
   readonly failures: readonly Failure[];
-  /** Changes were left out for it. */
+  /** The interruption that skipped changes, if any. */
   readonly interrupted: InterruptedError | undefined;
 }
 
-/** How changes are made. */
+/** How changes are executed. */
 export interface ExecuteOptions {
   readonly force: boolean;
-  /** Go on after a change that failed. */
+  /** Continue after a change that failed. */
   readonly keepGoing: boolean;
 }
 
-/**
- * Makes the changes, and tells each as it is made. A signal ends that between two changes; a reader of the output who has
- * gone does not.
- */
+/** Executes the changes, and prints each one. A signal stops between two changes; a closed standard output does not. */
 export async function execute(
   session: Session,
   { plan, bus, servers }: Work,
@@ -179,18 +176,18 @@ export async function execute(
   return { changes, failures, interrupted: left.length > 0 ? interrupted : undefined };
 }
 
-/** A line of text; JSON is one document at the end. */
+/** Prints a line of text; JSON is one document at the end. */
 export function printLine(session: Session, line: string): void {
   if (session.options.json) return;
   try {
     session.io.stdout(`${line}\n`);
   } catch (error) {
-    // Whoever reads has gone, or the disk is full: that is found out again at the end, when all is done.
+    // The reader is gone, or the disk is full: reported at the end, when all is done.
     if (!(error instanceof OutputError)) throw error;
   }
 }
 
-/** Whether a device that was there is gone for good. */
+/** Whether an existing device was lost. */
 export function hasLostDevices(failures: readonly Failure[]): boolean {
   return failures.some(({ lost }) => lost.length > 0);
 }
@@ -206,7 +203,7 @@ export function describeFailure({ change, error, undone, putBack, lost }: Failur
   ];
 }
 
-/** For people. */
+/** Human-readable. */
 export function describeRefusal(reason: unknown): string[] {
   return reason instanceof StateFileError ? [reason.message] : describeError(reason);
 }

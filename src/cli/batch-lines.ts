@@ -1,4 +1,4 @@
-/** The lines of a batch file, read as `ip -batch` reads them: lib/utils.c of iproute2, getcmdline() and makeargs(). */
+/** The lines of a batch file, read like those of `ip -batch`: lib/utils.c of iproute2, getcmdline() and makeargs(). */
 import { UsageError } from './error.js';
 import { decodeText } from '../netlink/text-encoding.js';
 
@@ -10,14 +10,14 @@ export interface BatchLine {
   readonly text: string;
 }
 
-/** The longest line, in bytes: more than a command can need, and a bound for a file that is none. */
+/** The longest line, in bytes: more than any command needs, and a limit for files that are not batches. */
 const maxLineLength = 1 << 20;
 
 /**
- * Gives the commands of a batch file, each as soon as it is there. `#` begins a comment, in quotes too; a line that ends
- * with a backslash goes on in the next one. A byte-order mark before the first line is skipped.
- * @param read fills the buffer from its start and says with how many bytes; 0 at the end of the file
- * @throws UsageError where the last line is to go on, or a line is too long or holds a NUL
+ * Yields the commands of a batch file, each as soon as it is complete. `#` starts a comment, even in quotes; a
+ * backslash at the end of a line continues it on the next one. A byte-order mark before the first line is skipped.
+ * @param read fills the buffer from its start and returns the number of bytes; 0 at the end of the file
+ * @throws UsageError if the continuation of the last line is missing, or a line is too long or contains a NUL
  */
 export function* batchLines(read: (buffer: Uint8Array) => number): Generator<BatchLine> {
   let number = 0;
@@ -40,9 +40,9 @@ export function* batchLines(read: (buffer: Uint8Array) => number): Generator<Bat
 }
 
 /**
- * Splits a command into words at blanks. A word that begins with a single or double quote goes to the next one of its
- * kind, whatever is in between; a quote anywhere else means itself.
- * @throws UsageError where the second quote is missing
+ * Splits a command into words at blanks. A word that starts with a single or double quote ends at the next quote of the
+ * same kind; quotes elsewhere are ordinary characters.
+ * @throws UsageError if the closing quote is missing
  */
 export function splitArguments(text: string): string[] {
   const args: string[] = [];
@@ -55,19 +55,19 @@ export function splitArguments(text: string): string[] {
   return args;
 }
 
-/** What some editors write before the first line of UTF-8. */
+/** The byte-order mark that some editors write before UTF-8. */
 const byteOrderMark = Uint8Array.of(0xef, 0xbb, 0xbf);
 
 const beginsWith = (bytes: Uint8Array, start: Uint8Array): boolean =>
   start.every((byte, index) => bytes[index] === byte);
 
-/** A comment takes the end of its line with it. */
+/** The line without its comment; a comment includes the end of the line. */
 function beforeComment(line: string): string {
   const at = line.indexOf('#');
   return at === -1 ? line : line.slice(0, at);
 }
 
-/** Lines as they are in the file, each with its end. */
+/** The lines of the file, each with its line end. */
 function* physicalLines(read: (buffer: Uint8Array) => number): Generator<Uint8Array> {
   const buffer = new Uint8Array(1 << 16);
   let rest = new Uint8Array(0);

@@ -1,4 +1,4 @@
-/** Many command lines in one go, as `ip -batch` runs them: one process, one socket. */
+/** Many command lines, like `ip -batch`: one process, one socket. */
 import { availableParallelism } from 'node:os';
 import { batchLines, splitArguments } from './batch-lines.js';
 import type { Branch } from './branch.js';
@@ -11,7 +11,7 @@ import { parseOptions, type ParsedLine } from './options.js';
 import { endedBySignal } from './report.js';
 import { attempt, close, runCommand, printHelp, printVersion } from './run-line.js';
 
-/** A batch, as the options of its line describe it. */
+/** A batch, described by the options of the command line. */
 type Batch = Extract<ParsedLine, { kind: 'batch' }>;
 
 /**
@@ -27,8 +27,8 @@ export async function runBatch(batch: Batch, io: Io, tree: Branch): Promise<numb
 }
 
 /**
- * Tells V8 not to compile with its optimizing compiler, which works beside the program: where there is no processor for that,
- * thousands of lines are done before it has paid. Loading node:v8 takes more than 1 ms, too much for a single command.
+ * Disables the optimizing compiler of V8, which runs in parallel: without a spare processor it pays off only after
+ * thousands of lines. Loading node:v8 takes more than 1 ms, too much for a single command.
  */
 function forgoOptimization(): void {
   process.getBuiltinModule('node:v8').setFlagsFromString('--no-opt');
@@ -42,7 +42,7 @@ async function runLines(batch: Batch, io: Io, connection: Connection, tree: Bran
     for (const { number, text } of batchLines((buffer) => input.read(buffer))) {
       const status = await attempt(io, () => runText(text, batch, io, connection, tree));
       if (status === 0) continue;
-      // The reader of the output has gone, or whoever waits has had enough.
+      // The reader of the output is gone, or a signal arrived.
       if (status > endedBySignal) return status;
       io.stderr(`Command failed ${file}:${number}\n`);
       worst = status;
@@ -54,7 +54,7 @@ async function runLines(batch: Batch, io: Io, connection: Connection, tree: Bran
   return worst;
 }
 
-/** Runs one line of a batch; one without a word does nothing. */
+/** Runs one line of a batch; a line without arguments does nothing. */
 async function runText(
   text: string,
   { options }: Batch,

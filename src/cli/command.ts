@@ -11,40 +11,40 @@ import type { Session } from './session.js';
 const noConfig = Object.create(null) as Config;
 
 /**
- * A command: it parses its words, calls the library and renders the answer. The grammar is iproute2's, so that oclif's
- * own parser has no part in it. What is said of a command is said in its statics, and read by the help, the completions
- * and the tests of the man pages.
+ * A command: it parses its arguments, calls the library and renders the result. The grammar is iproute2's, so oclif's
+ * parser is not used. The static properties describe the command for the help, the completions and the tests of the man
+ * pages.
  */
 export abstract class VdpaCommand extends Command {
   static override strict = false;
-  /** The lines that show how it is written, without `vdpa`'s options. */
+  /** Its usage, line by line, without the options of `vdpa`. */
   static override usage: string[] = [];
-  /** What its first word names, where it is no keyword. */
+  /** What its first argument names, if that is not a keyword. */
   static operand?: CompletionKind;
-  /** Keywords that may be given instead, each with its value and nothing after it. */
+  /** Keywords that may be given instead, each with its value and without further arguments. */
   static alternatives: Keywords = {};
   /** The keywords that may follow. */
   static keywords: Keywords = {};
-  /** The forms of output that it has beside text and JSON, for -o. */
+  /** Its output formats besides text and JSON, for -o. */
   static outputs: readonly string[] = [];
-  /** Whether what it shows makes a table, for --table. */
+  /** Whether it supports --table. */
   static tables = false;
-  /** Whether it goes on for as long as it is let, with -w. */
+  /** Whether it supports -w. */
   static watches = false;
 
-  /** Called by oclif with both, by this program's own dispatcher with neither. */
+  /** oclif passes both arguments, the dispatcher of this program none. */
   constructor(argv: string[] = [], config?: Config) {
     super(argv, config ?? noConfig);
   }
 
   /**
-   * Does the work.
-   * @param args what followed the command's name, without options
+   * Runs the command.
+   * @param args the arguments after the command's name, without options
    * @throws UsageError, NetlinkError, NetlinkProtocolError
    */
   abstract execute(session: Session, args: readonly string[]): Promise<void>;
 
-  /** Runs it on the process's own streams: the way in for oclif. */
+  /** Runs it on the streams of this process: called by oclif. */
   override async run(): Promise<void> {
     const execute: Execute = (session, args) => this.execute(session, args);
     process.exitCode = await runLine(this.argv, processIo(), {
@@ -57,7 +57,7 @@ export abstract class VdpaCommand extends Command {
   }
 }
 
-/** A command's class, as its module exports it by default. */
+/** The class of a command, the default export of its module. */
 export type CommandClass = (new () => VdpaCommand) &
   Pick<typeof VdpaCommand, 'usage' | 'operand' | 'alternatives' | 'keywords' | 'outputs' | 'tables' | 'watches'> & {
     readonly summary?: string;

@@ -15,17 +15,17 @@ import { colorChoices, parseOptions, readOption, type FoundOption } from './opti
 import { optionTable, type OptionName } from './option-table.js';
 import { Session } from './session.js';
 
-/** A word that can stand where the cursor is, and what it means. */
+/** A candidate for the word at the cursor, and its meaning. */
 interface Candidate {
   readonly word: string;
   readonly meaning?: string | undefined;
 }
 
 /**
- * Prints what the last of the words can be made to, a candidate a line, behind a tab what it means.
- * Where nothing can be said nothing is: no kernel support is no error here.
- * @param args what stands behind `vdpa` up to the cursor; the last one, which may be empty, is being typed
- * @param tree the commands that there are
+ * Prints the completions of the last argument, one per line, each followed by a tab and its meaning. Prints nothing if
+ * there are none: missing kernel support is not an error here.
+ * @param args the arguments after `vdpa` up to the cursor; the last one, which may be empty, is being typed
+ * @param tree all commands
  * @returns the exit status: always 0
  */
 export async function complete(args: readonly string[], io: Io, tree: Branch): Promise<number> {
@@ -76,7 +76,7 @@ async function candidatesAfter(
   return childrenOf(branch);
 }
 
-/** The option whose value has been begun in the same word: `--batch=st`, `-bst`. `lead` is what stands before the value. */
+/** The option whose value starts in the same word: `--batch=st`, `-bst`. `lead` is the text before the value. */
 function joinedValue(current: string): { lead: string; name: OptionName; value: string } | undefined {
   let last: FoundOption | undefined;
   try {
@@ -89,7 +89,7 @@ function joinedValue(current: string): { lead: string; name: OptionName; value: 
   return { lead: current.slice(0, current.length - value.length), name, value };
 }
 
-/** What the value of an option can be. @param outputs the forms of output of the line's command */
+/** The candidates for the value of an option. @param outputs the output formats of the command */
 async function valuesOf(
   name: OptionName,
   value: string,
@@ -98,7 +98,7 @@ async function valuesOf(
 ): Promise<Candidate[]> {
   switch (name) {
     case 'batch':
-      // The shell puts a home folder in the place of "~" only where a word begins with it.
+      // The shell expands "~" only at the start of a word.
       return value.startsWith('~') ? [] : filesAt(value, io);
     case 'output':
       return outputs();
@@ -109,17 +109,17 @@ async function valuesOf(
   }
 }
 
-/** The option that the next word is the value of, where it has one that can be completed. */
+/** The option whose value is the next word, if that can be completed. */
 function optionValue(before: readonly string[], io: Io): 'batch' | 'output' | undefined {
   const line = parseOptions([...before, PROBE], io.env);
   if (line.kind === 'batch' && line.file === PROBE) return 'batch';
   return line.kind === 'command' && line.options.output === PROBE ? 'output' : undefined;
 }
 
-/** A word that nobody writes. */
+/** A word that is never typed. */
 const PROBE = '\0';
 
-/** The forms of output of a command, for -o. */
+/** The output formats of a command, for -o. */
 async function outputsOf(args: readonly string[], tree: Branch): Promise<Candidate[]> {
   let branch: Branch = tree;
   for (const name of args) {
@@ -131,7 +131,7 @@ async function outputsOf(args: readonly string[], tree: Branch): Promise<Candida
   return [];
 }
 
-/** The words that may follow a word of the tree. */
+/** The words that may follow a node of the tree. */
 async function childrenOf(branch: Branch): Promise<Candidate[]> {
   const children = branch.children.map(async (child): Promise<Candidate> => {
     const { summary } = 'children' in child ? child : (await child.load()).default;
@@ -140,7 +140,7 @@ async function childrenOf(branch: Branch): Promise<Candidate[]> {
   return [...(await Promise.all(children)), { word: 'help', meaning: 'show usage' }];
 }
 
-/** The candidates for the word after the words of a command. */
+/** The candidates for the word after the arguments of a command. */
 function nextKinds({ operand, alternatives, keywords }: CommandClass, args: readonly string[]): CompletionKind[] {
   if (operand !== undefined) {
     const [first] = args;
@@ -160,7 +160,7 @@ function nextKinds({ operand, alternatives, keywords }: CommandClass, args: read
   return [[...left]];
 }
 
-/** The words of a kind that there are on this machine, or those of them that may begin as the one being typed. */
+/** The words of a kind on this machine, possibly only those that match the one being typed. */
 async function wordsOf(kind: CompletionKind, session: Session, current: string): Promise<Candidate[]> {
   switch (kind) {
     case 'device':
@@ -178,8 +178,8 @@ async function wordsOf(kind: CompletionKind, session: Session, current: string):
 }
 
 /**
- * What lies in the folder that a path has come to. A folder ends with a slash, so that typing can go on in it. `~/` is what
- * it is to the shell, which puts the home folder there once the line is done.
+ * The entries of the folder that a path leads to. Folders end with a slash, so that typing can continue. `~/` is kept:
+ * the shell expands it when the line runs.
  */
 function filesAt(path: string, { env }: Io): Candidate[] {
   const folder = path.slice(0, path.lastIndexOf('/') + 1);
@@ -196,7 +196,7 @@ function isFolder(entry: Dirent): boolean {
   try {
     return statSync(join(entry.parentPath, entry.name)).isDirectory();
   } catch {
-    // It leads nowhere, or where this user may not look.
+    // A dangling link, or one to a folder that this user may not read.
     return false;
   }
 }

@@ -4,15 +4,18 @@ import { VdpaClient } from '../vdpa/client.js';
 import type { Io } from './io.js';
 import { withFullStop } from './report.js';
 
-/** What the options of a line say of the way to the kernel. */
+/** The options that select the connection to the kernel. */
 export interface ConnectionOptions {
-  /** The simulated kernel, where the surroundings have none of their own. */
+  /** Use the simulated kernel, unless the environment provides another one. */
   readonly sim: boolean;
-  /** Every message is printed to standard error. */
+  /** Print every message to standard error. */
   readonly trace: boolean;
 }
 
-/** The way to the kernel, or to the simulated one: opened when it is first asked for, and shared by all that a line does. */
+/**
+ * The connection to the kernel, or to the simulated one: opened when first used, and shared by everything on a command
+ * line.
+ */
 export class Connection {
   readonly #io: Io;
   readonly #options: ConnectionOptions;
@@ -23,7 +26,7 @@ export class Connection {
     this.#options = options;
   }
 
-  /** The kernel's vdpa family, looked up once; after a failure the look-up is repeated. */
+  /** The kernel's vdpa family, looked up once; repeated after a failure. */
   async client(): Promise<VdpaClient> {
     this.#client ??= this.#open();
     try {
@@ -34,7 +37,7 @@ export class Connection {
     }
   }
 
-  /** Gives the socket back. */
+  /** Closes the socket. */
   async close(): Promise<void> {
     const client = await this.#client;
     this.#client = undefined;
@@ -51,7 +54,7 @@ export class Connection {
     });
   }
 
-  /** What to speak through; undefined for the machine's own kernel. */
+  /** The transport; undefined for the machine's own kernel. */
   async #transport(): Promise<NetlinkTransport | undefined> {
     if (this.#io.openTransport !== undefined) return this.#io.openTransport();
     if (!this.#options.sim) return undefined;

@@ -1,4 +1,4 @@
-/** The keywords that describe a device which a server of vdpa serves: of `dev add mgmtdev vduse` and `vduse serve`. */
+/** The keywords that describe a device served by vdpa, for `dev add mgmtdev vduse` and `vduse serve`. */
 import { toDeviceSpec, type DeviceArguments, type ServerArguments } from '../vduse/spec/arguments.js';
 import type { ServedDeviceSpec } from '../vduse/spec/device-spec.js';
 import { DeviceOptionError } from '../vduse/spec/error.js';
@@ -9,13 +9,13 @@ import { UsageError } from './error.js';
 import type { Keyword } from './grammar.js';
 import { deviceTypeNames, readDeviceType, readMac, readNumber } from './values.js';
 
-/** Keywords whose values are those of arguments. */
+/** Keywords with the values of arguments. */
 type KeywordsFor<Arguments> = { readonly [Word in keyof Arguments]-?: Keyword<NonNullable<Arguments[Word]>> };
 
-/** Those that describe the server alone: only mgmtdev vduse knows them. */
+/** Those that describe the server: only for mgmtdev vduse. */
 export const serverKeywords = keywordsOf(({ ofDevice = false }) => !ofDevice) as KeywordsFor<ServerArguments>;
 
-/** Those that describe the device, of whatever management device. */
+/** Those that describe the device: for any management device. */
 export const commonDeviceKeywords = {
   type: { placeholder: 'TYPE', read: readDeviceType, completes: deviceTypeNames, help: 'Device type: block or net' },
   ...keywordsOf(({ ofDevice = false }) => ofDevice),
@@ -72,13 +72,13 @@ function readSize(text: string): number {
   throw new UsageError(`Invalid size "${text}": expected ${SIZE_FORM}`);
 }
 
-/** The first keyword that only a server understands, where one was given. */
+/** The first keyword that describes a server, if any was given. */
 export function serverKeyword(values: ServerArguments): string | undefined {
   const given: Readonly<Record<string, unknown>> = values;
   return Object.keys(serverKeywords).find((word) => given[word] !== undefined);
 }
 
-/** All of them as usage lines write them. */
+/** All of them in the notation of usage lines. */
 export function servedUsage(): string[] {
   const isShared = (name: string): boolean => name in sharedFields;
   const own = (['block', 'net'] as const).flatMap((type) => fieldEntries(type).filter(([name]) => !isShared(name)));
@@ -92,7 +92,7 @@ function optionalUsage(keyword: string, field: Field): string {
   return value === undefined ? `[ ${keyword} ]` : `[ ${keyword} ${value} ]`;
 }
 
-/** Makes a device of its arguments. @throws UsageError where they do not go together */
+/** Converts arguments to a device. @throws UsageError if they conflict */
 export function readDeviceSpec(name: string, values: DeviceArguments): ServedDeviceSpec {
   try {
     return toDeviceSpec(name, values);

@@ -7,9 +7,9 @@ import type { Options } from './options.js';
 import type { Session } from './session.js';
 
 /**
- * Finds the command that the words begin with and runs it with the rest of them.
- * @param branch where the words begin
- * @throws UsageError where there is none; and whatever the command throws
+ * Finds the command that the arguments name and runs it with the rest of them.
+ * @param branch the node to start from
+ * @throws UsageError if there is none; whatever the command throws
  */
 export async function dispatch(session: Session, args: readonly string[], branch: Branch): Promise<void> {
   const [name, ...rest] = args;
@@ -34,17 +34,17 @@ export async function dispatch(session: Session, args: readonly string[], branch
 }
 
 /**
- * Whether `help` after a command is none of its arguments. An object that is a command itself has its help all the same: a
- * file of that name can be written ./help.
+ * Whether `help` after a command asks for its help instead of being an argument. Objects that are commands have help
+ * too: a file of that name can be written ./help.
  */
 function takesHelp({ isRoot }: Branch, { operand }: CommandClass): boolean {
   return isRoot === true || operand === undefined;
 }
 
 /**
- * The help of what words name: of a command, or of all under an object. What follows a command's words does not matter, and a
- * word that is no command ends the search.
- * @param branch where the words begin
+ * The help of what the words name: a command, or all commands of an object. Further words are ignored, and an unknown
+ * word ends the search.
+ * @param branch the node to start from
  */
 export async function helpOn(args: readonly string[], branch: Branch): Promise<string[]> {
   const [name, ...rest] = args;
@@ -53,7 +53,7 @@ export async function helpOn(args: readonly string[], branch: Branch): Promise<s
   return 'children' in child ? helpOn(rest, child) : commandHelp((await child.load()).default);
 }
 
-/** Refuses options that would change nothing here: whoever gives them expects something else. @throws UsageError */
+/** Rejects options that would have no effect on this command. @throws UsageError */
 function refuseStrayOptions({ outputs, tables, watches }: CommandClass, options: Options): void {
   const { output, json, table, watch } = options;
   if (table && !tables) throw new UsageError('--table is not supported by this command');
@@ -68,14 +68,14 @@ function refuseStrayOptions({ outputs, tables, watches }: CommandClass, options:
   if (watch || table) throw new UsageError(`${watch ? '-w' : '--table'} and -o are mutually exclusive`);
 }
 
-/** The child that a word stands for. */
+/** The child that a word names. */
 export function findChild(branch: Branch, name: string): Leaf | Branch | undefined {
   return branch.children.find(({ names, abbreviable }) =>
     names.some((full) => (abbreviable ? isPrefix(name, full) : name === full)),
   );
 }
 
-/** All commands under a word. */
+/** All commands below a node. */
 export async function commandsUnder(branch: Branch): Promise<CommandClass[]> {
   const found: CommandClass[] = [];
   for (const child of branch.children) {

@@ -2,39 +2,39 @@
 export class UsageError extends Error {
   override readonly name: string = 'UsageError';
 
-  /** @param lines what goes to stderr, as it is */
+  /** @param lines the text for stderr */
   constructor(...lines: string[]) {
     super(lines.join('\n'));
   }
 }
 
 /**
- * A refusal of something that iproute2 takes. It waits until all that iproute2 refuses in the same words has been looked
- * for, so that a line which iproute2 refuses is refused as it does.
+ * An error about input that iproute2 accepts. It is thrown only after everything that iproute2 rejects was checked, so
+ * that a line that iproute2 rejects fails with the same message.
  */
 export class StricterError extends UsageError {
   override readonly name = 'StricterError';
 }
 
-/** A command has failed and has already reported the error: only the exit status is left. */
+/** A command failed and already reported the error: only the exit status is left. */
 export class ReportedError extends Error {
   override readonly name = 'ReportedError';
 }
 
-/** What could not be done while the rest was, line by line. */
+/** Part of the work failed while the rest was done. */
 export class IncompleteError extends Error {
   override readonly name = 'IncompleteError';
 
-  /** @param lines what goes to stderr, as it is */
+  /** @param lines the text for stderr */
   constructor(lines: readonly string[], options?: ErrorOptions) {
     super(lines.join('\n'), options);
   }
 }
 
-/** A signal has ended a command that finishes what it has begun. */
+/** A signal stopped a command, which completed the step in progress. */
 export class InterruptedError extends Error {
   override readonly name = 'InterruptedError';
-  /** The signal's number. */
+  /** The number of the signal. */
   readonly number: number;
 
   constructor(signal: NodeJS.Signals, number: number) {

@@ -1,22 +1,24 @@
-/** The grammar of what follows a command's name: at most one operand, then keywords with their values in any order. */
+/**
+ * The grammar of arguments after a command's name: at most one operand, then keywords with their values in any order.
+ */
 import { StricterError, UsageError } from './error.js';
 
-/** What a word can be, as far as a shell can complete it: something of the machine, or one of these words. */
+/** What a shell can complete: something on the machine, or one of these words. */
 export type CompletionKind = 'device' | 'management device' | 'file' | readonly string[];
 
 /** A keyword of an argument, and how to parse its value. */
 export interface Keyword<T> {
-  /** How usage lines write the value: `NAME`. Absent for a word that stands alone. */
+  /** The value in usage lines: `NAME`. Absent for a keyword without a value. */
   readonly placeholder?: string;
-  /** Reads the value. @throws UsageError if it cannot be one, StricterError if iproute2 would take it */
+  /** Reads the value. @throws UsageError if it is invalid, StricterError if iproute2 would accept it */
   readonly read: (text: string) => T;
-  /** Any beginning of the word stands for it, as iproute2's matches() has it. */
+  /** Any prefix of the keyword stands for it, as with iproute2's matches(). */
   readonly abbreviable?: boolean;
-  /** What is said where the keyword is missing; makes it required. */
+  /** The message if the keyword is missing; makes it required. */
   readonly missing?: string;
-  /** What the value can be, for completions. */
+  /** The kind of value, for completions. */
   readonly completes?: CompletionKind;
-  /** One sentence for the command's help, without its full stop. */
+  /** One sentence for the command's help, without a full stop. */
   readonly help?: string;
 }
 
@@ -29,17 +31,17 @@ export type Values<K extends Keywords> = {
   -readonly [W in keyof K as K[W] extends { missing: string } ? never : W]?: ReturnType<K[W]['read']>;
 };
 
-/** Whether a word is a beginning of `full`: iproute2's matches(), for which nothing matches the empty word. */
+/** Whether a word is a prefix of `full`: iproute2's matches(), where the empty word matches nothing. */
 export function isPrefix(word: string, full: string): boolean {
   return word !== '' && full.startsWith(word);
 }
 
 /**
- * Reads keywords and their values; where one is given twice the last counts.
+ * Reads keywords and their values; the last one of several wins.
  *
- * What iproute2 refuses is refused in its order and its words. It never notices a last word without a partner, and takes
- * some values that cannot be meant: those are refused when all else is well.
- * @throws UsageError for a word that is no keyword, a required keyword that is missing, a value that cannot be read or is missing
+ * Errors of iproute2 are found in its order and have its messages. iproute2 ignores a last keyword without its value,
+ * and accepts some values that make no sense: these are rejected only if there is no other error.
+ * @throws UsageError for an unknown or missing keyword, and an invalid or missing value
  */
 export function parseKeywords<K extends Keywords>(keywords: K, args: readonly string[]): Values<K> {
   const values: Record<string, unknown> = {};
@@ -71,7 +73,7 @@ export function parseKeywords<K extends Keywords>(keywords: K, args: readonly st
   return values as Values<K>;
 }
 
-/** The keyword that a word stands for: the first that matches, as iproute2 tries one after the other. */
+/** The keyword that a word stands for: the first that matches, in the order of iproute2. */
 export function findKeyword<K extends Keywords>(keywords: K, arg: string): [string, K[keyof K]] | undefined {
   return (Object.entries(keywords) as [string, K[keyof K]][]).find(([full, { abbreviable }]) =>
     abbreviable ? isPrefix(arg, full) : arg === full,
@@ -79,8 +81,8 @@ export function findKeyword<K extends Keywords>(keywords: K, arg: string): [stri
 }
 
 /**
- * Reads the one word that may follow a command.
- * @throws UsageError where there are more, or it cannot be read
+ * Reads the only argument of a command.
+ * @throws UsageError if there are more, or it is invalid
  */
 export function parseOperand<T>(read: (text: string) => T, [arg, ...more]: readonly string[]): T | undefined {
   const value = arg === undefined ? undefined : read(arg);
@@ -88,7 +90,7 @@ export function parseOperand<T>(read: (text: string) => T, [arg, ...more]: reado
   return value;
 }
 
-/** Refuses words where there is nothing left to say. @throws UsageError */
+/** Rejects superfluous arguments. @throws UsageError */
 export function expectNoMore(args: readonly string[]): void {
   parseKeywords({}, args);
 }

@@ -1,15 +1,15 @@
-/** Usage texts. Like iproute2's they go to stderr. */
+/** Usage texts. They go to stderr, like iproute2's. */
 import type { Keywords } from './grammar.js';
 import { objectNames } from './objects.js';
 import { optionTable } from './option-table.js';
 
-/** How wide a line of the main help may be, in characters. */
+/** Maximum width of the main help, in characters. */
 const maxWidth = 80;
 
-/** How wide a line of a command's usage may be, without the prefix. */
+/** Maximum width of a command's usage, without the prefix. */
 const maxUsageWidth = 100;
 
-/** What `vdpa help` says. */
+/** The output of `vdpa help`. */
 export function mainHelp(): string[] {
   const options = optionTable.map(({ name, short }) =>
     short === undefined ? `--${name}` : `-${short}[${name.slice(1)}]`,
@@ -21,7 +21,7 @@ export function mainHelp(): string[] {
   ];
 }
 
-/** `lead a | b | c }`, on as many lines as it takes. */
+/** `lead a | b | c }`, on as many lines as needed. */
 function choice(lead: string, words: readonly string[]): string[] {
   const lines: string[] = [];
   let line = lead;
@@ -36,7 +36,7 @@ function choice(lead: string, words: readonly string[]): string[] {
   return [...lines, line.trimEnd()];
 }
 
-/** A usage line with its parts, continued below them where they do not fit. */
+/** A usage line with its parts, continued below if they do not fit. */
 export function wrapUsage(lead: string, parts: readonly string[]): string[] {
   const lines: string[] = [];
   let line = lead;
@@ -50,7 +50,7 @@ export function wrapUsage(lead: string, parts: readonly string[]): string[] {
   return [...lines, line];
 }
 
-/** The help of one command: its usage, and what its arguments mean. */
+/** The help of one command: its usage, and the meaning of its arguments. */
 export function commandHelp(command: { readonly usage: readonly string[]; readonly keywords: Keywords }): string[] {
   const rows = Object.entries(command.keywords).flatMap(([word, { placeholder, help }]) =>
     help === undefined ? [] : [[placeholder === undefined ? word : `${word} ${placeholder}`, help] as const],

@@ -4,18 +4,18 @@ import { strerror } from '../sys/errno.js';
 import { UsageError } from './error.js';
 import { errnoOf, whenReady } from './io.js';
 
-/** What is read from its start to its end. */
+/** Input that is read from start to end. */
 export interface Input {
   /**
-   * Fills the buffer from its start, waiting for as long as there is nothing.
-   * @returns how many bytes were read; 0 at the end
-   * @throws UsageError where it cannot be read
+   * Fills the buffer from its start, and blocks until there is data.
+   * @returns the number of bytes; 0 at the end
+   * @throws UsageError if it cannot be read
    */
   read(buffer: Uint8Array): number;
   close(): void;
 }
 
-/** Opens a file, or standard input for `-`. @throws UsageError where it cannot be opened */
+/** Opens a file, or standard input for `-`. @throws UsageError if it cannot be opened */
 export function openInput(name: string): Input {
   const fd = name === '-' ? 0 : guard(`Cannot open file "${name}" for reading`, () => openSync(name, 'r'));
   return {
@@ -26,12 +26,12 @@ export function openInput(name: string): Input {
   };
 }
 
-/** The longest file that is read as a whole, in bytes: more than any machine has devices for. */
+/** The maximum size of a file that is read as a whole, in bytes: more than any machine needs for its devices. */
 const maxTextLength = 1 << 24;
 
 /**
- * All of a file, or of standard input for `-`, as text: UTF-8, a byte-order mark before it skipped.
- * @throws UsageError where it cannot be read, is longer than 16 MiB, or is UTF-16
+ * All of a file, or of standard input for `-`, as UTF-8 text without its byte-order mark.
+ * @throws UsageError if it cannot be read, is longer than 16 MiB, or is UTF-16
  */
 export function readText(name: string): string {
   const failure = `Cannot read file "${name}"`;
@@ -49,7 +49,7 @@ export function readText(name: string): string {
   }
 }
 
-/** Reads to the end, but not much more than {@link maxTextLength}; waits where a pipe that does not block has nothing yet. */
+/** Reads to the end, but not much more than {@link maxTextLength}; waits for data on a non-blocking pipe. */
 function readAll(fd: number): Uint8Array {
   const chunks: Uint8Array[] = [];
   for (let total = 0; total <= maxTextLength;) {

@@ -4,33 +4,33 @@ import { decodeText, encodeText } from '../netlink/text-encoding.js';
 import { Errno } from '../sys/errno.js';
 import { SystemError } from '../sys/error.js';
 
-/** Standard output took no more. */
+/** Writing to standard output failed. */
 export class OutputError extends SystemError {
   override readonly name = 'OutputError';
 }
 
-/** How large a terminal is, in characters. */
+/** The size of a terminal, in characters. */
 export interface TerminalSize {
   readonly columns: number;
   readonly rows: number;
 }
 
-/** What a command line touches of its surroundings, so that a test can give it others. */
+/** The environment of a command line, which tests can replace. */
 export interface Io {
   readonly env: NodeJS.ProcessEnv;
-  /** Writes text to standard output. @throws OutputError where it cannot be written */
+  /** Writes text to standard output. @throws OutputError if it cannot be written */
   stdout(text: string): void;
   /** Writes text to standard error. */
   stderr(text: string): void;
-  /** Whether standard output is a terminal; it is none where this is absent. */
+  /** Whether standard output is a terminal; false by default. */
   readonly isTerminal?: () => boolean;
-  /** How large that terminal is now; undefined where it is none. */
+  /** The current size of that terminal; undefined if it is none. */
   readonly terminalSize?: () => TerminalSize | undefined;
-  /** What to speak to in the kernel's place. */
+  /** A replacement for the kernel. */
   readonly openTransport?: () => NetlinkTransport;
 }
 
-/** The surroundings of this process. */
+/** The environment of this process. */
 export function processIo(): Io {
   return {
     env: process.env,
@@ -45,10 +45,10 @@ export function processIo(): Io {
       try {
         writeAll(2, text);
       } catch {
-        // There is no one left to tell.
+        // There is nowhere left to report this.
       }
     },
-    // Asked for here: Node's own module of terminals takes a millisecond, and few commands need it.
+    // Evaluated lazily: Node's module for terminals takes a millisecond, and few commands need it.
     isTerminal: () => process.getBuiltinModule('node:tty').isatty(1),
     terminalSize: () => {
       const { isTTY, columns, rows } = process.stdout;
@@ -73,7 +73,7 @@ export function errnoOf(error: unknown): number {
   return error instanceof Error && 'errno' in error && typeof error.errno === 'number' ? -error.errno : Errno.EIO;
 }
 
-/** Makes a call of node:fs again for as long as the other end, of a pipe that does not block, is not ready. */
+/** Repeats a call of node:fs while the other end of a non-blocking pipe is not ready. */
 export function whenReady<Result>(call: () => Result): Result {
   for (;;) {
     try {
@@ -87,7 +87,7 @@ export function whenReady<Result>(call: () => Result): Result {
 
 const napMs = 1;
 
-/** Writes all of a text, also where the other end takes a part at a time. */
+/** Writes all of a text, even if the other end accepts only a part at a time. */
 function writeAll(fd: number, text: string): void {
   let bytes = encodeText(text);
   while (bytes.length > 0) {

@@ -6,8 +6,8 @@ import { UsageError } from './error.js';
 import type { Session } from './session.js';
 
 /**
- * The vdpa bus of this machine, as its file systems show it.
- * @throws UsageError on the simulation, which has none
+ * The vdpa bus of this machine, from its sysfs.
+ * @throws UsageError for the simulated machine, which has none
  */
 export async function machineBus(session: Session): Promise<VdpaBus> {
   if (session.options.sim) {
@@ -26,7 +26,7 @@ export async function vduseServers(session: Session): Promise<VduseServers> {
   return (await import('../vduse/daemon/machine-servers.js')).machineServers;
 }
 
-/** How many devices the management devices of this machine, or of the simulated one, can have. */
+/** The maximum number of devices of the management devices of this machine, or of the simulated one. */
 export async function managementCapacity(session: Session): Promise<CapacityOf> {
   if (session.options.sim) {
     const { Simulation } = await import('../sim/simulation.js');
@@ -41,7 +41,7 @@ export async function managementCapacity(session: Session): Promise<CapacityOf> 
   return (handle) => capacityOf(files, handle);
 }
 
-/** The file that those lock who make the devices those of a file; undefined where there is no place for it. */
+/** The lock file of `vdpa apply` and `vdpa restore`; undefined if there is no place for it. */
 async function stateLockPath(session: Session): Promise<string | undefined> {
   if (session.options.sim) {
     const { statePath } = await import('../sim/simulation.js');
@@ -53,8 +53,8 @@ async function stateLockPath(session: Session): Promise<string | undefined> {
 }
 
 /**
- * Does something while nobody else makes the machine's devices those of a file.
- * @throws SystemError where another process does so for too long; whatever the task throws
+ * Runs a task while no other process applies or restores a state.
+ * @throws SystemError if another process does so for too long; whatever the task throws
  */
 export async function withStateLock<Result>(session: Session, task: () => Promise<Result>): Promise<Result> {
   const path = await stateLockPath(session);

@@ -1,4 +1,4 @@
-/** The words that say who may open a device's /dev/vhost-vdpa-N. */
+/** The keywords for access to a device's /dev/vhost-vdpa-N. */
 import { driverName, VHOST_VDPA } from '../sysfs/bus.js';
 import type { NodeAccess } from '../sysfs/node-access.js';
 import { UsageError } from './error.js';
@@ -11,7 +11,7 @@ export const nodeKeywords = {
   mode: { placeholder: 'MODE', read: readMode, help: 'Permissions of /dev/vhost-vdpa-N, in octal' },
 } as const satisfies Keywords;
 
-/** The form of these words in usage lines. */
+/** These keywords in the notation of usage lines. */
 export const nodeUsage = '[ owner USER ] [ group GROUP ] [ mode MODE ]';
 
 function readMode(text: string): number {
@@ -20,9 +20,9 @@ function readMode(text: string): number {
 }
 
 /**
- * Looks users and groups up.
- * @param driver what the device is given to; undefined where that is not said
- * @returns undefined where nothing is said of the node
+ * Looks up users and groups.
+ * @param driver the driver that the device is bound to; undefined if not given
+ * @returns undefined if no keyword was given
  * @throws UsageError for an unknown user or group, or a driver without a node
  */
 export async function readNodeAccess(

@@ -1,4 +1,4 @@
-/** What a line can begin with. The order is that in which iproute2 tries the words: the first that matches is taken. */
+/** The objects, in the order in which iproute2 tries them: the first one that matches is taken. */
 export const objectNames = [
   'mgmtdev',
   'dev',

@@ -1,8 +1,8 @@
 import type { Config } from '@oclif/core';
 
 /**
- * What the executable needs of oclif's Command, and nothing else: the build puts it in that class's place, because
- * loading the real one costs as much time as all the rest of a command.
+ * The part of oclif's Command that the executable needs: the build replaces that class with this one, because loading
+ * the real one takes as long as the rest of a command.
  */
 export class Command {
   static summary?: string;

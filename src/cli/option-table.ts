@@ -1,12 +1,12 @@
-/** Every option, as the parser, the help and the completions read it. */
+/** All options, for the parser, the help and the completions. */
 
 /** An option of the command line. */
 export interface OptionSpec {
   /** Its long name. */
   readonly name: OptionName;
-  /** The letter that stands for it. */
+  /** Its letter. */
   readonly short?: string;
-  /** Whether a value goes with it: in the next argument too where it is required, only after `=` where it is optional. */
+  /** Whether it has a value: a required one may be the next argument, an optional one only follows `=`. */
   readonly value?: 'optional' | 'required';
   /** What it does, in a few words. */
   readonly summary: string;

@@ -1,39 +1,39 @@
-/** Options: what may stand anywhere on the line, read as glibc's getopt_long reads it for iproute2. */
+/** Options, which may appear anywhere on the line, parsed like iproute2 does with glibc's getopt_long(). */
 import { UsageError } from './error.js';
 import { mainHelp } from './help.js';
 import { optionTable, type OptionName, type OptionSpec } from './option-table.js';
 
-/** When colours are used: `forced` is what `-c=always` says outright, which NO_COLOR does not overrule. */
+/** When colors are used: `forced` is an explicit `-c=always`, which NO_COLOR does not override. */
 export type ColorChoice = 'never' | 'auto' | 'always' | 'forced';
 
-/** What the options of a line say. */
+/** The options of a line. */
 export interface Options {
   readonly json: boolean;
   readonly pretty: boolean;
-  /** Talk to the simulated kernel. */
+  /** Use the simulated kernel. */
   readonly sim: boolean;
-  /** Show what the machine's file systems tell, too. */
+  /** Also show what sysfs reports. */
   readonly details: boolean;
-  /** Put the time before each event. */
+  /** Print the time before each event. */
   readonly timestamp: boolean;
-  /** Show again and again. */
+  /** Repeat the output. */
   readonly watch: boolean;
   /** Show lists as tables. */
   readonly table: boolean;
-  /** Tell every netlink message on stderr. */
+  /** Print every netlink message to stderr. */
   readonly trace: boolean;
   readonly color: ColorChoice;
-  /** Another form of output than text and JSON, by name. */
+  /** An output format other than text and JSON, by name. */
   readonly output?: string;
 }
 
-/** A line after its options were taken out. */
+/** A line after its options were removed. */
 export type ParsedLine =
   | { readonly kind: 'command'; readonly options: Options; readonly args: readonly string[] }
   /** The lines of a file; `force` continues after a line that fails. */
   | { readonly kind: 'batch'; readonly options: Options; readonly file: string; readonly force: boolean }
   | { readonly kind: 'version' }
-  /** The help of what the words name. */
+  /** The help of what the arguments name. */
   | { readonly kind: 'help'; readonly args: readonly string[] };
 
 /** An option on the line. */
@@ -42,15 +42,14 @@ export interface FoundOption {
   readonly value?: string | undefined;
 }
 
-/** What -c can say. */
+/** The values of -c. */
 export const colorChoices = ['always', 'auto', 'never'] as const;
 
 /**
- * Takes the options out of a line, in order, wherever they stand; what follows `--` is not looked at.
- * Short ones may be joined (`-jp`), long ones shortened (`--js`), and iproute2's usage also writes them with one dash
- * (`-json`).
- * @param base what holds where the line says nothing
- * @throws UsageError for an option that there is not
+ * Removes the options from a line, in order, wherever they are; everything after `--` is kept. Short ones may be
+ * combined (`-jp`), long ones abbreviated (`--js`), and as in the usage of iproute2 one dash is enough (`-json`).
+ * @param base the defaults
+ * @throws UsageError for an unknown option
  */
 export function parseOptions(
   argv: readonly string[],
@@ -69,7 +68,7 @@ export function parseOptions(
       break;
     }
     if (!isOption(argument)) {
-      // POSIX: options end at the first word that is none.
+      // POSIX: options end at the first argument that is not an option.
       if (env['POSIXLY_CORRECT'] !== undefined) {
         args.push(argument, ...left);
         break;
@@ -87,7 +86,7 @@ export function parseOptions(
             help = true;
             break;
           case 'no-nice-names':
-            // Advertised by iproute2, and without a meaning: vdpa has no names that are not nice.
+            // Advertised by iproute2, but without effect there.
             break;
           case 'color':
             options.color = readColor(value);
@@ -106,7 +105,7 @@ export function parseOptions(
         }
       }
     } catch (error) {
-      // Who asks for help gets it, whatever else is wrong with the line.
+      // Help is printed whatever else is wrong with the line.
       if (!help || !(error instanceof UsageError)) throw error;
     }
   }
@@ -131,14 +130,14 @@ function defaultOptions(env: NodeJS.ProcessEnv): Options {
   };
 }
 
-/** Whether a word is an option, or several; a single dash is none. */
+/** Whether an argument is an option, or several; a single dash is not. */
 export function isOption(argument: string): boolean {
   return argument.startsWith('-') && argument !== '-';
 }
 
 /**
- * The options that one argument names; a required value may be the first of those that are `left`, and is taken.
- * @throws UsageError for an option that there is not, or one without its value
+ * The options that one argument names; a required value may be the first one of `left`, and is removed there.
+ * @throws UsageError for an unknown option, or one without its value
  */
 export function* readOption(argument: string, left: string[]): Generator<FoundOption> {
   if (argument.startsWith('--')) {
@@ -156,7 +155,7 @@ export function* readOption(argument: string, left: string[]): Generator<FoundOp
   for (const letter of joined) {
     joined = joined.slice(letter.length);
     const found = optionTable.find(({ short }) => short === letter);
-    // iproute2 tells getopt of -s, which then has no complaint of its own, and does not know it itself.
+    // iproute2 passes -s to getopt, which then accepts it, but does not handle it.
     if (!found) throw unknownOption(...(letter === 's' ? [] : [`vdpa: invalid option -- '${letter}'`]));
     if (found.value === 'required') {
       yield withValue(found, joined === '' ? undefined : joined, left, `option requires an argument -- '${letter}'`);
@@ -193,7 +192,7 @@ function withValue(
   return { name, value: next };
 }
 
-/** `-c` alone means always, as `ip` has it. */
+/** `-c` alone means always, as with `ip`. */
 function readColor(value: string | undefined): ColorChoice {
   switch (value) {
     case undefined:
@@ -217,7 +216,7 @@ function unknownOption(...lines: string[]): UsageError {
   return new UsageError(...lines, 'Unknown option.', ...mainHelp());
 }
 
-/** Whether an environment variable switches something on: set, and not to 0. */
+/** Whether an environment variable enables something: set, and not 0. */
 export function isSet(value: string | undefined): boolean {
   return value !== undefined && value !== '' && value !== '0';
 }

@@ -8,7 +8,7 @@ import type { Io } from './io.js';
 import type { Options } from './options.js';
 import { outputWidth, isUtf8Locale, supportsEscapes } from './terminal.js';
 
-/** The printer that the options of a line ask for. @throws UsageError where they ask for two */
+/** The printer that the options of a line select. @throws UsageError if they select two */
 export async function choosePrinter(options: Options, io: Io, output: Output): Promise<Printer> {
   const { json, pretty, table } = options;
   if (json) {
@@ -22,8 +22,8 @@ export async function choosePrinter(options: Options, io: Io, output: Output): P
 }
 
 /**
- * What gives words their colours; undefined where they are to have none. As with ip there are none unless they are asked
- * for. NO_COLOR (no-color.org) and a terminal without escapes overrule all but an outright `-c=always`.
+ * Colors words; undefined for no colors. As with ip, colors are off by default. NO_COLOR (no-color.org) and a terminal
+ * without escape sequences override everything but an explicit `-c=always`.
  */
 export async function choosePaint({ color }: Options, { env, isTerminal }: Io): Promise<Paint | undefined> {
   if (color === 'never') return undefined;

@@ -19,9 +19,9 @@ import { UsageError } from './error.js';
 import { errnoOf } from './io.js';
 
 /**
- * Puts a text in the place of a file: writes it beside, brings it to the disk, and renames it. A file that is there keeps
- * its owner and its mode; a new one is its user's alone.
- * @throws UsageError where it cannot be written; the old file is as it was then
+ * Replaces a file: writes a temporary file beside it, syncs it, and renames it. An existing file keeps its owner and
+ * mode; a new one is private to the user.
+ * @throws UsageError if it cannot be written; the old file is unchanged then
  */
 export function replaceFile(path: string, text: string): void {
   const refuse = (reason: string): never => {
@@ -29,7 +29,7 @@ export function replaceFile(path: string, text: string): void {
   };
   try {
     const old = lstatSync(path, { throwIfNoEntry: false });
-    // What a link leads to may be of others, and a device or a pipe cannot be replaced.
+    // The target of a link may belong to another user, and a device or a pipe cannot be replaced.
     if (old?.isSymbolicLink() === true) refuse('it is a symbolic link; give the path of its target');
     if (old?.isFile() === false) refuse('it is not a regular file');
     const folder = dirname(path);
@@ -62,7 +62,7 @@ function writeNew(path: string, text: string, old: Stats | undefined): void {
   }
 }
 
-/** The new name lasts, too. */
+/** Syncs the directory, so that the new name is durable too. */
 function syncFolder(folder: string): void {
   const fd = openSync(folder, constants.O_RDONLY | constants.O_DIRECTORY);
   try {

@@ -12,17 +12,17 @@ import { LaunchError, VduseError } from '../vduse/error.js';
 import { IncompleteError, InterruptedError, ReportedError, UsageError } from './error.js';
 import { OutputError, type Io } from './io.js';
 
-/** What a shell adds to the number of a signal that has ended a program. */
+/** A shell adds this to the number of the signal that killed a program. */
 export const endedBySignal = 128;
-/** What a shell says of a program that SIGPIPE has ended. */
+/** The exit status that a shell reports for a program killed by SIGPIPE. */
 const brokenPipeStatus = endedBySignal + 13;
 
 /**
- * Tells the user on stderr what went wrong, in iproute2's words where it has some.
- * @returns the exit status that it makes: 1, {@link brokenPipeStatus}, or that of a signal
+ * Reports an error on stderr, with iproute2's message if it has one.
+ * @returns the exit status: 1, {@link brokenPipeStatus}, or that of a signal
  */
 export function reportError(error: unknown, io: Io): number {
-  // Whoever read the output has seen enough and gone. Other programs die of it, without a word.
+  // The reader of the output is gone. Other programs die silently of SIGPIPE.
   if (error instanceof OutputError && error.code === 'EPIPE') return brokenPipeStatus;
   if (error instanceof ReportedError) return 1;
   io.stderr(`${describeError(error).join('\n')}\n`);
@@ -62,7 +62,7 @@ export function describeError(error: unknown): string[] {
   return [`vdpa: ${message}`, 'This is a bug in vdpa. Set VDPA_DEBUG=1 to see where it occurred.'];
 }
 
-/** Whether root could have done it, and nobody has said so yet. */
+/** Whether root would have succeeded, and the message does not say so yet. */
 function needsRoot({ errno, hint }: SystemError): boolean {
   return (
     (errno === Errno.EACCES || errno === Errno.EPERM) && hint?.includes('as root') !== true && process.geteuid?.() !== 0
@@ -78,7 +78,7 @@ function describeNetlinkError(error: NetlinkError): string[] {
   return lines;
 }
 
-/** The kernel's words as iproute2 ends them. */
+/** The kernel's message, with the full stop of iproute2. */
 export function withFullStop(kernelMessage: string): string {
   return kernelMessage.endsWith('.') ? kernelMessage : `${kernelMessage}.`;
 }

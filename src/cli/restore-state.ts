@@ -1,4 +1,4 @@
-/** `vdpa restore`: what can be made of a file, once it can be. */
+/** `vdpa restore`: creates the devices of a file, as soon as that is possible. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Failure } from '../host/state/apply.js';
 import type { Refusal } from '../host/state/plan.js';
@@ -19,14 +19,14 @@ import type { InterruptedError } from './error.js';
 import { withStateLock } from './machine.js';
 import type { Session } from './session.js';
 
-/** How often is looked for what did not come yet, in milliseconds. */
+/** The interval of checks for what is still missing, in milliseconds. */
 const pollMs = 250;
 
 /**
- * Makes the devices of a file that can be made, and says which cannot.
- * @param waitSeconds how long to wait for management devices, drivers and other programs' servers that are not there yet
- * @throws UsageError where the file is not right; IncompleteError where not all devices are as they are wanted;
- *   InterruptedError; GenlFamilyNotFoundError where the kernel has no vdpa and gets none
+ * Creates the devices of a file as far as possible, and reports the others.
+ * @param waitSeconds how long to wait for missing management devices, drivers and servers of other programs
+ * @throws UsageError if the file is invalid; IncompleteError if not all devices match it; InterruptedError;
+ *   GenlFamilyNotFoundError if the kernel has no vdpa family in time
  */
 export async function restoreState(session: Session, file: string, waitSeconds: number): Promise<void> {
   const desired = readFile(file);
@@ -54,7 +54,7 @@ export async function restoreState(session: Session, file: string, waitSeconds: 
   finish(session, { changes, failures, interrupted }, refusals);
 }
 
-/** @returns undefined where the kernel has no vdpa yet */
+/** @returns undefined while the kernel has no vdpa family */
 async function restoreOnce(
   session: Session,
   desired: DesiredState,
@@ -72,7 +72,7 @@ async function restoreOnce(
   }
 }
 
-/** What failed once is not tried again and again. */
+/** The state without the devices that failed: they are not tried again. */
 function without(desired: DesiredState, failures: readonly Failure[]): DesiredState {
   const failed = new Set(failures.map(({ change }) => change.name));
   return { ...desired, devices: desired.devices.filter(({ name }) => !failed.has(name)) };
@@ -84,7 +84,7 @@ function printWait(session: Session, awaited: readonly Refusal[], seconds: numbe
   for (const reason of reasons) session.io.stderr(`Waiting for up to ${seconds} s: ${reason}\n`);
 }
 
-/** Says what was done, and what could not be. */
+/** Reports what was done, and what failed. */
 function finish(session: Session, { changes, failures, interrupted }: Report, refusals: readonly Refusal[]): void {
   const refused = refusals.flatMap(({ reason }) => describeRefusal(reason));
   const failed = failures.flatMap(describeFailure);

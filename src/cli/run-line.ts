@@ -11,21 +11,21 @@ declare const VDPA_VERSION: string;
 /** The output of `vdpa -V`. */
 export const versionLine = `vdpa utility, vdpa-${VDPA_VERSION}`;
 
-/** Does what the words of a line ask for, once its options were taken out. */
+/** Runs the arguments of a line, after its options were removed. */
 export type Execute = (session: Session, args: readonly string[]) => Promise<void>;
 
-/** What a line can ask for. */
+/** What a line can do. */
 export interface Ways {
   readonly execute: Execute;
-  /** Runs a batch. @returns its exit status. @throws UsageError where there can be none */
+  /** Runs a batch. @returns its exit status. @throws UsageError if it is not supported */
   readonly runBatch: (batch: Extract<ParsedLine, { kind: 'batch' }>, io: Io) => Promise<number>;
-  /** The help of what words name. */
+  /** The help of what the arguments name. */
   readonly helpOn: (args: readonly string[]) => Promise<string[]>;
 }
 
 /**
- * Runs one command line: options, then what the words that are left ask for.
- * @returns the exit status: 0, 1 where anything failed, 141 where the reader of the output has gone. Never rejects
+ * Runs one command line: its options, then its arguments.
+ * @returns the exit status: 0, 1 for a failure, 141 if the reader of the output is gone. Never rejects
  */
 export function runLine(argv: readonly string[], io: Io, { execute, runBatch, helpOn }: Ways): Promise<number> {
   return attempt(io, async () => {
@@ -45,13 +45,13 @@ export function printVersion(io: Io): number {
   return 0;
 }
 
-/** Prints lines of help: like iproute2's they go to stderr. @returns the exit status */
+/** Prints lines of help, to stderr like iproute2. @returns the exit status */
 export function printHelp(lines: readonly string[], io: Io): number {
   io.stderr(`${lines.join('\n')}\n`);
   return 0;
 }
 
-/** Runs a command and ends its output, whatever comes of it. @returns the exit status. Never rejects */
+/** Runs a command and ends its output, even if it fails. @returns the exit status. Never rejects */
 export function runCommand(
   { options, args }: Extract<ParsedLine, { kind: 'command' }>,
   io: Io,
@@ -72,7 +72,7 @@ export function runCommand(
   });
 }
 
-/** Gives the socket back. @returns the exit status. Never rejects */
+/** Closes the socket. @returns the exit status. Never rejects */
 export function close(connection: Connection, io: Io): Promise<number> {
   return attempt(io, async () => {
     await connection.close();
@@ -80,7 +80,7 @@ export function close(connection: Connection, io: Io): Promise<number> {
   });
 }
 
-/** Does something and tells the user where it fails. @returns the exit status: the task's own, or that of its failure */
+/** Runs a task and reports its failure. @returns the exit status: that of the task, or of its failure */
 export async function attempt(io: Io, task: () => number | Promise<number>): Promise<number> {
   try {
     return await task();

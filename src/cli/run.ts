@@ -5,12 +5,12 @@ import { runLine } from './run-line.js';
 
 /**
  * Runs a command line of `vdpa`.
- * @param argv the words behind the program's name
- * @param tree the commands that there are
- * @returns the exit status: 0, or 1 where anything failed. Never rejects
+ * @param argv the arguments after the program's name
+ * @param tree all commands
+ * @returns the exit status: 0, or 1 for a failure. Never rejects
  */
 export async function run(argv: readonly string[], io: Io, tree: Branch): Promise<number> {
-  // What the scripts in completions/ call.
+  // Called by the scripts in completions/.
   if (argv[0] === '__complete') {
     const { complete } = await import('./complete.js');
     return complete(argv.slice(1), io, tree);

@@ -1,4 +1,4 @@
-/** What a process says that serves for a long time. Nobody has to read it: it neither waits for a reader nor dies of one. */
+/** The output of a long-running server. It does not depend on a reader: it neither blocks nor fails without one. */
 import { closeSync, constants, openSync, writeSync } from 'node:fs';
 import { Writable } from 'node:stream';
 import { monotonicMs } from '../sys/clock.js';
@@ -10,16 +10,16 @@ import { LOG_ERR, LOG_WARNING, sendToSyslog } from '../sys/syslog.js';
 const STDOUT = 1;
 const STDERR = 2;
 
-/** What a pipe takes whole (PIPE_BUF). */
+/** The size of an atomic write to a pipe (PIPE_BUF). */
 const MAX_LINE = 4096;
 
-/** A guest that breaks its rings again and again does not fill the log: so many lines are said in so long. */
+/** A limit of lines per time, so that a guest that keeps breaking its rings does not fill the log. */
 const BURST = 20;
 const BURST_MS = 10_000;
 
 /**
- * The output of a server or a supervisor: standard error as long as somebody reads there, the system's log otherwise.
- * Where neither takes a line it is lost.
+ * The output of a server or a supervisor: standard error while it has a reader, the system log otherwise. A line that
+ * neither accepts is lost.
  */
 export class ServiceOutput {
   readonly #onFailure: (error: unknown) => void;
@@ -35,8 +35,8 @@ export class ServiceOutput {
   }
 
   /**
-   * Takes over all that this process writes to standard output and error: its own lines, what Node and threads write there,
-   * errors that nobody catches. From now on no write waits.
+   * Takes over everything that this process writes to standard output and error: its own lines, those of Node and of
+   * threads, and uncaught errors. From now on no write blocks.
    */
   begin(): void {
     for (const fd of [STDOUT, STDERR]) reopen(fd);
@@ -60,12 +60,12 @@ export class ServiceOutput {
     });
   }
 
-  /** Whether the service has begun, so that whoever began it may be gone. */
+  /** Whether the service runs, so that the process that started it may be gone. */
   get isServing(): boolean {
     return this.#isServing;
   }
 
-  /** The service begins. @param apart nobody reads standard error any more: everything goes to the system's log */
+  /** The service runs. @param apart standard error has no reader any more: everything goes to the system log */
   startService({ apart }: { readonly apart: boolean }): void {
     this.#isServing = true;
     if (!apart) return;
@@ -87,7 +87,7 @@ export class ServiceOutput {
     else this.#say(LOG_WARNING, text);
   }
 
-  /** What the process ends of. */
+  /** Ends the process because of an error. */
   fail(lines: readonly string[]): void {
     this.#say(LOG_ERR, lines.join('\n'));
   }
@@ -99,7 +99,7 @@ export class ServiceOutput {
   }
 }
 
-/** Gives a descriptor an open file of its own that does not wait, where that can be: its file is another program's too. */
+/** Reopens a descriptor as non-blocking, if possible: the open file is shared with other programs. */
 function reopen(fd: number): void {
   let own: number;
   try {
@@ -108,14 +108,14 @@ function reopen(fd: number): void {
       constants.O_WRONLY | constants.O_NONBLOCK | constants.O_APPEND | constants.O_NOCTTY,
     );
   } catch {
-    // A socket cannot be opened so; nor can what belongs to another user.
+    // Not possible for a socket, nor for a file of another user.
     return;
   }
   dup2(own, fd);
   closeSync(own);
 }
 
-/** @returns false where it cannot be written now */
+/** @returns false if it cannot be written now */
 function writeAtOnce(fd: number, line: string): boolean {
   const bytes = Buffer.from(`${line}\n`).subarray(0, MAX_LINE);
   try {

@@ -6,14 +6,14 @@ import { Connection } from './connection.js';
 import type { Io } from './io.js';
 import type { Options } from './options.js';
 
-/** Text on its way to standard output. */
+/** Text for standard output. */
 export function outputOf(io: Io): Output {
   return new Output((text) => {
     io.stdout(text);
   });
 }
 
-/** What a command works with: the options of its line, the printer they ask for, and the way to the kernel. */
+/** The context of a command: the options of its line, the printer they select, and the connection to the kernel. */
 export class Session {
   readonly options: Options;
   readonly io: Io;
@@ -21,8 +21,8 @@ export class Session {
   readonly #connection: Connection;
 
   /**
-   * @param connection the way to the kernel; the session's own where it is not given
-   * @param printer text where it is not given
+   * @param connection the connection to the kernel; by default a new one
+   * @param printer text by default
    */
   constructor(
     options: Options,
@@ -42,8 +42,8 @@ export class Session {
   }
 
   /**
-   * Prints a section that `fill` fills with what the kernel answers.
-   * @param fill may have to begin anew: `restart` takes back what it has printed so far
+   * Prints a section that `fill` fills with the answers of the kernel.
+   * @param fill may have to start over: `restart` discards what it has printed so far
    */
   async show(
     section: string,
@@ -55,12 +55,12 @@ export class Session {
     this.printer.closeSection();
   }
 
-  /** Ends the output. @throws OutputError where it cannot be written */
+  /** Ends the output. @throws OutputError if it cannot be written */
   end(): void {
     this.printer.finish();
   }
 
-  /** Gives the socket back. */
+  /** Closes the socket. */
   close(): Promise<void> {
     return this.#connection.close();
   }

@@ -3,7 +3,7 @@ import type { Printer } from '../render/printer.js';
 import type { VdpaBus } from '../sysfs/bus.js';
 import type { VdpaDevice } from '../vdpa/model.js';
 
-/** Shows devices with what the machine knows of them. */
+/** Shows devices with the details from sysfs. */
 export async function renderDetailed(printer: Printer, devices: readonly VdpaDevice[], bus: VdpaBus): Promise<void> {
   const { detailsReader } = await import('../host/device-details.js');
   const read = detailsReader(bus);

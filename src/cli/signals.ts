@@ -1,13 +1,13 @@
-/** Signals that end a command, for those that have something to finish first. */
+/** Signals that stop a command, for commands that must complete a step first. */
 import { constants } from 'node:os';
 import { InterruptedError } from './error.js';
 
 const ending = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 /**
- * Does something that must not be cut off. The first signal aborts what the task is given, and nothing else; others do
- * nothing at all.
- * @returns what the task does, and how it was interrupted
+ * Runs a task that must not be killed. The first signal aborts the AbortSignal of the task; further ones have no
+ * effect.
+ * @returns the result of the task, and the signal that interrupted it
  */
 export async function withSignals<Result>(
   task: (signal: AbortSignal) => Promise<Result>,

@@ -1,38 +1,38 @@
-/** Numbers at the start of a text, read as the C library reads them for iproute2. */
+/** Numbers at the start of a text, parsed like the C library does for iproute2. */
 
-/** What isspace() skips in the C locale. */
+/** The characters of isspace() in the C locale. */
 const blanks = '[ \\t\\n\\v\\f\\r]*';
 
-/** What strtoul(3) takes as the digits, by its base. 0 lets the text say it: 0x is hexadecimal, 0 octal. */
+/** The digits of strtoul(3), by base. Base 0 depends on the prefix: 0x is hexadecimal, 0 octal. */
 const strtoulForms = {
   0: new RegExp(`^${blanks}([+-]?)(0x[0-9a-f]+|0[0-7]*|[1-9][0-9]*)`, 'i'),
   10: new RegExp(`^${blanks}([+-]?)([0-9]+)`),
   16: new RegExp(`^${blanks}([+-]?)(?:0x(?=[0-9a-f]))?([0-9a-f]+)`, 'i'),
 } as const;
 
-/** What `%x` of scanf(3) takes: unlike strtoul() it takes `0x` for 0 where no digit follows. */
+/** `%x` of scanf(3): unlike strtoul() it accepts `0x` without digits as 0. */
 const scanfForm = new RegExp(`^${blanks}([+-]?)(0x[0-9a-f]*|[0-9a-f]+)`, 'i');
 
-/** A number that leads a text. */
+/** A number at the start of a text. */
 export interface LeadingNumber {
-  /** Without its sign, and however large. */
+  /** Without its sign, of any size. */
   readonly value: bigint;
   readonly isNegative: boolean;
   /** What follows the number. */
   readonly rest: string;
 }
 
-/** Reads what strtoul() reads; undefined where no number leads the text. */
+/** Parses like strtoul(); undefined if the text does not start with a number. */
 export function strtoul(text: string, base: keyof typeof strtoulForms): LeadingNumber | undefined {
   return numberOf(text, strtoulForms[base].exec(text), base);
 }
 
-/** Reads what scanf() reads for `%x`; undefined where no number leads the text. */
+/** Parses like `%x` of scanf(); undefined if the text does not start with a number. */
 export function scanHexadecimal(text: string): LeadingNumber | undefined {
   return numberOf(text, scanfForm.exec(text), 16);
 }
 
-/** The number as an unsigned long holds it: the nearest that it can hold, or less than 0 by wrapping around. */
+/** The number as an unsigned long: clamped to its range, negative ones wrapped around. */
 export function asUnsignedLong({ value, isNegative }: LeadingNumber): bigint {
   if (value > largestLong) return largestLong;
   return isNegative ? BigInt.asUintN(64, -value) : value;

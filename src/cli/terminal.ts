@@ -1,15 +1,15 @@
 import type { Io } from './io.js';
 
 /**
- * Whether text may hold other characters than ASCII: what the locale says, and yes where nothing is said. As systemd has it,
- * only an outright C or POSIX, or another character set, is ASCII.
+ * Whether text may contain non-ASCII characters, according to the locale; true without one. As in systemd, only an
+ * explicit C or POSIX locale, or another character set, is ASCII.
  */
 export function isUtf8Locale(env: NodeJS.ProcessEnv): boolean {
   const locale = [env['LC_ALL'], env['LC_CTYPE'], env['LANG']].find((value) => value !== undefined && value !== '');
   return locale === undefined || /utf-?8/i.test(locale);
 }
 
-/** Whether the terminal moves its cursor and changes its colours. */
+/** Whether the terminal supports cursor movement and colors. */
 export function supportsEscapes(env: NodeJS.ProcessEnv): boolean {
   return env['TERM'] !== 'dumb';
 }

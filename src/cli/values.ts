@@ -1,4 +1,4 @@
-/** Readers of the values that stand on the command line. Each throws UsageError for what it cannot read. */
+/** Parsers of values on the command line. Each throws UsageError for an invalid value. */
 import { encodeText, maxTextLength } from '../netlink/text-encoding.js';
 import { featureBit } from '../virtio/features.js';
 import { VIRTIO_ID_BLOCK, VIRTIO_ID_NET } from '../virtio/ids.js';
@@ -6,7 +6,7 @@ import { parseHandle, type ManagementDeviceHandle } from '../vdpa/model.js';
 import { asUnsignedLong, scanHexadecimal, strtoul, type LeadingNumber } from './strtoul.js';
 import { StricterError, UsageError } from './error.js';
 
-/** The name of a device. The kernel says which names it likes; here it only has to fit a message. */
+/** The name of a device. The kernel validates names; here it only has to fit a message. */
 export function readName(text: string): string {
   const { length } = encodeText(text);
   if (length > maxTextLength) {
@@ -31,13 +31,13 @@ export function readHandle(text: string): ManagementDeviceHandle {
 }
 
 /**
- * Six numbers of up to 255 in hexadecimal, as iproute2 reads them: `00:11:22:33:44:55`.
- * What iproute2 makes an address of all the same is refused: it is hardly the one that was meant.
+ * Six numbers of up to 255 in hexadecimal, as in iproute2: `00:11:22:33:44:55`. Other texts that iproute2 accepts are
+ * rejected: the result is hardly what was meant.
  */
 export function readMac(text: string): Uint8Array {
   if (text.includes('.')) throw isDottedAddress(text) ? noSixGroups(text) : notAnAddress(text);
   const groups = text.split(':');
-  // iproute2 reads six, and then looks no further.
+  // iproute2 reads six and ignores the rest.
   const numbers = groups.slice(0, 6).map((group) => {
     const number = scanHexadecimal(group);
     if (number === undefined || !isByte(asInt(number))) throw notAnAddress(group);
@@ -58,7 +58,7 @@ function noSixGroups(text: string): StricterError {
   );
 }
 
-/** Whether iproute2 takes a text with dots: one to four numbers of up to 255, each as strtoul() reads it. */
+/** Whether iproute2 accepts a text with dots: one to four numbers of up to 255, each parsed by strtoul(). */
 function isDottedAddress(text: string): boolean {
   let left = text;
   for (let count = 1; count <= 4; count++) {
@@ -71,7 +71,7 @@ function isDottedAddress(text: string): boolean {
   return false;
 }
 
-/** What scanf() leaves in an int. */
+/** The value that scanf() stores in an int. */
 function asInt(number: LeadingNumber): number {
   return Number(BigInt.asIntN(32, asUnsignedLong(number)));
 }
@@ -81,7 +81,10 @@ const isByte = (value: number): boolean => value >= 0 && value <= 0xff;
 /** `0x` without a digit. */
 const endsWithPrefix = (group: string): boolean => /x$/i.test(group);
 
-/** A reader of decimal numbers from `min` to `max`; `what` names the number in the error. As strtoul's, blanks and a plus may lead. */
+/**
+ * A parser of decimal numbers from `min` to `max`; `what` names the number in the error. As with strtoul(), leading
+ * blanks and a plus are accepted.
+ */
 export function readNumber(what: string, min: number, max: number): (text: string) => number {
   return (text) => {
     const number = strtoul(text, 10);
@@ -93,10 +96,10 @@ export function readNumber(what: string, min: number, max: number): (text: strin
   };
 }
 
-/** Feature bits as they were written: a number, or names that mean something once the device's type is known. */
+/** Feature bits as given: a number, or names that are resolved once the device's type is known. */
 export type FeatureArgument = { readonly bits: bigint } | { readonly names: readonly string[] };
 
-/** 64 feature bits in hexadecimal, with or without `0x`; or names joined by commas: `MAC,MTU,VERSION_1,bit_40`. */
+/** 64 feature bits in hexadecimal, with or without `0x`; or names separated by commas: `MAC,MTU,VERSION_1,bit_40`. */
 export function readFeatures(text: string): FeatureArgument {
   const number = strtoul(text, 16);
   if (number?.rest === '') {
@@ -111,10 +114,10 @@ export function readFeatures(text: string): FeatureArgument {
 
 const deviceTypes = { net: VIRTIO_ID_NET, block: VIRTIO_ID_BLOCK } as const;
 
-/** A kind of device that can be asked for by name. */
+/** A device type that can be given by name. */
 export type DeviceType = keyof typeof deviceTypes;
 
-/** The kinds of devices that can be asked for by name. */
+/** The device types that can be given by name. */
 export const deviceTypeNames = Object.keys(deviceTypes) as readonly DeviceType[];
 
 /** `net` or `block`. */
@@ -130,9 +133,9 @@ export function deviceTypeId(type: DeviceType): number {
 }
 
 /**
- * The bits that feature names stand for.
- * @param deviceId the virtio id of the device's type; undefined where it may be one of several: then only names that every
- *   type knows can be read
+ * The bits of feature names.
+ * @param deviceId the virtio id of the device's type; undefined if it may be one of several: then only names common to
+ *   all types are known
  * @throws UsageError for a name without a bit
  */
 export function resolveFeatures(argument: FeatureArgument, deviceId: number | undefined): bigint {

@@ -7,12 +7,12 @@ import { choosePaint } from './printers.js';
 import type { Session } from './session.js';
 import { isUtf8Locale, supportsEscapes } from './terminal.js';
 
-/** Back to the first line, and nothing below: ECMA-48, CUP and ED. */
+/** Cursor to the first line, and clear everything below: ECMA-48, CUP and ED. */
 const clearScreen = '\x1b[H\x1b[J';
 
 /**
- * Shows statistics and their rates every second, until the process is ended or a device that was named goes: on a terminal
- * in one place, with bars and within its size, elsewhere one after the other, in JSON a document a line.
+ * Shows statistics and their rates every second, until the process is ended or a named device is deleted: on a terminal
+ * in place, with bars and within its size; otherwise one after the other, and in JSON one document per line.
  */
 export async function watchStats(session: Session, name: string | undefined): Promise<void> {
   const { io, options } = session;
