@@ -1,10 +1,10 @@
 /**
- * The first file of the bundled program: it loads the others, and keeps what V8 made of them.
+ * The first file of the bundled program: it loads the others, and caches their compiled code.
  *
- * V8 spends more time on reading a program than a short command takes. So a run that finds no compiled code writes that of
- * all the usual parts to bin/cache/, every function in it, whatever it used itself: any later command begins with it. The
- * cache lies beside the program because it is as good as the program: whoever can write here can change either. Where
- * this user cannot, nothing is written; where others could have written a cache file, it is not read.
+ * V8 takes longer to compile the program than a short command runs. A run without cached code therefore writes that of
+ * all common parts to bin/cache/, with every function, used or not, for later commands. The cache is stored beside the
+ * program because it must be as trustworthy: a user who can write there can change either. Without write permission
+ * nothing is written, and a cache file that other users could have written is not read.
  */
 import {
   accessSync,
@@ -21,10 +21,10 @@ import {
 } from 'node:fs';
 import { Script } from 'node:vm';
 
-/** Put in by the bundler: the parts whose code is kept, each with a hash of its text. */
+/** Set by the bundler: the cached parts, each with a hash of its text. */
 declare const CACHED_PARTS: Readonly<Record<string, string>>;
 
-/** What a part lets others import: its pieces by name, each as a function that gives what the piece exports. */
+/** The pieces of a part that others import, by name, each as a function that returns its exports. */
 type Pieces = Readonly<Record<string, () => unknown>>;
 
 const partsFolder = `${import.meta.dirname}/parts`;
@@ -33,10 +33,10 @@ const isCaching = process.env['VDPA_CODE_CACHE'] !== '0';
 const dayMs = 24 * 60 * 60 * 1000;
 
 const loaded = new Map<string, Pieces>();
-/** A part had to be compiled that has its code kept. */
+/** A cached part had to be compiled. */
 let lacksCode = false;
 
-/** What `require` is to the parts: gives modules of Node, packages, and pieces of other parts, as `PART#PIECE`. */
+/** `require` of the parts: returns modules of Node, packages, and pieces of other parts, named `PART#PIECE`. */
 function load(name: string): unknown {
   const end = name.indexOf('#');
   if (end === -1) return process.getBuiltinModule(name) ?? loadPackage(name);
@@ -70,12 +70,12 @@ function compile(part: string, filename: string): PartFunction {
   if (cachePath === undefined) return new Script(text, { filename }).runInThisContext() as PartFunction;
   const cache = readCache(cachePath, owner);
   const script = new Script(text, cache === undefined ? { filename } : { filename, cachedData: cache.bytes });
-  // What another build of the same version of Node has written is not replaced at each turn.
+  // Different builds of the same version of Node must not replace the cache of each other.
   if (cache === undefined || (script.cachedDataRejected === true && cache.ageMs > dayMs)) lacksCode = true;
   return script.runInThisContext() as PartFunction;
 }
 
-/** Where the code of a part is kept, if it is. */
+/** The cache file of a part, if it is cached. */
 function cachePathOf(part: string): string | undefined {
   const hash = CACHED_PARTS[part];
   return hash === undefined ? undefined : `${cacheFolder}/${part}-${hash}-${process.version}-${process.arch}`;
@@ -88,7 +88,7 @@ interface File {
   readonly ageMs: number;
 }
 
-/** Reads a file with as few calls as it takes. */
+/** Reads a file with as few system calls as possible. */
 function readFile(fd: number): File {
   const { size, uid, mode, mtimeMs } = fstatSync(fd);
   const bytes = Buffer.allocUnsafeSlow(size);
@@ -110,12 +110,12 @@ function readPart(filename: string): File {
   }
 }
 
-/** The bundler leaves nothing but ASCII in a part. */
+/** Parts are ASCII: the bundler escapes everything else. */
 function textOf(part: Buffer): string {
   return part.toString('latin1');
 }
 
-/** @param owner whoever owns the program; nobody else but root is trusted */
+/** @param owner the owner of the program; only this user and root are trusted */
 function readCache(path: string, owner: number): File | undefined {
   let fd: number;
   try {
@@ -132,7 +132,7 @@ function readCache(path: string, owner: number): File | undefined {
   }
 }
 
-/** Keeps the code of all parts, where that is allowed. A cache is no reason to fail. */
+/** Caches the code of all parts, if permitted. Failures are ignored. */
 function keep(): void {
   try {
     accessSync(import.meta.dirname, constants.W_OK);
@@ -146,10 +146,10 @@ function keep(): void {
   }
 }
 
-/** What makes V8 compile every function of a script at once, also of one that it knows, and what takes that back. */
+/** Flags of V8 to compile every function of a script eagerly, even of a known script, and to undo that. */
 const eagerly = { on: ['--no-lazy', '--no-compilation-cache'], off: ['--lazy', '--compilation-cache'] } as const;
 
-/** V8's code of every function of a part. By itself V8 compiles a function when it is first called. */
+/** The compiled code of every function of a part. By default V8 compiles a function when it is first called. */
 function codeOf(part: string): Buffer {
   const filename = `${partsFolder}/${part}`;
   const text = textOf(readPart(filename).bytes);
@@ -159,13 +159,13 @@ function codeOf(part: string): Buffer {
     eagerly.on.forEach(setFlagsFromString);
     script = new Script(text, { filename });
   } finally {
-    // V8 takes code only where the flags are those it was written with.
+    // V8 accepts code only with the flags that it was compiled with.
     eagerly.off.forEach(setFlagsFromString);
   }
   return script.createCachedData();
 }
 
-/** Nobody sees the file before it is whole. */
+/** The file becomes visible only once it is complete. */
 function writeWhole(path: string, data: Buffer): void {
   const temporary = `${path}.${process.pid}`;
   const fd = openSync(temporary, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o644);

@@ -1,4 +1,4 @@
-/** The simulated machine cannot be used as it is described or kept: its state file, its description, its variables. */
+/** The simulated machine is not usable: its state file, description or environment variables are invalid. */
 export class SimulationError extends Error {
   override readonly name = 'SimulationError';
 }

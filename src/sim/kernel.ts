@@ -10,7 +10,7 @@ import type { NetlinkSocketOptions } from './netlink/socket.js';
 import { vdpaFamily } from './vdpa/family.js';
 import type { MachineStore } from './state/store.js';
 
-/** The number that the family had in the kernels looked at; families get theirs in the order of their registration. */
+/** The number of the family in recorded kernels; families are numbered in the order of their registration. */
 const usualFamilyId = 0x13;
 
 const changingCommands: readonly number[] = [VDPA_CMD_DEV_NEW, VDPA_CMD_DEV_DEL, VDPA_CMD_DEV_ATTR_SET];
@@ -24,7 +24,7 @@ export class SimulatedKernel {
   #delay = 0;
 
   /**
-   * @param faults beside those of the machine.
+   * @param faults in addition to those of the machine.
    * @param familyId the number of the vdpa family.
    */
   constructor(machine: MachineStore, faults: readonly Fault[] = [], familyId: number = usualFamilyId) {
@@ -57,7 +57,7 @@ export class SimulatedKernel {
     return false;
   }
 
-  /** How long the kernel took for what it did since this was last asked, beyond no time at all; in milliseconds. */
+  /** The simulated time that the kernel took since the last call, in milliseconds. */
   takeDelay(): number {
     const delay = this.#delay;
     this.#delay = 0;

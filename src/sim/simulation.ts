@@ -1,4 +1,4 @@
-/** The simulated machine that the environment names: the way in for the command line. */
+/** The simulated machine selected by the environment: the entry point for the command line. */
 import { isAbsolute, join, resolve } from 'node:path';
 import { homeFolder } from '../sys/home-folder.js';
 import { SimulationError } from './error.js';
@@ -12,14 +12,14 @@ import { SimulatedTransport } from './transport.js';
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /**
- * Where the state is kept: VDPA_SIM_STATE, otherwise `vdpa/sim.json` below XDG_STATE_HOME or ~/.local/state.
- * @throws SimulationError where none of them is known
+ * The path of the state file: VDPA_SIM_STATE, otherwise `vdpa/sim.json` below XDG_STATE_HOME or ~/.local/state.
+ * @throws SimulationError if none of them is known
  */
 export function statePath(environment: Environment): string {
   const chosen = environment['VDPA_SIM_STATE'];
   if (chosen !== undefined && chosen !== '') return resolve(chosen);
   const chosenFolder = environment['XDG_STATE_HOME'];
-  // The specification of XDG_STATE_HOME wants a relative path to be ignored.
+  // According to its specification, a relative path in XDG_STATE_HOME is ignored.
   if (chosenFolder !== undefined && isAbsolute(chosenFolder)) return join(chosenFolder, 'vdpa/sim.json');
   const home = homeFolder(environment);
   if (home === undefined) {
@@ -28,30 +28,30 @@ export function statePath(environment: Environment): string {
   return join(home, '.local/state/vdpa/sim.json');
 }
 
-/** A simulated machine whose state lasts in a file. */
+/** A simulated machine with its state in a file. */
 export class Simulation {
   readonly store: FileStore;
   readonly #environment: Environment;
 
-  /** @param environment VDPA_SIM_STATE, XDG_STATE_HOME, VDPA_SIM_UID and VDPA_SIM_FAULTS are looked at. */
+  /** @param environment with VDPA_SIM_STATE, XDG_STATE_HOME, VDPA_SIM_UID and VDPA_SIM_FAULTS. */
   constructor(environment: Environment) {
     this.#environment = environment;
     this.store = new FileStore(statePath(environment));
   }
 
-  /** Puts a machine that was just booted in the place of whatever there is. @param files what its disk holds. @throws SimulationError */
+  /** Replaces the machine with a newly booted one. @param files the files on its disk. @throws SimulationError */
   async boot(machine: MachineState, files: readonly FileState[] = []): Promise<void> {
     await this.store.prepare();
     this.store.overwrite(bootState(machine, files));
     this.store.close();
   }
 
-  /** Whether the tool runs there as root. @throws SimulationError */
+  /** Whether vdpa runs there as root. @throws SimulationError */
   get isRoot(): boolean {
     return (readUid(this.#environment['VDPA_SIM_UID']) ?? this.store.read().machine.uid) === 0;
   }
 
-  /** A netlink socket of the machine. @throws SimulationError where the environment or the state cannot be understood */
+  /** A netlink socket of the machine. @throws SimulationError if the environment or the state is invalid */
   async open(): Promise<SimulatedTransport> {
     const uid = readUid(this.#environment['VDPA_SIM_UID']);
     const faults = await readFaults(this.#environment['VDPA_SIM_FAULTS']);

@@ -4,18 +4,18 @@ import { Errno } from '../sys/errno.js';
 import type { SimulatedKernel } from './kernel.js';
 import type { NetlinkSocketEnd, NetlinkSocketOptions } from './netlink/socket.js';
 
-/** What a socket of the machine may send at most: the usual send buffer less the kernel's own need. */
+/** The maximum size of a sent datagram: the default send buffer less the kernel's overhead. */
 const maxDatagramSize = 212_992 - 32;
-/** What the tool's own sockets read with. */
+/** The receive buffer of the sockets of vdpa. */
 const receiveBufferSize = 32_768;
 
-/** What a simulated socket is like. */
+/** Properties of a simulated socket. */
 export interface SimulatedTransportOptions extends Partial<NetlinkSocketOptions> {
-  /** The user of the socket; only 0, root, may change things. By default the machine's. */
+  /** The user of the socket; only 0, root, may change things. By default that of the machine. */
   readonly uid?: number;
-  /** The port; by default the process's id, as the kernel chooses for a first socket. */
+  /** The port; by default the process ID, like the kernel chooses for the first socket. */
   readonly port?: number;
-  /** The reader's buffer in bytes: a bigger one gets bigger datagrams of a dump. */
+  /** The receive buffer in bytes: a larger one gets larger datagrams of a dump. */
   readonly receiveBufferSize?: number;
 }
 
@@ -63,14 +63,14 @@ export class SimulatedTransport implements NetlinkTransport {
     return this.#elapse();
   }
 
-  /** Lets pass the time that the kernel took. */
+  /** Waits for the simulated time that the kernel took. */
   #elapse(): Promise<void> | undefined {
     const delay = this.#kernel.takeDelay();
     return delay === 0 ? undefined : sleep(delay);
   }
 }
 
-/** What a reader without an answer gets: nobody but the reader itself ever makes a simulated kernel say something. */
+/** The error of a reader without an answer: a simulated kernel only answers requests of the reader itself. */
 async function timeOut(timeoutMs: number): Promise<never> {
   await sleep(timeoutMs);
   throw new NetlinkError({ operation: 'wait for the kernel', errno: Errno.ETIMEDOUT });

@@ -33,7 +33,7 @@ export function openDevice(state: SimState, device: DeviceState): VdpaDevice {
   return bindDriver(managementOf(state, device)).open(state, device);
 }
 
-/** Makes a device and puts it on the bus. @throws Refusal */
+/** Creates a device and adds it to the bus. @throws Refusal */
 export function plugDevice(state: SimState, management: ManagementDeviceState, name: string, config: AddConfig): void {
   const driver = bindDriver(management);
   const device = { ...driver.add(state, name, config), name: busName(name) };
@@ -43,7 +43,7 @@ export function plugDevice(state: SimState, management: ManagementDeviceState, n
   state.devices.push(device);
 }
 
-/** Takes a device off the bus. */
+/** Removes a device from the bus. */
 export function unplugDevice(state: SimState, device: DeviceState): void {
   state.devices = state.devices.filter((candidate) => candidate !== device);
   bindDriver(managementOf(state, device)).removed(state, device);

@@ -1,7 +1,7 @@
 /**
- * What the machine's own virtio drivers make of a new vDPA device. virtio_vdpa binds to it at once and hands it to
- * virtio_net or virtio_blk, which negotiates features before `dev add` is acknowledged.
- * drivers/virtio/virtio.c and virtio_vdpa.c, drivers/net/virtio_net.c, drivers/block/virtio_blk.c
+ * The virtio drivers of the machine, which use new vDPA devices. virtio_vdpa binds to it at once and hands it to
+ * virtio_net or virtio_blk, which negotiates features before `dev add` is acknowledged. drivers/virtio/virtio.c and
+ * virtio_vdpa.c, drivers/net/virtio_net.c, drivers/block/virtio_blk.c
  */
 import { viewOf } from '../../netlink/bytes.js';
 import { netConfigOffset } from '../../virtio/config-space.js';
@@ -10,7 +10,7 @@ import { featureMask } from '../../virtio/feature-mask.js';
 import type { VdpaDevice } from './management/driver.js';
 import type { BusDriver } from '../state/model.js';
 
-/** What the driver side left behind. */
+/** The state that the driver left. */
 export interface Negotiation {
   /** The features of the driver; undefined while FEATURES_OK is not set. */
   readonly features: bigint | undefined;
@@ -25,7 +25,7 @@ const transport = (...names: string[]): bigint => featureMask(undefined, names);
 const versionOne = transport('VERSION_1');
 const accessPlatform = transport('ACCESS_PLATFORM');
 
-/** What virtio_ring leaves of the transport's bits. */
+/** The transport features that virtio_ring keeps. */
 const ringFeatures =
   versionOne |
   accessPlatform |
@@ -47,7 +47,7 @@ const controlQueue = net('CTRL_VQ');
 const controlMac = net('CTRL_MAC_ADDR');
 const standby = net('STANDBY');
 
-/** Features that virtio_net takes only together with a control queue. */
+/** Features that virtio_net accepts only with a control queue. */
 const needControlQueue =
   net('CTRL_RX', 'CTRL_VLAN', 'GUEST_ANNOUNCE', 'MQ', 'CTRL_MAC_ADDR') |
   net('RSS', 'HASH_REPORT', 'NOTF_COAL', 'VQ_NOTF_COAL');
@@ -61,17 +61,17 @@ const driverFeatures: Readonly<Partial<Record<number, bigint>>> = {
   [VIRTIO_ID_BLOCK]: blockDriverFeatures,
 };
 
-/** The smallest MTU that virtio_net believes. */
+/** The smallest MTU that virtio_net accepts. */
 const minMtu = 68;
 
 const untouched: Negotiation = { features: undefined, controlCommands: 0n };
 
-/** What the bus driver and, with virtio_vdpa, the driver of the device type negotiate with a new device. */
+/** The negotiation of the bus driver and, with virtio_vdpa, of the driver of the device type, with a new device. */
 export function negotiate(busDriver: BusDriver, device: VdpaDevice): Negotiation {
   const driver = driverFeatures[device.deviceId];
   // Other bus drivers leave negotiation to their users; only some types have a driver; one without virtqueues has none.
   if (busDriver !== 'virtio_vdpa' || driver === undefined || device.maxVirtqueueSize < 1) return untouched;
-  // Devices refuse a driver that does not leave DMA to the platform; without VERSION_1 there is no FEATURES_OK.
+  // Devices reject a driver without ACCESS_PLATFORM; without VERSION_1 there is no FEATURES_OK.
   if ((device.features & accessPlatform) === 0n || (device.features & versionOne) === 0n) return untouched;
   const offered = device.features & (driver | ringFeatures);
   return device.deviceId === VIRTIO_ID_NET ? negotiateNet(device, offered) : { ...untouched, features: offered };

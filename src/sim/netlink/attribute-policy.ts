@@ -1,4 +1,7 @@
-/** The policy of one attribute, and how the kernel describes it in CTRL_CMD_GETPOLICY and beside an error: net/netlink/policy.c. */
+/**
+ * The policy of one attribute, and its description by the kernel in CTRL_CMD_GETPOLICY and in errors:
+ * net/netlink/policy.c.
+ */
 import {
   NL_ATTR_TYPE_BINARY,
   NL_ATTR_TYPE_NUL_STRING,
@@ -14,7 +17,7 @@ import {
 } from '../../netlink/constants.js';
 import type { MessageBuffer } from './message-buffer.js';
 
-/** What a family says of one attribute: `struct nla_policy`. Lengths in bytes. */
+/** A family's rules for one attribute: `struct nla_policy`. Lengths in bytes. */
 export type AttributePolicy =
   | { readonly kind: 'u16' | 'u32' | 'u64'; readonly min?: bigint }
   | { readonly kind: 'string' | 'nul-string'; readonly maxLength?: number }
@@ -32,7 +35,7 @@ const attributeType = {
 
 const largest = { u16: 0xffffn, u32: 0xffff_ffffn, u64: 0xffff_ffff_ffff_ffffn } as const;
 
-/** Writes what a policy says of one attribute (`NL_POLICY_TYPE_ATTR_*`). */
+/** Writes the description of a policy (`NL_POLICY_TYPE_ATTR_*`). */
 export function writeAttributePolicy(buffer: MessageBuffer, policy: AttributePolicy): void {
   switch (policy.kind) {
     case 'u16':

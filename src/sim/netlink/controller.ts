@@ -1,4 +1,6 @@
-/** The controller of generic netlink, family `nlctrl`: tells of families and their policies. net/netlink/genetlink.c */
+/**
+ * The controller of generic netlink, family `nlctrl`: describes families and their policies. net/netlink/genetlink.c
+ */
 import {
   CTRL_ATTR_FAMILY_ID,
   CTRL_ATTR_FAMILY_NAME,
@@ -46,7 +48,7 @@ const policyPolicy: Policy = {
   attributes: { ...familyAttributes, [CTRL_ATTR_OP]: { kind: 'u32' } },
 };
 
-/** Makes the controller of these families and of itself; gives all of them, itself first. */
+/** Creates the controller of these families and of itself; returns all of them, itself first. */
 export function withController(families: readonly Family[]): Family[] {
   const controller: Family = {
     id: GENL_ID_CTRL,
@@ -83,7 +85,7 @@ function getFamily(families: readonly Family[], request: GenlRequest): void {
   const id = request.attributes.u16(CTRL_ATTR_FAMILY_ID);
   const name = request.attributes.cString(CTRL_ATTR_FAMILY_NAME);
   if (id === undefined && name === undefined) request.refuse(Errno.EINVAL);
-  // Where both are given the name decides.
+  // The name takes precedence.
   const family = families.find((candidate) => (name === undefined ? candidate.id === id : candidate.name === name));
   if (family === undefined) request.refuse(Errno.ENOENT);
   request.reply(CTRL_CMD_NEWFAMILY, (buffer) => {
@@ -144,7 +146,7 @@ function dumpPolicy(families: readonly Family[], request: GenlRequest): Dump {
   const id = request.attributes.u16(CTRL_ATTR_FAMILY_ID);
   const name = request.attributes.cString(CTRL_ATTR_FAMILY_NAME);
   if (id === undefined && name === undefined) request.refuse(Errno.EINVAL);
-  // Where both are given the number decides.
+  // The number takes precedence.
   const family = families.find((candidate) => (id === undefined ? candidate.name === name : candidate.id === id));
   if (family === undefined) request.refuse(Errno.ENOENT);
   const operations = chosenOperations(family, request);
@@ -182,7 +184,7 @@ function dumpPolicy(families: readonly Family[], request: GenlRequest): Dump {
   return dumpParts(parts, family, request);
 }
 
-/** The operation that was asked for, or all. */
+/** The requested operation, or all. */
 function chosenOperations(family: Family, request: GenlRequest): readonly Operation[] {
   const command = request.attributes.u32(CTRL_ATTR_OP);
   if (command === undefined) return family.operations;

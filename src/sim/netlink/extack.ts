@@ -4,13 +4,13 @@ import type { MessageBuffer } from './message-buffer.js';
 import { writeAttributePolicy } from './attribute-policy.js';
 import type { AttributePolicy } from './attribute-policy.js';
 
-/** NETLINK_MAX_FMTMSG_LEN: room for a message that the kernel formats, its NUL included. */
+/** NETLINK_MAX_FMTMSG_LEN: maximum size of a message that the kernel formats, including its NUL. */
 const formattedLength = 80;
 
-/** What the kernel says beside an errno: `struct netlink_ext_ack`. Handlers fill it in, the socket writes it out. */
+/** Details of an error: `struct netlink_ext_ack`. Handlers fill it in, the socket writes it out. */
 export class Extack {
   message: string | undefined;
-  /** Where the refused attribute starts, counted from the request's nlmsghdr. */
+  /** The offset of the rejected attribute from the request's nlmsghdr. */
   offset: number | undefined;
   policy: AttributePolicy | undefined;
 
@@ -21,16 +21,13 @@ export class Extack {
     this.policy = policy;
   }
 
-  /** A message with something filled in: NL_SET_ERR_MSG_FMT, which cuts it to what its buffer holds. */
+  /** A formatted message: NL_SET_ERR_MSG_FMT, which truncates it to its buffer. */
   format(message: string): void {
     const bytes = encodeText(message);
     this.message = bytes.length < formattedLength ? message : decodeText(bytes.subarray(0, formattedLength - 1));
   }
 
-  /**
-   * Whether there is anything to write after an answer with this errno (0 for success): where an attribute is to
-   * blame is said with errors only.
-   */
+  /** Whether an answer with this errno (0 for success) has details: attributes are reported with errors only. */
   saysSomething(errno: number): boolean {
     return this.message !== undefined || (errno !== 0 && (this.offset !== undefined || this.policy !== undefined));
   }

@@ -1,4 +1,4 @@
-/** Generic netlink: families, their operations, and the way of a request to one of them. net/netlink/genetlink.c */
+/** Generic netlink: families, their operations, and the dispatch of requests to them. net/netlink/genetlink.c */
 import { littleEndian, viewOf } from '../../netlink/bytes.js';
 import { NLM_F_ACK, NLM_F_DUMP, NLM_F_ECHO, NLM_F_MULTI, NLM_F_REQUEST } from '../../netlink/constants.js';
 import { messageHeaderLength } from '../../netlink/message.js';
@@ -13,14 +13,14 @@ import { defaultDatagramSize } from './socket.js';
 /** Length of `struct genlmsghdr`, in bytes. */
 const headerLength = 4;
 
-/** How an operation answers one way of asking: once (`do`) or with a dump. */
+/** A handler of an operation: for one answer (`do`), or for a dump. */
 interface Handler<Answer> {
   readonly policy: Policy;
   readonly strictness: Strictness;
   readonly run: (request: GenlRequest) => Answer;
 }
 
-/** A command of a family, with a handler for each way it can be asked. */
+/** A command of a family, with its handlers. */
 export interface Operation {
   readonly command: number;
   /** GENL_ADMIN_PERM: only for a user with CAP_NET_ADMIN. */
@@ -34,7 +34,7 @@ export interface Family {
   readonly name: string;
   readonly version: number;
   readonly maxAttribute: number;
-  /** Commands from this one on get the strict check of the header that older ones escape. */
+  /** The header is checked strictly from this command on. */
   readonly reservedStart: number;
   readonly operations: readonly Operation[];
   readonly multicastGroups: readonly { readonly id: number; readonly name: string }[];
@@ -45,7 +45,7 @@ export class GenlRequest {
   readonly family: Family;
   readonly netlink: NetlinkRequest;
   readonly attributes: RequestAttributes;
-  /** The header of the last answer: those of a dump have the same. */
+  /** The header of the last answer; all messages of a dump have the same. */
   #header = new Uint8Array(headerLength);
 
   constructor(family: Family, netlink: NetlinkRequest, attributes: RequestAttributes) {
@@ -58,7 +58,7 @@ export class GenlRequest {
     return this.netlink.extack;
   }
 
-  /** Refuses with an errno and the kernel's words. */
+  /** Rejects the request with an errno and the kernel's message. */
   refuse(errno: number, message?: string): never {
     if (message !== undefined) this.extack.message = message;
     throw new Refusal(errno);
@@ -66,7 +66,7 @@ export class GenlRequest {
 
   /**
    * Answers with one message of the family.
-   * @throws Refusal EMSGSIZE where it does not fit a datagram of the usual size.
+   * @throws Refusal EMSGSIZE if it does not fit a datagram of the usual size.
    */
   reply(command: number, write: (buffer: MessageBuffer) => void): void {
     const buffer = new MessageBuffer(defaultDatagramSize);
@@ -78,7 +78,7 @@ export class GenlRequest {
     this.netlink.answer(buffer.finish());
   }
 
-  /** Adds one message of a dump to its datagram; says whether it found room there. */
+  /** Adds one message of a dump to its datagram. Returns whether it fitted. */
   part(buffer: MessageBuffer, command: number, write: (buffer: MessageBuffer) => void): boolean {
     try {
       this.#message(buffer, command, NLM_F_MULTI, write);
@@ -98,8 +98,8 @@ export class GenlRequest {
 }
 
 /**
- * Takes a request to the family it is for and to its operation.
- * @returns the dump that it starts, if it starts one
+ * Dispatches a request to its family and operation.
+ * @returns the dump that it starts, if any
  * @throws Refusal
  */
 export function handleGenericMessage(families: readonly Family[], request: NetlinkRequest): Dump | undefined {

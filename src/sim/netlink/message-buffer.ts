@@ -6,7 +6,7 @@ import { encodeText } from '../../netlink/text-encoding.js';
 /** Length of `struct nlattr`, in bytes. */
 const attributeHeaderLength = 4;
 
-/** What is being written does not fit into what is left of the buffer: EMSGSIZE inside the kernel. */
+/** The rest of the buffer is too small: EMSGSIZE inside the kernel. */
 export class NoRoomError extends Error {
   override readonly name = 'NoRoomError';
 }
@@ -20,7 +20,7 @@ export class MessageBuffer {
   readonly #view: DataView;
   #length = 0;
 
-  /** @param size how many bytes fit (the tailroom of an empty skb). */
+  /** @param size in bytes (the tailroom of an empty skb). */
   constructor(size: number) {
     this.#bytes = Buffer.alloc(size);
     this.#view = viewOf(this.#bytes);
@@ -37,8 +37,8 @@ export class MessageBuffer {
   }
 
   /**
-   * Writes a message: its header, the bytes of `fixed`, and what `write` writes after them. Where `write` throws, nothing
-   * of the message stays.
+   * Writes a message: its header, the bytes of `fixed`, and what `write` adds. If `write` throws, the message is
+   * removed.
    */
   message(
     header: { readonly type: number; readonly flags: number; readonly seq: number; readonly port: number },
@@ -81,7 +81,7 @@ export class MessageBuffer {
 
   /** Text and the NUL after it. */
   string(type: number, text: string): void {
-    // Nothing beyond ASCII takes one byte for one unit.
+    // Only ASCII has one byte per code unit.
     if (Buffer.byteLength(text) === text.length) {
       this.#bytes.write(text, this.#attribute(type, text.length + 1), 'latin1');
       return;
@@ -90,22 +90,22 @@ export class MessageBuffer {
     this.#bytes.set(bytes, this.#attribute(type, bytes.length + 1));
   }
 
-  /** A nest flagged NLA_F_NESTED that holds what `write` writes; where that throws, nothing of the nest stays. */
+  /** A nest with NLA_F_NESTED and the attributes that `write` adds; if that throws, the nest is removed. */
   nested(type: number, write: () => void): void {
     this.unflaggedNest(type | NLA_F_NESTED, write);
   }
 
-  /** A nest without NLA_F_NESTED, as old families write them. */
+  /** A nest without NLA_F_NESTED, as in old families. */
   unflaggedNest(type: number, write: () => void): void {
     const start = this.#attribute(type, 0) - attributeHeaderLength;
     this.#orTrim(start, write);
     this.#view.setUint16(start, this.#length - start, littleEndian);
   }
 
-  /** Writes an attribute's header and padding, and says where its payload starts. */
+  /** Writes an attribute's header and padding, and returns where its payload starts. */
   #attribute(type: number, length: number): number {
     const start = this.#length;
-    // Not by #grow() and align(): V8 would think it worth its while to compile these, and it seldom is.
+    // Not with #grow() and align(): V8 would compile these, which rarely pays off.
     const end = start + ((attributeHeaderLength + length + 3) & ~3);
     if (end > this.#bytes.length) throw noRoom();
     this.#length = end;
@@ -114,7 +114,7 @@ export class MessageBuffer {
     return start + attributeHeaderLength;
   }
 
-  /** Makes `length` bytes, padded to 4, part of the buffer, and says where they start. They are zero. */
+  /** Extends the buffer by `length` zero bytes, padded to 4, and returns where they start. */
   #grow(length: number): number {
     const start = this.#length;
     const end = start + align(length);
@@ -133,7 +133,7 @@ export class MessageBuffer {
   }
 
   #trim(start: number): void {
-    // What is not written yet is zero, padding among it.
+    // Everything not written yet is zero, including padding.
     this.#bytes.fill(0, start, this.#length);
     this.#length = start;
   }

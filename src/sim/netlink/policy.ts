@@ -1,6 +1,6 @@
 /**
- * Attribute policies and how the kernel checks a request against them: lib/nlattr.c.
- * Of the kinds of attributes only those that the simulated families use.
+ * Attribute policies and their validation by the kernel: lib/nlattr.c. Only the kinds of attributes that the simulated
+ * families use are supported.
  */
 import { align, littleEndian, viewOf } from '../../netlink/bytes.js';
 import { NLA_F_NESTED, NLA_TYPE_MASK } from '../../netlink/constants.js';
@@ -10,7 +10,7 @@ import { Refusal } from './refusal.js';
 import type { AttributePolicy } from './attribute-policy.js';
 import type { Extack } from './extack.js';
 
-/** The policy of an operation. Attributes up to `maxType` that are not described count as unspecified. */
+/** The policy of an operation. Attributes up to `maxType` without a policy are unspecified. */
 export interface Policy {
   readonly maxType: number;
   readonly attributes: Readonly<Partial<Record<number, AttributePolicy>>>;
@@ -24,13 +24,13 @@ const attributeHeaderLength = 4;
 /** The sizes of the integer kinds, in bytes. */
 const integerLength = { u16: 2, u32: 4, u64: 8 } as const;
 
-/** The attributes of a request that passed its policy; of several of one type the last. */
+/** The attributes of a validated request; the last one of several of a type. */
 export class RequestAttributes {
   readonly #datagram: Uint8Array;
   readonly #view: DataView;
   readonly #starts: ReadonlyMap<number, number>;
 
-  /** @param starts where the attribute of each type starts in the datagram. */
+  /** @param starts the offset of the attribute of each type in the datagram. */
   constructor(datagram: Uint8Array, starts: ReadonlyMap<number, number>) {
     this.#datagram = datagram;
     this.#view = viewOf(datagram);
@@ -41,7 +41,7 @@ export class RequestAttributes {
     return this.#starts.has(type);
   }
 
-  /** Where the attribute starts in the datagram. */
+  /** The offset of the attribute in the datagram. */
   start(type: number): number | undefined {
     return this.#starts.get(type);
   }
@@ -82,9 +82,9 @@ export class RequestAttributes {
 }
 
 /**
- * Checks the attributes between `from` and `to` of a datagram, in order, and gives those the policy knows.
- * @param messageStart where the request's nlmsghdr starts: offsets in the extended acknowledgement count from it.
- * @throws Refusal with the errno that the kernel gives; `extack` then says why.
+ * Checks the attributes between `from` and `to` of a datagram, in order, and returns those known to the policy.
+ * @param messageStart the offset of the request's nlmsghdr, the base of offsets in the extended acknowledgement.
+ * @throws Refusal with the kernel's errno; `extack` has the reason.
  */
 export function parseAttributes(
   datagram: Uint8Array,

@@ -1,4 +1,4 @@
-/** The simulated kernel's way to say no inside itself: becomes an NLMSG_ERROR, or the end of a dump, with this errno. */
+/** An error inside the simulated kernel: becomes an NLMSG_ERROR, or the end of a dump, with this errno. */
 export class Refusal extends Error {
   override readonly name = 'Refusal';
   /** The error number, positive. */

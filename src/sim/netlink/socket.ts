@@ -15,22 +15,22 @@ import { Extack } from './extack.js';
 import { MessageBuffer, NoRoomError } from './message-buffer.js';
 import { Refusal } from './refusal.js';
 
-/** NLMSG_GOODSIZE where a page has 4 KiB: what an answer may have, and a part of a dump before anything bigger was read. */
+/** NLMSG_GOODSIZE for pages of 4 KiB: the maximum size of an answer, and of a part of a dump before a larger read. */
 export const defaultDatagramSize = 3776;
-/** What a part of a dump may have at most: a reader's buffer of 32 KiB less the kernel's own need. */
+/** The maximum size of a part of a dump: 32 KiB less the kernel's overhead. */
 const largestDatagramSize = 32448;
 
 /** The options of a socket set with setsockopt(2). */
 export interface NetlinkSocketOptions {
-  /** NETLINK_EXT_ACK: acknowledgements say more than an errno. */
+  /** NETLINK_EXT_ACK: acknowledgements have details of the error. */
   readonly extendedAck: boolean;
-  /** NETLINK_CAP_ACK: acknowledgements leave the request's payload out. */
+  /** NETLINK_CAP_ACK: acknowledgements omit the request's payload. */
   readonly cappedAck: boolean;
 }
 
 /**
- * A dump that goes on from datagram to datagram. Fills `buffer` with what comes next; says `more` where it is to be
- * called again, `done` where NLMSG_DONE shall follow in this datagram.
+ * A dump, which continues from datagram to datagram. Fills `buffer` with the next part; returns `more` to be called
+ * again, and `done` if NLMSG_DONE follows in this datagram.
  * @throws Refusal to end the dump with an errno.
  */
 export type Dump = (buffer: MessageBuffer, extack: Extack) => 'more' | 'done';
@@ -38,18 +38,18 @@ export type Dump = (buffer: MessageBuffer, extack: Extack) => 'more' | 'done';
 /** One message to the kernel. */
 export interface NetlinkRequest {
   readonly datagram: Uint8Array;
-  /** Where the message starts in the datagram. */
+  /** The offset of the message in the datagram. */
   readonly start: number;
   /** nlmsg_len */
   readonly length: number;
   readonly type: number;
   readonly flags: number;
   readonly seq: number;
-  /** The port that answers go to. */
+  /** The destination port of answers. */
   readonly port: number;
   /** The user has CAP_NET_ADMIN. */
   readonly privileged: boolean;
-  /** A dump runs on the socket, which has room for one. */
+  /** A dump runs on the socket, which supports only one. */
   readonly dumping: boolean;
   readonly extack: Extack;
   /** Sends a datagram back. */
@@ -57,16 +57,16 @@ export interface NetlinkRequest {
 }
 
 /**
- * Does what a request asks for, and gives the dump that it starts, if it starts one.
+ * Executes a request, and returns the dump that it starts, if any.
  * @throws Refusal
  */
 export type RequestHandler = (request: NetlinkRequest) => Dump | undefined;
 
-/** A dump under way and the message that asked for it. */
+/** A running dump and its request. */
 interface RunningDump {
   readonly dump: Dump;
   readonly seq: number;
-  /** The errno that the last datagram has to end with, where there was no room for it. */
+  /** The errno that ends the dump in the last datagram, if it did not fit into the one before. */
   ended?: number;
 }
 
@@ -84,7 +84,7 @@ export class NetlinkSocketEnd {
     this.#options = options;
   }
 
-  /** Takes a datagram of requests, as netlink_rcv_skb() does: what is not a whole message ends it silently. */
+  /** Processes a datagram of requests like netlink_rcv_skb(): an incomplete message silently ends it. */
   deliver(datagram: Uint8Array, privileged: boolean): void {
     const view = viewOf(datagram);
     let start = 0;
@@ -108,14 +108,14 @@ export class NetlinkSocketEnd {
     }
   }
 
-  /** How long the next datagram is; undefined where there is none. */
+  /** The length of the next datagram; undefined if there is none. */
   get waiting(): number | undefined {
     return this.#queue[0]?.length;
   }
 
   /**
-   * Gives the next datagram, if there is one, to a reader with a buffer of `size` bytes; what does not fit there is
-   * lost. A dump under way then writes its next datagram, up to the size of the largest buffer seen.
+   * Returns the next datagram, if any, to a reader with a buffer of `size` bytes; the rest is lost. A running dump then
+   * writes its next datagram, up to the size of the largest buffer so far.
    */
   receive(size: number): Uint8Array | undefined {
     const datagram = this.#queue.shift();
@@ -163,7 +163,7 @@ export class NetlinkSocketEnd {
     this.#queue.push(buffer.finish());
   }
 
-  /** One call of the dump: the errno that ends it, undefined where it goes on. */
+  /** One call of the dump: the errno that ends it; undefined if it continues. */
   #fill(dump: Dump, buffer: MessageBuffer, extack: Extack): number | undefined {
     try {
       return dump(buffer, extack) === 'done' ? 0 : undefined;
@@ -206,5 +206,5 @@ export class NetlinkSocketEnd {
   }
 }
 
-/** Room for what an extended acknowledgement says: a message of at most a few hundred bytes and a policy. */
+/** Space for an extended acknowledgement: a message of at most a few hundred bytes and a policy. */
 const ackTextRoom = 4096;

@@ -1,6 +1,6 @@
 /**
- * Changes in a state file. A process that makes many changes does not write the whole state for each: it appends a line
- * for each change to the state, `+` and JSON, and replaces them by the whole state at its end.
+ * Changes in a state file. A process with many changes does not write the whole state for each of them: it appends one
+ * line per change to the state, `+` and JSON, and finally replaces them with the whole state.
  */
 import { parseJson } from './json.js';
 import type { SimState } from './model.js';
@@ -8,24 +8,26 @@ import type { SimState } from './model.js';
 /** The lists of a state that change while a machine runs. */
 const lists = ['devices', 'vduse', 'files', 'fault_hits'] as const;
 
-/** Where in a list entries are taken out, how many, and what is put in their place: the arguments of Array.splice(). */
+/** The index in a list, the number of entries removed, and the entries inserted: the arguments of Array.splice(). */
 type Splice = readonly [start: number, removed: number, ...added: readonly unknown[]];
 
 type Change = Partial<Record<(typeof lists)[number], Splice>>;
 
-/** What stands before each change. No line of a state begins with it, however its JSON is laid out. */
+/** The prefix of each change. No line of a state starts with it, whatever the layout of its JSON. */
 const mark = '+';
 
 /** Splits the text of a state file into the state and the changes after it. */
 export function splitChanges(text: string): { readonly state: string; readonly changes: readonly string[] } {
   const start = text.indexOf(`\n${mark}`) + 1;
   if (start === 0) return { state: text, changes: [] };
-  // The last one is empty, or a change without its end.
+  // The last one is empty, or an incomplete change.
   const changes = text.slice(start).split('\n').slice(0, -1);
   return { state: text.slice(0, start), changes };
 }
 
-/** The line that makes `after` of `before`; undefined where they are equal. Entries are replaced, never changed in place. */
+/**
+ * The line that changes `before` to `after`; undefined if they are equal. Entries are replaced, never changed in place.
+ */
 export function describeChange(before: SimState, after: SimState): string | undefined {
   const change: Change = {};
   for (const list of lists) {
@@ -46,7 +48,7 @@ function compare(before: readonly unknown[], after: readonly unknown[]): Splice 
   return removed === 0 && added.length === 0 ? undefined : [start, removed, ...added];
 }
 
-/** Applies the change of a line unchecked: the state must be checked after the last one. */
+/** Applies the change of a line without validation: the state must be validated after the last one. */
 export function applyChange(state: unknown, line: string): void {
   const change: unknown = line.startsWith(mark) ? parseJson(line.slice(mark.length)) : undefined;
   if (!isObject(state) || !isObject(change)) throw new SyntaxError('a line after the state is not a change');

@@ -2,7 +2,7 @@ import { identityOfBlock } from './identity.js';
 import { bareMachine, type MachineState } from './model.js';
 import { toInstance } from './vduse-instance.js';
 
-/** The machine where nothing else is said: the default one, and a program on it that serves a disk of 64 MiB, `foo0`. */
+/** The initial machine: the default one, and a program that serves a disk of 64 MiB, `foo0`. */
 export const defaultMachine: MachineState = {
   ...bareMachine,
   vduse: [toInstance('foo0', identityOfBlock({ type: 'block', name: 'foo0' }))],

@@ -1,4 +1,4 @@
-/** Descriptions of simulated machines, as people write them: schemas/sim-machine.schema.json. */
+/** Descriptions of simulated machines, written by users: schemas/sim-machine.schema.json. */
 import { check } from '../../generated/sim-machine.js';
 import { Errno } from '../../sys/errno.js';
 import { parseHandle } from '../../vdpa/model.js';
@@ -63,9 +63,9 @@ interface MachineDescription {
 const classIds = { net: VIRTIO_ID_NET, block: VIRTIO_ID_BLOCK } as const;
 
 /**
- * Reads a description.
- * @param source named in errors
- * @throws SimulationError for what is no JSON, breaks the schema, or names what there is not
+ * Parses a description.
+ * @param source its name in errors
+ * @throws SimulationError if it is not JSON, violates the schema, or contains unknown names
  */
 export function parseMachine(text: string, source: string): MachineState {
   const refuse = (what: string): SimulationError =>
@@ -85,7 +85,7 @@ export function parseMachine(text: string, source: string): MachineState {
   }
 }
 
-/** What is wrong with a description, without its name. */
+/** An error in a description, without the name of its file. */
 class DescriptionError extends Error {
   override readonly name = 'DescriptionError';
 }
@@ -144,7 +144,7 @@ function hardwarePart(
   };
 }
 
-/** What a software device is like its driver says; a description that says otherwise would not be followed. */
+/** The driver of a software device defines its properties; others in a description would have no effect. */
 function rejectHardwareKeys(handle: string, description: ManagementDescription, driver: string): void {
   const known = ['driver', 'supported_classes', 'max_supported_vqs', 'dev_features'];
   const other = Object.keys(description).find((key) => !known.includes(key));
@@ -157,7 +157,7 @@ function classId(name: string | number): number {
   return name === 'net' ? classIds.net : classIds.block;
 }
 
-/** Whose names the bits of several classes go by, as in the tool's output: net's, or those of the only class. */
+/** The class whose feature names are used for several classes, as in the output: net, or the only class. */
 function namingClass(classes: readonly number[]): number | undefined {
   if (classes.includes(VIRTIO_ID_NET)) return VIRTIO_ID_NET;
   return classes.length === 1 ? classes[0] : undefined;

@@ -1,4 +1,4 @@
-/** Faults as they are written in VDPA_SIM_FAULTS: `dev add errno ENOSPC message "no room" times 1; dev show delay 200`. */
+/** The syntax of VDPA_SIM_FAULTS: `dev add errno ENOSPC message "no room" times 1; dev show delay 200`. */
 import { Errno } from '../../sys/errno.js';
 import type { ErrnoName } from '../../sys/errno.js';
 import { SimulationError } from '../error.js';
@@ -10,9 +10,9 @@ const numbers = ['skip', 'times', 'delay', 'after'] as const;
 const texts = ['device', 'mgmtdev', 'message'] as const;
 
 /**
- * Reads faults: several are separated by semicolons; each is a command's words and then keywords in any order, those of
- * schemas/fault.schema.json. Single or double quotes keep a value together.
- * @throws SimulationError for what is none
+ * Parses faults, separated by semicolons: each is a command followed by keywords in any order, those of
+ * schemas/fault.schema.json. Values may be in single or double quotes.
+ * @throws SimulationError for an invalid fault
  */
 export function parseFaults(text: string): Fault[] {
   return split(text).flatMap((words) => (words.length === 0 ? [] : [parseFault(words)]));
@@ -29,7 +29,7 @@ function parseFault(words: readonly string[]): Fault {
   return fault;
 }
 
-/** Takes one keyword, and its value, off the words. */
+/** Removes one keyword and its value from the words. */
 function readKeyword(fault: { -readonly [Key in keyof Fault]: Fault[Key] }, words: string[]): void {
   const keyword = words.shift() ?? '';
   if (keyword === 'vanish') {
@@ -62,7 +62,7 @@ function isErrnoName(text: string): text is ErrnoName {
   return text in Errno;
 }
 
-/** The words between semicolons, in lists. */
+/** A list of words for each fault. */
 function split(text: string): string[][] {
   const lists: string[][] = [[]];
   const pattern = /"([^"]*)"|'([^']*)'|(;)|([^\s;"']+)|(["'])/g;

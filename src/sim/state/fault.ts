@@ -1,8 +1,8 @@
-/** What can go wrong on the simulated machine, as it is described. */
+/** Faults that can be injected into the simulated machine. */
 import type { ErrnoName } from '../../sys/errno.js';
 import * as uapi from '../../vdpa/uapi.js';
 
-/** The commands that a fault can meet, in the tool's words. */
+/** The commands that a fault can affect. */
 export const faultCommands = {
   'mgmtdev show': uapi.VDPA_CMD_MGMTDEV_GET,
   'dev show': uapi.VDPA_CMD_DEV_GET,
@@ -15,24 +15,24 @@ export const faultCommands = {
 
 export type FaultCommand = keyof typeof faultCommands;
 
-/** One fault: when it is met, and what happens then. */
+/** One fault: its condition and its effect. */
 export interface Fault {
   readonly command: FaultCommand;
-  /** Only for this device; in a list, when its turn comes. */
+  /** Only for this device; in a list, at its entry. */
   readonly device?: string;
   /** Only for this management device, `bus/name` or `name`. */
   readonly mgmtdev?: string;
-  /** Lets so many requests pass first. */
+  /** Number of requests that succeed first. */
   readonly skip?: number;
-  /** Happens so many times, then never again. */
+  /** Number of times that it occurs. */
   readonly times?: number;
-  /** The kernel takes so long to answer, in milliseconds. */
+  /** Delay of the answer, in milliseconds. */
   readonly delay?: number;
-  /** The kernel refuses with this error, and with these words. */
+  /** The error and the message of the kernel. */
   readonly errno?: ErrnoName;
   readonly message?: string;
-  /** In a list, the error comes after so many entries. */
+  /** In a list, the number of entries before the error. */
   readonly after?: number;
-  /** The device goes away: in a list, right after it was listed. */
+  /** The device disappears: in a list, right after its entry. */
   readonly vanish?: boolean;
 }

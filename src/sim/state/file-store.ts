@@ -1,11 +1,11 @@
 /**
  * The state file of a simulated machine.
  *
- * Readers take no lock: a new state is a new file that is renamed over the old one, so that whoever opens the path has
- * a whole state. Writers take turns (state-lock.ts).
+ * Readers take no lock: a new state is a new file that is renamed over the old one, so that every reader has a complete
+ * state. Writers take a lock (lock.ts).
  *
- * A process that makes one change after another adds the later ones to the file that it wrote (state-changes.ts): a
- * file that is renamed over another costs the file system a millisecond.
+ * A process with several changes appends the later ones to the file that it wrote (changes.ts): a rename over another
+ * file takes the file system a millisecond.
  */
 import {
   closeSync,
@@ -30,28 +30,28 @@ import { parseState } from './parser.js';
 import { defaultMachine } from './default-machine.js';
 import { copyState, type MachineStore } from './store.js';
 
-/** Writes that follow one another within so many milliseconds are only brought to the disk by the last of them. */
+/** Of writes within this time, in milliseconds, only the last one syncs the file. */
 const syncInterval = 50;
 /** Maximum size of the changes after a state, in bytes; beyond it the whole state is written again. */
 const maxChangesLength = 1 << 20;
 
-/** A machine that is kept in a file, and shared with whoever uses the same file. */
+/** A machine in a file, shared by all processes that use the file. */
 export class FileStore implements MachineStore {
   readonly path: string;
   #known: { readonly identity: FileIdentity; readonly state: SimState } | undefined;
   readonly #lock: StateLock;
   #lastSync = 0;
   #unsynced = false;
-  /** How many bytes of changes this process has added to the file that it wrote; undefined where the file is another's. */
+  /** The bytes of changes that this process has appended to its file; undefined if another process wrote the file. */
   #changesLength: number | undefined;
 
-  /** @param patience how long to wait where another process has the lock and changes nothing, in milliseconds */
+  /** @param patience how long to wait while another process holds the lock without progress, in milliseconds */
   constructor(path: string, { patience = defaultPatience }: { readonly patience?: number } = {}) {
     this.path = path;
     this.#lock = new StateLock(path, patience);
   }
 
-  /** @throws SimulationError where the file cannot be read or is damaged. */
+  /** @throws SimulationError if the file cannot be read or is damaged. */
   read(): SimState {
     const found = this.#guard(() => statSync(this.path, { bigint: true, throwIfNoEntry: false }));
     if (found === undefined) return bootState(defaultMachine);
@@ -68,7 +68,7 @@ export class FileStore implements MachineStore {
     return this.#lock.isPrepared ? undefined : this.#lock.prepare();
   }
 
-  /** @throws SimulationError where the file cannot be read, written or locked, or is damaged. */
+  /** @throws SimulationError if the file cannot be read, written or locked, or is damaged. */
   update<Result>(change: (state: SimState) => Result): Result {
     const fd = this.#take();
     try {
@@ -83,7 +83,7 @@ export class FileStore implements MachineStore {
     }
   }
 
-  /** Puts another state in the place of whatever is there, damaged or not. @throws SimulationError */
+  /** Replaces the state, even a damaged one. @throws SimulationError */
   overwrite(state: SimState): void {
     const fd = this.#take();
     try {
@@ -93,7 +93,7 @@ export class FileStore implements MachineStore {
     }
   }
 
-  /** Makes one state of what was written, and brings it to the disk. */
+  /** Writes the whole state without separate changes, and syncs it. */
   close(): void {
     if (this.#changesLength !== undefined && this.#changesLength > 0) {
       const fd = this.#take();
@@ -120,18 +120,18 @@ export class FileStore implements MachineStore {
     if (this.#known !== undefined && isSame(this.#known.identity, stats)) return this.#known.state;
     this.#changesLength = undefined;
     const text = this.#guard(() => readFileSync(fd, 'utf8'));
-    // An empty file is what mktemp(1) leaves.
+    // mktemp(1) creates an empty file.
     const state = text === '' ? bootState(defaultMachine) : parseState(text, this.path);
     this.#known = { identity: stats, state };
     return state;
   }
 
-  /** The locked file, made where there is none. */
+  /** The locked file, created if necessary. */
   #take(): number {
     return this.#guard(() => this.#lock.take(() => openOrMake(this.path)));
   }
 
-  /** Writes a change, or the whole state with it. */
+  /** Writes a change, or the whole state. */
   #write(fd: number, state: SimState, change: string): void {
     const length = this.#changesLength;
     if (length === undefined || this.#known === undefined || length + change.length > maxChangesLength) {
@@ -139,7 +139,7 @@ export class FileStore implements MachineStore {
       return;
     }
     const { identity } = this.#known;
-    // Until it is all written the file is not to be added to.
+    // The file must not be appended to until everything is written.
     this.#changesLength = undefined;
     this.#guard(() => {
       writeAll(fd, change, Number(identity.size));
@@ -149,7 +149,7 @@ export class FileStore implements MachineStore {
     this.#unsynced = true;
   }
 
-  /** Only whoever has the lock comes here: what lies at the temporary path is left from someone who was killed. */
+  /** Runs with the lock held: an existing temporary file was left by a process that was killed. */
   #replace(state: SimState): void {
     const temporary = `${this.path}.new`;
     const now = monotonicMs();
@@ -170,7 +170,7 @@ export class FileStore implements MachineStore {
     });
   }
 
-  /** Says of a failure which file it is about. */
+  /** Adds the name of the file to an error. */
   #guard<Result>(work: () => Result): Result {
     try {
       return work();
@@ -187,7 +187,7 @@ export class FileStore implements MachineStore {
   }
 }
 
-/** Opens it neither through a symbolic link nor to wait for the other end of a pipe. */
+/** Does not follow symbolic links, and does not block on a pipe. */
 function openFile(path: string, access: number): number {
   const fd = openSync(path, access | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   if (fstatSync(fd).isFile()) return fd;
@@ -195,15 +195,15 @@ function openFile(path: string, access: number): number {
   throw Object.assign(new Error('it is not a regular file'), { code: 'EINVAL' });
 }
 
-/** Opens it for reading and writing, though it is only read: some file systems lock nothing else. */
+/** Opens it for reading and writing, because some file systems lock only such files. */
 function openOrMake(path: string): number {
   if (!existsSync(path)) makeFirst(path);
   return openFile(path, constants.O_RDWR);
 }
 
 /**
- * Makes the file, whole from its first moment on. Only whoever is next comes here, so that it replaces no other. It is not
- * linked to its place: some containers allow no hard links.
+ * Creates the file atomically. Runs only in the process that is next in turn, so no other file is replaced. Not with a
+ * hard link, because some containers do not allow them.
  */
 function makeFirst(path: string): void {
   const temporary = `${path}.${process.pid}`;

@@ -1,4 +1,4 @@
-/** What drivers see of simulated devices that are served. */
+/** The driver-visible properties of simulated served devices. */
 import { blockIdentity, blockLimits, defaultBlockSizes } from '../../vduse/block/identity.js';
 import type { DeviceIdentity } from '../../vduse/kernel/control.js';
 import { netIdentity } from '../../vduse/net/identity.js';
@@ -7,7 +7,7 @@ import { netBackendFor } from '../../vduse/spec/backend.js';
 import type { BlockDeviceSpec, NetDeviceSpec } from '../../vduse/spec/device-spec.js';
 import { DEFAULT_BLOCK_SIZE, DEFAULT_QUEUE_SIZE, DEFAULT_SIZE, defaultMac } from '../../vduse/spec/defaults.js';
 
-/** What a driver sees of a block device that is served. */
+/** The driver-visible properties of a served block device. */
 export function identityOfBlock(device: BlockDeviceSpec): DeviceIdentity {
   const {
     size = DEFAULT_SIZE,
@@ -26,7 +26,7 @@ export function identityOfBlock(device: BlockDeviceSpec): DeviceIdentity {
   });
 }
 
-/** What a driver sees of a network device that is served. */
+/** The driver-visible properties of a served network device. */
 export function identityOfNet(device: NetDeviceSpec): DeviceIdentity {
   const { name, mac = defaultMac(name), mtu, queues = 1, queueSize = DEFAULT_QUEUE_SIZE } = device;
   checkQueueSize(queueSize);

@@ -1,12 +1,12 @@
 import { lacksBytes } from '../../netlink/text-encoding.js';
 
 /**
- * Parses JSON whose strings are to become netlink's text. A byte-order mark before it is skipped.
- * @throws SyntaxError where it is not JSON, or a string in it stands for no bytes
+ * Parses JSON with strings for netlink. A byte-order mark is skipped.
+ * @throws SyntaxError if it is not JSON, or contains a string that cannot be encoded
  */
 export function parseJson(text: string): unknown {
   const value: unknown = JSON.parse(text.replace(/^\ufeff/, ''));
-  // A lone surrogate is nearly always written as an escape: nothing else is to be searched.
+  // A lone surrogate is nearly always an escape: searching for escapes is enough.
   if (text.includes('\\u') || lacksBytes(text)) checkStrings(value);
   return value;
 }

@@ -1,11 +1,9 @@
 /**
- * Turns at a state file. Two locks of flock(2), which the system gives back whatever ends a process: that of the state file
- * itself, for whoever changes it, and that of a file beside it, for whoever is next. Only the next one tries for the state
- * file, so that nobody who comes later, or comes again at once, is before it; and it alone makes the file where there is
- * none.
+ * Mutual exclusion of writers of a state file, with two locks of flock(2), which the system releases when a process
+ * ends: one on the state file for the writer, and one on a file beside it for the next writer. Only the next writer
+ * tries to lock the state file, so that no later process overtakes it; and only it creates a missing state file.
  *
- * A change puts a new file at the path. Whoever has the lock and finds another file there has the lock of an old state, and
- * begins anew.
+ * A change replaces the file at the path. A process that holds the lock of a replaced file starts over.
  */
 import { closeSync, constants, fstatSync, mkdirSync, openSync, statSync } from 'node:fs';
 import type { BigIntStats } from 'node:fs';
@@ -16,25 +14,25 @@ import type * as fileCalls from '../../sys/file.js';
 import type * as libcCalls from '../../sys/libc.js';
 import { lockHolder } from '../../sys/lock-holder.js';
 
-/** What a lock needs of the C library, which is loaded only where something is changed. */
+/** The functions of the C library for a lock, loaded only for changes. */
 interface LockCalls {
   readonly file: typeof fileCalls;
   readonly libc: typeof libcCalls;
 }
 
-/** How long to wait where nobody changes anything, in milliseconds. */
+/** How long to wait without progress of another process, in milliseconds. */
 export const defaultPatience = 30_000;
-/** How long whoever is next naps between two tries, in milliseconds: a change takes about as long. */
+/** The interval of attempts of the next writer, in milliseconds: about the time of a change. */
 const nextNap = 1;
-/** The same for those who are not, at first; the longer they have waited, the more often they look. */
+/** The initial interval of all others; it shrinks the longer they have waited. */
 const longestNap = 16;
 const shortestNap = 4;
-/** After so many milliseconds naps are shortest. */
+/** The time until the interval is minimal, in milliseconds. */
 const agingTime = 3000;
-/** How often it is looked whether others get on, in milliseconds. */
+/** The interval of checks for progress of others, in milliseconds. */
 const progressInterval = 250;
 
-/** The lock was not to be had. */
+/** The lock could not be acquired. */
 export class LockError extends Error {
   override readonly name = 'LockError';
 }
@@ -54,7 +52,7 @@ export class StateLock {
     return this.#calls !== undefined;
   }
 
-  /** Loads what locks. */
+  /** Loads the functions for locking. */
   async prepare(): Promise<void> {
     const [file, libc] = await Promise.all([import('../../sys/file.js'), import('../../sys/libc.js')]);
     this.#calls = { file, libc };
@@ -62,8 +60,8 @@ export class StateLock {
 
   /**
    * Waits for the lock.
-   * @param open opens the state file, made where there is none
-   * @returns its descriptor; to close it gives the lock back
+   * @param open opens the state file, and creates it if necessary
+   * @returns its descriptor; closing it releases the lock
    * @throws LockError; what `open` throws, and errors of node:fs
    */
   take(open: () => number): number {
@@ -87,7 +85,7 @@ export class StateLock {
     }
   }
 
-  /** @param napTime how long to nap after so many milliseconds */
+  /** @param napTime the interval after a number of milliseconds */
   #wait(fd: number, napTime: (waited: number) => number): void {
     const begun = monotonicMs();
     let seen: FileIdentity | undefined;
@@ -112,7 +110,7 @@ export class StateLock {
     return `locked by ${who} without progress for ${this.#patience / 1000} s`;
   }
 
-  /** Whether the lock could be had at once. */
+  /** Whether the lock was acquired immediately. */
   #tryLock(fd: number): boolean {
     if (this.#calls === undefined) throw new Error('a simulated machine was changed that was not prepared');
     const { file, libc } = this.#calls;
@@ -123,10 +121,10 @@ export class StateLock {
   }
 }
 
-/** What tells one content of a path from another. */
+/** Identifies the file at a path. */
 export type FileIdentity = Pick<BigIntStats, 'dev' | 'ino' | 'size' | 'mtimeNs' | 'ctimeNs'>;
 
-/** Whether both are there and have the same content. */
+/** Whether both exist and are the same file. */
 export function isSame(one: FileIdentity | undefined, other: FileIdentity | undefined): boolean {
   return (
     one !== undefined &&
@@ -146,12 +144,12 @@ function openLockFile(path: string): number {
   return openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW | constants.O_NONBLOCK, 0o600);
 }
 
-/** The process that has the lock of a file, as far as this user sees it. */
+/** The process that holds the lock of a file, if visible to this user. */
 function holderOf(path: string): number | undefined {
   try {
     return lockHolder(path);
   } catch {
-    // There is no /proc.
+    // /proc is not mounted.
     return undefined;
   }
 }

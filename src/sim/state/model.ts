@@ -1,4 +1,4 @@
-/** What a simulated machine is made of and what has become of it: the content of the state file. */
+/** A simulated machine and its current state: the content of the state file. */
 import { VIRTIO_ID_BLOCK, VIRTIO_ID_NET } from '../../virtio/ids.js';
 import type { ServerEntry } from '../../vduse/spec/arguments.js';
 import type { Fault } from './fault.js';
@@ -19,42 +19,42 @@ interface ManagementDeviceBase {
   readonly features: Hex64;
 }
 
-/** A management device of the kernel's own simulators or of VDUSE: its driver decides the rest. */
+/** A management device of a simulator of the kernel or of VDUSE: its driver defines the rest. */
 export interface SoftwareManagementDevice extends ManagementDeviceBase {
   readonly driver: 'vdpasim_net' | 'vdpasim_blk' | 'vduse';
 }
 
-/** What can be given when a device is added or set. */
+/** The attributes of adding or changing a device. */
 export type ConfigAttribute = 'mac' | 'mtu' | 'max_vqp' | 'device_features';
 
-/** A management device of hardware, as described. */
+/** A management device of hardware, from its description. */
 export interface HardwareManagementDevice extends ManagementDeviceBase {
   readonly driver: 'hardware';
-  /** What `dev add` may give. */
+  /** The attributes that `dev add` supports. */
   readonly config_attributes: readonly ConfigAttribute[];
   readonly vendor_id: number;
   readonly min_vq_size: number;
   readonly max_vq_size: number;
-  /** How many devices it can have at once. */
+  /** Maximum number of devices. */
   readonly max_devices: number;
-  /** What a device has where `dev add` does not say. */
+  /** The defaults of its devices. */
   readonly mac: string;
   readonly mtu: number;
   /** 512-byte sectors of a block device. */
   readonly capacity: number;
-  /** Vendor counters of every virtqueue; none where its driver gives none. */
+  /** Vendor counters of every virtqueue, if its driver has any. */
   readonly vstats?: Readonly<Record<string, number>>;
 }
 
 export type ManagementDeviceState = SoftwareManagementDevice | HardwareManagementDevice;
 
-/** A device that a VDUSE server made with VDUSE_CREATE_DEV and VDUSE_VQ_SETUP: `struct vduse_dev_config`. */
+/** A device that a VDUSE server created with VDUSE_CREATE_DEV and VDUSE_VQ_SETUP: `struct vduse_dev_config`. */
 export interface VduseInstanceState {
   readonly name: string;
   readonly device_id: number;
   readonly vendor_id: number;
   readonly features: Hex64;
-  /** The size of each virtqueue; 0 for one that was not set up. */
+  /** The size of each virtqueue; 0 if it was not set up. */
   readonly vq_sizes: readonly number[];
   /** The configuration space, in hexadecimal digits. */
   readonly config: string;
@@ -65,14 +65,14 @@ export interface VduseInstanceState {
   readonly served?: ServerEntry;
 }
 
-/** A file of the machine that a block device can be in. */
+/** A file of the machine for block devices. */
 export interface FileState {
   readonly path: string;
   /** Bytes. */
   readonly size: number;
 }
 
-/** A device on the vdpa bus: what it was made of. */
+/** A device on the vdpa bus. */
 export interface DeviceState {
   readonly name: string;
   /** `bus/name` or `name` of its management device. */
@@ -85,7 +85,7 @@ export interface DeviceState {
 
 /** The machine as it is after booting. */
 export interface MachineState {
-  /** The user that the tool runs as there; 0 is root. */
+  /** The user that runs vdpa there; 0 is root. */
   readonly uid: number;
   readonly bus_driver: BusDriver;
   readonly mgmtdev: readonly ManagementDeviceState[];
@@ -96,24 +96,26 @@ export interface MachineState {
 export interface SimState {
   readonly version: typeof stateVersion;
   readonly machine: MachineState;
-  /** In the order in which they were added, which is the bus's. */
+  /** In the order of their creation, which is that of the bus. */
   devices: DeviceState[];
   vduse: VduseInstanceState[];
-  /** Those that were made for block devices; there is no other. They outlive a boot. */
+  /** The files of block devices. They persist across reboots. */
   files: FileState[];
-  /** How often each fault of the machine has been met, by its place in the list. */
+  /** The counter of each fault of the machine, by its index in the list. */
   fault_hits: number[];
 }
 
-/** Grows with every change of the file's meaning. */
+/** Incremented with each incompatible change of the format. */
 export const stateVersion = 3;
 
-/** A machine that was just booted. @param files what its disk holds */
+/** A newly booted machine. @param files the files on its disk */
 export function bootState(machine: MachineState, files: readonly FileState[] = []): SimState {
   return { version: stateVersion, machine, devices: [], vduse: [...machine.vduse], files: [...files], fault_hits: [] };
 }
 
-/** Linux 7.3 with vdpasim_net, vdpasim_blk and VDUSE, and virtio_vdpa to take their devices. No program serves any. */
+/**
+ * Linux 7.3 with vdpasim_net, vdpasim_blk and VDUSE, and virtio_vdpa to bind their devices. There are no VDUSE servers.
+ */
 export const bareMachine: MachineState = {
   uid: 0,
   bus_driver: 'virtio_vdpa',
@@ -126,12 +128,12 @@ export const bareMachine: MachineState = {
   faults: [],
 };
 
-/** `0x…` of a feature word. */
+/** A feature word as `0x…`. */
 export function hex64(value: bigint): Hex64 {
   return `0x${value.toString(16)}`;
 }
 
-/** The name that a device gets on its bus: a slash would cut its path in sysfs. */
+/** The name of a device on its bus: sysfs replaces slashes. */
 export function busName(name: string): string {
   return name.replaceAll('/', '!');
 }

@@ -7,9 +7,9 @@ import type { SimState } from './model.js';
 import { formatHandle } from '../../vdpa/model.js';
 
 /**
- * Reads the content of a state file.
- * @param path named in errors
- * @throws SimulationError where it is no state, or not one of this version
+ * Parses a state file.
+ * @param path for errors
+ * @throws SimulationError if it is invalid, or of another version
  */
 export function parseState(text: string, path: string): SimState {
   const { state: document, changes } = splitChanges(text);
@@ -29,7 +29,7 @@ export function parseState(text: string, path: string): SimState {
   return state;
 }
 
-/** What the schema cannot say: that devices have what they are made of. */
+/** Checks beyond the schema: the management devices and instances of devices exist. */
 function brokenReference(state: SimState): string | undefined {
   const drivers = new Map(state.machine.mgmtdev.map((management) => [formatHandle(management), management.driver]));
   const served = new Set(state.vduse.map(({ name }) => busName(name)));

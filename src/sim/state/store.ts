@@ -1,22 +1,22 @@
-/** Where the state of a simulated machine is kept. */
+/** Storage for the state of a simulated machine. */
 import type { SimState } from './model.js';
 
-/** Keeps the state of a machine. */
+/** Stores the state of a machine. */
 export interface MachineStore {
-  /** The state as it is now. Not to be changed. */
+  /** The current state. Must not be changed. */
   read(): SimState;
   /**
    * Changes the state, all or nothing: if `change` throws, nothing is stored. No other process changes it in the
    * meantime.
    */
   update<Result>(change: (state: SimState) => Result): Result;
-  /** To be called, and waited for, before {@link update}. */
+  /** Must be called and awaited before {@link update}. */
   prepare?(): void | Promise<void>;
-  /** Gives back what is held. */
+  /** Releases all resources. */
   close?(): void;
 }
 
-/** A machine that lives in this process only. */
+/** A machine in the memory of this process. */
 export class MemoryStore implements MachineStore {
   #state: SimState;
 
@@ -36,7 +36,7 @@ export class MemoryStore implements MachineStore {
   }
 }
 
-/** A state that can be changed without changing the first: its devices and instances are never changed in place. */
+/** A copy that can be changed independently: devices and instances are never changed in place. */
 export function copyState(state: SimState): SimState {
   return {
     ...state,

@@ -1,4 +1,4 @@
-/** VDUSE instances of a simulated machine: what a server makes with VDUSE_CREATE_DEV and VDUSE_VQ_SETUP. */
+/** VDUSE instances of a simulated machine: servers create them with VDUSE_CREATE_DEV and VDUSE_VQ_SETUP. */
 import { Errno } from '../../sys/errno.js';
 import { SystemError } from '../../sys/error.js';
 import { blockConfigLength, netConfigLength } from '../../virtio/config-space.js';
@@ -17,9 +17,9 @@ const configLengths: Readonly<Partial<Record<number, number>>> = {
 };
 
 /**
- * Makes an instance, as VDUSE_CREATE_DEV and VDUSE_VQ_SETUP do.
- * @param served what the tool's own server is told, which ends when its vDPA device is deleted, and destroys it
- * @throws DeviceNameError; SystemError EEXIST where there is one of the name, EINVAL where the kernel would not take it
+ * Creates an instance like VDUSE_CREATE_DEV and VDUSE_VQ_SETUP.
+ * @param served the options of its server of vdpa, which ends and destroys it when its vDPA device is deleted
+ * @throws DeviceNameError; SystemError EEXIST if the name is in use, EINVAL if the kernel would reject it
  */
 export function createInstance(state: SimState, name: string, identity: DeviceIdentity, served: ServerEntry): void {
   checkDeviceName(name);
@@ -32,8 +32,8 @@ export function createInstance(state: SimState, name: string, identity: DeviceId
 }
 
 /**
- * Destroys an instance, as VDUSE_DESTROY_DEV does.
- * @throws SystemError EINVAL where there is none of the name, EBUSY while its vDPA device is there
+ * Destroys an instance like VDUSE_DESTROY_DEV.
+ * @throws SystemError EINVAL if there is none of the name, EBUSY while its vDPA device exists
  */
 export function destroyInstance(state: SimState, name: string): void {
   const operation = `destroy the VDUSE instance ${name}`;
@@ -49,7 +49,7 @@ export function isAttached(state: SimState, name: string): boolean {
   return state.devices.some((device) => device.name === busName(name) && device.mgmtdev === 'vduse');
 }
 
-/** An instance as the state keeps it; its configuration space is as long as its type's, zeroes at the end. */
+/** An instance in the state; its configuration space is padded with zeros to the length for its type. */
 export function toInstance(name: string, identity: DeviceIdentity, served?: ServerEntry): VduseInstanceState {
   const { deviceId, vendorId, features, queueCount, queueSize } = identity;
   const config = new Uint8Array(Math.max(configLengths[deviceId] ?? 0, identity.config.length));

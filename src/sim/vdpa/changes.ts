@@ -21,7 +21,7 @@ const netAttributes =
   attributeBit(uapi.VDPA_ATTR_DEV_NET_CFG_MTU) |
   attributeBit(uapi.VDPA_ATTR_DEV_NET_CFG_MAX_VQP);
 
-/** The feature bits that mean something else for each type of device: all but the transport's, 28 to 42. */
+/** The feature bits that depend on the device type: all except those of the transport, 28 to 42. */
 const perDeviceFeatures = (((1n << 64n) - 1n) ^ ((1n << 43n) - 1n)) | ((1n << 28n) - 1n);
 
 export function addDevice({ machine }: VdpaContext, request: GenlRequest): void {
@@ -35,7 +35,7 @@ export function addDevice({ machine }: VdpaContext, request: GenlRequest): void 
   });
 }
 
-/** What the request asks of the new device. @throws Refusal where it contradicts itself */
+/** The requested attributes of a new device. @throws Refusal for a contradictory request */
 function readConfig(request: GenlRequest): AddConfig {
   const { attributes } = request;
   const address = attributes.bytes(uapi.VDPA_ATTR_DEV_NET_CFG_MACADDR, 6);
@@ -71,7 +71,7 @@ function givenAttributes({ attributes }: GenlRequest): bigint {
   ].reduce((mask, attribute) => (attributes.has(attribute) ? mask | attributeBit(attribute) : mask), 0n);
 }
 
-/** Checks what is asked for against what the management device takes. @throws Refusal */
+/** Checks that the management device supports the request. @throws Refusal */
 function checkConfig(request: GenlRequest, management: ManagementDeviceState, config: AddConfig): void {
   const unsupported = config.mask & ~bindDriver(management).configAttributes;
   if (unsupported !== 0n) {
@@ -108,7 +108,7 @@ function setAttributes(state: SimState, request: GenlRequest): void {
   const device = requestedDevice(state, request);
   const management = managementOf(state, device);
   if (!management.classes.includes(VIRTIO_ID_NET)) {
-    // The kernel complains, and answers with success.
+    // The kernel sets a message, but succeeds.
     const name = request.attributes.cString(uapi.VDPA_ATTR_DEV_NAME) ?? '';
     request.extack.format(`vdpa: ${name} device not supported`);
     return;

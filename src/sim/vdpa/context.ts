@@ -1,7 +1,7 @@
 import type { Faults } from './faults.js';
 import type { MachineStore } from '../state/store.js';
 
-/** What the handlers of the family work on. */
+/** The context of the handlers of the family. */
 export interface VdpaContext {
   readonly machine: MachineStore;
   readonly faults: Faults;

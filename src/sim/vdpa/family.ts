@@ -1,4 +1,4 @@
-/** The vdpa generic netlink family as the kernel offers it: its operations and its policy. drivers/vdpa/vdpa.c */
+/** The vdpa generic netlink family of the kernel: its operations and its policy. drivers/vdpa/vdpa.c */
 import * as uapi from '../../vdpa/uapi.js';
 import type { Family, GenlRequest } from '../netlink/genetlink.js';
 import type { Dump } from '../netlink/socket.js';

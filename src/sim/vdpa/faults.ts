@@ -1,4 +1,4 @@
-/** Faults on demand: what goes wrong on the simulated machine, so that scripts can be tested against it. */
+/** Fault injection in the simulated machine, to test scripts. */
 import { Errno } from '../../sys/errno.js';
 import type { ErrnoName } from '../../sys/errno.js';
 import * as uapi from '../../vdpa/uapi.js';
@@ -10,18 +10,18 @@ import { findDevice, unplugDevice } from '../machine/bus.js';
 import { Refusal } from '../netlink/refusal.js';
 import type { MachineStore } from '../state/store.js';
 
-/** Counts how often faults were met. */
+/** Counts matching requests. */
 interface Counted {
   readonly fault: Fault;
-  /** Counts one more and gives the number of times before. */
+  /** Increments the counter and returns its previous value. */
   readonly count: () => number;
 }
 
-/** What faults do to a list while it is dumped. */
+/** The faults of a list while it is dumped. */
 export interface DumpFaults {
-  /** Comes before the entry `name`, which is entry number `index`. @throws Refusal */
+  /** Called before the entry `name`, which is entry number `index`. @throws Refusal */
   before(name: string, index: number, extack: Extack): void;
-  /** Comes after it; says whether the device is gone now. */
+  /** Called after it; returns whether the device disappeared. */
   after(name: string): 'gone' | 'there';
 }
 
@@ -32,8 +32,8 @@ export class Faults {
   readonly #sleep: (milliseconds: number) => void;
 
   /**
-   * @param own faults beside those of the machine; they are counted in this process only.
-   * @param sleep makes the answer late by so many milliseconds.
+   * @param own faults in addition to those of the machine; counted in this process only.
+   * @param sleep delays the answer by a number of milliseconds.
    */
   constructor(machine: MachineStore, own: readonly Fault[], sleep: (milliseconds: number) => void) {
     this.#machine = machine;
@@ -44,7 +44,7 @@ export class Faults {
     });
   }
 
-  /** Lets a request for one thing meet its faults. @throws Refusal */
+  /** Applies faults to a request for one device. @throws Refusal */
   meet(command: uapi.VdpaCommandNumber, request: GenlRequest): void {
     const device = request.attributes.cString(uapi.VDPA_ATTR_DEV_NAME);
     for (const counted of this.#all()) {
@@ -57,7 +57,7 @@ export class Faults {
     }
   }
 
-  /** Lets a request for a list meet its faults; gives those that come while it is dumped. @throws Refusal */
+  /** Applies faults to a request for a list; returns those for its entries. @throws Refusal */
   meetDump(command: uapi.VdpaCommandNumber, request: GenlRequest): DumpFaults | undefined {
     const due = this.#all().filter((counted) => concerns(counted.fault, command, request) && isDue(counted));
     for (const { fault } of due) {
@@ -105,7 +105,7 @@ export class Faults {
   }
 }
 
-/** Whether a fault is about such requests at all. */
+/** Whether a fault applies to such requests. */
 function concerns(fault: Fault, command: uapi.VdpaCommandNumber, request: GenlRequest): boolean {
   if (faultCommands[fault.command] !== command) return false;
   if (fault.mgmtdev === undefined) return true;
@@ -114,7 +114,7 @@ function concerns(fault: Fault, command: uapi.VdpaCommandNumber, request: GenlRe
   return fault.mgmtdev === (bus === undefined ? name : `${bus}/${name ?? ''}`);
 }
 
-/** Whether its turn has come. Only what is counted changes the state. */
+/** Whether it occurs this time. Only counted faults change the state. */
 function isDue({ fault, count }: Counted): boolean {
   if (fault.skip === undefined && fault.times === undefined) return true;
   const before = count() - (fault.skip ?? 0);

@@ -1,4 +1,4 @@
-/** What the vdpa family says of a device's configuration: the vdpa_dev_*_config_fill() of drivers/vdpa/vdpa.c */
+/** Messages about the configuration of a device: the vdpa_dev_*_config_fill() of drivers/vdpa/vdpa.c */
 import { viewOf } from '../../netlink/bytes.js';
 import { Errno } from '../../sys/errno.js';
 import * as uapi from '../../vdpa/uapi.js';
@@ -25,7 +25,7 @@ const blockFeature = {
   flush: block('FLUSH'),
 };
 
-/** Writes what the device offers and how it is configured. @throws Refusal EOPNOTSUPP for other types of devices */
+/** Writes the features and the configuration of the device. @throws Refusal EOPNOTSUPP for other types of devices */
 export function writeConfig(buffer: MessageBuffer, device: VdpaDevice): void {
   switch (device.deviceId) {
     case VIRTIO_ID_NET:
@@ -54,7 +54,7 @@ function writeNetConfig(buffer: MessageBuffer, { features, config }: VdpaDevice)
   writeQueuePairs(buffer, config, features);
 }
 
-/** Writes the number of queue pairs of a network device, where these features give it more than one. */
+/** Writes the number of queue pairs of a network device, if it has more than one with these features. */
 export function writeQueuePairs(buffer: MessageBuffer, config: Uint8Array, features: bigint): void {
   if ((features & netFeature.pairs) === 0n) return;
   const pairs = viewOf(config).getUint16(netConfigOffset.maxVirtqueuePairs, true);

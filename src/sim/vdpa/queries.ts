@@ -21,7 +21,7 @@ const maxQueueIndex = 0x8000;
 /** Writes the answer about one device, or one management device. @throws Refusal */
 type Write<Item> = (buffer: MessageBuffer, state: SimState, item: Item) => void;
 
-/** The management device that a request names. @throws Refusal with these words where there is none */
+/** The management device named in a request. @throws Refusal with this message if there is none */
 export function requestedManagementDevice(state: SimState, request: GenlRequest, words: string): ManagementDeviceState {
   const name = request.attributes.cString(uapi.VDPA_ATTR_MGMTDEV_DEV_NAME);
   if (name === undefined) return request.refuse(Errno.EINVAL, words);
@@ -29,7 +29,7 @@ export function requestedManagementDevice(state: SimState, request: GenlRequest,
   return findManagementDevice(state, bus, name) ?? request.refuse(Errno.ENODEV, words);
 }
 
-/** The device that a request names. @throws Refusal where there is none */
+/** The device named in a request. @throws Refusal if there is none */
 export function requestedDevice(state: SimState, request: GenlRequest): DeviceState {
   const name = request.attributes.cString(uapi.VDPA_ATTR_DEV_NAME);
   if (name === undefined) return request.refuse(Errno.EINVAL);
@@ -158,8 +158,8 @@ interface Listing<Item> {
 }
 
 /**
- * Dumps a list as the kernel does: each datagram starts from a number of items to skip, whatever was added or removed
- * in the meantime. An item that cannot be reported silently ends the dump.
+ * Dumps a list like the kernel: each datagram starts from a number of items to skip, whatever was added or removed in
+ * the meantime. An item that cannot be reported silently ends the dump.
  */
 function dumpAll<Item>({ machine, faults }: VdpaContext, request: GenlRequest, listing: Listing<Item>): Dump {
   const dumpFaults = faults.meetDump(listing.asked, request);

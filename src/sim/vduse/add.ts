@@ -11,12 +11,12 @@ import type { FileState, SimState } from '../state/model.js';
 import { createInstance, destroyInstance, isAttached } from '../state/vduse-instance.js';
 
 /**
- * Makes a VDUSE instance on a simulated machine, as if a server of the tool's own had been started, and attaches it; it is
- * destroyed where attaching it fails. Nothing of this machine is touched: no file is opened, no interface made.
- * @param environment names the machine
+ * Creates a VDUSE instance on a simulated machine, as if a server of vdpa had been started, and attaches it; if that
+ * fails, it is destroyed. The real machine is not touched: no file is opened and no interface created.
+ * @param environment selects the machine
  * @param attach sends the request to the kernel
- * @throws DeviceNameError, DeviceOptionError; InstanceExistsError where there is one of the name; SystemError where it cannot
- *   be made; SimulationError; whatever `attach` throws
+ * @throws DeviceNameError, DeviceOptionError; InstanceExistsError if the name is in use; SystemError if it cannot be
+ *   created; SimulationError; whatever `attach` throws
  */
 export async function addSimulatedServer(
   environment: Readonly<Record<string, string | undefined>>,
@@ -46,7 +46,7 @@ export async function addSimulatedServer(
     await attach();
   } catch (error) {
     store.update((state) => {
-      // The kernel may have answered too late, and yet have attached it.
+      // The kernel may have attached it although its answer was too late.
       if (isAttached(state, name)) return;
       destroyInstance(state, name);
       state.files = state.files.filter(({ path }) => path !== madeFile);
@@ -58,8 +58,8 @@ export async function addSimulatedServer(
 }
 
 /**
- * The file that a block device is in; a new one where it may be made. Undefined for a device in none.
- * @throws SystemError ENOENT where the machine has no such file
+ * The file of a block device, created if allowed. Undefined for a device without a file.
+ * @throws SystemError ENOENT if the machine has no such file
  */
 function findFile({ files }: SimState, { path, size }: BlockDeviceSpec, makeFile: boolean): FileState | undefined {
   if (path === undefined) return undefined;

@@ -1,4 +1,4 @@
-/** The VDUSE devices of a simulated machine, and the servers that it is said to have. */
+/** The VDUSE devices of a simulated machine, and their simulated servers. */
 import { check } from '../../generated/vduse-server.js';
 import { viewOf } from '../../netlink/bytes.js';
 import { Errno } from '../../sys/errno.js';
@@ -22,14 +22,14 @@ import { busName, type SimState, type VduseInstanceState } from '../state/model.
 import { isAttached } from '../state/vduse-instance.js';
 import { negotiate } from '../machine/virtio-driver.js';
 
-/** How many queues virtio_net uses where there is no control queue: VDUSE lets no device have one. */
+/** The number of queues that virtio_net uses without a control queue, which VDUSE devices never have. */
 const NET_QUEUES_IN_USE = 2;
 
-/** What is served on a simulated machine. No process runs, nothing is counted; a server never dies by itself. */
+/** The servers of a simulated machine. There are no processes and no counters, and servers do not die. */
 export class SimulatedServers implements VduseServers {
   readonly #environment: Readonly<Record<string, string | undefined>>;
 
-  /** @param environment names the machine */
+  /** @param environment selects the machine */
   constructor(environment: Readonly<Record<string, string | undefined>>) {
     this.#environment = environment;
   }
@@ -61,12 +61,12 @@ export class SimulatedServers implements VduseServers {
     return Promise.reject(new SystemError({ operation: `serve ${name}`, errno: Errno.EEXIST, hint }));
   }
 
-  /** The instance has gone with its device. */
+  /** The instance was destroyed together with its device. */
   end(): Promise<void> {
     return Promise.resolve();
   }
 
-  /** @throws SystemError EBUSY for a device of another program, EACCES for others than root; SimulationError */
+  /** @throws SystemError EBUSY for a device of another program, EACCES for users other than root; SimulationError */
   async remove(name: string, detach: () => Promise<void>): Promise<void> {
     checkDeviceName(name);
     const simulation = new Simulation(this.#environment);
@@ -74,7 +74,7 @@ export class SimulatedServers implements VduseServers {
     const isThere = (): boolean => store.read().vduse.some((instance) => instance.name === name);
     if (!isThere()) throw new VduseError(`No VDUSE instance named ${name}`);
     if (isAttached(store.read(), name)) await detach();
-    // That was all for one of the tool's own, which goes with its device.
+    // An instance of vdpa is destroyed together with its device.
     if (!isThere()) return;
     const errno = simulation.isRoot ? Errno.EBUSY : Errno.EACCES;
     throw new SystemError({ operation: `destroy the VDUSE instance ${name}`, errno });
@@ -122,7 +122,9 @@ function statusOf(state: SimState, instance: VduseInstanceState, served: ServerE
 
 const configOf = ({ config }: VduseInstanceState): DataView => viewOf(Buffer.from(config, 'hex'));
 
-/** What of a device is not its server's words: the type, and of a network device address and MTU. */
+/**
+ * The attributes of a device that are not options of its server: the type, and for a network device address and MTU.
+ */
 function identityOf(instance: VduseInstanceState): { type: 'block' } | { type: 'net'; mac: Uint8Array; mtu?: number } {
   if (instance.device_id !== VIRTIO_ID_NET) return { type: 'block' };
   const config = configOf(instance);

@@ -2,7 +2,9 @@ import { Errno } from '../../../sys/errno.js';
 import { VDPA_ATTR_DEV_FEATURES } from '../../../vdpa/uapi.js';
 import { Refusal } from '../../netlink/refusal.js';
 
-/** What `dev add` gives: `struct vdpa_dev_set_config`. A bit of `mask` is set for each VDPA_ATTR_* that was given. */
+/**
+ * The arguments of `dev add`: `struct vdpa_dev_set_config`. A bit of `mask` is set for each VDPA_ATTR_* that was given.
+ */
 export interface AddConfig {
   readonly mask: bigint;
   /** Six bytes. */
@@ -17,7 +19,7 @@ export function attributeBit(attribute: number): bigint {
   return 1n << BigInt(attribute);
 }
 
-/** The features that `dev add` asks for, undefined where it leaves them to the device. @throws Refusal */
+/** The features that `dev add` requests; undefined if the device chooses them. @throws Refusal */
 export function requestedFeatures(config: AddConfig, supported: bigint): bigint | undefined {
   if ((config.mask & attributeBit(VDPA_ATTR_DEV_FEATURES)) === 0n || config.features === undefined) return undefined;
   if ((config.features & ~supported) !== 0n) throw new Refusal(Errno.EINVAL);

@@ -3,7 +3,7 @@ import type { MessageBuffer } from '../../netlink/message-buffer.js';
 import type { DeviceState, ManagementDeviceState, SimState } from '../../state/model.js';
 import type { AddConfig } from './add-config.js';
 
-/** A device as the vdpa core sees it: what the functions of `struct vdpa_config_ops` answer. */
+/** A device as the vdpa core sees it: the results of `struct vdpa_config_ops`. */
 export interface VdpaDevice {
   /** virtio device id. */
   readonly deviceId: number;
@@ -13,13 +13,13 @@ export interface VdpaDevice {
   readonly minVirtqueueSize: number;
   /** Feature bits that it offers. */
   readonly features: bigint;
-  /** Its configuration space, as long as its type's. */
+  /** Its configuration space, with the length for its type. */
   readonly config: Uint8Array;
-  /** Writes the vendor's counters of a virtqueue; absent where the driver has none. @throws Refusal */
+  /** Writes the vendor counters of a virtqueue; absent if the driver has none. @throws Refusal */
   readonly writeVendorStats?: (request: GenlRequest, buffer: MessageBuffer, queue: number, stats: QueueContext) => void;
 }
 
-/** What counters depend on. */
+/** The state that counters depend on. */
 export interface QueueContext {
   /** The features of the driver side. */
   readonly negotiated: bigint;
@@ -29,16 +29,16 @@ export interface QueueContext {
 
 /** The driver of a management device: `struct vdpa_mgmtdev_ops` and the behaviour of its devices. */
 export interface ManagementDriver<M extends ManagementDeviceState = ManagementDeviceState> {
-  /** The VDPA_ATTR_* that {@link ManagementDriver.add} takes, a bit for each (config_attr_mask). */
+  /** The VDPA_ATTR_* that {@link ManagementDriver.add} supports, one bit each (config_attr_mask). */
   configAttributes(management: M): bigint;
-  /** Checks and makes a device, without putting it on the bus. @throws Refusal */
+  /** Validates and creates a device, without adding it to the bus. @throws Refusal */
   add(state: SimState, management: M, name: string, config: AddConfig): DeviceState;
-  /** Gives the device another MAC address; absent where the driver cannot. @throws Refusal */
+  /** Changes the MAC address of the device; absent if the driver does not support this. @throws Refusal */
   setMac?(state: SimState, device: DeviceState, mac: Uint8Array): DeviceState;
-  /** Does what else is to be done when the device has left the bus. */
+  /** Cleans up after the device was removed from the bus. */
   removed?(state: SimState, device: DeviceState): void;
   /** The device as the vdpa core sees it. */
   open(state: SimState, management: M, device: DeviceState): VdpaDevice;
-  /** What else lies in the directory of sysfs where a device of this name would be put. */
+  /** The other entries of the sysfs directory that a device of this name would be added to. */
   takenNames(state: SimState, management: M, name: string): readonly string[];
 }

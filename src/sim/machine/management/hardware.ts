@@ -1,6 +1,6 @@
 /**
- * A management device of hardware, as described. What no description can say it does as the most used one,
- * drivers/vdpa/mlx5/net/mlx5_vnet.c, does.
+ * A management device of hardware, from its description. In everything else it behaves like the most common one,
+ * drivers/vdpa/mlx5/net/mlx5_vnet.c.
  */
 import { viewOf } from '../../../netlink/bytes.js';
 import { Errno } from '../../../sys/errno.js';
@@ -63,7 +63,7 @@ export const hardware: ManagementDriver<HardwareManagementDevice> = {
   },
 
   setMac: (state, device, address) => {
-    // The driver changes nothing under a running driver side.
+    // The address is fixed while a driver runs the device.
     const management = state.machine.mgmtdev.find((candidate) => formatHandle(candidate) === device.mgmtdev);
     if (management?.driver !== 'hardware') throw new Refusal(Errno.EOPNOTSUPP);
     const running = negotiate(state.machine.bus_driver, openHardware(management, device)).features !== undefined;
@@ -77,7 +77,7 @@ export const hardware: ManagementDriver<HardwareManagementDevice> = {
   takenNames: () => [],
 };
 
-/** What a network device keeps of what was asked for and of what its port has. */
+/** The configuration of a network device: what was requested, and the properties of its port. */
 function netState(
   management: HardwareManagementDevice,
   config: AddConfig,
@@ -120,7 +120,7 @@ function openHardware(management: HardwareManagementDevice, device: DeviceState)
           writeVendorStats: (request, buffer, queue, { negotiated }) => {
             const pairs = (negotiated & multiqueue) === 0n ? 1 : (device.max_vqp ?? 1);
             const queues = 2 * pairs + ((negotiated & controlQueue) === 0n ? 0 : 1);
-            // Of the kernel's drivers for hardware only mlx5's counts.
+            // Of the hardware drivers of the kernel only mlx5 has counters.
             if (queue >= queues) request.refuse(Errno.EINVAL, 'mlx5_vdpa: virtqueue index is not valid');
             writeCounters(buffer, vstats);
           },

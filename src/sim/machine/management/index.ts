@@ -16,7 +16,7 @@ export interface BoundManagementDevice {
   takenNames(state: SimState, name: string): readonly string[];
 }
 
-/** A list of devices asks for the same ones again and again. */
+/** Cached, because a list of devices uses the same ones repeatedly. */
 const bound = new WeakMap<ManagementDeviceState, BoundManagementDevice>();
 
 export function bindDriver(management: ManagementDeviceState): BoundManagementDevice {

@@ -15,7 +15,7 @@ import { formatHandle } from '../../../vdpa/model.js';
 const capacity = 0x4_0000n;
 const noLimit = 0xffff_ffff;
 
-/** Its management device does not tell them. */
+/** Not reported by its management device. */
 const features = featureMask(VIRTIO_ID_BLOCK, [
   'SIZE_MAX',
   'SEG_MAX',
@@ -30,7 +30,7 @@ const features = featureMask(VIRTIO_ID_BLOCK, [
   'ACCESS_PLATFORM',
 ]);
 
-/** It writes its configuration space again whenever it is read. */
+/** Constant: vdpasim_blk rewrites the configuration space at each read. */
 const config = makeConfig();
 
 export const vdpasimBlk: ManagementDriver<SoftwareManagementDevice> = {

@@ -48,7 +48,7 @@ export const vdpasimNet: ManagementDriver<SoftwareManagementDevice> = {
   takenNames: (state) => rootNames(state.machine.mgmtdev),
 };
 
-/** A device of it. A list of devices asks most of them for their numbers only. */
+/** One of its devices. A list of devices needs only the numbers of most of them. */
 class NetDevice implements VdpaDevice {
   readonly deviceId = VIRTIO_ID_NET;
   readonly vendorId = 0;

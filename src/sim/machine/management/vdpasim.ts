@@ -4,8 +4,8 @@
 export const maxVirtqueueSize = 256;
 
 /**
- * The names in /sys/devices, where devices without a parent are put too: those of a User-Mode Linux machine and those
- * of management devices on no bus.
+ * The names in /sys/devices, which also has the devices without a parent: those of a User-Mode Linux machine, and of
+ * management devices without a bus.
  */
 export function rootNames(managementDevices: readonly { readonly bus?: string; readonly name: string }[]): string[] {
   const own = managementDevices.filter(({ bus }) => bus === undefined).map(({ name }) => name);

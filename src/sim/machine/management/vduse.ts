@@ -6,7 +6,7 @@ import type { SimState, SoftwareManagementDevice, VduseInstanceState } from '../
 import type { ManagementDriver } from './driver.js';
 import { formatHandle } from '../../../vdpa/model.js';
 
-/** What sysfs shows of an instance beside its virtqueues; its vDPA device lies among them. */
+/** The entries of an instance in sysfs, except its virtqueues; its vDPA device is among them. */
 const instanceAttributes = ['bounce_size', 'dev', 'msg_timeout', 'subsystem', 'uevent'];
 
 export const vduse: ManagementDriver<SoftwareManagementDevice> = {
@@ -44,7 +44,7 @@ export const vduse: ManagementDriver<SoftwareManagementDevice> = {
   },
 };
 
-/** The instance that a device of this name on the bus is served by. */
+/** The instance of the device of this name on the bus. */
 function findInstance(state: SimState, deviceName: string): VduseInstanceState | undefined {
   return state.vduse.find((instance) => busName(instance.name) === deviceName);
 }
