@@ -21,12 +21,12 @@ export const IFNAMSIZ = 16;
 const AF_UNIX = 1;
 const SOCK_DGRAM = 2;
 
-/** Its index, which no other interface of the namespace gets; undefined where there is none of that name. @throws SystemError */
+/** Its index, which is unique in the namespace; undefined if there is no interface of that name. @throws SystemError */
 export function interfaceIndex(name: string): number | undefined {
   return ask(`find the interface ${name}`, SIOCGIFINDEX, { name })?.number;
 }
 
-/** The name that an interface has now; undefined where there is none of that index. @throws SystemError */
+/** The current name of an interface; undefined if there is none with that index. @throws SystemError */
 export function interfaceName(index: number): string | undefined {
   return ask(`find the interface with index ${index}`, SIOCGIFNAME, { number: index })?.name;
 }
@@ -37,7 +37,7 @@ export function setInterfaceMtu(name: string, mtu: number): void {
   ask(`set the MTU of ${name} to ${mtu}`, SIOCSIFMTU, { name, number: mtu });
 }
 
-/** The six bytes of its hardware address; undefined where there is no interface of that name. @throws SystemError */
+/** The six bytes of its hardware address; undefined if there is no interface of that name. @throws SystemError */
 export function interfaceAddress(name: string): Uint8Array | undefined {
   return ask(`read the address of ${name}`, SIOCGIFHWADDR, { name })?.address;
 }
@@ -48,11 +48,11 @@ interface Request {
 }
 
 interface Answer extends Request {
-  /** What lies after the family in a struct sockaddr. */
+  /** The data after the family in a struct sockaddr. */
   readonly address: Uint8Array;
 }
 
-/** @returns undefined where there is no such interface */
+/** @returns undefined if there is no such interface */
 function ask(operation: string, request: number, { name = '', number = 0 }: Partial<Request>): Answer | undefined {
   const bytes = new Uint8Array(IFREQ_LENGTH);
   bytes.set(Buffer.from(name));

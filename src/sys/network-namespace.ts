@@ -1,4 +1,4 @@
-/** The network namespaces that have a name, see ip-netns(8), and what is done in one of them; setns(2). */
+/** Named network namespaces, see ip-netns(8), and running code in one of them; setns(2). */
 import { closeSync, constants, openSync, readdirSync } from 'node:fs';
 import { checked, libc } from './libc.js';
 
@@ -26,7 +26,7 @@ function namesOf(folder: string): string[] {
   try {
     return readdirSync(folder).sort();
   } catch {
-    // Nobody has given a namespace a name.
+    // There are no named namespaces.
     return [];
   }
 }

@@ -105,7 +105,7 @@ export function x64Handler(threads: number, before: number, copies: number, copi
     ...[0xb8, ...u32(234)], //                            mov eax, SYS_tgkill
     ...[0x0f, 0x05], //                                   syscall
   ];
-  // A fault comes again by itself.
+  // The fault is raised again.
   const giveUp = [
     ...[0xbf, ...u32(SIGBUS)], //                         mov edi, SIGBUS
     ...[0x48, 0xbe, ...u64(before)], //                   mov rsi, before

@@ -29,7 +29,7 @@ interface Machine {
 function complaint(argv: readonly string[], outcome: Outcome, before: Things, after: Things): string | undefined {
   const { status, stdout, stderr } = outcome;
   if (status !== 0 && status !== 1) return `status ${status}`;
-  if (/^ {4}at /m.test(stderr) || stderr.includes('fault of vdpa itself')) return 'a fault';
+  if (/^ {4}at /m.test(stderr) || stderr.includes('This is a bug in vdpa')) return 'a fault';
   if (status === 1 && stderr === '') return 'fails without a word';
   const came = newOnes(before.devices, after.devices);
   const went = newOnes(after.devices, before.devices);

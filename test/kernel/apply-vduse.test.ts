@@ -226,7 +226,7 @@ test('a failure half-way leaves neither a server nor a device, and saying it aga
   const failed = await vdpa(`apply ${file}`);
   assert.equal(failed.status, 1);
   assert.match(failed.stderr, /open \/tmp\/later\.img: No such file or directory/);
-  assert.match(failed.stdout, /\+ b0 .*\(failed\)\n\+ c0 .*\(not begun\)\n1 of 3 changes made/);
+  assert.match(failed.stdout, /\+ b0 .*\(failed\)\n\+ c0 .*\(not started\)\n1 of 3 changes made/);
   assert.deepEqual([devices(), instances()], [['a0'], ['a0']]);
   await bash('truncate -s 1M /tmp/later.img');
   assert.match(await apply(), /^\+ b0 .*\n\+ c0 .*\n2 changes made\.\n$/);

@@ -111,7 +111,7 @@ test('who may open a node: applied, kept by save, changed under a program that h
     [{ owner: 'nosuchuser' }, '/devices/0/owner) unknown user "nosuchuser"'],
     [{ group: 'nosuchgroup' }, '/devices/0/group) unknown group "nosuchgroup"'],
     [{ mode: '0999' }, '/devices/0/mode) must match'],
-    [{ mode: '0600', driver: 'virtio' }, '/devices/0/mode) is for driver vhost'],
+    [{ mode: '0600', driver: 'virtio' }, '/devices/0/mode) requires driver vhost'],
   ] as const) {
     write([{ ...device, ...words }]);
     for (const line of [`apply ${file}`, `apply ${file} dry_run`]) {

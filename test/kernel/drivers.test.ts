@@ -112,7 +112,7 @@ test('a device that cannot be bound is not left behind', async () => {
     assert.deepEqual(await json('dev show'), { dev: {} });
     await output('dev add mgmtdev vdpasim_net name foo1');
     const { stderr: second } = await vdpa('dev bind foo1 driver vhost');
-    assert.match(second, /did not come/);
+    assert.match(second, /did not appear/);
     // Back under the driver that it had, and open to any again.
     assert.match(await output('-d dev show foo1'), /\n {2}driver virtio_vdpa virtio virtio/);
   } finally {

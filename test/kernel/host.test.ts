@@ -59,7 +59,7 @@ test('root of another user namespace is told that it has no rights', () => {
   const inside = ['--user', '--map-root-user'];
   const text = execFileSync('unshare', [...inside, 'vdpa', 'host', 'show'], { encoding: 'utf8' });
   assert.match(text, /^machine: kernel \S+ ready false$/m);
-  assert.match(text, /^advice: no right to change devices in this user namespace: run as root of the initial one/m);
+  assert.match(text, /^advice: insufficient privileges in this user namespace: run as root in the initial one/m);
   assert.match(text, /^capabilities: net_admin false dac_override false initial_user_namespace false$/m);
   const add = spawnSync('unshare', [...inside, 'vdpa', 'dev', 'add', 'mgmtdev', 'vdpasim_net', 'name', 'denied0']);
   assert.equal(add.status, 1);
@@ -67,7 +67,7 @@ test('root of another user namespace is told that it has no rights', () => {
 
 test('another network namespace has no family', () => {
   const text = execFileSync('unshare', ['-n', 'vdpa', 'host', 'show'], { encoding: 'utf8' });
-  assert.match(text, /^advice: no vdpa netlink family: look from the initial network namespace/m);
+  assert.match(text, /^advice: no vdpa netlink family: run in the initial network namespace/m);
 });
 
 test('the same from the library', needs(VDUSE, ...SIMULATORS), async () => {

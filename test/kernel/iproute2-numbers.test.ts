@@ -144,11 +144,10 @@ for (const { what, argv, most } of [
       const after = await output('dev config show');
       await without();
       // Rows of docs/differences.md: a negative number is refused, names are features, and a refusal says why.
-      const complaint = `"${bytes(text)}" is `;
       const isRefusedInWords =
         result.status === 1 &&
-        (result.stderr.startsWith(`${complaint}invalid ${what}: `) ||
-          result.stderr.startsWith(`${complaint}no feature`));
+        (result.stderr.startsWith(`Invalid ${what} "${bytes(text)}": `) ||
+          result.stderr.startsWith(`Unknown feature "${bytes(text)}"`));
       const isSilent = theirs.status === 1 && theirs.stderr === '';
       const isNegative = /^[ \t\n\v\f\r]*-/.test(text);
       // What a queue is called differs, by a row of its own.

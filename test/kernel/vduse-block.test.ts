@@ -199,11 +199,11 @@ describe('a VDUSE block device that cannot be', () => {
     ['its file is missing', { storage: { backend: 'file', path: '/tmp/nosuch' } }, /open \/tmp\/nosuch: No such file/],
     ['its file is a folder', { storage: { backend: 'file', path: '/tmp' } }, /\/tmp: Is a directory/],
     ['its size is not a multiple of the block size', { storage: { backend: 'ram', size: 1000 } }, /multiple of .* 512/],
-    ['its size is nothing', { storage: { backend: 'ram', size: 0 } }, /invalid disk size/],
+    ['its size is nothing', { storage: { backend: 'ram', size: 0 } }, /Invalid size: 0 bytes/],
     ['its name is too long', { name: 'n'.repeat(256) }, /256 bytes/],
-    ['its name is a path', { name: '../x' }, /not one of a file name/],
-    ['its name is taken by the control node', { name: 'control' }, /something else/],
-    ['it has no queue', { queues: 0 }, /1 to 256 queues/],
+    ['its name is a path', { name: '../x' }, /not allowed in a file name/],
+    ['its name is taken by the control node', { name: 'control' }, /is reserved/],
+    ['it has no queue', { queues: 0 }, /expected 1 to 256/],
     ['its queue size is odd', { queueSize: 100 }, /power of two/],
   ] as const) {
     test(`${what}: said, and nothing left`, async () => {
@@ -229,7 +229,10 @@ describe('a VDUSE block device that cannot be', () => {
   test('its file is in use by another', async () => {
     const path = await makeFile('/tmp/shared', 1);
     const first = await serveBlockDevice({ name: 'one', storage: { backend: 'file', path } });
-    await assert.rejects(serveBlockDevice({ name: 'two', storage: { backend: 'file', path } }), /has it in use/);
+    await assert.rejects(
+      serveBlockDevice({ name: 'two', storage: { backend: 'file', path } }),
+      /in use by another program/,
+    );
     await first.stop();
     nothingLeft();
   });

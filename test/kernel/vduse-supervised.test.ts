@@ -139,7 +139,7 @@ describe('a server that was killed', () => {
     await done(`dev add mgmtdev vduse name other path ${FILE}`);
     process.kill((await serverOf('other')).pid, 'SIGKILL');
     for (const [words, message] of [
-      [['readonly'], /features that are not offered/],
+      [['readonly'], /features that are no longer offered/],
       [['queues', '2'], /queues 1, not 2/],
     ] as const) {
       await until('it has no server', async () => (await vdpaProcess('-j vduse show other')).stdout.includes('"none"'));
@@ -178,7 +178,7 @@ describe('the runtime folder', () => {
     chownSync('/run/vdpa', NOBODY, NOBODY);
     const foreign = await vdpaProcess('dev add mgmtdev vduse name trapped serve');
     assert.notEqual(foreign.status, 0);
-    assert.match(foreign.stderr, /belongs to user 65534/);
+    assert.match(foreign.stderr, /owner 65534/);
     rmSync('/run/vdpa', { recursive: true });
     mkdirSync('/run/vdpa/vduse', { recursive: true, mode: 0o700 });
     symlinkSync('/tmp/trap', '/run/vdpa/vduse/trapped');
