@@ -3,7 +3,7 @@
  * one system call: for a file that uses the page cache, the kernel executes each before the call returns.
  */
 import { libc } from './libc.js';
-import { NativeBuffer, viewMemory } from './memory.js';
+import { NativeBuffer, viewMemory, writeAddress } from './memory.js';
 
 export const IOCB_CMD_PREADV = 7;
 export const IOCB_CMD_PWRITEV = 8;
@@ -82,7 +82,7 @@ export class TransferBatch {
     this.#events = new NativeBuffer(capacity * EVENT_WORDS * 4);
     this.#results = new Float64Array(capacity);
     for (let index = 0; index < capacity; index++) {
-      putAddress(this.#pointers.u32, index * 2, this.#iocbs.address + index * IOCB_WORDS * 4);
+      writeAddress(this.#pointers.u32, index * 2, this.#iocbs.address + index * IOCB_WORDS * 4);
     }
   }
 
@@ -97,9 +97,9 @@ export class TransferBatch {
     iocb[at + iocbWord.data] = this.count;
     iocb[at + iocbWord.opcode] = opcode;
     iocb[at + iocbWord.fd] = fd;
-    putAddress(iocb, at + iocbWord.address, vector);
+    writeAddress(iocb, at + iocbWord.address, vector);
     iocb[at + iocbWord.count] = entries;
-    putAddress(iocb, at + iocbWord.position, position);
+    writeAddress(iocb, at + iocbWord.position, position);
     this.count++;
   }
 
@@ -152,9 +152,4 @@ export class TransferBatch {
     this.#pointers.free();
     this.#events.free();
   }
-}
-
-function putAddress(words: Uint32Array, at: number, value: number): void {
-  words[at] = value >>> 0;
-  words[at + 1] = (value / 0x1_0000_0000) >>> 0;
 }
