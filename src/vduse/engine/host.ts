@@ -155,7 +155,7 @@ class ThreadHandle {
 export class DataPlaneHost extends EventEmitter<HostEvents> {
   readonly #device: VduseDevice;
   readonly #queueGroup: number;
-  readonly #threads: readonly ThreadHandle[];
+  readonly #threads: ThreadHandle[] = [];
   #ended = false;
   /** Whether a thread has not ended on command. */
   stuck = false;
@@ -164,46 +164,51 @@ export class DataPlaneHost extends EventEmitter<HostEvents> {
   static async start(options: HostOptions): Promise<DataPlaneHost> {
     const shared = new SharedArrayBuffer(SHARED_WORDS * 4);
     const indices = Array.from({ length: options.queueCount }, (_, index) => index);
-    const threads = Array.from(
-      { length: options.threads },
-      (_, thread) =>
-        new ThreadHandle(
-          options,
-          indices.filter((index) => Math.floor(index / options.queueGroup) % options.threads === thread),
-          shared,
-        ),
-    );
-    const host = new DataPlaneHost(options.device, options.queueGroup, threads);
+    const host = new DataPlaneHost(options.device, options.queueGroup);
     try {
-      await Promise.all(threads.map((thread) => host.#ready(thread)));
+      for (let thread = 0; thread < options.threads; thread++) {
+        const own = indices.filter((index) => Math.floor(index / options.queueGroup) % options.threads === thread);
+        host.#threads.push(new ThreadHandle(options, own, shared));
+      }
+      await Promise.all(host.#threads.map((thread) => host.#ready(thread)));
     } catch (error) {
       await host.exit();
       throw error;
     }
-    for (const { worker } of threads) worker.on('error', (error) => host.emit('error', error));
     return host;
   }
 
-  private constructor(device: VduseDevice, queueGroup: number, threads: readonly ThreadHandle[]) {
+  private constructor(device: VduseDevice, queueGroup: number) {
     super();
     this.#queueGroup = queueGroup;
     this.#device = device;
-    this.#threads = threads;
   }
 
+  /**
+   * Resolves when the data plane of a thread is created. From then on, the end of the thread is an error of the host,
+   * unless the host ends it.
+   */
   #ready(thread: ThreadHandle): Promise<void> {
+    const { worker } = thread;
     return new Promise((resolve, reject) => {
-      const failed = (code: number): void => {
-        reject(new Error(`A data thread exited with code ${code} before it was ready`));
+      let isReady = false;
+      let failure: Error | undefined;
+      const fail = (error: Error): void => {
+        failure = error;
+        if (isReady) this.emit('error', error);
+        else reject(error);
       };
-      thread.worker.once('error', reject);
-      thread.worker.once('exit', failed);
-      thread.worker.on('message', (notice: ThreadMessage) => {
+      worker.once('error', fail);
+      worker.once('exit', (code) => {
+        // A thread that fails exits as well.
+        if (failure || this.#ended) return;
+        fail(new Error(`A data thread exited with code ${code}${isReady ? '' : ' before it was ready'}`));
+      });
+      worker.on('message', (notice: ThreadMessage) => {
         if (notice.type === 'done') thread.done(notice.ticket);
         if (notice.type === 'broken') this.emit('broken', notice.queue, notice.reason);
         if (notice.type !== 'ready') return;
-        thread.worker.off('error', reject);
-        thread.worker.off('exit', failed);
+        isReady = true;
         resolve();
       });
     });
