@@ -106,8 +106,10 @@ export class MappingTable {
       for (let slot = 0; slot < CAPACITY; slot++) {
         const length = this.#length(slot);
         if (length === 0 || this.#view(slot) !== view) continue;
-        const unmapped = tryUnmap(this.#transfer(slot), length) && tryUnmap(view, length);
-        if (unmapped) writeAddress(this.#words, slot * ENTRY_WORDS + LENGTH, 0);
+        if (!tryUnmap(this.#transfer(slot), length)) return;
+        if (tryUnmap(view, length)) writeAddress(this.#words, slot * ENTRY_WORDS + LENGTH, 0);
+        // The other address may be mapped for another purpose from now on: it must not be revoked.
+        else writeAddress(this.#words, TRANSFERS + slot * 2, view);
         return;
       }
     });

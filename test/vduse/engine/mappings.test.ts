@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { mapAnonymous } from '../../../src/sys/memory.js';
+import { SystemError } from '../../../src/sys/error.js';
+import { mapAnonymous, unmap } from '../../../src/sys/memory.js';
 import { MappingTable } from '../../../src/vduse/engine/mappings.js';
 import { MemoryRevokedError } from '../../../src/vduse/engine/queue.js';
 
@@ -64,5 +65,28 @@ test('a mapping that fails leaves none of the two', () => {
     /no memory/,
   );
   assert.equal(countMappings(), before);
+  table.free();
+});
+
+test('an address that was unmapped is not revoked, even if the other one of its mapping could not be unmapped', () => {
+  const table = MappingTable.allocate();
+  const addresses: number[] = [];
+  // The kernel refuses to unmap an address that is not the start of a page.
+  const mapped = table.add(BYTES, table.revocations, () => {
+    const address = map();
+    addresses.push(address);
+    return addresses.length === 1 ? address + 8 : address;
+  });
+  assert.ok(mapped);
+  const isMapped = (address: number): boolean =>
+    new RegExp(`^${address.toString(16)}-`, 'm').test(readFileSync('/proc/self/maps', 'utf8'));
+  const [view = 0] = addresses;
+  table.remove(mapped.view);
+  assert.equal(isMapped(mapped.transfer), false);
+  assert.throws(() => {
+    table.revokeAll();
+  }, SystemError);
+  assert.equal(isMapped(mapped.transfer), false);
+  unmap('clean up', view, BYTES);
   table.free();
 });
