@@ -71,6 +71,7 @@ export class VduseServer extends EventEmitter<ServerEvents> {
   readonly #poll = new EventPoll();
   readonly #wake = openEventfd();
   #loop: Promise<void> | undefined;
+  #stopping: Promise<void> | undefined;
   #ending = false;
   readonly #backing: Backing | undefined;
   #backingStuck = false;
@@ -101,6 +102,7 @@ export class VduseServer extends EventEmitter<ServerEvents> {
     const { identity } = options;
     const device = VduseDevice.open(options.name);
     let host: DataPlaneHost | undefined;
+    let server: VduseServer | undefined;
     try {
       const counters = QueueCounters.allocate(identity.queueCount);
       const resumed = options.takeOver === true ? probeInstance(device, options.name, identity) : undefined;
@@ -116,7 +118,7 @@ export class VduseServer extends EventEmitter<ServerEvents> {
         threads: Math.min(options.threads ?? 1, identity.queueCount / (options.queueGroup ?? 1)),
         queueGroup: options.queueGroup ?? 1,
       });
-      const server = new VduseServer(options, device, host, counters);
+      server = new VduseServer(options, device, host, counters);
       // The configuration of this server may be newer than that of the last one.
       if (options.takeOver === true) server.changeConfig(0, identity.config);
       if (resumed !== undefined) server.#driver.resume(resumed);
@@ -124,6 +126,7 @@ export class VduseServer extends EventEmitter<ServerEvents> {
       return server;
     } catch (error) {
       await host?.exit();
+      if (server) server.#release();
       device.close();
       throw error;
     }
@@ -214,21 +217,24 @@ export class VduseServer extends EventEmitter<ServerEvents> {
 
   /**
    * Stops the service: requests in progress are completed, the data planes closed, and the instance destroyed.
+   * Further calls wait for the same end.
    * @param keep keep the instance, for another server to take over
    * @throws SystemError: EBUSY while the device is still on the vdpa bus; it is no longer served nevertheless
    */
-  async stop({ keep = false } = {}): Promise<void> {
-    if (this.state === 'stopped') return;
+  stop({ keep = false } = {}): Promise<void> {
+    this.#stopping ??= this.#stop(keep);
+    return this.#stopping;
+  }
+
+  async #stop(keep: boolean): Promise<void> {
     this.#ending = true;
     signalEventfd(this.#wake);
     await this.#loop;
     await this.#host.exit();
-    clearInterval(this.#progressTimer);
     // Descriptors that a blocked thread may still use are not closed: they would become those of another file.
     if (this.#backing && !this.#host.stuck) this.#backingStuck = !(await this.#backing.close());
     this.#driver.enter('stopped');
-    this.#poll.close();
-    close(this.#wake);
+    this.#release();
     this.#device.close();
     if (keep) return;
     const control = new VduseControl();
@@ -237,6 +243,13 @@ export class VduseServer extends EventEmitter<ServerEvents> {
     } finally {
       control.close();
     }
+  }
+
+  /** Frees what it has beside the device and its data threads. */
+  #release(): void {
+    clearInterval(this.#progressTimer);
+    this.#poll.close();
+    close(this.#wake);
   }
 
   async #serve(): Promise<void> {

@@ -226,6 +226,13 @@ describe('a VDUSE block device that cannot be', () => {
     nothingLeft();
   });
 
+  test('it is stopped twice at once, and once more', async () => {
+    const server = await serveBlockDevice({ name: 'twice', storage: { backend: 'ram' } });
+    await Promise.all([server.stop(), server.stop()]);
+    await server.stop();
+    nothingLeft();
+  });
+
   test('its file is in use by another', async () => {
     const path = await makeFile('/tmp/shared', 1);
     const first = await serveBlockDevice({ name: 'one', storage: { backend: 'file', path } });
