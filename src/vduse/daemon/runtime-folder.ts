@@ -57,7 +57,7 @@ export class RuntimeFolder {
     checkDeviceName(name);
     const parent = openParent(false);
     if (parent === undefined) return undefined;
-    const fd = enter(parent, name, false);
+    const fd = enterOrClose(parent, name, false);
     if (fd !== undefined) return new RuntimeFolder(name, fd, parent);
     closeSync(parent);
     return undefined;
@@ -72,7 +72,7 @@ export class RuntimeFolder {
     const parent = openParent(true);
     if (parent === undefined) throw new VduseError(`${[runtimePath(), ...SERVERS_FOLDER].join('/')} was deleted`);
     for (;;) {
-      const fd = enter(parent, name, true);
+      const fd = enterOrClose(parent, name, true);
       if (fd === undefined) continue;
       const folder = new RuntimeFolder(name, fd, parent);
       try {
@@ -248,12 +248,26 @@ function remove(path: string): void {
 function openParent(make: boolean): number | undefined {
   let fd = openSync(runtimePath(), constants.O_RDONLY | constants.O_DIRECTORY);
   for (const name of SERVERS_FOLDER) {
-    const next = enter(fd, name, make);
-    closeSync(fd);
+    let next: number | undefined;
+    try {
+      next = enter(fd, name, make);
+    } finally {
+      closeSync(fd);
+    }
     if (next === undefined) return undefined;
     fd = next;
   }
   return fd;
+}
+
+/** The same as {@link enter}; on failure, the parent is closed. */
+function enterOrClose(parent: number, name: string, make: boolean): number | undefined {
+  try {
+    return enter(parent, name, make);
+  } catch (error) {
+    closeSync(parent);
+    throw error;
+  }
 }
 
 /**

@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -170,7 +169,7 @@ class Supervisor {
     const args = [...formatArguments(this.#device), ...(this.#force && isFirst ? ['force'] : [])];
     const server = spawnServer(args, { [SUPERVISED_VARIABLE]: String(process.pid) });
     this.#server = server;
-    const ended = once(server, 'close') as Promise<[number | null, NodeJS.Signals | null]>;
+    const ended = endOf(server);
     // It was asked to stop before it existed.
     if (this.#ending) this.#endServer();
     try {
@@ -192,6 +191,18 @@ class Supervisor {
     if (status === 0 || this.#ending) return undefined;
     return signal === null ? `with status ${status ?? 1}` : `by ${signal}`;
   }
+}
+
+/** Resolves with the exit status or the signal; a server that could not be started has neither. */
+function endOf(server: ChildProcess): Promise<[number | null, NodeJS.Signals | null]> {
+  return new Promise((resolve) => {
+    server.once('close', (status, signal) => {
+      resolve([status, signal]);
+    });
+    server.once('error', () => {
+      resolve([null, null]);
+    });
+  });
 }
 
 /** @returns false if that is not permitted: the server runs as another user now, and this process lacks CAP_KILL */
