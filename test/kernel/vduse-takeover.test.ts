@@ -90,7 +90,7 @@ describe('a server takes the place of another', () => {
     );
     assert.equal(sectorsOf(disk), (64 * MIB) / 512);
     // A supervisor is no way round it.
-    assert.match(await refused('run0', `path ${SMALL} restart on`), /made with path/);
+    assert.match(await refused('run0', `path ${SMALL} restart on`), /created with path/);
     await bash(`cp --sparse=always ${BIG} /tmp/moved.img`);
     assert.match(await refused('run0', 'path /tmp/moved.img'), /path \/tmp\/big\.img, not \/tmp\/moved\.img: /);
     const moved = vdpa('vduse serve name run0 path /tmp/moved.img restart on force');
@@ -166,7 +166,7 @@ describe('a server takes the place of another', () => {
     process.kill((await served('left0')).pid ?? 0, 'SIGTERM');
     await until('it has ended', () => runningServers().length === 0);
     assert.equal(statSync('/run/vdpa/vduse/left0/instance').mode & 0o777, 0o600);
-    assert.match(await refused('left0', `path ${SMALL}`), /made with path/);
+    assert.match(await refused('left0', `path ${SMALL}`), /created with path/);
     await taken('left0', `path ${BIG}`, del('left0'));
   });
 
