@@ -25,7 +25,7 @@ async function show(name: string): Promise<Shown> {
 
 const errorsOf = (server: VduseServer): number => server.status().queues.reduce((sum, { errors }) => sum + errors, 0);
 
-test('EIO of the backend: an I/O error to the driver, counted, and service goes on', async (context) => {
+test('EIO of the backend: an I/O error for the driver, counted, and the service continues', async (context) => {
   const { path, disk: lower } = await lowerDisk(context);
   const { disk, server } = await blockDevice(context, { name: 'upper', storage: { backend: 'file', path: lower } });
   assert.ok(await dd(`if=${disk}`, 'of=/dev/null', 'count=16', 'iflag=direct'));
@@ -40,7 +40,7 @@ test('EIO of the backend: an I/O error to the driver, counted, and service goes 
   assert.equal(errorsOf(server), counted);
 });
 
-test('ENOSPC of the backend: an I/O error to the driver, counted, and service goes on', async (context) => {
+test('ENOSPC of the backend: an I/O error for the driver, counted, and the service continues', async (context) => {
   const folder = mountPoint('small');
   await sh(`mount -t tmpfs -o size=8m tmpfs ${folder}`);
   context.after(() => sh(`umount -l ${folder}`));
@@ -55,7 +55,7 @@ test('ENOSPC of the backend: an I/O error to the driver, counted, and service go
   assert.ok(await dd('if=/dev/zero', `of=${disk}`, 'count=1024', 'oflag=direct'));
 });
 
-test('file truncated underneath: an I/O error for what is gone, counted, and service of the rest', async (context) => {
+test('truncated file: I/O error for the missing part, counted, and service of the rest', async (context) => {
   const path = '/tmp/truncated';
   await bash(`rm -f ${path}; truncate -s 16M ${path}`);
   const { disk, server } = await blockDevice(context, { name: 'cut', storage: { backend: 'file', path } });
@@ -68,7 +68,7 @@ test('file truncated underneath: an I/O error for what is gone, counted, and ser
   assert.ok(await dd('if=/dev/zero', `of=${disk}`, 'seek=1000', 'count=1', 'oflag=direct', 'conv=fsync'));
 });
 
-test('block device that goes away: I/O errors to the driver, counted, and the server lives', async (context) => {
+test('block device that disappears: I/O errors for the driver, counted, and the server survives', async (context) => {
   const { disk: lower } = await lowerDisk(context);
   const { disk, server } = await blockDevice(context, { name: 'upper', storage: { backend: 'file', path: lower } });
   assert.ok(await dd('if=/dev/zero', `of=${disk}`, 'count=16', 'oflag=direct', 'conv=fsync'));

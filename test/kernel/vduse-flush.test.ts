@@ -45,7 +45,7 @@ async function deleted(name: string): Promise<void> {
   assert.ok(!existsSync(`/dev/vduse/${name}`));
 }
 
-test('FLUSH that failed: reported, and every one after it too', async (context) => {
+test('failed FLUSH: reported, and all later ones fail', async (context) => {
   const lower = await lowerDisk(context);
   const storage = { backend: 'file', path: lower.disk } as const;
   const { disk, server } = await blockDevice(context, { name: 'upper', storage });
@@ -56,7 +56,7 @@ test('FLUSH that failed: reported, and every one after it too', async (context) 
   assert.ok(await dd(`if=${disk}`, 'of=/dev/null', 'count=16', 'iflag=direct'));
 });
 
-test('FLUSH that failed is known to the server that takes the place of a killed one, until the device is deleted', async (context) => {
+test('failed FLUSH: known to the successor of a killed server, until the device is deleted', async (context) => {
   const lower = await lowerDisk(context);
   const add = `${VDPA} dev add mgmtdev vduse name kept path ${lower.disk} restart on`;
   await sh(add);
@@ -75,7 +75,7 @@ test('FLUSH that failed is known to the server that takes the place of a killed 
   await deleted('kept');
 });
 
-test('FLUSH that failed is known to the next server where the last one has ended in good order', async (context) => {
+test('failed FLUSH: known to the successor of a server that exited normally', async (context) => {
   const lower = await lowerDisk(context);
   await sh(`${VDPA} dev add mgmtdev vduse name kept path ${lower.disk}`);
   const disk = await diskOf('kept');

@@ -62,7 +62,7 @@ interface Look {
 const leastInUse = (looks: readonly Look[]): Look =>
   looks.reduce((least, look) => (look.bytes < least.bytes ? look : least));
 
-test('fuzzed driver: the server lives, serves after a reset, and does not grow; another device does not notice', async (context) => {
+test('fuzzed driver: the server survives, serves after a reset, and does not grow; another device is unaffected', async (context) => {
   await bash('truncate -s 32M /tmp/fuzzed');
   const server = await ServerProcess.start(
     { name: 'ram', storage: { backend: 'ram', size: SECTORS * 512 }, ...QUEUES },

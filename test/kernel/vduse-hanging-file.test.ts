@@ -17,7 +17,7 @@ const SOON_MS = 8000;
 
 const { VIRTIO_BLK_T_IN: IN, VIRTIO_BLK_S_OK: OK } = blk;
 
-test('a file that hangs while the guest is idle holds up no reset; "vduse show" answers, and says so', async (context) => {
+test('a file that hangs while the guest is idle delays no reset, and "vduse show" reports it', async (context) => {
   const file = await HangingFile.mount(context, MIB);
   await sh(`${VDPA} dev add mgmtdev vduse name hung path ${file.path}`);
   const driver = new VhostBlock(await giveToVhost('hung'));
@@ -66,7 +66,7 @@ for (const [how, line] of [
   });
 }
 
-test('a read that waits in the file system when the guest is reset writes nothing to its memory', async (context) => {
+test('a read blocked in the file system during a reset of the guest writes nothing to its memory', async (context) => {
   const file = await HangingFile.mount(context, MIB);
   const server = await ServerProcess.start({ name: 'waits', storage: { backend: 'file', path: file.path } });
   await attach('waits');

@@ -29,7 +29,7 @@ const { VIRTIO_BLK_T_IN: IN, VIRTIO_BLK_S_OK: OK } = blk;
 setUpTarget();
 
 describe('a driver that changes things in use', () => {
-  test('ring moved while in use: served where it is now', () => {
+  test('ring moved while in use: served at its new place', () => {
     driver.checkService(8);
     const memory = borrow(MEMORY_BYTES);
     memory.u8.set(driver.memory.u8);
@@ -51,7 +51,7 @@ describe('a driver that changes things in use', () => {
     driver.vhost.map(BASE, MEMORY_BYTES, driver.memory.address);
   });
 
-  test('ring whose memory is taken away while in use: rests, and goes on when it is back', async () => {
+  test('ring whose memory is unmapped while in use: pauses until it is mapped again', async () => {
     driver.checkService(9);
     driver.vhost.unmap(BASE, MEMORY_BYTES);
     driver.kick();
@@ -101,7 +101,7 @@ describe('a driver that changes things in use', () => {
     }
   });
 
-  test('rings that lie in one another: the server lives', () => {
+  test('overlapping rings: the server survives', () => {
     driver.prepare();
     driver.vhost.setQueueAddress(0, BASE, BASE, BASE);
     driver.vhost.status = DRIVER_OK;
@@ -135,7 +135,7 @@ describe('a driver that changes things in use', () => {
     }
   });
 
-  test('reset while requests are under way', () => {
+  test('reset during requests', () => {
     for (let round = 0; round < 30; round++) {
       for (let each = 0; each < 10; each++) {
         const buffer = { iova: BUFFER, length: 256 * 1024, writable: true };
@@ -215,7 +215,7 @@ describe('a driver that wants much', () => {
     assert.ok(grown < 48 * MIB, `grown by ${grown / MIB} MiB`);
   });
 
-  test('a region of 1 GiB without memory behind it: its own loss', async () => {
+  test('a region of 1 GiB without memory: harms only the driver', async () => {
     const huge = 2 ** 30;
     const far = borrow(PAGE, huge);
     driver.vhost.map(ELSEWHERE, huge, far.address);

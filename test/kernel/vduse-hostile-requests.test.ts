@@ -73,13 +73,13 @@ describe('a driver that makes a bad request', () => {
     assert.deepEqual(memory.u8.slice(0, PAGE / 2), bytes.slice(PAGE / 2));
   });
 
-  test('range across a region that is there and one that is not: an I/O error', () => {
+  test('range across a mapped and an unmapped region: I/O error', () => {
     const memory = borrow(PAGE);
     driver.vhost.map(ELSEWHERE, PAGE, memory.address);
     answers(IOERR, [driver.header(HEADER, IN, 0), data(ELSEWHERE + PAGE / 2, PAGE), status], 0);
   });
 
-  test('read-only memory to write: an I/O error, and it stays as it was', () => {
+  test('write to read-only memory: I/O error, memory unchanged', () => {
     const memory = borrow(PAGE);
     memory.u8.fill(0x5a);
     driver.vhost.map(ELSEWHERE, PAGE, memory.address, VHOST_ACCESS_RO);
@@ -112,7 +112,7 @@ describe('a driver that makes a bad request', () => {
     assert.deepEqual(answer, { status: OK, written: 513 });
   });
 
-  test('no status byte: comes back without one', () => {
+  test('no status byte: returned without one', () => {
     const head = driver.ring().chain([driver.header(HEADER, OUT, 0), data(BUFFER, 512, false)]);
     driver.offer(head);
     assert.deepEqual(driver.used(), { head, written: 0 });
@@ -151,7 +151,7 @@ describe('a driver that makes a bad request', () => {
     }
   }
 
-  test('length that is no whole sector: an I/O error', () => {
+  test('length that is not a multiple of a sector: I/O error', () => {
     answers(IOERR, [driver.header(HEADER, IN, 0), data(BUFFER, 511), status], 0);
     answers(IOERR, [driver.header(HEADER, OUT, 0), data(BUFFER, 513, false), status], 1);
   });
@@ -212,7 +212,7 @@ describe('a driver that makes a bad request', () => {
     }
   }
 
-  test('memory of a buffer that is cut short underneath: its own loss, and the ring is broken', async () => {
+  test('truncated memory of a buffer: harms only the driver, and breaks the ring', async () => {
     const memory = borrow(MIB);
     driver.vhost.map(ELSEWHERE, MIB, memory.address);
     driver.exchange([driver.header(HEADER, IN, 0), data(ELSEWHERE, MIB), driver.statusByte(STATUS)]);

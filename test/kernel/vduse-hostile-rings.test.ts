@@ -127,7 +127,7 @@ describe('a driver that breaks a ring', () => {
     await isBroken(/65535 entries ahead in a queue of 64/);
   });
 
-  test('memory of a ring that is cut short underneath', async () => {
+  test('truncated memory of a ring', async () => {
     const memory = borrow(MIB);
     driver.prepare();
     driver.vhost.map(ELSEWHERE, MIB, memory.address);

@@ -108,7 +108,7 @@ describe('a guest that breaks its ring does not end its server, and the system l
     });
   }
 
-  test('served in the foreground, its reader stuck and the pipe full', async (context) => {
+  test('served in the foreground, with a stuck reader and a full pipe', async (context) => {
     const log = systemLog(context);
     await bash(`rm -f ${FILE} /tmp/full; truncate -s 8M ${FILE}; mkfifo /tmp/full`);
     const reader = openSync('/tmp/full', constants.O_RDWR | constants.O_NONBLOCK);

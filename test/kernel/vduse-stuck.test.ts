@@ -15,7 +15,7 @@ const MIB = 1024 * 1024;
 /** The kernel gives a device up when a message is not answered for so long. */
 const KERNEL_PATIENCE_MS = 30_000;
 
-test('a backend stuck in I/O holds up no control message, and touches no memory that was taken away', async () => {
+test('a backend stuck in I/O delays no control message, and accesses no revoked memory', async () => {
   const pipe = '/tmp/stuck';
   await bash(`mkfifo ${pipe}`);
   const module = new URL('../support/kernel/servers/stuck-backend.js', import.meta.url).href;
@@ -73,7 +73,7 @@ test('a backend stuck in I/O holds up no control message, and touches no memory 
 const BEFORE = 0x4f;
 const WRITTEN = 0x4e;
 
-test('a write that waits in the file system when the guest is reset: old data or new on the disk, never zeros', async (context) => {
+test('a write blocked in the file system during a reset of the guest: old or new data on the disk, never zeros', async (context) => {
   const folder = mountPoint('frozen');
   const loop = (
     await bash(`truncate -s 32M /tmp/frozen.img; mkfs.ext4 -q -F /tmp/frozen.img; losetup -f --show /tmp/frozen.img`)

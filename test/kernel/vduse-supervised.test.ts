@@ -42,7 +42,7 @@ async function nothingLeftInTheEnd(): Promise<void> {
 afterEach(nothingLeftInTheEnd);
 
 describe('a server that becomes another user', () => {
-  test('gives up root for good: user, groups, capabilities, no_new_privs, in every thread; serves, is restarted, is ended', async () => {
+  test('drops privileges in every thread: user, groups, capabilities, no_new_privs; serves, restarts, stops', async () => {
     await bash(`rm -f ${FILE}; truncate -s 16M ${FILE}; chmod 600 ${FILE}`);
     await done(`dev add mgmtdev vduse name user0 path ${FILE} user nobody restart on`);
     const disk = await diskOf('user0');
@@ -70,10 +70,10 @@ describe('a server that becomes another user', () => {
   });
 
   for (const [what, user, message] of [
-    ['who does not exist', 'nosuchuser', 'Unknown user "nosuchuser"'],
-    ['who is root', 'root', 'User root is root: expected an unprivileged user'],
+    ['that does not exist', 'nosuchuser', 'Unknown user "nosuchuser"'],
+    ['that is root', 'root', 'User root is root: expected an unprivileged user'],
   ] as const) {
-    test(`${what}: refused, nothing left`, async () => {
+    test(`${what}: rejected, nothing left`, async () => {
       const { status, stderr } = await vdpaProcess(`dev add mgmtdev vduse name user1 user ${user}`);
       assert.deepEqual([status, stderr], [1, `vdpa: ${message}\n`]);
     });
@@ -81,7 +81,7 @@ describe('a server that becomes another user', () => {
 });
 
 describe('a server with restart on', () => {
-  test('killed under fio --verify, it is replaced by itself: no error, every block verified', async () => {
+  test('killed under fio --verify and restarted: no error, every block verified', async () => {
     await bash(`rm -f ${FILE}; truncate -s 16M ${FILE}`);
     await done(`dev add mgmtdev vduse name again path ${FILE} restart on`);
     const disk = await diskOf('again');
@@ -111,7 +111,7 @@ describe('a server with restart on', () => {
     assert.equal((await supervisor).status, 0);
   });
 
-  test('with a device in memory: refused, for what it holds would be lost', async () => {
+  test('with a device in memory: rejected, since its data would be lost', async () => {
     const { status, stderr } = await vdpaProcess('dev add mgmtdev vduse name mem restart on');
     assert.notEqual(status, 0);
     assert.match(stderr, /mem is a disk in memory/);
@@ -119,7 +119,7 @@ describe('a server with restart on', () => {
 });
 
 describe('a server that was killed', () => {
-  test('is replaced by "vdpa vduse serve" again, and the guest goes on', async () => {
+  test('is replaced by "vdpa vduse serve", and the guest continues', async () => {
     await bash(`rm -f ${FILE}; truncate -s 16M ${FILE}`);
     await done(`dev add mgmtdev vduse name hand path ${FILE}`);
     const disk = await diskOf('hand');
@@ -166,7 +166,7 @@ describe('the runtime folder', () => {
     await done('dev del modes');
   });
 
-  test('that is a link, or belongs to someone else, is not used', async () => {
+  test('that is a link or belongs to another user is not used', async () => {
     rmSync('/run/vdpa', { recursive: true, force: true });
     mkdirSync('/tmp/trap', { recursive: true });
     symlinkSync('/tmp/trap', '/run/vdpa');
@@ -187,7 +187,7 @@ describe('the runtime folder', () => {
     rmSync('/run/vdpa', { recursive: true });
   });
 
-  test('is never reached by a name that is a path', async () => {
+  test('is not reached by a path as a name', async () => {
     for (const name of ['../x', '..', 'a/b', '/etc/passwd', 'control']) {
       for (const command of [`vduse serve name ${name}`, `vduse del ${name}`, `vduse show ${name}`]) {
         const { status, stderr } = await vdpaProcess(command);

@@ -78,7 +78,7 @@ afterEach(async () => {
 });
 
 describe('a server takes the place of another', () => {
-  test('with another disk: refused while a driver runs it, and named; force goes on with it', async () => {
+  test('with another disk: rejected by name while a driver runs it; force accepts it', async () => {
     await bash(`rm -f ${BIG} ${SMALL}; truncate -s 64M ${BIG}; truncate -s 8M ${SMALL}`);
     assert.deepEqual(await vdpa(`dev add mgmtdev vduse name run0 path ${BIG}`), { status: 0, stdout: '', stderr: '' });
     const disk = await diskOf('run0');
@@ -106,7 +106,7 @@ describe('a server takes the place of another', () => {
     assert.equal((await moved).status, 0);
   });
 
-  test('of an idle instance, of anything else: refused, each by its name', async () => {
+  test('of an idle instance, with any other difference: rejected by name', async () => {
     await bash(`rm -f ${BIG} ${SMALL}; truncate -s 64M ${BIG}; truncate -s 8M ${SMALL}`);
     await idle('idle0', `path ${BIG} serial S1 readonly`);
     assert.match(await refused('idle0', `path ${BIG} serial S1`), /readonly true, not false/);
@@ -129,7 +129,7 @@ describe('a server takes the place of another', () => {
     await taken('idle0', `path ${BIG} serial S1 readonly`, del('idle0'));
   });
 
-  test('of a network device with another address, MTU or tap: refused', async () => {
+  test('of a network device with another address, MTU or tap: rejected', async () => {
     await idle('net0', 'type net ifname vdpat0 mtu 1400');
     for (const [words, message] of [
       ['ifname vdpat0', 'mtu 1400, not (none)'],

@@ -15,7 +15,7 @@ function lose(what: string): {
 }
 
 describe('memory that is cut short underneath', { skip: process.arch !== 'x64' && 'there is no guard here' }, () => {
-  test('a mapping that was noted: zeros are in its place, and it counts once', () => {
+  test('a registered mapping: replaced with zeros, and counted once', () => {
     const { status, said } = lose('noted');
     assert.deepEqual({ status, said }, { status: 0, said: ['{"bytes":[0,0,1],"lost":true}', '{"lost":false}'] });
   });
@@ -24,7 +24,7 @@ describe('memory that is cut short underneath', { skip: process.arch !== 'x64' &
     ['a mapping that is copied', [7, 1, 1]],
     ['a mapping that is taken away', [1, 1, 1]],
   ] as const) {
-    test(`${what}: copies end there and say so, a system call says EFAULT, JavaScript sees zeros`, () => {
+    test(`${what}: a copy ends and reports it, a system call fails with EFAULT, JavaScript reads zeros`, () => {
       const { status, said } = lose(what.replace('a mapping that is ', ''));
       const gone = { copied: [false, false], filled: false, pages, written: -1, error: 'EFAULT', seen: 0, lost: true };
       assert.deepEqual({ status, said: said.map((line) => JSON.parse(line) as unknown) }, { status: 0, said: [gone] });
@@ -37,7 +37,7 @@ describe('memory that is cut short underneath', { skip: process.arch !== 'x64' &
     });
   }
 
-  test('SIGBUS that someone sends ends the process, as without a guard', () => {
+  test('a SIGBUS sent by a process ends it, as without a guard', () => {
     assert.equal(lose('sent').signal, 'SIGBUS');
   });
 });

@@ -99,7 +99,7 @@ describe('the largest requests to write zeros and to discard', () => {
 describe('guest memory that is taken away', () => {
   const request = [blk.VIRTIO_BLK_T_WRITE_ZEROES, 1, 8] as const;
 
-  test('after requests were read: none is carried out, for they may have been read half', () => {
+  test('after requests were read: none is executed, since they may be incomplete', () => {
     const { plane, queue, batches, driver, interrupts } = flooded(...request, { isRevoked: () => true });
     assert.throws(() => plane.serve(queue), MemoryRevokedError);
     assert.deepEqual(batches, []);
@@ -107,7 +107,7 @@ describe('guest memory that is taken away', () => {
     assert.deepEqual(interrupts, []);
   });
 
-  test('while requests are carried out: a driver that looks at the used index sees none of them', () => {
+  test('during the execution of requests: the used index does not include them', () => {
     let revoked = false;
     const { plane, queue, batches, driver } = flooded(...request, {
       isRevoked: () => revoked,

@@ -20,7 +20,7 @@ const failingThread = `
   Atomics.notify(shared, ${FLUSHING});
 `;
 
-test('a flush while that of another thread fails: it fails too, whoever of them the kernel has told', async () => {
+test('a flush during the failing flush of another thread: fails too, whichever of them gets the error of the kernel', async () => {
   const shared = new Int32Array(new SharedArrayBuffer(64));
   const backend = new FileBackend({ fd: openSync('/dev/null', 'r+'), size: 512, blockDevice: undefined }, shared);
   Atomics.store(shared, FLUSHING, 1);
