@@ -95,7 +95,7 @@ const elsewhere = ['unshare', '--net'];
 describe('what is on the line', () => {
   row('A partial MAC address', [FOO]);
   row('A MAC address of seven groups', [FOO]);
-  row('A MAC address with rubbish in a group', [FOO]);
+  row('A MAC address with other characters in a group', [FOO]);
   row('An IPv4 address for a MAC address', [FOO]);
   row('A number in a MAC address that wraps around', [FOO]);
   for (const [mac, taken] of [
@@ -112,10 +112,10 @@ describe('what is on the line', () => {
     });
   }
   row('A number out of range');
-  row('No number', [FOO]);
+  row('Not a number', [FOO]);
   row('A negative number');
-  row('No features');
-  row('A word too many', [FOO]);
+  row('Invalid features');
+  row('An extra argument', [FOO]);
   row('A keyword without its value');
   for (const [what, length] of [
     ['A name of more than 4 KiB', 5000],
@@ -148,10 +148,10 @@ describe('what is printed', () => {
     assert.equal(config.blk0['capacity'], 262144);
     assert.equal(config.blk0['flush'], true);
   });
-  row('JSON where there is nothing to show');
-  row('JSON where a word is refused');
-  row('JSON where help is asked for');
-  rowWith('JSON where there is no vdpa in the kernel', (told) => {
+  row('JSON with nothing to show');
+  row('JSON with an unknown command');
+  row('JSON with help');
+  rowWith('JSON without vdpa in the kernel', (told) => {
     const { expected, actual } = startBoth(argvOf(told), elsewhere);
     assert.deepEqual([expected.stdout, expected.status], ['', statusIn(told.theirs)]);
     assert.deepEqual([actual.stdout, actual.status], ['{}\n', statusIn(told.ours)]);
@@ -181,15 +181,15 @@ describe('what is printed', () => {
     assert.equal(result.status, statusIn(told.ours));
     assert.match(result.stdout, new RegExp(`^foo0: .*\n${name}: .*\n$`));
   });
-  row('A number that the kernel does not take');
-  row('A word that the management device does not take');
-  row('Features that other words need');
-  rowWith('What only root may do', (told) => {
+  row('A number that the kernel rejects');
+  row('An attribute that the management device does not support');
+  row('Features that other attributes require');
+  rowWith('A command that requires root', (told) => {
     const { expected, actual } = startBoth(argvOf(told), asNobody);
     expectCell(told.theirs, expected);
     expectCell(told.ours, actual);
   });
-  rowWith('Features that have a name †', async (told) => {
+  rowWith('Named features †', async (told) => {
     const [net = '', block = ''] = spans(told.ours);
     assert.ok((await onHardware({ features: '0x1e0010000000040' }).vdpa(argvOf(told))).stdout.includes(net));
     assert.ok(
@@ -228,7 +228,7 @@ describe('what is printed', () => {
     assert.match(never.stderr, /^kernel answers: Interrupted system call\n.*try again\n$/);
     assert.equal(dumps, 12);
   });
-  rowWith('Answers that break the rules of netlink †', async (told) => {
+  rowWith('Malformed netlink messages †', async (told) => {
     const broken = new Peer(() => [Uint8Array.of(1, 2, 3)]);
     const { stderr, status } = await vdpa(argvOf(told), { openTransport: () => broken });
     assert.ok(stderr.startsWith(spans(told.ours)[0] ?? '?'));
@@ -239,7 +239,7 @@ describe('what is printed', () => {
     assert.ok(stderr.startsWith(lines(spans(told.ours)[0] ?? '?')));
     assert.equal(status, statusIn(told.ours));
   });
-  rowWith('What an older kernel does not do †', async (told) => {
+  rowWith('A command that an older kernel does not support †', async (told) => {
     expectCell(told.ours, await vdpa(argvOf(told), { openTransport: olderKernel }));
   });
   rowWith('Output that cannot be written', async (told) => {
@@ -266,7 +266,7 @@ describe('options, help and version', () => {
     expectCell(told.ours, await ours(argvOf(told)));
     assert.deepEqual(await ours(['-json', '-pretty', 'dev']), await ours(['-jp', 'dev']));
   });
-  rowWith('More options', async (told) => {
+  rowWith('Other options', async (told) => {
     const theirs = reference(argvOf(told));
     assert.deepEqual([theirs.stderr.split('\n')[0], theirs.status], [spans(told.theirs)[0], statusIn(told.theirs)]);
     assert.equal((await ours(argvOf(told))).status, statusIn(told.ours));
@@ -280,7 +280,7 @@ describe('options, help and version', () => {
     const { stderr, status } = await vdpa(argvOf(told));
     assert.deepEqual([stderr.split('\n')[0], status], [spans(told.ours)[0], statusIn(told.ours)]);
   });
-  rowWith("The program's name in such messages", (told) => {
+  rowWith("The program's name in these messages", (told) => {
     const { expected, actual } = startBoth(argvOf(told));
     assert.deepEqual([expected.stderr.split('\n')[0], expected.status], [spans(told.theirs)[0], statusIn(told.theirs)]);
     assert.deepEqual([actual.stderr.split('\n')[0], actual.status], [spans(told.ours)[0], statusIn(told.ours)]);
@@ -310,7 +310,7 @@ describe('options, help and version', () => {
       assert.match(stderr, new RegExp(`vdpa dev ${words} `));
     }
   });
-  for (const what of ['Help without vdpa in the kernel', 'Words that are no command, without vdpa in the kernel']) {
+  for (const what of ['Help without vdpa in the kernel', 'Unknown commands without vdpa in the kernel']) {
     rowWith(what, async (told) => {
       const { expected, actual } = startBoth(argvOf(told), elsewhere);
       expectCell(told.theirs, expected);
@@ -348,7 +348,7 @@ describe('what iproute2 has not', () => {
     assert.deepEqual([status, stdout, stderr.startsWith(theirs.stderr)], [statusIn(told.ours), '', true]);
     assert.match(stderr.slice(theirs.stderr.length), /^foo1 has no server: start one, or run .*\n$/);
   };
-  rowWith('A VDUSE device that no server has made', nobodyServes, needs('vdpa-iproute2', VDUSE));
+  rowWith('A VDUSE device without a server', nobodyServes, needs('vdpa-iproute2', VDUSE));
   const served = async (told: Row): Promise<void> => {
     await startFrom([]);
     expectCell(told.theirs, reference(argvOf(told)));
