@@ -54,7 +54,7 @@ async function refused(words = ''): Promise<string[]> {
   return told.refused.map((reason) => reason.replace(/^.*?state\.json: line \d+ /, ''));
 }
 
-test('a plan that cannot work is refused whole, with every reason', async () => {
+test('an impossible plan is rejected as a whole, with every reason', async () => {
   await sim('dev add mgmtdev vdpasim_net name old0 mac 02:00:00:00:00:01');
   await sim('dev add mgmtdev vduse name ram0 size 64M');
   write(
@@ -86,7 +86,7 @@ test('a plan that cannot work is refused whole, with every reason', async () => 
   ]);
 });
 
-test('a file or a tap that another server has is refused before anything is done, but where both only read it', async () => {
+test('a file or TAP interface of another server is rejected before any change, unless both only read it', async () => {
   await sim('dev add mgmtdev vduse name old0 path /srv/a.img size 1M');
   await sim('dev add mgmtdev vduse name old1 path /srv/r.img size 1M readonly');
   await sim('dev add mgmtdev vduse name old2 type net ifname tap0');
@@ -112,7 +112,7 @@ test('a file or a tap that another server has is refused before anything is done
   assert.match((await sim(`apply ${file} prune dry_run`)).stdout, /^- old0\n\+ new0 /);
 });
 
-test('a plan that cannot work deletes nothing, and another device is no reason to refuse a place that becomes free', async () => {
+test('an impossible plan deletes nothing, and a slot that becomes free may be used', async () => {
   await sim(`dev add mgmtdev ${CARD} name old0`);
   write({ name: 'm1', mgmtdev: CARD, max_vqp: 99 });
   assert.deepEqual(await refused(' prune'), [`(/devices/0/max_vqp) ${CARD} has 17 virtqueues: 99 pairs need 198`]);
@@ -121,7 +121,7 @@ test('a plan that cannot work deletes nothing, and another device is no reason t
   assert.match((await sim(`apply ${file} prune`)).stdout, /^- old0\n\+ m1 .*\n2 changes made\.\n$/);
 });
 
-test('a device that is as it is wanted is not checked against what could be made anew', async () => {
+test('a device that matches is not checked against what could be created now', async () => {
   await sim(`dev add mgmtdev ${CARD} name m1 mac 02:00:00:00:00:01`);
   await sim('dev add mgmtdev vdpasim_net name twin0 mac 02:00:00:00:00:01');
   const saved = await sim('save');
@@ -151,7 +151,7 @@ test('deletions come last, but for those that make way', async () => {
   assert.equal(made.stdout, plan.stdout.replace('to make', 'made'));
 });
 
-test('devices that change places: those that wait for one another are refused, a chain is not', async () => {
+test('devices that exchange addresses: a cycle is rejected, a chain is not', async () => {
   await sim(`dev add mgmtdev ${CARD} name a0`);
   await sim(`dev add mgmtdev ${OTHER} name b0`);
   write({ name: 'a0', mgmtdev: OTHER }, { name: 'b0', mgmtdev: CARD });
@@ -161,7 +161,7 @@ test('devices that change places: those that wait for one another are refused, a
   assert.match(stdout, /^! b0 mgmtdev .*\n! a0 mgmtdev .*\n2 changes made\.\n$/);
 });
 
-test('a replacement that fails is put back as it was', async () => {
+test('a failed replacement is restored', async () => {
   await sim('dev add mgmtdev vdpasim_net name foo0 mac 02:00:00:00:00:05 mtu 1500');
   const before = await sim('save');
   write({ name: 'foo0', mgmtdev: 'vdpasim_net', mtu: 9000 }, { name: 'foo1', mgmtdev: 'vdpasim_net' });
@@ -176,7 +176,7 @@ test('a replacement that fails is put back as it was', async () => {
   assert.deepEqual(await sim('save'), before);
 });
 
-test('a replacement that fails and cannot be put back is said to be gone', async () => {
+test('a failed replacement that cannot be restored is reported as deleted', async () => {
   await sim('dev add mgmtdev vdpasim_net name foo0 mtu 1500');
   write({ name: 'foo0', mgmtdev: 'vdpasim_net', mtu: 9000 });
   const { status, stdout, stderr } = await sim(`-j apply ${file}`, 'dev add device foo0 errno ENOSPC');
@@ -191,7 +191,7 @@ test('a replacement that fails and cannot be put back is said to be gone', async
   assert.deepEqual(await names(), []);
 });
 
-test('what was deleted to make way for a change that fails is put back, its server too', async () => {
+test('devices deleted for a change that fails are restored, with their servers', async () => {
   await sim(`dev add mgmtdev ${CARD} name old0 mac 02:00:00:00:00:06 max_vqp 2`);
   await sim('dev add mgmtdev vduse name disk0 path /srv/disk.img size 1M queues 2 serial S1');
   const before = JSON.parse((await sim('save')).stdout) as { devices: { name: string }[] };

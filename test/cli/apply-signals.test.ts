@@ -75,7 +75,7 @@ for (const [signal, number] of [
   ['SIGTERM', 15],
   ['SIGHUP', 1],
 ] as const) {
-  test(`${signal} between delete and add: the change is finished, no other is begun, and that is said`, async () => {
+  test(`${signal} between delete and add: the change is completed, no other is started, and that is reported`, async () => {
     const running = start(`apply ${file}`, delayed);
     // Told as it is made, while the next one is under way.
     await running.told('+ foo1 mgmtdev vdpasim_net\n');
@@ -93,7 +93,7 @@ for (const [signal, number] of [
   });
 }
 
-test('a signal during a change that fails: what it took away is put back all the same', async () => {
+test('a signal during a failing change: what it removed is restored nevertheless', async () => {
   const running = start(`apply ${file}`, `${delayed}; dev add device foo0 errno EIO times 1`);
   await running.told('+ foo1');
   await untilGone('foo0');
@@ -125,7 +125,7 @@ test('two at once: the second waits, says for whom, and finds nothing left to ch
   assert.match(other.stderr, /^Process \d+ is changing devices; waiting for it to finish\.\n$/);
 });
 
-test('a reader who has gone does not end it half-way', async () => {
+test('a closed standard output does not stop it halfway', async () => {
   const child = spawn('bash', ['-c', `"$@" | head -n 1`, 'bash', process.execPath, program, '--sim', 'apply', file], {
     env: { PATH: process.env['PATH'], ...env },
     stdio: 'ignore',

@@ -37,7 +37,7 @@ test('on the simulation: saved, deleted, restored, applied twice', async () => {
   assert.equal((await sim('save')).stdout, saved.stdout);
 });
 
-test('the simulation has no drivers to bind, and files that cannot be read are refused', async () => {
+test('drivers are rejected on the simulated machine, and so are unreadable files', async () => {
   const file = join(folder, 'driver.json');
   const device = { name: 'a', mgmtdev: 'vdpasim_net', driver: 'vhost' };
   writeFileSync(file, JSON.stringify({ version: 1, devices: [device] }));
@@ -107,7 +107,7 @@ test('on the simulation: servers of VDUSE devices are saved, shown, restored and
   );
 });
 
-test('on the simulation: VDUSE devices of other programs, and what cannot be', async () => {
+test('on the simulation: VDUSE devices of other programs, and invalid requests', async () => {
   const machine = join(folder, 'machine.json');
   const theirs = { mgmtdev: { vduse: {} }, vduse: { vd0: { type: 'block', capacity: 2048 } } };
   writeFileSync(machine, JSON.stringify(theirs));

@@ -35,7 +35,7 @@ test('a comment goes to the end of its line, quoted or not', () => {
   assert.deepEqual(texts, ['', 'a ', '"c ', 'a']);
 });
 
-test('a line that ends with a backslash goes on, and has the number of its last part', () => {
+test('a line that ends with a backslash continues, and has the number of its last part', () => {
   assert.deepEqual(linesOf('a \\\n b\\\nc # d\ne\n'), [
     { number: 3, text: 'a  bc ' },
     { number: 4, text: 'e\n' },
@@ -47,11 +47,11 @@ test('a line that ends with a backslash goes on, and has the number of its last 
   );
 });
 
-test('a last line that is to go on is refused', () => {
+test('a last line without its continuation is rejected', () => {
   assert.throws(() => linesOf('a\nb \\\n'), new UsageError('Missing continuation line'));
 });
 
-test('what cannot be a file of commands is refused', () => {
+test('a file that is not a batch is rejected', () => {
   assert.throws(() => linesOf('a\nb\0c\n'), new UsageError('Line 2 contains a NUL character'));
   assert.throws(() => linesOf(`a\n${'x'.repeat(2_000_000)}`), /Line 2 is longer than 1048576 bytes/);
   // Without end, and never all of it in memory.
@@ -84,7 +84,7 @@ test('words are parted by blanks; a quote at a word’s start holds it together'
   for (const [text, words] of cases) assert.deepEqual(splitArguments(text), words, text);
 });
 
-test('a quote without its second is refused', () => {
+test('an unterminated quote is rejected', () => {
   for (const text of [`'a`, `a "b c\n`, `'a"`, `"`]) {
     assert.throws(() => splitArguments(text), new UsageError('Unterminated quoted string'), text);
   }

@@ -70,7 +70,7 @@ test('a line is named by where it ends', async () => {
   assert.equal(stderr, lines('Object "junk" not found', failedAt(3)));
 });
 
-test('by force a batch goes on to its end, and still fails', async () => {
+test('with force a batch continues to its end, and still fails', async () => {
   for (const force of ['-f', '-force', '--force']) {
     const { status, stdout, stderr } = await batch([force], 'junk', 'dev show "x', 'mgmtdev show vduse', 'dev -k');
     assert.equal(status, 1);
@@ -97,7 +97,7 @@ test('a line may have its own options', async () => {
   assert.equal(stdout, lines('{"dev":{}}') + pretty + lines(versionLine, '{"dev":{}}'));
 });
 
-test('what is of the whole batch cannot stand in a line', async () => {
+test('options of the whole batch are rejected in a line', async () => {
   for (const line of ['dev show --sim', '--trace dev show']) {
     const { status, stderr } = await batch([], line);
     const said = '--sim and --trace apply to the whole batch: give them on the command line';
@@ -107,7 +107,7 @@ test('what is of the whole batch cannot stand in a line', async () => {
   assert.deepEqual([status, stderr], [1, lines('Nested batches are not supported', failedAt(1))]);
 });
 
-test('a batch beside a command is refused, and so is one without a file', async () => {
+test('a batch with a command is rejected, and so is one without a file', async () => {
   const beside = await vdpa(['-b', batchFile('dev show'), 'dev', 'show'], machine().io);
   assert.equal(beside.status, 1);
   assert.equal(beside.stderr, '-b reads its commands from a file: unexpected argument "dev show"\n');
@@ -124,7 +124,7 @@ test('a file that cannot be read is an error', async () => {
   assert.deepEqual(directory, { status: 1, stdout: '', stderr: `Cannot read file "${folder}": Is a directory\n` });
 });
 
-test('a file that breaks off in the middle of a command fails, and what it says is not done', async () => {
+test('a file that ends within a command fails, and the command is not run', async () => {
   const { status, stdout, stderr } = await batch([], 'mgmtdev show vduse -j', 'dev show \\');
   assert.deepEqual([status, stderr], [1, 'Missing continuation line\n']);
   assert.match(stdout, /^\{"mgmtdev":\{"vduse":.*\n$/);

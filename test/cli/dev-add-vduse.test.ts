@@ -63,7 +63,7 @@ test('without a word that asks for a server nothing is served', async () => {
   assert.equal((await sim('dev show')).stdout, '');
 });
 
-test('"serve", a word for the server, or VDPA_VDUSE_SERVE begins one', async () => {
+test('"serve", an option of the server, or VDPA_VDUSE_SERVE starts one', async () => {
   assert.deepEqual(await sim(`${ADD} a serve`), done);
   assert.deepEqual(await sim(`${ADD} b type net queues 2`), done);
   assert.deepEqual(await sim(`${ADD} c`, { VDPA_VDUSE_SERVE: '1' }), done);
@@ -75,7 +75,7 @@ test('"serve", a word for the server, or VDPA_VDUSE_SERVE begins one', async () 
   assert.match(shown, /^foo0: server another program attached true$/m);
 });
 
-test('words for a server are refused elsewhere, and where another program is waited for', async () => {
+test('options of a server are rejected for other management devices, and with "wait"', async () => {
   for (const [line, complaint] of [
     ['dev add mgmtdev vdpasim_blk name x serve', '"serve" is only supported with mgmtdev vduse\n'],
     ['dev add mgmtdev vdpasim_blk name x wait 1', '"wait" is only supported with mgmtdev vduse\n'],
@@ -90,7 +90,7 @@ test('words for a server are refused elsewhere, and where another program is wai
   assert.equal((await sim(`${ADD} x wait soon`)).status, 1);
 });
 
-test('a file that is not there is noted where a size is said, and outlives a boot; no file of this machine is made', async () => {
+test('a missing file is recorded if a size is given, and persists across a reboot; no real file is created', async () => {
   const path = join(folder, 'disk.img');
   const missing = { status: 1, stdout: '', stderr: `vdpa: open ${path}: No such file or directory (ENOENT)\n` };
   assert.deepEqual(await sim(`${ADD} d0 path ${path}`), missing);
@@ -105,7 +105,7 @@ test('a file that is not there is noted where a size is said, and outlives a boo
   assert.ok(!existsSync(path));
 });
 
-test('"max_vqp max" is as many pairs of queues as the management device offers', async () => {
+test('"max_vqp max" is the number of queue pairs that the management device offers', async () => {
   const machine = join(folder, 'machine.json');
   const hardware = { max_supported_vqs: 17, dev_features: ['MQ', 'CTRL_VQ', 'VERSION_1', 'ACCESS_PLATFORM'] };
   writeFileSync(machine, JSON.stringify({ mgmtdev: { 'pci/0000:03:00.2': hardware, vduse: {} } }));
@@ -119,7 +119,7 @@ test('"max_vqp max" is as many pairs of queues as the management device offers',
   });
 });
 
-test('what only a real machine has is refused before anything is made', async () => {
+test('features of real machines only are rejected before anything is created', async () => {
   for (const line of [`-d ${ADD} foo0`, `${ADD} foo0 driver vhost owner root`]) {
     const { status, stderr } = await sim(line);
     assert.equal(status, 1);

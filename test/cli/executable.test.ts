@@ -40,7 +40,7 @@ test('a reader that has seen enough ends it as SIGPIPE would, without a word', (
   assert.deepEqual(bash('vdpa -fjb - | :', shows), { status: 141, stdout: '', stderr: '' });
 });
 
-test('a full disk is an error that is told', () => {
+test('a full disk is reported as an error', () => {
   for (const line of ['-V', 'mgmtdev show', '-j dev show']) {
     const said = 'vdpa: write to standard output: No space left on device (ENOSPC)\n';
     assert.deepEqual(bash(`vdpa ${line} > /dev/full`), { status: 1, stdout: '', stderr: said }, line);
@@ -70,7 +70,7 @@ test('a list longer than a pipe holds ends as a short one does where nobody read
   assert.deepEqual(bash(`${made} vdpa dev show >&-`, adds), { status: 0, stdout: '', stderr: '' });
 });
 
-test('without standard output, input or error streams it does what it is told', () => {
+test('without standard output, input or error streams it still works', () => {
   assert.deepEqual(bash('vdpa mgmtdev show >&-'), { status: 0, stdout: '', stderr: '' });
   assert.deepEqual(bash('vdpa dev show nothing 2>&-'), { status: 1, stdout: '', stderr: '' });
   assert.deepEqual(bash('vdpa dev show nothing >&- 2>&- <&-'), { status: 1, stdout: '', stderr: '' });

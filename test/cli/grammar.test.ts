@@ -19,7 +19,7 @@ test('keywords come in any order, the last of a kind counts, and some may be sho
   });
 });
 
-test('a keyword that may not be shortened is not', () => {
+test('a keyword that must not be abbreviated', () => {
   assert.throws(() => parseKeywords(keywords, ['mt', '1', 'name', 'a']), { message: 'Unknown option "mt"' });
 });
 
@@ -27,12 +27,12 @@ test('the empty word matches nothing', () => {
   assert.throws(() => parseKeywords(keywords, ['', 'x']), { message: 'Unknown option ""' });
 });
 
-test('what is missing is said before the last word is refused, as iproute2 has it', () => {
+test('missing arguments are reported before the last word is rejected, as in iproute2', () => {
   assert.throws(() => parseKeywords(keywords, ['name', 'a', 'mgmtdev']), { message: 'no mgmtdev' });
   assert.throws(() => parseKeywords(keywords, ['mgmtdev', 'a', 'junk']), { message: 'no name' });
 });
 
-test('a last word without a partner is refused', () => {
+test('a last keyword without its value is rejected', () => {
   const whole = ['name', 'a', 'mgmtdev', 'b'];
   assert.throws(() => parseKeywords(keywords, [...whole, 'junk']), { message: 'Unknown option "junk"' });
   assert.throws(() => parseKeywords(keywords, [...whole, 'mtu']), { message: 'Option "mtu" requires a value' });
@@ -49,7 +49,7 @@ test('names of the object prototype are no keywords', () => {
   assert.throws(() => parseKeywords({ constructor: { ...keywords.name } }, []), { message: 'no name' });
 });
 
-test('a value that only this program refuses is refused last', () => {
+test('a value that only this program rejects is rejected last', () => {
   const strict = {
     ...keywords,
     mac: {

@@ -113,7 +113,7 @@ for (const [what, [content, complaint]] of Object.entries(refused)) {
   });
 }
 
-test('half of a surrogate pair in the simulation is a damaged file, or no machine', async () => {
+test('a lone surrogate is an error in a state file and in a description', async () => {
   await sim('dev add mgmtdev vdpasim_net name foo0');
   writeFileSync(env.VDPA_SIM_STATE, readFileSync(env.VDPA_SIM_STATE, 'utf8').replaceAll('foo0', '\\udfff'));
   assert.match((await sim('dev show')).stderr, /is damaged: invalid JSON: a string contains a lone surrogate/);

@@ -89,7 +89,7 @@ test('the code that is kept is whole, whatever the first run was', () => {
   }
 });
 
-test('a run that is told not to keeps nothing', () => {
+test('a run with caching disabled stores nothing', () => {
   assert.deepEqual(vdpa('-j dev show', { VDPA_CODE_CACHE: '0' }), expected);
   assert.equal(readdirSync(bin).includes('cache'), false);
 });

@@ -102,7 +102,7 @@ test('words that are no command', async () => {
   assert.deepEqual(await vdpa(['d', 'vstats', 's']), { status: 1, stdout: '', stderr: 'Command "s" not found\n' });
 });
 
-test('output that cannot be written is an error, and says nothing where its reader has gone', async () => {
+test('output that cannot be written is an error, and silent if its reader is gone', async () => {
   const failing = (errno: number): Partial<Io> => ({
     stdout: () => {
       throw new OutputError({ operation: 'write to standard output', errno });
@@ -118,7 +118,7 @@ test('output that cannot be written is an error, and says nothing where its read
   }
 });
 
-test('a fault of the program is told as one, with its stack only where that is asked for', async () => {
+test('a bug of the program is reported as one, with its stack only on request', async () => {
   const broken: Partial<Io> = {
     openTransport: () => {
       throw new TypeError('broken');

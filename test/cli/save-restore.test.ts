@@ -94,7 +94,7 @@ const wanted = [
 ];
 const absent = `${file}: line 1 (/devices/0/mgmtdev) no such management device: pci/0000:03:00.2\n`;
 
-test('restore makes what can be made, says what cannot, status 1', async () => {
+test('restore creates what is possible, reports the rest, status 1', async () => {
   writeFileSync(file, JSON.stringify({ version: 1, devices: wanted }));
   assert.deepEqual(await sim(`restore ${file}`), {
     status: 1,
@@ -111,7 +111,7 @@ test('restore makes what can be made, says what cannot, status 1', async () => {
   });
 });
 
-test('restore goes on after a device that fails', async () => {
+test('restore continues after a device that fails', async () => {
   const devices = ['bad0', 'foo1', 'foo2'].map((name) => ({ name, mgmtdev: 'vdpasim_net' }));
   writeFileSync(file, JSON.stringify({ version: 1, devices }));
   assert.deepEqual(await sim(`restore ${file} wait 60`, 'dev add device bad0 errno ENOSPC'), {
@@ -144,7 +144,7 @@ test('restore wait: a management device that comes late gets its device, the oth
   assert.match(stdout, /\+ card0 mgmtdev pci\/0000:03:00\.2 mac 02:00:00:00:00:07\n(.*\n)*\d changes made\.\n$/);
 });
 
-test('restore wait: when the time is over the rest is said', async () => {
+test('restore wait: after the time the rest is reported', async () => {
   writeFileSync(file, JSON.stringify({ version: 1, devices: wanted }));
   const { status, stdout, stderr } = await sim(`restore ${file} wait 1`);
   assert.deepEqual([status, stderr], [1, `Waiting for up to 1 s: ${absent}${absent}`]);

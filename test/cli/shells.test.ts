@@ -104,7 +104,7 @@ test('bash completes behind "=", and leaves a "~" to be the home folder', needs(
   assert.deepEqual(inBash('vdpa apply ~/', ['vdpa', 'apply', '~/']).lines, ['~/a\\ b.json', '~/more/']);
 });
 
-test('bash completes files, and goes on in a folder', needs('bash'), () => {
+test('bash completes files, and continues in a folder', needs('bash'), () => {
   assert.deepEqual(inBash('vdpa apply /f', ['vdpa', 'apply', '/f']).lines, ['/f/a\\ b.json', '/f/more/']);
   assert.deepEqual(inBash('vdpa -b /g', ['vdpa', '-b', '/g']), { asked: '__complete|-b|/g|', lines: ['/g/only/'] });
 });

@@ -45,7 +45,7 @@ test('metrics keep the counters of the other queues', async () => {
   assert.ok(stdout.endsWith('# EOF\n'));
 });
 
-test('a device whose every queue is refused fails where it is named, and hides no other', async () => {
+test('a device with only rejected queues fails if it is named, and hides no other', async () => {
   const { status, stderr } = await refusing('dev stats show foo0', { errno: 'EIO', times: 3 });
   assert.deepEqual([status, stderr], [1, 'kernel answers: Input/output error\n']);
   const machine = new TestMachine({}, [{ command: 'dev vstats show', device: 'foo0', errno: 'EIO' }]);

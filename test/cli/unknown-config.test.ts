@@ -41,7 +41,7 @@ beforeEach(async () => {
   assert.equal((await sim(`apply ${file}`)).status, 0);
 });
 
-test('apply: devices behind one that is neither net nor block are not made anew', async () => {
+test('apply: devices after one that is neither net nor block are not created again', async () => {
   const again = await sim(`apply ${file}`);
   assert.deepEqual(again, { status: 0, stdout: 'Nothing to change.\n', stderr: '' });
 });
@@ -52,7 +52,7 @@ test('the list of configurations is the kernel’s; features are shown of all de
   assert.deepEqual(Object.keys((JSON.parse(stdout) as { features: object }).features), ['foo1', 'foo2', 'foo3']);
 });
 
-test('save: all settings are there, and what the kernel does not tell is said, with status 1', async () => {
+test('save: all settings are saved, and what the kernel does not report is named, with status 1', async () => {
   const { status, stdout, stderr } = await sim('save');
   assert.equal(status, 1);
   assert.equal(stderr, secret);
@@ -67,7 +67,7 @@ test('save: all settings are there, and what the kernel does not tell is said, w
   assert.match((await sim(`restore ${file}`)).stdout, /\n4 changes made\.\n$/);
 });
 
-test('save: a configuration that cannot be read is said, and the file of old is left', async () => {
+test('save: an unreadable configuration is reported, and the old file is kept', async () => {
   writeFileSync(file, 'old');
   const faults = 'dev config show device foo2 errno EIO';
   const refused = await sim(`save ${file}`, faults);

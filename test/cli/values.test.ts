@@ -42,7 +42,7 @@ for (const [text, named] of [
   ['00:-1:22:33:44:55', '-1'],
   ['00:ffffffffffffffffffff:22:33:44:55', 'ffffffffffffffffffff'],
 ] as const) {
-  test(`"${text}" is no MAC address, and iproute2 says so`, () => {
+  test(`"${text}" is not a MAC address, and iproute2 rejects it too`, () => {
     assert.throws(() => readMac(text), { name: 'UsageError', message: `"${named}" is invalid lladdr.` });
   });
 }
@@ -63,7 +63,7 @@ for (const text of [
   '-ffffff02:1:2:3:4:5',
   '100000002:1:2:3:4:5',
 ]) {
-  test(`"${text}" is no MAC address, but iproute2 takes it`, () => {
+  test(`"${text}" is not a MAC address, but iproute2 accepts it`, () => {
     assert.throws(() => readMac(text), {
       name: 'StricterError',
       message: `Invalid lladdr "${text}": expected six groups of one or two hexadecimal digits, as in 00:11:22:33:44:55`,

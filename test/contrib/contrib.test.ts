@@ -37,13 +37,13 @@ test('systemd finds nothing to say about the units that are written', { skip: is
   assert.deepEqual([verified.status, verified.stdout, verified.stderr], [0, '', '']);
 });
 
-test('units that cannot be written leave nothing, and are told of', () => {
+test('units that cannot be written leave nothing, and are reported', () => {
   assert.match(install(join(folder, 'nosuch')).stderr, /vdpa-restore\.service cannot be written: ENOENT\n$/);
   assert.match(install('-h').stderr, /^Usage: install\.mjs \[FOLDER\]\n$/);
   assert.equal(install(join(folder, 'nosuch')).status, 1);
 });
 
-test('units are not written for a program that is gone after a boot', () => {
+test('units are not written for a program that is deleted at a reboot', () => {
   const copy = join(folder, 'copy');
   cpSync(join(root, 'contrib/systemd'), join(copy, 'contrib/systemd'), { recursive: true });
   const script = join(copy, 'contrib/systemd/install.mjs');

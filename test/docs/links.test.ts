@@ -26,7 +26,7 @@ function anchorsOf(page: string): string[] {
 }
 
 for (const page of pages) {
-  test(`${page}: what it links to is there`, () => {
+  test(`${page}: its links exist`, () => {
     for (const [, link = ''] of proseOf(page).matchAll(/\]\(([^)\s]+)\)/g)) {
       if (/^https?:/.test(link)) continue;
       const [path = '', anchor] = link.split('#');
@@ -36,7 +36,7 @@ for (const page of pages) {
     }
   });
 
-  test(`${page}: files of the project that it names are there`, () => {
+  test(`${page}: the project files that it names exist`, () => {
     const folders = ['bench', 'completions', 'contrib', 'docs', 'lab', 'man', 'schemas', 'scripts', 'src', 'test'];
     const paths = proseOf(page).matchAll(new RegExp(`(?<![\\w./-])(?:${folders.join('|')})/[\\w./@-]*\\w`, 'g'));
     for (const [path] of paths) {

@@ -125,7 +125,7 @@ test('interfaces and disks of other devices are no concern, those of devices tha
   ]);
 });
 
-test('where events are lost, what is different is told, and nothing twice', async () => {
+test('after lost events the differences are reported, and nothing twice', async () => {
   machine.vdpaDevice('a').vdpaDevice('b');
   const events = await watch(
     [
@@ -152,7 +152,7 @@ test('where events are lost, what is different is told, and nothing twice', asyn
   );
 });
 
-test('where events are lost, another driver, class, node, interface and disk are told, and old events are not', async () => {
+test('after lost events another driver, class, node, interface and disk are reported, and old events are not', async () => {
   const devices = (name: string): string => `/sys/devices/${name}`;
   const bind = (name: string, driver: string): void => {
     rmSync(join(machine.root, devices(name), 'driver'), { force: true });

@@ -25,7 +25,7 @@ const INITIAL = 0xefff_fffd;
 
 const here = { skip: existsSync('/dev/vduse/control') ? 'this machine has VDUSE' : false };
 
-test('of a module that is there and not loaded one thing is said', here, async () => {
+test('for a module that exists and is not loaded there is one line', here, async () => {
   const fake = machine(INITIAL);
   try {
     const { modules, vduse } = await reportHost(new VdpaBus(fake.files), () => new TestMachine().client());

@@ -207,7 +207,7 @@ describe('mappings', () => {
     );
   });
 
-  test('unmapping everything when there is nothing is no error, on older kernels either; others are', () => {
+  test('unmapping everything when there is nothing is not an error, even on older kernels; others are', () => {
     answers = [chooses(16, 0n), () => Errno.ENOENT, () => Errno.EBUSY];
     assert.equal(ioas.unmapAll(), 0n);
     assert.equal(ioas.unmapAll(), 0n);

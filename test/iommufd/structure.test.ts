@@ -6,7 +6,7 @@ import { Structure } from '../../src/iommufd/structure.js';
 /** The bytes of a number in the order of this machine. */
 const native = (bytes: readonly number[]): number[] => (endianness() === 'LE' ? [...bytes] : [...bytes].reverse());
 
-test('a structure begins with its own size, and is zero elsewhere', () => {
+test('a structure starts with its own size, and is zero elsewhere', () => {
   assert.deepEqual([...new Structure(12).bytes], [...native([12, 0, 0, 0]), 0, 0, 0, 0, 0, 0, 0, 0]);
   assert.equal(new Structure(40).readU32(0), 40);
 });

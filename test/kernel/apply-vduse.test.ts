@@ -56,7 +56,7 @@ afterEach(async () => {
 });
 
 test(
-  'what is saved comes again with its servers after all is gone, and then nothing is left to change',
+  'a saved state is restored with its servers after everything was deleted, and then nothing is left to change',
   needs(...SIMULATORS),
   async () => {
     await bash('truncate -s 16M /tmp/keep.img; truncate -s 8M /tmp/part.img');
@@ -118,7 +118,7 @@ test('the shortest file, twice; prune takes servers away too', async () => {
   assert.equal(await show('foo0'), undefined);
 });
 
-test('a server with other options: the device is made anew, but not from under a user, nor with its memory', async () => {
+test('a server with other options: the device is created again, unless it is in use or in memory', async () => {
   await bash('truncate -s 16M /tmp/a.img');
   await output(`${ADD} file0 path /tmp/a.img`);
   const disk = await diskOf('file0');
@@ -147,7 +147,7 @@ test('a server with other options: the device is made anew, but not from under a
   assert.match(await output('dev config show ram0'), /capacity 65536/);
 });
 
-test('a server that has died: the device goes on with another, and what was in memory is made anew', async () => {
+test('a server that died: the device continues with another, and a disk in memory is created again', async () => {
   await bash('truncate -s 16M /tmp/dead.img');
   write({ name: 'file0', server: { path: '/tmp/dead.img' } }, { name: 'ram0', server: {} });
   await apply();
@@ -170,7 +170,7 @@ test('a server that has died: the device goes on with another, and what was in m
   await sh(`dd if=/dev/zero of=${await diskOf('ram0')} bs=64k count=1 oflag=direct status=none`);
 });
 
-test('a device that another tool has deleted is attached again, and what a dead server left is taken away', async () => {
+test('a device that another tool deleted is attached again, and remnants of a dead server are removed', async () => {
   write({ name: 'foo0', server: { size: '16M' } });
   await apply();
   const pid = (await show('foo0'))?.pid;
@@ -188,7 +188,7 @@ test('a device that another tool has deleted is attached again, and what a dead 
   assert.match(await apply(), /^\+ foo0 mgmtdev vduse type block size 33554432\n1 change made\.\n$/);
 });
 
-test('servers of other programs are told of, and left alone', needs(QEMU), async () => {
+test('servers of other programs are reported, and left alone', needs(QEMU), async () => {
   const endQemu = await serveWithQemu('qsd0', async () => (await vdpa(`${ADD} qsd0`)).status === 0);
   const saved: Outcome = await vdpa('save');
   assert.equal(saved.status, 0);
@@ -217,7 +217,7 @@ test('servers of other programs are told of, and left alone', needs(QEMU), async
   );
 });
 
-test('a failure half-way leaves neither a server nor a device, and saying it again goes on', async () => {
+test('a failure halfway leaves neither a server nor a device, and a second run continues', async () => {
   write(
     { name: 'a0', server: {} },
     { name: 'b0', server: { path: '/tmp/later.img' } },

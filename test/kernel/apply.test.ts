@@ -49,7 +49,7 @@ test('two hundred devices in one process, twice: the second time nothing changes
   assert.match(await output('-d dev show net50'), /driver vhost_vdpa/);
 });
 
-test('what is saved comes again after all is gone, drivers and block devices too', async () => {
+test('a saved state is restored after everything was deleted, with drivers and block devices', async () => {
   await output('dev add mgmtdev vdpasim_net name foo0 mac 02:00:00:00:00:01 mtu 9000 driver vhost');
   await output('dev add mgmtdev vdpasim_blk name blk0');
   await output('dev add mgmtdev vdpasim_net name bare');
@@ -136,7 +136,7 @@ test('a dry run shows the plan and does nothing of it', async () => {
   });
 });
 
-test('a device in use: the whole plan is refused before anything is done, the same with dry_run', async () => {
+test('a device in use: the whole plan is rejected before any change, also with dry_run', async () => {
   await output('dev add mgmtdev vdpasim_net name used0 mtu 1500 driver vhost');
   await output('dev add mgmtdev vdpasim_net name moved0 driver vhost');
   write([
@@ -162,7 +162,7 @@ test('a device in use: the whole plan is refused before anything is done, the sa
   assert.equal(await output(`apply ${file}`), 'Nothing to change.\n');
 });
 
-test('a failure half-way tells what was done, and saying it again goes on', async () => {
+test('a failure halfway reports what was done, and a second run continues', async () => {
   const otherwise = { name: 'blk0', mgmtdev: 'vdpasim_blk', device_features: ['VERSION_1', 'ACCESS_PLATFORM'] };
   const [first, last] = [
     { name: 'a0', mgmtdev: 'vdpasim_net' },
@@ -190,7 +190,7 @@ test('a failure half-way tells what was done, and saying it again goes on', asyn
   assert.equal(await output(`apply ${file}`), 'Nothing to change.\n');
 });
 
-test('a replacement that fails is put back as it was, driver and address too', async () => {
+test('a failed replacement is restored, with its driver and address', async () => {
   await output('dev add mgmtdev vdpasim_net name foo0 mac 02:00:00:00:00:01 mtu 9000 driver vhost');
   const before = await output('save');
   const otherwise = { name: 'foo0', mgmtdev: 'vdpasim_blk', device_features: ['VERSION_1', 'ACCESS_PLATFORM'] };
@@ -216,7 +216,7 @@ test('two at once: one waits, and each device is made once', async () => {
   assert.equal((await names()).length, 50);
 });
 
-test('a signal between two changes: nothing is lost, and saying it again goes on', async () => {
+test('a signal between two changes: nothing is lost, and a second run continues', async () => {
   const devices = Array.from({ length: 100 }, (_, index) => ({ name: `net${index}`, mgmtdev: 'vdpasim_net' }));
   write(devices);
   await output(`apply ${file}`);
@@ -247,7 +247,7 @@ test('save FILE, and restore of what can be restored', async () => {
   assert.match(stderr, /^Waiting for up to 1 s: (.* no such management device: pci\/0000:99:00\.0\n)\/.*\1?/);
 });
 
-test('a device that does not come as it was wanted does not stay', async () => {
+test('a device that is not created as requested is deleted', async () => {
   write([{ name: 'blk0', mgmtdev: 'vdpasim_blk', device_features: ['VERSION_1', 'ACCESS_PLATFORM'] }]);
   const { status, stderr } = await vdpa(`apply ${file}`);
   assert.equal(status, 1);

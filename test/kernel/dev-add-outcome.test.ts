@@ -132,7 +132,7 @@ describe('who may open the node', needs(...SIMULATORS), () => {
     ['driver virtio owner nobody', '"owner" requires "driver vhost": only vhost_vdpa creates /dev/vhost-vdpa-N\n'],
     ['mode 0660', '"mode" requires "driver vhost": only vhost_vdpa creates /dev/vhost-vdpa-N\n'],
   ] as const) {
-    test(`refused before anything is made: "${words}"`, async () => {
+    test(`rejected before anything is made: "${words}"`, async () => {
       assert.deepEqual(await vdpa(`${NET} foo0 ${words}`), { status: 1, stdout: '', stderr: complaint });
       if (!words.startsWith('driver')) return;
       await output(`${NET} foo1`);
@@ -143,10 +143,10 @@ describe('who may open the node', needs(...SIMULATORS), () => {
   }
 });
 
-describe('a file that is not there', () => {
+describe('a file that does not exist', () => {
   const file = '/tmp/new.img';
 
-  test('is made where a size is said, sparse and its owner’s alone; then no size is needed', async () => {
+  test('is created if a size is given, sparse and private to its owner; then no size is needed', async () => {
     await output(`${ADD} disk0 path ${file} size 8M`);
     const { size, mode, blocks } = statSync(file);
     assert.deepEqual([size, mode & 0o7777, blocks < 64], [8 * 1024 * 1024, 0o600, true]);

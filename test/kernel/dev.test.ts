@@ -28,7 +28,7 @@ describe("dev add, show and del are iproute2's", needsReference, () => {
       const { stdout } = await same(`${mode}dev show`, [ADD, 'dev add mgmtdev vdpasim_blk name bar', `${ADD}1`]);
       assert.match(stdout, /foo0[^]*bar[^]*foo01/);
     });
-    test(`${mode}dev show of a device that is not there`, async () => {
+    test(`${mode}dev show of a device that does not exist`, async () => {
       const { status, stderr } = await same(`${mode}dev show nosuch`, [ADD]);
       assert.equal(status, 1);
       assert.equal(stderr, 'Error: vdpa: device not found.\nkernel answers: No such device\n');
@@ -53,7 +53,7 @@ describe("dev add, show and del are iproute2's", needsReference, () => {
     ['deleting a device that is not there', 'dev del nosuch'],
     ['deleting without a name', 'dev del'],
   ] as const) {
-    test(`refused: ${what}`, async () => {
+    test(`rejected: ${what}`, async () => {
       const { status, stdout, stderr } = await same(line, given);
       assert.equal(status, 1);
       assert.equal(stdout, '');

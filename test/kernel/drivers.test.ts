@@ -13,7 +13,7 @@ afterEach(async () => {
   for (const name of Object.keys(((await json('dev show')) as { dev: object }).dev)) await output(`dev del ${name}`);
 });
 
-test('-d shows what a device has become under each driver', async () => {
+test('-d shows the node, interface or disk with each driver', async () => {
   await output('dev add mgmtdev vdpasim_net name foo0');
   const plain = { type: 'network', mgmtdev: 'vdpasim_net', vendor_id: 0, max_vqs: 3, max_vq_size: 256 };
   assert.deepEqual(await json('dev show foo0'), { dev: { foo0: plain } });
@@ -32,7 +32,7 @@ test('-d shows what a device has become under each driver', async () => {
   assert.match(await output('-d dev show foo0'), /^foo0: .*\n {2}driver \(none\) driver_override vhost_vdpa\n$/);
 });
 
-test('a device is found by what it has become', needs(VDUSE), async () => {
+test('a device is found by its interface, disk or node', needs(VDUSE), async () => {
   await output('dev add mgmtdev vdpasim_net name net0');
   await output('dev add mgmtdev vdpasim_net name net1 driver vhost');
   await output('dev add mgmtdev vdpasim_blk name blk0');
@@ -120,7 +120,7 @@ test('a device that cannot be bound is not left behind', async () => {
   }
 });
 
-test('-d says who holds a node and who uses a disk', async () => {
+test('-d shows the users of nodes and disks', async () => {
   const users = async (name: string): Promise<unknown> => {
     const text = await output(`-j -d dev show ${name}`);
     checkOutput('dev-show', text);

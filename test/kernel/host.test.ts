@@ -46,7 +46,7 @@ test('a machine with everything is ready', needs(VDUSE, ...SIMULATORS), async ()
   });
 });
 
-test('one without rights is told so, and shown what may be seen', needs(VDUSE), () => {
+test('a user without privileges is told so, and sees what is permitted', needs(VDUSE), () => {
   const [setpriv, ...words] = asNobody;
   const text = execFileSync(setpriv, [...words, 'vdpa', 'host', 'show'], { encoding: 'utf8' });
   assert.match(text, /^advice: insufficient privileges: run as root, or with CAP_NET_ADMIN$/m);

@@ -152,7 +152,7 @@ test('the rlimit mode is set while nothing is there yet', () => {
   fresh.close();
 });
 
-test('the address space of VFIO compatibility is set, told and taken away', () => {
+test('the address space of VFIO compatibility is set, reported and removed', () => {
   assert.equal(iommufd.vfioIoas, undefined);
   iommufd.vfioIoas = ioas;
   assert.deepEqual(iommufd.vfioIoas, ioas);

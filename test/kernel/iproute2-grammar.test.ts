@@ -122,7 +122,7 @@ describe("each line gives what iproute2's gives", needsReference, () => {
     ]);
   });
 
-  test('options that there are not', async () => {
+  test('unknown options', async () => {
     await startFrom([]);
     await compareReading([
       ...['-x', '-jx', '-xj', '-s', '-jps', '-1', '-?', '-:', '-W', '-Wjson', '-=', '-J', '-P', '-H', '-v'],

@@ -69,7 +69,7 @@ async function address(): Promise<string> {
 }
 
 test(
-  'what iproute2 refuses for a MAC address, or reads as one, in every form that glibc knows',
+  'what iproute2 rejects for a MAC address, or reads as one, in every form that glibc knows',
   needsReference,
   async () => {
     await startFrom([FOO]);

@@ -18,12 +18,12 @@ describe("mgmtdev show is iproute2's", needsReference, () => {
         assert.match(stdout, new RegExp(name));
       });
     }
-    test(`${mode}mgmtdev show of one that is not there`, async () => {
+    test(`${mode}mgmtdev show of one that does not exist`, async () => {
       const { status, stderr } = await same(`${mode}mgmtdev show nosuch`);
       assert.equal(status, 1);
       assert.equal(stderr, 'Error: vdpa: Fail to find the specified mgmt device.\nkernel answers: No such device\n');
     });
-    test(`${mode}mgmtdev show of one on a bus that is not there`, async () => {
+    test(`${mode}mgmtdev show of one on a bus that does not exist`, async () => {
       assert.equal((await same(`${mode}mgmtdev show pci/0000:00:00.0`)).status, 1);
     });
   }

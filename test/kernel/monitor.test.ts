@@ -115,7 +115,7 @@ const onNativeProcessor = readFileSync('/proc/cpuinfo', 'utf8').includes('User M
   : { skip: 'filling a socket takes too long where the processor is emulated' };
 
 test(
-  'where events are lost, what is different now is told: another driver, another class, what came and went',
+  'after lost events the differences are reported: another driver, another class, new and deleted devices',
   onNativeProcessor,
   async (context) => {
     for (const name of ['stays0', 'moved0', 'class0', 'gone0'])

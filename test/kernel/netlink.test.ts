@@ -118,7 +118,7 @@ describe('the vdpa family', () => {
     });
   });
 
-  it('the policy of the family is told, with its limits', async () => {
+  it('the policy of the family is reported, with its limits', async () => {
     const { operations, policies } = await socket.policy(family);
     const index = operations.get(VDPA_CMD_DEV_NEW)?.do;
     assert.ok(index !== undefined);
@@ -128,7 +128,7 @@ describe('the vdpa family', () => {
     assert.deepEqual(policy.get(VDPA_ATTR_DEV_NET_CFG_MACADDR), { kind: 'binary', minLength: 6, maxLength: 6 });
   });
 
-  it('lost messages are reported, and the socket goes on', async () => {
+  it('lost messages are reported, and the socket continues', async () => {
     const options = { protocol: NETLINK_KOBJECT_UEVENT, groups: [1], receiveBufferSize: 4096 };
     const events = openKoffiTransport(options);
     for (let round = 0; round < 20; round++) {

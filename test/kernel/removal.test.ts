@@ -71,7 +71,7 @@ function serveAgain(name: string): Promise<unknown> {
   return once(server, 'close');
 }
 
-test('a device whose server died with a request under way is deleted only by force, and vdpa goes on', async () => {
+test('a device whose server died with a request under way is deleted only by force, and vdpa continues', async () => {
   await bash('truncate -s 8M /tmp/removal');
   await done(`${ADD} d0 path /tmp/removal`);
   const disk = await diskOf('d0');
@@ -106,7 +106,7 @@ test('a device whose server died with a request under way is deleted only by for
   await ended;
 });
 
-test('the library and a state file are refused too', async () => {
+test('the library and a state file are rejected too', async () => {
   await bash('truncate -s 8M /tmp/removal');
   await done(`${ADD} d0 path /tmp/removal`);
   await diskOf('d0');
@@ -138,7 +138,7 @@ test('the library and a state file are refused too', async () => {
   await ended;
 });
 
-test('where nobody would be asked a server that is gone is no matter', async () => {
+test('a dead server does not matter if it would not be asked', async () => {
   await done(`${ADD} d0 serve`);
   await diskOf('d0');
   await bash(`echo ${new VdpaBus().device('d0')?.virtio ?? ''} > /sys/bus/virtio/drivers/virtio_blk/unbind`);
@@ -166,7 +166,7 @@ test('an instance whose server is dead or stopped is not attached', async () => 
   await done('vduse del d0');
 });
 
-test('a server that cannot be seen keeps its instance attached and attachable', async () => {
+test('an invisible server keeps its instance attached and attachable', async () => {
   await done(`${ADD} d0 serve`);
   // In a PID namespace of its own nobody else is seen, but the kernel refuses to open the node.
   const hidden = ['--fork', '--pid', '--mount-proc', VDPA];
@@ -201,7 +201,7 @@ test('a node that is open keeps its device from being deleted, unless it is forc
   });
 });
 
-test('a node that nobody has open, of a server that is gone, keeps nothing', async () => {
+test('an unopened node of a dead server prevents nothing', async () => {
   await done(`${ADD} d0 serve`);
   await giveToVhost('d0');
   await kill(await serverPid('d0'));
@@ -215,7 +215,7 @@ test('a node that nobody has open, of a server that is gone, keeps nothing', asy
 });
 
 test(
-  'a device of another management device is no matter of an instance of its name',
+  'a device of another management device is independent of an instance of its name',
   needs(...SIMULATORS),
   async () => {
     await done(`${ADD} twin serve`);

@@ -79,7 +79,7 @@ test('watching gives rates, a document a second', async () => {
   for (const { seconds } of later) assert.ok(seconds > 0.5 && seconds < 1.5, `${seconds} s`);
 });
 
-test('on a terminal each sample takes the place of the one before, with bars', async () => {
+test('on a terminal each sample replaces the previous one, with bars', async () => {
   // script(1) gives it a terminal.
   const watch = spawn('script', ['-qec', 'exec vdpa -w dev stats show foo0', '/dev/null'], {
     stdio: ['ignore', 'pipe', 'inherit'],
@@ -131,7 +131,7 @@ for (const { what, setting, env } of [
   });
 }
 
-test('what cannot be is refused', async () => {
+test('invalid requests are rejected', async () => {
   for (const line of [
     '-w dev show',
     'dev show -o openmetrics',

@@ -46,7 +46,7 @@ describe(
       await systemd.end();
     });
 
-    test('vdpa-vduse@.service serves when it has started, goes on after a crash, and takes the instance away', async () => {
+    test('vdpa-vduse@.service serves once started, continues after a crash, and removes the instance', async () => {
       const unit = 'vdpa-vduse@disk0.service';
       await systemd.ctl('start', unit);
       assert.equal(await systemd.property(unit, 'ProtectHome'), 'read-only');
@@ -79,7 +79,7 @@ describe(
       assert.deepEqual(instances(), []);
     });
 
-    test('vdpa-vduse@.service fails where the server cannot begin', async () => {
+    test('vdpa-vduse@.service fails if the server fails to start', async () => {
       const { status } = await systemd.run('systemctl', 'start', 'vdpa-vduse@wrong0.service');
       assert.equal(status, 1);
       assert.deepEqual(instances(), []);

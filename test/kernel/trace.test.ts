@@ -5,7 +5,7 @@ import { SIMULATORS, testsWith } from '../support/kernel/lab/needs.js';
 
 const { test } = testsWith(...SIMULATORS);
 
-test('every message of a command is told on stderr, and nothing else changes', async () => {
+test('every message of a command is printed on stderr, and nothing else changes', async () => {
   const { status, stdout, stderr } = await vdpa('--trace dev del nothing');
   assert.equal(status, 1);
   assert.equal(stdout, '');

@@ -36,7 +36,7 @@ describe('without a word that asks for a server', () => {
     [' driver virtio', 'size 64M'],
   ] as const) {
     test(
-      `nobody serves it: "dev add${words}" fails as iproute2 does, and says so`,
+      `without a server "dev add${words}" fails as in iproute2, and reports why`,
       needs('vdpa-iproute2'),
       async () => {
         const expected = reference([...`${ADD} x`.split(' ')]);
@@ -59,7 +59,7 @@ describe('without a word that asks for a server', () => {
     });
   }
 
-  test('the server of another program: it is attached, and "type" only looks at what it is', async () => {
+  test('the server of another program: it is attached, and "type" only checks its type', async () => {
     const endResponder = await startResponder([block('blk0'), net('net0')]);
     const stray = await vdpa(`${ADD} blk0 type net`);
     assert.deepEqual(stray, { status: 1, stdout: '', stderr: 'blk0 is not a net device: its server provides block\n' });
@@ -119,7 +119,7 @@ describe('"wait" waits for the server of another program', () => {
   });
 });
 
-describe('a server is begun', () => {
+describe('a server is started', () => {
   for (const words of [
     'serve',
     'size 1M',

@@ -95,7 +95,7 @@ describe('a VDUSE block device', () => {
     assert.equal(await checksum(disk), await checksum(path));
   });
 
-  test('a file that is cut short: errors for what is gone, service for the rest', async (context) => {
+  test('a truncated file: errors for the missing part, service for the rest', async (context) => {
     const path = await makeFile('/tmp/cut', 8);
     const { disk, server } = await blockDevice(context, { name: 'cut', storage: { backend: 'file', path } });
     truncateSync(path, 4 * MIB);

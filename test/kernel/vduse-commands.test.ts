@@ -157,7 +157,7 @@ describe('vdpa dev add mgmtdev vduse', () => {
     await done('dev del again0');
   });
 
-  test('a server that was killed: its device waits, and goes on with another', async () => {
+  test('a killed server: its device waits, and continues with another', async () => {
     await bash('truncate -s 16M /tmp/killed.img');
     await done(`${ADD} killed0 path /tmp/killed.img`);
     const disk = await diskOf('killed0');
@@ -207,7 +207,7 @@ describe('vdpa vduse serve', () => {
   });
 });
 
-describe('refused, with nothing left', () => {
+describe('rejected, with nothing left', () => {
   for (const [what, line, message] of [
     ['a file that is missing', `${ADD} e0 path /tmp/nosuch`, /^vdpa: open \/tmp\/nosuch: No such file or directory/],
     ['a file that cannot be written', `${ADD} e0 path /tmp`, /^vdpa: open \/tmp: Is a directory/],

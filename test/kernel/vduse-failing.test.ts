@@ -79,7 +79,7 @@ test('block device that disappears: I/O errors for the driver, counted, and the 
   assert.equal(server.state, 'running');
 });
 
-test('file that grows behind a device that the kernel has given up: the server goes on', async (context) => {
+test('file that grows under a device that the kernel has given up on: the server continues', async (context) => {
   const path = '/tmp/given-up.img';
   await bash(`rm -f ${path}; truncate -s 1M ${path}`);
   await sh(`${VDPA} dev add mgmtdev vduse name givenup path ${path}`);

@@ -51,7 +51,7 @@ for (const [how, line] of [
   ['in the foreground', ''],
   ['below a supervisor', 'restart on'],
 ] as const) {
-  test(`a file that hangs when it is opened, ${how}: "vduse show" says so, and it is served once it answers`, async (context) => {
+  test(`a file that hangs when it is opened, ${how}: "vduse show" reports it, and it is served once it responds`, async (context) => {
     const file = await HangingFile.mount(context, MIB);
     file.hang();
     const server = start(VDPA, ...`vduse serve name slow path ${file.path} ${line}`.trimEnd().split(' '));

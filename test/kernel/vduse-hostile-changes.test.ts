@@ -146,7 +146,7 @@ describe('a driver that changes things in use', () => {
     }
   });
 
-  test('suspended while requests are under way: goes on nowhere until the reset', () => {
+  test('suspended during requests: does not continue until the reset', () => {
     for (let each = 0; each < 10; each++) {
       const buffer = { iova: BUFFER, length: 256 * 1024, writable: true };
       driver.ring().offer(driver.ring().chain([driver.header(HEADER, IN, 0), buffer, driver.statusByte(STATUS)]));

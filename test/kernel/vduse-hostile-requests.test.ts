@@ -202,7 +202,7 @@ describe('a driver that makes a bad request', () => {
       ['of no range', [], IOERR],
       ['of half a range', [range(0, 8).subarray(0, 8)], IOERR],
     ] as const) {
-      test(`${name} ${what}: refused, nothing done`, () => {
+      test(`${name} ${what}: rejected, nothing done`, () => {
         const bytes = new Uint8Array(PAGE).fill(0xcd);
         assert.equal(driver.request(OUT, 8, bytes), OK);
         assert.equal(driver.request(type, 0, Buffer.concat(ranges)), expected);

@@ -102,7 +102,7 @@ describe('a VDUSE network device', () => {
     }
   });
 
-  test('the tap is gone with the server', async () => {
+  test('the TAP interface is deleted with the server', async () => {
     const { server } = await serveNetDevice({ name: 'gone', backend: { type: 'tap', ifname: 'gonetap' } });
     assert.ok(existsSync('/sys/class/net/gonetap'));
     await server.stop();
@@ -117,7 +117,7 @@ describe('a VDUSE network device', () => {
     ['an interface that is no tap', { backend: { type: 'tap', ifname: 'lo' } }, /create the TAP interface lo: Invalid/],
     ['no pair', { pairs: 0 }, /1 to 128 pairs/],
   ] as const) {
-    test(`refused: ${what}`, async () => {
+    test(`rejected: ${what}`, async () => {
       await assert.rejects(serveNetDevice({ name: 'never', backend: { type: 'loopback' }, ...options }), message);
       assert.ok(!existsSync('/dev/vduse/never'));
     });

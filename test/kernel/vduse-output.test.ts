@@ -138,7 +138,7 @@ describe('a process that serves', () => {
     ['what is written to the console', `console.log('to the console')`, /to the console/],
     ['what a thread writes', worker, /from a thread/],
   ] as const) {
-    test(`does not die of ${what} when its reader is gone`, async (context) => {
+    test(`does not die of ${what} without a reader`, async (context) => {
       const log = systemLog(context);
       const script = `import { createRequire } from 'node:module'; const require = createRequire(${JSON.stringify(module)});
         import { ServiceOutput } from ${JSON.stringify(module)};

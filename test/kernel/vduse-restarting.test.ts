@@ -142,7 +142,7 @@ describe('a device whose server is being replaced', () => {
     });
   }
 
-  test('that does not come is refused after a while, by name', async () => {
+  test('that does not appear is rejected after a while, by name', async () => {
     await bash(`rm -f ${FILE}; truncate -s 16M ${FILE}`);
     await done(`dev add mgmtdev vduse name gap path ${FILE} restart on`);
     await diskOf('gap');
@@ -169,8 +169,8 @@ test('a supervisor without CAP_KILL ends a server that has become another user',
   assert.deepEqual(await foreground, { status: 0, stdout: '', stderr: '' });
 });
 
-describe('a supervised server that is told to end', () => {
-  test('and is stuck in its file: none takes its place when it is gone', async (context) => {
+describe('a supervised server that is asked to exit', () => {
+  test('and is stuck in its file: it is not replaced once it has exited', async (context) => {
     await bash(`rm -f ${FILE}; truncate -s 64M ${FILE}; mkfs.ext4 -q ${FILE}; mkdir -p /tmp/frozen
       loop=$(losetup -f --show ${FILE}); mount -t ext4 $loop /tmp/frozen; truncate -s 16M /tmp/frozen/disk; sync`);
     context.after(() => bash(`umount /tmp/frozen; losetup -j ${FILE} -O NAME -n | xargs losetup -d`));
@@ -195,7 +195,7 @@ describe('a supervised server that is told to end', () => {
     assert.deepEqual(await ending, { status: 0, stdout: '', stderr: '' });
   });
 
-  test('and is stopped: it goes on, and ends', async () => {
+  test('and is stopped: it resumes, and exits', async () => {
     await bash(`rm -f ${FILE}; truncate -s 16M ${FILE}`);
     await done(`dev add mgmtdev vduse name halted path ${FILE} restart on`);
     const { pid } = await serving('halted');
@@ -207,7 +207,7 @@ describe('a supervised server that is told to end', () => {
 });
 
 describe('a server that does not answer', () => {
-  test('hides no other: show tells that it is stopped', async () => {
+  test('hides no other: show reports that it is stopped', async () => {
     await done('dev add mgmtdev vduse name mute serve');
     await done('dev add mgmtdev vduse name well serve');
     const { pid } = await serving('mute');

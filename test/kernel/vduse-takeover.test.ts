@@ -77,7 +77,7 @@ afterEach(async () => {
   nothingLeft();
 });
 
-describe('a server takes the place of another', () => {
+describe('a server takes over from another', () => {
   test('with another disk: rejected by name while a driver runs it; force accepts it', async () => {
     await bash(`rm -f ${BIG} ${SMALL}; truncate -s 64M ${BIG}; truncate -s 8M ${SMALL}`);
     assert.deepEqual(await vdpa(`dev add mgmtdev vduse name run0 path ${BIG}`), { status: 0, stdout: '', stderr: '' });
@@ -142,7 +142,7 @@ describe('a server takes the place of another', () => {
     await taken('net0', 'type net ifname vdpat0 mtu 1400', del('net0'));
   });
 
-  test('with the file that has another name now, or has grown: taken; one that another has replaced, or that is shorter: refused', async () => {
+  test('with the same file renamed or grown: accepted; with a replaced or shorter one: rejected', async () => {
     await bash(`rm -f ${BIG} /tmp/link.img; truncate -s 64M ${BIG}; ln ${BIG} /tmp/link.img`);
     await idle('file0', `path ${BIG}`);
     await bash(`truncate -s 80M ${BIG}`);
@@ -170,7 +170,7 @@ describe('a server takes the place of another', () => {
     await taken('left0', `path ${BIG}`, del('left0'));
   });
 
-  test('whose server knew of no record: taken, as far as the kernel tells that it is the same', async () => {
+  test('whose server had no record: accepted if the kernel reports the same properties', async () => {
     await bash(`rm -f ${BIG} ${SMALL}; truncate -s 64M ${BIG}; truncate -s 8M ${SMALL}`);
     await idle('old0', `path ${BIG}`);
     rmSync('/run/vdpa/vduse/old0/instance');

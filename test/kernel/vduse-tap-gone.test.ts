@@ -51,7 +51,7 @@ async function tapDevice(
   return [server, driver];
 }
 
-test('offloads that the tap refuses: it keeps none of the driver before', async (context) => {
+test('offloads that the tap rejects: none of the previous driver are kept', async (context) => {
   const [, driver] = await tapDevice(context, 1, { queues: 2 });
   driver.start();
   const offloads = (): boolean[] => [ETHTOOL_GTXCSUM, ETHTOOL_GTSO].map((command) => offload('tapped0', command));

@@ -165,7 +165,7 @@ describe('a tap interface of a server that is killed and replaced', () => {
     assert.ok(!isThere('vdpat0'), 'it is left');
   });
 
-  test('that was there before the server: stays when all is gone', async () => {
+  test('that existed before the server: is kept when everything is deleted', async () => {
     await bash('ip tuntap add mode tap name vdpat0 vnet_hdr');
     await done('dev add mgmtdev vduse name net0 type net ifname vdpat0 restart on');
     const { pid } = await served('net0');

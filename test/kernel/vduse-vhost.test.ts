@@ -93,7 +93,7 @@ describe('a VDUSE device through vhost-vdpa', () => {
     }
   });
 
-  test('refuses features that it did not offer, and a driver without those that it needs', async (context) => {
+  test('rejects features that it did not offer, and a driver without those that it needs', async (context) => {
     const { open } = await attached(context);
     const { vhost } = open();
     const agrees = (features: bigint): boolean => {
@@ -158,7 +158,7 @@ describe('a VDUSE device through vhost-vdpa', () => {
     }
   });
 
-  test('memory of a driver that is not shared: the queue is said to be unmapped, until it is', async (context) => {
+  test('memory of a driver that is not shared: the queue is reported as unmapped, until it is shared', async (context) => {
     const { server, open } = await attached(context);
     const driver = open();
     driver.vhost.unmap(BASE, MEMORY_BYTES);
@@ -191,7 +191,7 @@ describe('a VDUSE device through vhost-vdpa', () => {
     assert.equal(driver.request(IN, 0, 512), OK);
   });
 
-  test('a queue that is made ready late, and one that is taken away', async (context) => {
+  test('a queue that is enabled late, and one that is disabled', async (context) => {
     const { open } = await attached(context, { queues: 2 });
     const driver = open({ queues: 2 });
     driver.prepare();
@@ -208,7 +208,7 @@ describe('a VDUSE device through vhost-vdpa', () => {
     assert.ok(driver.used(1), 'what was offered meanwhile is not lost');
   });
 
-  test('a driver that goes on where another one was', async (context) => {
+  test('a driver that continues where another one stopped', async (context) => {
     const { open } = await attached(context);
     const driver = open();
     driver.start();
@@ -268,7 +268,7 @@ describe('a VDUSE device through vhost-vdpa', () => {
     await next.stop();
   });
 
-  test('queue state: a queue that is disabled and enabled again goes on where it was', async (context) => {
+  test('queue state: a queue that is disabled and enabled again continues where it was', async (context) => {
     const { open } = await attached(context, { queues: 2 });
     const driver = open({ queues: 2 });
     driver.start();

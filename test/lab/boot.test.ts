@@ -132,7 +132,7 @@ const aCommand = (machine: BuiltMachine) => () => {
     }
   });
 
-  test('a panic is told, in the words of the kernel', async () => {
+  test('a panic is reported with the message of the kernel', async () => {
     const { ending } = await runOn(machine, 'echo 1 >/proc/sys/vm/panic_on_oom; tail /dev/zero', { memoryMiB: 128 });
     assert.ok(ending.kind === 'died');
     assert.match(ending.console, /Kernel panic - not syncing: Out of memory/);

@@ -45,7 +45,7 @@ test('tests that pass inside pass outside, under their names', () => {
   assert.match(output, /^ {4}ok 2 - left out # SKIP a reason$/m);
 });
 
-test('a failure inside is a failure outside, with its words and its place', () => {
+test('a failure inside is a failure outside, with its message and location', () => {
   const { status, output } = replay([
     start('suite'),
     start('bad', 1),
@@ -77,7 +77,7 @@ test('a kernel that stops fails the file, though no test did', () => {
   assert.match(output, /the kernel stopped/);
 });
 
-test('a subtest that was cancelled with its parent is told', () => {
+test('a subtest that was cancelled with its parent is reported', () => {
   const { status, output } = replay([
     start('suite'),
     { kind: 'end', ...id('never began', 1), outcome: { error } },

@@ -22,7 +22,7 @@ for (const page of pages) {
     assert.equal(complaints.join('\n'), '');
   });
 
-  test(`${page} refers to pages that there are`, () => {
+  test(`${page} refers to existing pages`, () => {
     for (const [, name = '', section = ''] of read(page).matchAll(/^\.Xr (\S+) (\d)/gm)) {
       assert.ok(pages.includes(`${name}.${section}`), name);
     }
@@ -118,7 +118,7 @@ test('vdpa.8 tells which forms of output there are, and of which commands', asyn
   assert.deepEqual(new Set(told), new Set(expected));
 });
 
-test('every variable of the environment that the program looks at is told of', () => {
+test('every environment variable that the program reads is documented', () => {
   const told = pages.flatMap((page) => [...read(page).matchAll(/^\.It Ev (\S+)$/gm)].map(([, name]) => name));
   const sources = readdirSync(join(checkoutRoot, 'src'), { encoding: 'utf8', recursive: true })
     .filter((name) => name.endsWith('.ts'))

@@ -129,7 +129,7 @@ const broken: readonly [what: string, bytes: Uint8Array, message: RegExp][] = [
   ['a broken second attribute', hex('0400 0100 ffff 0200'), /at byte 4 reaches past the end/],
 ];
 
-void test('broken attributes are refused', { skip }, async (t) => {
+void test('broken attributes are rejected', { skip }, async (t) => {
   for (const [what, bytes, text] of broken) {
     const refused = (error: unknown): boolean => {
       assert.ok(error instanceof NetlinkProtocolError);
@@ -151,7 +151,7 @@ void test('a nest ends where its own length says, not where the bytes do', () =>
   assert.throws(() => AttributeList.parse(bytes).nested(1), /only 4 bytes are there/);
 });
 
-void test('a number of a wrong length is refused', () => {
+void test('a number of a wrong length is rejected', () => {
   const list = AttributeList.parse(new AttributeWriter().bytes(1, hex('010203')).flag(2).finish());
   for (const read of ['u8', 'u16', 'u32', 'u64', 's64'] as const) {
     assert.throws(() => list[read](1), /attribute 1 has 3 bytes, expected \d/);

@@ -77,7 +77,7 @@ void test('a family is found by name, with its operations and groups', async () 
   assert.deepEqual(request.payload, concat(hex('03 01 0000'), new AttributeWriter().string(2, 'vdpa').finish()));
 });
 
-void test('a family that is not there has its own error', async () => {
+void test('a family that does not exist has its own error', async () => {
   const { socket } = await open((request) => [acknowledgement(request, Errno.ENOENT)]);
   await assert.rejects(socket.family('vdpa'), (error) => {
     assert.ok(error instanceof GenlFamilyNotFoundError);
@@ -96,7 +96,7 @@ void test('another refusal to find a family is passed on', async () => {
   });
 });
 
-void test('a family without number or name, or none at all, is refused', async () => {
+void test('a family without number or name, or a missing family, is rejected', async () => {
   const nameless = concat(hex('01 02 0000'), new AttributeWriter().u16(CTRL_ATTR_FAMILY_ID, 9).finish());
   const numberless = concat(hex('01 02 0000'), new AttributeWriter().string(CTRL_ATTR_FAMILY_NAME, 'x').finish());
   for (const payload of [nameless, numberless]) {
@@ -176,7 +176,7 @@ void test('a policy is put together from its messages', async () => {
   });
 });
 
-void test('a family without a policy has an empty one, and one without a kind is refused', async () => {
+void test('a family without a policy has an empty one, and a policy without a type is rejected', async () => {
   const { socket } = await open((request) => [done(request, Errno.ENODATA)]);
   assert.deepEqual(await socket.policy(vdpa), { operations: new Map(), policies: new Map() });
   const broken = await open((request) => [
@@ -205,7 +205,7 @@ void test("a family's own header is left zero and skipped", () => {
   );
 });
 
-void test('an answer of another family is refused', async () => {
+void test('an answer of another family is rejected', async () => {
   const { socket } = await open((request) => [
     answer(request, { type: vdpa.id + 1, payload: hex('01 01 0000') }),
     acknowledgement(request),

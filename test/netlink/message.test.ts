@@ -49,7 +49,7 @@ const broken: readonly [what: string, bytes: Uint8Array, message: RegExp][] = [
 ];
 
 void test(
-  'broken datagrams are refused',
+  'broken datagrams are rejected',
   { skip: !littleEndian && 'the bytes are those of little-endian machines' },
   async (t) => {
     for (const [what, datagram, text] of broken) {

@@ -130,7 +130,7 @@ function checkList(list: AttributeList, bytes: Uint8Array): number {
   return count;
 }
 
-void test('100,000 broken datagrams: refused, or decoded to what they say', { skip, timeout: 120_000 }, () => {
+void test('100,000 broken datagrams: rejected, or decoded to what they say', { skip, timeout: 120_000 }, () => {
   const random = new Random(seed);
   const outcome = { refused: 0, decoded: 0, attributes: 0 };
   for (let round = 0; round < 100_000; round++) {

@@ -116,7 +116,7 @@ void test('late answers to a request that was given up do not reach the next one
   );
 });
 
-void test('an error carries all that the kernel says', async () => {
+void test('an error has all details from the kernel', async () => {
   const policy = new AttributeWriter().u32(1, 4);
   const attributes = new AttributeWriter()
     .string(NLMSGERR_ATTR_MSG, 'vdpa: device not found')
@@ -187,7 +187,7 @@ void test('a dump may end with a count, or with nothing', async () => {
   assert.deepEqual((await ask(NLM_F_DUMP, (request) => [answer(request, { type: NLMSG_DONE })])).received, []);
 });
 
-void test('what the kernel says beside success is a warning', async () => {
+void test('a message of the kernel with success is a warning', async () => {
   const attributes = new AttributeWriter().string(NLMSGERR_ATTR_MSG, 'done, but').finish();
   const warnings: string[] = [];
   const onWarning = (warning: string): void => void warnings.push(warning);
@@ -258,7 +258,7 @@ void test('a disturbed dump', async (t) => {
   }
 });
 
-void test('a dump is interrupted, too, where only its end says so', async () => {
+void test('a dump is also interrupted if only its end reports it', async () => {
   await assert.rejects(
     ask(NLM_F_DUMP, (request) => [text(request, 'foo0'), done(request, 0, empty, NLM_F_DUMP_INTR)]),
     fails({ code: 'EINTR', hint: 'The list changed while it was read; try again' }),
@@ -357,7 +357,7 @@ const malformed: readonly [what: string, answers: (request: NetlinkMessage) => U
   ['a cut datagram', (r) => text(r, 'foo0').subarray(0, 18), /cut off/],
 ];
 
-void test('malformed answers are refused', async (t) => {
+void test('malformed answers are rejected', async (t) => {
   for (const [what, answers, expected] of malformed) {
     await t.test(what, async () => {
       await assert.rejects(

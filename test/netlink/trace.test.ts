@@ -91,7 +91,7 @@ test('a refusal says which attribute of the request it is about, and what the ke
   ]);
 });
 
-test('what cannot be read is told all the same, and never thrown', () => {
+test('unreadable messages are printed nevertheless, and never thrown', () => {
   const describer = new MessageDescriber({ vdpa: vdpaNames });
   const wrongLength = genl(0x10, 1, new AttributeWriter().u32(1, 5));
   for (const bytes of [

@@ -111,7 +111,7 @@ export async function bindingContract(transport: TransportName): Promise<void> {
       await transport.close();
     });
 
-    it('is closed once, and then refuses to work', async () => {
+    it('is closed once, and then fails to work', async () => {
       const transport = await open();
       await transport.close();
       await transport.close();

@@ -14,7 +14,7 @@ void test('koffi is the transport where none is chosen', () => {
   assert.equal(chosenTransport({ VDPA_NETLINK_TRANSPORT: '' }), 'koffi');
 });
 
-void test('an unknown transport is refused, and the known ones are named', () => {
+void test('an unknown transport is rejected, and the known ones are named', () => {
   assert.throws(
     () => chosenTransport({ VDPA_NETLINK_TRANSPORT: 'libmnl' }),
     (error) => {
@@ -25,7 +25,7 @@ void test('an unknown transport is refused, and the known ones are named', () =>
   );
 });
 
-void test('node-netlink refuses groups, which it cannot join', async () => {
+void test('node-netlink rejects groups, which it cannot join', async () => {
   await assert.rejects(
     openTransport({ protocol: NETLINK_GENERIC, groups: [1] }, 'node-netlink'),
     NetlinkTransportError,

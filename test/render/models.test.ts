@@ -20,7 +20,7 @@ function asText(draw: (printer: Printer) => void): string {
   return text;
 }
 
-test('a management device of several classes names features as net does; a class that iproute2 does not know is said', () => {
+test('a management device of several classes uses the feature names of net; a class unknown to iproute2 is shown', () => {
   const text = asText((printer) => {
     renderManagementDevice(printer, {
       bus: 'pci',

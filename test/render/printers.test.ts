@@ -128,7 +128,7 @@ test('a checkpoint takes back all that came after it', () => {
   assert.equal(asText(draw), 'kept: \nnew: \n');
 });
 
-test('output is written in one piece, and lost where it cannot be written', () => {
+test('output is written in one piece, and lost if it cannot be written', () => {
   const parts: string[] = [];
   const output = new Output((part) => {
     if (parts.push(part) === 2) throw new Error('full');

@@ -30,7 +30,7 @@ test('a row for each record, a column for each key, empty cells where a record h
   assert.ok(!text.includes('\x1b'));
 });
 
-test('nothing at all is no table', () => {
+test('nothing is not a table', () => {
   assert.equal(
     table(plain, () => undefined),
     '',
@@ -49,7 +49,7 @@ test('colours do not shift the columns, and a name cannot send its own', async (
   assert.equal(stripVTControlCharacters(painted), table(plain, draw));
 });
 
-test('what a dump said before it began anew is forgotten', () => {
+test('the output of a dump before its restart is discarded', () => {
   const text = table(plain, (printer) => {
     const back = printer.checkpoint();
     printer.openRecord('old');

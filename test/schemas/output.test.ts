@@ -61,7 +61,7 @@ test('what the commands print on the simulation', async () => {
   }
 });
 
-test('a document that is not right is refused', () => {
+test('an invalid document is rejected', () => {
   const device = { type: 'network', mgmtdev: 'vdpasim_net', max_vqs: 3 };
   checkDocument('dev-show', { dev: { foo0: device } });
   for (const wrong of [

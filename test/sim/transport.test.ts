@@ -23,7 +23,7 @@ describe('a socket to the simulated kernel', () => {
     assert.ok(performance.now() - begun >= 28);
   });
 
-  test('refuses an empty datagram, and one that is too long', () => {
+  test('rejects an empty datagram, and one that is too long', () => {
     const transport = newTransport();
     assert.throws(() => transport.send(new Uint8Array(0)), { code: 'ENODATA' });
     assert.throws(() => transport.send(new Uint8Array(212_961)), { code: 'EMSGSIZE' });

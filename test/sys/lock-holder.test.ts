@@ -13,7 +13,7 @@ after(() => {
   rmSync(folder, { recursive: true });
 });
 
-test('who holds the lock of a file is told by its number, and nobody where it is free', needs('flock'), async () => {
+test('the holder of the lock of a file is its process ID, and none if it is free', needs('flock'), async () => {
   const [path, other] = [join(folder, 'lock'), join(folder, 'other')];
   for (const file of [path, other]) writeFileSync(file, '');
   assert.deepEqual([lockHolder(path), lockHolder(join(folder, 'none'))], [undefined, undefined]);

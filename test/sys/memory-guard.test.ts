@@ -14,7 +14,7 @@ function lose(what: string): {
   return { status, signal, said: stdout.trim().split('\n') };
 }
 
-describe('memory that is cut short underneath', { skip: process.arch !== 'x64' && 'there is no guard here' }, () => {
+describe('truncated memory', { skip: process.arch !== 'x64' && 'there is no guard here' }, () => {
   test('a registered mapping: replaced with zeros, and counted once', () => {
     const { status, said } = lose('noted');
     assert.deepEqual({ status, said }, { status: 0, said: ['{"bytes":[0,0,1],"lost":true}', '{"lost":false}'] });

@@ -25,7 +25,7 @@ test('this machine is one that the program runs on', () => {
   }
 });
 
-test('a big-endian machine is refused', () => {
+test('a big-endian machine is rejected', () => {
   for (const arch of ['s390x', 'ppc64']) {
     const reason = `vdpa does not support big-endian ${arch}: it requires a little-endian machine`;
     assert.equal(whyUnsupported({ arch, littleEndian: false }), reason);
@@ -33,7 +33,7 @@ test('a big-endian machine is refused', () => {
 });
 
 for (const arch of ['ia32', 'arm', 'mips', 'mipsel', 'ppc', 's390']) {
-  test(`${arch}: the program refuses in one line, the library with an error`, () => {
+  test(`${arch}: the program fails with one line, the library with an error`, () => {
     const reason = `vdpa does not support ${arch}: it requires a 64-bit Node and kernel`;
     for (const line of [
       ['dev', 'show'],

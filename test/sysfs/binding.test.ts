@@ -22,7 +22,7 @@ afterEach(() => {
 
 const written = (path: string): string => readFileSync(join(machine.root, path), 'utf8');
 
-test('a device or driver that is not there is refused before anything is written', async () => {
+test('a missing device or driver is rejected before anything is written', async () => {
   await assert.rejects(bindDriver(bus, 'foo0', 'vhost'), { code: 'ENOENT' });
   machine.driver('vhost_vdpa');
   await assert.rejects(bindDriver(bus, 'foo0', 'vhost'), { code: 'ENODEV' });

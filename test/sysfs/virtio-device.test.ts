@@ -112,7 +112,7 @@ test('one virtio device of two devices is neither the one nor the other', () => 
   assert.deepEqual(found('disk1'), [undefined, undefined, undefined, 'virtio3']);
 });
 
-test('names that are the same as far as the kernel tells them are not told apart', () => {
+test('names that the kernel truncates to the same text are not distinguished', () => {
   const long = 'a'.repeat(31);
   subfunction(`${long}1`, 1);
   subfunction(`${long}2`, 2);
@@ -141,7 +141,7 @@ test('an interface in another network namespace is a user, though nobody sees it
   ]);
 });
 
-test('events of what hangs on a PCI function are told of its device, also when it has gone', () => {
+test('events of children of a PCI function are reported for its device, even after it was deleted', () => {
   machine.vdpaDevice('disk0', { above: PF, driver: 'virtio_vdpa' });
   const watch = new DeviceWatch(bus);
   const event = (subsystem: string, action: string, part: string): string | undefined => {

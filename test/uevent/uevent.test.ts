@@ -19,7 +19,7 @@ const added = [
 const malformed = { name: 'NetlinkProtocolError' };
 
 describe('an event of the kernel', () => {
-  test('says what has happened to which device, and all of its variables', () => {
+  test('has the action, the device, and all of its variables', () => {
     const { action, devpath, subsystem, variables } = parseUevent(datagram(...added));
     assert.deepEqual([action, devpath, subsystem], ['add', '/devices/vdpa0', 'vdpa']);
     assert.equal(variables.get('DRIVER'), 'vhost_vdpa');
@@ -36,7 +36,7 @@ describe('an event of the kernel', () => {
     assert.equal(variables.has('DEVNAME'), false);
   });
 
-  test('of udev, which begins with a binary header, has the variables that follow it', () => {
+  test('of udev, which starts with a binary header, has the variables that follow it', () => {
     const header = Uint8Array.from([...Buffer.from('libudev\0'), 0xfe, 0xed, 0xca, 0xfe, 40, 0, 0, 0]);
     const { subsystem } = parseUevent(Uint8Array.from([...header, 0, ...datagram(...added.slice(1))]));
     assert.equal(subsystem, 'vdpa');

@@ -195,7 +195,7 @@ test('counters keep their order, and names that come twice', () => {
   ]);
 });
 
-test('an answer that lacks what it must have is refused', () => {
+test('an incomplete answer is rejected', () => {
   const nothing = attributes(() => undefined);
   for (const decode of [decodeManagementDevice, decodeDevice, decodeDeviceConfig, decodeVendorStats]) {
     assert.throws(() => decode(nothing), NetlinkProtocolError);

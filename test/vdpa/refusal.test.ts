@@ -15,7 +15,7 @@ const refusal = (details: Partial<NetlinkErrorDetails>): NetlinkError =>
 
 const policy = (fill: (writer: AttributeWriter) => AttributeWriter): Uint8Array => fill(new AttributeWriter()).finish();
 
-test('a refusal of the kernel says which word it is about and what is taken there', async () => {
+test('an error of the kernel names the argument and its valid values', async () => {
   const client = await new TestMachine().client();
   const add = (more: Partial<DeviceSpec>): Promise<void> =>
     client.addDevice({ name: 'foo0', managementDevice: { name: 'vdpasim_net' }, ...more });
@@ -73,7 +73,7 @@ test('each kind of refusal has its sentence', () => {
   }
 });
 
-test('a kernel that is older than what it is asked for is told by its description of the family', () => {
+test('an older kernel is detected by its description of the family', () => {
   const command = (number: number): GenlOperation => ({ command: number, flags: 0 });
   const family = (operations: readonly GenlOperation[], maxAttribute: number): GenlFamily => ({
     id: 30,

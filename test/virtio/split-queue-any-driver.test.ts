@@ -18,7 +18,7 @@ describe('split virtqueue, any driver', () => {
     written: fc.nat(1000),
   });
 
-  it('gives what an honest driver offers, in order, and it gets back what the device wrote', () => {
+  it('returns the chains of a correct driver in order, and the driver gets the data of the device', () => {
     fc.assert(
       fc.property(
         fc.array(fc.array(request, { minLength: 1, maxLength: 4 }), { maxLength: 40 }),

@@ -206,7 +206,7 @@ describe('split virtqueue', () => {
     breaks(() => queue.pending(), /65535 entries ahead/);
   });
 
-  it('is not mapped where a ring is not mapped, not aligned, or not to be written', () => {
+  it('is not mapped if a ring is unmapped, misaligned or read-only', () => {
     const { memory, layout } = setUp();
     assert.equal(SplitQueue.map(memory, { ...layout, descriptorTable: 0x900000 }, 0), undefined);
     assert.equal(SplitQueue.map(memory, { ...layout, availableRing: RINGS + 0x7fff }, 0), undefined);
@@ -215,7 +215,7 @@ describe('split virtqueue', () => {
     assert.equal(SplitQueue.map(memory, { ...layout, usedRing: 0x50000 }, 0), undefined);
   });
 
-  it('goes on where the used ring ends, for a device that was stopped', () => {
+  it('continues at the end of the used ring, for a device that was stopped', () => {
     const { memory, driver, queue, chain, layout } = setUp({ start: 65534 });
     const heads = Array.from({ length: 5 }, () => driver.chain([{ iova: DATA, length: 8 }]));
     heads.forEach((head) => {
@@ -246,7 +246,7 @@ describe('split virtqueue', () => {
     assert.equal(queue.nextAvailable, 65535);
   });
 
-  it('heeds flags where there is no event index', () => {
+  it('follows the flags without event index', () => {
     const { driver, queue } = setUp();
     assert.equal(queue.needsInterrupt(), false);
     queue.complete(0, 0);

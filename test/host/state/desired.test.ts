@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { StateFileError, readDesiredState } from '../../../src/host/state/desired.js';
 
-test('the server of a VDUSE device: what no server can be is told by line and path', () => {
+test('the server of a VDUSE device: errors are reported by line and path', () => {
   const wrong = (entry: object): string => {
     try {
       readDesiredState(JSON.stringify({ version: 1, devices: [{ name: 'vd', mgmtdev: 'vduse', ...entry }] }), 'f');

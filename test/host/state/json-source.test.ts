@@ -14,7 +14,7 @@ test('JSON is read as JSON.parse reads it', () => {
   }
 });
 
-test('what is no JSON is refused, with where', () => {
+test('invalid JSON is rejected, with its location', () => {
   const at = (text: string): string => {
     try {
       parseJson(text);

@@ -32,7 +32,7 @@ const foo: ActualDevice = {
   onBus: { name: 'foo', driver: 'virtio_vdpa' },
 };
 
-test('a device that is as it is wanted needs no change, whatever the file leaves open', () => {
+test('a device that matches needs no change, whatever the file leaves open', () => {
   for (const more of [
     {},
     { mac: '2:0:0:0:0:1' },
@@ -121,7 +121,7 @@ test('the server of a VDUSE device: what the file says of it is compared, and on
   ]);
 });
 
-test('the server of a VDUSE device: started, replaced, taken over, or refused', () => {
+test('the server of a VDUSE device: started, replaced, taken over, or rejected', () => {
   const dead = { name: 'vd', server: 'none', attached: true } as const;
   const theirs = { name: 'vd', server: 'other', attached: true } as const;
   const inFile = { server: { path: '/srv/vd' } };
@@ -155,7 +155,7 @@ test('the server of a VDUSE device: started, replaced, taken over, or refused', 
   );
 });
 
-test('mistakes are told by line and path', () => {
+test('errors are reported by line and path', () => {
   const wrong = (device: string, around?: ActualState): string => {
     try {
       const wanted = readDesiredState(

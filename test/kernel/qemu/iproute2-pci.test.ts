@@ -159,7 +159,7 @@ test('adding to each, with each option', needsReference, async () => {
   await compareChanging(inAllModes(lines.slice(0, 3), [['-j']]));
 });
 
-test('adding what is refused, or to what is not there', needsReference, async () => {
+test('adding a rejected device, or to a missing management device', needsReference, async () => {
   probe(false);
   await compareChanging(
     inBothModes([

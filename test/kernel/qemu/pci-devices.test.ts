@@ -55,7 +55,7 @@ test('-d shows the disk of a PCI device, the tree ends at it, and it leads back 
   assert.match(await output('tree'), new RegExp(`disk0 \\(block\\)\\n.*virtio_vdpa\\n.*/dev/${block}\\n`));
 });
 
-test('a mounted disk of a PCI device is taken away by force alone, and -d says where it is mounted', async () => {
+test('a mounted disk of a PCI device is removed only with force, and -d shows its mount point', async () => {
   const { block = '' } = await add(DISK, 'disk0', 'block');
   const folder = mountPoint('disk0');
   await sh(`mkfs.ext4 -q /dev/${block}`);
@@ -75,7 +75,7 @@ test('a mounted disk of a PCI device is taken away by force alone, and -d says w
   assert.deepEqual((await shown('disk0')).driver, null);
 });
 
-test('interfaces of two PCI devices are told apart, and one that is up keeps its device', async () => {
+test('interfaces of two PCI devices are distinguished, and one that is up keeps its device', async () => {
   const [one, other] = [await add(NETS[0], 'net0', 'netdev'), await add(NETS[1], 'net1', 'netdev')];
   assert.notEqual(one.netdev, other.netdev);
   for (const { name, netdev = '' } of [one, other])

@@ -62,7 +62,7 @@ test(
   },
 );
 
-test('save: settings of the others are there, and what the kernel does not tell is said, with status 1', async () => {
+test('save: settings of the others are saved, and what the kernel does not report is named, with status 1', async () => {
   const { status, stdout, stderr } = await vdpa('save');
   assert.deepEqual([status, stderr], [1, secret]);
   const saved = (JSON.parse(stdout) as { devices: Record<string, unknown>[] }).devices;
@@ -77,7 +77,7 @@ test('save: settings of the others are there, and what the kernel does not tell 
   assert.deepEqual([kept.status, kept.stderr, readFileSync(file, 'utf8')], [1, secret, stdout]);
 });
 
-test('apply: what was saved is no change, and no device is made anew', async () => {
+test('apply: the saved state is no change, and no device is created again', async () => {
   const { stdout } = await vdpa('save');
   writeFileSync(file, stdout);
   const before = virtioDevices();
@@ -87,7 +87,7 @@ test('apply: what was saved is no change, and no device is made anew', async () 
   assert.deepEqual(virtioDevices(), before);
 });
 
-test('restore: all comes again after all is gone', async () => {
+test('restore: everything is restored after everything was deleted', async () => {
   const { stdout } = await vdpa('save');
   writeFileSync(file, stdout);
   for (const name of await names()) await output(`dev del ${name}`);
@@ -99,7 +99,7 @@ test('restore: all comes again after all is gone', async () => {
   assert.equal((await vdpa('save')).stdout, stdout);
 });
 
-test('apply: a function supports only one device, and a plan with two is refused whole', async () => {
+test('apply: a function supports only one device, and a plan with two is rejected as a whole', async () => {
   const other = { name: 'rng1', mgmtdev: `pci/${PCI.rng}` };
   writeFileSync(file, JSON.stringify({ version: 1, devices: [{ name: 'sim0', mgmtdev: 'vdpasim_net' }, other] }));
   const before = virtioDevices();

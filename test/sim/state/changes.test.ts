@@ -22,7 +22,7 @@ after(() => {
 const device = (name: string): DeviceState => ({ name, mgmtdev: 'vdpasim_net' });
 const start = (...names: string[]): SimState => ({ ...bootState(bareMachine), devices: names.map(device) });
 
-test('a change of a state is told in a line, from which the state comes back', () => {
+test('a change of a state is written as a line, from which the state is restored', () => {
   const indexes = fc.array(fc.nat({ max: 12 }), { maxLength: 8 });
   fc.assert(
     fc.property(indexes, indexes, indexes, (kept, added, hits) => {
@@ -37,7 +37,7 @@ test('a change of a state is told in a line, from which the state comes back', (
   );
 });
 
-test('only what changed is told', () => {
+test('only changes are written', () => {
   const before = start('a', 'b', 'c');
   assert.equal(describeChange(before, { ...before, devices: before.devices.slice(1) }), '+{"devices":[0,1]}\n');
   const changed = { ...before, devices: before.devices.with(1, { ...device('b'), mtu: 9000 }) };

@@ -23,7 +23,7 @@ function read(description: unknown): MachineState {
 }
 
 describe('the description of a machine', () => {
-  test("is what the tool's own output says", () => {
+  test('is the output of vdpa itself', () => {
     // vdpa -j mgmtdev show, on a kernel with the simulators and VDUSE.
     const shown = `{"mgmtdev":{
       "vdpasim_net":{"supported_classes":["net"],"max_supported_vqs":3,
@@ -83,7 +83,7 @@ describe('the description of a machine', () => {
     );
     const managementDevice = { bus: 'pci', name: 'a' };
 
-    test('refuses what the hardware refuses', async () => {
+    test('rejects what the hardware rejects', async () => {
       const client = await machine.client();
       const add = (more: object): Promise<void> => client.addDevice({ name: 'foo0', managementDevice, ...more });
       await assert.rejects(add({ features: 1n << 40n }), { code: 'EINVAL' });
@@ -184,7 +184,7 @@ describe('the description of a machine', () => {
     'an unknown command': [{ mgmtdev: {}, faults: [{ command: 'dev eat' }] }, /dev vstats show/],
   };
   for (const [what, [description, why]] of Object.entries(wrong)) {
-    test(`${what}: refused, with the place and the file's name`, () => {
+    test(`${what}: rejected, with the place and the file's name`, () => {
       assert.throws(
         () => parseMachine(JSON.stringify(description), 'my.json'),
         (error) => {

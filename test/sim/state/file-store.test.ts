@@ -62,7 +62,7 @@ describe('without a home folder in the environment', () => {
     });
   }
 
-  test('HOME= writes nothing into the working folder, and a user whom nobody knows is told', () => {
+  test('HOME= writes nothing into the working folder, and an unknown user gets an error', () => {
     const folder = mkdtempSync(join(tmpdir(), 'vdpa-home-'));
     const forget = `
       import os from 'node:os';
@@ -155,7 +155,7 @@ describe('the state file', () => {
     assert.deepEqual([afterwards.ino, afterwards.mtimeNs], [before.ino, before.mtimeNs]);
   });
 
-  test('an empty file, as mktemp leaves it, is a new machine', async () => {
+  test('an empty file, as created by mktemp, is a new machine', async () => {
     writeFileSync(path, '');
     assert.deepEqual(await deviceNames(), []);
     await add('foo0');
@@ -309,7 +309,7 @@ describe('the state file', () => {
     assert.equal((await deviceNames()).filter((name) => name.startsWith('mine')).length, 20);
   });
 
-  test('where hard links are refused, as in some containers, it is made all the same', () => {
+  test('without hard links, as in some containers, it is created nevertheless', () => {
     const refuse = `
       import fs from 'node:fs';
       import { syncBuiltinESMExports } from 'node:module';
@@ -382,7 +382,7 @@ describe('the state file', () => {
     other.close();
   });
 
-  test('a change that fails half-way changes nothing', async () => {
+  test('a change that fails halfway changes nothing', async () => {
     const store = new FileStore(path);
     await store.prepare();
     assert.throws(() => {

@@ -64,7 +64,7 @@ for (const [way, make] of Object.entries(waysIn)) {
       assert.equal((await client.devices()).length, 1);
     });
 
-    test('a list that is refused', async () => {
+    test('a list that is rejected', async () => {
       const client = await withDevices(make([{ command: 'dev show', errno: 'ENOMEM', message: 'no memory' }]), 2);
       await assert.rejects(client.devices(), { code: 'ENOMEM', kernelMessage: 'no memory' });
     });
@@ -80,7 +80,7 @@ for (const [way, make] of Object.entries(waysIn)) {
       }
     });
 
-    test('a device that goes away while it is listed: listed, then gone, and the next one missed', async () => {
+    test('a device that disappears while it is listed: listed, then gone, and the next one is missing', async () => {
       const client = await withDevices(make([{ command: 'dev show', device: 'd1', vanish: true }]), 5);
       // The kernel counts how many it has listed: what moved up into the gone device's place is passed over.
       assert.deepEqual(
@@ -94,12 +94,12 @@ for (const [way, make] of Object.entries(waysIn)) {
       await assert.rejects(client.device('d1'), { code: 'ENODEV', kernelMessage: 'vdpa: device not found' });
     });
 
-    test('a device that goes away when it is asked for', async () => {
+    test('a device that disappears before a request for it', async () => {
       const client = await withDevices(make([{ command: 'dev config show', device: 'd0', vanish: true }]), 1);
       await assert.rejects(client.deviceConfig('d0'), { code: 'ENODEV' });
     });
 
-    test('who may not do a thing is told so, and meets no fault', async () => {
+    test('a user without privileges gets that error, and triggers no fault', async () => {
       const client = await make([{ command: 'dev add', errno: 'ENOSPC', times: 1 }]).client({ uid: 1000 });
       await assert.rejects(client.addDevice({ name: 'foo0', ...onNet }), { code: 'EPERM' });
     });
@@ -127,7 +127,7 @@ describe('faults in words', () => {
     ['dev add color red', /unknown keyword "color"; expected errno, device/],
     ['dev add message "no end', /unterminated quote/],
   ] as const) {
-    test(`${text}: refused with a reason`, () => {
+    test(`${text}: rejected with a reason`, () => {
       assert.throws(
         () => parseFaults(text),
         (error) => error instanceof SimulationError && why.test(error.message),

@@ -96,7 +96,7 @@ describe('the largest requests to write zeros and to discard', () => {
   });
 });
 
-describe('guest memory that is taken away', () => {
+describe('revoked guest memory', () => {
   const request = [blk.VIRTIO_BLK_T_WRITE_ZEROES, 1, 8] as const;
 
   test('after requests were read: none is executed, since they may be incomplete', () => {

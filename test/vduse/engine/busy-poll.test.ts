@@ -24,7 +24,7 @@ test('polling that finds nothing soon spins no more than once in a while', () =>
   assert.ok(spins.slice(-100).some((count) => count > 0));
 });
 
-test('polling that finds something spins about as often as it took, and goes on', () => {
+test('polling that finds something spins about as often as needed, and continues', () => {
   const polling = new BusyPoll();
   misses(polling, 1000);
   while (polling.spins() === 0);

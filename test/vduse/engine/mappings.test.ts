@@ -19,7 +19,7 @@ function countMappings(): number {
 
 const map = (): number => mapAnonymous('map for a test', BYTES);
 
-test('memory that is taken away while a mapping is made: nobody waits, and nothing of it is left', () => {
+test('memory that is revoked during mapping: nothing waits, and nothing is left', () => {
   const table = MappingTable.allocate();
   const others = new MappingTable(table.shared);
   const before = countMappings();
@@ -38,7 +38,7 @@ test('memory that is taken away while a mapping is made: nobody waits, and nothi
   table.free();
 });
 
-test('memory that was taken away between the look-up and the mapping is not mapped', () => {
+test('memory that was revoked between lookup and mapping is not mapped', () => {
   const table = MappingTable.allocate();
   const before = countMappings();
   const { revocations } = table;

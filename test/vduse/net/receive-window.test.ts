@@ -13,7 +13,7 @@ const socketpair: (domain: number, type: number, protocol: number, fds: number) 
   'int socketpair(int domain, int type, int protocol, uintptr_t fds)',
 );
 
-test('a packet for a buffer whose memory is gone is lost alone: the next ones are read', () => {
+test('a packet for a buffer whose memory is gone is lost, but not the next ones', () => {
   const { queue, driver } = setUpDeviceQueue();
   driver.offer(driver.chain([{ iova: DATA, length: 0x1000, writable: true }]));
   const fds = new NativeBuffer(8);

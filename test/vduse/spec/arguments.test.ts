@@ -73,7 +73,7 @@ test('a device with its defaults', () => {
   assert.equal(toEntry(resolveSpec({ name: 'vd2', type: 'block', path: '/f' })).size, undefined);
 });
 
-test('arguments of the other type are refused, and so is its backend', () => {
+test('arguments of the other type are rejected, and so is its backend', () => {
   for (const [values, message] of [
     [{ mtu: 1500 }, '"mtu" is only supported by net devices; this one is of type block'],
     [{ type: 'net', path: '/f' }, '"path" is only supported by block devices; this one is of type net'],
