@@ -24,9 +24,9 @@ const BURST_MS = 10_000;
 export class ServiceOutput {
   readonly #onFailure: (error: unknown) => void;
   #isServing = false;
-  #isApart = false;
+  #isDetached = false;
   #burstBegan = 0;
-  #said = 0;
+  #written = 0;
   #suppressed = 0;
 
   /** @param onFailure called for an uncaught error, before it ends the process */
@@ -55,7 +55,7 @@ export class ServiceOutput {
     });
     process.on('uncaughtException', (error) => {
       this.#onFailure(error);
-      this.#say(LOG_ERR, error instanceof Error ? (error.stack ?? error.message) : String(error));
+      this.#write(LOG_ERR, error instanceof Error ? (error.stack ?? error.message) : String(error));
       exitNow(1);
     });
   }
@@ -65,11 +65,11 @@ export class ServiceOutput {
     return this.#isServing;
   }
 
-  /** The service runs. @param apart standard error has no reader any more: everything goes to the system log */
-  startService({ apart }: { readonly apart: boolean }): void {
+  /** The service runs. @param detached standard error has no reader any more: everything goes to the system log */
+  startService({ detached }: { readonly detached: boolean }): void {
     this.#isServing = true;
-    if (!apart) return;
-    this.#isApart = true;
+    if (!detached) return;
+    this.#isDetached = true;
     const fd = openSync('/dev/null', constants.O_RDWR);
     dup2(fd, STDERR);
     closeSync(fd);
@@ -80,21 +80,21 @@ export class ServiceOutput {
     if (now - this.#burstBegan > BURST_MS) {
       const suppressed = this.#suppressed;
       this.#burstBegan = now;
-      this.#said = this.#suppressed = 0;
-      if (suppressed > 0) this.#say(LOG_WARNING, `${suppressed} more lines were suppressed`);
+      this.#written = this.#suppressed = 0;
+      if (suppressed > 0) this.#write(LOG_WARNING, `${suppressed} more lines were suppressed`);
     }
-    if (++this.#said > BURST) this.#suppressed++;
-    else this.#say(LOG_WARNING, text);
+    if (++this.#written > BURST) this.#suppressed++;
+    else this.#write(LOG_WARNING, text);
   }
 
   /** Ends the process because of an error. */
   fail(lines: readonly string[]): void {
-    this.#say(LOG_ERR, lines.join('\n'));
+    this.#write(LOG_ERR, lines.join('\n'));
   }
 
-  #say(severity: number, text: string): void {
+  #write(severity: number, text: string): void {
     for (const line of text.split('\n')) {
-      if (this.#isApart || !writeAtOnce(STDERR, line)) log(severity, line);
+      if (this.#isDetached || !writeAtOnce(STDERR, line)) log(severity, line);
     }
   }
 }

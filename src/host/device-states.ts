@@ -27,25 +27,25 @@ export class DeviceStates {
   }
 
   /** Records a reported event. */
-  note(happening: UntimedEvent): void {
-    if (happening.object !== 'dev') return;
-    const { name } = happening;
+  record(event: UntimedEvent): void {
+    if (event.object !== 'dev') return;
+    const { name } = event;
     const before = this.get(name);
-    switch (happening.event) {
+    switch (event.event) {
       case 'added':
-        this.#states.set(name, { device: happening.device });
+        this.#states.set(name, { device: event.device });
         break;
       case 'removed':
         this.#states.delete(name);
         break;
       case 'bound':
-        this.#states.set(name, { ...before, driver: happening.driver, vhost: happening.vhost });
+        this.#states.set(name, { ...before, driver: event.driver, vhost: event.vhost });
         break;
       case 'unbound':
         this.#states.set(name, { ...before, driver: undefined, vhost: undefined });
         break;
       case 'changed':
-        this.#states.set(name, { ...before, ...partAfter(before, happening) });
+        this.#states.set(name, { ...before, ...partAfter(before, event) });
     }
   }
 }

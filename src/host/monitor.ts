@@ -132,8 +132,8 @@ export class VdpaMonitor implements AsyncIterable<VdpaEvent>, AsyncDisposable {
         if (!overrun) yield stamp({ object: 'monitor', event: 'lost' });
         overrun = true;
       } else if (received !== 'nothing') {
-        const happening = this.#isNews(received) ? this.#devices.read(received) : undefined;
-        if (happening) yield this.#tell(await this.#withDevice(happening));
+        const untimed = this.#isNew(received) ? this.#devices.read(received) : undefined;
+        if (untimed) yield this.#record(await this.#withDevice(untimed));
         stale ||= parentSubsystems.has(received.subsystem);
       } else if (overrun) {
         overrun = false;
@@ -141,7 +141,7 @@ export class VdpaMonitor implements AsyncIterable<VdpaEvent>, AsyncDisposable {
         if (this.#object !== 'mgmtdev') yield* this.#catchUp();
       } else if (stale) {
         stale = false;
-        if (this.#object !== 'dev') for (const happening of await this.#compare()) yield stamp(happening);
+        if (this.#object !== 'dev') for (const untimed of await this.#compare()) yield stamp(untimed);
       }
     }
   }
@@ -150,16 +150,16 @@ export class VdpaMonitor implements AsyncIterable<VdpaEvent>, AsyncDisposable {
   async *#catchUp(): AsyncGenerator<VdpaEvent> {
     // Events before this number are covered by the data read below, and may still arrive.
     this.#caughtUpTo = readSequenceNumber(this.#bus);
-    for (const happening of [...this.#devices.catchUp()]) yield this.#tell(await this.#withDevice(happening));
+    for (const untimed of [...this.#devices.catchUp()]) yield this.#record(await this.#withDevice(untimed));
     for (const name of this.#bus.names()) {
-      for (const happening of differences(name, this.#states.get(name), await this.#stateOf(name))) {
-        yield this.#tell(happening);
+      for (const untimed of differences(name, this.#states.get(name), await this.#stateOf(name))) {
+        yield this.#record(untimed);
       }
     }
   }
 
   /** Whether an event reports something new. */
-  #isNews({ action, devpath, subsystem, variables }: Uevent): boolean {
+  #isNew({ action, devpath, subsystem, variables }: Uevent): boolean {
     if (this.#object === 'mgmtdev') return false;
     const number = variables.get('SEQNUM');
     if (this.#caughtUpTo === undefined || number === undefined || !/^[0-9]+$/.test(number)) return true;
@@ -177,9 +177,9 @@ export class VdpaMonitor implements AsyncIterable<VdpaEvent>, AsyncDisposable {
     });
   }
 
-  #tell(happening: UntimedEvent): VdpaEvent {
-    this.#states.note(happening);
-    return stamp(happening);
+  #record(untimed: UntimedEvent): VdpaEvent {
+    this.#states.record(untimed);
+    return stamp(untimed);
   }
 
   async #stateOf(name: string): Promise<DeviceState> {
@@ -200,9 +200,9 @@ export class VdpaMonitor implements AsyncIterable<VdpaEvent>, AsyncDisposable {
 
   async #receive(timeoutMs: number): Promise<Uevent | 'nothing' | 'lost'> {
     this.#signal?.throwIfAborted();
-    const patienceMs = Math.min(timeoutMs, this.#remainingMs());
+    const limitMs = Math.min(timeoutMs, this.#remainingMs());
     try {
-      const datagram = this.#transport.receive(patienceMs);
+      const datagram = this.#transport.receive(limitMs);
       return parseUevent(datagram instanceof Uint8Array ? datagram : await abortable(datagram, this.#signal));
     } catch (error) {
       if (!(error instanceof NetlinkError)) throw error;
@@ -225,10 +225,10 @@ export class VdpaMonitor implements AsyncIterable<VdpaEvent>, AsyncDisposable {
   }
 
   /** Adds the kernel's data of a new device. */
-  async #withDevice(happening: UntimedEvent): Promise<UntimedEvent> {
-    if (happening.object !== 'dev' || happening.event !== 'added') return happening;
-    const device = await this.#deviceIfThere(happening.name);
-    return device ? { ...happening, device } : happening;
+  async #withDevice(untimed: UntimedEvent): Promise<UntimedEvent> {
+    if (untimed.object !== 'dev' || untimed.event !== 'added') return untimed;
+    const device = await this.#deviceIfThere(untimed.name);
+    return device ? { ...untimed, device } : untimed;
   }
 
   async #deviceIfThere(name: string): Promise<VdpaDevice | undefined> {
@@ -274,6 +274,6 @@ function readSequenceNumber({ files }: VdpaBus): bigint | undefined {
   return text !== undefined && /^[0-9]+$/.test(text) ? BigInt(text) : undefined;
 }
 
-function stamp(happening: UntimedEvent): VdpaEvent {
-  return { ...happening, time: Math.floor((performance.timeOrigin + performance.now()) * 1000) };
+function stamp(untimed: UntimedEvent): VdpaEvent {
+  return { ...untimed, time: Math.floor((performance.timeOrigin + performance.now()) * 1000) };
 }

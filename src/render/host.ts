@@ -57,10 +57,10 @@ export function renderHost(printer: Printer, report: HostReport): void {
   printer.closeRecord();
 }
 
-function renderPresence<T>(printer: Printer, name: string, part: Presence<T>, tell: (part: T) => void): void {
+function renderPresence<T>(printer: Printer, name: string, part: Presence<T>, render: (part: T) => void): void {
   printer.openRecord(name);
   printer.boolean('present', part.present, 'present ');
-  if (part.present) tell(part);
+  if (part.present) render(part);
   else printer.string('advice', part.advice, '; ');
   printer.closeRecord();
 }

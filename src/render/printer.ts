@@ -33,12 +33,12 @@ export interface Printer {
   checkpoint(): () => void;
 }
 
-/** Rows of one kind, each printed by `tell`. */
-export function renderRows<T>(printer: Printer, name: string, items: Iterable<T>, tell: (item: T) => void): void {
+/** Rows of one kind, each printed by `render`. */
+export function renderRows<T>(printer: Printer, name: string, items: Iterable<T>, render: (item: T) => void): void {
   printer.openRows(name);
   for (const item of items) {
     printer.openRow();
-    tell(item);
+    render(item);
     printer.closeRow();
   }
   printer.closeRows();

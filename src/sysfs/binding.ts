@@ -47,7 +47,7 @@ export async function bindDriver(
   requireDriver(bus, wanted, operation);
   const before = requireDevice(bus, name, operation);
   if (before.driver === wanted && before.driverOverride === wanted) {
-    await giveNode(bus, before, operation, options);
+    await setAccess(bus, before, operation, options);
     return { device: before, changed: false };
   }
   if (before.driver !== wanted) {
@@ -56,9 +56,9 @@ export async function bindDriver(
     if (asksServer && options.force !== true) refuseUnserved(bus.files, name, operation);
   }
   try {
-    moveTo(bus, before, wanted, operation);
-    const device = await nodeOf(bus, name, wanted, operation, options);
-    await giveNode(bus, device, operation, options);
+    bindTo(bus, before, wanted, operation);
+    const device = await awaitNode(bus, name, wanted, operation, options);
+    await setAccess(bus, device, operation, options);
     return { device, changed: true };
   } catch (error) {
     undo(bus, before, error);
@@ -97,7 +97,7 @@ function requireDevice(bus: VdpaBus, name: string, operation: string): BusDevice
 }
 
 /** Binds a device to the only driver that may bind to it. */
-function moveTo(bus: VdpaBus, { name, driver }: BusDevice, wanted: string, operation: string): void {
+function bindTo(bus: VdpaBus, { name, driver }: BusDevice, wanted: string, operation: string): void {
   setOverride(bus, name, wanted, operation);
   if (driver === wanted) return;
   if (driver !== undefined) unbind(bus, name, driver, operation);
@@ -114,7 +114,7 @@ function setOverride(bus: VdpaBus, name: string, driver: string | undefined, ope
 }
 
 /** Returns the device once its driver has created the node, interface or disk. */
-async function nodeOf(
+async function awaitNode(
   bus: VdpaBus,
   name: string,
   wanted: string,
@@ -134,7 +134,7 @@ async function nodeOf(
   }
 }
 
-async function giveNode(
+async function setAccess(
   { files }: VdpaBus,
   { vhost }: BusDevice,
   operation: string,

@@ -207,7 +207,7 @@ export class VduseServer extends EventEmitter<ServerEvents> {
     ignoring([Errno.EPERM], () => {
       this.#device.setConfig(offset, bytes);
     });
-    this.#device.tellConfigChange();
+    this.#device.notifyConfigChange();
   }
 
   /** Sends every data plane a change; its type depends on the module. */

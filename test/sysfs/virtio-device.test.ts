@@ -145,10 +145,8 @@ test('events of children of a PCI function are reported for its device, even aft
   machine.vdpaDevice('disk0', { above: PF, driver: 'virtio_vdpa' });
   const watch = new DeviceWatch(bus);
   const event = (subsystem: string, action: string, part: string): string | undefined => {
-    const happening = watch.read({ action, subsystem, devpath: `/devices/${PF}${part}`, variables: new Map() });
-    return happening?.object === 'dev' && happening.event === 'changed'
-      ? `${happening.name} ${happening.change}`
-      : undefined;
+    const event = watch.read({ action, subsystem, devpath: `/devices/${PF}${part}`, variables: new Map() });
+    return event?.object === 'dev' && event.event === 'changed' ? `${event.name} ${event.change}` : undefined;
   };
   virtio('virtio3', 'block/vdb');
   assert.equal(event('virtio', 'add', 'virtio3'), undefined);

@@ -46,7 +46,7 @@ export default class VduseServe extends VdpaCommand {
     const launcher = new Launcher(env);
     const supervisor = Number(env[SUPERVISED_VARIABLE] ?? 0);
     const output = new ServiceOutput((error) => {
-      launcher.tell({ failed: describeError(error) });
+      launcher.report({ failed: describeError(error) });
     });
     try {
       const values = parseKeywords(keywords, args);
@@ -63,10 +63,10 @@ export default class VduseServe extends VdpaCommand {
       };
       const events: ServiceEvents = {
         ready: () => {
-          const isLaunched = launcher.tell({ ready: true });
+          const isLaunched = launcher.report({ ready: true });
           systemd(`READY=1\nSTATUS=Serving ${values.name}`);
           // A supervisor continues to read the output of its server; a launcher that attaches its device does not.
-          output.startService({ apart: isLaunched && supervisor === 0 });
+          output.startService({ detached: isLaunched && supervisor === 0 });
         },
         ending: () => {
           systemd('STOPPING=1');
@@ -90,7 +90,7 @@ export default class VduseServe extends VdpaCommand {
       }
     } catch (error) {
       const lines = describeError(error);
-      launcher.tell({ failed: lines });
+      launcher.report({ failed: lines });
       if (!output.isServing) throw error;
       output.fail(lines);
       throw new ReportedError(lines.join('\n'), { cause: error });
@@ -108,7 +108,7 @@ class Launcher {
   }
 
   /** Only the first report counts. @returns whether there is a launcher and it was notified */
-  tell(readiness: Readiness): boolean {
+  report(readiness: Readiness): boolean {
     if (this.#fd === undefined) return false;
     try {
       writeSync(this.#fd, `${JSON.stringify(readiness)}\n`);

@@ -56,13 +56,13 @@ function findFull(changes: readonly Change[], actual: readonly ActualDevice[], c
     if (!takesPlace(change)) return [];
     const { managementDevice } = change.device.spec;
     const capacity = capacityOf(managementDevice);
-    const there = tenantsOf(formatHandle(managementDevice));
-    if (capacity !== undefined && there.length >= capacity) {
+    const inUse = tenantsOf(formatHandle(managementDevice));
+    if (capacity !== undefined && inUse.length >= capacity) {
       const devices = capacity === 1 ? 'one device' : `${capacity} devices`;
-      const reason = `${formatHandle(managementDevice)} supports only ${devices}; in use by ${there.join(', ')}`;
+      const reason = `${formatHandle(managementDevice)} supports only ${devices}; in use by ${inUse.join(', ')}`;
       return [{ change, key: 'mgmtdev', reason }];
     }
-    there.push(change.name);
+    inUse.push(change.name);
     return [];
   });
 }
@@ -114,7 +114,7 @@ interface Held {
 }
 
 /** The key of the server that names it. */
-interface HeldWords {
+interface HeldKeys {
   readonly path?: string;
   readonly ifname?: string;
   readonly readonly?: boolean;
@@ -146,7 +146,7 @@ function findSharedFiles(changes: readonly Change[], instances: readonly VduseIn
   });
 }
 
-function heldBy({ path, ifname, readonly = false }: HeldWords): Held[] {
+function heldBy({ path, ifname, readonly = false }: HeldKeys): Held[] {
   return [
     ...(path === undefined ? [] : [{ key: 'server/path', file: path, shared: readonly } as const]),
     ...(ifname === undefined ? [] : [{ key: 'server/ifname', file: ifname, shared: false } as const]),

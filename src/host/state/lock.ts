@@ -10,7 +10,7 @@ import { checked } from '../../sys/libc.js';
 /** Options for waiting for a lock. */
 export interface LockOptions {
   /** How long to wait for another process, in milliseconds. */
-  readonly patienceMs?: number;
+  readonly timeoutMs?: number;
   /** Called once if another process holds the lock. */
   readonly onWait?: (holder: string) => void;
 }
@@ -23,15 +23,15 @@ const pollMs = 20;
  * @returns a function that releases it
  * @throws SystemError: EBUSY if another process holds it for too long
  */
-export async function lockState(path: string, { patienceMs = 60_000, onWait }: LockOptions = {}): Promise<() => void> {
+export async function lockState(path: string, { timeoutMs = 60_000, onWait }: LockOptions = {}): Promise<() => void> {
   const fd = openLock(path);
   try {
-    const deadline = performance.now() + patienceMs;
+    const deadline = performance.now() + timeoutMs;
     for (let tries = 0; !tryLock(fd); tries++) {
       const holder = readHolder(path);
       if (tries === 0) onWait?.(holder);
       if (performance.now() > deadline) {
-        const hint = `${holder} has been changing devices for ${patienceMs / 1000} s`;
+        const hint = `${holder} has been changing devices for ${timeoutMs / 1000} s`;
         throw new SystemError({ operation: `lock ${path}`, errno: Errno.EBUSY, hint });
       }
       await sleep(pollMs);

@@ -45,7 +45,7 @@ export function adjust(machine: Machine, change: Adjustment): Promise<void> {
     case 'set':
       return machine.client.setDevice(change.name, { mac: change.mac });
     case 'bind':
-      return drive(machine, change.name, change.driver, change.node);
+      return setDriver(machine, change.name, change.driver, change.node);
   }
 }
 
@@ -90,9 +90,9 @@ async function addToBus(machine: Machine, device: NewDevice, request: DeviceSpec
       const hint = `${formatHandle(device.spec.managementDevice)} created it differently: ${words}`;
       throw new SystemError({ operation: `add ${name}`, errno: Errno.EOPNOTSUPP, hint });
     }
-    if (device.driver !== undefined) await drive({ ...machine, force: false }, name, device.driver, device.node);
+    if (device.driver !== undefined) await setDriver({ ...machine, force: false }, name, device.driver, device.node);
   } catch (error) {
-    throw await withoutDevice(client, name, error);
+    throw await deleteFailed(client, name, error);
   }
 }
 
@@ -112,7 +112,7 @@ async function configOf(
 }
 
 /** Deletes a device that is not as desired. @returns an explanation */
-async function withoutDevice(client: VdpaClient, name: string, failure: unknown): Promise<unknown> {
+async function deleteFailed(client: VdpaClient, name: string, failure: unknown): Promise<unknown> {
   try {
     await client.deleteDevice(name);
     return failure;
@@ -167,7 +167,7 @@ function withoutRefused(spec: DeviceSpec, kernelMessage = ''): DeviceSpec {
   };
 }
 
-async function drive(
+async function setDriver(
   { bus, force }: Machine,
   name: string,
   driver: string | null,

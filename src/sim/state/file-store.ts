@@ -23,7 +23,7 @@ import {
 import { monotonicMs } from '../../sys/clock.js';
 import { SimulationError } from '../error.js';
 import { describeChange } from './changes.js';
-import { LockError, StateLock, defaultPatience, isSame, type FileIdentity } from './lock.js';
+import { LockError, StateLock, defaultTimeoutMs, isSame, type FileIdentity } from './lock.js';
 import { bootState } from './model.js';
 import type { SimState } from './model.js';
 import { parseState } from './parser.js';
@@ -45,10 +45,10 @@ export class FileStore implements MachineStore {
   /** The bytes of changes that this process has appended to its file; undefined if another process wrote the file. */
   #changesLength: number | undefined;
 
-  /** @param patience how long to wait while another process holds the lock without progress, in milliseconds */
-  constructor(path: string, { patience = defaultPatience }: { readonly patience?: number } = {}) {
+  /** @param timeoutMs how long to wait while another process holds the lock without progress, in milliseconds */
+  constructor(path: string, { timeoutMs = defaultTimeoutMs }: { readonly timeoutMs?: number } = {}) {
     this.path = path;
-    this.#lock = new StateLock(path, patience);
+    this.#lock = new StateLock(path, timeoutMs);
   }
 
   /** @throws SimulationError if the file cannot be read or is damaged. */

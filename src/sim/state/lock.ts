@@ -21,7 +21,7 @@ interface LockCalls {
 }
 
 /** How long to wait without progress of another process, in milliseconds. */
-export const defaultPatience = 30_000;
+export const defaultTimeoutMs = 30_000;
 /** The interval of attempts of the next writer, in milliseconds: about the time of a change. */
 const nextNap = 1;
 /** The initial interval of all others; it shrinks the longer they have waited. */
@@ -40,12 +40,12 @@ export class LockError extends Error {
 /** The lock of one state file. */
 export class StateLock {
   readonly #path: string;
-  readonly #patience: number;
+  readonly #timeoutMs: number;
   #calls: LockCalls | undefined;
 
-  constructor(path: string, patience: number) {
+  constructor(path: string, timeoutMs: number) {
     this.#path = path;
-    this.#patience = patience;
+    this.#timeoutMs = timeoutMs;
   }
 
   get isPrepared(): boolean {
@@ -99,15 +99,15 @@ export class StateLock {
         if (!isSame(current, seen)) lastChange = now;
         seen = current;
       }
-      if (now - lastChange > this.#patience) throw new LockError(this.#complaint());
+      if (now - lastChange > this.#timeoutMs) throw new LockError(this.#reason());
       sleep(napTime(now - begun) * (0.5 + Math.random() / 2));
     }
   }
 
-  #complaint(): string {
+  #reason(): string {
     const holder = holderOf(this.#path) ?? holderOf(`${this.#path}.lock`);
     const who = holder === undefined ? 'another process' : `process ${holder}`;
-    return `locked by ${who} without progress for ${this.#patience / 1000} s`;
+    return `locked by ${who} without progress for ${this.#timeoutMs / 1000} s`;
   }
 
   /** Whether the lock was acquired immediately. */

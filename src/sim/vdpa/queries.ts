@@ -22,11 +22,15 @@ const maxQueueIndex = 0x8000;
 type Write<Item> = (buffer: MessageBuffer, state: SimState, item: Item) => void;
 
 /** The management device named in a request. @throws Refusal with this message if there is none */
-export function requestedManagementDevice(state: SimState, request: GenlRequest, words: string): ManagementDeviceState {
+export function requestedManagementDevice(
+  state: SimState,
+  request: GenlRequest,
+  message: string,
+): ManagementDeviceState {
   const name = request.attributes.cString(uapi.VDPA_ATTR_MGMTDEV_DEV_NAME);
-  if (name === undefined) return request.refuse(Errno.EINVAL, words);
+  if (name === undefined) return request.refuse(Errno.EINVAL, message);
   const bus = request.attributes.cString(uapi.VDPA_ATTR_MGMTDEV_BUS_NAME);
-  return findManagementDevice(state, bus, name) ?? request.refuse(Errno.ENODEV, words);
+  return findManagementDevice(state, bus, name) ?? request.refuse(Errno.ENODEV, message);
 }
 
 /** The device named in a request. @throws Refusal if there is none */
@@ -174,7 +178,7 @@ function dumpAll<Item>({ machine, faults }: VdpaContext, request: GenlRequest, l
     for (; item !== undefined; item = items[next]) {
       const name = listing.nameOf(item);
       dumpFaults?.before(name, next, extack);
-      const fits = toldPart(request, buffer, listing.answered, write);
+      const fits = writePart(request, buffer, listing.answered, write);
       if (!fits) break;
       next++;
       if (dumpFaults?.after(name) === 'gone') break;
@@ -184,7 +188,7 @@ function dumpAll<Item>({ machine, faults }: VdpaContext, request: GenlRequest, l
 }
 
 /** Whether the message had enough space and something was reported. */
-function toldPart(
+function writePart(
   request: GenlRequest,
   buffer: MessageBuffer,
   command: number,

@@ -147,7 +147,7 @@ export class BlockPlane implements DataPlane {
     request.dataIn = 0;
     request.dataOut = 0;
     request.writable = chain.fault === undefined ? chain.writableBytes : 0;
-    this.#noteStatus(request);
+    this.#locateStatus(request);
     if (chain.fault !== undefined || request.statusRegion === undefined || chain.readableBytes < blk.HEADER_SIZE) {
       request.error = Errno.EIO;
       return true;
@@ -172,7 +172,7 @@ export class BlockPlane implements DataPlane {
         this.#addOperation(request, backend.FLUSH, 0, 0);
         return true;
       case blk.VIRTIO_BLK_T_GET_ID:
-        this.#giveId(request);
+        this.#writeId(request);
         return true;
       case blk.VIRTIO_BLK_T_DISCARD:
         this.#addRanges(request, backend.DISCARD, this.#limits.maxDiscardRanges, this.#limits.maxDiscardSectors);
@@ -189,7 +189,7 @@ export class BlockPlane implements DataPlane {
   }
 
   /** The status byte is the last byte that the device may write. */
-  #noteStatus(request: RequestSlot): void {
+  #locateStatus(request: RequestSlot): void {
     const chain = this.#chain;
     request.statusRegion = undefined;
     if (!chain.endWritable) return;
@@ -285,7 +285,7 @@ export class BlockPlane implements DataPlane {
     request.operationCount = 0;
   }
 
-  #giveId(request: RequestSlot): void {
+  #writeId(request: RequestSlot): void {
     const id = new Uint8Array(Math.min(blk.VIRTIO_BLK_ID_BYTES, this.#chain.writableBytes - 1));
     id.set(Buffer.from(this.#limits.serial).subarray(0, id.length));
     this.#chain.write(id);

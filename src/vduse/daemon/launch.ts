@@ -30,7 +30,7 @@ const INHERITED = ['PATH', 'LANG', 'XDG_RUNTIME_DIR', 'VDPA_DEBUG'];
 export async function launchServer(name: string, args: readonly string[]): Promise<() => Promise<void>> {
   const child = spawnServer(args, {}, true);
   try {
-    await readiness(child);
+    await awaitReadiness(child);
   } finally {
     // It does not write to this process any more, which does not wait for it.
     child.stderr?.destroy();
@@ -66,7 +66,7 @@ export function spawnServer(
  * Waits until a started server reports that the device can be attached.
  * @throws LaunchError on failure; the server has ended then
  */
-export async function readiness(child: ChildProcess): Promise<void> {
+export async function awaitReadiness(child: ChildProcess): Promise<void> {
   const gone = new Promise((resolve) => child.once('exit', resolve));
   const report = await new Promise<string>((resolve, reject) => {
     let text = '';

@@ -13,7 +13,7 @@ import { isAttached } from '../engine/takeover.js';
 import { devicePath } from '../kernel/name.js';
 import { formatArguments, toEntry } from '../spec/arguments.js';
 import { resolveSpec } from '../spec/resolve.js';
-import { readiness, spawnServer } from './launch.js';
+import { awaitReadiness, spawnServer } from './launch.js';
 import { RuntimeFolder } from './runtime-folder.js';
 import type { ServiceOptions, ServiceEvents } from './serve.js';
 import type { ServedDeviceSpec } from '../spec/device-spec.js';
@@ -173,7 +173,7 @@ class Supervisor {
     // It was asked to stop before it existed.
     if (this.#ending) this.#endServer();
     try {
-      await readiness(server);
+      await awaitReadiness(server);
       this.#wasReady = true;
       if (isFirst) this.#events.ready();
     } catch (error) {

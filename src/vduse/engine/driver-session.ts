@@ -81,7 +81,7 @@ export class DriverSession {
   needReset(queue: number, reason: string): void {
     this.#driverStatus |= VIRTIO_CONFIG_S_NEEDS_RESET;
     this.#onBroken(queue, reason);
-    this.#device.tellConfigChange();
+    this.#device.notifyConfigChange();
   }
 
   /** Answers a request. @returns an action to run after the kernel has received the answer */

@@ -67,17 +67,17 @@ export class MappingTable {
   add(length: number, revocations: number, map: () => number): DualMapping | undefined {
     const view = map();
     let transfer: number | undefined;
-    let noted: boolean | undefined;
+    let recorded: boolean | undefined;
     try {
       transfer = map();
       const mapping = { view, transfer };
-      noted = this.#locked(() => {
+      recorded = this.#locked(() => {
         if (this.revocations !== revocations) throw new MemoryRevokedError();
-        return this.#note(mapping, length);
+        return this.#record(mapping, length);
       });
-      return noted ? mapping : undefined;
+      return recorded ? mapping : undefined;
     } finally {
-      if (noted !== true) {
+      if (recorded !== true) {
         tryUnmap(view, length);
         if (transfer !== undefined) tryUnmap(transfer, length);
       }
@@ -89,7 +89,7 @@ export class MappingTable {
     return Atomics.load(this.#control, REVOCATIONS);
   }
 
-  #note({ view, transfer }: DualMapping, length: number): boolean {
+  #record({ view, transfer }: DualMapping, length: number): boolean {
     for (let slot = 0; slot < CAPACITY; slot++) {
       if (this.#length(slot) !== 0) continue;
       writeAddress(this.#words, slot * ENTRY_WORDS, view);

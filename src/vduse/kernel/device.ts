@@ -132,7 +132,7 @@ export class VduseDevice {
    * The same if a driver runs the device: otherwise the driver reads the configuration when it starts. @throws
    * SystemError
    */
-  tellConfigChange(): void {
+  notifyConfigChange(): void {
     // EPERM: the device is broken and no longer used.
     ignoring([Errno.EINVAL, Errno.EPERM], () => {
       this.interruptForConfig();

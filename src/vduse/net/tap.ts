@@ -61,7 +61,7 @@ export function openTap(wanted: string | undefined, queues: number, made?: MadeT
     return { ...openNamed(wanted ?? '', queues), former: 'none' };
   }
   const { index } = made;
-  const found = whereItIs(made, (name): TapInterface => {
+  const found = inNamespaceOf(made, (name): TapInterface => {
     return { ...openNamed(name, queues), index, isMade: true, former: 'found' };
   });
   return found ?? { ...openNamed(made.name, queues), former: 'lost' };
@@ -77,7 +77,7 @@ function openNamed(wanted: string, queues: number): Omit<TapInterface, 'former'>
         [Errno.ENOENT]: 'This kernel does not support TAP interfaces; try "modprobe tun"',
       });
       fds.push(fd);
-      name = attach(fd, name, queues > 1);
+      name = attachQueue(fd, name, queues > 1);
       const word = new Int32Array(1);
       const bytes = new Uint8Array(word.buffer);
       word[0] = HEADER_SIZE;
@@ -97,18 +97,18 @@ function openNamed(wanted: string, queues: number): Omit<TapInterface, 'former'>
  * @param task called with its name there
  * @returns undefined if the interface is not found
  */
-function whereItIs<Result>(made: MadeTap, task: (name: string) => Result): Result | undefined {
+function inNamespaceOf<Result>(made: MadeTap, task: (name: string) => Result): Result | undefined {
   // No other interface of this namespace gets its index; in other namespaces names and indexes are arbitrary.
-  const own = interfaceName(made.index) ?? knownAgain(made);
+  const own = interfaceName(made.index) ?? findByAddress(made);
   if (own !== undefined) return task(own);
   return inNamedNamespaces(() => {
-    const name = knownAgain(made);
+    const name = findByAddress(made);
     return name === undefined ? undefined : task(name);
   });
 }
 
 /** Its name in this namespace, found by its address. */
-function knownAgain({ name, index, address }: MadeTap): string | undefined {
+function findByAddress({ name, index, address }: MadeTap): string | undefined {
   if (address === undefined) return undefined;
   return [interfaceName(index), name].find((known) => known !== undefined && addressOf(known) === address);
 }
@@ -132,10 +132,10 @@ export function persistTap({ name, fds, isMade }: TapInterface): void {
  * @throws SystemError: EBUSY if a program has it open
  */
 export function removeTap(made: MadeTap, queues: number): void {
-  whereItIs(made, (name) => {
+  inNamespaceOf(made, (name) => {
     const fd = openFile('/dev/net/tun', O_RDWR | O_NONBLOCK);
     try {
-      attach(fd, name, queues > 1);
+      attachQueue(fd, name, queues > 1);
       setPersistent(fd, name, 0);
     } finally {
       close(fd);
@@ -149,7 +149,7 @@ function setPersistent(fd: number, name: string, value: 0 | 1): void {
 }
 
 /** Creates or opens the interface and adds a queue to it. @returns its name */
-function attach(fd: number, name: string, multiple: boolean): string {
+function attachQueue(fd: number, name: string, multiple: boolean): string {
   const request = new Uint8Array(IFREQ_LENGTH);
   request.set(Buffer.from(name));
   const flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | (multiple ? IFF_MULTI_QUEUE : 0);

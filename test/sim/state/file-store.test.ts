@@ -268,7 +268,7 @@ describe('the state file', () => {
     const { file } = await lockCalls();
     const held = openSync(path, 'r+');
     assert.equal(file.flock(held, file.LOCK_EX), 0);
-    const store = new FileStore(path, { patience: 300 });
+    const store = new FileStore(path, { timeoutMs: 300 });
     await store.prepare();
     const update = (): void => {
       store.update((state) => {
@@ -291,7 +291,7 @@ describe('the state file', () => {
     try {
       await Promise.all(churns.map(({ stdout }) => once(stdout, 'data')));
       for (const { stdout } of churns) stdout.resume();
-      const store = new FileStore(path, { patience: 1000 });
+      const store = new FileStore(path, { timeoutMs: 1000 });
       await store.prepare();
       for (let count = 0; count < 20; count++) {
         store.update((state) => {

@@ -46,7 +46,7 @@ export class FileBackend implements BlockBackend {
   /** The range of BLKDISCARD: two u64. */
   readonly #range = new NativeBuffer(16);
   readonly #shared: Int32Array;
-  readonly #note: FlushRecord | undefined;
+  readonly #flushRecord: FlushRecord | undefined;
   /** How many bytes of the file belong to the disk, or remain of it: accesses beyond fail. */
   #size: number;
   #zeros: NativeBuffer | undefined;
@@ -65,19 +65,19 @@ export class FileBackend implements BlockBackend {
   /**
    * @param opened its descriptor stays open until the server closes it
    * @param shared words that the data threads of the device share
-   * @param note records a failed flush for the next server; the previous one may have recorded one
+   * @param flushRecord records a failed flush for the next server; the previous one may have recorded one
    */
   constructor(
     opened: { readonly fd: number; readonly size: number; readonly blockDevice: number | undefined },
     shared: Int32Array,
-    note?: FlushRecord,
+    flushRecord?: FlushRecord,
   ) {
     this.#fd = opened.fd;
     this.#size = opened.size;
     this.#blockDevice = opened.blockDevice;
     this.#shared = shared;
-    this.#note = note;
-    if (note?.failed === true) Atomics.store(shared, FLUSH_FAILED, Errno.EIO);
+    this.#flushRecord = flushRecord;
+    if (flushRecord?.failed === true) Atomics.store(shared, FLUSH_FAILED, Errno.EIO);
   }
 
   resize(size: number): void {
@@ -91,7 +91,7 @@ export class FileBackend implements BlockBackend {
       if (operation.type === READ || operation.type === WRITE) {
         index = this.#transferRuns(operations, index, count, vector);
       } else {
-        operation.error = this.#other(operation);
+        operation.error = this.#executeOther(operation);
         index++;
       }
     }
@@ -214,7 +214,7 @@ export class FileBackend implements BlockBackend {
     return 0;
   }
 
-  #other(operation: Operation): number {
+  #executeOther(operation: Operation): number {
     const { type, position, length, unmap } = operation;
     switch (type) {
       case FLUSH:
@@ -248,7 +248,7 @@ export class FileBackend implements BlockBackend {
       if (retryInterrupted(() => file.fdatasync(this.#fd)) === 0) return 0;
       const error = lastErrno();
       Atomics.store(shared, FLUSH_FAILED, error);
-      this.#note?.record();
+      this.#flushRecord?.record();
       return error;
     } finally {
       Atomics.store(shared, FLUSHING, 0);
