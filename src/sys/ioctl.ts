@@ -10,7 +10,7 @@ const ioctlBytes: (fd: number, request: number, argument: Uint8Array) => number 
 );
 
 /**
- * ioctl(2) with an argument of bytes, which it may fill; it is made again where a signal interrupts it.
+ * ioctl(2) with an argument of bytes, which it may fill; it is repeated if a signal interrupts it.
  * @returns what the call returned: 0 for most requests
  * @throws SystemError
  */
@@ -21,7 +21,7 @@ export function ioctl(operation: string, fd: number, request: number, argument: 
   );
 }
 
-/** ioctl(2) as it is, with a number or an address as its argument: what it returned, or -1. */
+/** Plain ioctl(2), with a number or an address as its argument: what it returned, or -1. */
 export const ioctlNumber: (fd: number, request: number, argument: number) => number = libc.func(
   'int ioctl(int fd, unsigned long request, intptr_t argument)',
 );

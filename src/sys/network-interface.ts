@@ -12,12 +12,12 @@ const SIOCSIFMTU = 0x8922;
 const SIOCGIFHWADDR = 0x8927;
 const SIOCGIFINDEX = 0x8933;
 
-/** struct ifreq in bytes: a name of {@link IFNAMSIZ} bytes, then what it is about. */
+/** struct ifreq in bytes: a name of {@link IFNAMSIZ} bytes, followed by data. */
 export const IFREQ_LENGTH = 40;
 /** Bytes of an interface's name, with the NUL at its end. */
 export const IFNAMSIZ = 16;
 
-/** Any socket does; this one systemd's units let a service have. */
+/** Any socket works; the sandbox of the systemd units permits this one. */
 const AF_UNIX = 1;
 const SOCK_DGRAM = 2;
 
@@ -31,7 +31,7 @@ export function interfaceName(index: number): string | undefined {
   return ask(`find the interface with index ${index}`, SIOCGIFNAME, { number: index })?.name;
 }
 
-/** Sees to it that an interface has an MTU. @param mtu bytes @throws SystemError */
+/** Sets the MTU of an interface, if it differs. @param mtu bytes @throws SystemError */
 export function setInterfaceMtu(name: string, mtu: number): void {
   if (ask(`read the MTU of ${name}`, SIOCGIFMTU, { name })?.number === mtu) return;
   ask(`set the MTU of ${name} to ${mtu}`, SIOCSIFMTU, { name, number: mtu });

@@ -20,7 +20,7 @@ export function featureMask(deviceId: number | undefined, names: readonly string
   return mask;
 }
 
-/** All at once: looking them up one by one takes a noticeable part of the start of a program. */
+/** Built at once: individual lookups take a noticeable part of the start of a program. */
 function featureBits(deviceId: number | undefined): ReadonlyMap<string, bigint> {
   const known = bitsByName.get(deviceId);
   if (known !== undefined) return known;

@@ -32,7 +32,7 @@ export interface ServiceOptions {
   readonly force: boolean;
 }
 
-/** For people. */
+/** Human-readable. */
 const FLUSH_FAILED = 'a flush failed: written data may be lost, and every flush fails until the device is deleted';
 
 /**

@@ -20,7 +20,7 @@ const LOCK_TIMEOUT_MS = 1000;
 
 /** The table as shared by two threads. */
 export interface SharedMappings {
-  /** Who is at the table, and how often guest memory was taken away. */
+  /** The lock of the table, and the number of revocations of guest memory. */
   readonly control: SharedArrayBuffer;
   /** The address of the entries, which the guard of the data thread reads; see LostMemory. */
   readonly entries: number;
@@ -84,7 +84,7 @@ export class MappingTable {
     }
   }
 
-  /** How often guest memory was taken away. */
+  /** Number of revocations of guest memory. */
   get revocations(): number {
     return Atomics.load(this.#control, REVOCATIONS);
   }

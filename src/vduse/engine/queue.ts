@@ -17,7 +17,7 @@ export interface QueueSetup {
   readonly availableIndex: number | undefined;
 }
 
-/** What serves queues, as a queue sees it. */
+/** The server of queues, as a queue sees it. */
 export interface QueueOwner {
   readonly memory: GuestMemory;
   readonly interrupt: Interrupt;
