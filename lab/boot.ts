@@ -173,6 +173,6 @@ const quote = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`;
 
 /** A value on the kernel's command line, which knows double quotes and no way to write one inside. */
 function quoteForKernel(word: string): string {
-  if (/["\n]/.test(word)) throw new LabError(`a double quote or a line break cannot be told to a kernel: ${word}`);
+  if (/["\n]/.test(word)) throw new LabError(`kernel arguments must not contain double quotes or line breaks: ${word}`);
   return word.includes(' ') ? `"${word}"` : word;
 }

@@ -65,7 +65,7 @@ export function startGuest({ user, folder, machine, terminal }: GuestProcess): G
         };
         child.on('error', (error) => {
           finish();
-          reject(new LabError(`the guest cannot be started: ${error.message}`));
+          reject(new LabError(`failed to start the guest: ${error.message}`));
         });
         child.on('close', () => {
           finish();

@@ -33,7 +33,7 @@ export async function fetchLibblkio(): Promise<void> {
         const suite = await Suite.open([suiteName], join(work, suiteName));
         const offer = await suite.offer(PACKAGE);
         if (offer === undefined) throw new LabError(`${suiteName} has no ${PACKAGE}`);
-        say(`fetching libblkio ${offer.version}, which tests drive a disk with`);
+        say(`fetching libblkio ${offer.version}, for tests of disks`);
         const path = join(work, 'unpacked');
         mkdirSync(path);
         await suite.unpack(offer, path);
@@ -45,5 +45,5 @@ export async function fetchLibblkio(): Promise<void> {
       problems.push(error.message);
     }
   }
-  throw new LabError(`libblkio cannot be fetched:\n${problems.join('\n')}`);
+  throw new LabError(`failed to fetch libblkio:\n${problems.join('\n')}`);
 }

@@ -80,8 +80,7 @@ function parse(argv: readonly string[]): Line | 'help' {
     else if (word === '-p' || word === '--processors') line.processors = number(word, argv[++i], 1);
     else if (word === '-k' || word === '--kernel') line.kernelParameters.push(text(word, argv[++i]));
     else if (word === '-t' || word === '--timeout') line.timeoutSeconds = number(word, argv[++i], 0);
-    else if (word.startsWith('-') && word !== '--')
-      throw new LabError(`unknown option ${word}; --help tells which there are`);
+    else if (word.startsWith('-') && word !== '--') throw new LabError(`unknown option ${word}; see --help`);
     else {
       line.command = argv.slice(word === '--' ? i + 1 : i);
       break;
@@ -92,12 +91,12 @@ function parse(argv: readonly string[]): Line | 'help' {
 
 function number(option: string, word: string | undefined, least: number): number {
   const value = /^\d{1,6}$/.test(word ?? '') ? Number(word) : -1;
-  if (value < least) throw new LabError(`${option} takes a number, ${least} or more`);
+  if (value < least) throw new LabError(`${option} requires a number of at least ${least}`);
   return value;
 }
 
 function text(option: string, word: string | undefined): string {
-  if (word === undefined || word === '') throw new LabError(`${option} takes a word`);
+  if (word === undefined || word === '') throw new LabError(`${option} requires a value`);
   return word;
 }
 
@@ -168,7 +167,7 @@ function status(ending: Ending): number {
       say(`ended by force: still running after ${ending.afterMs / 1000} s`);
       return STATUS_TIMED_OUT;
     case 'died':
-      say(`the kernel stopped before the command had ended${ending.console === '' ? '' : `:\n${ending.console}`}`);
+      say(`the kernel stopped before the command ended${ending.console === '' ? '' : `:\n${ending.console}`}`);
       return STATUS_LAB_FAILED;
   }
 }

@@ -24,7 +24,7 @@ function readList(): Package[] {
     .map((line) => {
       const [names = '', need = '', command = ''] = line.split(/\s+/);
       const [first, ...others] = names.split('|');
-      if (!first || !isNeed(need) || command === '') throw new LabError(`${file}: not understood: ${line}`);
+      if (!first || !isNeed(need) || command === '') throw new LabError(`${file}: invalid line: ${line}`);
       return { names: [first, ...others], need, command: command === '-' ? undefined : command };
     });
 }
@@ -45,7 +45,7 @@ export async function providePackages(needs: readonly Need[]): Promise<Missing> 
   const names = [...new Set([...missing.values()].flat())];
   if (names.length === 0) return missing;
   if (mayInstall()) {
-    say(`installing ${names.length} Debian packages, as root: ${names.join(' ')} (with VDPA_INSTALL=0 none is)`);
+    say(`installing ${names.length} Debian packages, as root: ${names.join(' ')} (VDPA_INSTALL=0 disables this)`);
     await installPackages(names);
     return new Map();
   }

@@ -62,7 +62,7 @@ async function newestQemu(work: string): Promise<{ suite: Suite; offer: Offer }>
       problems.push(error.message);
     }
   }
-  throw new LabError(`QEMU cannot be fetched:\n${problems.join('\n')}`);
+  throw new LabError(`failed to fetch QEMU:\n${problems.join('\n')}`);
 }
 
 /** The code name of this machine's release, such as bookworm: other releases' packages need other libraries. */

@@ -43,7 +43,7 @@ export async function fetchReference(): Promise<string> {
         if (offer === undefined || compareVersions(offer.version.replace(/[^\d.].*/, ''), WANTED) < 0) {
           throw new LabError(`${suiteName} has no iproute2 of ${WANTED} or newer`);
         }
-        say(`fetching iproute2 ${offer.version}, whose vdpa the tests compare with`);
+        say(`fetching iproute2 ${offer.version}, to compare with its vdpa`);
         mkdirSync(join(work, 'unpacked'));
         await suite.unpack(offer, join(work, 'unpacked'));
         // The same program lies in sbin or, on a merged system, in usr/sbin.
@@ -58,5 +58,5 @@ export async function fetchReference(): Promise<string> {
       problems.push(error.message);
     }
   }
-  throw new LabError(`iproute2's vdpa cannot be fetched:\n${problems.join('\n')}`);
+  throw new LabError(`failed to fetch iproute2's vdpa:\n${problems.join('\n')}`);
 }

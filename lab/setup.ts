@@ -28,7 +28,7 @@ export interface NoLab {
 export function chosenMachine(word = process.env['VDPA_LAB_MACHINE'] ?? ''): MachineKind {
   if (word === '') return MACHINE_KINDS[0];
   if (isMachineKind(word)) return word;
-  throw new LabError(`unknown machine "${word}"; there are ${MACHINE_KINDS.join(', ')}`);
+  throw new LabError(`unknown machine "${word}"; expected ${MACHINE_KINDS.join(', ')}`);
 }
 
 /** The kernel that a machine starts with as things are; undefined where it is to be built or fetched. */
@@ -72,7 +72,9 @@ export async function prepareLab(
       await fetchQemu();
     } catch (error) {
       if (!(error instanceof LabError)) throw error;
-      return { missing: `missing to boot it: QEMU, which cannot be fetched: ${error.message.replaceAll('\n', ' ')}` };
+      return {
+        missing: `missing to boot it: QEMU, which could not be fetched: ${error.message.replaceAll('\n', ' ')}`,
+      };
     }
   }
   if (ready === undefined) {
@@ -127,7 +129,7 @@ export async function findLab(kind: MachineKind = chosenMachine()): Promise<Lab 
 }
 
 async function findMachine(kind: MachineKind): Promise<Machine | NoLab> {
-  const howTo = `\`npm run lab -- --machine ${kind} true\` does that`;
+  const howTo = `run \`npm run lab -- --machine ${kind} true\``;
   if (kind === 'debian') {
     const kernel = cachedDebianKernel();
     const qemu = await findQemu();

@@ -23,7 +23,7 @@ function howToGoOn() {
         'npx vdpa --sim help      more on a simulated machine; npm run demo:kernel has a real kernel',
       ];
   return `
-That was ${what}. To go on, in this folder:
+That was ${what}. To continue, in this folder:
   ${how}
   npx vdpa host show       is this machine ready for vDPA, and what to do if it is not
 To install: README.md, "Install".`;

@@ -10,7 +10,7 @@ const isInstallHere =
 
 if (isWithinEnsureModules()) process.exit();
 if (isInstallHere && !modulesFit()) {
-  say('vdpa: not built, because packages that build it were left out; "npm ci" installs and builds all of it');
+  say('vdpa: not built, because the packages for building it were omitted; "npm ci" installs and builds everything');
   process.exit();
 }
 ensureModules();

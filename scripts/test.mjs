@@ -19,7 +19,7 @@ const files = readdirSync(join(root, 'build/test'), { recursive: true })
 const { kernelTestFiles } = await import('../build/test/support/kernel/lab/files.js');
 const { MACHINE_KINDS } = await import('../build/lab/machine/machine.js');
 if (machine !== undefined && !MACHINE_KINDS.includes(machine)) {
-  say(`Unknown machine "${machine}"; there are ${MACHINE_KINDS.join(', ')}`);
+  say(`Unknown machine "${machine}"; expected ${MACHINE_KINDS.join(', ')}`);
   process.exit(1);
 }
 // The tests of test/kernel/ run inside the lab; outside, lab.test.js stands for them.

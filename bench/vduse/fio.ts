@@ -29,7 +29,7 @@ interface FioReport {
 /** Runs fio on a disk: libaio, direct. @param more options beside. @throws Error where it is no block device, or fio fails */
 export function fio(disk: string, workload: WorkloadName, seconds: number, more: readonly string[] = []): Direction {
   // What is no block device fio would make a plain file of.
-  if (!statSync(disk).isBlockDevice()) throw new Error(`${disk} is no block device`);
+  if (!statSync(disk).isBlockDevice()) throw new Error(`${disk} is not a block device`);
   const { rw, bs, depth, batch } = workloads[workload];
   const { status, stdout, stderr } = spawnSync(
     'fio',

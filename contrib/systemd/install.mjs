@@ -24,11 +24,11 @@ const isBelow = (path, folder) => path.startsWith(`${folder}/`);
 function main() {
   const [folder = '/etc/systemd/system', ...rest] = process.argv.slice(2);
   if (rest.length > 0 || folder.startsWith('-')) throw new Error('Usage: install.mjs [FOLDER]');
-  if (!existsSync(program)) throw new Error(`${program} is not built: "npm ci" does that`);
+  if (!existsSync(program)) throw new Error(`${program} is not built: run "npm ci" first`);
   for (const path of [node, program]) {
-    if (isBelow(path, '/tmp') || isBelow(path, '/var/tmp')) throw new Error(`${path} does not outlive a boot there`);
+    if (isBelow(path, '/tmp') || isBelow(path, '/var/tmp')) throw new Error(`${path} does not survive a reboot there`);
     if (/[^\w./@:+,~% -]/.test(path))
-      throw new Error(`${path} has characters that a systemd unit cannot have in a command`);
+      throw new Error(`${path} contains characters that are not allowed in commands of systemd units`);
   }
   warnOfOthers();
   const isAtHome = [node, program].some((path) => homes.some((home) => isBelow(path, home)));
@@ -52,7 +52,7 @@ function write(path, text) {
     renameSync(temporary, path);
   } catch (error) {
     rmSync(temporary, { force: true });
-    throw new Error(`${path} cannot be written: ${error.code ?? error.message}`, { cause: error });
+    throw new Error(`failed to write ${path}: ${error.code ?? error.message}`, { cause: error });
   }
   console.log(path);
 }
@@ -67,7 +67,7 @@ function warnOfOthers() {
   };
   for (const path of [node, program].map((file) => changeable(file))) {
     if (path !== undefined)
-      console.error(`Warning: others than root can change ${path}, which root runs at boot then.`);
+      console.error(`Warning: users other than root can change ${path}, which root runs at boot.`);
   }
 }
 

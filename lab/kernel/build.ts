@@ -80,7 +80,7 @@ async function compile(machine: BuiltMachine, source: string, output: string, la
   await runProgram('make', [...make, `KCONFIG_ALLCONFIG=${optionList}`, 'allnoconfig']);
   const got = new Set(optionsIn(readFileSync(join(output, '.config'), 'utf8')));
   const lost = wanted.filter((option) => !got.has(option));
-  if (lost.length > 0) say(`this kernel cannot have ${lost.join(' ')}: what needs it does not work in the lab`);
+  if (lost.length > 0) say(`this kernel does not support ${lost.join(' ')}: what needs it does not work in the lab`);
   await runProgram('make', [...make, `-j${availableParallelism()}`, 'prepare']);
   const total = await countFiles([...make, file]);
   let objects = 0;
@@ -127,7 +127,7 @@ async function newestSource(work: string): Promise<{ suite: Suite; offer: Offer 
     if (newest === undefined) continue;
     return newest;
   }
-  throw new LabError(`no linux-source package can be fetched:\n${problems.join('\n')}`);
+  throw new LabError(`failed to fetch a linux-source package:\n${problems.join('\n')}`);
 }
 
 async function kernelSources(suite: Suite): Promise<Offer[]> {

@@ -71,7 +71,7 @@ export async function fetchDebianKernel(wanted = wantedVersion()): Promise<void>
       existsSync(path),
     );
     if (modules === undefined || kernel === undefined) {
-      throw new LabError(`${image.name} ${image.version} holds no kernel, or no modules`);
+      throw new LabError(`${image.name} ${image.version} contains no kernel or no modules`);
     }
     copyFileSync(kernel, join(entry, 'vmlinuz'));
     renameSync(modules, join(entry, 'modules'));
@@ -98,7 +98,7 @@ async function newestImage(work: string, wanted: string): Promise<{ suite: Suite
       problems.push(error.message);
     }
   }
-  throw new LabError(`Debian's kernel cannot be fetched:\n${problems.join('\n')}`);
+  throw new LabError(`failed to fetch Debian's kernel:\n${problems.join('\n')}`);
 }
 
 /** The packages that make a kernel: one, or since 7.1 several of its version. */
@@ -122,14 +122,14 @@ async function makeInitramfs(suite: Suite, work: string, entry: string, release:
   const root = join(work, 'initramfs');
   mkdirSync(join(root, 'modules'), { recursive: true });
   const busybox = await suite.offer('busybox-static');
-  if (busybox === undefined) throw new LabError('no package busybox-static is on offer');
+  if (busybox === undefined) throw new LabError('package busybox-static not found');
   const unpacked = join(work, 'busybox');
   mkdirSync(unpacked);
   await suite.unpack(busybox, unpacked);
   const program = ['bin/busybox', 'usr/bin/busybox']
     .map((path) => join(unpacked, path))
     .find((path) => existsSync(path));
-  if (program === undefined) throw new LabError('the package busybox-static holds no busybox');
+  if (program === undefined) throw new LabError('the package busybox-static does not contain busybox');
   copyFileSync(program, join(root, 'busybox'));
   copyFileSync(join(checkoutRoot, 'lab/kernel/debian-init.sh'), join(root, 'init'));
   chmodSync(join(root, 'init'), 0o755);

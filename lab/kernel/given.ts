@@ -30,7 +30,7 @@ export function givenKernel(machine: BuiltMachine): string | undefined {
 export async function importKernel(machine: BuiltMachine, path: string): Promise<string> {
   const problem = (error: unknown): LabError =>
     new LabError(
-      `${VARIABLES[machine]}=${path} is no kernel to use: ${error instanceof Error ? error.message : String(error)}`,
+      `${VARIABLES[machine]}=${path} is not a usable kernel: ${error instanceof Error ? error.message : String(error)}`,
     );
   let content: Buffer;
   try {

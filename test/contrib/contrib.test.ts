@@ -38,7 +38,7 @@ test('systemd finds nothing to say about the units that are written', { skip: is
 });
 
 test('units that cannot be written leave nothing, and are reported', () => {
-  assert.match(install(join(folder, 'nosuch')).stderr, /vdpa-restore\.service cannot be written: ENOENT\n$/);
+  assert.match(install(join(folder, 'nosuch')).stderr, /failed to write .*vdpa-restore\.service: ENOENT\n$/);
   assert.match(install('-h').stderr, /^Usage: install\.mjs \[FOLDER\]\n$/);
   assert.equal(install(join(folder, 'nosuch')).status, 1);
 });
@@ -47,10 +47,10 @@ test('units are not written for a program that is deleted at a reboot', () => {
   const copy = join(folder, 'copy');
   cpSync(join(root, 'contrib/systemd'), join(copy, 'contrib/systemd'), { recursive: true });
   const script = join(copy, 'contrib/systemd/install.mjs');
-  assert.match(install(folder, script).stderr, /bin\/vdpa\.js is not built: "npm ci" does that\n$/);
+  assert.match(install(folder, script).stderr, /bin\/vdpa\.js is not built: run "npm ci" first\n$/);
   mkdirSync(join(copy, 'bin'));
   writeFileSync(join(copy, 'bin/vdpa.js'), '');
-  assert.match(install(folder, script).stderr, /^\/.*vdpa\.js does not outlive a boot there\n$/);
+  assert.match(install(folder, script).stderr, /^\/.*vdpa\.js does not survive a reboot there\n$/);
 });
 
 /** Runs the script that writes the units. */

@@ -237,22 +237,18 @@ const npmRunLab = (machine: BuiltMachine) => () => {
   });
 
   test('says what failed', async () => {
-    assert.deepEqual(await start(['--nonsense']), [
-      125,
-      '',
-      'lab: unknown option --nonsense; --help tells which there are\n',
-    ]);
+    assert.deepEqual(await start(['--nonsense']), [125, '', 'lab: unknown option --nonsense; see --help\n']);
     const [status, , stderr] = await start(['-t', '1', 'sleep', '60']);
     assert.deepEqual([status, stderr], [124, 'lab: ended by force: still running after 1 s\n']);
     assert.deepEqual(await start(['--machine', 'nonsense', 'true']), [
       125,
       '',
-      'lab: unknown machine "nonsense"; there are uml, qemu, debian\n',
+      'lab: unknown machine "nonsense"; expected uml, qemu, debian\n',
     ]);
     const variable = { uml: 'VDPA_LAB_KERNEL', qemu: 'VDPA_LAB_KERNEL_QEMU' }[machine];
     const noKernel = await start(['true'], '', { [variable]: join(checkoutRoot, 'package.json') });
     assert.equal(noKernel[0], 125);
-    assert.match(noKernel[2], new RegExp(`^lab: ${variable}=.*package\\.json is no kernel to use: `));
+    assert.match(noKernel[2], new RegExp(`^lab: ${variable}=.*package\\.json is not a usable kernel: `));
   });
 
   test('has the terminal on a terminal, and its size', () => {

@@ -66,7 +66,7 @@ describe('on Debian, packages that are missing', isDebian() ? {} : { skip: 'this
   test('are named before root has them installed, all at once', { skip: isRoot() ? false : 'not root' }, () => {
     const { value, stderr } = provide({});
     const [first, ...others] = stderr.trimEnd().split('\n');
-    const said = `installing ${packages.length} Debian packages, as root: ${packages.join(' ')} (with VDPA_INSTALL=0 none is)`;
+    const said = `installing ${packages.length} Debian packages, as root: ${packages.join(' ')} (VDPA_INSTALL=0 disables this)`;
     assert.equal(first, `lab: ${said}`);
     assert.match(others.at(-1) ?? '', /^lab: installing: done in /);
     assert.deepEqual(value, []);
