@@ -16,9 +16,9 @@ const READY_WAIT_MS = 1000;
 
 /** Options of a {@link DriverSession}. */
 interface SessionParts {
-  readonly device: VduseDevice;
+  readonly device: Pick<VduseDevice, 'respond' | 'driverFeatures' | 'queueInfo' | 'tellConfigChange'>;
   readonly identity: DeviceIdentity;
-  readonly host: DataPlaneHost;
+  readonly host: Pick<DataPlaneHost, 'run' | 'runQueue' | 'stop' | 'stopQueue' | 'invalidate'>;
   readonly counters: SharedArrayBuffer;
   /** Another server may have served the queues since the driver set them up. */
   readonly unknownPast: boolean;
@@ -31,9 +31,9 @@ interface SessionParts {
  * the data threads accordingly.
  */
 export class DriverSession {
-  readonly #device: VduseDevice;
+  readonly #device: SessionParts['device'];
   readonly #identity: DeviceIdentity;
-  readonly #host: DataPlaneHost;
+  readonly #host: SessionParts['host'];
   readonly #counters: SharedArrayBuffer;
   readonly #onState: SessionParts['onState'];
   readonly #onBroken: SessionParts['onBroken'];

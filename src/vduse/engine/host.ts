@@ -33,7 +33,7 @@ interface HostEvents {
 
 /** Options of the data threads of a device. */
 export interface HostOptions {
-  readonly device: VduseDevice;
+  readonly device: Pick<VduseDevice, 'fd' | 'apiVersion' | 'setKick'>;
   readonly counters: SharedArrayBuffer;
   readonly module: DataPlaneModule;
   readonly queueCount: number;
@@ -153,7 +153,7 @@ class ThreadHandle {
 
 /** The data threads of a device, for its server in the main thread. */
 export class DataPlaneHost extends EventEmitter<HostEvents> {
-  readonly #device: VduseDevice;
+  readonly #device: HostOptions['device'];
   readonly #queueGroup: number;
   readonly #threads: ThreadHandle[] = [];
   #ended = false;
@@ -178,7 +178,7 @@ export class DataPlaneHost extends EventEmitter<HostEvents> {
     return host;
   }
 
-  private constructor(device: VduseDevice, queueGroup: number) {
+  private constructor(device: HostOptions['device'], queueGroup: number) {
     super();
     this.#queueGroup = queueGroup;
     this.#device = device;

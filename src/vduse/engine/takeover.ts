@@ -8,6 +8,9 @@ import { DeviceOptionError } from '../spec/error.js';
 import { checkDeviceName } from '../kernel/name.js';
 import { negotiated } from './negotiation.js';
 
+/** What a device's file tells of its instance. */
+type InstanceFile = Pick<VduseDevice, 'queueInfo' | 'driverFeatures' | 'interruptForConfig'>;
+
 /** Whether a device of that name is on the vdpa bus. @throws DeviceNameError */
 export function isAttached(name: string): boolean {
   return existsSync(`/sys/bus/vdpa/devices/${checkDeviceName(name)}`);
@@ -18,7 +21,7 @@ export function isAttached(name: string): boolean {
  * @returns the features of its running driver, or undefined if there is none
  * @throws DeviceOptionError
  */
-export function probeInstance(device: VduseDevice, name: string, identity: DeviceIdentity): bigint | undefined {
+export function probeInstance(device: InstanceFile, name: string, identity: DeviceIdentity): bigint | undefined {
   if (!hasQueue(device, identity.queueCount - 1) || hasQueue(device, identity.queueCount)) {
     throw new DeviceOptionError(
       `Instance ${name} was not created with ${identity.queueCount} queues: give the original number`,
@@ -34,7 +37,7 @@ export function probeInstance(device: VduseDevice, name: string, identity: Devic
   );
 }
 
-function hasQueue(device: VduseDevice, index: number): boolean {
+function hasQueue(device: InstanceFile, index: number): boolean {
   try {
     device.queueInfo(index);
     return true;
@@ -45,7 +48,7 @@ function hasQueue(device: VduseDevice, index: number): boolean {
 }
 
 /** Whether the driver has set DRIVER_OK: the kernel does not report it, but rejects interrupts before. */
-function isRunning(device: VduseDevice): boolean {
+function isRunning(device: InstanceFile): boolean {
   try {
     device.interruptForConfig();
     return true;

@@ -1,25 +1,134 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { openSync } from 'node:fs';
-import { test } from 'node:test';
+import { afterEach, beforeEach, describe, test } from 'node:test';
 import { QueueCounters } from '../../../src/vduse/engine/counters.js';
 import { DataPlaneHost } from '../../../src/vduse/engine/host.js';
-import { VduseDevice } from '../../../src/vduse/kernel/device.js';
+import type { QueueSetup } from '../../../src/vduse/engine/queue.js';
+import { testPlaneWord, type TestPlaneOptions } from '../../support/test-plane.js';
 
-test('a data thread that ends by itself is an error', async () => {
+/** A file that answers every request with EINVAL, as that of a device does which no driver uses. */
+const rejecting = openSync('/dev/urandom', 'r');
+
+let words: Int32Array<SharedArrayBuffer>;
+let counters: SharedArrayBuffer;
+/** The queues whose kick was set up, and the eventfd of each. */
+let kicks: (readonly [number, number])[];
+let hosts: DataPlaneHost[];
+
+beforeEach(() => {
+  words = new Int32Array(new SharedArrayBuffer(testPlaneWord.length * 4));
+  counters = QueueCounters.allocate(4);
+  kicks = [];
+  hosts = [];
+});
+
+afterEach(async () => {
+  for (const host of hosts) await host.exit();
+});
+
+async function start(options: Partial<TestPlaneOptions> = {}, threads = 2, module = 'test-plane.js') {
   const host = await DataPlaneHost.start({
-    device: new VduseDevice(openSync('/dev/null', 'r+'), 1n),
-    counters: QueueCounters.allocate(1),
-    module: { module: new URL('../../support/ending-plane.js', import.meta.url).href, options: undefined },
-    queueCount: 1,
+    device: { fd: rejecting, apiVersion: 0n, setKick: (queue, kick) => void kicks.push([queue, kick]) },
+    counters,
+    module: {
+      module: new URL(`../../support/${module}`, import.meta.url).href,
+      options: { words: words.buffer, ...options },
+    },
+    queueCount: 4,
     queueSize: 8,
-    threads: 1,
-    queueGroup: 1,
+    threads,
+    queueGroup: 2,
   });
-  const failed = once(host, 'error', { signal: AbortSignal.timeout(30_000) });
-  host.change({});
-  const [error] = (await failed) as [Error];
-  assert.equal(error.message, 'A data thread exited with code 3');
-  await host.exit();
-  assert.equal(host.stuck, false);
+  hosts.push(host);
+  return host;
+}
+
+const count = (word: keyof typeof testPlaneWord): number => Atomics.load(words, testPlaneWord[word]);
+
+const setup = (index: number): QueueSetup => ({
+  index,
+  availableIndex: 5,
+  layout: {
+    size: 8,
+    descriptorTable: 0x1000,
+    availableRing: 0x2000,
+    usedRing: 0x3000,
+    eventIndex: false,
+    indirect: false,
+    maxChain: 8,
+  },
+});
+
+describe('the threads of a device', () => {
+  test('each have a data plane, and the queues of whole groups', async () => {
+    const host = await start();
+    assert.deepEqual([count('created'), count('queues')], [2, 0b1111]);
+    host.run(0n, [setup(0), setup(1), setup(2)]);
+    assert.deepEqual(kicks.map(([queue]) => queue).sort(), [0, 1, 2]);
+    const kickOf = new Map(kicks);
+    assert.equal(kickOf.get(0), kickOf.get(1), 'a group has one thread');
+    assert.notEqual(kickOf.get(0), kickOf.get(2));
+    host.runQueue(setup(3));
+    await host.invalidate(0n, 0n);
+    assert.equal(count('started'), 2, 'commands are carried out in order');
+    assert.deepEqual(kicks.at(-1), [3, kickOf.get(2)]);
+  });
+
+  test('that are stopped serve no queue any more, and one queue can be stopped alone', async () => {
+    const host = await start();
+    host.run(0n, [0, 1, 2, 3].map(setup));
+    await host.stopQueue(2);
+    const states = (): string[] => [0, 1, 2, 3].map((queue) => QueueCounters.at(counters, queue).state);
+    assert.equal(states()[2], 'stopped');
+    assert.notEqual(states()[3], 'stopped');
+    await host.stop();
+    assert.deepEqual(states(), ['stopped', 'stopped', 'stopped', 'stopped']);
+    assert.equal(QueueCounters.at(counters, 0).usedIndex, 5, 'where they were stays known');
+  });
+
+  test('all hear of changes, and answer when mappings have changed', async () => {
+    const host = await start();
+    host.change({ size: 1 });
+    await host.invalidate(0n, 2n ** 64n - 1n);
+    assert.equal(count('changed'), 2);
+    assert.equal(Math.floor(host.serviceTimeMs()), 0, 'none of them serves a queue');
+  });
+
+  test('close their data planes when they end, once', async () => {
+    const host = await start();
+    await host.exit();
+    await host.exit();
+    assert.deepEqual([count('closed'), host.stuck], [2, false]);
+  });
+});
+
+describe('a thread that fails', () => {
+  test('while its data plane is created: the error is that of starting, and no thread is left', async () => {
+    await assert.rejects(start({ fails: 'no such disk' }), { message: 'no such disk' });
+    assert.deepEqual([count('created'), count('closed')], [0, 0]);
+    await assert.rejects(start({}, 1, 'no-such-module.js'), /no-such-module/);
+  });
+
+  test('by ending: the host says with which code', async () => {
+    const host = await start({}, 1);
+    const failed = once(host, 'error');
+    host.change('end');
+    const [error] = (await failed) as [Error];
+    assert.equal(error.message, 'A data thread exited with code 3');
+    await host.exit();
+    assert.equal(host.stuck, false);
+  });
+
+  test('later: the host says so, commands do not wait for it, and exit ends the others', async () => {
+    const host = await start({}, 1);
+    const failed = once(host, 'error');
+    host.change('fail');
+    const [error] = (await failed) as [Error];
+    assert.equal(error.message, 'the change failed');
+    await host.stop();
+    await host.invalidate(0n, 0n);
+    await host.exit();
+    assert.equal(host.stuck, false);
+  });
 });

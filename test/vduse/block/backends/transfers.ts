@@ -1,0 +1,32 @@
+import { IoVector } from '../../../../src/sys/io-vector.js';
+import { NativeBuffer } from '../../../../src/sys/memory.js';
+import type { BlockBackend, Operation } from '../../../../src/vduse/block/backend.js';
+
+/** An operation on a backend; its data is the memory between `from` and `from + length`, in pieces of `piece` bytes. */
+export interface Transfer extends Partial<Pick<Operation, 'position' | 'length' | 'unmap'>> {
+  readonly type: Operation['type'];
+  readonly from?: number;
+  readonly piece?: number;
+}
+
+/** Guest memory of a backend's test. */
+export const memory = new NativeBuffer(4 * 2 ** 20);
+
+/** Lets a backend carry out operations as one batch. @returns the error number of each */
+export function execute(backend: BlockBackend, transfers: readonly Transfer[]): number[] {
+  const vector = new IoVector(8192);
+  const operations = transfers.map((transfer): Operation => {
+    const { type, position = 0, length = 0, unmap = false, from, piece = length } = transfer;
+    const first = vector.count;
+    for (let at = 0; from !== undefined && at < length; at += piece) {
+      vector.push(memory.address + from + at, Math.min(piece, length - at));
+    }
+    return { type, position, length, unmap, first, count: vector.count - first, error: -1 };
+  });
+  // The list of a data plane is longer than its batch.
+  const leftOver: Operation = { type: 0, position: 0, length: 0, first: 0, count: 0, unmap: false, error: -1 };
+  backend.execute([...operations, leftOver], operations.length, vector);
+  vector.free();
+  if (leftOver.error !== -1) throw new Error('an operation after the batch was carried out');
+  return operations.map(({ error }) => error);
+}

@@ -1,0 +1,170 @@
+import assert from 'node:assert/strict';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, describe, test } from 'node:test';
+import { VIRTIO_BLK_T_IN, VIRTIO_BLK_T_OUT } from '../../../src/virtio/block.js';
+import { serveBlockDevice } from '../../../src/vduse/block/device.js';
+import { blockLimits } from '../../../src/vduse/block/identity.js';
+import { createDataPlane } from '../../../src/vduse/block/module.js';
+import { Storage } from '../../../src/vduse/block/storage.js';
+import { MORE, WAIT } from '../../../src/vduse/engine/data-plane.js';
+import { setUpDeviceQueue } from '../../support/device-queue.js';
+import { DATA } from '../../support/queue-and-driver.js';
+
+const folder = mkdtempSync(join(tmpdir(), 'vdpa-storage-'));
+after(() => {
+  rmSync(folder, { recursive: true });
+});
+
+function file(name: string, size: number): string {
+  const path = join(folder, name);
+  writeFileSync(path, '');
+  truncateSync(path, size);
+  return path;
+}
+
+const context = { queueCount: 1, queueSize: 8, queues: [0], shared: new Int32Array(16), watch: () => undefined };
+
+/** Lets a data plane of a storage carry out one request, of a sector. @returns its status, and the data */
+async function transfer(storage: Storage, type: number, data: Uint8Array): Promise<[number | undefined, Uint8Array]> {
+  const plane = await createDataPlane({ limits: blockLimits(storage, 's'), backend: storage.backend }, context);
+  const { queue, driver, data: memory } = setUpDeviceQueue({ native: true });
+  plane.start(0n);
+  memory.u8.fill(0, 0, 16);
+  memory.u8[0] = type;
+  memory.u8.set(data, 512);
+  driver.offer(
+    driver.chain([
+      { iova: DATA, length: 16 },
+      { iova: DATA + 512, length: 512, writable: type === VIRTIO_BLK_T_IN },
+      { iova: DATA + 1024, length: 1, writable: true },
+    ]),
+  );
+  let served = plane.serve(queue);
+  while (served === MORE) served = plane.serve(queue);
+  assert.equal(served, WAIT);
+  plane.close();
+  return [memory.u8[1024], memory.u8.slice(512, 1024)];
+}
+
+const sector = new Uint8Array(512).map((_, index) => index % 256);
+const blank = new Uint8Array(512);
+
+describe('storage', () => {
+  test('in memory: what one thread writes another reads', async () => {
+    const storage = await Storage.open({ backend: 'ram', size: 8192 }, undefined, false);
+    assert.deepEqual([storage.size, storage.readonly, storage.file, storage.stalledMs], [8192, false, undefined, 0]);
+    assert.deepEqual((await transfer(storage, VIRTIO_BLK_T_OUT, sector))[0], 0);
+    assert.deepEqual(await transfer(storage, VIRTIO_BLK_T_IN, blank), [0, sector]);
+    assert.equal(await storage.close(), true);
+  });
+
+  test('nowhere: what is written is gone', async () => {
+    const storage = await Storage.open({ backend: 'null' }, undefined, false);
+    assert.equal((await transfer(storage, VIRTIO_BLK_T_OUT, sector))[0], 0);
+    assert.deepEqual(await transfer(storage, VIRTIO_BLK_T_IN, sector), [0, blank]);
+    assert.equal(await storage.close(), true);
+  });
+
+  test('in a module: it is given its options', async () => {
+    const module = join(folder, 'backend.mjs');
+    writeFileSync(
+      module,
+      `export const createBlockBackend = ({ error }, { queueSize }) => ({
+        execute(operations, count) { for (let i = 0; i < count; i++) operations[i].error = error * queueSize; },
+        close() {},
+      });`,
+    );
+    const storage = await Storage.open(
+      { backend: 'module', module, options: { error: 1 }, size: 512 },
+      undefined,
+      false,
+    );
+    assert.equal((await transfer(storage, VIRTIO_BLK_T_OUT, sector))[0], 1);
+    assert.equal(await storage.close(), true);
+  });
+
+  test('in a file: it has the size of the file, and the file has the data', async () => {
+    const storage = await Storage.open({ backend: 'file', path: file('disk', 4096) }, undefined, false);
+    assert.equal(storage.size, 4096);
+    assert.equal((await transfer(storage, VIRTIO_BLK_T_OUT, sector))[0], 0);
+    assert.deepEqual(await transfer(storage, VIRTIO_BLK_T_IN, blank), [0, sector]);
+    assert.equal(await storage.close(), true);
+  });
+
+  test('of a size that is no multiple of its blocks is rejected before anything is opened', async () => {
+    const rejected = { name: 'DeviceOptionError' };
+    await assert.rejects(Storage.open({ backend: 'ram', size: 4096 + 512 }, 4096, false), rejected);
+    await assert.rejects(Storage.open({ backend: 'null', size: 0 }, undefined, false), rejected);
+    await assert.rejects(Storage.open({ backend: 'file', path: '/nowhere', size: 513 }, undefined, false), rejected);
+  });
+});
+
+describe('a file that cannot be a disk', () => {
+  mkdirSync(join(folder, 'directory'));
+  const cases: readonly (readonly [string, string, object, number?])[] = [
+    ['is missing', join(folder, 'missing'), { name: 'SystemError', code: 'ENOENT' }],
+    ['is a directory', join(folder, 'directory'), { name: 'SystemError', code: 'EISDIR' }],
+    ['is a character device', '/dev/null', { name: 'DeviceOptionError', message: /\/dev\/null/ }],
+    ['is empty', file('empty', 0), { name: 'DeviceOptionError', message: /empty/ }],
+    ['ends within a block', file('odd', 1000), { name: 'DeviceOptionError', message: /1000.*512/s }],
+    ['is smaller than the device', file('small', 4096), { name: 'DeviceOptionError', message: /4096.*8192/s }, 8192],
+  ];
+  for (const [what, path, error, size] of cases) {
+    test(`because it ${what}`, async () => {
+      await assert.rejects(
+        Storage.open({ backend: 'file', path, ...(size !== undefined && { size }) }, undefined, false),
+        error,
+      );
+    });
+  }
+
+  test('because another server has it; two that only read share it', async () => {
+    const path = file('shared', 4096);
+    const writer = await Storage.open({ backend: 'file', path }, undefined, false);
+    await assert.rejects(Storage.open({ backend: 'file', path }, undefined, true), {
+      name: 'SystemError',
+      code: 'EAGAIN',
+    });
+    await writer.close();
+    const readers = [
+      await Storage.open({ backend: 'file', path }, undefined, true),
+      await Storage.open({ backend: 'file', path }, undefined, true),
+    ];
+    await assert.rejects(Storage.open({ backend: 'file', path }, undefined, false), { code: 'EAGAIN' });
+    for (const reader of readers) await reader.close();
+  });
+});
+
+test('a file is measured while it is served: its growth and its loss are told', async () => {
+  const path = file('grows', 4096);
+  const storage = await Storage.open({ backend: 'file', path }, undefined, false);
+  const lengths: number[] = [];
+  await new Promise<void>((resolve) => {
+    storage.file?.follow((length) => {
+      lengths.push(length);
+      if (length === 4096) truncateSync(path, 8192);
+      if (length === 8192) truncateSync(path, 512);
+      if (length === 512) resolve();
+    });
+  });
+  assert.deepEqual([...new Set(lengths)], [4096, 8192, 512]);
+  assert.equal(await storage.close(), true);
+});
+
+test('a device that cannot be created leaves its file to others', { skip: hasVduse() }, async () => {
+  const path = file('left', 4096);
+  const options = { name: 'unit0', storage: { backend: 'file', path } } as const;
+  await assert.rejects(serveBlockDevice(options), { name: 'SystemError' });
+  await assert.rejects(serveBlockDevice({ ...options, name: 'a/b' }), { name: 'DeviceNameError' });
+  await assert.rejects(serveBlockDevice({ ...options, queues: 0 }), { name: 'DeviceOptionError' });
+  await assert.rejects(serveBlockDevice({ ...options, serial: 'x'.repeat(21) }), { name: 'DeviceOptionError' });
+  const storage = await Storage.open({ backend: 'file', path }, undefined, false);
+  await storage.close();
+});
+
+/** A machine with VDUSE would create the device. */
+function hasVduse(): string | false {
+  return existsSync('/dev/vduse/control') && 'this machine has VDUSE';
+}

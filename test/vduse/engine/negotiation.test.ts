@@ -1,0 +1,75 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { hasFeature, negotiated, queueSetup, RING_FEATURES } from '../../../src/vduse/engine/negotiation.js';
+import type { QueueInfo } from '../../../src/vduse/kernel/device.js';
+
+const VERSION_1 = 1n << 32n;
+const ACCESS_PLATFORM = 1n << 33n;
+const NEEDED = VERSION_1 | ACCESS_PLATFORM;
+const offered = RING_FEATURES | (1n << 9n);
+
+describe('features', () => {
+  test('that were offered are accepted, as long as those that VDUSE needs are among them', () => {
+    assert.equal(negotiated(NEEDED, offered), NEEDED);
+    assert.equal(negotiated(offered, offered), offered);
+  });
+
+  test('that were not offered, or without those that are needed, are not', () => {
+    for (const taken of [NEEDED | (1n << 5n), offered | (1n << 63n), VERSION_1, ACCESS_PLATFORM, 0n]) {
+      assert.equal(negotiated(taken, offered), undefined, taken.toString(16));
+    }
+  });
+
+  test('are bits, up to the last one', () => {
+    assert.equal(hasFeature(1n << 63n, 63n), true);
+    assert.equal(hasFeature(~(1n << 63n) & (2n ** 64n - 1n), 63n), false);
+  });
+});
+
+const info: QueueInfo = {
+  ready: true,
+  size: 256,
+  descriptorTable: 0x1000n,
+  availableRing: 0x2000n,
+  usedRing: 0x3000n,
+  availableIndex: 17,
+};
+
+describe('a queue', () => {
+  test('has the places that the driver gave it, and the features that it took', () => {
+    assert.deepEqual(queueSetup(3, info, NEEDED | (1n << 29n), 256, 17), {
+      index: 3,
+      availableIndex: 17,
+      layout: {
+        size: 256,
+        descriptorTable: 0x1000,
+        availableRing: 0x2000,
+        usedRing: 0x3000,
+        eventIndex: true,
+        indirect: false,
+        maxChain: 256,
+      },
+    });
+    const indirect = queueSetup(0, { ...info, size: 1 }, NEEDED | (1n << 28n), 256, undefined);
+    assert.ok(typeof indirect === 'object');
+    assert.deepEqual([indirect.layout.indirect, indirect.layout.eventIndex, indirect.layout.size], [true, false, 1]);
+    assert.equal(indirect.availableIndex, undefined);
+  });
+
+  test('that is not ready is not looked at', () => {
+    assert.equal(queueSetup(0, { ...info, ready: false, size: 3 }, NEEDED, 256, 0), 'not ready');
+  });
+
+  for (const size of [0, 3, 257, 512, 65536, 2 ** 31, 2 ** 32 - 1]) {
+    test(`of ${size} descriptors, where 256 are allowed, is invalid`, () => {
+      assert.equal(queueSetup(0, { ...info, size }, NEEDED, 256, 0), 'invalid');
+    });
+  }
+
+  test('that lies where addresses are no numbers any more is invalid', () => {
+    for (const place of ['descriptorTable', 'availableRing', 'usedRing'] as const) {
+      assert.equal(queueSetup(0, { ...info, [place]: 2n ** 53n }, NEEDED, 256, 0), 'invalid');
+      assert.equal(typeof queueSetup(0, { ...info, [place]: 2n ** 53n - 4096n }, NEEDED, 256, 0), 'object');
+    }
+  });
+});

@@ -1,0 +1,165 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { SystemError } from '../../../src/sys/error.js';
+import { DeviceQueue, MemoryRevokedError, type QueueOwner } from '../../../src/vduse/engine/queue.js';
+import { QueueCounters } from '../../../src/vduse/engine/counters.js';
+import type { InterruptResult } from '../../../src/vduse/kernel/interrupt.js';
+import { vduseInterrupt } from '../../../src/vduse/kernel/interrupt.js';
+import { setUpDeviceQueue } from '../../support/device-queue.js';
+import { DATA, setUp } from '../../support/queue-and-driver.js';
+
+/** Completes one request of a queue. */
+function complete({ queue, driver, chain }: ReturnType<typeof setUpDeviceQueue>): void {
+  driver.offer(driver.chain([{ iova: DATA, length: 16 }]));
+  assert.ok(queue.ring.take(chain));
+  queue.ring.complete(chain.head, 0);
+}
+
+describe('interrupts', () => {
+  test('follow what is completed, and are counted', () => {
+    const parts = setUpDeviceQueue({ index: 5 });
+    complete(parts);
+    assert.equal(parts.driver.usedIndex, 0);
+    parts.queue.flush();
+    assert.deepEqual([parts.driver.usedIndex, parts.interrupts, parts.counters.usedIndex], [1, [5], 1]);
+    assert.equal(parts.counters.read().interrupts, 1);
+    assert.equal(parts.queue.interruptPending, false);
+  });
+
+  test('are not sent to a driver that does not want them', () => {
+    const parts = setUpDeviceQueue();
+    parts.driver.availableFlags = 1;
+    complete(parts);
+    parts.queue.flush();
+    assert.deepEqual([parts.driver.usedIndex, parts.interrupts], [1, []]);
+  });
+
+  test('with an event index are sent when the driver waits for that one', () => {
+    const parts = setUpDeviceQueue({ eventIndex: true });
+    parts.driver.usedEvent = 1;
+    complete(parts);
+    parts.queue.flush();
+    assert.deepEqual(parts.interrupts, []);
+    complete(parts);
+    parts.queue.flush();
+    assert.deepEqual(parts.interrupts, [0]);
+  });
+
+  test('that are not possible yet stay pending; a driver that is gone needs none', () => {
+    const results: InterruptResult[] = ['pending', 'pending', 'sent'];
+    const parts = setUpDeviceQueue({ owner: { interrupt: () => results.shift() ?? 'unwanted' } });
+    complete(parts);
+    parts.queue.flush();
+    assert.equal(parts.queue.interruptPending, true);
+    parts.queue.interrupt();
+    assert.equal(parts.queue.interruptPending, true);
+    parts.queue.interrupt();
+    assert.equal(parts.queue.interruptPending, false);
+    parts.queue.interrupt();
+    assert.deepEqual([parts.queue.interruptPending, parts.counters.read().interrupts], [false, 1]);
+  });
+
+  test('that fail otherwise end the thread, with what was attempted', () => {
+    const interrupt = vduseInterrupt(-1);
+    const parts = setUpDeviceQueue({ index: 6, owner: { interrupt } });
+    complete(parts);
+    assert.throws(
+      () => {
+        parts.queue.flush();
+      },
+      (error) => error instanceof SystemError && error.code === 'EBADF' && error.message.includes('6'),
+    );
+  });
+});
+
+describe('memory that is revoked', () => {
+  test('before the driver sees what is completed: it does not see it', () => {
+    const parts = setUpDeviceQueue({ owner: { isRevoked: () => true } });
+    complete(parts);
+    assert.throws(() => {
+      parts.queue.flush();
+    }, MemoryRevokedError);
+    assert.deepEqual([parts.driver.usedIndex, parts.interrupts, parts.counters.usedIndex], [0, [], 0]);
+  });
+
+  test('while the index is written: it is not taken for seen', () => {
+    let checks = 0;
+    const parts = setUpDeviceQueue({ owner: { isRevoked: () => ++checks > 1 } });
+    complete(parts);
+    assert.throws(() => {
+      parts.queue.flush();
+    }, MemoryRevokedError);
+    assert.deepEqual([parts.interrupts, parts.counters.usedIndex], [[], 0]);
+  });
+});
+
+describe('the ring', () => {
+  const owner: Omit<QueueOwner, 'memory'> = {
+    interrupt: () => 'sent',
+    isRevoked: () => false,
+    hasPendingCommand: () => false,
+  };
+
+  test('that is not mapped yet: the queue says so, and is not served', () => {
+    const { memory, layout } = setUp();
+    const counters = QueueCounters.at(QueueCounters.allocate(1), 0);
+    const hidden = memory.regions.splice(0);
+    const queue = new DeviceQueue({ index: 2, layout, availableIndex: 0 }, counters, { ...owner, memory });
+    assert.equal(queue.map(), false);
+    assert.deepEqual([queue.usable, counters.state], [false, 'unmapped']);
+    assert.throws(() => queue.ring, /2/);
+    memory.regions.push(...hidden);
+    assert.equal(queue.map(), true);
+    assert.deepEqual([queue.usable, counters.state, queue.map()], [true, 'running', true]);
+  });
+
+  test('that is mapped again goes on where it was, and the driver is interrupted for what it may have missed', () => {
+    const parts = setUpDeviceQueue({ start: 0xfffe });
+    for (let request = 0; request < 3; request++) complete(parts);
+    parts.queue.flush();
+    assert.equal(parts.counters.usedIndex, 1);
+    parts.queue.unmap();
+    assert.deepEqual([parts.queue.usable, parts.queue.interruptPending], [false, true]);
+    assert.ok(parts.queue.map());
+    assert.equal(parts.queue.ring.nextUsed, 1);
+    parts.driver.offer(parts.driver.chain([{ iova: DATA, length: 16 }]));
+    assert.ok(parts.queue.ring.take(parts.chain));
+  });
+
+  test('of a queue that another server has served begins at its used index', () => {
+    const { memory, layout, driver } = setUp({ start: 40 });
+    const counters = QueueCounters.at(QueueCounters.allocate(1), 0);
+    const queue = new DeviceQueue({ index: 0, layout, availableIndex: undefined }, counters, { ...owner, memory });
+    assert.deepEqual([counters.usedIndex, queue.interruptPending], [undefined, true]);
+    driver.usedIndex = 38;
+    assert.ok(queue.map());
+    assert.equal(counters.usedIndex, 38);
+  });
+
+  test('that is stopped or broken is no longer served', () => {
+    for (const state of ['stopped', 'broken'] as const) {
+      const { queue, counters } = setUpDeviceQueue();
+      queue.stop(state);
+      assert.deepEqual([queue.usable, counters.state], [false, state]);
+    }
+    const { queue } = setUpDeviceQueue();
+    queue.broken = true;
+    assert.equal(queue.usable, false);
+  });
+});
+
+test('counters of each queue are apart, and readable from another thread', () => {
+  const shared = QueueCounters.allocate(3);
+  const middle = QueueCounters.at(shared, 1);
+  middle.add(0, 2);
+  middle.add(0, 3);
+  middle.usedIndex = 0xffff;
+  middle.state = 'broken';
+  const seen = QueueCounters.at(shared, 1);
+  assert.deepEqual(seen.read(), { requests: 5, bytesIn: 0, bytesOut: 0, errors: 0, interrupts: 0 });
+  assert.deepEqual([seen.usedIndex, seen.state], [0xffff, 'broken']);
+  for (const queue of [0, 2]) {
+    const other = QueueCounters.at(shared, queue);
+    assert.deepEqual([other.read().requests, other.usedIndex, other.state], [0, undefined, 'stopped']);
+  }
+});

@@ -1,0 +1,242 @@
+import assert from 'node:assert/strict';
+import { readSync, writeSync } from 'node:fs';
+import { afterEach, beforeEach, describe, test } from 'node:test';
+import { close } from '../../../src/sys/libc.js';
+import { ETH_HLEN, HEADER_BUFFERS, HEADER_SIZE, VIRTIO_NET_F_MRG_RXBUF } from '../../../src/virtio/net.js';
+import { MORE, QUIET, STARVED, WAIT } from '../../../src/vduse/engine/data-plane.js';
+import { createDataPlane } from '../../../src/vduse/net/module.js';
+import type { DataPlane } from '../../../src/vduse/engine/data-plane.js';
+import { setUpDeviceQueue } from '../../support/device-queue.js';
+import { DATA } from '../../support/queue-and-driver.js';
+import { openSocketPair } from '../../support/socket-pair.js';
+
+const QUEUE_SIZE = 128;
+const MINIMUM = HEADER_SIZE + ETH_HLEN;
+
+let plane: DataPlane;
+let sockets: ReturnType<typeof openSocketPair>;
+let receive: ReturnType<typeof setUpDeviceQueue>;
+let transmit: ReturnType<typeof setUpDeviceQueue>;
+let watched: { readonly fd: number; readonly readable: () => void }[];
+
+beforeEach(async () => {
+  sockets = openSocketPair();
+  watched = [];
+  plane = await createDataPlane(
+    { backend: 'tap', fds: [sockets.tap] },
+    {
+      queueCount: 2,
+      queueSize: QUEUE_SIZE,
+      queues: [0, 1],
+      shared: new Int32Array(16),
+      watch: (fd, readable) => void watched.push({ fd, readable }),
+    },
+  );
+  plane.start(0n);
+  receive = setUpDeviceQueue({ native: true, size: QUEUE_SIZE, index: 0 });
+  transmit = setUpDeviceQueue({ native: true, size: QUEUE_SIZE, index: 1 });
+});
+
+afterEach(() => {
+  plane.close();
+  close(sockets.tap);
+  close(sockets.network);
+});
+
+/** The packets that have reached the network. */
+function onNetwork(): Uint8Array[] {
+  const packets = [];
+  for (;;) {
+    const bytes = new Uint8Array(70_000);
+    try {
+      packets.push(bytes.slice(0, readSync(sockets.network, bytes)));
+    } catch (error) {
+      assert.equal((error as NodeJS.ErrnoException).code, 'EAGAIN');
+      return packets;
+    }
+  }
+}
+
+/** The network sends a packet, and the thread is told that there is something to read. */
+function fromNetwork(length: number, fill = 1): void {
+  const bytes = new Uint8Array(length).fill(fill);
+  bytes.fill(0, 0, HEADER_SIZE);
+  writeSync(sockets.network, bytes);
+  for (const { readable } of watched) readable();
+}
+
+function offerBuffer(at: number, length: number): void {
+  receive.driver.offer(receive.driver.chain([{ iova: DATA + at, length, writable: true }]));
+}
+
+describe('packets of the driver', () => {
+  const offer = (at: number, length: number): void => {
+    transmit.driver.offer(transmit.driver.chain([{ iova: DATA + at, length }]));
+  };
+
+  test('reach the network whole and in order, one as well as many', () => {
+    for (let at = 0; at < 0x1000; at++) transmit.data.u8[at] = at % 250;
+    offer(0, 100);
+    assert.equal(plane.serve(transmit.queue), MORE);
+    assert.equal(plane.serve(transmit.queue), WAIT);
+    for (let index = 0; index < 5; index++) offer(200 + index * 100, 60 + index);
+    plane.serve(transmit.queue);
+    const packets = onNetwork();
+    assert.deepEqual(
+      packets.map(({ length }) => length),
+      [100, 60, 61, 62, 63, 64],
+    );
+    assert.deepEqual(packets[5], transmit.data.u8.slice(600, 664));
+    assert.equal(transmit.driver.usedIndex, 6);
+    const { requests, bytesOut, errors } = transmit.counters.read();
+    assert.deepEqual([requests, bytesOut, errors], [6, 100 + 60 + 61 + 62 + 63 + 64 - 6 * HEADER_SIZE, 0]);
+    assert.deepEqual(transmit.interrupts, [1, 1]);
+  });
+
+  test('that are none are completed and counted; those around them are sent', () => {
+    offer(0, 50);
+    offer(0, MINIMUM - 1);
+    transmit.driver.offer(transmit.driver.chain([1, 2, 3].map(() => ({ iova: DATA, length: 0x8000 }))));
+    transmit.driver.offer(transmit.driver.chain([{ iova: 0xdead_0000, length: 100 }]));
+    offer(0, MINIMUM);
+    plane.serve(transmit.queue);
+    assert.deepEqual(
+      onNetwork().map(({ length }) => length),
+      [50, MINIMUM],
+    );
+    assert.equal(transmit.driver.usedIndex, 5);
+    assert.equal(transmit.counters.read().errors, 3);
+  });
+
+  test('that the tap does not take are lost, not repeated', () => {
+    let offered = 0;
+    // Until the socket is full.
+    for (; transmit.counters.read().errors === 0; offered++) {
+      offer(0, 0x8000);
+      plane.serve(transmit.queue);
+    }
+    assert.equal(onNetwork().length, offered - 1);
+    plane.serve(transmit.queue);
+    assert.deepEqual(onNetwork(), []);
+  });
+
+  test('nothing is sent when memory was revoked after they were read', () => {
+    const revoked = setUpDeviceQueue({ native: true, index: 1, owner: { isRevoked: () => true } });
+    revoked.driver.offer(revoked.driver.chain([{ iova: DATA, length: 100 }]));
+    assert.throws(() => plane.serve(revoked.queue), { name: 'MemoryRevokedError' });
+    assert.deepEqual(onNetwork(), []);
+    assert.equal(revoked.driver.usedIndex, 0);
+  });
+});
+
+describe('packets of the network', () => {
+  test('only the tap of a receive queue is watched, and read only after it has something', () => {
+    assert.deepEqual(
+      watched.map(({ fd }) => fd),
+      [sockets.tap],
+    );
+    offerBuffer(0, 2048);
+    assert.equal(plane.serve(receive.queue), QUIET);
+    assert.equal(receive.driver.usedIndex, 0);
+  });
+
+  test('are put into the buffers of the driver, with the number of buffers in the header', () => {
+    for (let index = 0; index < 3; index++) offerBuffer(index * 2048, 2048);
+    fromNetwork(100, 5);
+    fromNetwork(1500, 6);
+    assert.equal(plane.serve(receive.queue), QUIET);
+    assert.deepEqual(receive.driver.collect(), { head: 0, written: 100 });
+    assert.deepEqual(receive.driver.collect(), { head: 1, written: 1500 });
+    assert.equal(receive.driver.collect(), undefined);
+    assert.deepEqual([receive.data.u8[99], receive.data.u8[100], receive.data.u8[2048 + 1499]], [5, 0, 6]);
+    assert.equal(receive.data.u8[HEADER_BUFFERS], 1);
+    assert.deepEqual(receive.interrupts, [0]);
+    // What was taken and not used is there for the next packet.
+    fromNetwork(60, 7);
+    plane.serve(receive.queue);
+    assert.deepEqual(receive.driver.collect(), { head: 2, written: 60 });
+  });
+
+  test('without a buffer they stay on the tap, until there is one', () => {
+    fromNetwork(100);
+    assert.equal(plane.serve(receive.queue), STARVED);
+    offerBuffer(0, 2048);
+    assert.equal(plane.serve(receive.queue), STARVED, 'the next one needs a buffer too');
+    assert.deepEqual(receive.driver.collect(), { head: 0, written: 100 });
+    assert.deepEqual(receive.interrupts, [0]);
+  });
+
+  test('that do not fit are dropped and counted, and the buffer is used for the next', () => {
+    offerBuffer(0, 200);
+    fromNetwork(300);
+    fromNetwork(150, 8);
+    plane.serve(receive.queue);
+    assert.deepEqual(receive.driver.collect(), { head: 0, written: 150 });
+    assert.equal(receive.counters.read().errors, 1);
+    assert.deepEqual([receive.data.u8[149], receive.data.u8[150]], [8, 1]);
+  });
+
+  test('shorter than a header are no packets', () => {
+    offerBuffer(0, 200);
+    fromNetwork(HEADER_SIZE - 1);
+    plane.serve(receive.queue);
+    assert.deepEqual([receive.driver.usedIndex, receive.counters.read().errors], [0, 1]);
+  });
+
+  test('of which there are many do not keep other queues waiting', () => {
+    for (let index = 0; index < 100; index++) offerBuffer(index * 512, 512);
+    let sent = 0;
+    for (; sent < 100; sent++) {
+      try {
+        fromNetwork(100);
+      } catch {
+        break; // The socket is full.
+      }
+    }
+    let served = plane.serve(receive.queue);
+    if (sent > 64) {
+      assert.equal(served, MORE);
+      assert.equal(receive.driver.usedIndex, 64);
+    }
+    for (; served === MORE; served = plane.serve(receive.queue));
+    assert.equal(receive.driver.usedIndex, sent);
+  });
+
+  test('a buffer for no packet is given back empty', () => {
+    receive.driver.offer(receive.driver.chain([{ iova: 0xdead_0000, length: 2048, writable: true }]));
+    offerBuffer(0, HEADER_SIZE - 1);
+    offerBuffer(0, 2048);
+    fromNetwork(100);
+    plane.serve(receive.queue);
+    assert.deepEqual(
+      [receive.driver.collect(), receive.driver.collect(), receive.driver.collect()],
+      [
+        { head: 0, written: 0 },
+        { head: 1, written: 0 },
+        { head: 2, written: 100 },
+      ],
+    );
+    assert.equal(receive.counters.read().errors, 2);
+  });
+
+  test('with mergeable buffers a packet spans as many as it needs', () => {
+    plane.start(1n << VIRTIO_NET_F_MRG_RXBUF);
+    for (let index = 0; index < QUEUE_SIZE; index++) offerBuffer(index * 512, 500);
+    fromNetwork(1200, 3);
+    fromNetwork(80, 4);
+    plane.serve(receive.queue);
+    const used = Array.from({ length: 4 }, () => receive.driver.collect());
+    assert.deepEqual(
+      used.map((one) => one?.written),
+      [500, 500, 200, 80],
+    );
+    assert.deepEqual([receive.data.u8[HEADER_BUFFERS], receive.data.u8[3 * 512 + HEADER_BUFFERS]], [3, 1]);
+    assert.deepEqual([receive.data.u8[512], receive.data.u8[1024 + 199], receive.data.u8[1024 + 200]], [3, 3, 0]);
+    assert.equal(receive.driver.collect(), undefined);
+  });
+});
+
+test('a queue of a pair without a tap is an error', () => {
+  const { queue } = setUpDeviceQueue({ native: true, index: 4 });
+  assert.throws(() => plane.serve(queue), { name: 'RangeError', message: /4/ });
+});
