@@ -16,7 +16,7 @@ const READY_WAIT_MS = 1000;
 
 /** Options of a {@link DriverSession}. */
 interface SessionParts {
-  readonly device: Pick<VduseDevice, 'respond' | 'driverFeatures' | 'queueInfo' | 'tellConfigChange'>;
+  readonly device: Pick<VduseDevice, 'respond' | 'driverFeatures' | 'queueInfo' | 'notifyConfigChange'>;
   readonly identity: DeviceIdentity;
   readonly host: Pick<DataPlaneHost, 'run' | 'runQueue' | 'stop' | 'stopQueue' | 'invalidate'>;
   readonly counters: SharedArrayBuffer;

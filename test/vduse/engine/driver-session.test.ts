@@ -31,7 +31,7 @@ const session = (unknownPast = false): DriverSession =>
       },
       driverFeatures: () => taken,
       queueInfo: (index) => infos[index] ?? assert.fail(`there is no queue ${index}`),
-      tellConfigChange: () => void log.push('config interrupt'),
+      notifyConfigChange: () => void log.push('config interrupt'),
     },
     identity: {
       deviceId: 2,
