@@ -1,9 +1,9 @@
-/** The colours of `ip -color`, lib/color.c. */
+/** The colors of `ip -color`, lib/color.c. */
 
-/** The role of a word that has a colour. */
+/** The role of a word that has a color. */
 export type Role = 'name' | 'address' | 'up' | 'down';
 
-/** Colours a word by its role. */
+/** Colors a word by its role. */
 export type Paint = (role: Role, text: string) => string;
 
 /** Leaves every word unchanged. */
@@ -11,11 +11,11 @@ export const plain: Paint = (_role, text) => text;
 
 /**
  * Loads the painter.
- * @param background value of the variable COLORFGBG: on a dark background colours are bold, as in ip
+ * @param background value of the variable COLORFGBG: on a dark background colors are bold, as in ip
  */
 export async function loadPaint(background: string | undefined): Promise<Paint> {
   const { Chalk } = await import('chalk');
-  // Whether to use colours has been decided before.
+  // Whether to use colors has been decided before.
   const chalk = new Chalk({ level: 1 });
   const shade = isDark(background) ? chalk.bold : chalk;
   const colors = { name: shade.cyan, address: shade.yellow, up: shade.green, down: shade.red };

@@ -180,7 +180,7 @@ export class TablePrinter implements Printer {
   #table(rows: readonly string[][], head?: string[]): string {
     const table = new Table({
       ...(head && { head }),
-      // Its own colours would always be printed.
+      // Its own colors would always be printed.
       style: { head: [], border: [] },
       chars: {
         ...(this.#layout.utf8 ? {} : typedLines),

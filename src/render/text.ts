@@ -11,7 +11,7 @@ export class TextPrinter implements Printer {
   /** Rows within a record have ended its line. */
   #rowsEndedLine = false;
 
-  /** @param paint colours names and some values; without it there are no colours */
+  /** @param paint colors names and some values; without it there are no colors */
   constructor(output: Output, paint?: Paint) {
     this.#output = output;
     this.#paint = paint;

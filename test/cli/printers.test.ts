@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { parseOptions } from '../../src/cli/options.js';
 import { choosePaint } from '../../src/cli/printers.js';
 
-/** Whether a line would be in colour. */
+/** Whether a line would be in color. */
 async function isColored(line: string, env: NodeJS.ProcessEnv, terminal: boolean): Promise<boolean> {
   const parsed = parseOptions(line.split(' '), env);
   assert.ok(parsed.kind === 'command');
@@ -11,7 +11,7 @@ async function isColored(line: string, env: NodeJS.ProcessEnv, terminal: boolean
   return (await choosePaint(parsed.options, io)) !== undefined;
 }
 
-test('colours come where they are asked for, on a terminal with auto, and NO_COLOR takes them away', async () => {
+test('colors come where they are asked for, on a terminal with auto, and NO_COLOR takes them away', async () => {
   assert.equal(await isColored('dev', {}, true), false);
   assert.equal(await isColored('-c dev', {}, false), true);
   assert.equal(await isColored('-c=never dev', {}, true), false);

@@ -98,7 +98,7 @@ test('on a terminal each sample replaces the previous one, with bars', async () 
 });
 
 for (const { what, setting, env } of [
-  { what: 'it fits the height and the width, and has colours', setting: 'cols 40 rows 6', env: {} },
+  { what: 'it fits the height and the width, and has colors', setting: 'cols 40 rows 6', env: {} },
   {
     what: 'with TERM=dumb it has no escapes, with LC_ALL=C only ASCII',
     setting: 'cols 60 rows 24',

@@ -39,7 +39,7 @@ test('the tree of a machine', async () => {
   assert.match(await output('tree -o dot'), /^digraph vdpa \{\n[^]*n2 -> n3;\n[^]*\}\n$/);
 });
 
-test('tables and colours', async () => {
+test('tables and colors', async () => {
   assert.match(await output('dev show --table -d'), /│ blk1 +│ block +│ vdpasim_blk │/);
   assert.ok((await output('-c dev show foo0')).startsWith('\x1b[36mfoo0\x1b[39m: type network '));
 });

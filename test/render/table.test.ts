@@ -37,7 +37,7 @@ test('nothing is not a table', () => {
   );
 });
 
-test('colours do not shift the columns, and a name cannot send its own', async () => {
+test('colors do not shift the columns, and a name cannot send its own', async () => {
   const draw = (printer: TablePrinter): void => {
     printer.openRecord('a\x1b[31m\n\tb');
     printer.string('mac', '00:11');

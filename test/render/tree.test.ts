@@ -40,7 +40,7 @@ test('a tree is drawn with lines', () => {
   );
 });
 
-test('names have a colour where there is to be some, bold on a dark background', async () => {
+test('names have a color where there is to be some, bold on a dark background', async () => {
   assert.equal(drawTree([leaf('dev', 'a')], await loadPaint(undefined)), '\x1b[36ma\x1b[39m\n');
   assert.equal(drawTree([leaf('driver', 'a')], await loadPaint('0;15')), 'a\n');
   assert.equal(drawTree([leaf('dev', 'a')], await loadPaint('15;0')), '\x1b[1m\x1b[36ma\x1b[39m\x1b[22m\n');

@@ -81,7 +81,7 @@ test('metrics: names as Prometheus takes them, the vendor’s own in a label, qu
   assert.equal(formatMetrics([], []), '# EOF\n');
 });
 
-test('rates fit a terminal in height and width, wide characters counted, and have colours', () => {
+test('rates fit a terminal in height and width, wide characters counted, and have colors', () => {
   const counter = (device: string, name: string, rate: number): CounterSample => ({
     device,
     queue: { queueIndex: 0, negotiatedFeatures: 0n, deviceId: 1, name: device, counters: [] },
