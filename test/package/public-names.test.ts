@@ -42,7 +42,7 @@ function declared(statement: ts.Statement): string[] {
 
 /** The table of renamed names: for each row the import, the old names and the new ones. */
 function renamed(): { from: string; was: string[]; is: string[] }[] {
-  const [, table = ''] = /^### Renamed$([^]*?)^What functions/m.exec(read('CHANGELOG.md')) ?? [];
+  const [, table = ''] = /^### Renamed$[^|]*((?:^\|.*\n)+)/m.exec(read('CHANGELOG.md')) ?? [];
   const namesIn = (cell: string): string[] => [...cell.matchAll(/`([A-Za-z]\w*)`/g)].map(([, name = '']) => name);
   return [...table.matchAll(/^\| `([^`]+)` \| (.*) \| (.*) \|$/gm)].map(([, from = '', was = '', is = '']) => ({
     from,
