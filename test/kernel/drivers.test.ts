@@ -102,7 +102,7 @@ test('a mounted disk keeps its device, also where another mount namespace has it
 test('a device that cannot be bound is not left behind', async () => {
   const unknown = await vdpa('dev add mgmtdev vdpasim_net name foo0 driver nothing');
   assert.equal(unknown.status, 1);
-  assert.match(unknown.stderr, /it has: vhost_vdpa, virtio_vdpa/);
+  assert.match(unknown.stderr, /registered: vhost_vdpa, virtio_vdpa/);
   // Something in the node's place: devtmpfs leaves it alone, and the node does not come.
   writeFileSync('/dev/vhost-vdpa-0', '');
   try {

@@ -12,7 +12,7 @@ export const featureNames: ReadonlyMap<FeatureClass, ReadonlyMap<string, string>
 
 function readNames(): Map<FeatureClass, Map<string, string>> {
   const document = readFileSync(join(checkoutRoot, 'docs/differences.md'), 'utf8');
-  const row = /^\| Features that have a name † \|(.*)$/m.exec(document)?.[1]?.split('|') ?? [];
+  const row = /^\| Named features † \|(.*)$/m.exec(document)?.[1]?.split('|') ?? [];
   const [, theirs = '', own = ''] = row;
   const classes = ['net', 'block', 'others'] as const;
   return new Map(
