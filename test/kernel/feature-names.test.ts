@@ -1,14 +1,12 @@
 /** Features of network devices that have a name here and a number there, negotiated on a kernel. */
 import '../support/kernel/lab/inside.js';
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { checkoutRoot } from '../../lab/cache.js';
 import { identityOfNet } from '../../src/sim/state/identity.js';
 import { toInstance } from '../../src/sim/state/vduse-instance.js';
 import { featureBit } from '../../src/virtio/features.js';
 import { VIRTIO_ID_NET } from '../../src/virtio/ids.js';
 import { ours, reference } from '../support/kernel/lab/compare.js';
+import { featureNames } from '../support/kernel/lab/feature-names.js';
 import { needs, testsWith, VDUSE } from '../support/kernel/lab/needs.js';
 import { startResponder, toResponding } from '../support/kernel/servers/responder-process.js';
 import { VhostDriver } from '../support/kernel/drivers/vhost-driver.js';
@@ -16,13 +14,9 @@ import { attach, detach, giveToVhost } from '../support/kernel/servers/vduse.js'
 
 const { test } = testsWith(VDUSE);
 
-/** What the document says of network devices: the first words in backticks of a cell. */
-const ofNet = (cell = ''): string[] => (/`([^`]*)`/.exec(cell)?.[1] ?? '').split(' ');
-
 test('features of a network device have names here, and numbers there', needs('vdpa-iproute2'), async (context) => {
-  const document = readFileSync(join(checkoutRoot, 'docs/differences.md'), 'utf8');
-  const row = /^\| Features that have a name † \|(.*)$/m.exec(document)?.[1]?.split('|') ?? [];
-  const [theirs, own] = [ofNet(row[1]), ofNet(row[2])];
+  const names = featureNames.get('net') ?? assert.fail();
+  const [theirs, own] = [[...names.keys()], [...names.values()]];
   const bits = own.map((name) => featureBit(name, VIRTIO_ID_NET) ?? assert.fail(name));
   assert.deepEqual(
     bits.toSorted((one, other) => one - other).map((bit) => `bit_${bit}`),
