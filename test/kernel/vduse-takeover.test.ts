@@ -174,7 +174,7 @@ describe('a server takes over from another', () => {
     await bash(`rm -f ${BIG} ${SMALL}; truncate -s 64M ${BIG}; truncate -s 8M ${SMALL}`);
     await idle('old0', `path ${BIG}`);
     rmSync('/run/vdpa/vduse/old0/instance');
-    assert.match(await refused('old0', `path ${BIG} queues 2`), /has not 2 queues/);
+    assert.match(await refused('old0', `path ${BIG} queues 2`), /was not created with 2 queues/);
     await taken('old0', `path ${BIG}`, del('old0'));
   });
 });
