@@ -99,7 +99,7 @@ describe('a fresh clone', { concurrency: true, ...needsGit }, () => {
     const demo = await person.run('npm', 'run', '-s', 'demo');
     assert.equal(demo.status, 0, demo.stderr);
     assert.match(demo.stdout, /^\$ vdpa mgmtdev show\nvdpasim_net: $/m);
-    assert.match(demo.stderr, /To go on, in this folder:\n {2}npx vdpa --sim help /m);
+    assert.match(demo.stderr, /To continue, in this folder:\n {2}npx vdpa --sim help /m);
     const builtAt = () => statSync(join(person.clone, 'dist/index.js'), { throwIfNoEntry: false })?.mtimeMs;
     const first = builtAt();
     await installs(person, context, '--install-links');
