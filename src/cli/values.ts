@@ -15,6 +15,14 @@ export function readName(text: string): string {
   return text;
 }
 
+/** The keyword for the name of a device, which iproute2 requires. */
+export const nameKeyword = {
+  placeholder: 'NAME',
+  read: readName,
+  abbreviable: true,
+  missing: 'device name is not set.',
+} as const;
+
 /** `bus/name` or `name`. */
 export function readHandle(text: string): ManagementDeviceHandle {
   const handle = parseHandle(text);

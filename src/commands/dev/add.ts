@@ -12,6 +12,7 @@ import { renderDetailed } from '../../cli/show-detailed.js';
 import {
   deviceTypeId,
   deviceTypeNames,
+  nameKeyword,
   resolveFeatures,
   readDeviceType,
   readFeatures,
@@ -40,13 +41,7 @@ const keywords = {
     completes: 'management device',
     help: 'Management device',
   },
-  name: {
-    placeholder: 'NAME',
-    read: readName,
-    abbreviable: true,
-    missing: 'device name is not set.',
-    help: 'Name of the device',
-  },
+  name: { ...nameKeyword, help: 'Name of the device' },
   mac: { placeholder: 'MACADDR', read: readMac, help: 'MAC address' },
   mtu: { placeholder: 'MTU', read: readNumber('mtu', 0, 0xffff), help: 'MTU' },
   max_vqp: {

@@ -1,16 +1,10 @@
 import { VdpaCommand } from '../../cli/command.js';
 import { parseKeywords, type Keywords } from '../../cli/grammar.js';
 import type { Session } from '../../cli/session.js';
-import { readMac, readName } from '../../cli/values.js';
+import { readMac, nameKeyword } from '../../cli/values.js';
 
 const keywords = {
-  name: {
-    placeholder: 'NAME',
-    read: readName,
-    abbreviable: true,
-    missing: 'device name is not set.',
-    completes: 'device',
-  },
+  name: { ...nameKeyword, completes: 'device' },
   mac: { placeholder: 'MACADDR', read: readMac },
 } as const satisfies Keywords;
 

@@ -8,20 +8,14 @@ import { describeError } from '../../cli/report.js';
 import { commonDeviceKeywords, readDeviceSpec, servedUsage, serverKeywords } from '../../cli/device-keywords.js';
 import type { Session } from '../../cli/session.js';
 import { ServiceOutput } from '../../cli/service-output.js';
-import { readName } from '../../cli/values.js';
+import { nameKeyword } from '../../cli/values.js';
 import { notifySystemd } from '../../sys/notify.js';
 import { READY_VARIABLE, type Readiness } from '../../vduse/daemon/launch.js';
 import { runSupervisedServer, runServer, type ServiceEvents } from '../../vduse/daemon/serve.js';
 import { SUPERVISED_VARIABLE, runSupervisor } from '../../vduse/daemon/supervisor.js';
 
 const keywords = {
-  name: {
-    placeholder: 'NAME',
-    read: readName,
-    abbreviable: true,
-    missing: 'device name is not set.',
-    help: 'Name of the device',
-  },
+  name: { ...nameKeyword, help: 'Name of the device' },
   ...commonDeviceKeywords,
   ...serverKeywords,
   force: { read: () => true as const, help: 'Take over an instance with other options than it was created with' },

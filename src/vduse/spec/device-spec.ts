@@ -17,9 +17,3 @@ export interface NetDeviceSpec extends Values<typeof netFields> {
 
 /** The specification of a device that a server of vdpa serves; omitted fields have their defaults. */
 export type ServedDeviceSpec = BlockDeviceSpec | NetDeviceSpec;
-
-/** The backends of a block device. */
-export type BlockBackendName = NonNullable<BlockDeviceSpec['backend']>;
-
-/** The backends of both types of devices. */
-export type BackendName = BlockBackendName | NonNullable<NetDeviceSpec['backend']>;
