@@ -14,6 +14,7 @@ export { Listing } from './vdpa/listing.js';
 export type { DeviceChange, DeviceSpec, VdpaRequest } from './vdpa/encode.js';
 export {
   formatHandle,
+  parseHandle,
   type BlockConfig,
   type DeviceConfig,
   type ManagementDevice,
@@ -115,4 +116,6 @@ export { machineServers } from './vduse/daemon/machine-servers.js';
 export type { InstanceStatus, VduseInstance, VduseServers } from './vduse/daemon/servers.js';
 export { applyChanges, type ApplyOptions, type ApplyResult, type Failure } from './host/state/apply.js';
 export { featureBit, featureBits, featureName } from './virtio/features.js';
+export { deviceClasses, deviceTypeId, deviceTypeName, deviceTypeNames, type DeviceType } from './virtio/classes.js';
 export { VIRTIO_ID_BLOCK, VIRTIO_ID_NET } from './virtio/ids.js';
+export { formatMac, parseMac } from './virtio/mac-address.js';

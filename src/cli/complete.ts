@@ -5,7 +5,6 @@
 import { readdirSync, statSync, type Dirent } from 'node:fs';
 import { join } from 'node:path';
 import { homeFolder } from '../sys/home-folder.js';
-import { formatHandle } from '../vdpa/model.js';
 import type { CommandClass } from './command.js';
 import type { Branch } from './branch.js';
 import { findChild } from './dispatch.js';
@@ -166,10 +165,10 @@ async function wordsOf(kind: CompletionKind, session: Session, current: string):
     case 'device':
       return (await (await session.client()).devices()).map(({ name, managementDevice }) => ({
         word: name,
-        meaning: `on ${formatHandle(managementDevice)}`,
+        meaning: `on ${managementDevice}`,
       }));
     case 'management device':
-      return (await (await session.client()).managementDevices()).map((device) => ({ word: formatHandle(device) }));
+      return (await (await session.client()).managementDevices()).map((device) => ({ word: device.handle }));
     case 'file':
       return filesAt(current, session.io);
     default:

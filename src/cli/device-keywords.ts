@@ -7,7 +7,8 @@ import { allFields, fieldEntries, sharedFields } from '../vduse/spec/fields.js';
 import { parseSize, SIZE_FORM } from '../vduse/spec/size.js';
 import { UsageError } from './error.js';
 import type { Keyword } from './grammar.js';
-import { deviceTypeNames, readDeviceType, readMac, readNumber } from './values.js';
+import { deviceTypeNames } from '../virtio/classes.js';
+import { readDeviceType, readMac, readNumber } from './values.js';
 
 /** Keywords with the values of arguments. */
 type KeywordsFor<Arguments> = { readonly [Word in keyof Arguments]-?: Keyword<NonNullable<Arguments[Word]>> };

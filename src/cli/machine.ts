@@ -1,3 +1,4 @@
+import { formatHandle } from '../vdpa/model.js';
 import type { CapacityOf } from '../host/state/conflicts.js';
 import type { VdpaBus } from '../sysfs/bus.js';
 import type { RemovalOptions } from '../sysfs/removal.js';
@@ -32,7 +33,7 @@ export async function managementCapacity(session: Session): Promise<CapacityOf> 
     const { Simulation } = await import('../sim/simulation.js');
     const { mgmtdev } = new Simulation(session.io.env).store.read().machine;
     return (handle) => {
-      const management = mgmtdev.find(({ bus, name }) => bus === handle.bus && name === handle.name);
+      const management = mgmtdev.find((candidate) => formatHandle(candidate) === handle);
       return management?.driver === 'hardware' ? management.max_devices : undefined;
     };
   }

@@ -1,8 +1,9 @@
 /** Parsers of values on the command line. Each throws UsageError for an invalid value. */
 import { encodeText, maxTextLength } from '../netlink/text-encoding.js';
+import { deviceTypeNames, type DeviceType } from '../virtio/classes.js';
 import { featureBit } from '../virtio/features.js';
-import { VIRTIO_ID_BLOCK, VIRTIO_ID_NET } from '../virtio/ids.js';
-import { parseHandle, type ManagementDeviceHandle } from '../vdpa/model.js';
+import { formatMac } from '../virtio/mac-address.js';
+import { parseHandle } from '../vdpa/model.js';
 import { asUnsignedLong, scanHexadecimal, strtoul, type LeadingNumber } from './strtoul.js';
 import { StricterError, UsageError } from './error.js';
 
@@ -24,25 +25,25 @@ export const nameKeyword = {
 } as const;
 
 /** `bus/name` or `name`. */
-export function readHandle(text: string): ManagementDeviceHandle {
-  const handle = parseHandle(text);
-  if (handle === undefined) {
+export function readHandle(text: string): string {
+  if (text.split('/').length > 2) {
     throw new UsageError(
       'Wrong vdpa mgmtdev identification string format',
       'Expected "mgmtdev_bus_name/mgmtdev_name"',
       'Expected "mgmtdev_name"',
     );
   }
-  if (handle.bus !== undefined) readName(handle.bus);
-  readName(handle.name);
-  return handle;
+  const { bus, name } = parseHandle(text);
+  if (bus !== undefined) readName(bus);
+  readName(name);
+  return text;
 }
 
 /**
  * Six numbers of up to 255 in hexadecimal, as in iproute2: `00:11:22:33:44:55`. Other texts that iproute2 accepts are
  * rejected: the result is hardly what was meant.
  */
-export function readMac(text: string): Uint8Array {
+export function readMac(text: string): string {
   if (text.includes('.')) throw isDottedAddress(text) ? noSixGroups(text) : notAnAddress(text);
   const groups = text.split(':');
   // iproute2 reads six and ignores the rest.
@@ -53,7 +54,7 @@ export function readMac(text: string): Uint8Array {
   });
   const isPlain = ({ value, isNegative, rest }: LeadingNumber): boolean => value <= 0xff && !isNegative && rest === '';
   if (groups.length !== 6 || !numbers.every(isPlain) || groups.some(endsWithPrefix)) throw noSixGroups(text);
-  return Uint8Array.from(numbers, ({ value }) => Number(value));
+  return formatMac(Uint8Array.from(numbers, ({ value }) => Number(value)));
 }
 
 function notAnAddress(text: string): UsageError {
@@ -120,24 +121,11 @@ export function readFeatures(text: string): FeatureArgument {
   );
 }
 
-const deviceTypes = { net: VIRTIO_ID_NET, block: VIRTIO_ID_BLOCK } as const;
-
-/** A device type that can be given by name. */
-export type DeviceType = keyof typeof deviceTypes;
-
-/** The device types that can be given by name. */
-export const deviceTypeNames = Object.keys(deviceTypes) as readonly DeviceType[];
-
 /** `net` or `block`. */
 export function readDeviceType(text: string): DeviceType {
   const type = deviceTypeNames.find((name) => name === text);
   if (type === undefined) throw new UsageError(`Invalid type "${text}": expected ${deviceTypeNames.join(' or ')}`);
   return type;
-}
-
-/** The virtio device id of a type. */
-export function deviceTypeId(type: DeviceType): number {
-  return deviceTypes[type];
 }
 
 /**

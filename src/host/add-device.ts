@@ -6,7 +6,6 @@ import type { BusDevice, VdpaBus } from '../sysfs/bus.js';
 import { refuseUnserved } from '../sysfs/instance-server.js';
 import type { VdpaClient } from '../vdpa/client.js';
 import type { DeviceSpec } from '../vdpa/encode.js';
-import { formatHandle } from '../vdpa/model.js';
 import { waitUntilUsable } from './usable-device.js';
 
 /**
@@ -25,7 +24,7 @@ export async function addBoundDevice(
   options: Pick<BindOptions, 'access' | 'signal' | 'timeoutMs'> = {},
 ): Promise<BusDevice> {
   requireDriver(bus, driverName(driver), `add ${spec.name} with driver ${driver}`);
-  if (formatHandle(spec.managementDevice) === VDUSE_CLASS) refuseUnserved(bus.files, spec.name, `add ${spec.name}`);
+  if (spec.managementDevice === VDUSE_CLASS) refuseUnserved(bus.files, spec.name, `add ${spec.name}`);
   options.signal?.throwIfAborted();
   await client.addDevice(spec);
   return orDelete(client, spec.name, async () => {

@@ -1,6 +1,6 @@
 /** Tracks the reported state of each device on the vdpa bus, to find differences after events were lost. */
 import type { BusDevice } from '../sysfs/bus.js';
-import { formatHandle, type VdpaDevice } from '../vdpa/model.js';
+import type { VdpaDevice } from '../vdpa/model.js';
 import type { UntimedEvent } from './events.js';
 
 /** The state of a device that events report. */
@@ -113,5 +113,5 @@ export function* differences(name: string, before: DeviceState, now: DeviceState
 
 /** Whether a device of the same name has the same class and the same management device. */
 function isSame(one: VdpaDevice, other: VdpaDevice): boolean {
-  return one.deviceId === other.deviceId && formatHandle(one.managementDevice) === formatHandle(other.managementDevice);
+  return one.deviceId === other.deviceId && one.managementDevice === other.managementDevice;
 }

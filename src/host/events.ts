@@ -1,5 +1,5 @@
 /** Events of management devices and vDPA devices. */
-import type { ManagementDevice, ManagementDeviceHandle, VdpaDevice } from '../vdpa/model.js';
+import type { ManagementDevice, VdpaDevice } from '../vdpa/model.js';
 
 /** Properties of all events. */
 export interface EventBase {
@@ -60,7 +60,7 @@ export interface ManagementDeviceSeen extends EventBase {
 export interface ManagementDeviceRemoved extends EventBase {
   readonly object: 'mgmtdev';
   readonly event: 'removed';
-  readonly device: ManagementDeviceHandle;
+  readonly device: ManagementDevice;
 }
 
 /** The socket buffer was full and events were lost. The events after this one report the differences since. */

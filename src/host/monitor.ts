@@ -6,7 +6,7 @@ import { monotonicMs } from '../sys/clock.js';
 import { abortable, type WaitOptions } from '../sys/wait.js';
 import { VdpaBus } from '../sysfs/bus.js';
 import { openUevents, parseUevent, type Uevent } from '../uevent/uevent.js';
-import { formatHandle, type ManagementDevice, type VdpaDevice } from '../vdpa/model.js';
+import type { ManagementDevice, VdpaDevice } from '../vdpa/model.js';
 import { DeviceStates, differences, stateOf, type DeviceState } from './device-states.js';
 import { DeviceWatch } from './device-watch.js';
 import type { UntimedEvent, VdpaEvent } from './events.js';
@@ -265,7 +265,7 @@ async function listManagementDevices(
   signal: AbortSignal | undefined,
 ): Promise<ReadonlyMap<string, ManagementDevice>> {
   const devices = await client.managementDevices(signal && { signal });
-  return new Map(devices.map((device) => [formatHandle(device), device]));
+  return new Map(devices.map((device) => [device.handle, device]));
 }
 
 /** The sequence number of the last event of the kernel. */

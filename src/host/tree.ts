@@ -2,7 +2,6 @@
 import type { BusDevice, VdpaBus } from '../sysfs/bus.js';
 import { describeClass, deviceClasses } from '../virtio/classes.js';
 import type { VdpaClient } from '../vdpa/client.js';
-import { formatHandle } from '../vdpa/model.js';
 
 /** The kind of a node. `vhost` is a /dev/vhost-vdpa-N, `virtio` a virtio device without an interface or disk. */
 export type TreeKind = 'mgmtdev' | 'dev' | 'driver' | 'netdev' | 'block' | 'vhost' | 'virtio';
@@ -25,14 +24,14 @@ export async function readTree(client: VdpaClient, bus: VdpaBus | undefined): Pr
   const managementDevices = await client.managementDevices();
   const devices = await client.devices();
   return managementDevices.map((management) => {
-    const handle = formatHandle(management);
+    const handle = management.handle;
     const classes = deviceClasses(management.supportedClasses ?? 0n).map(describeClass);
     return {
       kind: 'mgmtdev',
       name: handle,
       detail: classes.join(' '),
       children: devices
-        .filter(({ managementDevice }) => formatHandle(managementDevice) === handle)
+        .filter(({ managementDevice }) => managementDevice === handle)
         .map(({ name, deviceId }) => ({
           kind: 'dev',
           name,

@@ -1,5 +1,4 @@
 import type { BlockConfig, DeviceConfig, NetConfig } from '../vdpa/model.js';
-import { formatMac } from '../virtio/mac-address.js';
 import { renderFeatures } from './features.js';
 import type { Printer } from './printer.js';
 
@@ -27,7 +26,7 @@ export function renderDeviceConfig(printer: Printer, config: DeviceConfig): void
 }
 
 function renderNetConfig(printer: Printer, config: NetConfig): void {
-  if (config.mac) printer.string('mac', formatMac(config.mac), 'mac ', ' ');
+  if (config.mac !== undefined) printer.string('mac', config.mac, 'mac ', ' ');
   if (config.status !== undefined) {
     // The trailing blanks of these two keys are those of iproute2.
     printer.string('link ', config.status & VIRTIO_NET_S_LINK_UP ? 'up' : 'down', 'link ', ' ');

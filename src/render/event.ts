@@ -1,5 +1,4 @@
 import type { VdpaEvent } from '../host/events.js';
-import { formatHandle } from '../vdpa/model.js';
 import { typeName } from './device.js';
 import type { Printer } from './printer.js';
 
@@ -12,7 +11,7 @@ export function renderEvent(printer: Printer, event: VdpaEvent, { timestamp }: {
       printer.string('event', event.event, 'monitor: ', ' events; what is different since follows');
       break;
     case 'mgmtdev':
-      printer.string('mgmtdev', formatHandle(event.device), 'mgmtdev ');
+      printer.string('mgmtdev', event.device.handle, 'mgmtdev ');
       printer.string('event', event.event, ': ');
       break;
     case 'dev':
@@ -28,7 +27,7 @@ function renderDeviceEvent(printer: Printer, event: VdpaEvent & { object: 'dev' 
     case 'added':
       if (!event.device) break;
       printer.string('type', typeName(event.device.deviceId), ' type ');
-      printer.string('mgmtdev', formatHandle(event.device.managementDevice), ' mgmtdev ');
+      printer.string('mgmtdev', event.device.managementDevice, ' mgmtdev ');
       break;
     case 'bound':
       printer.string('driver', event.driver, ' driver ');

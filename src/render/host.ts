@@ -1,7 +1,6 @@
 import type { HostReport, Presence } from '../host/report.js';
 import { vdpaCommandName } from '../vdpa/names.js';
 import { describeClass, deviceClasses } from '../virtio/classes.js';
-import { formatHandle } from '../vdpa/model.js';
 import { renderRows, type Printer } from './printer.js';
 
 /** Prints whether a machine is ready for vDPA: one line per subject, with advice after what is missing. */
@@ -27,7 +26,7 @@ export function renderHost(printer: Printer, report: HostReport): void {
     if (advice !== undefined) printer.string('advice', advice, '; ');
   });
   renderRows(printer, 'mgmtdev', report.managementDevices, (device) => {
-    printer.string('name', formatHandle(device), '');
+    printer.string('name', device.handle, '');
     const classes = deviceClasses(device.supportedClasses ?? 0n).map(describeClass);
     printer.string('classes', classes.join(','), ' classes ');
   });

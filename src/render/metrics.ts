@@ -2,10 +2,9 @@
  * Statistics for Prometheus, for the textfile collector of node_exporter: the text format 0.0.4, with the end of
  * OpenMetrics. Counters are declared with the name of their samples (`…_total`), as promtool expects.
  */
-import { className } from '../virtio/classes.js';
+import { deviceTypeName } from '../virtio/classes.js';
 import type { VdpaDevice } from '../vdpa/model.js';
 import type { DeviceStats } from '../vdpa/stats.js';
-import { formatHandle } from '../vdpa/model.js';
 import { queueType } from './stats.js';
 
 interface Family {
@@ -23,7 +22,7 @@ export function formatMetrics(devices: readonly VdpaDevice[], stats: readonly De
     family.samples.push(`${name}${formatLabels(labels)} ${value}`);
   };
   for (const { name, deviceId, managementDevice } of devices) {
-    const labels = { dev: name, type: className(deviceId) ?? `${deviceId}`, mgmtdev: formatHandle(managementDevice) };
+    const labels = { dev: name, type: deviceTypeName(deviceId) ?? `${deviceId}`, mgmtdev: managementDevice };
     put('vdpa_device_info', 'gauge', 'A vDPA device, with its type and management device.', labels, 1n);
   }
   for (const { name: dev, queues } of stats) {

@@ -1,16 +1,16 @@
-import { className, deviceClasses } from '../virtio/classes.js';
+import { deviceTypeName, deviceClasses } from '../virtio/classes.js';
 import { VIRTIO_ID_NET } from '../virtio/ids.js';
-import { formatHandle, type ManagementDevice } from '../vdpa/model.js';
+import type { ManagementDevice } from '../vdpa/model.js';
 import { renderFeatures } from './features.js';
 import type { Printer } from './printer.js';
 
 /** Prints a management device as `vdpa mgmtdev show` does. */
 export function renderManagementDevice(printer: Printer, device: ManagementDevice): void {
-  printer.openRecord(formatHandle(device));
+  printer.openRecord(device.handle);
   const classes = device.supportedClasses === undefined ? [] : deviceClasses(device.supportedClasses);
   if (device.supportedClasses !== undefined) {
     printer.openList('supported_classes');
-    for (const id of classes) printer.item(className(id) ?? '< unknown class >');
+    for (const id of classes) printer.item(deviceTypeName(id) ?? '< unknown class >');
     printer.closeList();
   }
   if (device.maxVirtqueues !== undefined) {

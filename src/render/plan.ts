@@ -1,8 +1,6 @@
 import type { ApplyResult } from '../host/state/apply.js';
 import type { Change, NewDevice } from '../host/state/change.js';
 import type { ServerStart } from '../host/state/servers.js';
-import { formatHandle } from '../vdpa/model.js';
-import { formatMac } from '../virtio/mac-address.js';
 import { formatArguments } from '../vduse/spec/arguments.js';
 import { renderRows, type Printer } from './printer.js';
 
@@ -26,12 +24,12 @@ export function formatChange(change: Change): string {
 
 function wordsOfAddition({ spec, driver, node }: NewDevice, start: ServerStart | undefined): string[] {
   const { managementDevice, mac, mtu, maxVirtqueuePairs, features } = spec;
-  const words = ['mgmtdev', formatHandle(managementDevice)];
+  const words = ['mgmtdev', managementDevice];
   if (start?.how === 'start') {
     // Address and MTU are among the arguments of the server; the first two are the name again.
     words.push(...formatArguments(start.device).slice(2));
   } else {
-    if (mac) words.push('mac', formatMac(mac));
+    if (mac) words.push('mac', mac);
     if (mtu !== undefined) words.push('mtu', `${mtu}`);
   }
   if (maxVirtqueuePairs !== undefined) words.push('max_vqp', `${maxVirtqueuePairs}`);

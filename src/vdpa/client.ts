@@ -8,8 +8,7 @@ import type { WaitOptions } from '../sys/wait.js';
 import { decodeDevice, decodeDeviceConfig, decodeManagementDevice, decodeVendorStats } from './decode.js';
 import { encodeRequest, type DeviceChange, type DeviceSpec, type VdpaRequest } from './encode.js';
 import { Listing } from './listing.js';
-import { formatHandle } from './model.js';
-import type { DeviceConfig, ManagementDevice, ManagementDeviceHandle, VdpaDevice, VendorStats } from './model.js';
+import type { DeviceConfig, ManagementDevice, VdpaDevice, VendorStats } from './model.js';
 import { VDPA_GENL_NAME, type VdpaCommandNumber } from './uapi.js';
 
 /** Options of a client. Its time limit is for each answer of the kernel, 10 s by default; its signal is for opening it. */
@@ -91,11 +90,13 @@ export class VdpaClient implements AsyncDisposable {
 
   /** All management devices (VDPA_CMD_MGMTDEV_GET). `vdpa mgmtdev show` */
   managementDevices(options: WaitOptions = {}): Listing<ManagementDevice> {
-    return this.#list(options, formatHandle, (onItem, each) => this.eachManagementDevice(undefined, onItem, each));
+    return this.#list<ManagementDevice>(options, handleOf, (onItem, each) =>
+      this.eachManagementDevice(undefined, onItem, each),
+    );
   }
 
-  /** One management device. `vdpa mgmtdev show MANAGEMENTDEV` */
-  managementDevice(handle: ManagementDeviceHandle, options?: WaitOptions): Promise<ManagementDevice> {
+  /** One management device, such as `pci/0000:03:00.2`. `vdpa mgmtdev show MANAGEMENTDEV` */
+  managementDevice(handle: string, options?: WaitOptions): Promise<ManagementDevice> {
     return only((item) => this.eachManagementDevice(handle, item, options));
   }
 
@@ -213,11 +214,11 @@ export class VdpaClient implements AsyncDisposable {
 
   /** Passes on management devices one by one as the kernel sends them: all, or the one named. */
   eachManagementDevice(
-    handle: ManagementDeviceHandle | undefined,
+    handle: string | undefined,
     onItem: (device: ManagementDevice) => void,
     options?: EachOptions,
   ): Promise<void> {
-    const request: VdpaRequest = { kind: 'mgmtdev.get', ...(handle && { handle }) };
+    const request: VdpaRequest = { kind: 'mgmtdev.get', ...(handle !== undefined && { handle }) };
     return this.#each('show management devices', request, decodeManagementDevice, onItem, options);
   }
 
@@ -297,6 +298,8 @@ export class VdpaClient implements AsyncDisposable {
 }
 
 const ignore = (): void => undefined;
+
+const handleOf = ({ handle }: ManagementDevice): string => handle;
 
 const nameOf = ({ name }: { readonly name: string }): string => name;
 

@@ -3,18 +3,19 @@ import type { AttributeList } from '../netlink/attribute.js';
 import { littleEndian, viewOf } from '../netlink/bytes.js';
 import { NetlinkProtocolError } from '../netlink/error.js';
 import { decodeText } from '../netlink/text-encoding.js';
+import { formatMac } from '../virtio/mac-address.js';
 import { VIRTIO_ID_BLOCK, VIRTIO_ID_NET } from '../virtio/ids.js';
 import type {
   BlockConfig,
   DeviceConfig,
   ManagementDevice,
-  ManagementDeviceHandle,
   NetConfig,
   OtherConfig,
   VdpaDevice,
   VendorCounter,
   VendorStats,
 } from './model.js';
+import { formatHandle } from './model.js';
 import * as uapi from './uapi.js';
 
 type Mutable<T> = { -readonly [Key in keyof T]: T[Key] };
@@ -29,10 +30,10 @@ function required<T>(value: T | undefined, name: string): T {
   return value;
 }
 
-function decodeHandle(attributes: AttributeList): ManagementDeviceHandle {
+function decodeHandle(attributes: AttributeList): string {
   const name = required(attributes.string(uapi.VDPA_ATTR_MGMTDEV_DEV_NAME), 'VDPA_ATTR_MGMTDEV_DEV_NAME');
   const bus = attributes.string(uapi.VDPA_ATTR_MGMTDEV_BUS_NAME);
-  return bus === undefined ? { name } : { bus, name };
+  return formatHandle(bus === undefined ? { name } : { bus, name });
 }
 
 /**
@@ -40,7 +41,7 @@ function decodeHandle(attributes: AttributeList): ManagementDeviceHandle {
  * @throws NetlinkProtocolError if the name is missing or an attribute has a wrong length
  */
 export function decodeManagementDevice(attributes: AttributeList): ManagementDevice {
-  const device: Mutable<ManagementDevice> = decodeHandle(attributes);
+  const device: Mutable<ManagementDevice> = { handle: decodeHandle(attributes) };
   put(device, 'supportedClasses', attributes.u64(uapi.VDPA_ATTR_MGMTDEV_SUPPORTED_CLASSES));
   put(device, 'maxVirtqueues', attributes.u32(uapi.VDPA_ATTR_DEV_MGMTDEV_MAX_VQS));
   put(device, 'supportedFeatures', attributes.u64(uapi.VDPA_ATTR_DEV_SUPPORTED_FEATURES));
@@ -129,7 +130,8 @@ function decodeNetFields(attributes: AttributeList, config: Mutable<NetConfig>):
   if (config.deviceFeatures === undefined) {
     put(config, 'deviceFeatures', attributes.u64(uapi.VDPA_ATTR_VDPA_DEV_SUPPORTED_FEATURES));
   }
-  put(config, 'mac', attributes.bytes(uapi.VDPA_ATTR_DEV_NET_CFG_MACADDR));
+  const mac = attributes.bytes(uapi.VDPA_ATTR_DEV_NET_CFG_MACADDR);
+  if (mac) config.mac = formatMac(mac);
   put(config, 'status', attributes.u16(uapi.VDPA_ATTR_DEV_NET_STATUS));
   put(config, 'maxVirtqueuePairs', attributes.u16(uapi.VDPA_ATTR_DEV_NET_CFG_MAX_VQP));
   put(config, 'mtu', attributes.u16(uapi.VDPA_ATTR_DEV_NET_CFG_MTU));

@@ -1,6 +1,7 @@
 /** Encodes typed requests as attributes of the family. */
 import { AttributeWriter } from '../netlink/attribute.js';
-import type { ManagementDeviceHandle } from './model.js';
+import { parseMac } from '../virtio/mac-address.js';
+import { parseHandle } from './model.js';
 import {
   VDPA_ATTR_DEV_FEATURES,
   VDPA_ATTR_DEV_NAME,
@@ -23,11 +24,12 @@ import {
 /** Attributes of a new device. */
 export interface DeviceSpec {
   readonly name: string;
-  readonly managementDevice: ManagementDeviceHandle;
+  /** The handle of its management device: `vdpasim_net`, `pci/0000:03:00.2`. */
+  readonly managementDevice: string;
   /** Feature bits to provision; by default chosen by the management device. */
   readonly features?: bigint;
-  /** Six bytes. */
-  readonly mac?: Uint8Array;
+  /** `00:11:22:33:44:55` */
+  readonly mac?: string;
   /** 68 to 65535. */
   readonly mtu?: number;
   /** Virtqueue pairs, at least 1. */
@@ -36,13 +38,13 @@ export interface DeviceSpec {
 
 /** Attributes of a device that can be changed after it is created. */
 export interface DeviceChange {
-  /** Six bytes, not multicast and not all zero. */
-  readonly mac?: Uint8Array;
+  /** `00:11:22:33:44:55`; not multicast and not all zero. */
+  readonly mac?: string;
 }
 
 /** A request to the vdpa family. Without a name, `.get` requests that can dump return all objects. */
 export type VdpaRequest =
-  | { readonly kind: 'mgmtdev.get'; readonly handle?: ManagementDeviceHandle }
+  | { readonly kind: 'mgmtdev.get'; readonly handle?: string }
   | { readonly kind: 'dev.get'; readonly name?: string }
   | { readonly kind: 'dev.config.get'; readonly name?: string }
   | { readonly kind: 'dev.vstats.get'; readonly name: string; readonly queueIndex?: number }
@@ -60,7 +62,8 @@ export interface EncodedRequest {
 
 /**
  * Encodes a request of the vdpa family.
- * @throws ArgumentError if a name is longer than an attribute can be, or a number does not fit its attribute
+ * @throws ArgumentError if a name is longer than an attribute can be, a number does not fit its attribute, or a handle or a MAC
+ * address is invalid
  */
 export function encodeRequest(request: VdpaRequest): EncodedRequest {
   const writer = new AttributeWriter();
@@ -71,7 +74,7 @@ export function encodeRequest(request: VdpaRequest): EncodedRequest {
   });
   switch (request.kind) {
     case 'mgmtdev.get':
-      if (request.handle) putHandle(writer, request.handle);
+      if (request.handle !== undefined) putHandle(writer, request.handle);
       return encoded(VDPA_CMD_MGMTDEV_GET, request.handle === undefined);
     case 'dev.get':
       if (request.name !== undefined) writer.string(VDPA_ATTR_DEV_NAME, request.name);
@@ -91,20 +94,25 @@ export function encodeRequest(request: VdpaRequest): EncodedRequest {
       return encoded(VDPA_CMD_DEV_DEL);
     case 'dev.attr.set':
       writer.string(VDPA_ATTR_DEV_NAME, request.name);
-      if (request.change.mac) writer.bytes(VDPA_ATTR_DEV_NET_CFG_MACADDR, request.change.mac);
+      putMac(writer, request.change.mac);
       return encoded(VDPA_CMD_DEV_ATTR_SET);
   }
 }
 
-function putHandle(writer: AttributeWriter, handle: ManagementDeviceHandle): void {
-  if (handle.bus !== undefined) writer.string(VDPA_ATTR_MGMTDEV_BUS_NAME, handle.bus);
-  writer.string(VDPA_ATTR_MGMTDEV_DEV_NAME, handle.name);
+function putHandle(writer: AttributeWriter, handle: string): void {
+  const { bus, name } = parseHandle(handle);
+  if (bus !== undefined) writer.string(VDPA_ATTR_MGMTDEV_BUS_NAME, bus);
+  writer.string(VDPA_ATTR_MGMTDEV_DEV_NAME, name);
+}
+
+function putMac(writer: AttributeWriter, mac: string | undefined): void {
+  if (mac !== undefined) writer.bytes(VDPA_ATTR_DEV_NET_CFG_MACADDR, parseMac(mac));
 }
 
 function putDeviceSpec(writer: AttributeWriter, spec: DeviceSpec): void {
   putHandle(writer, spec.managementDevice);
   writer.string(VDPA_ATTR_DEV_NAME, spec.name);
-  if (spec.mac) writer.bytes(VDPA_ATTR_DEV_NET_CFG_MACADDR, spec.mac);
+  putMac(writer, spec.mac);
   if (spec.mtu !== undefined) writer.u16(VDPA_ATTR_DEV_NET_CFG_MTU, spec.mtu);
   if (spec.maxVirtqueuePairs !== undefined) writer.u16(VDPA_ATTR_DEV_NET_CFG_MAX_VQP, spec.maxVirtqueuePairs);
   if (spec.features !== undefined) writer.u64(VDPA_ATTR_DEV_FEATURES, spec.features);

@@ -1,14 +1,10 @@
 /** Types of the kernel's data on management devices and vDPA devices. */
-
-/** The name of a management device: `vdpasim_net`, or with its bus `pci/0000:03:00.2`. */
-export interface ManagementDeviceHandle {
-  /** `pci`, `auxiliary` …; absent for devices without a bus. */
-  readonly bus?: string;
-  readonly name: string;
-}
+import { ArgumentError } from '../sys/error.js';
 
 /** A management device, on which vDPA devices are created. */
-export interface ManagementDevice extends ManagementDeviceHandle {
+export interface ManagementDevice {
+  /** Its name, with its bus if it has one: `vdpasim_net`, `pci/0000:03:00.2`. {@link parseHandle} takes it apart. */
+  readonly handle: string;
   /** Bit mask of the virtio device ids that it supports: bit 1 for net, bit 2 for block. */
   readonly supportedClasses?: bigint;
   /** Maximum number of virtqueues of a device. */
@@ -20,8 +16,9 @@ export interface ManagementDevice extends ManagementDeviceHandle {
 /** A device on the vdpa bus. */
 export interface VdpaDevice {
   readonly name: string;
-  readonly managementDevice: ManagementDeviceHandle;
-  /** virtio device id: 1 net, 2 block. */
+  /** The handle of its management device: `pci/0000:03:00.2`. */
+  readonly managementDevice: string;
+  /** virtio device id; `deviceTypeName` gives its name: `net` for 1, `block` for 2. */
   readonly deviceId: number;
   readonly vendorId?: number;
   readonly maxVirtqueues?: number;
@@ -43,8 +40,8 @@ interface DeviceConfigBase {
 /** Configuration of a network device. Fields of features that the device does not offer are absent. */
 export interface NetConfig extends DeviceConfigBase {
   readonly kind: 'net';
-  /** Six bytes. */
-  readonly mac?: Uint8Array;
+  /** `00:11:22:33:44:55` */
+  readonly mac?: string;
   /** VIRTIO_NET_S_LINK_UP (1) and VIRTIO_NET_S_ANNOUNCE (2). */
   readonly status?: number;
   readonly maxVirtqueuePairs?: number;
@@ -114,17 +111,26 @@ export interface VendorStats {
   readonly counters: readonly VendorCounter[];
 }
 
-/** Returns `bus/name`, or `name` without a bus: the notation of the command line for a management device. */
-export function formatHandle(handle: ManagementDeviceHandle): string {
-  return handle.bus === undefined ? handle.name : `${handle.bus}/${handle.name}`;
+/** The parts of the handle of a management device. */
+export interface ManagementDeviceHandle {
+  /** `pci`, `auxiliary` …; absent for devices without a bus. */
+  readonly bus?: string;
+  readonly name: string;
+}
+
+/** The handle of a management device as on the command line: `bus/name`, or `name` without a bus. */
+export function formatHandle({ bus, name }: ManagementDeviceHandle): string {
+  return bus === undefined ? name : `${bus}/${name}`;
 }
 
 /**
- * Parses the notation of {@link formatHandle}.
- * @returns undefined for more than two parts
+ * Takes a handle apart: the reverse of {@link formatHandle}.
+ * @throws ArgumentError for more than two parts
  */
-export function parseHandle(text: string): ManagementDeviceHandle | undefined {
+export function parseHandle(text: string): ManagementDeviceHandle {
   const [first = '', second, ...more] = text.split('/');
-  if (more.length > 0) return undefined;
+  if (more.length > 0) {
+    throw new ArgumentError(`Invalid management device "${text}": expected BUS/NAME or NAME`);
+  }
   return second === undefined ? { name: first } : { bus: first, name: second };
 }

@@ -62,7 +62,7 @@ async function open(steps: Step[], object?: 'dev' | 'mgmtdev'): Promise<VdpaMoni
     device: (name) =>
       name.startsWith('gone')
         ? Promise.reject(new NetlinkError({ operation: 'show', errno: Errno.ENODEV }))
-        : Promise.resolve({ name, managementDevice: { name: 'm' }, deviceId: classes.get(name) ?? 1 }),
+        : Promise.resolve({ name, managementDevice: 'm', deviceId: classes.get(name) ?? 1 }),
     managementDevices: () => Promise.resolve(managementDevices),
   };
   const monitor = await VdpaMonitor.open({
@@ -103,7 +103,7 @@ test('the life of a device', async () => {
   );
   const dev = { object: 'dev', name: 'a' } as const;
   assert.deepEqual(events, [
-    { ...dev, event: 'added', device: { name: 'a', managementDevice: { name: 'm' }, deviceId: 1 } },
+    { ...dev, event: 'added', device: { name: 'a', managementDevice: 'm', deviceId: 1 } },
     { ...dev, event: 'changed', part: 'netdev', partName: 'eth1', change: 'added' },
     { ...dev, event: 'bound', driver: 'virtio_vdpa' },
     { ...dev, event: 'changed', part: 'netdev', partName: 'eth1', change: 'renamed', oldName: 'eth0' },
@@ -204,7 +204,7 @@ test('after lost events another driver, class, node, interface and disk are repo
   ]);
   assert.deepEqual(of('class'), [
     dev('class', { event: 'removed' }),
-    dev('class', { event: 'added', device: { name: 'class', managementDevice: { name: 'm' }, deviceId: 2 } }),
+    dev('class', { event: 'added', device: { name: 'class', managementDevice: 'm', deviceId: 2 } }),
     dev('class', { event: 'changed', part: 'block', partName: 'vda', change: 'added' }),
     dev('class', { event: 'bound', driver: 'virtio_vdpa' }),
   ]);
@@ -289,16 +289,13 @@ test('a time limit for the next event', async () => {
 });
 
 test('management devices are looked at again when a driver or its device came or went, once it is quiet', async () => {
-  managementDevices = [{ name: 'a', maxVirtqueues: 2 }, { name: 'b' }];
+  managementDevices = [{ handle: 'a', maxVirtqueues: 2 }, { handle: 'b' }];
   const pci = 'bind@x ACTION=bind DEVPATH=/devices/pci0/x SUBSYSTEM=pci DRIVER=mlx5_core ';
   const events = await watch(
     [
       pci,
       () => {
-        managementDevices = [
-          { name: 'a', maxVirtqueues: 4 },
-          { bus: 'pci', name: 'x' },
-        ];
+        managementDevices = [{ handle: 'a', maxVirtqueues: 4 }, { handle: 'pci/x' }];
       },
       pci,
       vdpa('add', 'dev0'),
@@ -306,9 +303,9 @@ test('management devices are looked at again when a driver or its device came or
     'mgmtdev',
   );
   assert.deepEqual(events, [
-    { object: 'mgmtdev', event: 'removed', device: { name: 'b' } },
-    { object: 'mgmtdev', event: 'changed', device: { name: 'a', maxVirtqueues: 4 } },
-    { object: 'mgmtdev', event: 'added', device: { bus: 'pci', name: 'x' } },
+    { object: 'mgmtdev', event: 'removed', device: { handle: 'b' } },
+    { object: 'mgmtdev', event: 'changed', device: { handle: 'a', maxVirtqueues: 4 } },
+    { object: 'mgmtdev', event: 'added', device: { handle: 'pci/x' } },
   ]);
 });
 

@@ -44,7 +44,7 @@ test('a thousand devices made and deleted: not one event is missed', async (cont
   const monitor = await start(context, '-j');
   const client = await VdpaClient.open();
   for (let index = 0; index < 1000; index++) {
-    await client.addDevice({ name: `pair${index}`, managementDevice: { name: 'vdpasim_net' } });
+    await client.addDevice({ name: `pair${index}`, managementDevice: 'vdpasim_net' });
     await client.deleteDevice(`pair${index}`);
   }
   await client.close();
@@ -94,7 +94,7 @@ test('from the library, beside other work of the same thread', async () => {
   })();
   // Until it waits for the kernel.
   for (let turns = 0; turns < 100; turns++) await setImmediate();
-  await client.addDevice({ name: 'lib0', managementDevice: { name: 'vdpasim_net' } });
+  await client.addDevice({ name: 'lib0', managementDevice: 'vdpasim_net' });
   await client.deleteDevice('lib0');
   await until('the last event is told', () => seen.includes('removed'));
   await monitor.close();
@@ -172,7 +172,7 @@ test('a loop that is left by break closes its socket', async () => {
   const before = sockets();
   for (let index = 0; index < 5; index++) {
     const monitor = await VdpaMonitor.open({ client, object: 'dev' });
-    await client.addDevice({ name: 'loop0', managementDevice: { name: 'vdpasim_net' } });
+    await client.addDevice({ name: 'loop0', managementDevice: 'vdpasim_net' });
     for await (const { event } of monitor) if (event === 'added') break;
     await client.deleteDevice('loop0');
   }

@@ -159,7 +159,7 @@ test('an instance whose server is dead or stopped is not attached', async () => 
   await kill(pid);
   for (const line of lines) assert.match(await refused(line), /^vdpa: add d0: .*the server of d0 is no longer running/);
   const client = await VdpaClient.open();
-  const spec = { name: 'd0', managementDevice: { name: 'vduse' } };
+  const spec = { name: 'd0', managementDevice: 'vduse' };
   await assert.rejects(addBoundDevice(client, new VdpaBus(), spec, 'virtio'), { code: 'EBUSY' });
   await client.close();
   assert.equal(existsSync('/sys/bus/vdpa/devices/d0'), false);

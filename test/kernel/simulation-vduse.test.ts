@@ -59,7 +59,7 @@ const instances: readonly VduseInstanceState[] = [
     block(name),
   ),
   net('plain-net'),
-  withFeatures(net('full-net', { mac: Uint8Array.of(2, 0, 0, 0, 0, 1), mtu: 9000, backend: 'tap' }), transport),
+  withFeatures(net('full-net', { mac: '02:00:00:00:00:01', mtu: 9000, backend: 'tap' }), transport),
   net('tiny-mtu', { mtu: 40 }),
   net('one-queue', {}, { vq_sizes: [256] }),
   withFeatures(net('multi-queue', { queues: 4 }), word(VIRTIO_ID_NET, 'MQ')),

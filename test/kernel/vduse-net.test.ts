@@ -1,6 +1,7 @@
 import '../support/kernel/lab/inside.js';
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
+import { parseMac } from '../../src/virtio/mac-address.js';
 import { serveNetDevice } from '../../src/vduse/net/device.js';
 import { testsWith, VDUSE } from '../support/kernel/lab/needs.js';
 import { attribute, frameOf, netDevice, ping, transfer, twoNamespaces } from '../support/kernel/servers/net-device.js';
@@ -11,14 +12,16 @@ const { describe, test } = testsWith(VDUSE);
 
 describe('a VDUSE network device', () => {
   test('loopback: what is sent to its own address, or to all, comes back', async (context) => {
-    const { netdev, server, mac } = await netDevice(context, {
+    const {
+      netdev,
+      server,
+      mac: address,
+    } = await netDevice(context, {
       name: 'loop0',
       backend: { type: 'loopback' },
       mtu: 1400,
     });
-    const address = Buffer.from(mac)
-      .toString('hex')
-      .replace(/..(?=.)/g, '$&:');
+    const mac = parseMac(address);
     assert.equal(attribute(netdev, 'address'), address);
     assert.equal(attribute(netdev, 'mtu'), '1400');
     assert.equal(attribute(netdev, 'addr_assign_type'), '0');
@@ -72,7 +75,7 @@ describe('a VDUSE network device', () => {
       backend: { type: 'tap' },
       queueSize: 64,
       mtu: 9000,
-      mac: Uint8Array.of(2, 0, 0, 1, 2, 3),
+      mac: '02:00:00:01:02:03',
     });
     assert.equal(attribute(device.netdev, 'address'), '02:00:00:01:02:03');
     await twoNamespaces(context, device, 9000);
@@ -112,7 +115,7 @@ describe('a VDUSE network device', () => {
 
   for (const [what, options, message] of [
     ['an MTU that is too small', { mtu: 10 }, /expected 68 to 65535/],
-    ['the address of a group', { mac: Uint8Array.of(1, 0, 0, 0, 0, 1) }, /neither multicast/],
+    ['the address of a group', { mac: '01:00:00:00:00:01' }, /neither multicast/],
     ['a name that no interface has', { backend: { type: 'tap', ifname: 'a/b' } }, /Invalid interface name "a\/b"/],
     ['an interface that is no tap', { backend: { type: 'tap', ifname: 'lo' } }, /create the TAP interface lo: Invalid/],
     ['no pair', { pairs: 0 }, /1 to 128 pairs/],

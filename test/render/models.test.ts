@@ -23,8 +23,7 @@ function asText(draw: (printer: Printer) => void): string {
 test('a management device of several classes uses the feature names of net; a class unknown to iproute2 is shown', () => {
   const text = asText((printer) => {
     renderManagementDevice(printer, {
-      bus: 'pci',
-      name: '0000:03:00.2',
+      handle: 'pci/0000:03:00.2',
       supportedClasses: (1n << 1n) | (1n << 2n) | (1n << 26n),
       maxVirtqueues: 0xffff_ffff,
       supportedFeatures: (1n << 3n) | (1n << 4n) | (1n << 32n) | (1n << 42n) | (1n << 63n),
@@ -39,14 +38,14 @@ test('a management device of several classes uses the feature names of net; a cl
 
 test('a management device of one class names features as that class does', () => {
   const text = asText((printer) => {
-    renderManagementDevice(printer, { name: 'blk', supportedClasses: 1n << 2n, supportedFeatures: 1n << 9n });
+    renderManagementDevice(printer, { handle: 'blk', supportedClasses: 1n << 2n, supportedFeatures: 1n << 9n });
   });
   assert.equal(text, 'blk: \n  supported_classes block\n  dev_features FLUSH\n');
 });
 
 test('a device of a type without a name', () => {
   const text = asText((printer) => {
-    renderDevice(printer, { name: 'fs0', managementDevice: { name: 'm' }, deviceId: 26 });
+    renderDevice(printer, { name: 'fs0', managementDevice: 'm', deviceId: 26 });
   });
   assert.equal(text, 'fs0: type <unknown type> mgmtdev m\n');
 });
@@ -57,7 +56,7 @@ test('a network device configuration', () => {
       kind: 'net',
       name: 'foo0',
       deviceId: 1,
-      mac: Uint8Array.of(0, 0x11, 0x22, 0x33, 0x44, 0x55),
+      mac: '00:11:22:33:44:55',
       status: 3,
       maxVirtqueuePairs: 4,
       mtu: 9000,

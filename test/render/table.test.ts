@@ -20,8 +20,8 @@ function table(paint: Paint, draw: (printer: TablePrinter) => void): string {
 
 test('a row for each record, a column for each key, empty cells where a record has none', () => {
   const text = table(plain, (printer) => {
-    renderDevice(printer, { name: 'a', managementDevice: { name: 'm' }, deviceId: 1, maxVirtqueues: 3 });
-    renderDevice(printer, { name: 'bb', managementDevice: { name: 'm' }, deviceId: 2 });
+    renderDevice(printer, { name: 'a', managementDevice: 'm', deviceId: 1, maxVirtqueues: 3 });
+    renderDevice(printer, { name: 'bb', managementDevice: 'm', deviceId: 2 });
   });
   const cells = text.split('\n').map((line) => line.split('│').map((cell) => cell.trim()));
   assert.deepEqual(cells[1], ['', 'dev', 'type', 'mgmtdev', 'max_vqs', '']);

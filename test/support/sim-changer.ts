@@ -11,7 +11,7 @@ const [task, ...names] = process.argv.slice(2);
 const client = await VdpaClient.open({ transport: await new Simulation(process.env).open() });
 
 async function add(name: string): Promise<void> {
-  await client.addDevice({ name, managementDevice: { name: 'vdpasim_net' } });
+  await client.addDevice({ name, managementDevice: 'vdpasim_net' });
   writeSync(1, `+${name}\n`);
 }
 

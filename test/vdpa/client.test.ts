@@ -5,6 +5,15 @@ import { test } from 'node:test';
 import { NetlinkError } from '../../src/netlink/error.js';
 import type { NetlinkTransport } from '../../src/netlink/transport.js';
 import { Errno } from '../../src/sys/errno.js';
+import {
+  deviceTypeId,
+  deviceTypeName,
+  deviceTypeNames,
+  formatHandle,
+  formatMac,
+  parseHandle,
+  parseMac,
+} from '../../src/index.js';
 import { ArgumentError } from '../../src/sys/error.js';
 import { VdpaClient } from '../../src/vdpa/client.js';
 import type { VdpaDevice } from '../../src/vdpa/model.js';
@@ -14,7 +23,7 @@ import { TestMachine } from '../support/test-machine.js';
 async function withDevices(machine: TestMachine, count: number): Promise<VdpaClient> {
   const client = await machine.client();
   for (let index = 0; index < count; index++) {
-    await client.addDevice({ name: `d${index}`, managementDevice: { name: 'vdpasim_net' } });
+    await client.addDevice({ name: `d${index}`, managementDevice: 'vdpasim_net' });
   }
   return client;
 }
@@ -63,8 +72,8 @@ test('lists are awaited as arrays and iterated, and the client can be used meanw
   for await (const { name } of client.deviceConfigs()) configs.push(name);
   assert.deepEqual(configs, all);
   const managing: string[] = [];
-  for await (const { name } of client.managementDevices()) managing.push(name);
-  assert.deepEqual(managing, names(await client.managementDevices()));
+  for await (const { handle } of client.managementDevices()) managing.push(handle);
+  assert.deepEqual(managing, ['vdpasim_net', 'vdpasim_blk', 'vduse']);
 });
 
 test('a list is read once for each time it is iterated, and once for all that await it', async () => {
@@ -150,14 +159,14 @@ test('with an aborted signal every request rejects with its reason, and changes 
     () => client.devices(options),
     () => client.device('d0', options),
     () => client.managementDevices(options),
-    () => client.managementDevice({ name: 'vdpasim_net' }, options),
+    () => client.managementDevice('vdpasim_net', options),
     () => client.deviceConfigs(options),
     () => client.deviceConfig('d0', options),
     () => client.readDeviceConfigs([device], options),
     () => client.vendorStats('d0', 0, options),
     () => client.deviceStats(device, options),
-    () => client.addDevice({ name: 'd1', managementDevice: { name: 'vdpasim_net' } }, options),
-    () => client.setDevice('d0', { mac: Uint8Array.of(2, 0, 0, 0, 0, 9) }, options),
+    () => client.addDevice({ name: 'd1', managementDevice: 'vdpasim_net' }, options),
+    () => client.setDevice('d0', { mac: '02:00:00:00:00:09' }, options),
     () => client.deleteDevice('d0', options),
     () => watchStats(client, options).next(),
   ];
@@ -210,8 +219,10 @@ test('an argument that does not fit a message is an ArgumentError, which is a Ra
     { features: -1n },
     { name: 'a\0b' },
     { name: 'n'.repeat(70_000) },
+    { mac: '02:00' },
+    { managementDevice: 'a/b/c' },
   ]) {
-    const add = client.addDevice({ name: 'foo0', managementDevice: { name: 'vdpasim_net' }, ...spec });
+    const add = client.addDevice({ name: 'foo0', managementDevice: 'vdpasim_net', ...spec });
     await assert.rejects(add, (error) => error instanceof ArgumentError && error instanceof RangeError);
   }
   await assert.rejects(watchStats(client, { intervalMs: 0 }).next(), ArgumentError);
@@ -232,4 +243,38 @@ test('statistics are sampled until the signal is aborted', async () => {
   );
   assert.equal(samples.length, 3);
   assert.ok(samples.slice(1).every((seconds) => seconds > 0));
+});
+
+test('what people write as a string is one: handles, addresses and types', async () => {
+  const client = await new TestMachine().client();
+  await client.addDevice({ name: 'foo0', managementDevice: 'vdpasim_net', mac: '02:00:00:00:AA:1' });
+  const device = await client.device('foo0');
+  assert.equal(device.managementDevice, 'vdpasim_net');
+  assert.equal(deviceTypeName(device.deviceId), 'net');
+  assert.equal((await client.managementDevice('vdpasim_net')).handle, 'vdpasim_net');
+  const config = await client.deviceConfig('foo0');
+  assert.equal(config.kind === 'net' && config.mac, '02:00:00:00:aa:01');
+  await assert.rejects(client.managementDevice('pci/0000:03:00.2'), { code: 'ENODEV' });
+});
+
+test('parsers and formatters are inverse to each other, and refuse what they do not know', () => {
+  for (const handle of ['vduse', 'pci/0000:03:00.2', '', '/', 'a/', '/a']) {
+    assert.equal(formatHandle(parseHandle(handle)), handle);
+  }
+  assert.deepEqual(parseHandle('pci/0000:03:00.2'), { bus: 'pci', name: '0000:03:00.2' });
+  assert.throws(() => parseHandle('a/b/c'), { name: 'ArgumentError', message: /"a\/b\/c"/ });
+  assert.deepEqual(parseMac('02:0:ff:AB:00:01'), Uint8Array.of(2, 0, 255, 0xab, 0, 1));
+  assert.equal(formatMac(parseMac('02:0:ff:AB:00:01')), '02:00:ff:ab:00:01');
+  for (const text of [
+    '',
+    '02:00:00:00:00',
+    '02:00:00:00:00:01:02',
+    '02-00-00-00-00-01',
+    '2:0:0:0:0:100',
+    ' 2:0:0:0:0:1',
+  ]) {
+    assert.throws(() => parseMac(text), { name: 'ArgumentError' }, text);
+  }
+  for (const type of deviceTypeNames) assert.equal(deviceTypeName(deviceTypeId(type)), type);
+  assert.equal(deviceTypeName(26), undefined);
 });

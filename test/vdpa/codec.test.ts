@@ -22,8 +22,8 @@ test('a request without a name asks for all, and has no attributes', () => {
 });
 
 test('a new device carries its attributes in the order of iproute2, and only those that were given', () => {
-  const managementDevice = { bus: 'pci', name: '0000:03:00.2' };
-  const bare = encodeRequest({ kind: 'dev.new', spec: { name: 'foo0', managementDevice: { name: 'vduse' } } });
+  const managementDevice = 'pci/0000:03:00.2';
+  const bare = encodeRequest({ kind: 'dev.new', spec: { name: 'foo0', managementDevice: 'vduse' } });
   assert.equal(bare.command, uapi.VDPA_CMD_DEV_NEW);
   assert.deepEqual(
     [...AttributeList.parse(bare.attributes)].map(({ type }) => type),
@@ -34,7 +34,7 @@ test('a new device carries its attributes in the order of iproute2, and only tho
     spec: {
       name: 'foo0',
       managementDevice,
-      mac: Uint8Array.of(1, 2, 3, 4, 5, 6),
+      mac: '01:02:03:04:05:06',
       mtu: 9000,
       maxVirtqueuePairs: 4,
       features: 1n << 63n,
@@ -64,7 +64,7 @@ test('the other requests', () => {
   const stats = encodeRequest({ kind: 'dev.vstats.get', name: 'foo0', queueIndex: 7 });
   assert.equal(stats.command, uapi.VDPA_CMD_DEV_VSTATS_GET);
   assert.equal(AttributeList.parse(stats.attributes).u32(uapi.VDPA_ATTR_DEV_QUEUE_INDEX), 7);
-  const set = encodeRequest({ kind: 'dev.attr.set', name: 'foo0', change: { mac: Uint8Array.of(0, 1, 2, 3, 4, 5) } });
+  const set = encodeRequest({ kind: 'dev.attr.set', name: 'foo0', change: { mac: '00:01:02:03:04:05' } });
   assert.equal(set.command, uapi.VDPA_CMD_DEV_ATTR_SET);
   assert.deepEqual(
     AttributeList.parse(set.attributes).bytes(uapi.VDPA_ATTR_DEV_NET_CFG_MACADDR),
@@ -74,7 +74,7 @@ test('the other requests', () => {
 
 test('a management device with all, and with no more than its name', () => {
   assert.deepEqual(decodeManagementDevice(attributes((w) => w.string(uapi.VDPA_ATTR_MGMTDEV_DEV_NAME, 'vduse'))), {
-    name: 'vduse',
+    handle: 'vduse',
   });
   assert.deepEqual(
     decodeManagementDevice(
@@ -89,8 +89,7 @@ test('a management device with all, and with no more than its name', () => {
       ),
     ),
     {
-      bus: 'pci',
-      name: '0000:03:00.2',
+      handle: 'pci/0000:03:00.2',
       supportedClasses: 2n,
       maxVirtqueues: 0xffff_ffff,
       supportedFeatures: 0xffff_ffff_ffff_ffffn,
@@ -170,7 +169,7 @@ test('a network device configuration, and one of a class that the kernel tells n
           .u16(uapi.VDPA_ATTR_DEV_NET_CFG_MTU, 1500),
       ),
     ),
-    { kind: 'net', name: 'd', deviceId: 1, mac: Uint8Array.of(1, 2, 3, 4, 5, 6), status: 1, mtu: 1500 },
+    { kind: 'net', name: 'd', deviceId: 1, mac: '01:02:03:04:05:06', status: 1, mtu: 1500 },
   );
   assert.deepEqual(decodeDeviceConfig(attributes(base(26))), { kind: 'other', name: 'd', deviceId: 26 });
 });

@@ -18,18 +18,17 @@ const policy = (fill: (writer: AttributeWriter) => AttributeWriter): Uint8Array 
 test('an error of the kernel names the argument and its valid values', async () => {
   const client = await new TestMachine().client();
   const add = (more: Partial<DeviceSpec>): Promise<void> =>
-    client.addDevice({ name: 'foo0', managementDevice: { name: 'vdpasim_net' }, ...more });
+    client.addDevice({ name: 'foo0', managementDevice: 'vdpasim_net', ...more });
   await assert.rejects(add({ mtu: 10 }), {
     code: 'ERANGE',
     kernelMessage: 'integer out of range',
     hint: 'Invalid mtu "10": expected a number from 68 to 65535',
     attribute: { type: 13, nested: false, netByteOrder: false, payload: Uint8Array.of(10, 0) },
   });
-  await assert.rejects(add({ mac: Uint8Array.of(2, 0) }), { hint: 'Invalid mac "02:00": expected 6 bytes' });
-  await assert.rejects(add({ mtu: 1500, mac: Uint8Array.of(2, 0, 0, 0, 0, 1), features: 0n }), {
+  await assert.rejects(add({ mtu: 1500, mac: '02:00:00:00:00:01', features: 0n }), {
     hint: 'Add MTU,MAC to device_features',
   });
-  await assert.rejects(add({ managementDevice: { name: 'vdpasim_blk' }, maxVirtqueuePairs: 2, mtu: 1500 }), {
+  await assert.rejects(add({ managementDevice: 'vdpasim_blk', maxVirtqueuePairs: 2, mtu: 1500 }), {
     hint: 'Not supported by the management device: max_vqp, mtu',
   });
 });

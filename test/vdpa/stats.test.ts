@@ -53,7 +53,7 @@ test('lines stand in columns, and are drawn against the highest of their kind', 
 });
 
 test('metrics: names as Prometheus takes them, the vendor’s own in a label, quotes and line breaks escaped', () => {
-  const device = { name: 'a"\\\n\udcff', deviceId: 2, managementDevice: { bus: 'pci', name: 'x' } };
+  const device = { name: 'a"\\\n\udcff', deviceId: 2, managementDevice: 'pci/x' };
   const queue = { name: 'foo0', deviceId: 1, queueIndex: 2, maxVirtqueuePairs: 1, negotiatedFeatures: 1n << 17n };
   const text = formatMetrics(
     [device],

@@ -10,8 +10,6 @@ import { readDeviceSpec, servedUsage, serverKeyword, serverKeywords } from '../.
 import type { Session } from '../../cli/session.js';
 import { renderDetailed } from '../../cli/show-detailed.js';
 import {
-  deviceTypeId,
-  deviceTypeNames,
   nameKeyword,
   resolveFeatures,
   readDeviceType,
@@ -20,16 +18,14 @@ import {
   readMac,
   readName,
   readNumber,
-  type DeviceType,
 } from '../../cli/values.js';
 import type { VdpaBus } from '../../sysfs/bus.js';
 import type { NodeAccess } from '../../sysfs/node-access.js';
 import { InstanceExistsError } from '../../vduse/error.js';
 import type { ServedDeviceSpec } from '../../vduse/spec/device-spec.js';
-import { describeClass, deviceClasses } from '../../virtio/classes.js';
+import { describeClass, deviceClasses, deviceTypeId, deviceTypeNames, type DeviceType } from '../../virtio/classes.js';
 import type { VdpaClient } from '../../vdpa/client.js';
 import type { DeviceSpec } from '../../vdpa/encode.js';
-import { formatHandle, type ManagementDeviceHandle } from '../../vdpa/model.js';
 
 const keywords = {
   // In iproute2's order: of two keywords with the same abbreviation, and of two that are missing, the first one counts.
@@ -99,7 +95,7 @@ export default class DevAdd extends VdpaCommand {
   async execute(session: Session, args: readonly string[]): Promise<void> {
     const values = parseKeywords(keywords, args);
     const { name, mgmtdev, type, device_features: features } = values;
-    const isVduse = formatHandle(mgmtdev) === 'vduse';
+    const isVduse = mgmtdev === 'vduse';
     if (!isVduse) refuseVduseKeywords(values);
     const access = await readNodeAccess(values, values.driver);
     const bus = session.options.details || values.driver !== undefined ? await machineBus(session) : undefined;
@@ -151,11 +147,11 @@ function readPairs(text: string): number | 'max' {
 /**
  * The number of queue pairs that a management device offers: a control queue is an additional queue. @throws UsageError
  */
-async function mostPairs(client: VdpaClient, handle: ManagementDeviceHandle): Promise<number> {
+async function mostPairs(client: VdpaClient, handle: string): Promise<number> {
   const { maxVirtqueues = 0 } = await client.managementDevice(handle);
   const pairs = Math.floor(maxVirtqueues / 2);
   if (pairs > 0) return pairs;
-  throw new UsageError(`${formatHandle(handle)} does not report how many queues it offers: give max_vqp as a number`);
+  throw new UsageError(`${handle} does not report how many queues it offers: give max_vqp as a number`);
 }
 
 /** Rejects arguments that other management devices do not support. @throws UsageError */
@@ -243,15 +239,11 @@ async function checkType(client: VdpaClient, name: string, type: DeviceType): Pr
 }
 
 /** The class of the new device: the requested one, or the only one. @throws UsageError if it is not supported */
-function chooseClass(
-  handle: ManagementDeviceHandle,
-  classes: readonly number[],
-  wanted: number | undefined,
-): number | undefined {
+function chooseClass(handle: string, classes: readonly number[], wanted: number | undefined): number | undefined {
   if (wanted === undefined) return classes.length === 1 ? classes[0] : undefined;
   if (classes.includes(wanted)) return wanted;
   const made = classes.map(describeClass).join(', ');
   throw new UsageError(
-    `${formatHandle(handle)} does not support ${describeClass(wanted)} devices; supported: ${made || 'none'}`,
+    `${handle} does not support ${describeClass(wanted)} devices; supported: ${made || 'none'}`,
   );
 }

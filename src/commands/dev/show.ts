@@ -6,7 +6,7 @@ import { renderDetailed } from '../../cli/show-detailed.js';
 import { readHandle, readName } from '../../cli/values.js';
 import { renderDevice } from '../../render/device.js';
 import type { VdpaClient } from '../../vdpa/client.js';
-import { formatHandle, type VdpaDevice } from '../../vdpa/model.js';
+import type { VdpaDevice } from '../../vdpa/model.js';
 
 const deviceQueries = {
   driver: { placeholder: 'DRIVER', read: readName, completes: ['vhost', 'virtio'] },
@@ -82,7 +82,7 @@ async function selector(
     const handle = readHandle(value);
     return async (client) => {
       await client.managementDevice(handle); // The kernel reports it if there is none.
-      return (device) => formatHandle(device.managementDevice) === formatHandle(handle);
+      return (device) => device.managementDevice === handle;
     };
   }
   const bus = await machineBus(session);

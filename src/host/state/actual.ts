@@ -1,11 +1,10 @@
 /** The actual devices of a machine, and their state file. */
 import { NetlinkError } from '../../netlink/error.js';
 import type { BusDevice, VdpaBus } from '../../sysfs/bus.js';
-import { className } from '../../virtio/classes.js';
+import { deviceTypeName } from '../../virtio/classes.js';
 import { featureBits, featureName } from '../../virtio/features.js';
-import { formatMac } from '../../virtio/mac-address.js';
 import type { VdpaClient } from '../../vdpa/client.js';
-import { formatHandle, type DeviceConfig, type VdpaDevice } from '../../vdpa/model.js';
+import type { DeviceConfig, VdpaDevice } from '../../vdpa/model.js';
 import { ownStatus, type VduseInstance } from '../../vduse/daemon/servers.js';
 import { readNode, nodeEntryOf, type NodeOwnership } from './node.js';
 import { serverArgumentsOf, VDUSE } from './servers.js';
@@ -47,7 +46,7 @@ export async function readActualDevices(client: VdpaClient, bus: VdpaBus | undef
 
 /** Whether there is a VDUSE device: only then the servers must be queried. */
 export function hasVduseDevice(devices: readonly Pick<VdpaDevice, 'managementDevice'>[]): boolean {
-  return devices.some(({ managementDevice }) => formatHandle(managementDevice) === VDUSE);
+  return devices.some(({ managementDevice }) => managementDevice === VDUSE);
 }
 
 /**
@@ -61,19 +60,19 @@ export function toStateFile(devices: readonly ActualDevice[], instances: readonl
 }
 
 function toEntry({ device, config, onBus, node }: ActualDevice, instance: VduseInstance | undefined): DeviceEntry {
-  const type = className(device.deviceId);
+  const type = deviceTypeName(device.deviceId);
   const net = config?.kind === 'net' ? config : undefined;
   const mac = ownMac(config);
   const status = ownStatus(instance);
   const server = status && serverArgumentsOf(status);
   // The server of a VDUSE device chooses its features, and a later version may offer more.
-  const isVduse = formatHandle(device.managementDevice) === VDUSE;
+  const isVduse = device.managementDevice === VDUSE;
   const features = isVduse ? undefined : config?.deviceFeatures;
   return {
     name: device.name,
-    mgmtdev: formatHandle(device.managementDevice),
+    mgmtdev: device.managementDevice,
     ...((type === 'net' || type === 'block') && { type }),
-    ...(mac && { mac: formatMac(mac) }),
+    ...(mac && { mac }),
     ...(net?.mtu !== undefined && { mtu: net.mtu }),
     ...(net?.maxVirtqueuePairs !== undefined && { max_vqp: net.maxVirtqueuePairs }),
     ...(features !== undefined && { device_features: nameFeatures(features, device.deviceId) }),
@@ -83,9 +82,13 @@ function toEntry({ device, config, onBus, node }: ActualDevice, instance: VduseI
   };
 }
 
+/** What a device without an address reports. */
+const NO_MAC = '00:00:00:00:00:00';
+
 /** The address of a network device. A device without one reports zeros, which cannot be set. */
-export function ownMac(config: DeviceConfig | undefined): Uint8Array | undefined {
-  return config?.kind === 'net' && config.mac?.some((byte) => byte !== 0) === true ? config.mac : undefined;
+export function ownMac(config: DeviceConfig | undefined): string | undefined {
+  const mac = config?.kind === 'net' ? config.mac : undefined;
+  return mac === NO_MAC ? undefined : mac;
 }
 
 /** The names of feature bits; `bit_N` for bits without a name. */

@@ -1,7 +1,7 @@
 /** Knows how many devices a management device supports. Netlink does not report it: each driver has its own limit. */
 import type { MachineFiles } from '../../sysfs/machine-files.js';
 import { isFileName } from '../../sysfs/bus.js';
-import type { ManagementDeviceHandle } from '../../vdpa/model.js';
+import { parseHandle } from '../../vdpa/model.js';
 
 /**
  * Hardware drivers by their names in sysfs. In all kernels up to 7.3, each supports one device per function: mlx5 and
@@ -18,9 +18,11 @@ const singleDevice: ReadonlySet<string> = new Set([
 
 /**
  * The maximum number of devices of a management device; undefined if it is unknown.
+ * @param managementDevice its handle: `pci/0000:03:00.2`
  * @throws SystemError if sysfs cannot be read
  */
-export function capacityOf(files: MachineFiles, { bus, name }: ManagementDeviceHandle): number | undefined {
+export function capacityOf(files: MachineFiles, managementDevice: string): number | undefined {
+  const { bus, name } = parseHandle(managementDevice);
   if (bus === undefined || !isFileName(bus) || !isFileName(name)) return undefined;
   const driver = files.linkName(`/sys/bus/${bus}/devices/${name}/driver`);
   return driver !== undefined && singleDevice.has(driver) ? 1 : undefined;

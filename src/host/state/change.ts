@@ -78,7 +78,7 @@ export type Adjustment =
   | {
       readonly action: 'set';
       readonly name: string;
-      readonly mac: Uint8Array;
+      readonly mac: string;
       readonly actual: ActualDevice;
       readonly differences: readonly Difference[];
     }

@@ -1,7 +1,6 @@
 /** Finds the differences of a device from its desired state, and the changes that resolve them. */
-import { className } from '../../virtio/classes.js';
-import { formatMac } from '../../virtio/mac-address.js';
-import { formatHandle, type DeviceConfig, type VdpaDevice } from '../../vdpa/model.js';
+import { deviceTypeName } from '../../virtio/classes.js';
+import type { DeviceConfig, VdpaDevice } from '../../vdpa/model.js';
 import { VduseError } from '../../vduse/error.js';
 import { ownStatus, type VduseInstance } from '../../vduse/daemon/servers.js';
 import { nameFeatures, type ActualDevice } from './actual.js';
@@ -17,7 +16,7 @@ export function additionOf(device: NewDevice, instance: VduseInstance | undefine
 }
 
 export const isOfVduse = ({ managementDevice }: Pick<VdpaDevice, 'managementDevice'>): boolean =>
-  formatHandle(managementDevice) === VDUSE;
+  managementDevice === VDUSE;
 
 /** @throws VduseError if the device does not support the desired server */
 export function changesOf(
@@ -94,11 +93,11 @@ export function compareDevice(
   const compare = (key: Difference['key'], to: string | undefined, from: string | undefined): void => {
     if (to !== undefined && to !== from) differences.push({ key, from: from ?? '(none)', to });
   };
-  compare('mgmtdev', formatHandle(spec.managementDevice), formatHandle(device.managementDevice));
-  compare('type', deviceId === undefined ? undefined : className(deviceId), className(device.deviceId));
+  compare('mgmtdev', spec.managementDevice, device.managementDevice);
+  compare('type', deviceId === undefined ? undefined : deviceTypeName(deviceId), deviceTypeName(device.deviceId));
   if (!config) return differences;
   const net = config.kind === 'net' ? config : undefined;
-  compare('mac', spec.mac && formatMac(spec.mac), net?.mac && formatMac(net.mac));
+  compare('mac', spec.mac, net?.mac);
   compare('mtu', spec.mtu?.toString(), net?.mtu?.toString());
   // A device without multiqueue does not report a number of pairs: it has one.
   compare('max_vqp', spec.maxVirtqueuePairs?.toString(), net && (net.maxVirtqueuePairs ?? 1).toString());

@@ -1,6 +1,4 @@
 /** Finds conflicts between devices: slots of a card, MAC addresses, files or taps of servers. */
-import { formatMac } from '../../virtio/mac-address.js';
-import { formatHandle, type ManagementDeviceHandle } from '../../vdpa/model.js';
 import { toEntry } from '../../vduse/spec/arguments.js';
 import type { ServedDeviceSpec } from '../../vduse/spec/device-spec.js';
 import { ownStatus, type VduseInstance } from '../../vduse/daemon/servers.js';
@@ -16,7 +14,7 @@ export interface Conflict {
 }
 
 /** Maximum number of devices of a management device; undefined if it is unknown. */
-export type CapacityOf = (handle: ManagementDeviceHandle) => number | undefined;
+export type CapacityOf = (managementDevice: string) => number | undefined;
 
 /** Options of the search. */
 export interface ConflictOptions {
@@ -50,16 +48,16 @@ function findFull(changes: readonly Change[], actual: readonly ActualDevice[], c
     return known;
   };
   for (const { device } of actual) {
-    if (!going.has(device.name)) tenantsOf(formatHandle(device.managementDevice)).push(device.name);
+    if (!going.has(device.name)) tenantsOf(device.managementDevice).push(device.name);
   }
   return changes.flatMap((change): Conflict[] => {
     if (!takesPlace(change)) return [];
     const { managementDevice } = change.device.spec;
     const capacity = capacityOf(managementDevice);
-    const inUse = tenantsOf(formatHandle(managementDevice));
+    const inUse = tenantsOf(managementDevice);
     if (capacity !== undefined && inUse.length >= capacity) {
       const devices = capacity === 1 ? 'one device' : `${capacity} devices`;
-      const reason = `${formatHandle(managementDevice)} supports only ${devices}; in use by ${inUse.join(', ')}`;
+      const reason = `${managementDevice} supports only ${devices}; in use by ${inUse.join(', ')}`;
       return [{ change, key: 'mgmtdev', reason }];
     }
     inUse.push(change.name);
@@ -82,13 +80,12 @@ function findSharedMacs(changes: readonly Change[], actual: readonly ActualDevic
   const owners = new Map<string, string>();
   for (const { device, config } of actual) {
     const mac = ownMac(config);
-    if (mac && !changed.has(device.name)) owners.set(formatMac(mac), device.name);
+    if (mac && !changed.has(device.name)) owners.set(mac, device.name);
   }
   return changes.flatMap((change): Conflict[] => {
     if (change.action === 'delete') return [];
-    const mac = macOf(change);
-    if (!mac) return [];
-    const address = formatMac(mac);
+    const address = macOf(change);
+    if (address === undefined) return [];
     const owner = owners.get(address);
     if (owner !== undefined) return [{ change, key: 'mac', reason: `${address} is already the address of ${owner}` }];
     owners.set(address, change.name);
@@ -101,7 +98,7 @@ function changesMac(change: Change): boolean {
 }
 
 /** The address that a change assigns to a device. */
-export function macOf(change: Addition | Replacement | Adjustment): Uint8Array | undefined {
+export function macOf(change: Addition | Replacement | Adjustment): string | undefined {
   if (change.action === 'set') return change.mac;
   return change.action === 'add' || change.action === 'replace' ? change.device.spec.mac : undefined;
 }

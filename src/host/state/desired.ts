@@ -1,8 +1,7 @@
 /** Parses the desired state of a machine's devices from a file; errors have line and path. */
 import { check } from '../../generated/state.js';
 import { driverName, VHOST_VDPA } from '../../sysfs/bus.js';
-import { parseMac } from '../../virtio/mac-address.js';
-import { parseHandle, type ManagementDeviceHandle } from '../../vdpa/model.js';
+import { normalizeMac } from '../../virtio/mac-address.js';
 import { VduseError } from '../../vduse/error.js';
 import type { DeviceEntry, StateFile } from './file.js';
 import { JsonSyntaxError, parseJson, shortened, type JsonSource } from './json-source.js';
@@ -12,10 +11,12 @@ import { readDesiredServer, VDUSE, type DesiredServer } from './servers.js';
 /** The desired state of a device in a file. Absent properties may have any value. */
 export interface DesiredDevice {
   readonly name: string;
-  readonly managementDevice: ManagementDeviceHandle;
+  /** The handle of its management device. */
+  readonly managementDevice: string;
   readonly type?: 'net' | 'block';
   /** Six bytes. */
-  readonly mac?: Uint8Array;
+  /** As `formatMac` writes it. */
+  readonly mac?: string;
   readonly mtu?: number;
   readonly maxVirtqueuePairs?: number;
   /** Names of features; their bits depend on the class of the device. */
@@ -109,11 +110,10 @@ function parse(text: string, file: string): JsonSource {
 
 /** @param wrong creates the error for a key */
 function toDesired(entry: DeviceEntry, wrong: (key: string, reason: string) => StateFileError): DesiredDevice {
-  const managementDevice = parseHandle(entry.mgmtdev) ?? { name: entry.mgmtdev };
-  const { name, type, mtu, max_vqp: maxVirtqueuePairs, device_features: features } = entry;
+  const { name, mgmtdev: managementDevice, type, mtu, max_vqp: maxVirtqueuePairs, device_features: features } = entry;
   const driver = typeof entry.driver === 'string' ? driverName(entry.driver) : entry.driver;
   const node = toNode(entry, driver, wrong);
-  const mac = entry.mac === undefined ? undefined : parseMac(entry.mac);
+  const mac = entry.mac === undefined ? undefined : normalizeMac(entry.mac);
   const server = toServer(entry, mac, wrong);
   return {
     name,
@@ -147,7 +147,7 @@ function toNode(
 
 function toServer(
   entry: DeviceEntry,
-  mac: Uint8Array | undefined,
+  mac: string | undefined,
   wrong: (key: string, reason: string) => StateFileError,
 ): DesiredServer | undefined {
   if (entry.server === undefined) return undefined;

@@ -9,7 +9,7 @@ import { refuseUsed } from '../../sysfs/removal.js';
 import type { VdpaClient } from '../../vdpa/client.js';
 import type { DeviceSpec } from '../../vdpa/encode.js';
 import { withoutServerAttributes } from '../attach-vduse.js';
-import { formatHandle, type DeviceConfig } from '../../vdpa/model.js';
+import type { DeviceConfig } from '../../vdpa/model.js';
 import {
   VDPA_ATTR_DEV_FEATURES,
   VDPA_ATTR_DEV_NET_CFG_MACADDR,
@@ -59,7 +59,7 @@ export async function remove(machine: Machine, actual: ActualDevice): Promise<vo
     await refuseUsed(bus, actual.onBus, `delete ${name}`, { force });
   }
   await machine.client.deleteDevice(name);
-  if (formatHandle(managementDevice) === VDUSE) await machine.servers?.end(name);
+  if (managementDevice === VDUSE) await machine.servers?.end(name);
 }
 
 /** Creates a device, with its server for a VDUSE device. If a step fails, both are removed. */
@@ -78,7 +78,7 @@ export async function add(machine: Machine, device: NewDevice, start: ServerStar
 async function addToBus(machine: Machine, device: NewDevice, request: DeviceSpec = device.spec): Promise<void> {
   const { client, bus } = machine;
   const { name } = device.spec;
-  if (bus && formatHandle(device.spec.managementDevice) === VDUSE) {
+  if (bus && device.spec.managementDevice === VDUSE) {
     await awaitServer(name);
     refuseUnserved(bus.files, name, `add ${name}`);
   }
@@ -87,7 +87,7 @@ async function addToBus(machine: Machine, device: NewDevice, request: DeviceSpec
     const differences = compareDevice(device, await client.device(name), await configOf(client, name, unreported));
     if (differences.length > 0) {
       const words = differences.map(({ key, from, to }) => `${key} is ${from}, not ${to}`).join('; ');
-      const hint = `${formatHandle(device.spec.managementDevice)} created it differently: ${words}`;
+      const hint = `${device.spec.managementDevice} created it differently: ${words}`;
       throw new SystemError({ operation: `add ${name}`, errno: Errno.EOPNOTSUPP, hint });
     }
     if (device.driver !== undefined) await setDriver({ ...machine, force: false }, name, device.driver, device.node);

@@ -1,6 +1,4 @@
 /** Orders changes: deletions that free something for another change come before it, other deletions last. */
-import { formatMac } from '../../virtio/mac-address.js';
-import { formatHandle } from '../../vdpa/model.js';
 import { toEntry } from '../../vduse/spec/arguments.js';
 import { ownStatus, type VduseInstance } from '../../vduse/daemon/servers.js';
 import { ownMac, type ActualDevice } from './actual.js';
@@ -65,8 +63,8 @@ class Things {
       changes.flatMap((change) => {
         if (change.action !== 'add' && change.action !== 'replace') return [];
         const { managementDevice } = change.device.spec;
-        const handle = formatHandle(managementDevice);
-        const present = actual.filter(({ device }) => formatHandle(device.managementDevice) === handle).length;
+        const handle = managementDevice;
+        const present = actual.filter(({ device }) => device.managementDevice === handle).length;
         const coming = changes.filter((other) => takesPlaceOn(other) === handle).length;
         const capacity = capacityOf?.(managementDevice) ?? Infinity;
         return present + coming > capacity ? [handle] : [];
@@ -80,7 +78,7 @@ class Things {
     const mac = macOf(change);
     const start = change.action === 'add' || change.action === 'replace' ? change.start : undefined;
     return [
-      ...(mac ? [this.#thing('mac', formatMac(mac))] : []),
+      ...(mac ? [this.#thing('mac', mac)] : []),
       ...this.#place(takesPlaceOn(change)),
       ...(start?.how === 'start'
         ? exclusiveResources(toEntry(start.device)).map((file) => this.#thing('file', file))
@@ -92,9 +90,9 @@ class Things {
     if (change.action === 'add' || change.action === 'bind' || change.action === 'serve') return [];
     const { config, device } = change.actual;
     const address = ownMac(config);
-    const mac = address ? [this.#thing('mac', formatMac(address))] : [];
+    const mac = address ? [this.#thing('mac', address)] : [];
     if (change.action === 'set') return mac;
-    const handle = formatHandle(device.managementDevice);
+    const handle = device.managementDevice;
     const status = ownStatus(this.#instances.get(change.name));
     return [
       ...mac,
@@ -119,11 +117,11 @@ class Things {
 /** The management device on which a change needs a slot that it does not have yet. */
 function takesPlaceOn(change: Change): string | undefined {
   if (change.action === 'add' || (change.action === 'replace' && !isInPlace(change))) {
-    return formatHandle(change.device.spec.managementDevice);
+    return change.device.spec.managementDevice;
   }
   return undefined;
 }
 
 function isInPlace({ device, actual }: Extract<Change, { readonly action: 'replace' }>): boolean {
-  return formatHandle(device.spec.managementDevice) === formatHandle(actual.device.managementDevice);
+  return device.spec.managementDevice === actual.device.managementDevice;
 }

@@ -1,6 +1,6 @@
 /** Plans the changes from actual to desired devices. */
 import type { SystemError } from '../../sys/error.js';
-import { formatHandle, type ManagementDevice } from '../../vdpa/model.js';
+import type { ManagementDevice } from '../../vdpa/model.js';
 import { VduseError } from '../../vduse/error.js';
 import type { VduseInstance } from '../../vduse/daemon/servers.js';
 import type { ActualDevice } from './actual.js';
@@ -134,8 +134,8 @@ function planDevice(
     const { name } = device;
     refusals.push({ name, reason: new StateFileError(`${desired.place(device, key)} ${reason}`), isTransient });
   };
-  const handle = formatHandle(device.managementDevice);
-  const management = managementDevices.find((candidate) => formatHandle(candidate) === handle);
+  const handle = device.managementDevice;
+  const management = managementDevices.find((candidate) => candidate.handle === handle);
   if (!management) {
     refuse('mgmtdev', `no such management device: ${handle}`, true);
     return { changes: [], refusals };

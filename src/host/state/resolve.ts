@@ -3,7 +3,7 @@ import { deviceClasses } from '../../virtio/classes.js';
 import { featureBit } from '../../virtio/features.js';
 import { VIRTIO_ID_BLOCK, VIRTIO_ID_NET } from '../../virtio/ids.js';
 import { VIRTIO_NET_F_MAC, VIRTIO_NET_F_MQ, VIRTIO_NET_F_MTU } from '../../virtio/net.js';
-import { formatHandle, type ManagementDevice } from '../../vdpa/model.js';
+import type { ManagementDevice } from '../../vdpa/model.js';
 import { nameFeatures } from './actual.js';
 import type { NewDevice } from './change.js';
 import { resolveNode, type Accounts } from './node.js';
@@ -24,7 +24,7 @@ export function resolve(
   const classes = deviceClasses(management.supportedClasses ?? 0n);
   const typeId = desired.type && (desired.type === 'net' ? VIRTIO_ID_NET : VIRTIO_ID_BLOCK);
   if (desired.type && typeId !== undefined && !classes.includes(typeId)) {
-    refuse('type', `${formatHandle(management)} does not support ${desired.type} devices`);
+    refuse('type', `${management.handle} does not support ${desired.type} devices`);
   }
   const deviceId = typeId ?? (classes.length === 1 ? classes[0] : undefined);
   let features = desired.features && 0n;
@@ -54,7 +54,7 @@ export function resolve(
  * (vdpa_nl_cmd_dev_add_set_doit, and the dev_add of each driver).
  */
 export function checkNew({ spec }: NewDevice, management: ManagementDevice, refuse: Refuse): void {
-  const handle = formatHandle(management);
+  const handle = management.handle;
   // The server determines the properties of such a device.
   if (handle === VDUSE) return;
   const { mac, mtu, maxVirtqueuePairs: pairs, features } = spec;
@@ -95,5 +95,5 @@ function checkOffered(
   const missing = features & ~offered;
   if (missing === 0n) return;
   const names = nameFeatures(missing, deviceId ?? deviceClasses(management.supportedClasses ?? 0n)[0] ?? 0);
-  refuse('device_features', `${formatHandle(management)} does not offer ${names.join(', ')}`);
+  refuse('device_features', `${management.handle} does not offer ${names.join(', ')}`);
 }

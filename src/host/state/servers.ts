@@ -39,7 +39,7 @@ export interface ServerDifference {
  * Converts the specification of a server in a file.
  * @throws VduseError if it is invalid
  */
-export function readDesiredServer(entry: DeviceEntry, server: ServerEntry, mac: Uint8Array | undefined): DesiredServer {
+export function readDesiredServer(entry: DeviceEntry, server: ServerEntry, mac: string | undefined): DesiredServer {
   const { name, type, mtu } = entry;
   const read = readServerEntry(server);
   const specified = read.path === undefined ? read : { ...read, path: resolve(read.path) };

@@ -1,11 +1,12 @@
 /** Descriptions of simulated machines, written by users: schemas/sim-machine.schema.json. */
+import { ArgumentError } from '../../sys/error.js';
 import { check } from '../../generated/sim-machine.js';
 import { Errno } from '../../sys/errno.js';
 import { parseHandle } from '../../vdpa/model.js';
 import { SECTOR_SIZE } from '../../virtio/block.js';
 import { featureBit } from '../../virtio/features.js';
 import { VIRTIO_ID_BLOCK, VIRTIO_ID_NET } from '../../virtio/ids.js';
-import { parseMac } from '../../virtio/mac-address.js';
+import { normalizeMac } from '../../virtio/mac-address.js';
 import { SimulationError } from '../error.js';
 import type { Fault } from './fault.js';
 import { parseJson } from './json.js';
@@ -81,7 +82,7 @@ export function parseMachine(text: string, source: string): MachineState {
   try {
     return toMachine(value as MachineDescription);
   } catch (error) {
-    throw error instanceof DescriptionError ? refuse(error.message) : error;
+    throw error instanceof DescriptionError || error instanceof ArgumentError ? refuse(error.message) : error;
   }
 }
 
@@ -106,7 +107,6 @@ function toMachine(description: MachineDescription): MachineState {
 
 function toManagementDevice(handle: string, description: ManagementDescription): ManagementDeviceState {
   const named = parseHandle(handle);
-  if (named === undefined) throw new DescriptionError(`invalid handle "${handle}": expected NAME or BUS/NAME`);
   const usual = bareMachine.mgmtdev.find(
     ({ name, driver }) => name === (description.driver ?? handle) && driver !== 'hardware',
   );
@@ -183,7 +183,7 @@ function toVduseInstance(name: string, description: VduseDescription): VduseInst
       ? identityOfNet({
           ...common,
           type,
-          ...(mac !== undefined && { mac: parseMac(mac) }),
+          ...(mac !== undefined && { mac: normalizeMac(mac) }),
           ...(mtu !== undefined && { mtu }),
         })
       : identityOfBlock({

@@ -1,4 +1,5 @@
 /** The VDUSE devices of a simulated machine, and their simulated servers. */
+import { formatMac } from '../../virtio/mac-address.js';
 import { check } from '../../generated/vduse-server.js';
 import { viewOf } from '../../netlink/bytes.js';
 import { Errno } from '../../sys/errno.js';
@@ -125,10 +126,10 @@ const configOf = ({ config }: VduseInstanceState): DataView => viewOf(Buffer.fro
 /**
  * The attributes of a device that are not options of its server: the type, and for a network device address and MTU.
  */
-function identityOf(instance: VduseInstanceState): { type: 'block' } | { type: 'net'; mac: Uint8Array; mtu?: number } {
+function identityOf(instance: VduseInstanceState): { type: 'block' } | { type: 'net'; mac: string; mtu?: number } {
   if (instance.device_id !== VIRTIO_ID_NET) return { type: 'block' };
   const config = configOf(instance);
   const mac = new Uint8Array(config.buffer, config.byteOffset + netConfigOffset.mac, 6);
   const hasMtu = featureBits(BigInt(instance.features)).includes(Number(VIRTIO_NET_F_MTU));
-  return { type: 'net', mac, ...(hasMtu && { mtu: config.getUint16(netConfigOffset.mtu, true) }) };
+  return { type: 'net', mac: formatMac(mac), ...(hasMtu && { mtu: config.getUint16(netConfigOffset.mtu, true) }) };
 }

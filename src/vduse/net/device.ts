@@ -1,6 +1,6 @@
 import { close } from '../../sys/libc.js';
 import { setInterfaceMtu } from '../../sys/network-interface.js';
-import { formatMac } from '../../virtio/mac-address.js';
+import { normalizeMac, parseMac } from '../../virtio/mac-address.js';
 import { checkNetOptions } from '../spec/limits.js';
 import { madeTapOf, startAndRecord, type RecordedSpec, type InstanceRecord } from '../spec/instance-record.js';
 import { moduleUrl } from '../engine/module-url.js';
@@ -15,8 +15,8 @@ import type { NetBackendOptions } from '../spec/backend.js';
 export interface NetDeviceOptions {
   readonly name: string;
   readonly backend: NetBackendOptions;
-  /** Six bytes; derived from the name by default, so that the device always has the same one. */
-  readonly mac?: Uint8Array;
+  /** `00:11:22:33:44:55`; derived from the name by default, so that the device always has the same one. */
+  readonly mac?: string;
   readonly mtu?: number;
   /** Number of queue pairs; 1 by default. */
   readonly pairs?: number;
@@ -32,7 +32,7 @@ export interface NetDeviceOptions {
 /** A served network device, and its interface on this machine. */
 export interface NetDevice {
   readonly server: VduseServer;
-  readonly mac: Uint8Array;
+  readonly mac: string;
   /** The tap's name. */
   readonly ifname: string | undefined;
   /** The tap that the last server of the instance created, if it was not found and a new one was created. */
@@ -62,7 +62,7 @@ export async function serveNetDevice(options: NetDeviceOptions): Promise<NetDevi
       queues: identity.queueCount,
       queueSize,
       features: identity.features,
-      mac: formatMac(mac),
+      mac: normalizeMac(mac),
       ...(mtu !== undefined && { mtu }),
       // It may have been renamed.
       ...(tap && { ifname: made && isAgain ? made.name : tap.name }),
@@ -90,6 +90,6 @@ export async function serveNetDevice(options: NetDeviceOptions): Promise<NetDevi
   }
 }
 
-function moduleOptions(mac: Uint8Array, tap: TapInterface | undefined): NetModuleOptions {
-  return tap ? { backend: 'tap', fds: tap.fds } : { backend: 'loopback', mac };
+function moduleOptions(mac: string, tap: TapInterface | undefined): NetModuleOptions {
+  return tap ? { backend: 'tap', fds: tap.fds } : { backend: 'loopback', mac: parseMac(mac) };
 }

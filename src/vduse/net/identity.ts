@@ -1,6 +1,7 @@
 /** What a driver sees of a network device before it uses it. Does not access the machine. */
 import { netConfigLength, netConfigOffset } from '../../virtio/config-space.js';
 import { VIRTIO_ID_NET } from '../../virtio/ids.js';
+import { parseMac } from '../../virtio/mac-address.js';
 import * as net from '../../virtio/net.js';
 import type { DeviceIdentity } from '../kernel/control.js';
 import { RING_FEATURES } from '../engine/negotiation.js';
@@ -20,7 +21,7 @@ const TAP_FEATURES = [
 
 /** What a driver sees of a network device before it uses it. */
 export function netIdentity(device: {
-  readonly mac: Uint8Array;
+  readonly mac: string;
   readonly mtu: number | undefined;
   readonly pairs: number;
   readonly queueSize: number;
@@ -34,7 +35,7 @@ export function netIdentity(device: {
   ];
   const config = new Uint8Array(netConfigLength);
   const view = new DataView(config.buffer);
-  config.set(device.mac, netConfigOffset.mac);
+  config.set(parseMac(device.mac), netConfigOffset.mac);
   view.setUint16(netConfigOffset.status, net.VIRTIO_NET_S_LINK_UP, true);
   // VIRTIO_NET_F_MQ needs a control queue, which the kernel does not permit for VDUSE devices. The pairs exist anyway,
   // for drivers that do not need this feature bit to use them.

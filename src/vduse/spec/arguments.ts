@@ -1,9 +1,10 @@
 /** A served device as keywords with values: on command lines, in state files, between servers. */
-import { formatMac, parseMac } from '../../virtio/mac-address.js';
+import { normalizeMac } from '../../virtio/mac-address.js';
 import type { ServedDeviceSpec } from './device-spec.js';
 import { DeviceOptionError } from './error.js';
-import { keywordOf, type Field, type JsonOf, type Snake, type ValueOf } from './field.js';
-import { allFields, fieldEntries, type DeviceType, type FieldName, type FieldNamed } from './fields.js';
+import { keywordOf, type Field, type Snake, type ValueOf } from './field.js';
+import type { DeviceType } from '../../virtio/classes.js';
+import { allFields, fieldEntries, type FieldName, type FieldNamed } from './fields.js';
 import { parseSize, SIZE_FORM } from './size.js';
 
 type FieldOfDevice = {
@@ -28,7 +29,7 @@ export interface ServerEntry extends Omit<ServerArguments, 'size'> {
 
 /** A served device in JSON, without its name. */
 export type ServedEntry = { readonly type: DeviceType } & {
-  readonly [Name in FieldName as Snake<Name>]?: JsonOf<FieldNamed<Name>>;
+  readonly [Name in FieldName as Snake<Name>]?: ValueOf<FieldNamed<Name>>;
 };
 
 /** @throws DeviceOptionError for conflicting arguments */
@@ -70,10 +71,10 @@ export function readServerEntry({ size, ...others }: ServerEntry): ServerArgumen
 
 /** Each field of a device that has a value, in the order of the table. */
 function valuesOf(spec: ServedDeviceSpec): [FieldName, Field, string | number | boolean][] {
-  const values: Readonly<Partial<Record<FieldName, string | number | boolean | Uint8Array>>> = spec;
+  const values: Readonly<Partial<Record<FieldName, string | number | boolean>>> = spec;
   return fieldEntries(spec.type).flatMap(([key, field]) => {
     const value = values[key];
-    return value === undefined ? [] : [[key, field, value instanceof Uint8Array ? formatMac(value) : value]];
+    return value === undefined ? [] : [[key, field, value]];
   });
 }
 
@@ -95,9 +96,9 @@ export function toEntry(spec: ServedDeviceSpec): ServedEntry {
   };
 }
 
-/** The device of {@link toEntry}. @throws DeviceOptionError */
+/** The device of {@link toEntry}. @throws DeviceOptionError, and ArgumentError for an invalid MAC address */
 export function fromEntry(name: string, { mac, ...others }: ServedEntry): ServedDeviceSpec {
-  return toDeviceSpec(name, { ...others, ...(mac !== undefined && { mac: parseMac(mac) }) });
+  return toDeviceSpec(name, { ...others, ...(mac !== undefined && { mac: normalizeMac(mac) }) });
 }
 
 /** The part of an entry under the key `server` in a file; the rest are keys of the device. */

@@ -1,5 +1,6 @@
 /** Defaults of served devices. Does not access the machine. */
 import * as blk from '../../virtio/block.js';
+import { formatMac } from '../../virtio/mac-address.js';
 import * as net from '../../virtio/net.js';
 
 /** Default size of a block device, in bytes. */
@@ -20,10 +21,10 @@ export function defaultSerial(name: string): string {
 }
 
 /** The default MAC address of a network device, derived from its name: locally administered, not a group address. */
-export function defaultMac(name: string): Uint8Array {
+export function defaultMac(name: string): string {
   // Loading it takes 3 ms, and most commands on the simulated machine derive no address.
   const { createHash } = process.getBuiltinModule('node:crypto');
   const mac = new Uint8Array(createHash('sha256').update(name).digest().subarray(0, net.ETH_ALEN));
   mac[0] = ((mac[0] ?? 0) & 0xfc) | 0x02;
-  return mac;
+  return formatMac(mac);
 }

@@ -38,12 +38,7 @@ export type ValueOf<F extends Field> = F extends {
     ? number
     : F extends { readonly kind: 'flag' | 'switch' }
       ? boolean
-      : F extends { readonly kind: 'mac' }
-        ? Uint8Array
-        : string;
-
-/** The type of a field in JSON, where an address is a text. */
-export type JsonOf<F extends Field> = F extends { readonly kind: 'mac' } ? string : ValueOf<F>;
+      : string;
 
 /** `block_size` for `blockSize`. */
 export type Snake<Name extends string> = Name extends `${infer First}${infer Rest}`

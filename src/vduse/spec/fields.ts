@@ -2,6 +2,7 @@
  * The fields of a device that a server of vdpa serves. Command line, files, help, checks and types are derived from
  * this table: a new field needs one entry here, and its implementation.
  */
+import type { DeviceType } from '../../virtio/classes.js';
 import type { Field, Fields } from './field.js';
 
 /** Fields of a device of either type. */
@@ -82,7 +83,7 @@ export const netFields = {
     kept: 'unless forced',
     help: 'TAP interface, created if it does not exist',
   },
-  /** Six bytes; derived from the name by default. */
+  /** `00:11:22:33:44:55`; derived from the name by default. */
   mac: {
     kind: 'mac',
     ofDevice: true,
@@ -103,9 +104,7 @@ export const netFields = {
   },
 } as const satisfies Fields;
 
-export const fieldsOf = { block: blockFields, net: netFields } as const satisfies Record<string, Fields>;
-
-export type DeviceType = keyof typeof fieldsOf;
+export const fieldsOf = { block: blockFields, net: netFields } as const satisfies Record<DeviceType, Fields>;
 
 /** A field's name: `blockSize`. */
 export type FieldName = keyof typeof blockFields | keyof typeof netFields;

@@ -1,7 +1,6 @@
 /** Limits of served devices. Does not access the machine. */
 import * as blk from '../../virtio/block.js';
-import { isUnicastMac } from '../../virtio/mac-address.js';
-import * as net from '../../virtio/net.js';
+import { isUnicastMac, parseMac } from '../../virtio/mac-address.js';
 import { DeviceOptionError } from './error.js';
 import { blockFields, netFields, sharedFields } from './fields.js';
 
@@ -40,11 +39,11 @@ export function checkSize(size: number, blockSize: number): void {
   }
 }
 
-/** @throws DeviceOptionError */
+/** @throws DeviceOptionError, and ArgumentError for an invalid MAC address */
 export function checkNetOptions(options: {
   readonly pairs: number;
   readonly queueSize: number;
-  readonly mac: Uint8Array;
+  readonly mac: string;
   readonly mtu: number | undefined;
 }): void {
   const { pairs, queueSize, mac, mtu } = options;
@@ -52,8 +51,8 @@ export function checkNetOptions(options: {
     throw new DeviceOptionError(`Invalid queues ${pairs}: expected 1 to ${MAX_PAIRS} pairs`);
   }
   checkQueueSize(queueSize);
-  if (mac.length !== net.ETH_ALEN || !isUnicastMac(mac)) {
-    throw new DeviceOptionError('Invalid MAC address: expected six bytes, neither multicast nor all zero');
+  if (!isUnicastMac(parseMac(mac))) {
+    throw new DeviceOptionError('Invalid MAC address: expected an address that is neither multicast nor all zero');
   }
   const { minimum, maximum } = netFields.mtu;
   if (mtu !== undefined && !(mtu >= minimum && mtu <= maximum)) {

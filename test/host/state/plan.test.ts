@@ -8,8 +8,8 @@ import type { VduseInstance } from '../../../src/vduse/daemon/servers.js';
 
 const actualState: ActualState = {
   managementDevices: [
-    { name: 'net', supportedClasses: 2n },
-    { bus: 'pci', name: 'both', supportedClasses: 6n },
+    { handle: 'net', supportedClasses: 2n },
+    { handle: 'pci/both', supportedClasses: 6n },
   ],
   drivers: ['vhost_vdpa', 'virtio_vdpa'],
 };
@@ -20,12 +20,12 @@ function plan(devices: object[], actual: ActualDevice[], prune = false, around =
 }
 
 const foo: ActualDevice = {
-  device: { name: 'foo', managementDevice: { name: 'net' }, deviceId: 1 },
+  device: { name: 'foo', managementDevice: 'net', deviceId: 1 },
   config: {
     kind: 'net',
     name: 'foo',
     deviceId: 1,
-    mac: Uint8Array.of(2, 0, 0, 0, 0, 1),
+    mac: '02:00:00:00:00:01',
     mtu: 1500,
     deviceFeatures: 0x28n,
   },
@@ -89,13 +89,13 @@ const status = {
   queues: [{ state: 'running', requests: 0, bytesIn: 0, bytesOut: 0, errors: 0, interrupts: 0 }],
 } as const;
 const vd: ActualDevice = {
-  device: { name: 'vd', managementDevice: { name: 'vduse' }, deviceId: 2 },
+  device: { name: 'vd', managementDevice: 'vduse', deviceId: 2 },
   config: { kind: 'block', name: 'vd', deviceId: 2 },
 };
 
 /** The plan for one device of VDUSE. */
 function planServer(more: object, there: boolean, ...instances: VduseInstance[]): string[] {
-  const around = { managementDevices: [{ name: 'vduse', supportedClasses: 6n }], drivers: [], instances };
+  const around = { managementDevices: [{ handle: 'vduse', supportedClasses: 6n }], drivers: [], instances };
   return plan([{ name: 'vd', mgmtdev: 'vduse', ...more }], there ? [vd] : [], false, around);
 }
 

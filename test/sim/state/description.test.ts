@@ -61,27 +61,25 @@ describe('the description of a machine', () => {
     );
     const client = await machine.client();
     const [first, second] = await client.managementDevices();
-    assert.deepEqual([first?.bus, first?.name, second?.bus], ['pci', '0000:03:00.2', 'auxiliary']);
-    assert.equal(first?.maxVirtqueues, 65);
-    const managementDevice = { bus: 'pci', name: '0000:03:00.2' };
+    assert.equal(first?.handle, 'pci/0000:03:00.2');
+    assert.match(second?.handle ?? '', /^auxiliary\//);
+    assert.equal(first.maxVirtqueues, 65);
+    const managementDevice = 'pci/0000:03:00.2';
     await client.addDevice({ name: 'foo0', managementDevice, maxVirtqueuePairs: 4, mtu: 9000 });
     const { vendorId, maxVirtqueues, maxVirtqueueSize } = await client.device('foo0');
     assert.deepEqual([vendorId, maxVirtqueues, maxVirtqueueSize], [5555, 9, 256]);
     const config = await client.deviceConfig('foo0');
     assert.equal(config.kind, 'net');
     assert.equal(config.negotiatedFeatures, undefined, 'vhost_vdpa negotiates nothing by itself');
-    assert.deepEqual(
-      [Buffer.from(config.mac ?? []).toString('hex'), config.maxVirtqueuePairs, config.mtu],
-      ['001122334455', 4, 9000],
-    );
-    await client.setDevice('foo0', { mac: Uint8Array.of(2, 0, 0, 0, 0, 1) });
+    assert.deepEqual([config.mac, config.maxVirtqueuePairs, config.mtu], ['00:11:22:33:44:55', 4, 9000]);
+    await client.setDevice('foo0', { mac: '02:00:00:00:00:01' });
   });
 
   describe('hardware with virtio_vdpa', () => {
     const machine = new TestMachine(
       read({ mgmtdev: { 'pci/a': { ...mlx5, vstats: { received_desc: 7, completed_desc: 6 } } } }),
     );
-    const managementDevice = { bus: 'pci', name: 'a' };
+    const managementDevice = 'pci/a';
 
     test('rejects what the hardware rejects', async () => {
       const client = await machine.client();
@@ -92,7 +90,7 @@ describe('the description of a machine', () => {
       await assert.rejects(add({ maxVirtqueuePairs: 33 }), { code: 'EINVAL' });
       await add({});
       await assert.rejects(client.addDevice({ name: 'foo1', managementDevice }), { code: 'ENOSPC' });
-      await assert.rejects(client.setDevice('foo0', { mac: Uint8Array.of(2, 0, 0, 0, 0, 1) }), { code: 'EBUSY' });
+      await assert.rejects(client.setDevice('foo0', { mac: '02:00:00:00:00:01' }), { code: 'EBUSY' });
     });
 
     test('negotiates, and counts as its vendor does', async () => {
@@ -123,7 +121,7 @@ describe('the description of a machine', () => {
         },
       }),
     ).client();
-    await client.addDevice({ name: 'foo0', managementDevice: { bus: 'pci', name: 'blk' } });
+    await client.addDevice({ name: 'foo0', managementDevice: 'pci/blk' });
     const config = await client.deviceConfig('foo0');
     assert.deepEqual(config.kind === 'block' && [config.capacity, config.queues], [2048n, 4]);
     await assert.rejects(client.vendorStats('foo0', 0), { code: 'EOPNOTSUPP' });
@@ -131,7 +129,7 @@ describe('the description of a machine', () => {
 
   test('a class that the kernel tells nothing of', async () => {
     const client = await new TestMachine(read({ mgmtdev: { 'pci/x': { supported_classes: [3] } } })).client();
-    await client.addDevice({ name: 'foo0', managementDevice: { bus: 'pci', name: 'x' } });
+    await client.addDevice({ name: 'foo0', managementDevice: 'pci/x' });
     await assert.rejects(client.deviceConfig('foo0'), { code: 'EOPNOTSUPP' });
     assert.deepEqual(await client.deviceConfigs(), []);
     assert.equal((await client.devices()).length, 1);
@@ -146,22 +144,19 @@ describe('the description of a machine', () => {
       },
     };
     const client = await new TestMachine(read(description)).client();
-    const managementDevice = { name: 'vduse' };
+    const managementDevice = 'vduse';
     for (const name of ['vd0', 'vd1']) await client.addDevice({ name, managementDevice });
     await assert.rejects(client.addDevice({ name: 'vd2', managementDevice }), { code: 'EINVAL' });
     const [block, net] = await client.deviceConfigs();
     assert.deepEqual(block?.kind === 'block' && [block.capacity, block.queues, block.readOnly], [4096n, 2, true]);
-    assert.deepEqual(net?.kind === 'net' && [net.mtu, Buffer.from(net.mac ?? []).toString('hex')], [
-      1400,
-      '0200000000aa',
-    ]);
+    assert.deepEqual(net?.kind === 'net' && [net.mtu, net.mac], [1400, '02:00:00:00:00:aa']);
     await client.deleteDevice('vd0');
     await client.addDevice({ name: 'vd0', managementDevice });
   });
 
   test('an ordinary user', async () => {
     const client = await new TestMachine(read({ mgmtdev: { vdpasim_net: {} }, uid: 1000 })).client();
-    const add = client.addDevice({ name: 'foo0', managementDevice: { name: 'vdpasim_net' } });
+    const add = client.addDevice({ name: 'foo0', managementDevice: 'vdpasim_net' });
     await assert.rejects(add, {
       code: 'EPERM',
       message: /^add vdpa device foo0: Operation not permitted \(EPERM\)\. Run as root: /,

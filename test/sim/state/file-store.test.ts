@@ -108,7 +108,7 @@ describe('the state file', () => {
     }
   };
   const add = (name: string): Promise<void> =>
-    withClient((client) => client.addDevice({ name, managementDevice: { name: 'vdpasim_net' } }));
+    withClient((client) => client.addDevice({ name, managementDevice: 'vdpasim_net' }));
   const deviceNames = async (): Promise<string[]> =>
     (await withClient((client) => client.devices())).map(({ name }) => name);
   const stored = (): SimState => JSON.parse(readFileSync(path, 'utf8')) as SimState;
@@ -126,8 +126,8 @@ describe('the state file', () => {
     await withClient((client) =>
       client.addDevice({
         name: 'foo0',
-        managementDevice: { name: 'vdpasim_net' },
-        mac: Uint8Array.of(2, 0, 0, 0, 0, 1),
+        managementDevice: 'vdpasim_net',
+        mac: '02:00:00:00:00:01',
         mtu: 9000,
         features: 0x3_0000_0028n,
       }),

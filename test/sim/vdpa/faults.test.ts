@@ -6,7 +6,7 @@ import type { Fault } from '../../../src/sim/state/fault.js';
 import type { VdpaClient } from '../../../src/vdpa/client.js';
 import { TestMachine } from '../../support/test-machine.js';
 
-const onNet = { managementDevice: { name: 'vdpasim_net' } };
+const onNet = { managementDevice: 'vdpasim_net' };
 
 /** Both ways to have faults: those of the machine, and those of the process. */
 const waysIn: Readonly<Record<string, (faults: Fault[]) => TestMachine>> = {
@@ -42,7 +42,7 @@ for (const [way, make] of Object.entries(waysIn)) {
     test('other management devices are left alone', async () => {
       const client = await make([{ command: 'dev add', mgmtdev: 'vdpasim_blk', errno: 'EIO' }]).client();
       await client.addDevice({ name: 'foo0', ...onNet });
-      await assert.rejects(client.addDevice({ name: 'foo1', managementDevice: { name: 'vdpasim_blk' } }), {
+      await assert.rejects(client.addDevice({ name: 'foo1', managementDevice: 'vdpasim_blk' }), {
         code: 'EIO',
       });
     });

@@ -34,7 +34,7 @@ const nic = {
   restart: false,
   backend: 'tap',
   ifname: 'tap0',
-  mac: Uint8Array.of(2, 0, 0, 0, 0, 1),
+  mac: '02:00:00:00:00:01',
   mtu: 9000,
 } as const satisfies ServedDeviceSpec;
 
