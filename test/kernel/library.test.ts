@@ -18,14 +18,14 @@ const examples = Array.from(
 );
 
 test('there are examples', () => {
-  assert.equal(examples.length, 6);
+  assert.equal(examples.length, 7);
 });
 
 for (const [index, { heading, code }] of examples.entries()) {
   test(`the example of "${heading}" runs, and leaves nothing behind`, async () => {
     const file = `/tmp/example-${index}.mjs`;
-    const runnable = code.replace(
-      /from 'vdpa(\/\w+)?'/,
+    const runnable = code.replaceAll(
+      /from 'vdpa(\/\w+)?'/g,
       (_, part = '') => `from '${sources.href}${String(part).slice(1)}${part === '' ? '' : '/'}index.js'`,
     );
     assert.notEqual(runnable, code);

@@ -17,6 +17,7 @@ import type {
   HardwareManagementDevice,
   MachineState,
   ManagementDeviceState,
+  ManagementDriver,
   SoftwareManagementDevice,
   VduseInstanceState,
 } from './model.js';
@@ -24,8 +25,9 @@ import { identityOfBlock, identityOfNet } from './identity.js';
 import { toInstance } from './vduse-instance.js';
 import { DEFAULT_SIZE } from '../../vduse/spec/defaults.js';
 
-interface ManagementDescription {
-  readonly driver?: ManagementDeviceState['driver'];
+/** A management device. What is absent is as usual for its driver; without a driver of that name it is hardware. */
+export interface ManagementDescription {
+  readonly driver?: ManagementDriver;
   readonly supported_classes?: readonly (string | number)[];
   readonly max_supported_vqs?: number;
   readonly dev_features?: readonly (string | number)[];
@@ -40,7 +42,8 @@ interface ManagementDescription {
   readonly vstats?: Readonly<Record<string, number>>;
 }
 
-interface VduseDescription {
+/** A VDUSE instance that another program serves. */
+export interface VduseDescription {
   readonly type: 'net' | 'block';
   readonly queues?: number;
   readonly queue_size?: number;
@@ -53,7 +56,9 @@ interface VduseDescription {
   readonly mtu?: number;
 }
 
-interface MachineDescription {
+/** A machine; schemas/sim-machine.schema.json says what each key means. */
+export interface MachineDescription {
+  /** By handle: `pci/0000:03:00.2`. */
   readonly mgmtdev: Readonly<Record<string, ManagementDescription>>;
   readonly uid?: number;
   readonly bus_driver?: BusDriver;

@@ -48,6 +48,9 @@ export interface HardwareManagementDevice extends ManagementDeviceBase {
 
 export type ManagementDeviceState = SoftwareManagementDevice | HardwareManagementDevice;
 
+/** The driver of a management device. */
+export type ManagementDriver = ManagementDeviceState['driver'];
+
 /** A device that a VDUSE server created with VDUSE_CREATE_DEV and VDUSE_VQ_SETUP: `struct vduse_dev_config`. */
 export interface VduseInstanceState {
   readonly name: string;

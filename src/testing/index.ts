@@ -1,0 +1,16 @@
+/// <reference types="node" preserve="true" />
+/**
+ * A simulated machine in memory, for tests of programs that use vDPA: no kernel module, no hardware, no root. It answers
+ * netlink requests as drivers/vdpa/vdpa.c of Linux 7.3 does, to the byte.
+ *
+ * @example
+ * const machine = simulate({ faults: [{ command: 'dev add', errno: 'ENOSPC', times: 1 }] });
+ * const client = await VdpaClient.open({ transport: machine });
+ */
+export { simulate, type SimulateOptions, type SimulatedMachine, type SocketOptions } from './simulate.js';
+export type { MachineDescription, ManagementDescription, VduseDescription } from '../sim/state/description.js';
+export type { BusDriver, ConfigAttribute, ManagementDriver } from '../sim/state/model.js';
+export type { Fault, FaultCommand } from '../sim/state/fault.js';
+export { SimulationError } from '../sim/error.js';
+export type { NetlinkTransport } from '../netlink/transport.js';
+export type { ErrnoName } from '../sys/errno.js';
