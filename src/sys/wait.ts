@@ -1,4 +1,6 @@
 /** Waits that a signal ends early, and that have a time limit. */
+import { Errno } from './errno.js';
+import { SystemError } from './error.js';
 
 /** How long to wait, at most. */
 export interface WaitOptions {
@@ -42,5 +44,54 @@ export async function sleep(milliseconds: number, signal?: AbortSignal): Promise
     await abortable(elapsed, signal);
   } finally {
     clearTimeout(timer);
+  }
+}
+
+/**
+ * Settles as the promise does, within a time limit and until a signal is aborted. What the promise stands for goes on
+ * nevertheless.
+ * @param operation names it in the error
+ * @throws SystemError ETIMEDOUT after the time limit; the reason of the signal
+ */
+export async function within<Result>(
+  promise: Promise<Result>,
+  { signal, timeoutMs }: WaitOptions,
+  operation: string,
+): Promise<Result> {
+  if (timeoutMs === undefined) return abortable(promise, signal);
+  const expired = new AbortController();
+  const timer = setTimeout(() => {
+    const hint = `It was not done within ${timeoutMs / 1000} s`;
+    expired.abort(new SystemError({ operation, errno: Errno.ETIMEDOUT, hint }));
+  }, timeoutMs);
+  try {
+    return await abortable(promise, signal ? AbortSignal.any([signal, expired.signal]) : expired.signal);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/**
+ * Starts something, as {@link within}. What is there only after that is undone.
+ * @throws errors of starting; SystemError ETIMEDOUT after the time limit; the reason of the signal
+ */
+export async function startWithin<Result>(
+  start: () => Promise<Result>,
+  undo: (result: Result) => Promise<unknown>,
+  options: WaitOptions,
+  operation: string,
+): Promise<Result> {
+  options.signal?.throwIfAborted();
+  let isLate = false;
+  const starting = start().then(async (result) => {
+    if (isLate) await undo(result);
+    return result;
+  });
+  try {
+    return await within(starting, options, operation);
+  } catch (error) {
+    isLate = true;
+    starting.catch(() => undefined);
+    throw error;
   }
 }

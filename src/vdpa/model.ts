@@ -130,7 +130,7 @@ export function formatHandle({ bus, name }: ManagementDeviceHandle): string {
 export function parseHandle(text: string): ManagementDeviceHandle {
   const [first = '', second, ...more] = text.split('/');
   if (more.length > 0) {
-    throw new ArgumentError(`Invalid management device "${text}": expected BUS/NAME or NAME`);
+    throw new ArgumentError(`Invalid management device "${text}": expected NAME or BUS/NAME`);
   }
   return second === undefined ? { name: first } : { bus: first, name: second };
 }

@@ -1,3 +1,5 @@
+import { Errno, strerror, type ErrnoName } from '../sys/errno.js';
+
 /** A VDUSE operation failed. The message is human-readable and says why. */
 export class VduseError extends Error {
   override readonly name: string = 'VduseError';
@@ -18,4 +20,20 @@ export class LaunchError extends VduseError {
 /** A server of vdpa did not start because another program created the instance in the meantime. */
 export class InstanceExistsError extends LaunchError {
   override readonly name = 'InstanceExistsError';
+}
+
+/** A backend cannot do an operation. The driver gets an I/O error, or `unsupported` for EOPNOTSUPP. */
+export class BackendError extends VduseError {
+  override readonly name = 'BackendError';
+  /** The name of the error number: `EIO`. */
+  readonly code: ErrnoName;
+  /** The error number, positive. */
+  readonly errno: number;
+
+  /** @param message for people who debug the backend; by default the text of the error number */
+  constructor(code: ErrnoName = 'EIO', message: string = strerror(Errno[code])) {
+    super(message);
+    this.code = code;
+    this.errno = Errno[code];
+  }
 }

@@ -4,6 +4,7 @@ import { Errno } from '../sys/errno.js';
 import { ignoring } from '../sys/error.js';
 import { close } from '../sys/libc.js';
 import { readable } from '../sys/readable.js';
+import { startWithin, type WaitOptions } from '../sys/wait.js';
 import { VduseControl, type DeviceIdentity } from './kernel/control.js';
 import { QueueCounters } from './engine/counters.js';
 import type { DataPlaneModule } from './engine/data-plane.js';
@@ -25,8 +26,11 @@ export interface Backing {
   close(): Promise<boolean>;
 }
 
-/** Options of a server. */
-export interface ServerOptions {
+/**
+ * Options of a server. The time limit, none by default, and the signal are for its start: a server that is ready later
+ * is stopped.
+ */
+export interface ServerOptions extends WaitOptions {
   readonly name: string;
   readonly identity: DeviceIdentity;
   readonly dataPlane: DataPlaneModule;
@@ -40,7 +44,8 @@ export interface ServerOptions {
   readonly backing?: Backing;
 }
 
-interface ServerEvents {
+/** The events of a server. */
+export interface ServerEvents {
   /** The state has changed. */
   state: [ServerState];
   /** A driver has broken a ring; the queue is stopped until the device is reset. */
@@ -60,7 +65,7 @@ const WAKE = 1;
  * The server of a VDUSE device. It creates the instance, answers requests of the kernel, and starts and stops the data
  * threads for the driver. It runs in the main thread and never touches guest memory, so that it can always answer.
  */
-export class VduseServer extends EventEmitter<ServerEvents> {
+export class VduseServer<Change = never> extends EventEmitter<ServerEvents> implements AsyncDisposable {
   readonly name: string;
   readonly #identity: DeviceIdentity;
   readonly #config: Uint8Array;
@@ -80,15 +85,25 @@ export class VduseServer extends EventEmitter<ServerEvents> {
   /**
    * Creates the instance and its data threads, and starts to answer. The device can then be attached to the vdpa bus.
    * If a step fails, the previous ones are undone.
-   * @throws DeviceNameError, SystemError, and errors from creating the data plane
+   * @throws DeviceNameError; SystemError, with ETIMEDOUT after the time limit; VduseError if a data thread ends early;
+   * errors from creating the data plane; the reason of the signal
    */
-  static async start(options: ServerOptions): Promise<VduseServer> {
+  static start<Change = never>(options: ServerOptions): Promise<VduseServer<Change>> {
+    return startWithin(
+      () => VduseServer.#start<Change>(options),
+      (server) => server.stop(),
+      options,
+      `serve ${options.name}`,
+    );
+  }
+
+  static async #start<Change>(options: ServerOptions): Promise<VduseServer<Change>> {
     checkDeviceName(options.name);
     const control = new VduseControl();
     try {
       if (options.takeOver !== true) control.create(options.name, options.identity);
       try {
-        return await VduseServer.#open(options);
+        return await VduseServer.#open<Change>(options);
       } catch (error) {
         if (options.takeOver !== true) control.destroy(options.name);
         throw error;
@@ -98,11 +113,11 @@ export class VduseServer extends EventEmitter<ServerEvents> {
     }
   }
 
-  static async #open(options: ServerOptions): Promise<VduseServer> {
+  static async #open<Change>(options: ServerOptions): Promise<VduseServer<Change>> {
     const { identity } = options;
     const device = VduseDevice.open(options.name);
     let host: DataPlaneHost | undefined;
-    let server: VduseServer | undefined;
+    let server: VduseServer<Change> | undefined;
     try {
       const counters = QueueCounters.allocate(identity.queueCount);
       const resumed = options.takeOver === true ? probeInstance(device, options.name, identity) : undefined;
@@ -118,7 +133,7 @@ export class VduseServer extends EventEmitter<ServerEvents> {
         threads: Math.min(options.threads ?? 1, identity.queueCount / (options.queueGroup ?? 1)),
         queueGroup: options.queueGroup ?? 1,
       });
-      server = new VduseServer(options, device, host, counters);
+      server = new VduseServer<Change>(options, device, host, counters);
       // The configuration of this server may be newer than that of the last one.
       if (options.takeOver === true) server.changeConfig(0, identity.config);
       if (resumed !== undefined) server.#driver.resume(resumed);
@@ -210,8 +225,8 @@ export class VduseServer extends EventEmitter<ServerEvents> {
     this.#device.notifyConfigChange();
   }
 
-  /** Sends every data plane a change; its type depends on the module. */
-  change(change: unknown): void {
+  /** Sends every data plane a change. */
+  change(change: Change): void {
     this.#host.change(change);
   }
 
@@ -243,6 +258,11 @@ export class VduseServer extends EventEmitter<ServerEvents> {
     } finally {
       control.close();
     }
+  }
+
+  /** As {@link stop}, at the end of the block of `await using`: the device must not be on the vdpa bus any longer. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop();
   }
 
   /** Frees what it has beside the device and its data threads. */

@@ -35,7 +35,7 @@ function attribute(disk: string, name: string): string {
 
 describe('a VDUSE block device', () => {
   test('holds a file system: made, filled, unmounted, checked, read again', async (context) => {
-    const { disk, server } = await blockDevice(context, { name: 'fs0', storage: { backend: 'ram' } });
+    const { disk, server } = await blockDevice(context, { name: 'fs0', backend: { type: 'ram' } });
     assert.equal(attribute(disk, 'size'), String((64 * MIB) / 512));
     assert.equal(attribute(disk, 'serial'), 'fs0');
     const folder = mountPoint('fs0');
@@ -58,7 +58,7 @@ describe('a VDUSE block device', () => {
 
   test('in a file: what the guest writes is in the file, what is in the file the guest reads', async (context) => {
     const path = await makeFile('/tmp/both', 32);
-    const { disk } = await blockDevice(context, { name: 'both', storage: { backend: 'file', path } });
+    const { disk } = await blockDevice(context, { name: 'both', backend: { type: 'file', path } });
     assert.equal(await checksum(disk), await checksum(path));
     const source = await makeFile('/tmp/source', 32);
     await sh(`dd if=${source} of=${disk} bs=64k oflag=direct`);
@@ -70,7 +70,7 @@ describe('a VDUSE block device', () => {
 
   test('discarded ranges are holes in the file and read as zeros', async (context) => {
     const path = await makeFile('/tmp/holes', 32);
-    const { disk } = await blockDevice(context, { name: 'holes', storage: { backend: 'file', path } });
+    const { disk } = await blockDevice(context, { name: 'holes', backend: { type: 'file', path } });
     const before = statSync(path).blocks;
     await sh(`blkdiscard -o ${4 * MIB} -l ${16 * MIB} ${disk}`);
     assert.equal(statSync(path).blocks, before - (16 * MIB) / 512);
@@ -87,7 +87,7 @@ describe('a VDUSE block device', () => {
 
   test('a file that grows: the guest sees the new size', async (context) => {
     const path = await makeFile('/tmp/grows', 8);
-    const { disk } = await blockDevice(context, { name: 'grows', storage: { backend: 'file', path } });
+    const { disk } = await blockDevice(context, { name: 'grows', backend: { type: 'file', path } });
     assert.equal(attribute(disk, 'size'), String((8 * MIB) / 512));
     truncateSync(path, 24 * MIB);
     await until('the disk has grown', () => attribute(disk, 'size') === String((24 * MIB) / 512));
@@ -97,7 +97,7 @@ describe('a VDUSE block device', () => {
 
   test('a truncated file: errors for the missing part, service for the rest', async (context) => {
     const path = await makeFile('/tmp/cut', 8);
-    const { disk, server } = await blockDevice(context, { name: 'cut', storage: { backend: 'file', path } });
+    const { disk, server } = await blockDevice(context, { name: 'cut', backend: { type: 'file', path } });
     truncateSync(path, 4 * MIB);
     const gone = await start('dd', `if=${disk}`, 'of=/dev/null', 'bs=1M', 'skip=6', 'iflag=direct');
     assert.equal(gone.status, 1);
@@ -115,7 +115,7 @@ describe('a VDUSE block device', () => {
     const { disk } = await blockDevice(context, {
       name: 'ro',
       readonly: true,
-      storage: { backend: 'file', path },
+      backend: { type: 'file', path },
     });
     assert.equal(attribute(disk, 'ro'), '1');
     assert.equal(await checksum(disk), await checksum(path));
@@ -125,7 +125,7 @@ describe('a VDUSE block device', () => {
   test('block size, serial number, queue size', async (context) => {
     const { disk } = await blockDevice(context, {
       name: 'geometry',
-      storage: { backend: 'ram', size: 16 * MIB },
+      backend: { type: 'ram', size: 16 * MIB },
       blockSize: 4096,
       serial: '12345678901234567890',
       queueSize: 64,
@@ -140,7 +140,7 @@ describe('a VDUSE block device', () => {
   });
 
   test('null: reads zeros and forgets what is written', async (context) => {
-    const { disk } = await blockDevice(context, { name: 'null0', storage: { backend: 'null', size: 16 * MIB } });
+    const { disk } = await blockDevice(context, { name: 'null0', backend: { type: 'null', size: 16 * MIB } });
     await bash(`dd if=/dev/urandom of=${disk} bs=1M oflag=direct status=none count=16`);
     assert.equal(await checksum(disk), await checksum('/dev/zero', 16 * MIB));
   });
@@ -148,7 +148,7 @@ describe('a VDUSE block device', () => {
   test('made, used and gone without a trace, again and again', async () => {
     const before = readdirSync('/dev/vduse');
     for (let round = 0; round < 5; round++) {
-      const server = await serveBlockDevice({ name: 'again', storage: { backend: 'ram' } });
+      const server = await serveBlockDevice({ name: 'again', backend: { type: 'ram' } });
       await attach('again');
       const disk = await diskOf('again');
       await sh(`mkfs.ext4 -q ${disk}`);
@@ -162,7 +162,7 @@ describe('a VDUSE block device', () => {
 
   test('stays for another server to take over where it is kept', async () => {
     const path = await makeFile('/tmp/kept', 16);
-    const options = { name: 'kept', storage: { backend: 'file', path } } as const;
+    const options = { name: 'kept', backend: { type: 'file', path } } as const;
     const first = await serveBlockDevice(options);
     await attach('kept');
     const disk = await diskOf('kept');
@@ -196,10 +196,10 @@ describe('a VDUSE block device that cannot be', () => {
   };
 
   for (const [what, options, message] of [
-    ['its file is missing', { storage: { backend: 'file', path: '/tmp/nosuch' } }, /open \/tmp\/nosuch: No such file/],
-    ['its file is a folder', { storage: { backend: 'file', path: '/tmp' } }, /\/tmp: Is a directory/],
-    ['its size is not a multiple of the block size', { storage: { backend: 'ram', size: 1000 } }, /multiple of .* 512/],
-    ['its size is nothing', { storage: { backend: 'ram', size: 0 } }, /Invalid size: 0 bytes/],
+    ['its file is missing', { backend: { type: 'file', path: '/tmp/nosuch' } }, /open \/tmp\/nosuch: No such file/],
+    ['its file is a folder', { backend: { type: 'file', path: '/tmp' } }, /\/tmp: Is a directory/],
+    ['its size is not a multiple of the block size', { backend: { type: 'ram', size: 1000 } }, /multiple of .* 512/],
+    ['its size is nothing', { backend: { type: 'ram', size: 0 } }, /Invalid size: 0 bytes/],
     ['its name is too long', { name: 'n'.repeat(256) }, /256 bytes/],
     ['its name is a path', { name: '../x' }, /not allowed in a file name/],
     ['its name is taken by the control node', { name: 'control' }, /is reserved/],
@@ -207,19 +207,19 @@ describe('a VDUSE block device that cannot be', () => {
     ['its queue size is odd', { queueSize: 100 }, /power of two/],
   ] as const) {
     test(`${what}: said, and nothing left`, async () => {
-      await assert.rejects(serveBlockDevice({ name: 'never', storage: { backend: 'ram' }, ...options }), message);
+      await assert.rejects(serveBlockDevice({ name: 'never', backend: { type: 'ram' }, ...options }), message);
       nothingLeft();
     });
   }
 
   test('its name is taken', async () => {
-    const first = await serveBlockDevice({ name: 'taken', storage: { backend: 'ram' } });
+    const first = await serveBlockDevice({ name: 'taken', backend: { type: 'ram' } });
     await assert.rejects(
-      serveBlockDevice({ name: 'taken', storage: { backend: 'ram' } }),
+      serveBlockDevice({ name: 'taken', backend: { type: 'ram' } }),
       /create the VDUSE instance taken: File exists/,
     );
     await assert.rejects(
-      serveBlockDevice({ name: 'taken', storage: { backend: 'ram' }, takeOver: true }),
+      serveBlockDevice({ name: 'taken', backend: { type: 'ram' }, takeOver: true }),
       /Device or resource busy.*It is served by another program/,
     );
     await first.stop();
@@ -227,7 +227,7 @@ describe('a VDUSE block device that cannot be', () => {
   });
 
   test('it is stopped twice at once, and once more', async () => {
-    const server = await serveBlockDevice({ name: 'twice', storage: { backend: 'ram' } });
+    const server = await serveBlockDevice({ name: 'twice', backend: { type: 'ram' } });
     await Promise.all([server.stop(), server.stop()]);
     await server.stop();
     nothingLeft();
@@ -235,9 +235,9 @@ describe('a VDUSE block device that cannot be', () => {
 
   test('its file is in use by another', async () => {
     const path = await makeFile('/tmp/shared', 1);
-    const first = await serveBlockDevice({ name: 'one', storage: { backend: 'file', path } });
+    const first = await serveBlockDevice({ name: 'one', backend: { type: 'file', path } });
     await assert.rejects(
-      serveBlockDevice({ name: 'two', storage: { backend: 'file', path } }),
+      serveBlockDevice({ name: 'two', backend: { type: 'file', path } }),
       /in use by another program/,
     );
     await first.stop();
@@ -246,7 +246,7 @@ describe('a VDUSE block device that cannot be', () => {
 
   test('its data plane cannot be made', async () => {
     await assert.rejects(
-      serveBlockDevice({ name: 'never', storage: { backend: 'module', module: 'file:///nosuch.js', size: MIB } }),
+      serveBlockDevice({ name: 'never', backend: { type: 'module', module: 'file:///nosuch.js', size: MIB } }),
       /nosuch\.js/,
     );
     nothingLeft();

@@ -24,7 +24,7 @@ test(
     assert.equal(attribute(lower, 'queue/logical_block_size'), '4096');
     const { disk, server } = await blockDevice(context, {
       name: 'discards',
-      storage: { backend: 'file', path: lower },
+      backend: { type: 'file', path: lower },
     });
     assert.equal(attribute(disk, 'queue/logical_block_size'), '4096');
     assert.equal(attribute(disk, 'queue/discard_granularity'), attribute(lower, 'queue/discard_granularity'));
@@ -43,8 +43,8 @@ test(
 test('discard on a block device: what is no whole block of the disk stays', needs('losetup'), async (context) => {
   const lower = (await bash('truncate -s 8M /tmp/small.img; losetup -b 4096 -f --show /tmp/small.img')).trim();
   context.after(() => bash(`losetup -d ${lower}; rm /tmp/small.img`));
-  const storage = { backend: 'file', path: lower } as const;
-  const { disk, server } = await blockDevice(context, { name: 'smaller', storage, blockSize: 512 });
+  const backend = { type: 'file', path: lower } as const;
+  const { disk, server } = await blockDevice(context, { name: 'smaller', backend, blockSize: 512 });
   await bash(`head -c 8M /dev/zero | tr '\\0' x | dd of=${disk} bs=1M iflag=fullblock oflag=direct status=none`);
   // From the middle of a block to the middle of another.
   await sh(`blkdiscard -f -o 2048 -l 8192 ${disk}`);

@@ -27,7 +27,7 @@ const errorsOf = (server: VduseServer): number => server.status().queues.reduce(
 
 test('EIO of the backend: an I/O error for the driver, counted, and the service continues', async (context) => {
   const { path, disk: lower } = await lowerDisk(context);
-  const { disk, server } = await blockDevice(context, { name: 'upper', storage: { backend: 'file', path: lower } });
+  const { disk, server } = await blockDevice(context, { name: 'upper', backend: { type: 'file', path: lower } });
   assert.ok(await dd(`if=${disk}`, 'of=/dev/null', 'count=16', 'iflag=direct'));
   assert.equal(errorsOf(server), 0);
   truncateSync(path, 4 * MIB);
@@ -45,8 +45,8 @@ test('ENOSPC of the backend: an I/O error for the driver, counted, and the servi
   await sh(`mount -t tmpfs -o size=8m tmpfs ${folder}`);
   context.after(() => sh(`umount -l ${folder}`));
   await bash(`truncate -s 64M ${folder}/disk`);
-  const storage = { backend: 'file', path: `${folder}/disk` } as const;
-  const { disk, server } = await blockDevice(context, { name: 'full', storage });
+  const backend = { type: 'file', path: `${folder}/disk` } as const;
+  const { disk, server } = await blockDevice(context, { name: 'full', backend });
   assert.equal(await dd('if=/dev/zero', `of=${disk}`, 'count=4096', 'oflag=direct'), false);
   assert.ok(errorsOf(server) > 0);
   assert.ok(await dd(`if=${disk}`, 'of=/dev/null', 'count=4096', 'iflag=direct'));
@@ -58,7 +58,7 @@ test('ENOSPC of the backend: an I/O error for the driver, counted, and the servi
 test('truncated file: I/O error for the missing part, counted, and service of the rest', async (context) => {
   const path = '/tmp/truncated';
   await bash(`rm -f ${path}; truncate -s 16M ${path}`);
-  const { disk, server } = await blockDevice(context, { name: 'cut', storage: { backend: 'file', path } });
+  const { disk, server } = await blockDevice(context, { name: 'cut', backend: { type: 'file', path } });
   truncateSync(path, 8 * MIB);
   assert.equal(await dd(`if=${disk}`, 'of=/dev/null', 'skip=3000', 'count=1', 'iflag=direct'), false);
   assert.ok(errorsOf(server) > 0);
@@ -70,7 +70,7 @@ test('truncated file: I/O error for the missing part, counted, and service of th
 
 test('block device that disappears: I/O errors for the driver, counted, and the server survives', async (context) => {
   const { disk: lower } = await lowerDisk(context);
-  const { disk, server } = await blockDevice(context, { name: 'upper', storage: { backend: 'file', path: lower } });
+  const { disk, server } = await blockDevice(context, { name: 'upper', backend: { type: 'file', path: lower } });
   assert.ok(await dd('if=/dev/zero', `of=${disk}`, 'count=16', 'oflag=direct', 'conv=fsync'));
   await detach('lower');
   assert.equal(await dd('if=/dev/zero', `of=${disk}`, 'count=16', 'oflag=direct', 'conv=fsync'), false);

@@ -23,8 +23,14 @@ describe('fio --verify=crc32c on a VDUSE block device', () => {
         test(`${backend}, ${queues} queues, depth ${depth}: no error`, async (context) => {
           const path = '/tmp/fio.img';
           await bash(`truncate -s 64M ${path}`);
-          const storage = backend === 'ram' ? ({ backend, size: 2 ** 26 } as const) : ({ backend, path } as const);
-          const { disk, server } = await blockDevice(context, { name: 'fio0', storage, queues, threads: queues });
+          const storage =
+            backend === 'ram' ? ({ type: backend, size: 2 ** 26 } as const) : ({ type: backend, path } as const);
+          const { disk, server } = await blockDevice(context, {
+            name: 'fio0',
+            backend: storage,
+            queues,
+            threads: queues,
+          });
           const jobs = await verify(disk, depth, 4);
           for (const { read, write } of jobs) assert.ok(read.total_ios > 0 && write.total_ios > 0);
           for (const queue of server.status().queues) assert.equal(queue.errors, 0);

@@ -47,8 +47,8 @@ async function deleted(name: string): Promise<void> {
 
 test('failed FLUSH: reported, and all later ones fail', async (context) => {
   const lower = await lowerDisk(context);
-  const storage = { backend: 'file', path: lower.disk } as const;
-  const { disk, server } = await blockDevice(context, { name: 'upper', storage });
+  const backend = { type: 'file', path: lower.disk } as const;
+  const { disk, server } = await blockDevice(context, { name: 'upper', backend });
   await failFlush(disk, lower);
   assert.ok(server.status().queues.some(({ errors }) => errors > 0));
   // Whoever flushes must not hear that all is well.

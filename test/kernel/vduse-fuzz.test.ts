@@ -68,11 +68,11 @@ const leastInUse = (looks: readonly Look[]): Look =>
 test('fuzzed driver: the server survives, serves after a reset, and does not grow; another device is unaffected', async (context) => {
   await bash('truncate -s 32M /tmp/fuzzed');
   const server = await ServerProcess.start(
-    { name: 'ram', storage: { backend: 'ram', size: SECTORS * 512 }, ...QUEUES },
-    { name: 'file', storage: { backend: 'file', path: '/tmp/fuzzed' }, ...QUEUES },
+    { name: 'ram', backend: { type: 'ram', size: SECTORS * 512 }, ...QUEUES },
+    { name: 'file', backend: { type: 'file', path: '/tmp/fuzzed' }, ...QUEUES },
     { name: 'loop', backend: { type: 'loopback' }, queueSize: QUEUES.queueSize },
     { name: 'tap', backend: { type: 'tap', ifname: 'fuzzed' }, queueSize: QUEUES.queueSize },
-    { name: 'neighbour', storage: { backend: 'ram', size: 16 * MIB } },
+    { name: 'neighbour', backend: { type: 'ram', size: 16 * MIB } },
   );
   for (const name of [...DEVICES, 'neighbour']) await attach(name);
   const neighbour = await diskOf('neighbour');

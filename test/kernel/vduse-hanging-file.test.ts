@@ -68,7 +68,7 @@ for (const [how, line] of [
 
 test('a read blocked in the file system during a reset of the guest writes nothing to its memory', async (context) => {
   const file = await HangingFile.mount(context, MIB);
-  const server = await ServerProcess.start({ name: 'waits', storage: { backend: 'file', path: file.path } });
+  const server = await ServerProcess.start({ name: 'waits', backend: { type: 'file', path: file.path } });
   await attach('waits');
   const driver = new VhostBlock(await giveToVhost('waits'));
   driver.start();

@@ -19,7 +19,7 @@ describe('a VDUSE device that has nothing to do', () => {
     test(`its server uses no processor time${used ? ', having had much to do' : ''}`, async () => {
       const path = '/tmp/idle.img';
       await bash(`truncate -s 16M ${path}`);
-      const server = await ServerProcess.start({ name: 'idle0', storage: { backend: 'file', path } });
+      const server = await ServerProcess.start({ name: 'idle0', backend: { type: 'file', path } });
       await attach('idle0');
       const disk = await diskOf('idle0');
       // Direct, one after the other: each is followed by a look for the next.

@@ -33,7 +33,7 @@ test(`${KILLS} servers killed at random moments under fio --verify: no error, ev
   await bash(`truncate -s ${DISK} /tmp/killed`);
   const device: BlockDeviceOptions = {
     name: 'killed',
-    storage: { backend: 'file', path: '/tmp/killed' },
+    backend: { type: 'file', path: '/tmp/killed' },
     queues: 2,
     threads: 2,
   };

@@ -22,7 +22,7 @@ describe('libblkio drives a VDUSE disk through vhost-vdpa', () => {
     writeFileSync(PATH, before);
     const server = await ServerProcess.start({
       name: 'blkio0',
-      storage: { backend: 'file', path: PATH },
+      backend: { type: 'file', path: PATH },
       queues: QUEUES,
       threads: QUEUES,
     });

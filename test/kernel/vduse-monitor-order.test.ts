@@ -18,7 +18,7 @@ const QUEUES = 2;
 
 describe('cloud-hypervisor opens a VDUSE disk through vhost-vdpa', () => {
   test('in its order: memory first, features without a status, one status for all, reset, migration', async (context) => {
-    const server = await ServerProcess.start({ name: 'ch0', storage: { backend: 'ram' }, queues: QUEUES });
+    const server = await ServerProcess.start({ name: 'ch0', backend: { type: 'ram' }, queues: QUEUES });
     let user: VhostBlock | undefined;
     context.after(async () => {
       // The kernel deletes no device whose node is open.

@@ -93,7 +93,7 @@ describe('a VDUSE network device', () => {
     const device = await netDevice(context, {
       name: 'tap2',
       backend: { type: 'tap', ifname: 'multi' },
-      pairs: 4,
+      queues: 4,
       threads: 2,
     });
     assert.equal(device.server.status().queues.length, 8);
@@ -118,7 +118,7 @@ describe('a VDUSE network device', () => {
     ['the address of a group', { mac: '01:00:00:00:00:01' }, /neither multicast/],
     ['a name that no interface has', { backend: { type: 'tap', ifname: 'a/b' } }, /Invalid interface name "a\/b"/],
     ['an interface that is no tap', { backend: { type: 'tap', ifname: 'lo' } }, /create the TAP interface lo: Invalid/],
-    ['no pair', { pairs: 0 }, /1 to 128 pairs/],
+    ['no pair', { queues: 0 }, /1 to 128 pairs/],
   ] as const) {
     test(`rejected: ${what}`, async () => {
       await assert.rejects(serveNetDevice({ name: 'never', backend: { type: 'loopback' }, ...options }), message);

@@ -21,7 +21,7 @@ test('a backend stuck in I/O delays no control message, and accesses no revoked 
   const module = new URL('../support/kernel/servers/stuck-backend.js', import.meta.url).href;
   const server = await ServerProcess.start({
     name: 'stuck',
-    storage: { backend: 'module', module, options: pipe, size: MIB },
+    backend: { type: 'module', module, options: pipe, size: MIB },
   });
   await attach('stuck');
   const driver = new VhostBlock(await giveToVhost('stuck'));
@@ -87,7 +87,7 @@ test('a write blocked in the file system during a reset of the guest: old or new
   const path = `${folder}/disk.img`;
   writeFileSync(path, new Uint8Array(MIB).fill(BEFORE));
   await bash('sync');
-  const server = await ServerProcess.start({ name: 'frozen', storage: { backend: 'file', path } });
+  const server = await ServerProcess.start({ name: 'frozen', backend: { type: 'file', path } });
   await attach('frozen');
   const driver = new VhostBlock(await giveToVhost('frozen'));
   driver.start();

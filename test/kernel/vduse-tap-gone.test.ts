@@ -37,10 +37,10 @@ function offload(ifname: string, command: number): boolean {
 
 async function tapDevice(
   context: TestContext,
-  pairs: number,
+  queues: number,
   options: DriverOptions,
 ): Promise<[ServerProcess, VhostDriver]> {
-  const server = await ServerProcess.start({ name: 'tapped', backend: { type: 'tap', ifname: 'tapped0' }, pairs });
+  const server = await ServerProcess.start({ name: 'tapped', backend: { type: 'tap', ifname: 'tapped0' }, queues });
   await attach('tapped');
   const driver = new VhostDriver(await giveToVhost('tapped'), options);
   context.after(async () => {

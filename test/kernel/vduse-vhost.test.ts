@@ -29,7 +29,7 @@ interface Attached {
 
 /** Serves a device in a process of its own, and gives it to vhost-vdpa. */
 async function attached(context: TestContext, options: Partial<BlockDeviceOptions> = {}): Promise<Attached> {
-  const server = await ServerProcess.start({ name: 'vhost0', storage: { backend: 'ram' }, ...options });
+  const server = await ServerProcess.start({ name: 'vhost0', backend: { type: 'ram' }, ...options });
   const drivers: VhostBlock[] = [];
   context.after(async () => {
     for (const driver of drivers) driver.close();
@@ -113,7 +113,7 @@ describe('a VDUSE device through vhost-vdpa', () => {
 
   test('without event index, indirect tables and flush', async (context) => {
     await bash('truncate -s 1M /tmp/through');
-    const { open } = await attached(context, { storage: { backend: 'file', path: '/tmp/through' } });
+    const { open } = await attached(context, { backend: { type: 'file', path: '/tmp/through' } });
     const driver = open({ features: () => NEEDED });
     driver.start();
     assert.equal(driver.request(OUT, 3, new Uint8Array(512).fill(0x61)), OK);
@@ -250,7 +250,7 @@ describe('a VDUSE device through vhost-vdpa', () => {
   });
 
   test('queue state: an error, not 0, where the next server does not find the ring that says it', async () => {
-    const device = { name: 'vhost1', storage: { backend: 'null' } } as const;
+    const device = { name: 'vhost1', backend: { type: 'null' } } as const;
     const server = await ServerProcess.start(device);
     await attach('vhost1');
     const driver = new VhostBlock(await giveToVhost('vhost1'));

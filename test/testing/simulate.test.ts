@@ -35,7 +35,9 @@ test('several sockets see one machine, and another user may not change it', asyn
 
 test('hardware is described, and faults happen as often as they are said to', async () => {
   const machine = simulate({
-    machine: { mgmtdev: { 'pci/0000:03:00.2': { max_devices: 2, dev_features: ['MAC', 'MTU', 'VERSION_1', 'ACCESS_PLATFORM'] } } },
+    machine: {
+      mgmtdev: { 'pci/0000:03:00.2': { max_devices: 2, dev_features: ['MAC', 'MTU', 'VERSION_1', 'ACCESS_PLATFORM'] } },
+    },
     faults: [{ command: 'dev add', errno: 'ENOSPC', message: 'no room', times: 1 }],
   });
   const client = await VdpaClient.open({ transport: machine });

@@ -243,7 +243,5 @@ function chooseClass(handle: string, classes: readonly number[], wanted: number 
   if (wanted === undefined) return classes.length === 1 ? classes[0] : undefined;
   if (classes.includes(wanted)) return wanted;
   const made = classes.map(describeClass).join(', ');
-  throw new UsageError(
-    `${handle} does not support ${describeClass(wanted)} devices; supported: ${made || 'none'}`,
-  );
+  throw new UsageError(`${handle} does not support ${describeClass(wanted)} devices; supported: ${made || 'none'}`);
 }

@@ -3,12 +3,16 @@ import { Errno } from '../../sys/errno.js';
 import { copyMemory } from '../../sys/guarded-copy.js';
 import type { IoVector } from '../../sys/io-vector.js';
 import { NativeBuffer } from '../../sys/memory.js';
+import { BackendError } from '../error.js';
 
 export const READ = 0;
 export const WRITE = 1;
 export const FLUSH = 2;
 export const DISCARD = 3;
 export const WRITE_ZEROES = 4;
+
+/** The types of operations, for programs. */
+export const OperationType = { READ, WRITE, FLUSH, DISCARD, WRITE_ZEROES } as const;
 
 export type OperationType = typeof READ | typeof WRITE | typeof FLUSH | typeof DISCARD | typeof WRITE_ZEROES;
 
@@ -24,7 +28,10 @@ export interface Operation {
   readonly count: number;
   /** WRITE_ZEROES: space may be deallocated. */
   readonly unmap: boolean;
-  /** Set by the backend: 0, or an error number. EOPNOTSUPP reports the operation as unsupported to the driver. */
+  /**
+   * Set by the backend: 0, or an error number: one call executes many operations, each with a result of its own. EOPNOTSUPP
+   * reports the operation as unsupported to the driver.
+   */
   error: number;
 }
 
@@ -46,18 +53,21 @@ export interface BlockBackend {
 /** The most bytes that a {@link SimpleBlockBackend} is given at once. */
 const PIECE = 64 * 1024;
 
-/** A backend made of functions, for data that JavaScript produces or consumes. The data is copied once. */
+/**
+ * A backend made of functions, for data that JavaScript produces or consumes. The data is copied once. The functions
+ * throw {@link BackendError} for an operation that they cannot do; any other error ends the server.
+ */
 export abstract class SimpleBlockBackend implements BlockBackend {
   readonly #scratch = new NativeBuffer(PIECE);
 
-  /** Fills `target` with the data at `position`; a request may take several calls. @returns 0, or an error number */
-  abstract read(position: number, target: Uint8Array): number;
+  /** Fills `target` with the data at `position`; a request may take several calls. @throws BackendError */
+  abstract read(position: number, target: Uint8Array): void;
 
-  /** Stores `source` at `position`. @returns 0, or an error number */
-  write?(position: number, source: Uint8Array): number;
+  /** Stores `source` at `position`. Without it, writes fail. @throws BackendError */
+  write?(position: number, source: Uint8Array): void;
 
-  /** Makes written data durable. @returns 0, or an error number */
-  flush?(): number;
+  /** Makes written data durable. @throws BackendError */
+  flush?(): void;
 
   close(): void {
     this.flush?.();
@@ -66,7 +76,16 @@ export abstract class SimpleBlockBackend implements BlockBackend {
   execute(operations: readonly Operation[], count: number, vector: IoVector): void {
     for (let index = 0; index < count; index++) {
       const operation = operations[index];
-      if (operation) operation.error = this.#one(operation, vector);
+      if (operation) operation.error = this.#resultOf(operation, vector);
+    }
+  }
+
+  #resultOf(operation: Operation, vector: IoVector): number {
+    try {
+      return this.#one(operation, vector);
+    } catch (error) {
+      if (error instanceof BackendError) return error.errno;
+      throw error;
     }
   }
 
@@ -76,7 +95,8 @@ export abstract class SimpleBlockBackend implements BlockBackend {
       case WRITE:
         return this.#transfer(operation, vector);
       case FLUSH:
-        return this.flush?.() ?? 0;
+        this.flush?.();
+        return 0;
       case DISCARD:
       case WRITE_ZEROES:
         return Errno.EOPNOTSUPP;
@@ -89,8 +109,8 @@ export abstract class SimpleBlockBackend implements BlockBackend {
       const end = at + vector.length(entry);
       for (let address = vector.base(entry); at < end;) {
         const length = Math.min(PIECE, end - at);
-        const error = type === READ ? this.#read(at, address, length) : this.#write(at, address, length);
-        if (error !== 0) return error;
+        if (type === READ) this.#read(at, address, length);
+        else this.#write(at, address, length);
         at += length;
         address += length;
       }
@@ -98,14 +118,14 @@ export abstract class SimpleBlockBackend implements BlockBackend {
     return 0;
   }
 
-  #read(position: number, address: number, length: number): number {
-    const error = this.read(position, this.#scratch.u8.subarray(0, length));
-    if (error !== 0) return error;
-    return copyMemory(address, this.#scratch.address, length) ? 0 : Errno.EFAULT;
+  #read(position: number, address: number, length: number): void {
+    this.read(position, this.#scratch.u8.subarray(0, length));
+    if (!copyMemory(address, this.#scratch.address, length)) throw new BackendError('EFAULT');
   }
 
-  #write(position: number, address: number, length: number): number {
-    if (!copyMemory(this.#scratch.address, address, length)) return Errno.EFAULT;
-    return this.write?.(position, this.#scratch.u8.subarray(0, length)) ?? Errno.EROFS;
+  #write(position: number, address: number, length: number): void {
+    if (!this.write) throw new BackendError('EROFS');
+    if (!copyMemory(this.#scratch.address, address, length)) throw new BackendError('EFAULT');
+    this.write(position, this.#scratch.u8.subarray(0, length));
   }
 }

@@ -1,3 +1,4 @@
+import { VduseError } from '../error.js';
 import { SHARE_ENV, Worker } from 'node:worker_threads';
 import { monotonicMs } from '../../sys/clock.js';
 import { SystemError, type SystemErrorDetails } from '../../sys/error.js';
@@ -70,7 +71,7 @@ export class BackingFile {
     });
     if (notice.type === 'opened') return new BackingFile(worker, notice.facts);
     await worker.terminate();
-    if (notice.type === 'failed') throw new Error(notice.text);
+    if (notice.type === 'failed') throw new VduseError(notice.text);
     if (notice.type !== 'refused') throw new Error(`a file was ${notice.type} before it was opened`);
     throw 'option' in notice ? new DeviceOptionError(notice.option) : new SystemError(notice.system);
   }

@@ -63,7 +63,13 @@ class RequestSlot {
   statusOffset = 0;
 }
 
-export class BlockPlane implements DataPlane {
+/** The file of the device was resized: the size of the device from now on, and what is left of the file, in bytes. */
+export interface BlockChange {
+  readonly size: number;
+  readonly left: number;
+}
+
+export class BlockPlane implements DataPlane<BlockChange> {
   readonly #limits: BlockLimits;
   #size: number;
   readonly #backend: BlockBackend;
@@ -93,8 +99,7 @@ export class BlockPlane implements DataPlane {
     this.#writeThrough = !hasFeature(features, blk.VIRTIO_BLK_F_FLUSH);
   }
 
-  change(change: unknown): void {
-    const { size, left } = change as { readonly size: number; readonly left: number };
+  change({ size, left }: BlockChange): void {
     this.#size = size;
     this.#backend.resize?.(left);
   }

@@ -1,4 +1,5 @@
 import { blockConfigOffset } from '../../virtio/config-space.js';
+import type { BlockChange } from './data-plane.js';
 import { blockIdentity, blockLimits, capacityField } from './identity.js';
 import type { BlockModuleOptions } from './module.js';
 import { Storage } from './storage.js';
@@ -8,13 +9,13 @@ import type { FlushRecord } from './flush-record.js';
 import { startAndRecord, type RecordedSpec, type InstanceRecord } from '../spec/instance-record.js';
 import { moduleUrl } from '../engine/module-url.js';
 import { VduseServer } from '../server.js';
-import type { StorageOptions } from '../spec/backend.js';
+import type { BlockBackendOptions } from '../spec/backend.js';
 import { DEFAULT_QUEUE_SIZE, defaultSerial } from '../spec/defaults.js';
 
 /** A VDUSE block device. */
 export interface BlockDeviceOptions {
   readonly name: string;
-  readonly storage: StorageOptions;
+  readonly backend: BlockBackendOptions;
   /** Size of a logical block, in bytes; 512 by default, or that of the disk for a block device. */
   readonly blockSize?: 512 | 4096;
   readonly readonly?: boolean;
@@ -38,11 +39,11 @@ export interface BlockDeviceOptions {
  * Serves a block device until its server is stopped. The device can be attached to the vdpa bus once this returns.
  * @throws DeviceNameError, DeviceOptionError, SystemError
  */
-export async function serveBlockDevice(options: BlockDeviceOptions): Promise<VduseServer> {
+export async function serveBlockDevice(options: BlockDeviceOptions): Promise<VduseServer<BlockChange>> {
   const { queues = 1, queueSize = DEFAULT_QUEUE_SIZE } = options;
   const serial = options.serial ?? defaultSerial(options.name);
   checkBlockOptions({ queues, queueSize, serial });
-  const storage = await Storage.open(options.storage, options.blockSize, options.readonly === true);
+  const storage = await Storage.open(options.backend, options.blockSize, options.readonly === true);
   try {
     const limits = blockLimits(storage, serial);
     const moduleOptions: BlockModuleOptions = {
@@ -52,7 +53,7 @@ export async function serveBlockDevice(options: BlockDeviceOptions): Promise<Vdu
     };
     const identity = blockIdentity({ limits, blocks: storage.blocks, queues, queueSize });
     const server = await startAndRecord(recordedSpecOf(options, storage, identity), options, () =>
-      VduseServer.start({
+      VduseServer.start<BlockChange>({
         name: options.name,
         identity,
         dataPlane: { module: moduleUrl('block-module'), options: moduleOptions },
@@ -61,7 +62,7 @@ export async function serveBlockDevice(options: BlockDeviceOptions): Promise<Vdu
         ...(options.takeOver !== undefined && { takeOver: options.takeOver }),
       }),
     );
-    followFile(server, storage, options.storage.size === undefined, options.record);
+    followFile(server, storage, options.backend.size === undefined, options.record);
     return server;
   } catch (error) {
     await storage.close();
@@ -71,17 +72,17 @@ export async function serveBlockDevice(options: BlockDeviceOptions): Promise<Vdu
 
 /** The properties that the device is created with, for the next server of its instance. */
 function recordedSpecOf(options: BlockDeviceOptions, storage: Storage, identity: DeviceIdentity): RecordedSpec {
-  const { storage: wanted, serial = defaultSerial(options.name) } = options;
+  const { backend, serial = defaultSerial(options.name) } = options;
   return {
     type: 'block',
-    backend: wanted.backend,
+    backend: backend.type,
     queues: identity.queueCount,
     queueSize: identity.queueSize,
     features: identity.features,
-    ...(wanted.backend === 'file' && { path: wanted.path }),
+    ...(backend.type === 'file' && { path: backend.path }),
     ...(storage.file !== undefined && { file: storage.file.facts.name }),
     size: storage.size,
-    ...(wanted.size !== undefined && { fixedSize: wanted.size }),
+    ...(backend.size !== undefined && { fixedSize: backend.size }),
     blockSize: storage.blocks.logical,
     readonly: storage.readonly,
     serial,
@@ -93,7 +94,7 @@ function recordedSpecOf(options: BlockDeviceOptions, storage: Storage, identity:
  * @param grows whether the device has the size of its file
  */
 function followFile(
-  server: VduseServer,
+  server: VduseServer<BlockChange>,
   { size, blocks, file }: Storage,
   grows: boolean,
   record: InstanceRecord | undefined,

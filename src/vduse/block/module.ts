@@ -1,5 +1,5 @@
 /** The module that a block device's data threads load. */
-import { BlockPlane, type BlockLimits } from './data-plane.js';
+import { BlockPlane, type BlockChange, type BlockLimits } from './data-plane.js';
 import type { BlockBackend } from './backend.js';
 import type { CreateDataPlane, DataPlaneContext } from '../engine/data-plane.js';
 import { FlushRecord } from './flush-record.js';
@@ -31,7 +31,7 @@ export type CreateBlockBackend<Options = unknown> = (
   context: DataPlaneContext,
 ) => BlockBackend | Promise<BlockBackend>;
 
-export const createDataPlane: CreateDataPlane<BlockModuleOptions> = async (options, context) =>
+export const createDataPlane: CreateDataPlane<BlockModuleOptions, BlockChange> = async (options, context) =>
   new BlockPlane(options.limits, await createBackend(options, context), context);
 
 async function createBackend(

@@ -5,7 +5,7 @@ import { defaultBlockSizes, type BlockSizes } from './identity.js';
 import type { BackendOptions } from './module.js';
 import { checkSize } from '../spec/limits.js';
 import { DEFAULT_BLOCK_SIZE, DEFAULT_SIZE } from '../spec/defaults.js';
-import type { StorageOptions } from '../spec/backend.js';
+import type { BlockBackendOptions } from '../spec/backend.js';
 
 /** The opened data of a block device. */
 export class Storage {
@@ -23,12 +23,16 @@ export class Storage {
    * @param blockSize the size must be a multiple of it; by default the block size of the storage
    * @throws DeviceOptionError, SystemError
    */
-  static async open(options: StorageOptions, blockSize: 512 | 4096 | undefined, readonly: boolean): Promise<Storage> {
+  static async open(
+    options: BlockBackendOptions,
+    blockSize: 512 | 4096 | undefined,
+    readonly: boolean,
+  ): Promise<Storage> {
     const logical = blockSize ?? DEFAULT_BLOCK_SIZE;
     if (options.size !== undefined) checkSize(options.size, logical);
     const blocks = defaultBlockSizes(logical);
     const size = options.size ?? DEFAULT_SIZE;
-    switch (options.backend) {
+    switch (options.type) {
       case 'ram': {
         const fd = openMemory(size);
         return new Storage({ size, readonly, blocks, fd, backend: { backend: 'ram', fd, size } });

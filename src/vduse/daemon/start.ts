@@ -3,7 +3,7 @@ import type { FlushRecord } from '../block/flush-record.js';
 import type { InstanceRecord } from '../spec/instance-record.js';
 import { serveNetDevice } from '../net/device.js';
 import type { VduseServer } from '../server.js';
-import { netBackendFor, storageFor } from '../spec/backend.js';
+import { blockBackendFor, netBackendFor } from '../spec/backend.js';
 import { resolveSpec } from '../spec/resolve.js';
 import type { BlockDeviceSpec, NetDeviceSpec, ServedDeviceSpec } from '../spec/device-spec.js';
 
@@ -34,7 +34,7 @@ async function startBlock(device: BlockDeviceSpec, kept: InstanceState): Promise
   const { name, queues, queueSize, blockSize, readonly, serial } = device;
   const server = await serveBlockDevice({
     name,
-    storage: storageFor(device, kept.takeOver || device.restart === true),
+    backend: blockBackendFor(device, kept.takeOver || device.restart === true),
     ...kept,
     ...(blockSize !== undefined && { blockSize }),
     ...(readonly !== undefined && { readonly }),
@@ -52,7 +52,7 @@ async function startNet(device: NetDeviceSpec, { takeOver, record }: InstanceSta
     backend: netBackendFor(device),
     takeOver,
     record,
-    ...(queues !== undefined && { pairs: queues }),
+    ...(queues !== undefined && { queues }),
     ...(queueSize !== undefined && { queueSize }),
     ...(mac !== undefined && { mac }),
     ...(mtu !== undefined && { mtu }),

@@ -18,6 +18,10 @@ export const BYTES_IN = 1;
 export const BYTES_OUT = 2;
 export const ERRORS = 3;
 export const INTERRUPTS = 4;
+
+/** The counters of a queue, for `DeviceQueue.count` in programs. */
+export const QueueCounter = { REQUESTS, BYTES_IN, BYTES_OUT, ERRORS, INTERRUPTS } as const;
+
 /** Not a count: the used index, which is the progress of the device in the queue, or UNKNOWN. */
 const USED_INDEX = 5;
 const UNKNOWN = -1;

@@ -2,10 +2,10 @@
 import type { DeviceQueue } from './queue.js';
 import type { ServeResult } from './serve-result.js';
 
-export { MORE, QUIET, STARVED, WAIT, type ServeResult } from './serve-result.js';
+export { MORE, QUIET, STARVED, ServeResult, WAIT } from './serve-result.js';
 
-/** A device's work on the queues of one data thread. */
-export interface DataPlane {
+/** A device's work on the queues of one data thread. `Change` is what its server sends with `change`; nothing by default. */
+export interface DataPlane<Change = never> {
   /** Called when the driver has set up the device. @param features the negotiated features */
   start(features: bigint): void;
 
@@ -19,7 +19,7 @@ export interface DataPlane {
   serve(queue: DeviceQueue): ServeResult;
 
   /** Handles a change sent by the main thread. */
-  change?(change: unknown): void;
+  change?(change: Change): void;
 
   /** The last call: makes all written data durable and closes everything. */
   close(): void;
@@ -42,7 +42,10 @@ export interface DataPlaneContext {
 }
 
 /** Creates the data plane; a module exports it under this name. */
-export type CreateDataPlane<Options> = (options: Options, context: DataPlaneContext) => DataPlane | Promise<DataPlane>;
+export type CreateDataPlane<Options, Change = never> = (
+  options: Options,
+  context: DataPlaneContext,
+) => DataPlane<Change> | Promise<DataPlane<Change>>;
 
 /** The module that creates the data plane of a device, and its options. */
 export interface DataPlaneModule {

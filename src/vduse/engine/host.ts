@@ -4,6 +4,7 @@ import { monotonicMs } from '../../sys/clock.js';
 import { openEventfd, signalEventfd } from '../../sys/events.js';
 import { close } from '../../sys/libc.js';
 import { installMemoryGuard } from '../../sys/memory-guard.js';
+import { VduseError } from '../error.js';
 import type { DataPlaneModule } from './data-plane.js';
 import { threadWord, type Command, type ThreadMessage } from './thread.js';
 import type { VduseDevice } from '../kernel/device.js';
@@ -202,7 +203,7 @@ export class DataPlaneHost extends EventEmitter<HostEvents> {
       worker.once('exit', (code) => {
         // A thread that fails exits as well.
         if (failure || this.#ended) return;
-        fail(new Error(`A data thread exited with code ${code}${isReady ? '' : ' before it was ready'}`));
+        fail(new VduseError(`A data thread exited with code ${code}${isReady ? '' : ' before it was ready'}`));
       });
       worker.on('message', (notice: ThreadMessage) => {
         if (notice.type === 'done') thread.done(notice.ticket);

@@ -8,5 +8,8 @@ export const QUIET = 2;
 /** The queue has too few buffers for the pending work: it is served again when the driver adds more and kicks. */
 export const STARVED = 3;
 
+/** The results of serving a queue for a while, for programs. */
+export const ServeResult = { MORE, WAIT, QUIET, STARVED } as const;
+
 /** The result of serving a queue for a while. */
 export type ServeResult = typeof MORE | typeof WAIT | typeof QUIET | typeof STARVED;

@@ -32,7 +32,7 @@ const notify = (notice: ThreadMessage): void => {
 };
 
 if (start.guard) useGuardedCopies(start.guard.copies);
-const { createDataPlane } = (await import(start.module)) as { createDataPlane: CreateDataPlane<unknown> };
+const { createDataPlane } = (await import(start.module)) as { createDataPlane: CreateDataPlane<unknown, unknown> };
 const watched: Watched[] = [];
 const plane = await createDataPlane(start.options, {
   queueCount: start.queueCount,

@@ -58,7 +58,7 @@ export interface Watched {
  * the kernel.
  */
 export class DataThread {
-  readonly #plane: DataPlane;
+  readonly #plane: DataPlane<unknown>;
   readonly #commands: MessagePort;
   readonly #words: Int32Array;
   readonly #counters: SharedArrayBuffer;
@@ -79,7 +79,7 @@ export class DataThread {
   constructor(parts: {
     readonly device: Pick<VduseDevice, 'iotlbEntry'>;
     readonly interrupt: Interrupt;
-    readonly plane: DataPlane;
+    readonly plane: DataPlane<unknown>;
     /** An eventfd, signalled by kicks of the driver and by every command. */
     readonly kick: number;
     readonly commands: MessagePort;

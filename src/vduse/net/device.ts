@@ -19,7 +19,7 @@ export interface NetDeviceOptions {
   readonly mac?: string;
   readonly mtu?: number;
   /** Number of queue pairs; 1 by default. */
-  readonly pairs?: number;
+  readonly queues?: number;
   /** Maximum number of descriptors of each queue: a power of two from 4 to 1024, 256 by default. */
   readonly queueSize?: number;
   /** Number of threads that serve the pairs; 1 by default. */
@@ -44,7 +44,8 @@ export interface NetDevice {
  * @throws DeviceNameError, DeviceOptionError, InterfaceNameError, SystemError
  */
 export async function serveNetDevice(options: NetDeviceOptions): Promise<NetDevice> {
-  const { backend, pairs = 1, queueSize = DEFAULT_QUEUE_SIZE, mtu, mac = defaultMac(options.name) } = options;
+  const { backend, queues: pairs = 1, queueSize = DEFAULT_QUEUE_SIZE, mtu } = options;
+  const mac = normalizeMac(options.mac ?? defaultMac(options.name));
   checkNetOptions({ pairs, queueSize, mac, mtu });
   const made = madeTapOf(options.record?.read());
   const tap = backend.type === 'tap' ? openTap(backend.ifname, pairs, made) : undefined;
@@ -62,7 +63,7 @@ export async function serveNetDevice(options: NetDeviceOptions): Promise<NetDevi
       queues: identity.queueCount,
       queueSize,
       features: identity.features,
-      mac: normalizeMac(mac),
+      mac,
       ...(mtu !== undefined && { mtu }),
       // It may have been renamed.
       ...(tap && { ifname: made && isAgain ? made.name : tap.name }),

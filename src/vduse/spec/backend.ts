@@ -4,15 +4,15 @@ import { DeviceOptionError } from './error.js';
 import { DEFAULT_SIZE } from './defaults.js';
 
 /** Where the data of a block device is stored. */
-export type StorageOptions =
+export type BlockBackendOptions =
   /** In memory: it is lost when the server ends. */
-  | { readonly backend: 'ram'; readonly size?: number }
+  | { readonly type: 'ram'; readonly size?: number }
   /** In a file or on a block device. Without a size the device has the size of the file, and grows with it. */
-  | { readonly backend: 'file'; readonly path: string; readonly size?: number }
+  | { readonly type: 'file'; readonly path: string; readonly size?: number }
   /** Nowhere: it reads as zeros. */
-  | { readonly backend: 'null'; readonly size?: number }
+  | { readonly type: 'null'; readonly size?: number }
   /** In a backend of a module; see `CreateBlockBackend`. */
-  | { readonly backend: 'module'; readonly module: string; readonly options?: unknown; readonly size: number };
+  | { readonly type: 'module'; readonly module: string; readonly options?: unknown; readonly size: number };
 
 /**
  * Where the packets of a network device go: back to it, or to a TAP interface, which is created if it does not exist.
@@ -20,18 +20,18 @@ export type StorageOptions =
 export type NetBackendOptions = { readonly type: 'loopback' } | { readonly type: 'tap'; readonly ifname?: string };
 
 /**
- * The storage of a block device: a file if there is a path, else memory.
+ * The backend of a block device: a file if there is a path, else memory.
  * @param again whether another server is to serve it, after the first
  * @throws DeviceOptionError
  */
-export function storageFor(
+export function blockBackendFor(
   { name, backend, path, size }: BlockDeviceSpec,
   again: boolean,
-): Exclude<StorageOptions, { readonly backend: 'module' }> {
+): Exclude<BlockBackendOptions, { readonly type: 'module' }> {
   const chosen = backend ?? (path === undefined ? 'ram' : 'file');
   if (chosen === 'file') {
     if (path === undefined) throw new DeviceOptionError('Backend file requires "path"');
-    return { backend: 'file', path, ...(size !== undefined && { size }) };
+    return { type: 'file', path, ...(size !== undefined && { size }) };
   }
   if (path !== undefined) throw new DeviceOptionError(`"path" is not supported by backend ${chosen}`);
   if (chosen === 'ram' && again) {
@@ -39,7 +39,7 @@ export function storageFor(
       `${name} is a disk in memory, which is lost with its server: only a disk in a file supports "restart"`,
     );
   }
-  return { backend: chosen, size: size ?? DEFAULT_SIZE };
+  return { type: chosen, size: size ?? DEFAULT_SIZE };
 }
 
 /** The backend of a network device: a tap if it has a name, else loopback. @throws DeviceOptionError */

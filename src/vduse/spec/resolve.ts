@@ -1,5 +1,5 @@
 /** A served device with its defaults. Does not access the machine. */
-import { netBackendFor, storageFor } from './backend.js';
+import { netBackendFor, blockBackendFor } from './backend.js';
 import type { ServedDeviceSpec } from './device-spec.js';
 import { checkBlockOptions, checkNetOptions, checkSize } from './limits.js';
 import { defaultMac, DEFAULT_BLOCK_SIZE, DEFAULT_QUEUE_SIZE, DEFAULT_SIZE, defaultSerial } from './defaults.js';
@@ -15,7 +15,7 @@ export function resolveSpec(spec: ServedDeviceSpec): ServedDeviceSpec {
     const { type: backend } = netBackendFor(spec);
     return { ...common, mac: defaultMac(spec.name), ...spec, backend };
   }
-  const { backend, size } = storageFor(spec, false);
+  const { type: backend, size } = blockBackendFor(spec, false);
   return {
     ...common,
     blockSize: DEFAULT_BLOCK_SIZE,
@@ -35,7 +35,10 @@ export function checkDeviceSpec(device: ServedDeviceSpec): void {
   const { queues = 1, queueSize = DEFAULT_QUEUE_SIZE } = device;
   if (device.type === 'block') {
     checkBlockOptions({ queues, queueSize, serial: device.serial ?? '' });
-    checkSize(storageFor(device, device.restart === true).size ?? DEFAULT_SIZE, device.blockSize ?? DEFAULT_BLOCK_SIZE);
+    checkSize(
+      blockBackendFor(device, device.restart === true).size ?? DEFAULT_SIZE,
+      device.blockSize ?? DEFAULT_BLOCK_SIZE,
+    );
   } else {
     netBackendFor(device);
     checkNetOptions({ pairs: queues, queueSize, mac: device.mac ?? defaultMac(device.name), mtu: device.mtu });

@@ -7,7 +7,7 @@ import { ServerProcess } from '../../support/kernel/servers/server-process.js';
 import { VhostBlock } from '../../support/kernel/drivers/vhost-block.js';
 import { BASE, MEMORY_BYTES } from '../../support/kernel/drivers/vhost-driver.js';
 import { attach, bash, detach, giveToVhost } from '../../support/kernel/servers/vduse.js';
-import type { StorageOptions } from '../../../src/vduse/spec/backend.js';
+import type { BlockBackendOptions } from '../../../src/vduse/spec/backend.js';
 
 const { describe, test } = testsWith(VDUSE, '/sys/kernel/mm/hugepages');
 
@@ -17,9 +17,9 @@ const SECOND = BASE + 0x1ff000;
 
 const PATH = '/tmp/huge.img';
 
-async function servedBy(context: TestContext, storage: StorageOptions): Promise<[VhostBlock, ServerProcess]> {
+async function servedBy(context: TestContext, backend: BlockBackendOptions): Promise<[VhostBlock, ServerProcess]> {
   writeFileSync('/proc/sys/vm/nr_hugepages', '8');
-  const server = await ServerProcess.start({ name: 'huge', storage });
+  const server = await ServerProcess.start({ name: 'huge', backend });
   await attach('huge');
   const driver = new VhostBlock(await giveToVhost('huge'), { hugePages: true });
   context.after(async () => {
@@ -37,11 +37,11 @@ function mapInPieces({ vhost, memory }: VhostBlock): void {
 }
 
 describe('a driver whose memory is on huge pages', () => {
-  for (const backend of ['ram', 'file'] as const) {
-    test(`is served from ${backend}, in regions that begin and end in the middle of a page`, async (context) => {
+  for (const type of ['ram', 'file'] as const) {
+    test(`is served from ${type}, in regions that begin and end in the middle of a page`, async (context) => {
       await bash(`truncate -s 1M ${PATH}`);
-      const storage = backend === 'file' ? { backend, path: PATH } : ({ backend, size: 2 ** 20 } as const);
-      const [driver, server] = await servedBy(context, storage);
+      const backend = type === 'file' ? { type, path: PATH } : ({ type, size: 2 ** 20 } as const);
+      const [driver, server] = await servedBy(context, backend);
       for (let round = 0; round < 5; round++) {
         mapInPieces(driver);
         driver.start();

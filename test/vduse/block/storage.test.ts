@@ -53,7 +53,7 @@ const blank = new Uint8Array(512);
 
 describe('storage', () => {
   test('in memory: what one thread writes another reads', async () => {
-    const storage = await Storage.open({ backend: 'ram', size: 8192 }, undefined, false);
+    const storage = await Storage.open({ type: 'ram', size: 8192 }, undefined, false);
     assert.deepEqual([storage.size, storage.readonly, storage.file, storage.stalledMs], [8192, false, undefined, 0]);
     assert.deepEqual((await transfer(storage, VIRTIO_BLK_T_OUT, sector))[0], 0);
     assert.deepEqual(await transfer(storage, VIRTIO_BLK_T_IN, blank), [0, sector]);
@@ -61,7 +61,7 @@ describe('storage', () => {
   });
 
   test('nowhere: what is written is gone', async () => {
-    const storage = await Storage.open({ backend: 'null' }, undefined, false);
+    const storage = await Storage.open({ type: 'null' }, undefined, false);
     assert.equal((await transfer(storage, VIRTIO_BLK_T_OUT, sector))[0], 0);
     assert.deepEqual(await transfer(storage, VIRTIO_BLK_T_IN, sector), [0, blank]);
     assert.equal(await storage.close(), true);
@@ -77,7 +77,7 @@ describe('storage', () => {
       });`,
     );
     const storage = await Storage.open(
-      { backend: 'module', module, options: { error: 1 }, size: 512 },
+      { type: 'module', module, options: { error: 1 }, size: 512 },
       undefined,
       false,
     );
@@ -86,7 +86,7 @@ describe('storage', () => {
   });
 
   test('in a file: it has the size of the file, and the file has the data', async () => {
-    const storage = await Storage.open({ backend: 'file', path: file('disk', 4096) }, undefined, false);
+    const storage = await Storage.open({ type: 'file', path: file('disk', 4096) }, undefined, false);
     assert.equal(storage.size, 4096);
     assert.equal((await transfer(storage, VIRTIO_BLK_T_OUT, sector))[0], 0);
     assert.deepEqual(await transfer(storage, VIRTIO_BLK_T_IN, blank), [0, sector]);
@@ -95,9 +95,9 @@ describe('storage', () => {
 
   test('of a size that is no multiple of its blocks is rejected before anything is opened', async () => {
     const rejected = { name: 'DeviceOptionError' };
-    await assert.rejects(Storage.open({ backend: 'ram', size: 4096 + 512 }, 4096, false), rejected);
-    await assert.rejects(Storage.open({ backend: 'null', size: 0 }, undefined, false), rejected);
-    await assert.rejects(Storage.open({ backend: 'file', path: '/nowhere', size: 513 }, undefined, false), rejected);
+    await assert.rejects(Storage.open({ type: 'ram', size: 4096 + 512 }, 4096, false), rejected);
+    await assert.rejects(Storage.open({ type: 'null', size: 0 }, undefined, false), rejected);
+    await assert.rejects(Storage.open({ type: 'file', path: '/nowhere', size: 513 }, undefined, false), rejected);
   });
 });
 
@@ -114,7 +114,7 @@ describe('a file that cannot be a disk', () => {
   for (const [what, path, error, size] of cases) {
     test(`because it ${what}`, async () => {
       await assert.rejects(
-        Storage.open({ backend: 'file', path, ...(size !== undefined && { size }) }, undefined, false),
+        Storage.open({ type: 'file', path, ...(size !== undefined && { size }) }, undefined, false),
         error,
       );
     });
@@ -122,24 +122,24 @@ describe('a file that cannot be a disk', () => {
 
   test('because another server has it; two that only read share it', async () => {
     const path = file('shared', 4096);
-    const writer = await Storage.open({ backend: 'file', path }, undefined, false);
-    await assert.rejects(Storage.open({ backend: 'file', path }, undefined, true), {
+    const writer = await Storage.open({ type: 'file', path }, undefined, false);
+    await assert.rejects(Storage.open({ type: 'file', path }, undefined, true), {
       name: 'SystemError',
       code: 'EAGAIN',
     });
     await writer.close();
     const readers = [
-      await Storage.open({ backend: 'file', path }, undefined, true),
-      await Storage.open({ backend: 'file', path }, undefined, true),
+      await Storage.open({ type: 'file', path }, undefined, true),
+      await Storage.open({ type: 'file', path }, undefined, true),
     ];
-    await assert.rejects(Storage.open({ backend: 'file', path }, undefined, false), { code: 'EAGAIN' });
+    await assert.rejects(Storage.open({ type: 'file', path }, undefined, false), { code: 'EAGAIN' });
     for (const reader of readers) await reader.close();
   });
 });
 
 test('a file is measured while it is served: its growth and its loss are told', async () => {
   const path = file('grows', 4096);
-  const storage = await Storage.open({ backend: 'file', path }, undefined, false);
+  const storage = await Storage.open({ type: 'file', path }, undefined, false);
   const lengths: number[] = [];
   await new Promise<void>((resolve) => {
     storage.file?.follow((length) => {
@@ -155,12 +155,12 @@ test('a file is measured while it is served: its growth and its loss are told', 
 
 test('a device that cannot be created leaves its file to others', { skip: hasVduse() }, async () => {
   const path = file('left', 4096);
-  const options = { name: 'unit0', storage: { backend: 'file', path } } as const;
+  const options = { name: 'unit0', backend: { type: 'file', path } } as const;
   await assert.rejects(serveBlockDevice(options), { name: 'SystemError' });
   await assert.rejects(serveBlockDevice({ ...options, name: 'a/b' }), { name: 'DeviceNameError' });
   await assert.rejects(serveBlockDevice({ ...options, queues: 0 }), { name: 'DeviceOptionError' });
   await assert.rejects(serveBlockDevice({ ...options, serial: 'x'.repeat(21) }), { name: 'DeviceOptionError' });
-  const storage = await Storage.open({ backend: 'file', path }, undefined, false);
+  const storage = await Storage.open({ type: 'file', path }, undefined, false);
   await storage.close();
 });
 

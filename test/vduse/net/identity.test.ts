@@ -6,7 +6,7 @@ import { serveNetDevice } from '../../../src/vduse/net/device.js';
 import { netIdentity } from '../../../src/vduse/net/identity.js';
 import { openTap } from '../../../src/vduse/net/tap.js';
 
-const mac = Uint8Array.of(2, 0, 0, 0, 0, 1);
+const mac = '02:00:00:00:00:01';
 const has = (features: bigint, bit: bigint): boolean => ((features >> bit) & 1n) === 1n;
 
 describe('what a driver sees of a network device', () => {
@@ -18,7 +18,7 @@ describe('what a driver sees of a network device', () => {
       queueSize: 256,
       offloads: false,
     });
-    assert.deepEqual([...config.subarray(0, 12)], [...mac, 1, 0, 3, 0, 0x28, 0x23]);
+    assert.deepEqual([...config.subarray(0, 12)], [2, 0, 0, 0, 0, 1, 1, 0, 3, 0, 0x28, 0x23]);
     assert.deepEqual([queueCount, deviceId], [6, 1]);
     assert.ok(has(features, net.VIRTIO_NET_F_MTU) && has(features, net.VIRTIO_NET_F_MAC));
   });
@@ -47,8 +47,9 @@ test('a device that is invalid, or that this kernel cannot have, is not created'
   await assert.rejects(serveNetDevice(options), { name: 'SystemError', message: /vduse/ });
   await assert.rejects(serveNetDevice({ ...options, name: '..' }), { name: 'DeviceNameError' });
   await assert.rejects(serveNetDevice({ ...options, mtu: 1 }), { name: 'DeviceOptionError' });
-  await assert.rejects(serveNetDevice({ ...options, pairs: 0 }), { name: 'DeviceOptionError' });
-  await assert.rejects(serveNetDevice({ ...options, mac: mac.subarray(1) }), { name: 'DeviceOptionError' });
+  await assert.rejects(serveNetDevice({ ...options, queues: 0 }), { name: 'DeviceOptionError' });
+  await assert.rejects(serveNetDevice({ ...options, mac: '02:00:00:00:00' }), { name: 'ArgumentError' });
+  await assert.rejects(serveNetDevice({ ...options, mac: '01:00:00:00:00:00' }), { name: 'DeviceOptionError' });
   await assert.rejects(serveNetDevice({ ...options, backend: { type: 'tap', ifname: 'a/b' } }), {
     name: 'InterfaceNameError',
   });

@@ -48,8 +48,8 @@ export function setUpTarget(): void {
   before(async () => {
     // Both devices are of one process: what could reach beyond a device would reach the other.
     server = await ServerProcess.start(
-      { name: 'target', storage: { backend: 'ram', size: SIZE }, queues: 2, queueSize: 64 },
-      { name: 'neighbour', storage: { backend: 'ram', size: 16 * MIB } },
+      { name: 'target', backend: { type: 'ram', size: SIZE }, queues: 2, queueSize: 64 },
+      { name: 'neighbour', backend: { type: 'ram', size: 16 * MIB } },
     );
     undo.unshift(() => server.stop());
     for (const name of ['target', 'neighbour']) {

@@ -76,8 +76,8 @@ export async function verifyDisk(
   seconds: number,
 ): Promise<void> {
   await makeFile();
-  const storage = { backend: 'file', path: FILE } as const;
-  const server = await ServerProcess.start({ name: 'smp', storage, queues, threads: queues });
+  const backend = { type: 'file', path: FILE } as const;
+  const server = await ServerProcess.start({ name: 'smp', backend, queues, threads: queues });
   context.after(async () => {
     if (new VdpaBus().device('smp')) await detach('smp');
     await server.stop();

@@ -6,7 +6,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { koffi } from '../../../../src/sys/koffi.js';
 import { libc } from '../../../../src/sys/libc.js';
 import { serveBlockDevice } from '../../../../src/vduse/block/device.js';
-import { serveNetDevice } from '../../../../src/vduse/net/device.js';
+import { serveNetDevice, type NetDeviceOptions } from '../../../../src/vduse/net/device.js';
 import type { VduseServer } from '../../../../src/vduse/server.js';
 import type { FromServer, InUse, ServedDeviceSpec, ToServer } from './server-process.js';
 
@@ -42,7 +42,10 @@ function inUse(): InUse {
 }
 
 const serve = async (device: ServedDeviceSpec): Promise<VduseServer> =>
-  'storage' in device ? serveBlockDevice(device) : (await serveNetDevice(device)).server;
+  isNet(device) ? (await serveNetDevice(device)).server : serveBlockDevice(device);
+
+const isNet = (device: ServedDeviceSpec): device is NetDeviceOptions =>
+  device.backend.type === 'loopback' || device.backend.type === 'tap';
 
 const options = JSON.parse(process.argv[2] ?? '[]') as ServedDeviceSpec[];
 const servers = await Promise.all(options.map(serve));

@@ -16,7 +16,7 @@ export async function dd(...words: readonly string[]): Promise<boolean> {
 export async function lowerDisk(context: TestContext): Promise<{ readonly path: string; readonly disk: string }> {
   const path = '/tmp/lower';
   await bash(`rm -f ${path}; truncate -s 16M ${path}`);
-  const lower = await ServerProcess.start({ name: 'lower', storage: { backend: 'file', path } });
+  const lower = await ServerProcess.start({ name: 'lower', backend: { type: 'file', path } });
   await attach('lower');
   let attached = true;
   context.after(async () => {
