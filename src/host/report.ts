@@ -44,6 +44,8 @@ export interface HostReport {
 
 /**
  * Checks the machine. What it lacks the privileges to check is reported as not present, with advice.
+ *
+ * Command line: `vdpa host show`.
  * @param openClient opens a client of the kernel's vdpa family
  * @throws NetlinkError if the kernel rejects a request; SystemError if the machine's files cannot be read
  */

@@ -17,6 +17,8 @@ export interface TreeNode {
 
 /**
  * All management devices, each with its devices, and these with their drivers, interfaces, disks and nodes.
+ *
+ * Command line: `vdpa tree`.
  * @param bus the bus of the machine; without it the trees end at the devices
  * @throws NetlinkError, SystemError
  */

@@ -13,6 +13,8 @@ export interface TraceOptions {
 
 /**
  * A transport that prints every datagram that it transfers: `->` before requests, `<-` before answers.
+ *
+ * Command line: `vdpa --trace`.
  * @param transport the transport to trace
  */
 export function traceTransport(transport: NetlinkTransport, { onLine, names }: TraceOptions): NetlinkTransport {

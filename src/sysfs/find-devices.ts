@@ -13,6 +13,8 @@ export interface DeviceQuery {
 
 /**
  * The devices bound to a driver, or the device of a network interface, a disk or a vhost-vdpa node.
+ *
+ * Command line: `vdpa dev show netdev IFNAME`, and `block`, `vhost`, `driver`.
  * @throws SystemError ENOENT if the bus has no such driver; ENODEV if no device matches; ENOTUNIQ if it is not certain
  * which device matches
  */

@@ -23,6 +23,8 @@ export type ServerTrouble =
 /**
  * Returns the problem of the server of an instance; undefined if there is no such instance, or no problem visible from
  * outside.
+ *
+ * Command line: `vdpa vduse show NAME`.
  * @throws SystemError if the machine's files cannot be read
  */
 export function findServerTrouble(

@@ -28,6 +28,8 @@ export interface RemovalOptions {
 /**
  * Returns what the kernel would wait for if the device were removed now. Cheap if it is not bound to a driver that
  * waits.
+ *
+ * Command line: `vdpa dev del NAME` rejects a device with blockers.
  * @param name the device's name in sysfs
  * @throws SystemError if the machine's files cannot be read
  */

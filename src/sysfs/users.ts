@@ -36,6 +36,8 @@ export interface FindUsersOptions {
 
 /**
  * All visible users of a device: nothing is opened, so that nothing is disturbed.
+ *
+ * Command line: `vdpa -d dev show NAME`.
  * @throws SystemError if the machine's files cannot be read; NetlinkError if the kernel does not report addresses
  */
 export async function findVisibleUsers(
@@ -61,6 +63,8 @@ export async function findVisibleUsers(
 /**
  * All users of a device. If none is visible, the kernel is asked as well, by opening the node: a disk exclusively,
  * since a file system, swap or a device on top claims it, including partitions and other namespaces.
+ *
+ * Command line: `vdpa dev unbind NAME` rejects a device with users.
  * @throws SystemError, NetlinkError as {@link findVisibleUsers} does
  */
 export async function findUsers(

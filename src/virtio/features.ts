@@ -107,6 +107,8 @@ export function featureBits(features: bigint): number[] {
 /**
  * The name of a feature bit for a device type, such as `MTU`, or undefined if there is none. Bits of the transport's
  * range have the same name for all device types; the others only have a name for a known type.
+ *
+ * Command line: `vdpa dev features show` prints these names.
  */
 export function featureName(bit: number, deviceId: number | undefined): string | undefined {
   if (bit >= TRANSPORT_FIRST && bit <= TRANSPORT_LAST) return TRANSPORT[bit];
@@ -115,6 +117,8 @@ export function featureName(bit: number, deviceId: number | undefined): string |
 
 /**
  * The bit of a feature name, the inverse of {@link featureName}; `bit_N` names any bit by number. Case does not matter.
+ *
+ * Command line: `vdpa dev add … device_features NAMES` reads them.
  */
 export function featureBit(name: string, deviceId: number | undefined): number | undefined {
   const numbered = /^bit_([0-9]{1,2})$/i.exec(name)?.[1];

@@ -25,6 +25,8 @@ export interface ActualDevice {
 
 /**
  * Reads all devices. Devices deleted in the meantime are omitted.
+ *
+ * Command line: Part of `vdpa save`.
  * @param bus undefined on the simulated machine
  * @throws NetlinkError, SystemError
  */
@@ -52,6 +54,8 @@ export function hasVduseDevice(devices: readonly Pick<VdpaDevice, 'managementDev
 /**
  * Returns the state file that creates these devices again: all devices, with everything that the kernel and vdpa's
  * servers report.
+ *
+ * Command line: `vdpa save`.
  * @param instances VDUSE instances; without them the file has no servers
  */
 export function toStateFile(devices: readonly ActualDevice[], instances: readonly VduseInstance[] = []): StateFile {

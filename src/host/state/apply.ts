@@ -47,6 +47,8 @@ export interface ApplyResult {
 /**
  * Makes the changes one after the other and stops at the first failure: planning and applying again continues from
  * there. The devices removed by the failed change are restored. Never throws for a change that fails.
+ *
+ * Command line: `vdpa apply FILE`.
  */
 export async function applyChanges(
   client: VdpaClient,

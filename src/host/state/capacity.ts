@@ -18,6 +18,8 @@ const singleDevice: ReadonlySet<string> = new Set([
 
 /**
  * The maximum number of devices of a management device; undefined if it is unknown.
+ *
+ * Command line: Part of `vdpa apply FILE`.
  * @param managementDevice its handle: `pci/0000:03:00.2`
  * @throws SystemError if sysfs cannot be read
  */

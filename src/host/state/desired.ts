@@ -61,6 +61,8 @@ export class PlanError extends StateFileError {
 
 /**
  * Parses the text of a file.
+ *
+ * Command line: Part of `vdpa apply FILE`.
  * @param file the name of the file, for errors
  * @throws StateFileError
  */

@@ -9,6 +9,8 @@ import type { Plan, Refusal } from './plan.js';
 
 /**
  * Removes from a plan the changes that would affect devices in use, or make the kernel wait.
+ *
+ * Command line: Part of `vdpa apply FILE`.
  * @throws SystemError if the machine's files cannot be read
  */
 export async function refuseInUse(bus: VdpaBus, { changes, refusals }: Plan): Promise<Plan> {

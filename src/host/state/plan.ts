@@ -56,6 +56,8 @@ export interface Plan {
 /**
  * Plans the changes: the file's devices in its order, followed by deletions, except those that free something for
  * another change. A machine that matches needs no changes.
+ *
+ * Command line: `vdpa apply FILE dry_run`.
  * @throws PlanError, before anything is changed, with all reasons, if a device cannot be made to match the file
  */
 export function planChanges(
@@ -71,6 +73,8 @@ export function planChanges(
 
 /**
  * Plans the possible changes, and returns the reasons against others. {@link refuseInUse} checks for users of devices.
+ *
+ * Command line: `vdpa restore FILE wait SECONDS`.
  */
 export function planPossible(
   desired: DesiredState,

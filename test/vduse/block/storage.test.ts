@@ -76,11 +76,7 @@ describe('storage', () => {
         close() {},
       });`,
     );
-    const storage = await Storage.open(
-      { type: 'module', module, options: { error: 1 }, size: 512 },
-      undefined,
-      false,
-    );
+    const storage = await Storage.open({ type: 'module', module, options: { error: 1 }, size: 512 }, undefined, false);
     assert.equal((await transfer(storage, VIRTIO_BLK_T_OUT, sector))[0], 1);
     assert.equal(await storage.close(), true);
   });
