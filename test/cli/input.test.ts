@@ -16,7 +16,9 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, beforeEach, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { ioctl } from '../../src/sys/ioctl.js';
 import { lines, vdpa, type Outcome } from '../support/command-line.js';
 
 const program = fileURLToPath(new URL('../../../bin/vdpa.js', import.meta.url));
@@ -122,6 +124,15 @@ test('a lone surrogate is an error in a state file and in a description', async 
   assert.equal((await sim('sim init')).status, 0);
 });
 
+/** ioctl(2) of pipes: how many bytes nobody has read yet. */
+const FIONREAD = 0x541b;
+
+function bytesIn(pipe: number): number {
+  const count = new Int32Array(1);
+  ioctl('count the bytes in a pipe', pipe, FIONREAD, new Uint8Array(count.buffer));
+  return count[0] ?? 0;
+}
+
 for (const [line, text, shown] of [
   ['apply -', state('"foo0"'), lines('+ foo0 mgmtdev vdpasim_net', '1 change made.')],
   ['sim init -', '{ "mgmtdev": { "vdpasim_net": {} } }', ''],
@@ -143,7 +154,7 @@ for (const [line, text, shown] of [
     child.stderr?.setEncoding('utf8').on('data', (piece: string) => (stderr += piece));
     const half = text.length >> 1;
     writeSync(writer, text.slice(0, half));
-    await new Promise((resolve) => setTimeout(resolve, 300));
+    while (bytesIn(writer) > 0) await sleep(1);
     writeSync(writer, text.slice(half));
     closeSync(writer);
     const [status] = (await once(child, 'close')) as [number];

@@ -90,6 +90,7 @@ describe('without a word that asks for a server', () => {
 describe('"wait" waits for the server of another program', () => {
   test('that comes', async () => {
     const adding = vdpa(`${ADD} late0 wait 60`, { env: { VDPA_VDUSE_SERVE: '1' } });
+    // That it goes on waiting shows only in time.
     const early = await Promise.race([adding, new Promise((resolve) => setTimeout(resolve, 300, 'waits'))]);
     assert.equal(early, 'waits');
     const serving = start(VDPA, 'vduse', 'serve', 'name', 'late0', 'size', '1M');

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { existsSync, readdirSync, readFileSync, statSync, truncateSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { testsWith, VDUSE } from '../support/kernel/lab/needs.js';
+import { MEASURED_MS } from '../support/kernel/servers/failing-disk.js';
 import {
   attach,
   bash,
@@ -103,7 +104,7 @@ describe('a VDUSE block device', () => {
     assert.equal(gone.status, 1);
     assert.match(gone.stderr, /Input\/output error/);
     await sh(`dd if=${disk} of=/dev/null bs=1M count=4 iflag=direct`);
-    await sleep(1500); // The server looks once a second.
+    await sleep(MEASURED_MS);
     const written = await start('dd', 'if=/dev/zero', `of=${disk}`, 'bs=4k', 'seek=1800', 'count=1', 'oflag=direct');
     assert.equal(written.status, 1);
     assert.equal(statSync(path).size, 4 * MIB);

@@ -113,7 +113,7 @@ test('fuzzed driver: the server survives, serves after a reset, and does not gro
       assert.equal(server.ended, undefined);
       return await check();
     } catch (error) {
-      await sleep(1000);
+      await sleep(1000); // Nothing tells when the kernel has written the reason into its log.
       const log = await bash('dmesg | tail -n 8');
       const how = server.ended ?? `it lives; its threads:\n${await server.threads()}`;
       throw new Error(`seed ${SEED}, life ${total('lives')}; the server: ${how}\n${log}`, { cause: error });

@@ -11,10 +11,10 @@ import { FLUSH, type Operation } from '../../../../src/vduse/block/backend.js';
 const FAILED = 0;
 const FLUSHING = 1;
 
-/** A thread that is flushing, hears of a loss and says so a while after. */
+/** A thread that is flushing, and hears of a loss when another one waits for it: it wakes one, which waits again. */
 const failingThread = `
   const { workerData: shared } = require('node:worker_threads');
-  Atomics.wait(shared, ${FAILED}, 0, 300);
+  while (Atomics.notify(shared, ${FLUSHING}) === 0) Atomics.wait(shared, ${FAILED}, 0, 1);
   Atomics.store(shared, ${FAILED}, ${Errno.EIO});
   Atomics.store(shared, ${FLUSHING}, 0);
   Atomics.notify(shared, ${FLUSHING});
