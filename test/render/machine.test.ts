@@ -64,7 +64,7 @@ describe('a report on the machine', () => {
       ...bare,
       advice: [],
       modules: [{ name: 'vdpa', state: 'loaded', purpose: 'the bus' }],
-      managementDevices: [{ bus: 'pci', name: '0000:03:00.2', supportedClasses: (1n << 1n) | (1n << 2n) }],
+      managementDevices: [{ handle: 'pci/0000:03:00.2', supportedClasses: (1n << 1n) | (1n << 2n) }],
       busDrivers: ['vhost_vdpa', 'virtio_vdpa'],
       vduse: { present: true, apiVersion: 1n, features: 3n },
       vhostNodes: [{ node: '/dev/vhost-vdpa-0', device: 'foo0' }],
@@ -146,7 +146,7 @@ describe('details of a device', () => {
 
 describe('events', () => {
   const time = 1_700_000_000_000_042;
-  const device = { name: 'foo0', managementDevice: { bus: 'pci', name: '0000:03:00.2' }, deviceId: 1 };
+  const device = { name: 'foo0', managementDevice: 'pci/0000:03:00.2', deviceId: 1 };
   const cases: readonly (readonly [VdpaEvent, string])[] = [
     [
       { object: 'dev', event: 'added', name: 'foo0', time, device },
