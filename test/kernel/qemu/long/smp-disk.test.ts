@@ -1,5 +1,5 @@
 import { testsWith, VDUSE } from '../../../support/kernel/lab/needs.js';
-import { killUnderLoad, loadsOf, verifyDisk } from '../../../support/kernel/drivers/smp-disk.js';
+import { loadsOf, verifyDisk } from '../../../support/kernel/drivers/smp-disk.js';
 
 const { test } = testsWith(VDUSE);
 
@@ -8,7 +8,3 @@ for (const queues of [2, 4]) {
     await verifyDisk(context, queues, loadsOf([1, 2, 4, 8, 16, 32]), 300);
   });
 }
-
-test('20 servers killed under fio from both processors: no error', async (context) => {
-  await killUnderLoad(context, 20, Math.floor(Date.now() / 86_400_000));
-});
