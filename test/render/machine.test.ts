@@ -159,7 +159,7 @@ describe('events', () => {
       'dev foo0: bound driver vhost_vdpa vhost /dev/vhost-vdpa-0',
     ],
     [{ object: 'dev', event: 'unbound', name: 'foo0', time }, 'dev foo0: unbound'],
-    [{ object: 'mgmtdev', event: 'added', time, device: { name: 'vdpasim_net' } }, 'mgmtdev vdpasim_net: added'],
+    [{ object: 'mgmtdev', event: 'added', time, device: { handle: 'vdpasim_net' } }, 'mgmtdev vdpasim_net: added'],
   ];
   for (const [event, line] of cases) {
     test(line, () => {
