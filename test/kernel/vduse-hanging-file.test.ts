@@ -4,7 +4,7 @@ import * as blk from '../../src/virtio/block.js';
 import { FUSE_GETATTR, FUSE_LOOKUP, FUSE_READ, HangingFile } from '../support/kernel/servers/hanging-file.js';
 import { testsWith, VDUSE } from '../support/kernel/lab/needs.js';
 import { ServerProcess } from '../support/kernel/servers/server-process.js';
-import { attach, detach, giveToVhost, sh, start, until } from '../support/kernel/servers/vduse.js';
+import { attach, detach, giveToVhost, sh, start, until, type Ran } from '../support/kernel/servers/vduse.js';
 import { VhostBlock } from '../support/kernel/drivers/vhost-block.js';
 import { DATA } from '../support/kernel/drivers/vhost-driver.js';
 
@@ -55,7 +55,12 @@ for (const [how, line] of [
     const file = await HangingFile.mount(context, MIB);
     file.hang();
     const server = start(VDPA, ...`vduse serve name slow path ${file.path} ${line}`.trimEnd().split(' '));
-    await until('the file is looked up', () => file.holds(FUSE_LOOKUP));
+    let ended: Ran | undefined;
+    void server.then((result) => (ended = result));
+    await until('the file is looked up', () => {
+      assert.equal(ended, undefined, 'the server has ended');
+      return file.holds(FUSE_LOOKUP);
+    });
     for (let round = 0; round < 3; round++) {
       assert.match(await sh(`${VDPA} vduse show slow`), /^slow: .*state starting .*attached false/);
     }
