@@ -5,6 +5,7 @@ import { Errno } from '../../../../src/sys/errno.js';
 import { ftruncate, memfdCreate } from '../../../../src/sys/file.js';
 import { checked, close } from '../../../../src/sys/libc.js';
 import { DISCARD, FLUSH, READ, SimpleBlockBackend, WRITE, WRITE_ZEROES } from '../../../../src/vduse/block/backend.js';
+import { BackendError } from '../../../../src/vduse/error.js';
 import { NullBackend } from '../../../../src/vduse/block/backends/null.js';
 import { RamBackend } from '../../../../src/vduse/block/backends/ram.js';
 import { execute, memory } from './transfers.js';
@@ -83,20 +84,24 @@ test('a null disk reads as zeros whatever is written, in every piece', () => {
   backend.close();
 });
 
-/** A disk whose bytes are made, and checked, by functions. */
+/** A disk whose bytes are made, and checked, by functions. From the middle on it fails with the error. */
 class MadeDisk extends SimpleBlockBackend {
   readonly reads: (readonly [number, number])[] = [];
-  readonly error: number;
+  readonly #error: BackendError | undefined;
 
-  constructor(error = 0) {
+  constructor(error?: BackendError) {
     super();
-    this.error = error;
+    this.#error = error;
   }
 
-  read(position: number, target: Uint8Array): number {
+  protected failAt(position: number): void {
+    if (this.#error && position >= 2 ** 17) throw this.#error;
+  }
+
+  read(position: number, target: Uint8Array): void {
     this.reads.push([position, target.length]);
     for (let at = 0; at < target.length; at++) target[at] = Math.floor((position + at) / 512);
-    return position >= 2 ** 17 ? this.error : 0;
+    this.failAt(position);
   }
 }
 
@@ -104,14 +109,14 @@ class StoredDisk extends MadeDisk {
   readonly writes: (readonly [number, Uint8Array])[] = [];
   flushes = 0;
 
-  override write(position: number, source: Uint8Array): number {
+  override write(position: number, source: Uint8Array): void {
     this.writes.push([position, source.slice()]);
-    return position >= 2 ** 17 ? this.error : 0;
+    this.failAt(position);
   }
 
-  override flush(): number {
+  override flush(): void {
     this.flushes++;
-    return this.error;
+    this.failAt(SIZE);
   }
 }
 
@@ -157,7 +162,7 @@ describe('a backend made of functions', () => {
   });
 
   test('that fails ends the request with its error, and no other', () => {
-    const disk = new StoredDisk(Errno.ENOSPC);
+    const disk = new StoredDisk(new BackendError('ENOSPC'));
     const errors = execute(disk, [
       { type: WRITE, position: 2 ** 17 - 512, length: 1536, from: 0, piece: 512 },
       { type: READ, position: 2 ** 17, length: 512, from: 0 },
