@@ -22,18 +22,15 @@ export function releaseSection(changelog, version, date) {
 }
 
 /** The files where the version stands, beside the changelog. */
-export const mentions = ({ man }) => ['package.json', 'package-lock.json', 'README.md', 'docs/iproute2.md', ...man];
+export const mentions = ['package.json', 'package-lock.json', 'README.md', 'docs/iproute2.md'];
 
 /** How the version stands there. */
-export function mention(path, version) {
-  if (path.endsWith('.json')) return `"version": "${version}"`;
-  return path.startsWith('man/') ? `.Os vdpa ${version}\n` : `vdpa-${version}`;
-}
+const mention = (path, version) => (path.endsWith('.json') ? `"version": "${version}"` : `vdpa-${version}`);
 
 /** The text of a file with the new version in place of the old one. @throws ReleaseError if that does not stand there */
 export function setVersion(path, text, was, version) {
   const mark = mention(path, was);
-  if (!text.includes(mark)) throw new ReleaseError(`${path} does not contain ${mark.trimEnd()}`);
+  if (!text.includes(mark)) throw new ReleaseError(`${path} does not contain ${mark}`);
   if (path === 'package-lock.json') {
     const lock = JSON.parse(text);
     lock.version = version;

@@ -32,7 +32,7 @@ function release() {
   const changelog = releaseSection(read('CHANGELOG.md'), version, new Date());
   if (!values['skip-tests']) run('npm', 'test');
   write('CHANGELOG.md', changelog);
-  for (const path of mentions(manifest)) {
+  for (const path of mentions) {
     write(path, setVersion(path, read(path), manifest.version, version));
   }
   run('git', 'commit', '--quiet', '--all', `--message=Release ${version}`);

@@ -52,12 +52,8 @@ describe('npm run release', needsGit, () => {
   }
 
   test('the version stands in all places where the script changes it', () => {
-    const manifest = JSON.parse(read('package.json')) as { version: string; man: string[] };
-    const places = ['README.md', 'docs/iproute2.md', ...manifest.man];
-    for (const path of places) {
-      const mark = path.startsWith('man/') ? `.Os vdpa ${manifest.version}\n` : `vdpa-${manifest.version}"`;
-      assert.ok(read(path).includes(mark), path);
-    }
+    const { version } = JSON.parse(read('package.json')) as { version: string };
+    for (const path of ['README.md', 'docs/iproute2.md']) assert.ok(read(path).includes(`vdpa-${version}"`), path);
   });
 
   test('is refused on another branch, with changes, and for what is no version', () => {
@@ -82,7 +78,6 @@ describe('npm run release', needsGit, () => {
     };
     assert.deepEqual([lock.version, lock.packages['']?.version], ['9.8.7', '9.8.7']);
     assert.ok(read('README.md').includes('"vdpa-9.8.7"'));
-    assert.match(read('man/vdpa.8'), /^\.Os vdpa 9\.8\.7$/m);
     assert.equal(git('log', '-1', '--format=%s'), 'Release 9.8.7');
     assert.equal(git('tag', '--points-at', 'HEAD'), 'v9.8.7');
     assert.equal(git('status', '--porcelain'), '');
