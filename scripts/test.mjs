@@ -1,17 +1,21 @@
 // npm test [-- [--machine NAME] [PATTERN]]: installs what is missing, builds, lints, type-checks, and runs all tests, those
 // on the lab's real kernels too. With PATTERN only the test files whose path contains it, and no lint and type check
 // before. With --machine, or VDPA_LAB_MACHINE, all tests on a kernel run on this machine of the lab, and on no other.
+// npm run test:unit: the tests that need no kernel, and neither lint nor type check. They measure the lines
+// that they cover; each folder of src/ must reach its floor (scripts/coverage.mjs).
 // npm run test:long [-- [--machine NAME] [PATTERN]]: the tests on a kernel that take too long for that.
-import { readdirSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { checkFloors, formatCoverage, readCoverage } from './coverage.mjs';
 import { build, endOnSignals, ensureModules, root, runNode, say, tool } from './project.mjs';
 
 endOnSignals();
-const { machine, long, pattern } = parse(process.argv.slice(2));
+const { machine, long, unit, pattern } = parse(process.argv.slice(2));
 ensureModules();
 build();
-if (pattern === '' && !long && !(await check())) process.exit(1);
+if (pattern === '' && !long && !unit && !(await check())) process.exit(1);
 
 const files = readdirSync(join(root, 'build/test'), { recursive: true })
   .filter((name) => name.endsWith('.test.js') && !name.startsWith('kernel/'))
@@ -23,8 +27,13 @@ if (machine !== undefined && !MACHINE_KINDS.includes(machine)) {
   process.exit(1);
 }
 // The tests of test/kernel/ run inside the lab; outside, lab.test.js stands for them.
-const kernelFiles = kernelTestFiles({ pattern, machine, long });
-const chosen = long ? [] : files.filter((name) => join('test', name).replace(/js$/, 'ts').includes(pattern));
+const kernelFiles = unit ? [] : kernelTestFiles({ pattern, machine, long });
+const chosen = long
+  ? []
+  : files.filter(
+      (name) =>
+        join('test', name).replace(/js$/, 'ts').includes(pattern) && (!unit || (!isOfLab(name) && !isOfPackage(name))),
+    );
 if (kernelFiles.length > 0 && !chosen.includes('lab.test.js')) chosen.push('lab.test.js');
 if (chosen.length === 0) {
   say(`No test file's path contains "${pattern}"`);
@@ -45,8 +54,43 @@ const extras = ['vduse', 'shells'];
 const missing = await lab.provideFor(needed, extras).catch(reportLabError);
 for (const kind of needed) Object.assign(env, await prepareLab(kind));
 
-const { status } = await runNode(['--test', ...chosen.map((name) => join('build/test', name))], { env });
-process.exitCode = status;
+// With a pattern what they cover says little.
+const passed = await (unit && pattern === '' ? runMeasured(chosen) : run(chosen));
+if (!passed) process.exitCode = 1;
+
+/** Whether a test boots machines of the lab. */
+function isOfLab(name) {
+  return name === 'lab.test.js' || name.startsWith('lab/');
+}
+
+/** Whether a test installs npm packages, which takes as long as all others. */
+function isOfPackage(name) {
+  return name.startsWith('package/');
+}
+
+/** Runs test files. @returns whether all tests passed */
+async function run(names, variables = {}, options = []) {
+  const { status } = await runNode(['--test', ...options, ...names.map((name) => join('build/test', name))], {
+    env: { ...env, ...variables },
+  });
+  return status === 0;
+}
+
+/** Runs test files, and says which lines of src/ they run. @returns whether all tests passed, and all floors are reached */
+async function runMeasured(names) {
+  const directory = mkdtempSync(join(tmpdir(), 'vdpa-coverage-'));
+  try {
+    // By default Node leaves a processor unused.
+    const passed = await run(names, { NODE_V8_COVERAGE: directory }, [`--test-concurrency=${availableParallelism()}`]);
+    const coverage = readCoverage(directory);
+    say(formatCoverage(coverage));
+    const missed = checkFloors(coverage);
+    for (const line of missed) say(line);
+    return passed && missed.length === 0;
+  } finally {
+    rmSync(directory, { recursive: true, force: true, maxRetries: 10 });
+  }
+}
 
 /** Lints, checks the format and the types, at once; says what fails. */
 async function check() {
@@ -93,13 +137,17 @@ function reportLabError(error) {
   say(`lab: ${error.message}`);
 }
 
-/** What is asked for: a machine, if any, what takes long, and the pattern, which may be empty. */
+/** What is asked for: a machine, if any, what takes long, what needs no kernel, and the pattern, which may be empty. */
 function parse(args) {
   const { values, positionals } = parseArgs({
     args,
     allowPositionals: true,
-    options: { machine: { type: 'string' }, long: { type: 'boolean', default: false } },
+    options: {
+      machine: { type: 'string' },
+      long: { type: 'boolean', default: false },
+      unit: { type: 'boolean', default: false },
+    },
   });
   const machine = values.machine ?? (process.env.VDPA_LAB_MACHINE || undefined);
-  return { machine, long: values.long, pattern: positionals[0] ?? '' };
+  return { machine, long: values.long, unit: values.unit, pattern: positionals[0] ?? '' };
 }
