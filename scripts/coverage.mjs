@@ -1,7 +1,7 @@
 // Which lines of src/ the tests that need no kernel run, by folder, from what V8 counts (NODE_V8_COVERAGE).
 //
-// Lines are counted in build/src/, where they have neither comments nor types, and a line that runs in one process or
-// thread is covered. A line is not when V8 says so for all of it: what stands on a line with what runs counts as run.
+// Lines are counted in build/src/, without comments and types. A line counts as covered if any process or thread runs a part
+// of it.
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { SourceMap } from 'node:module';
 import { join, relative } from 'node:path';
