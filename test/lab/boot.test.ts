@@ -117,7 +117,9 @@ const aCommand = (machine: BuiltMachine) => () => {
       kernelParameters: ['initcall_blacklist=vduse_init'],
     });
     assert.deepEqual(ending, { kind: 'exited', status: 0 });
-    assert.equal(stdout.match(/# SKIP missing: \/dev\/vduse\/control$/gm)?.length, 2, stdout);
+    const results = stdout.match(/^(not )?ok .*$/gm) ?? [];
+    assert.ok(results.length >= files.length, stdout);
+    for (const result of results) assert.match(result, /^ok .* # SKIP missing: \/dev\/vduse\/control$/);
     assert.match(stdout, /^# pass 0$/m);
   });
 

@@ -39,7 +39,7 @@ test('each module that is loaded is one thing less to do', async () => {
   assert.equal(await stateOf('vduse'), 'loaded');
   assert.equal((await host()).vduse.present, true);
   assert.match(await sh('vdpa mgmtdev show'), /^vduse: \n {2}supported_classes net block\n/);
-  assert.match(await advice(), /modprobe virtio_vdpa/);
+  assert.match(await advice(), /modprobe vhost_vdpa or virtio_vdpa/);
   await sh('modprobe virtio_vdpa');
   await sh('modprobe virtio_blk');
   await sh('modprobe virtio_net');
