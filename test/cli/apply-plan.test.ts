@@ -1,4 +1,4 @@
-/** All is checked before anything is done, what has to go first goes first, and what fails half-way is put back. */
+/** Everything is checked before anything is done, changes are made in a workable order, and what fails halfway is undone. */
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -40,7 +40,7 @@ async function names(): Promise<string[]> {
   return Object.keys((JSON.parse((await sim('-j dev show')).stdout) as { dev: object }).dev);
 }
 
-/** A plan that is refused whole: with every reason, the same with dry_run. Gives the reasons without their places. */
+/** A plan that is rejected as a whole, with every reason, with dry_run too. Returns the reasons without their locations. */
 async function refused(words = ''): Promise<string[]> {
   const before = await sim('save');
   const applied = await sim(`apply ${file}${words}`);
@@ -112,7 +112,7 @@ test('a file or TAP interface of another server is rejected before any change, u
   assert.match((await sim(`apply ${file} prune dry_run`)).stdout, /^- old0\n\+ new0 /);
 });
 
-test('an impossible plan deletes nothing, and a slot that becomes free may be used', async () => {
+test('an impossible plan deletes nothing, and a slot that becomes free can be used', async () => {
   await sim(`dev add mgmtdev ${CARD} name old0`);
   write({ name: 'm1', mgmtdev: CARD, max_vqp: 99 });
   assert.deepEqual(await refused(' prune'), [`(/devices/0/max_vqp) ${CARD} has 17 virtqueues: 99 pairs need 198`]);
@@ -132,7 +132,7 @@ test('a device that matches is not checked against what could be created now', a
   assert.match((await sim(`apply ${file} force`)).stdout, /^\+ twin0 .*\n1 change made\.\n$/);
 });
 
-test('deletions come last, but for those that make way', async () => {
+test('deletions come last, except those that make room for new devices', async () => {
   await sim('dev add mgmtdev vdpasim_net name idle0');
   await sim('dev add mgmtdev vdpasim_net name mac0 mac 02:00:00:00:00:02');
   await sim(`dev add mgmtdev ${CARD} name card0`);
@@ -151,7 +151,7 @@ test('deletions come last, but for those that make way', async () => {
   assert.equal(made.stdout, plan.stdout.replace('to make', 'made'));
 });
 
-test('devices that exchange addresses: a cycle is rejected, a chain is not', async () => {
+test('devices that swap addresses: a cycle is rejected, a chain is not', async () => {
   await sim(`dev add mgmtdev ${CARD} name a0`);
   await sim(`dev add mgmtdev ${OTHER} name b0`);
   write({ name: 'a0', mgmtdev: OTHER }, { name: 'b0', mgmtdev: CARD });

@@ -1,4 +1,4 @@
-/** `vdpa apply` as a process: signals, what is told when, and others at the same time. */
+/** `vdpa apply` as a process: signals, what it reports and when, and concurrent runs. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -31,12 +31,12 @@ beforeEach(async () => {
 
 interface Running {
   readonly kill: (signal: NodeJS.Signals) => void;
-  /** Waits for a text on one of the streams. */
+  /** Waits for a text on either stream. */
   readonly told: (text: string) => Promise<void>;
   readonly ended: Promise<Outcome>;
 }
 
-/** Runs a line; what a fault delays is under way when the line before it is told. */
+/** Runs a line; what a fault delays is in progress once the line before it is reported. */
 function start(line: string, faults = ''): Running {
   const child = spawn(process.execPath, [program, '--sim', ...line.split(' ')], {
     env: { PATH: process.env['PATH'], ...env, VDPA_SIM_FAULTS: faults },
@@ -62,12 +62,12 @@ function start(line: string, faults = ''): Running {
   };
 }
 
-/** Waits until a device is deleted, and another is to take its place. */
+/** Waits until a device is deleted and another is about to take its place. */
 async function untilGone(name: string): Promise<void> {
   while ((await sim(`dev show ${name}`)).status === 0) await setTimeout(5);
 }
 
-/** The deletion is done, and answered late. */
+/** The deletion is done, but answered late. */
 const delayed = 'dev del device foo0 delay 1500';
 
 for (const [signal, number] of [
@@ -77,7 +77,7 @@ for (const [signal, number] of [
 ] as const) {
   test(`${signal} between delete and add: the change is completed, no other is started, and that is reported`, async () => {
     const running = start(`apply ${file}`, delayed);
-    // Told as it is made, while the next one is under way.
+    // Reported as soon as it is made, while the next one is in progress.
     await running.told('+ foo1 mgmtdev vdpasim_net\n');
     await untilGone('foo0');
     running.kill(signal);
@@ -93,7 +93,7 @@ for (const [signal, number] of [
   });
 }
 
-test('a signal during a failing change: what it removed is restored nevertheless', async () => {
+test('a signal during a failing change: what the change removed is still restored', async () => {
   const running = start(`apply ${file}`, `${delayed}; dev add device foo0 errno EIO times 1`);
   await running.told('+ foo1');
   await untilGone('foo0');
@@ -114,7 +114,7 @@ test('a signal ends a batch too', async () => {
   assert.match((await sim('dev show bar0')).stderr, /device not found/);
 });
 
-test('two at once: the second waits, says for whom, and finds nothing left to change', async () => {
+test('two at the same time: the second waits, says for which process, and finds nothing left to change', async () => {
   const first = start(`apply ${file}`, delayed);
   await first.told('+ foo1');
   const second = start(`apply ${file}`);

@@ -5,7 +5,7 @@ import { batchLines, splitArguments, type BatchLine } from '../../src/cli/batch-
 import { UsageError } from '../../src/cli/error.js';
 import { encodeText } from '../../src/netlink/text-encoding.js';
 
-/** The commands of a file that is read in pieces of these lengths, the last one again and again. */
+/** The commands of a file that is read in pieces of these lengths, the last length repeatedly. */
 function linesOf(content: string | Uint8Array, ...lengths: number[]): BatchLine[] {
   const bytes = typeof content === 'string' ? encodeText(content) : content;
   let at = 0;
@@ -21,7 +21,7 @@ function linesOf(content: string | Uint8Array, ...lengths: number[]): BatchLine[
 
 // What is expected here is what `ip -force -batch FILE` of iproute2 6.15 makes of the same lines.
 
-test('lines are numbered, the last one may lack its end', () => {
+test('lines are numbered, and the last one may lack its newline', () => {
   assert.deepEqual(linesOf('a\n\nb'), [
     { number: 1, text: 'a\n' },
     { number: 2, text: '\n' },
@@ -40,21 +40,21 @@ test('a line that ends with a backslash continues, and has the number of its las
     { number: 3, text: 'a  bc ' },
     { number: 4, text: 'e\n' },
   ]);
-  // Behind a comment, and before a carriage return, a backslash is one.
+  // After a comment, and before a carriage return, a backslash is just a backslash.
   assert.deepEqual(
     linesOf('a # \\\nb \\\r\nc\n').map(({ text }) => text),
     ['a ', 'b \\\r\n', 'c\n'],
   );
 });
 
-test('a last line without its continuation is rejected', () => {
+test('a last line that is to be continued is rejected', () => {
   assert.throws(() => linesOf('a\nb \\\n'), new UsageError('Missing continuation line'));
 });
 
 test('a file that is not a batch is rejected', () => {
   assert.throws(() => linesOf('a\nb\0c\n'), new UsageError('Line 2 contains a NUL character'));
   assert.throws(() => linesOf(`a\n${'x'.repeat(2_000_000)}`), /Line 2 is longer than 1048576 bytes/);
-  // Without end, and never all of it in memory.
+  // Endless, and never wholly in memory.
   const endless = batchLines((buffer) => buffer.fill(0x61).length);
   assert.throws(() => endless.next(), /Line 1 is longer/);
 });
@@ -69,7 +69,7 @@ test('however a file is cut when it is read, its lines are the same', () => {
   );
 });
 
-test('words are parted by blanks; a quote at a word’s start holds it together', () => {
+test('words are separated by blanks; a quote at the start of a word keeps it together', () => {
   const cases: [string, string[]][] = [
     ['', []],
     [' \t\r\n', []],

@@ -23,7 +23,7 @@ function batchFile(...content: string[]): string {
   return path;
 }
 
-/** A simulated machine that counts the sockets it gives. */
+/** A simulated machine that counts the sockets opened on it. */
 function machine(): { io: Partial<Io>; sockets: () => number } {
   const kernel = new SimulatedKernel(new MemoryStore(bootState(bareMachine)));
   let sockets = 0;
@@ -40,7 +40,7 @@ function batch(options: readonly string[], ...content: string[]): Promise<Outcom
 
 const failedAt = (number: number): string => `Command failed ${join(folder, 'commands')}:${number}`;
 
-test('a batch runs its lines on one socket', async () => {
+test('a batch runs all its lines on one socket', async () => {
   const { io, sockets } = machine();
   const file = batchFile(
     '# two devices',
@@ -59,13 +59,13 @@ test('a batch runs its lines on one socket', async () => {
   assert.equal(sockets(), 1);
 });
 
-test('the first line that fails ends a batch, and is named', async () => {
+test('the first line that fails ends a batch, and its number is reported', async () => {
   const outcome = await batch([], 'dev del none', 'dev show none');
   const said = lines('Error: vdpa: device not found.', 'kernel answers: No such device', failedAt(1));
   assert.deepEqual(outcome, { status: 1, stdout: '', stderr: said });
 });
 
-test('a line is named by where it ends', async () => {
+test('a continued line is reported by the number of its last line', async () => {
   const { stderr } = await batch([], 'mgmtdev show vduse', 'junk \\', '  more', 'dev');
   assert.equal(stderr, lines('Object "junk" not found', failedAt(3)));
 });
@@ -81,7 +81,7 @@ test('with force a batch continues to its end, and still fails', async () => {
   }
 });
 
-test('with -j each line gives one document, whatever comes of it', async () => {
+test('with -j each line prints one document, whether it succeeds or fails', async () => {
   const content = ['dev add name a mgmtdev vdpasim_net', 'dev show', 'dev show none', 'dev del a', 'dev show'];
   const { status, stdout } = await batch(['-jf'], ...content);
   assert.equal(status, 1);

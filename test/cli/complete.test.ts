@@ -15,7 +15,7 @@ await machine.vdpa('dev add mgmtdev vdpasim_blk name blk0');
 await machine.vdpa(['dev', 'add', 'mgmtdev', 'vdpasim_net', 'name', 'a b"é']);
 await machine.vdpa(['dev', 'add', 'mgmtdev', 'vdpasim_net', 'name', 'new\nline']);
 
-/** The candidates for the last word of a line; a blank at its end starts a new one. */
+/** The candidates for the last word of a line; a blank at its end starts a new word. */
 async function candidates(line: string): Promise<string[]> {
   const { status, stdout, stderr } = await machine.vdpa(['__complete', ...line.split(' ')]);
   assert.deepEqual([status, stderr], [0, '']);
@@ -99,7 +99,7 @@ test('files and folders are completed', async () => {
   }
 });
 
-test('"~/" is the home folder, where the shell takes it for that', async () => {
+test('"~/" is the home folder where the shell treats it as such', async () => {
   const home = mkdtempSync(join(tmpdir(), 'vdpa-home-'));
   try {
     writeFileSync(join(home, 'state.json'), '');
@@ -114,20 +114,20 @@ test('"~/" is the home folder, where the shell takes it for that', async () => {
   }
 });
 
-test('candidates say what they mean', async () => {
+test('candidates have a description', async () => {
   const { stdout } = await machine.vdpa(['__complete', 'dev', 'f']);
   assert.equal(stdout, 'features\tfeatures of vDPA devices\n');
   assert.match((await machine.vdpa(['__complete', 'dev', 'show', 'fo'])).stdout, /^foo0\ton vdpasim_net\n$/);
 });
 
-test('every word of the tree and every option says what it means', async () => {
+test('every word of the tree and every option has a description', async () => {
   for (const line of ['', 'dev ', 'dev stats ', '-']) {
     const { stdout } = await machine.vdpa(['__complete', ...line.split(' ')]);
     assert.match(stdout, /^(\S+\t\S.*\n)+$/);
   }
 });
 
-test('without a kernel commands are completed still, and names are none', async () => {
+test('without a kernel, commands are still completed, and there are no names', async () => {
   const openTransport = (): never => {
     throw new GenlFamilyNotFoundError('vdpa', { operation: 'look', errno: Errno.ENOENT });
   };

@@ -1,4 +1,4 @@
-/** `dev add mgmtdev vduse` on the simulation: what another program serves is attached, a server begun where it is asked for. */
+/** `dev add mgmtdev vduse` on the simulation: it attaches what another program serves, or starts a server on request. */
 import assert from 'node:assert/strict';
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -23,7 +23,7 @@ const sim = (line: string, variables: NodeJS.ProcessEnv = {}): Promise<Outcome> 
 const done: Outcome = { status: 0, stdout: '', stderr: '' };
 const ADD = 'dev add mgmtdev vduse name';
 
-test('a program of the usual machine serves foo0, which is attached and stays when its device is deleted', async () => {
+test('another program serves foo0 on the default machine: it is attached, and still served when its device is deleted', async () => {
   assert.equal((await sim('vduse show')).stdout, 'foo0: server another program attached false\n');
   assert.deepEqual(await sim(`${ADD} foo0`), done);
   assert.equal((await sim('vduse show')).stdout, 'foo0: server another program attached true\n');
@@ -44,7 +44,7 @@ test('a program of the usual machine serves foo0, which is attached and stays wh
   }
 });
 
-test('without a word that asks for a server nothing is served', async () => {
+test('without a keyword that asks for a server nothing is served', async () => {
   for (const words of ['', ' type block', ' type net', ' wait 0', ' wait 1', ' mac 00:11:22:33:44:55']) {
     const { status, stdout, stderr } = await sim(`${ADD} bar${words}`);
     assert.deepEqual([status, stdout], [1, ''], words);

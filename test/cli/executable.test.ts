@@ -28,12 +28,12 @@ function bash(line: string, input = ''): { status: number | null; stdout: string
   return { status, stdout, stderr };
 }
 
-test('it starts, and says what it is', () => {
+test('it starts, and prints its version', () => {
   const { status, stdout, stderr } = spawnSync(program, ['-V'], { env, encoding: 'utf8' });
   assert.deepEqual([status, stdout, stderr], [0, `${versionLine}\n`, '']);
 });
 
-test('a reader that has seen enough ends it as SIGPIPE would, without a word', () => {
+test('a closed pipe ends it as SIGPIPE would, silently', () => {
   const shows = Array.from({ length: 3000 }, () => 'mgmtdev show\n').join('');
   const many = bash('vdpa -b - | head -n 1', shows);
   assert.deepEqual(many, { status: 141, stdout: 'vdpasim_net: \n', stderr: '' });
@@ -47,7 +47,7 @@ test('a full disk is reported as an error', () => {
   }
 });
 
-test('a full disk ends a batch at the line that could not be told', () => {
+test('a full disk ends a batch at the line whose output could not be written', () => {
   const said = 'vdpa: write to standard output: No space left on device (ENOSPC)\nCommand failed -:2\n';
   assert.deepEqual(bash('vdpa -b - > /dev/full', '# shown\nmgmtdev show\nmgmtdev show\n'), {
     status: 1,
@@ -56,7 +56,7 @@ test('a full disk ends a batch at the line that could not be told', () => {
   });
 });
 
-test('a list longer than a pipe holds ends as a short one does where nobody reads on, or the disk is full', () => {
+test('a list larger than the buffer of a pipe ends as a short one does if the pipe is closed or the disk is full', () => {
   const count = 3000;
   const state = 'export VDPA_SIM_STATE="$(mktemp)"; trap \'rm "$VDPA_SIM_STATE"\' EXIT;';
   const adds = Array.from({ length: count }, (_, index) => `dev add name d${index} mgmtdev vdpasim_net\n`).join('');
@@ -93,7 +93,7 @@ test('a batch from standard input answers each line before it reads the next', a
   assert.equal(status, 0);
 });
 
-test('an answer of a megabyte comes whole through a pipe that is slow', () => {
+test('a megabyte of output passes through a slow pipe completely', () => {
   const shows = Array.from({ length: 3000 }, () => 'mgmtdev show\n').join('');
   const { status, stdout } = bash('vdpa -b - | { sleep 0.3; cat; }', shows);
   assert.equal(status, 0);

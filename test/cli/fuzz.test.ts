@@ -16,7 +16,7 @@ after(() => {
 });
 const environment = { VDPA_SIM: '1', VDPA_SIM_STATE: join(folder, 'sim.json') };
 
-/** What there is on a machine. */
+/** What exists on a machine. */
 type Things = Pick<SimState, 'devices' | 'vduse'>;
 
 /** A machine that lines are run on. */
@@ -30,17 +30,17 @@ function complaint(argv: readonly string[], outcome: Outcome, before: Things, af
   const { status, stdout, stderr } = outcome;
   if (status !== 0 && status !== 1) return `status ${status}`;
   if (/^ {4}at /m.test(stderr) || stderr.includes('This is a bug in vdpa')) return 'a fault';
-  if (status === 1 && stderr === '') return 'fails without a word';
+  if (status === 1 && stderr === '') return 'fails without a message';
   const came = newOnes(before.devices, after.devices);
   const went = newOnes(after.devices, before.devices);
   const instances = newOnes(before.vduse, after.vduse) + newOnes(after.vduse, before.vduse);
-  if (status === 1 && came + went + instances > 0) return 'a refused line has changed something';
+  if (status === 1 && came + went + instances > 0) return 'a rejected line has changed something';
   if (came > 1 || went > 1 || instances > 1) return 'more than one thing has changed';
   if (argv.includes('-j') && !argv.includes('--') && stdout.startsWith('{')) JSON.parse(stdout);
   return undefined;
 }
 
-/** How many of the things in `after` are not in `before` as they are. */
+/** How many of the things in `after` are new or changed since `before`. */
 function newOnes(before: readonly object[], after: readonly object[]): number {
   if (after === before) return 0;
   const known = new Set(before.map((one) => JSON.stringify(one)));
@@ -71,7 +71,7 @@ async function runMany(context: TestContext, machine: Machine, runs: number, see
 
 test('50,000 command lines: no fault, status 0 or 1, never a half-done change', async (context) => {
   const machine = new TestMachine();
-  // Devices of VDUSE have a server beside the kernel, which this machine in memory has not.
+  // VDUSE devices have a server outside the kernel, which this machine in memory lacks.
   const withoutVduse = (argv: readonly string[]): string[] => argv.map((word) => word.replace('vduse', 'vdpasim_net'));
   await runMany(
     context,

@@ -5,10 +5,10 @@ import { goldenNames, readGolden, replay, requestsOf } from '../golden/exchange.
 import { vdpa } from '../support/command-line.js';
 import { withoutExplanation } from '../support/explanation.js';
 
-// Exchanges of iproute2's vdpa with a kernel: given the same answers, this tool asks and prints the same, to the byte.
+// Exchanges of iproute2's vdpa with a kernel: given the same answers, this tool sends and prints the same, byte for byte.
 const skip = !littleEndian && 'the recordings are those of a little-endian machine';
 
-/** What is different on purpose: iproute2 takes the first queue of a device without MQ for its control queue. */
+/** A deliberate difference: iproute2 reports the first queue of a device without MQ as its control queue. */
 function asThisToolSays(theirs: string): string {
   return theirs.replace('queue_type control_vq rx packets', 'queue_type rx rx packets');
 }

@@ -10,7 +10,7 @@ const keywords = {
   force: { read: () => true },
 };
 
-test('keywords come in any order, the last of a kind counts, and some may be shortened', () => {
+test('keywords come in any order, the last of a kind counts, and some may be abbreviated', () => {
   assert.deepEqual(parseKeywords(keywords, ['n', 'a', 'mgmt', 'b', 'mtu', '9000', 'force', 'name', 'c']), {
     name: 'c',
     mgmtdev: 'b',
@@ -44,7 +44,7 @@ test('a last keyword without its value is rejected', () => {
   );
 });
 
-test('names of the object prototype are no keywords', () => {
+test('properties of Object.prototype are not keywords', () => {
   assert.throws(() => parseKeywords(keywords, ['constructor', 'x']), { message: 'Unknown option "constructor"' });
   assert.throws(() => parseKeywords({ constructor: { ...keywords.name } }, []), { message: 'no name' });
 });
@@ -66,7 +66,7 @@ test('a value that only this program rejects is rejected last', () => {
   assert.throws(() => parseKeywords(strict, ['mac', '1']), { message: 'no mgmtdev' });
 });
 
-test('an operand is one word or none', () => {
+test('an operand is at most one word', () => {
   assert.equal(parseOperand(Number, []), undefined);
   assert.equal(parseOperand(Number, ['7']), 7);
   assert.throws(() => parseOperand(Number, ['7', 'x']), { message: 'Unknown option "x"' });

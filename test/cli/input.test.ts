@@ -1,4 +1,4 @@
-/** What is read as a whole: files and standard input, as people and editors leave them. */
+/** Files and standard input that are read as a whole, as people and editors write them. */
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
@@ -33,7 +33,7 @@ after(() => {
   rmSync(folder, { recursive: true });
 });
 
-test('errors have the beginning of a word without end, and file names as they are', async () => {
+test('errors quote the beginning of an endless word, and file names as they are', async () => {
   const word = 'x'.repeat(5000);
   const device = { name: 'foo0', mgmtdev: 'vdpasim_net' };
   const vduse = { name: 'foo1', mgmtdev: 'vduse' };
@@ -79,7 +79,7 @@ test("a byte-order mark is skipped in the simulation's own state file", async ()
   assert.match((await sim('dev show')).stdout, /^foo0: /);
 });
 
-test('bytes that are not UTF-8 stay what they are', async () => {
+test('bytes that are not UTF-8 are preserved', async () => {
   writeFileSync(file, Buffer.from(state('"a\xffb"'), 'latin1'));
   assert.equal((await sim(`apply ${file}`)).status, 0);
   assert.match((await sim('dev show')).stdout, /^a\udcffb: /);
@@ -95,7 +95,7 @@ const refused: Record<string, readonly [string | Buffer, string]> = {
     state(`"${'\\n'.repeat(4_000_000)}"`),
     'FILE: line 1, column 65: the string is longer than 65530 bytes\n',
   ],
-  'a name that no message holds': [
+  'a name that fits no message': [
     state(`"${'é'.repeat(32_766)}"`),
     'FILE: line 1, column 65: the string is longer than 65530 bytes\n',
   ],
@@ -104,7 +104,7 @@ const refused: Record<string, readonly [string | Buffer, string]> = {
     Buffer.from(`\ufeff${state('"foo0"')}`, 'utf16le'),
     'Cannot read file "FILE": the text is UTF-16; convert it to UTF-8\n',
   ],
-  'a file without end': [' '.repeat(2 ** 24 + 1), 'Cannot read file "FILE": larger than 16 MiB\n'],
+  'an endless file': [' '.repeat(2 ** 24 + 1), 'Cannot read file "FILE": larger than 16 MiB\n'],
 };
 for (const [what, [content, complaint]] of Object.entries(refused)) {
   test(`${what}: a clear error, no stack, and nothing is changed`, async () => {
@@ -143,7 +143,7 @@ for (const [line, text, shown] of [
     assert.equal(spawnSync('mkfifo', [fifo]).status, 0);
     const reader = openSync(fifo, constants.O_RDONLY | constants.O_NONBLOCK);
     const writer = openSync(fifo, constants.O_WRONLY);
-    // Of the first three Node makes descriptors that block.
+    // Node makes the first three descriptors blocking.
     const child = spawn('bash', ['--norc', '-c', `"$0" "$1" --sim ${line} <&3`, process.execPath, program], {
       env,
       stdio: ['ignore', 'pipe', 'pipe', reader],

@@ -1,4 +1,4 @@
-// What the launcher keeps of a run for the next one: bin/cache/.
+// What the launcher caches for the next run: bin/cache/.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import {
@@ -48,7 +48,7 @@ function vdpa(
 
 const expected = { status: 0, stdout: '{"dev":{}}\n', stderr: '' };
 
-/** The parts whose code is kept. */
+/** The parts whose code is cached. */
 const usualParts = ['batch.js', 'changes.js', 'main.js', 'sim.js', 'socket.js'];
 
 /** The cache file of the main part; there must be one. */
@@ -58,7 +58,7 @@ function mainCache(): string {
   return join(cache, name);
 }
 
-test('the first run keeps the compiled code of all that is usual, which others only read', () => {
+test('the first run caches the compiled code of all the usual parts, and later runs only read it', () => {
   assert.deepEqual(vdpa('-j dev show'), expected);
   const names = readdirSync(cache);
   assert.deepEqual(names.map((name) => name.replace(/-.*/, '')).sort(), usualParts);
@@ -72,7 +72,7 @@ test('the first run keeps the compiled code of all that is usual, which others o
   assert.deepEqual(readdirSync(cache), names);
 });
 
-test('the code that is kept is whole, whatever the first run was', () => {
+test('the cached code is complete, whatever the first run was', () => {
   const sizes = ['-j dev show', 'dev show none', 'help'].map((line) => {
     rmSync(cache, { recursive: true, force: true });
     vdpa(line);
@@ -94,7 +94,7 @@ test('a run with caching disabled stores nothing', () => {
   assert.equal(readdirSync(bin).includes('cache'), false);
 });
 
-test('code that others could have written is not run, but replaced', () => {
+test('code that other users could have written is not run, but replaced', () => {
   assert.deepEqual(vdpa('-j dev show'), expected);
   const path = mainCache();
   for (const mode of [0o664, 0o646]) {
@@ -106,7 +106,7 @@ test('code that others could have written is not run, but replaced', () => {
   }
 });
 
-test('a link in the place of a cache file is not followed', () => {
+test('a symbolic link in place of a cache file is not followed', () => {
   assert.deepEqual(vdpa('-j dev show'), expected);
   const path = mainCache();
   const target = join(folder, 'target');
@@ -128,7 +128,7 @@ test('code that this Node cannot use does no harm', () => {
   }
 });
 
-test('where nothing can be kept everything still works', () => {
+test('where nothing can be cached everything still works', () => {
   mkdirSync(bin, { recursive: true });
   writeFileSync(cache, 'not a folder');
   assert.deepEqual(vdpa('-j dev show'), expected);

@@ -1,4 +1,4 @@
-/** The commands under oclif itself, which the executable does without. */
+/** The commands under oclif's own runner, which the executable does not use. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
@@ -12,7 +12,7 @@ import DevShow from '../../src/commands/dev/show.js';
 import { commandWords } from '../support/output-schemas.js';
 import { TestMachine } from '../support/test-machine.js';
 
-// A package as npm installs it, with what the tests have been built from for its commands.
+// A package as npm installs it, whose commands are those that the tests were built with.
 const folder = mkdtempSync(join(tmpdir(), 'vdpa-oclif-'));
 after(() => {
   rmSync(folder, { recursive: true });
@@ -34,7 +34,7 @@ writeFileSync(
   "import { execute } from '@oclif/core';\nawait execute({ dir: import.meta.url });\n",
 );
 
-test('the commands are oclif commands, and oclif finds each of them', async () => {
+test('the commands are oclif commands, and oclif finds all of them', async () => {
   const config = await Config.load(folder);
   assert.deepEqual(config.commandIDs.map((id) => id.replaceAll(':', ' ')).sort(), commandWords().sort());
   for (const CommandType of [DevShow, DevAdd]) {
@@ -46,7 +46,7 @@ test('the commands are oclif commands, and oclif finds each of them', async () =
   assert.deepEqual([loaded.summary, loaded.usage, loaded.strict], [DevShow.summary, DevShow.usage, false]);
 });
 
-test("run by oclif's own runner they do what they do without it", async () => {
+test("under oclif's own runner they do the same as without it", async () => {
   const machine = new TestMachine();
   const env = { PATH: process.env['PATH'], VDPA_SIM: '1', VDPA_SIM_STATE: join(folder, 'sim.json'), HOME: folder };
   for (const line of [

@@ -21,7 +21,7 @@ function command(argv: string[], env: NodeJS.ProcessEnv = {}): { options: Option
   return { options: line.options, words: line.args };
 }
 
-test('options stand anywhere, joined or apart, short or long, and long ones may be shortened', () => {
+test('options stand anywhere, joined or separate, short or long, and long ones may be abbreviated', () => {
   const expected = { options: { ...none, json: true, pretty: true }, words: ['dev', 'show', 'foo0'] };
   for (const line of [
     '-jp dev show foo0',
@@ -57,7 +57,7 @@ test('options beyond iproute2, and those with a value', () => {
   }
 });
 
-test('what follows -- is not looked at', () => {
+test('what follows -- is not parsed', () => {
   assert.deepEqual(command(['-j', '--', '-p', '--json']), {
     options: { ...none, json: true },
     words: ['-p', '--json'],
@@ -75,7 +75,7 @@ test('POSIXLY_CORRECT ends options at the first word', () => {
   });
 });
 
-test('the simulation is asked for by option or environment, and never by itself', () => {
+test('the simulation is used only if an option or the environment asks for it', () => {
   assert.equal(command(['dev']).options.sim, false);
   assert.equal(command(['dev', '--sim']).options.sim, true);
   assert.equal(command(['dev'], { VDPA_SIM: '1' }).options.sim, true);
@@ -90,7 +90,7 @@ test('version and help take effect in the order of the line', () => {
   assert.throws(() => parseOptions(['-x', '-V'], {}), UsageError);
 });
 
-test('an unknown option is named as getopt names it', () => {
+test('an unknown option is reported as getopt reports it', () => {
   const first = (argv: string[]): string | undefined => {
     try {
       parseOptions(argv, {});

@@ -11,7 +11,7 @@ async function isColored(line: string, env: NodeJS.ProcessEnv, terminal: boolean
   return (await choosePaint(parsed.options, io)) !== undefined;
 }
 
-test('colors come where they are asked for, on a terminal with auto, and NO_COLOR takes them away', async () => {
+test('colors are used on request, with auto on a terminal, and NO_COLOR disables them', async () => {
   assert.equal(await isColored('dev', {}, true), false);
   assert.equal(await isColored('-c dev', {}, false), true);
   assert.equal(await isColored('-c=never dev', {}, true), false);

@@ -8,7 +8,7 @@ import { OutputError, type Io } from '../../src/cli/io.js';
 import { Errno } from '../../src/sys/errno.js';
 import { lines, vdpa as runVdpa, type Outcome } from '../support/command-line.js';
 
-/** Runs a line that must not come to the kernel. */
+/** Runs a line that must not reach the kernel. */
 function vdpa(argv: readonly string[], io: Partial<Io> = {}): Promise<Outcome> {
   return runVdpa(argv, { openTransport: () => assert.fail('nothing should be sent'), ...io });
 }
@@ -28,7 +28,7 @@ test('help at each level needs no kernel', async () => {
   assert.deepEqual(await vdpa(['d', 'vstats']), { status: 1, stdout: '', stderr: vstats });
 });
 
-test('-h, --help and help tell of each command, at every level', async () => {
+test('-h, --help and help describe each command, at every level', async () => {
   const walk = async (branch: Branch, path: readonly string[]): Promise<void> => {
     for (const child of branch.children) {
       const words = [...path, child.names[0]];
@@ -70,14 +70,14 @@ test('each object has its help', async () => {
   );
 });
 
-test('the help of dev tells each command under it', async () => {
+test('the help of dev lists each command under it', async () => {
   const { stderr } = await vdpa(['dev', 'help']);
   for (const words of ['show', 'add', 'del', 'set', 'config show', 'vstats show', 'features show', 'stats show']) {
     assert.match(stderr, new RegExp(`^(Usage:|      ) vdpa dev ${words} `, 'm'));
   }
 });
 
-test('with -j there is one JSON document, whatever else there is to say', async () => {
+test('with -j there is exactly one JSON document, whatever else is printed', async () => {
   for (const argv of [
     [],
     ['help'],
@@ -92,7 +92,7 @@ test('with -j there is one JSON document, whatever else there is to say', async 
   }
 });
 
-test('words that are no command', async () => {
+test('words that are not a command', async () => {
   assert.deepEqual(await vdpa(['junk']), { status: 1, stdout: '', stderr: 'Object "junk" not found\n' });
   assert.deepEqual(await vdpa(['']), { status: 1, stdout: '', stderr: 'Object "" not found\n' });
   for (const word of ['', 'se', 'v', 'f', 'st', 'toString']) {
@@ -102,7 +102,7 @@ test('words that are no command', async () => {
   assert.deepEqual(await vdpa(['d', 'vstats', 's']), { status: 1, stdout: '', stderr: 'Command "s" not found\n' });
 });
 
-test('output that cannot be written is an error, and silent if its reader is gone', async () => {
+test('output that cannot be written is an error, but a closed pipe is silent', async () => {
   const failing = (errno: number): Partial<Io> => ({
     stdout: () => {
       throw new OutputError({ operation: 'write to standard output', errno });

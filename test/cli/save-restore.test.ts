@@ -1,4 +1,4 @@
-/** Files of `vdpa save` are written whole or not at all, and `vdpa restore` does what can be done. */
+/** `vdpa save` writes its file completely or not at all, and `vdpa restore` restores what it can. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -136,7 +136,7 @@ test('restore wait: a management device that comes late gets its device, the oth
   const ended = once(child, 'close');
   while (!stderr.includes('Waiting')) await once(child.stderr, 'data');
   assert.equal(stdout, '+ foo1 mgmtdev vdpasim_net\n');
-  // The machine's card is there now; booting it anew takes the devices away, which come again.
+  // The machine has its card now; rebooting it deletes the devices, which are restored again.
   await boot('pci/0000:03:00.2');
   const [status] = (await ended) as [number];
   assert.equal(status, 0);

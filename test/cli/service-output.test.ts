@@ -11,7 +11,7 @@ const program = fileURLToPath(new URL('../support/service-program.js', import.me
 const start = (what: string): ChildProcess =>
   spawn(process.execPath, [program, what], { stdio: ['pipe', 'pipe', 'pipe', 'pipe'] });
 
-/** Runs the program to its end. @returns its exit status, what it wrote, and the error that it told of */
+/** Runs the program to its end. @returns its exit status, what it wrote, and the error that it reported */
 async function run(what: string) {
   const child = start(what);
   const ended = once(child, 'close') as Promise<[number | null]>;
@@ -26,7 +26,7 @@ async function run(what: string) {
 }
 
 describe('the output of a service', () => {
-  test('is standard error, in whichever way it is written', async () => {
+  test('is standard error, however it is written', async () => {
     const { status, stdout, stderr } = await run('every way');
     assert.deepEqual([status, stdout], [0, '']);
     const lines = stderr.split('\n');
@@ -36,29 +36,29 @@ describe('the output of a service', () => {
     assert.match(stderr, /Warning: of Node/);
   });
 
-  test('is limited, but what ends it is always said', async () => {
+  test('is limited, but the error that ends it is always reported', async () => {
     const { stderr } = await run('too much');
     const lines = stderr.trimEnd().split('\n');
     assert.equal(lines.filter((line) => line.startsWith('line ')).length, 20);
     assert.equal(lines.at(-1), 'the end');
   });
 
-  test('has lines of a length that is written as a whole', async () => {
+  test('has lines short enough to be written in one piece', async () => {
     const { stderr } = await run('a long line');
     assert.equal(stderr.length, 4096);
   });
 
-  test('has the error that nobody caught, which ends it after the one who started it was told', async () => {
+  test('has the uncaught error that ends the service, after whoever started it is notified', async () => {
     const { status, stderr, told } = await run('an error');
     assert.deepEqual([status, told], [1, 'unexpected']);
     assert.match(stderr, /Error: unexpected\n +at /);
   });
 
-  test('is not standard error any more when nobody reads there', async () => {
+  test('is no longer standard error once nobody reads that', async () => {
     assert.deepEqual(await run('detached'), { status: 0, stdout: '', stderr: '', told: 'true' });
   });
 
-  test('does not end it when its reader is gone', async () => {
+  test('does not end the service when its reader is gone', async () => {
     const child = start('without a reader');
     const ended = once(child, 'close') as Promise<[number | null, string | null]>;
     child.stdout?.destroy();

@@ -1,4 +1,4 @@
-/** The scripts in completions/, in the shells that they are for. */
+/** The scripts in completions/, in their shells. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -13,7 +13,7 @@ after(() => {
   rmSync(folder, { recursive: true });
 });
 
-// A `vdpa` that tells what it was asked, and gives candidates of every awkward kind.
+// A `vdpa` that records its arguments, and offers candidates of every awkward kind.
 writeFileSync(
   join(folder, 'vdpa'),
   `#!/bin/sh
@@ -33,7 +33,7 @@ esac
   { mode: 0o755 },
 );
 
-/** Runs a script in a shell; what was asked of `vdpa`, and what the script printed. */
+/** Runs a script in a shell. Returns the arguments that `vdpa` got, and what the script printed. */
 function inShell(shell: string, args: readonly string[], script: string): { asked: string; lines: string[] } {
   const { stdout, stderr, status } = spawnSync(shell, [...args, script], {
     encoding: 'utf8',
@@ -46,7 +46,7 @@ function inShell(shell: string, args: readonly string[], script: string): { aske
 
 const bashScript = join(checkoutRoot, 'completions/vdpa.bash');
 
-/** Completes in bash as readline calls it: the words it has made, and the line. */
+/** Completes in bash as readline does: with the words it has split, and the line. */
 function inBash(line: string, words: readonly string[]): { asked: string; lines: string[] } {
   const quote = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`;
   const { asked, lines } = inShell(
@@ -65,37 +65,33 @@ test('bash completes words', needs('bash'), () => {
   assert.deepEqual(inBash('vdpa dev show ', ['vdpa', 'dev', 'show', '']).asked, '__complete|dev|show||');
 });
 
-test(
-  'bash puts together what readline took apart at colons, and completes what is behind the last',
-  needs('bash'),
-  () => {
-    const words = ['vdpa', 'mgmtdev', 'show', 'pci/0000', ':', '03', ':'];
-    words.splice(2, 1);
-    assert.deepEqual(inBash('vdpa mgmtdev pci/0000:03:', words), {
-      asked: '__complete|mgmtdev|pci/0000:03:|',
-      lines: ['00.2', '00.3'],
-    });
-    const mac = ['vdpa', 'dev', 'add', 'mac', '00', ':', '11', ':', '22', 'mt'];
-    assert.equal(inBash('vdpa dev add mac 00:11:22 mt', mac).asked, '__complete|dev|add|mac|00:11:22|mt|');
-  },
-);
+test('bash joins what readline split at colons, and completes what follows the last colon', needs('bash'), () => {
+  const words = ['vdpa', 'mgmtdev', 'show', 'pci/0000', ':', '03', ':'];
+  words.splice(2, 1);
+  assert.deepEqual(inBash('vdpa mgmtdev pci/0000:03:', words), {
+    asked: '__complete|mgmtdev|pci/0000:03:|',
+    lines: ['00.2', '00.3'],
+  });
+  const mac = ['vdpa', 'dev', 'add', 'mac', '00', ':', '11', ':', '22', 'mt'];
+  assert.equal(inBash('vdpa dev add mac 00:11:22 mt', mac).asked, '__complete|dev|add|mac|00:11:22|mt|');
+});
 
 test('bash quotes candidates and never runs what is typed', needs('bash'), () => {
   const { asked, lines } = inBash('vdpa dev "$(touch x)" \'a', ['vdpa', 'dev', '"$(touch x)"', "'a"]);
   assert.deepEqual({ asked, lines }, { asked: '__complete|dev|$(touch x)|a|', lines: ['a b'] });
 });
 
-test('bash writes a candidate so that the shell reads it as it is', needs('bash'), () => {
+test('bash quotes a candidate so that the shell reads it unchanged', needs('bash'), () => {
   const name = `q"u$o t\\e's`;
   for (const open of ['q', '"q', "'q"]) {
     const { lines } = inBash(`vdpa apply ${open}`, ['vdpa', 'apply', open]);
-    // Readline leaves the quote that was typed, and writes the second one.
+    // Readline keeps the quote that was typed, and adds the closing one.
     const quote = open.slice(0, -1);
     assert.equal(inShell('bash', ['--norc', '-c'], `printf %s\\\\n ${quote}${lines[0] ?? ''}${quote}`).lines[0], name);
   }
 });
 
-test('bash completes behind "=", and leaves a "~" to be the home folder', needs('bash'), () => {
+test('bash completes after "=", and keeps a "~" that is the home folder', needs('bash'), () => {
   assert.deepEqual(inBash('vdpa --batch=/h', ['vdpa', '--batch', '=', '/h']), {
     asked: '__complete|--batch=/h|',
     lines: ['/h/a\\ b.json'],
@@ -104,7 +100,7 @@ test('bash completes behind "=", and leaves a "~" to be the home folder', needs(
   assert.deepEqual(inBash('vdpa apply ~/', ['vdpa', 'apply', '~/']).lines, ['~/a\\ b.json', '~/more/']);
 });
 
-test('bash completes files, and continues in a folder', needs('bash'), () => {
+test('bash completes files, and continues within a folder', needs('bash'), () => {
   assert.deepEqual(inBash('vdpa apply /f', ['vdpa', 'apply', '/f']).lines, ['/f/a\\ b.json', '/f/more/']);
   assert.deepEqual(inBash('vdpa -b /g', ['vdpa', '-b', '/g']), { asked: '__complete|-b|/g|', lines: ['/g/only/'] });
 });
@@ -126,7 +122,7 @@ test('fish completes words', needs('fish'), () => {
 
 test('zsh completes words', needs('zsh'), () => {
   const script = join(checkoutRoot, 'completions/_vdpa');
-  // Completion functions run in the line editor only; this is what the script asks of it, written out.
+  // Completion functions run only in the line editor; these are stand-ins for what the script calls.
   const complete = (...words: string[]): { asked: string; lines: string[] } =>
     inShell(
       'zsh',
@@ -142,7 +138,7 @@ test('zsh completes words', needs('zsh'), () => {
   assert.deepEqual(complete('vdpa', 'dev', '').asked, '__complete|dev||');
   assert.deepEqual(complete('vdpa', 'apply', '/f').lines, ['vdpa', '/f/a b.json:', 'vdpa', '/f/more/', '-S']);
   assert.deepEqual(complete('vdpa', '--batch=/h').lines, ['vdpa', '--batch=/h/a b.json:']);
-  // "~/" is no longer what is to be completed.
+  // "~/" is no longer part of what is completed.
   assert.deepEqual(complete('vdpa', 'apply', '~/').lines, ['vdpa', 'a b.json:', 'vdpa', 'more/', '-S']);
   assert.deepEqual(complete('vdpa', 'mgmtdev', 'pci/0').lines.slice(1), [
     'pci/0000\\:03\\:00.2:',

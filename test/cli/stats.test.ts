@@ -5,7 +5,7 @@ import { checkOutput } from '../support/output-schemas.js';
 import { TestMachine } from '../support/test-machine.js';
 import type { Fault } from '../../src/sim/state/fault.js';
 
-/** Runs a line where one queue, or every one, is refused. */
+/** Runs a line while the kernel refuses the statistics of one queue, or of every queue. */
 async function refusing(line: string, fault: Partial<Fault>): Promise<Outcome> {
   const machine = new TestMachine({}, [{ command: 'dev vstats show', ...fault }]);
   await machine.vdpa('dev add mgmtdev vdpasim_net name foo0');
@@ -16,7 +16,7 @@ async function refusing(line: string, fault: Partial<Fault>): Promise<Outcome> {
 const middleOne = { skip: 1, times: 1, errno: 'EAGAIN' } as const;
 
 for (const errno of ['EAGAIN', 'EIO', 'EBUSY'] as const) {
-  test(`a queue that answers ${errno} hides the counters of no other`, async () => {
+  test(`a queue that answers ${errno} does not hide the counters of others`, async () => {
     for (const line of ['dev stats show', 'dev stats show foo0']) {
       const { status, stdout, stderr } = await refusing(line, { ...middleOne, errno });
       assert.deepEqual([status, stderr], [0, '']);
@@ -36,7 +36,7 @@ for (const errno of ['EAGAIN', 'EIO', 'EBUSY'] as const) {
   });
 }
 
-test('metrics keep the counters of the other queues', async () => {
+test('metrics include the counters of the other queues', async () => {
   const { status, stdout } = await refusing('dev stats show -o openmetrics', middleOne);
   assert.equal(status, 0);
   assert.match(stdout, /qidx="0",queue_type="rx"/);
@@ -45,7 +45,7 @@ test('metrics keep the counters of the other queues', async () => {
   assert.ok(stdout.endsWith('# EOF\n'));
 });
 
-test('a device with only rejected queues fails if it is named, and hides no other', async () => {
+test('a device all of whose queues are refused fails if it is named, and hides no other', async () => {
   const { status, stderr } = await refusing('dev stats show foo0', { errno: 'EIO', times: 3 });
   assert.deepEqual([status, stderr], [1, 'kernel answers: Input/output error\n']);
   const machine = new TestMachine({}, [{ command: 'dev vstats show', device: 'foo0', errno: 'EIO' }]);

@@ -1,4 +1,4 @@
-/** Output on terminals that are narrow, know no escapes, or have no UTF-8. */
+/** Output on terminals that are narrow, or support neither escapes nor UTF-8. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import stringWidth from 'string-width';
@@ -29,10 +29,10 @@ test('TERM=dumb, LC_ALL=C, 40 columns: no escapes, ASCII trees, tables that fit'
     if (!line.includes('--table')) assert.match(stdout, /^(\|--|`--) foo0/m);
     else for (const shown of stdout.split('\n')) assert.ok(shown.length <= 40, `${line}: ${shown}`);
   }
-  assert.ok((await made.vdpa('-c=always tree', { env })).stdout.includes('\x1b['), 'an outright always');
+  assert.ok((await made.vdpa('-c=always tree', { env })).stdout.includes('\x1b['), 'an explicit always');
 });
 
-test('a table fits the terminal it is shown on, and COLUMNS goes first', async () => {
+test('a table fits its terminal, and COLUMNS takes precedence', async () => {
   const made = await machine();
   const widest = async (columns: number, env: NodeJS.ProcessEnv = {}): Promise<number> => {
     const terminalSize = (): { columns: number; rows: number } => ({ columns, rows: 24 });
@@ -45,7 +45,7 @@ test('a table fits the terminal it is shown on, and COLUMNS goes first', async (
   assert.equal(await widest(500, { COLUMNS: 'x' }), await widest(500));
 });
 
-test('the locale says whether there is UTF-8: LC_ALL before LC_CTYPE before LANG', () => {
+test('the locale determines whether to use UTF-8: LC_ALL before LC_CTYPE before LANG', () => {
   for (const env of [
     {},
     { LANG: '' },

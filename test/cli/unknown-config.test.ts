@@ -1,4 +1,4 @@
-/** Devices whose configuration the kernel does not tell: its list ends at the first of them. */
+/** Devices whose configuration the kernel does not report: its list ends at the first of them. */
 import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -46,13 +46,13 @@ test('apply: devices after one that is neither net nor block are not created aga
   assert.deepEqual(again, { status: 0, stdout: 'Nothing to change.\n', stderr: '' });
 });
 
-test('the list of configurations is the kernel’s; features are shown of all devices that have some', async () => {
+test('the list of configurations is the kernel’s; features are shown for every device that has any', async () => {
   assert.deepEqual(await sim('dev config show'), { status: 0, stdout: '', stderr: '' });
   const { stdout } = await sim('-j dev features show');
   assert.deepEqual(Object.keys((JSON.parse(stdout) as { features: object }).features), ['foo1', 'foo2', 'foo3']);
 });
 
-test('save: all settings are saved, and what the kernel does not report is named, with status 1', async () => {
+test('save: all reported settings are saved, and what the kernel does not report is named, with status 1', async () => {
   const { status, stdout, stderr } = await sim('save');
   assert.equal(status, 1);
   assert.equal(stderr, secret);
@@ -82,20 +82,20 @@ test('save: an unreadable configuration is reported, and the old file is kept', 
   assert.match(printed.stdout, /"foo3",\n.*\n.*\n.*"02:00:00:00:00:03"/);
 });
 
-test('apply: what is not known of a device is no difference', async () => {
+test('apply: an unknown setting of a device is not a difference', async () => {
   const other = { ...net(2), mac: '02:00:00:00:00:22', mtu: 1500 };
   writeFileSync(file, JSON.stringify({ version: 1, devices: [net(1), other, net(3)] }));
   const blind = await sim(`apply ${file}`, 'dev config show device foo2 errno EIO');
   assert.deepEqual(blind, { status: 0, stdout: 'Nothing to change.\n', stderr: '' });
 });
 
-test('a device that vanishes in the middle changes nothing for the others', async () => {
+test('a device that vanishes halfway does not affect the others', async () => {
   const left = async (faults: string): Promise<Outcome & { names: string[] }> => {
     const saved = await sim('save', faults);
     const { devices } = JSON.parse(saved.stdout) as { devices: { name: string; mtu?: number }[] };
     return { ...saved, names: devices.filter(({ mtu }) => mtu === 9000).map(({ name }) => name) };
   };
-  // It goes when it is asked for by name, and then right after it was listed.
+  // It vanishes when it is requested by name, and then right after it is listed.
   const byName = await left('dev config show device foo2 vanish errno ENODEV');
   assert.deepEqual([byName.stderr, byName.names], [secret, ['foo1', 'foo3']]);
   await sim('dev del crypto0');

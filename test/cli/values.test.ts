@@ -94,7 +94,7 @@ test('a number is decimal digits within its range, read as strtoul reads it', ()
   }
 });
 
-test('a name is whatever fits an attribute, in bytes', () => {
+test('a name is anything whose bytes fit an attribute', () => {
   for (const name of ['', 'é"\\', 'a'.repeat(65530), 'é'.repeat(32765)]) assert.equal(readName(name), name);
   const message = 'Name too long: 65531 bytes; a netlink message holds at most 65530';
   assert.throws(() => readName('a'.repeat(65531)), { message });
@@ -102,7 +102,7 @@ test('a name is whatever fits an attribute, in bytes', () => {
   assert.throws(() => readHandle(`pci/${'a'.repeat(65531)}`), { message });
 });
 
-test('features are up to 64 bits in hexadecimal, or names', () => {
+test('features are a hexadecimal number of up to 64 bits, or names', () => {
   assert.deepEqual(readFeatures('0x300020000'), { bits: 0x300020000n });
   assert.deepEqual(readFeatures('300020000'), { bits: 0x300020000n });
   assert.deepEqual(readFeatures(' +0X000000000000000000ff'), { bits: 0xffn });
@@ -113,7 +113,7 @@ test('features are up to 64 bits in hexadecimal, or names', () => {
   }
 });
 
-test('feature names become bits by the type of the device', () => {
+test('feature names become bits according to the type of the device', () => {
   assert.equal(
     resolveFeatures({ names: ['MAC', 'mtu', 'VERSION_1', 'bit_40'] }, 1),
     (1n << 5n) | 8n | (1n << 32n) | (1n << 40n),

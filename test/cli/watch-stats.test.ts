@@ -3,7 +3,7 @@ import { describe, test } from 'node:test';
 import type { Io } from '../../src/cli/io.js';
 import { TestMachine } from '../support/test-machine.js';
 
-/** Watches a device that is deleted after the second sample. @returns what was printed each time, and the end */
+/** Watches a device that is deleted after the second sample. @returns what was printed each time, and the outcome */
 async function watch(line: string, io: Partial<Io> = {}) {
   const machine = new TestMachine();
   const client = await machine.client();
@@ -19,8 +19,8 @@ async function watch(line: string, io: Partial<Io> = {}) {
   return { printed, status, stderr };
 }
 
-describe('statistics that are watched', () => {
-  test('are printed one after the other until the device is deleted', async () => {
+describe('watched statistics', () => {
+  test('are printed one after another until the device is deleted', async () => {
     const { printed, status, stderr } = await watch('-w dev stats show foo0');
     assert.equal(status, 1);
     assert.match(stderr, /No such device/);
@@ -31,7 +31,7 @@ describe('statistics that are watched', () => {
     assert.ok(!printed.join('').includes('\x1b'));
   });
 
-  test('in JSON are a document each', async () => {
+  test('in JSON are one document each', async () => {
     const { printed } = await watch('-j -w dev stats show foo0');
     const documents = printed
       .join('')
@@ -44,7 +44,7 @@ describe('statistics that are watched', () => {
     assert.ok(first.counters.length > 0);
   });
 
-  test('on a terminal replace each other, within its size', async () => {
+  test('on a terminal replace each other and fit its size', async () => {
     const { printed } = await watch('-w dev stats show foo0', {
       env: { TERM: 'xterm', LANG: 'C.UTF-8' },
       isTerminal: () => true,
