@@ -14,14 +14,14 @@ after(() => {
 /** Runs a command line on a simulated machine of this file. */
 const sim = (line: string): Promise<Outcome> => vdpa(`--sim ${line}`, { env });
 
-/** The same for a line that must succeed without a warning. */
+/** The same for a line that must succeed without warnings. */
 async function done(line: string): Promise<string> {
   const { status, stdout, stderr } = await sim(line);
   assert.deepEqual([status, stderr], [0, ''], line);
   return stdout;
 }
 
-/** A line that must fail, with such a message on standard error and nothing on standard output. */
+/** A line that must fail, with this message on standard error and nothing on standard output. */
 async function fails(line: string, message: RegExp): Promise<void> {
   const { status, stdout, stderr } = await sim(line);
   assert.deepEqual([status, stdout], [1, ''], line);
@@ -33,7 +33,7 @@ beforeEach(() => {
 });
 
 describe('sim', () => {
-  test('init makes the default machine, or one from a file; show says what it has', async () => {
+  test('init makes the default machine, or one from a file; show lists what it has', async () => {
     await done('sim init');
     assert.match(await done('sim show'), /vdpasim_net driver vdpasim_net devices 0/);
     const machine = join(folder, 'machine.json');
@@ -65,7 +65,7 @@ describe('sim', () => {
   });
 });
 
-describe('what only a real machine has is an error on the simulated one', () => {
+describe('what only a real machine has is an error on a simulated one', () => {
   for (const line of [
     'host show',
     'monitor',
@@ -115,7 +115,7 @@ describe('arguments that are missing or invalid change nothing', () => {
 });
 
 describe('tree', () => {
-  test('in each of its forms names the same devices', async () => {
+  test('in each of its formats names the same devices', async () => {
     await done('dev add name a mgmtdev vdpasim_net');
     assert.match(await done('tree'), /^vdpasim_net.*\n(?:.*\n)*?.*a/);
     assert.match(await done('-o dot tree'), /^digraph (?:.*\n)*.*"?a/);
@@ -127,7 +127,7 @@ describe('tree', () => {
 });
 
 describe('statistics', () => {
-  test('as OpenMetrics end as the format requires', async () => {
+  test('in OpenMetrics end as the format requires', async () => {
     await done('dev add name a mgmtdev vdpasim_net');
     assert.match(await done('-o openmetrics dev stats show'), /vdpasim_net(?:.*\n)*# EOF\n$/);
     await fails('-o openmetrics dev stats show b', /No such device/);
@@ -135,7 +135,7 @@ describe('statistics', () => {
 });
 
 describe('dev', () => {
-  test('set changes what is shown, and del ends it', async () => {
+  test('set changes what is shown, and del deletes it', async () => {
     await done('dev add name a mgmtdev vdpasim_net mac 02:00:00:00:00:01');
     assert.match(await done('dev config show a'), /mac 02:00:00:00:00:01/);
     await done('dev set name a mac 02:00:00:00:00:02');
@@ -145,7 +145,7 @@ describe('dev', () => {
     await fails('dev config show a', /No such device/);
   });
 
-  test('add with a server makes a VDUSE device, and vduse del ends both', async () => {
+  test('add with a server makes a VDUSE device, and vduse del deletes both', async () => {
     await done('dev add name v mgmtdev vduse size 1M');
     assert.match(await done('vduse show v'), /^v: server vdpa type block backend ram size 1048576 /);
     await done('vduse del v');

@@ -8,7 +8,7 @@ import { READY_VARIABLE } from '../../src/vduse/daemon/launch.js';
 import { checkOutput } from '../support/output-schemas.js';
 import { TestMachine } from '../support/test-machine.js';
 
-/** The files of this machine, beside a kernel that is simulated. */
+/** The files of this machine, with a simulated kernel. */
 const machine = new TestMachine();
 await machine.vdpa('dev add name no-such0 mgmtdev vdpasim_net');
 
@@ -55,7 +55,7 @@ describe('vduse serve without VDUSE', { skip }, () => {
     assert.match(stderr, /modprobe vduse/);
   });
 
-  test('tells the process that has started it, once', () => {
+  test('notifies the process that started it, once', () => {
     const { status, output } = serve({ [READY_VARIABLE]: '3' }, 'name', 'unit0', 'size', '1M');
     assert.equal(status, 1);
     const [line = '', ...more] = (output[3] ?? '').trimEnd().split('\n');
@@ -64,7 +64,7 @@ describe('vduse serve without VDUSE', { skip }, () => {
     assert.deepEqual(more, []);
   });
 
-  test('rejects arguments before anything else', () => {
+  test('rejects invalid arguments before anything else', () => {
     for (const [args, message] of [
       [[], /device name is not set/],
       [['name', '..'], /\.\./],

@@ -20,7 +20,7 @@ after(() => {
   rmSync(folder, { recursive: true });
 });
 
-test('systemd finds nothing to say about the units that are written', { skip: isMissing('systemd-analyze') }, () => {
+test('systemd-analyze accepts the units that are written', { skip: isMissing('systemd-analyze') }, () => {
   const { status, stdout, stderr } = install(folder);
   assert.equal(status, 0, stderr);
   const files = ['vdpa-restore.service', 'vdpa-vduse@.service'].map((unit) => join(folder, unit));
@@ -30,20 +30,20 @@ test('systemd finds nothing to say about the units that are written', { skip: is
     assert.ok(text.includes(`\nExecStart=${process.execPath} ${join(root, 'bin/vdpa.js')} `), text);
     assert.doesNotMatch(text, /@[A-Z_]+@/);
   }
-  // It looks whether the programs are there, and pages of the manual.
+  // It checks that the programs and manual pages exist.
   copyFileSync(join(folder, 'vdpa-vduse@.service'), join(folder, 'vdpa-vduse@disk0.service'));
   const units = ['vdpa-restore.service', 'vdpa-vduse@disk0.service'].map((unit) => join(folder, unit));
   const verified = spawnSync('systemd-analyze', ['verify', '--man=no', ...units], { encoding: 'utf8' });
   assert.deepEqual([verified.status, verified.stdout, verified.stderr], [0, '', '']);
 });
 
-test('units that cannot be written leave nothing, and are reported', () => {
+test('units that cannot be written leave nothing behind, and are reported', () => {
   assert.match(install(join(folder, 'nosuch')).stderr, /failed to write .*vdpa-restore\.service: ENOENT\n$/);
   assert.match(install('-h').stderr, /^Usage: install\.mjs \[FOLDER\]\n$/);
   assert.equal(install(join(folder, 'nosuch')).status, 1);
 });
 
-test('units are not written for a program that is deleted at a reboot', () => {
+test('units are not written for a program that a reboot deletes', () => {
   const copy = join(folder, 'copy');
   cpSync(join(root, 'contrib/systemd'), join(copy, 'contrib/systemd'), { recursive: true });
   const script = join(copy, 'contrib/systemd/install.mjs');
@@ -95,7 +95,7 @@ test(
       { name: 'net0', mgmtdev: 'vdpasim_net', mac: '02:00:00:00:00:01', mtu: 9000 },
       { name: 'blk0', mgmtdev: 'vdpasim_blk' },
     ];
-    // What is only shown is changed by the next run still.
+    // Check mode changes nothing, so the next run still has to.
     assert.match(play(devices, '--check'), /See what there is to change\] \*+\nchanged: /);
     assert.match(play(devices), /Make the devices what they should be\] \*+\nchanged: /);
     assert.match(play(devices), /machine +: ok=3 +changed=0 /);

@@ -11,13 +11,13 @@ const exported = Object.keys((JSON.parse(read('package.json')) as { exports: obj
   .filter((name) => !name.endsWith('.json'))
   .sort();
 
-test('the reference is of all that can be imported', () => {
+test('the reference covers everything that can be imported', () => {
   const { entryPoints } = JSON.parse(read('typedoc.json')) as { entryPoints: string[] };
   const folders = exported.map((name) => join('src', name, 'index.ts'));
   assert.deepEqual([...entryPoints].sort(), folders.sort());
 });
 
-test('docs/library.md tells of all that can be imported', () => {
+test('docs/library.md mentions everything that can be imported', () => {
   const told = [...read('docs/library.md').matchAll(/^\| `(vdpa[^`]*)` \|/gm)].map(([, name = '']) => name);
   assert.deepEqual(
     told.sort(),

@@ -15,7 +15,7 @@ function proseOf(page: string): string {
   return readFileSync(join(checkoutRoot, page), 'utf8').replaceAll(/^```[^]*?^```$/gm, '');
 }
 
-/** The anchors of a page's headings, as forges make them. */
+/** The anchors of a page's headings, as code hosting sites make them. */
 function anchorsOf(page: string): string[] {
   return [...proseOf(page).matchAll(/^#+ (.*)$/gm)].map(([, heading = '']) =>
     heading
@@ -40,7 +40,7 @@ for (const page of pages) {
     const folders = ['bench', 'completions', 'contrib', 'docs', 'lab', 'man', 'schemas', 'scripts', 'src', 'test'];
     const paths = proseOf(page).matchAll(new RegExp(`(?<![\\w./-])(?:${folders.join('|')})/[\\w./@-]*\\w`, 'g'));
     for (const [path] of paths) {
-      // A name in capitals stands for any.
+      // A name in capitals is a placeholder.
       if (!/\b[A-Z]+\b(?!\.md)/.test(path)) assert.ok(existsSync(join(checkoutRoot, path)), path);
     }
   });

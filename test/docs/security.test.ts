@@ -5,7 +5,7 @@ import { test } from 'node:test';
 
 const root = fileURLToPath(new URL('../../../', import.meta.url));
 
-/** The tests that docs/security.md names: behind each "Tests:", up to the full stop at the end. */
+/** The tests that docs/security.md names: after each "Tests:", up to the full stop at the end. */
 function namedTests(): string[] {
   const text = readFileSync(`${root}docs/security.md`, 'utf8').replace(/\s+/g, ' ');
   return [...text.matchAll(/Tests: ("(?:.*?)")\.(?= |$)/g)].flatMap(([, list = '']) =>
@@ -21,7 +21,7 @@ test('docs/security.md names tests that exist', () => {
   const named = namedTests();
   assert.ok(named.length >= 35, `${named.length} tests are named`);
   const missing = named.filter((name) => !sources.includes(`'${name}'`));
-  // Some tests have a name that is put together of what, or for whom, they try.
+  // The names of some tests are composed of what they test.
   const composed = missing.filter((name) => {
     const [what = '', result = ''] = name.split(': ');
     return !(sources.includes(`'${what}'`) && sources.includes(`: ${result}\``));

@@ -10,7 +10,7 @@ test('docs/tour.svg shows what the commands print today; it leaves no files', ()
   const folder = mkdtempSync(join(tmpdir(), 'vdpa-tour-test-'));
   try {
     const { status, stdout, stderr } = spawnSync(process.execPath, [join(checkoutRoot, 'scripts/tour.mjs'), '-'], {
-      // What is set for the tests is not meant for the picture.
+      // Settings for the tests do not apply to the picture.
       env: { ...process.env, TMPDIR: folder, VDPA_SIM_FAULTS: 'dev show errno EIO' },
       encoding: 'utf8',
     });
