@@ -4,7 +4,7 @@ import { dirname, join, relative } from 'node:path';
 import { test } from 'node:test';
 import { checkoutRoot } from '../lab/cache.js';
 
-/** Each source file, and those of them that it imports: at its start or on use, values or types. */
+/** Each source file, and the source files that it imports: statically or dynamically, values or types. */
 const imports = new Map<string, readonly string[]>();
 
 for (const folder of ['src', 'test', 'lab', 'bench']) {
@@ -20,7 +20,7 @@ function importsOf(file: string): string[] {
   );
 }
 
-/** The first way round from a file to itself, along imports. */
+/** The first cycle of imports, from a file back to itself. */
 function findCircle(): string[] | undefined {
   const done = new Set<string>();
   const visit = (file: string, way: readonly string[]): string[] | undefined => {
@@ -41,29 +41,29 @@ function findCircle(): string[] | undefined {
   return undefined;
 }
 
-test('no import goes round', () => {
+test('imports have no cycles', () => {
   assert.equal(findCircle()?.join(' → '), undefined);
 });
 
 const contributing = readFileSync(join(checkoutRoot, 'CONTRIBUTING.md'), 'utf8');
 
-/** What CONTRIBUTING.md says of an order, from the top down. */
+/** An order that CONTRIBUTING.md gives, from the top down. */
 function readOrder(line: RegExp): string[][] {
   const text = line.exec(contributing)?.[1] ?? assert.fail(`CONTRIBUTING.md has no line like ${line.source}`);
   return text.split(' → ').map((step) => step.split(', '));
 }
 
-/** What stands directly below a folder, and has a place in an order there. */
+/** The entries of a folder that have a place in an order. */
 interface Order {
   readonly base: string;
   readonly steps: readonly (readonly string[])[];
-  /** Whether what is on the same step may import each other. */
+  /** Whether entries on the same step may import each other. */
   readonly siblings: boolean;
-  /** What has no place in it. */
+  /** Entries that have no place in it. */
   readonly apart?: readonly string[];
 }
 
-/** Checks that what is on a step imports what is on lower ones alone, and that everything has its step. */
+/** Checks that each step imports only lower ones, and that every entry has a step. */
 function checkOrder({ base, steps, siblings, apart = [] }: Order): void {
   const roomOf = (file: string): string => /^[^/]+/.exec(relative(base, file))?.[0].replace(/\.ts$/, '') ?? '';
   const isInside = (file: string): boolean => file.startsWith(`${base}/`) && !apart.includes(roomOf(file));
@@ -82,15 +82,15 @@ function checkOrder({ base, steps, siblings, apart = [] }: Order): void {
   assert.deepEqual([...rooms].sort(), steps.flat().sort());
 }
 
-test('a layer imports none that is above it', () => {
-  // What is made from the schemas imports nothing, and the files beside the layers put them together.
+test('a layer imports none above it', () => {
+  // Code generated from the schemas imports nothing, and the files next to the layers join them.
   const files = [...imports.keys()].flatMap((file) => /^src\/([^/]+)\.ts$/.exec(file)?.[1] ?? []);
   const steps = readOrder(/A layer knows [^]*?\n {4}(.*→.*)\n/);
   checkOrder({ base: 'src', steps, siblings: true, apart: ['generated', ...files] });
 });
 
 for (const layer of ['vduse', 'sim']) {
-  test(`a room of src/${layer} imports none that is above it or beside it`, () => {
+  test(`a room of src/${layer} imports none above or beside it`, () => {
     const steps = readOrder(new RegExp(`^ {4}src/${layer}: (.*)$`, 'm'));
     checkOrder({ base: `src/${layer}`, steps, siblings: false });
   });

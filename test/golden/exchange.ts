@@ -9,14 +9,14 @@ import { Peer, concat, hex } from '../support/peer.js';
 
 /** A real exchange between iproute2's vdpa and the kernel, as test/golden/record.ts recorded it. */
 export interface GoldenExchange {
-  /** What is to be seen in it. */
+  /** What it shows. */
   readonly note: string;
   /** How to record all of them again. */
   readonly recordedWith: string;
-  /** The kernel's release, and what the tool says of itself. */
+  /** The kernel's release, and the tool's version line. */
   readonly kernel: string;
   readonly tool: string;
-  /** The command, and what came of it. */
+  /** The command and its outcome. */
   readonly command: string;
   readonly status: number;
   readonly stdout: string;
@@ -39,7 +39,7 @@ export function goldenNames(): string[] {
 }
 
 /**
- * The requests of the tool. iproute2 leaves what was in its memory in the padding between attributes; here it is zero.
+ * The requests of the tool. iproute2 leaves whatever its memory held in the padding between attributes; here it is zero.
  */
 export function requestsOf(golden: GoldenExchange): NetlinkMessage[] {
   return golden.datagrams
@@ -48,7 +48,7 @@ export function requestsOf(golden: GoldenExchange): NetlinkMessage[] {
     .map((request) => ({ ...request, payload: withCleanPadding(request.payload) }));
 }
 
-/** A peer that gives the kernel's answers of a recording, request by request, whatever the requests are. */
+/** A peer that gives the recorded answers of the kernel, request by request, whatever the requests are. */
 export function replay(golden: GoldenExchange): Peer {
   const rounds: Uint8Array[][] = [];
   for (const { from, hex: digits } of golden.datagrams) {
@@ -62,7 +62,7 @@ export function replay(golden: GoldenExchange): Peer {
   );
 }
 
-/** The payload of a generic netlink message, encoded anew. */
+/** The payload of a generic netlink message, re-encoded. */
 export function withCleanPadding(payload: Uint8Array): Uint8Array {
   const writer = new AttributeWriter();
   copyAttributes(AttributeList.parse(payload.subarray(genlHeaderLength)), writer);

@@ -1,10 +1,10 @@
 /**
- * Records what iproute2's vdpa and the kernel say to each other, for the tests of every byte:
+ * Records what iproute2's vdpa and the kernel exchange, for the tests that compare every byte:
  *
  *     npm run -s lab -- node build/test/golden/record.js | node build/test/golden/record.js write
  *
- * The first program runs in the lab, listens on an nlmon device, and prints a recording a line. The second one writes
- * them to test/golden/.
+ * The first program runs in the lab, listens on an nlmon device, and prints one recording per line. The second one writes them to
+ * test/golden/.
  */
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
@@ -28,7 +28,7 @@ import type { GoldenExchange } from './exchange.js';
 
 const recordedWith = 'npm run -s lab -- node build/test/golden/record.js | node build/test/golden/record.js write';
 
-/** The commands to record, in order, and what is to be seen in each. */
+/** The commands to record, in order, and what each shows. */
 const scenes: readonly (readonly [name: string, note: string, command: string])[] = [
   ['mgmtdev-show', 'a dump of management devices', 'mgmtdev show'],
   ['mgmtdev-show-one', 'one management device, asked for by name', 'mgmtdev show vdpasim_net'],
@@ -53,7 +53,7 @@ const scenes: readonly (readonly [name: string, note: string, command: string])[
   ['dev-del-missing', 'a refusal with an extended acknowledgement', 'dev del foo0'],
 ];
 
-/** Hears every netlink datagram of this machine, through an nlmon device (linux/if_packet.h, drivers/net/nlmon.c). */
+/** Receives every netlink datagram of this machine, through an nlmon device (linux/if_packet.h, drivers/net/nlmon.c). */
 class Monitor {
   readonly #fd: number;
   readonly #buffer = new Uint8Array(1 << 20);

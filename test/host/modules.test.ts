@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { findModules } from '../../src/host/modules.js';
 import { FakeMachine } from '../sysfs/fake-machine.js';
 
-test('modules are loaded, built in, to be loaded, or missing, and hardware that is missing is not told of', () => {
+test('modules are loaded, built in, loadable or missing, and absent hardware is not mentioned', () => {
   const machine = new FakeMachine();
   try {
     machine

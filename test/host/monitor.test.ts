@@ -14,7 +14,7 @@ import { parseUevent } from '../../src/uevent/uevent.js';
 import type { ManagementDevice } from '../../src/vdpa/model.js';
 import { FakeMachine } from '../sysfs/fake-machine.js';
 
-/** One datagram, or what the socket throws, or something that happens on the machine meanwhile. */
+/** One datagram, an error that the socket throws, or something that happens on the machine meanwhile. */
 type Step = string | Errno | (() => void);
 type Errno = (typeof Errno)[keyof typeof Errno];
 
@@ -35,7 +35,7 @@ afterEach(() => {
   machine.remove();
 });
 
-/** A monitor to which this happens. */
+/** A monitor that sees these steps. */
 async function open(steps: Step[], object?: 'dev' | 'mgmtdev'): Promise<VdpaMonitor> {
   let isOver = false;
   const transport: NetlinkTransport = {
@@ -74,7 +74,7 @@ async function open(steps: Step[], object?: 'dev' | 'mgmtdev'): Promise<VdpaMoni
   return monitor;
 }
 
-/** All events that these steps lead to; the time is left out. */
+/** All events that these steps cause, without their time. */
 async function watch(steps: Step[], object?: 'dev' | 'mgmtdev'): Promise<Partial<VdpaEvent>[]> {
   const events: Partial<VdpaEvent>[] = [];
   for await (const { time, ...event } of await open(steps, object)) {
@@ -113,7 +113,7 @@ test('the life of a device', async () => {
   ]);
 });
 
-test('interfaces and disks of other devices are no concern, those of devices that were there are', async () => {
+test('interfaces and disks of other devices are ignored, those of existing devices are not', async () => {
   machine.vdpaDevice('old', { above: 'pci0000:00/' });
   const events = await watch([
     'add@x ACTION=add DEVPATH=/devices/pci0/virtio3/net/eth0 SUBSYSTEM=net INTERFACE=eth0 ',
@@ -125,7 +125,7 @@ test('interfaces and disks of other devices are no concern, those of devices tha
   ]);
 });
 
-test('after lost events the differences are reported, and nothing twice', async () => {
+test('after lost events the differences are reported, each once', async () => {
   machine.vdpaDevice('a').vdpaDevice('b');
   const events = await watch(
     [
@@ -183,7 +183,7 @@ test('after lost events another driver, class, node, interface and disk are repo
       Errno.ENOBUFS,
       // The socket is empty.
       Errno.ETIMEDOUT,
-      // These were on their way before the devices were looked at.
+      // These were sent before the devices were listed.
       'unbind@/devices/moved ACTION=unbind DEVPATH=/devices/moved SUBSYSTEM=vdpa SEQNUM=98 ',
       'bind@/devices/moved ACTION=bind DEVPATH=/devices/moved SUBSYSTEM=vdpa DRIVER=vhost_vdpa SEQNUM=100 ',
       'unbind@/devices/same ACTION=unbind DEVPATH=/devices/same SUBSYSTEM=vdpa SEQNUM=101 ',
@@ -214,7 +214,7 @@ test('after lost events another driver, class, node, interface and disk are repo
   assert.deepEqual(of('same'), [dev('same', { event: 'unbound' })]);
 });
 
-test('a loop that is left closes the socket, once', async () => {
+test('leaving the loop closes the socket, once', async () => {
   const monitor = await open([vdpa('add', 'a'), vdpa('add', 'b')]);
   const seen: string[] = [];
   for await (const { event } of monitor) {
@@ -260,7 +260,7 @@ const idle: MonitorOptions['client'] = {
   managementDevices: () => Promise.resolve([]),
 };
 
-test('a signal ends the iteration with its reason while nothing happens, and closes the socket', async () => {
+test('an AbortSignal ends the iteration with its reason while nothing happens, and closes the socket', async () => {
   const bus = new VdpaBus(machine.files);
   const controller = new AbortController();
   const { signal } = controller;
@@ -288,7 +288,7 @@ test('a time limit for the next event', async () => {
   assert.equal(closed, 1);
 });
 
-test('management devices are looked at again when a driver or its device came or went, once it is quiet', async () => {
+test('management devices are listed again after a driver or its device comes or goes, once things are quiet', async () => {
   managementDevices = [{ handle: 'a', maxVirtqueues: 2 }, { handle: 'b' }];
   const pci = 'bind@x ACTION=bind DEVPATH=/devices/pci0/x SUBSYSTEM=pci DRIVER=mlx5_core ';
   const events = await watch(
@@ -309,7 +309,7 @@ test('management devices are looked at again when a driver or its device came or
   ]);
 });
 
-test('a datagram that is no event is an error', () => {
+test('a datagram that is not an event is an error', () => {
   for (const text of ['', 'add@/devices/a', 'ACTION=add\0DEVPATH=/devices/a\0', 'libudev\0']) {
     assert.throws(() => parseUevent(new TextEncoder().encode(text)), { name: 'NetlinkProtocolError' });
   }

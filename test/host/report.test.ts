@@ -6,7 +6,7 @@ import { VdpaBus } from '../../src/sysfs/bus.js';
 import { FakeMachine } from '../sysfs/fake-machine.js';
 import { TestMachine } from '../support/test-machine.js';
 
-/** @param userNamespace the inode number of the one that the process is in */
+/** @param userNamespace the inode number of the process's user namespace */
 const machine = (userNamespace: number): FakeMachine => {
   const fake = new FakeMachine();
   return (
@@ -15,7 +15,7 @@ const machine = (userNamespace: number): FakeMachine => {
       .file('/proc/self/status', 'CapEff:\t000001ffffffffff\n')
       .link('/proc/self/ns/user', `/proc/self/ns/user:[${userNamespace}]`)
       .file('/lib/modules/6.1/modules.dep', 'kernel/vduse.ko:\nkernel/iommufd.ko:\n')
-      // As kmod makes it before the module is loaded.
+      // As kmod creates it before the module is loaded.
       .file('/dev/iommu')
   );
 };
@@ -25,7 +25,7 @@ const INITIAL = 0xefff_fffd;
 
 const here = { skip: existsSync('/dev/vduse/control') ? 'this machine has VDUSE' : false };
 
-test('for a module that exists and is not loaded there is one line', here, async () => {
+test('a module that exists but is not loaded is one line', here, async () => {
   const fake = machine(INITIAL);
   try {
     const { modules, vduse } = await reportHost(new VdpaBus(fake.files), () => new TestMachine().client());
@@ -37,7 +37,7 @@ test('for a module that exists and is not loaded there is one line', here, async
   }
 });
 
-test('capabilities of another user namespace are none', async () => {
+test('capabilities in another user namespace do not count', async () => {
   for (const [number, isInitial] of [
     [INITIAL, true],
     [INITIAL + 100, false],

@@ -5,7 +5,7 @@ import { VdpaBus } from '../../src/sysfs/bus.js';
 import { FakeMachine } from '../sysfs/fake-machine.js';
 import { TestMachine } from '../support/test-machine.js';
 
-test('a tree has what the files of the machine tell of each device', async () => {
+test('a tree has what sysfs says about each device', async () => {
   const fake = new FakeMachine();
   try {
     fake.folder('/proc').vdpaDevice('foo0', { driver: 'vhost_vdpa' });

@@ -27,7 +27,7 @@ afterEach(() => {
 const VIRTIO0 = '/sys/devices/foo0/virtio0';
 
 describe('a device is usable', () => {
-  test('without a driver, or with one that is not known: there is nothing to wait for', async () => {
+  test('without a driver, or with an unknown one: there is nothing to wait for', async () => {
     machine.vdpaDevice('foo0').vdpaDevice('foo1', { driver: 'other' });
     assert.equal((await waitUntilUsable(bus, 'foo0', NET)).name, 'foo0');
     assert.equal((await waitUntilUsable(bus, 'foo1', NET)).driver, 'other');
@@ -44,7 +44,7 @@ describe('a device is usable', () => {
     await missing(NET, /\/dev\/vhost-vdpa-3 does not exist/);
   });
 
-  test('with virtio_vdpa once its driver has made something of it; what is missing is said', async () => {
+  test('with virtio_vdpa once its driver has created an interface or a disk; the error says what is missing', async () => {
     machine.vdpaDevice('foo0', { driver: 'virtio_vdpa' });
     await missing(NET, /virtio_vdpa/);
     machine.folder(VIRTIO0).link('/sys/bus/virtio/devices/virtio0', VIRTIO0);
@@ -67,15 +67,15 @@ describe('a device is usable', () => {
     await assert.rejects(waitUntilUsable(bus, 'foo0', NET), { code: 'ENODEV', message: /foo0/ });
   });
 
-  test('or not: the wait ends with the reason of a signal', async () => {
+  test('or not: the wait ends with the reason of an AbortSignal', async () => {
     machine.vdpaDevice('foo0', { driver: 'vhost_vdpa' });
     const reason = new Error('enough');
     await assert.rejects(waitUntilUsable(bus, 'foo0', NET, { signal: AbortSignal.abort(reason) }), reason);
   });
 });
 
-describe('why it is no disk of this machine', () => {
-  test('is explained where another driver has it, with what to run', () => {
+describe('why it is not a disk of this machine', () => {
+  test('is explained if another driver has it, with the command to run', () => {
     machine.vdpaDevice('foo0').vdpaDevice('foo1', { driver: 'virtio_vdpa' });
     assert.match(explainUnusable(bus, 'foo0', 'disk') ?? '', /no driver.*"vdpa dev bind foo0 driver virtio"/);
     machine.vdpaDevice('foo2', { driver: 'vhost_vdpa' }).file('/sys/devices/foo2/vhost-vdpa-0/dev', '999:0\n');
@@ -84,7 +84,7 @@ describe('why it is no disk of this machine', () => {
     assert.equal(explainUnusable(bus, 'missing', 'disk'), undefined);
   });
 
-  test('includes the module, where it is not loaded', () => {
+  test('includes the module if it is not loaded', () => {
     machine.vdpaDevice('foo0');
     assert.match(explainUnusable(bus, 'foo0', 'disk') ?? '', /modprobe virtio_vdpa/);
   });
@@ -95,7 +95,7 @@ describe('a device that is added with a driver', () => {
   const names = async (simulated: TestMachine): Promise<string[]> =>
     (await (await simulated.client()).devices()).map(({ name }) => name);
 
-  test('is not created where the machine has no such driver', async () => {
+  test('is not created if the machine has no such driver', async () => {
     const simulated = new TestMachine();
     await assert.rejects(addBoundDevice(await simulated.client(), bus, spec, 'vhost'), {
       name: 'SystemError',
@@ -104,7 +104,7 @@ describe('a device that is added with a driver', () => {
     assert.deepEqual(await names(simulated), []);
   });
 
-  test('is deleted again where it cannot be bound, and where the caller wants no more', async () => {
+  test('is deleted again if it cannot be bound, or if the caller aborts', async () => {
     machine.driver('vhost_vdpa').folder('/sys/bus/vdpa/devices');
     const simulated = new TestMachine();
     const client = await simulated.client();
@@ -115,7 +115,7 @@ describe('a device that is added with a driver', () => {
     assert.deepEqual(await names(simulated), []);
   });
 
-  test('is deleted again where its driver makes nothing of it', async () => {
+  test('is deleted again if its driver creates nothing', async () => {
     const simulated = new TestMachine();
     const client = await simulated.client();
     await client.addDevice(spec);
@@ -123,7 +123,7 @@ describe('a device that is added with a driver', () => {
     assert.deepEqual(await names(simulated), []);
   });
 
-  test('that cannot be deleted either: both errors are told', async () => {
+  test('that cannot be deleted either: both errors are reported', async () => {
     const simulated = new TestMachine({}, [{ command: 'dev del', errno: 'EPERM' }]);
     const client = await simulated.client();
     await client.addDevice(spec);
@@ -134,7 +134,7 @@ describe('a device that is added with a driver', () => {
   });
 });
 
-test('a device is deleted, unless the caller wants no more', async () => {
+test('a device is deleted, unless the caller aborts', async () => {
   const simulated = new TestMachine();
   const client = await simulated.client();
   await client.addDevice({ name: 'foo0', managementDevice: 'vdpasim_net' });
@@ -153,7 +153,7 @@ test('details are those of a device on the bus', async () => {
   assert.equal(await read('gone'), undefined);
 });
 
-test('how many devices a management device can have is known of hardware drivers alone', () => {
+test('how many devices a management device can have is known only for hardware drivers', () => {
   for (const [name, driver] of [
     ['0000:01:00.0', 'mlx5_core'],
     ['0000:02:00.0', 'e1000e'],
@@ -167,7 +167,7 @@ test('how many devices a management device can have is known of hardware drivers
   assert.equal(capacityOf(files, 'pci/0000:02:00.0'), undefined);
   assert.equal(capacityOf(files, 'pci/0000:03:00.0'), undefined);
   assert.equal(capacityOf(files, 'vdpasim_net'), undefined);
-  // Names of the kernel are checked before they are parts of a path.
+  // Names from the kernel are checked before they become part of a path.
   assert.equal(capacityOf(files, '../0000:01:00.0'), undefined);
   assert.equal(capacityOf(files, 'pci/..'), undefined);
 });

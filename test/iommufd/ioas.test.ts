@@ -8,10 +8,10 @@ import { viewMemory } from '../../src/sys/memory.js';
 
 const last = 2n ** 64n - 1n;
 
-/** Answers an ioctl: it may write into its argument. @returns an error number, or nothing */
+/** Answers an ioctl; it may write to the argument. @returns an error number, or nothing */
 type Answer = (argument: DataView) => number | undefined;
 
-/** The requests made so far, with the arguments that they began with. */
+/** The requests made so far, with their arguments as passed. */
 let requests: { readonly request: number; readonly argument: DataView }[];
 let answers: Answer[];
 
@@ -40,7 +40,7 @@ function only(): (typeof requests)[number] {
   return first;
 }
 
-/** The words of the ranges that an argument points to. */
+/** The u64 values of the ranges that an argument points to. */
 const rangesAt = (argument: DataView, count: number): BigUint64Array =>
   new BigUint64Array(viewMemory(Number(argument.getBigUint64(16, true)), count * 16));
 
@@ -67,7 +67,7 @@ describe('ranges', () => {
     assert.equal(argument.getUint32(4, true), 7);
   });
 
-  test('more than there is space for: the kernel says how many, and is asked again until all fit', () => {
+  test('more than there is space for: the kernel says how many, and the request is repeated until all fit', () => {
     const tooMany =
       (count: number): Answer =>
       (argument) => {
@@ -76,7 +76,7 @@ describe('ranges', () => {
       };
     answers = [
       tooMany(300),
-      tooMany(301), // One more since.
+      tooMany(301), // One more by now.
       (argument) => {
         assert.equal(argument.getUint32(8, true), 301);
         const words = rangesAt(argument, 301);
@@ -98,7 +98,7 @@ describe('ranges', () => {
     assert.equal(requests.length, 1);
   });
 
-  test('that are allowed are passed in order; none at all is a list of its own', () => {
+  test('that are allowed are passed in order; an empty list is valid', () => {
     answers = [
       (argument) => {
         assert.deepEqual([...rangesAt(argument, 2)], [0n, 0xffffn, 0x10_0000n, last]);
@@ -131,7 +131,7 @@ describe('mappings', () => {
   const WRITE = uapi.IOMMU_IOAS_MAP_WRITEABLE;
   const FIXED = uapi.IOMMU_IOAS_MAP_FIXED_IOVA;
 
-  test('of memory: at a given address, 0 as well as any other, or where the kernel chooses', () => {
+  test('of memory: at a given address, including 0, or where the kernel chooses', () => {
     assert.equal(ioas.map({ address: 0x7fff_0000_1000n, length: 8192n, iova: 0n, access: 'read' }), 0n);
     answers = [chooses(32, 0xabc_d000n)];
     assert.equal(ioas.map({ address: 0x1000n, length: 4096n, access: 'read-write' }), 0xabc_d000n);
@@ -196,7 +196,7 @@ describe('mappings', () => {
     assert.equal(requests[1]?.argument.getInt32(12, true), -1);
   });
 
-  test('unmapping says how much was mapped there', () => {
+  test('unmapping returns how much was mapped there', () => {
     answers = [chooses(16, 8192n)];
     assert.equal(ioas.unmap(0x1000n, 0x10_0000n), 8192n);
     const { request, argument } = only();
@@ -220,7 +220,7 @@ describe('mappings', () => {
 });
 
 describe('options', () => {
-  test('huge pages are read and set for this address space', () => {
+  test('the huge-page option of this address space is read and set', () => {
     answers = [
       (argument) => {
         argument.setBigUint64(16, 1n, true);

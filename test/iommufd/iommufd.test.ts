@@ -40,7 +40,7 @@ describe('/dev/iommu', () => {
     }
   });
 
-  test('that is no device rejects every request', () => {
+  test('that is not a device rejects every request', () => {
     const iommufd = Iommufd.open(file);
     const refused = { name: 'SystemError', code: 'ENOTTY' };
     assert.throws(() => iommufd.allocateIoas(), refused);
@@ -51,7 +51,7 @@ describe('/dev/iommu', () => {
     iommufd.close();
   });
 
-  test('is closed once: a descriptor of the same number that is opened later stays open', () => {
+  test('is closed once: a descriptor that later gets the same number stays open', () => {
     const iommufd = Iommufd.open(file);
     iommufd.close();
     const next = Iommufd.open(file);

@@ -3,15 +3,15 @@ import { endianness } from 'node:os';
 import { test } from 'node:test';
 import { Structure } from '../../src/iommufd/structure.js';
 
-/** The bytes of a number in the order of this machine. */
+/** The bytes of a number in this machine's byte order. */
 const native = (bytes: readonly number[]): number[] => (endianness() === 'LE' ? [...bytes] : [...bytes].reverse());
 
-test('a structure starts with its own size, and is zero elsewhere', () => {
+test('a structure starts with its own size, and is zero otherwise', () => {
   assert.deepEqual([...new Structure(12).bytes], [...native([12, 0, 0, 0]), 0, 0, 0, 0, 0, 0, 0, 0]);
   assert.equal(new Structure(40).readU32(0), 40);
 });
 
-test('numbers stand at their offsets in the byte order of the machine, and leave their neighbours alone', () => {
+test('numbers are written at their offsets in native byte order, without touching their neighbors', () => {
   const structure = new Structure(32).u16(8, 0x1234).u32(12, 0xfedc_ba98).s32(16, -2).u64(24, 0x0102_0304_0506_0708n);
   const bytes = [...structure.bytes];
   assert.deepEqual(bytes.slice(8, 12), [...native([0x34, 0x12]), 0, 0]);
@@ -29,7 +29,7 @@ test('the largest numbers keep all their bits', () => {
   assert.equal(structure.readU64(8), 2n ** 64n - 1n);
 });
 
-test('what does not fit into the structure is an error instead of a write beyond it', () => {
+test('a write beyond the end of the structure is an error', () => {
   const structure = new Structure(12);
   assert.throws(() => structure.u64(8, 1n), RangeError);
   assert.throws(() => structure.u32(12, 1), RangeError);

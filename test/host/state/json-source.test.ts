@@ -38,7 +38,7 @@ test('invalid JSON is rejected, with its location', () => {
     assert.notEqual(at(text), 'no error', text);
 });
 
-test('every value has its line', () => {
+test('the line of every value is known', () => {
   const source = parseJson('{\n "a/b": [\n  1,\n  {"~": 2}\n ]\n}');
   assert.deepEqual(
     ['', '/a~1b', '/a~1b/0', '/a~1b/1/~0', '/a~1b/7/x', '/nothing'].map((path) => source.lineOf(path)),

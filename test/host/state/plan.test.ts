@@ -32,7 +32,7 @@ const foo: ActualDevice = {
   onBus: { name: 'foo', driver: 'virtio_vdpa' },
 };
 
-test('a device that matches needs no change, whatever the file leaves open', () => {
+test('a device that matches needs no change, whatever the file leaves out', () => {
   for (const more of [
     {},
     { mac: '2:0:0:0:0:1' },
@@ -45,7 +45,7 @@ test('a device that matches needs no change, whatever the file leaves open', () 
   }
 });
 
-test('an address and a driver are changed in place, the rest takes a new device', () => {
+test('an address and a driver are changed in place, anything else requires a new device', () => {
   const change = (more: object): string[] => plan([{ name: 'foo', mgmtdev: 'net', ...more }], [foo]);
   assert.deepEqual(change({ mac: '02:00:00:00:00:02', driver: 'vhost' }), [
     '~ foo mac 02:00:00:00:00:01 -> 02:00:00:00:00:02',
@@ -59,7 +59,7 @@ test('an address and a driver are changed in place, the rest takes a new device'
   assert.deepEqual(change({ mgmtdev: 'pci/both' }), ['! foo mgmtdev net -> pci/both']);
 });
 
-test('what the file does not name is left alone, or with prune deleted after all else', () => {
+test('what the file does not name is left alone, or with prune deleted last', () => {
   const add = { name: 'bar', mgmtdev: 'pci/both', type: 'block', driver: null };
   assert.deepEqual(plan([add], [foo]), ['+ bar mgmtdev pci/both driver (none)']);
   assert.deepEqual(plan([add], [foo], true), ['+ bar mgmtdev pci/both driver (none)', '- foo']);
@@ -93,13 +93,13 @@ const vd: ActualDevice = {
   config: { kind: 'block', name: 'vd', deviceId: 2 },
 };
 
-/** The plan for one device of VDUSE. */
+/** The plan for one VDUSE device. */
 function planServer(more: object, there: boolean, ...instances: VduseInstance[]): string[] {
   const around = { managementDevices: [{ handle: 'vduse', supportedClasses: 6n }], drivers: [], instances };
   return plan([{ name: 'vd', mgmtdev: 'vduse', ...more }], there ? [vd] : [], false, around);
 }
 
-test('the server of a VDUSE device: what the file says of it is compared, and only that', () => {
+test('the server of a VDUSE device: only what the file specifies is compared', () => {
   const here = { name: 'vd', server: 'vdpa', status } as const;
   for (const server of [
     {},
