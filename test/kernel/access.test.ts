@@ -9,14 +9,14 @@ const ADD = 'dev add mgmtdev vdpasim_net name foo0';
 
 describe('without the right to manage devices', needsReference, () => {
   for (const line of [ADD, 'dev del foo0', 'dev show', 'mgmtdev show', '-j dev show foo0']) {
-    test(`${line}: the kernel's own refusal, as iproute2 tells it`, async () => {
+    test(`${line}: the kernel's own error, as iproute2 prints it`, async () => {
       await startFrom(line === ADD ? [] : [ADD]);
       const { expected, actual } = startBoth(line.split(' '), asNobody);
       assert.deepEqual(withoutExplanation(actual), expected);
     });
   }
 
-  test('what needs root says so', () => {
+  test('commands that need root say so', () => {
     const { actual } = startBoth(ADD.split(' '), asNobody);
     const stderr = lines(
       'kernel answers: Operation not permitted',
@@ -36,13 +36,13 @@ describe('without the right to manage devices', needsReference, () => {
 });
 
 describe('without the vdpa family', needsReference, () => {
-  // The family is of the first network namespace alone, so a new one is like a kernel without vDPA.
+  // The family exists only in the initial network namespace, so a new one is like a kernel without vDPA.
   for (const line of ['mgmtdev show', '-j dev show', 'dev del foo0']) {
-    test(`${line}: iproute2's words, and what to do`, () => {
+    test(`${line}: iproute2's message, and what to do`, () => {
       const { expected, actual } = startBoth(line.split(' '), ['unshare', '--net']);
       assert.equal(expected.stderr, 'Failed to connect to vdpa Netlink\n');
       assert.equal(actual.status, expected.status);
-      // Where JSON is asked for, ours prints some on failure too.
+      // With -j, ours prints JSON on failure too.
       assert.equal(actual.stdout, line.startsWith('-j') ? '{}\n' : expected.stdout);
       const [first, second, ...more] = actual.stderr.split('\n');
       assert.equal(`${first ?? ''}\n`, expected.stderr);

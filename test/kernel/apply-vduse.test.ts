@@ -31,7 +31,7 @@ async function show(name: string): Promise<Shown | undefined> {
 const devices = (): string[] => readdirSync('/sys/bus/vdpa/devices').sort();
 const instances = (): string[] => readdirSync('/dev/vduse').filter((name) => name !== 'control');
 
-/** A line that must fail: what it says. */
+/** Runs a line that must fail. Returns its message. */
 async function refused(line: string): Promise<string> {
   const { status, stderr } = await vdpa(line);
   assert.equal(status, 1, line);
@@ -56,7 +56,7 @@ afterEach(async () => {
 });
 
 test(
-  'a saved state is restored with its servers after everything was deleted, and then nothing is left to change',
+  'a saved state is restored with its servers after everything is deleted, and then there is nothing to change',
   needs(...SIMULATORS),
   async () => {
     await bash('truncate -s 16M /tmp/keep.img; truncate -s 8M /tmp/part.img');
@@ -100,7 +100,7 @@ test(
   },
 );
 
-test('the shortest file, twice; prune takes servers away too', async () => {
+test('the shortest file, twice; prune removes servers too', async () => {
   write({ name: 'foo0', server: {} }, { name: 'net0', type: 'net', mac: '2:0:0:0:0:9', server: {} });
   assert.equal(
     await apply(' dry_run'),
@@ -118,7 +118,7 @@ test('the shortest file, twice; prune takes servers away too', async () => {
   assert.equal(await show('foo0'), undefined);
 });
 
-test('a server with other options: the device is created again, unless it is in use or in memory', async () => {
+test('a server with different options: the device is recreated, unless it is in use or in memory', async () => {
   await bash('truncate -s 16M /tmp/a.img');
   await output(`${ADD} file0 path /tmp/a.img`);
   const disk = await diskOf('file0');
@@ -147,7 +147,7 @@ test('a server with other options: the device is created again, unless it is in 
   assert.match(await output('dev config show ram0'), /capacity 65536/);
 });
 
-test('a server that died: the device continues with another, and a disk in memory is created again', async () => {
+test('a server that died: the device continues with a new one, and a disk in memory is recreated', async () => {
   await bash('truncate -s 16M /tmp/dead.img');
   write({ name: 'file0', server: { path: '/tmp/dead.img' } }, { name: 'ram0', server: {} });
   await apply();
@@ -155,11 +155,11 @@ test('a server that died: the device continues with another, and a disk in memor
   await bash(`mkfs.ext4 -q ${disk}; sync`);
   await killServer('file0');
   await killServer('ram0');
-  // How long the kernel waits for a server's answer before it lets the device go: 30 s otherwise.
+  // How long the kernel waits for a server's answer before it releases the device: 30 s by default.
   writeFileSync('/sys/class/vduse/ram0/msg_timeout', '1');
   const warned = await vdpa('save');
   assert.match(warned.stderr, /^Warning: the server of file0 is not saved: its server died/);
-  // The kernel would wait for the dead server's answer: that takes a word more.
+  // The kernel would wait for the dead server's answer, so this requires "force".
   assert.match(
     await refused(`apply ${file}`),
     /^vdpa: delete ram0: .* the server of ram0 is no longer running.*Or use "force"\n$/,
@@ -217,7 +217,7 @@ test('servers of other programs are reported, and left alone', needs(QEMU), asyn
   );
 });
 
-test('a failure halfway leaves neither a server nor a device, and a second run continues', async () => {
+test('a failure halfway leaves neither server nor device behind, and a second run continues', async () => {
   write(
     { name: 'a0', server: {} },
     { name: 'b0', server: { path: '/tmp/later.img' } },
@@ -233,14 +233,14 @@ test('a failure halfway leaves neither a server nor a device, and a second run c
   assert.equal(await apply(), 'Nothing to change.\n');
   await output('dev del c0');
 
-  // The kernel refuses to attach what its own device is called: the server that was started for it goes again.
+  // The kernel refuses to attach a device with the name of one of its own files: the server started for it is stopped.
   write({ name: 'vq0', server: { backend: 'null', size: '1M' } });
   const refusedByKernel = await vdpa(`apply ${file}`);
   assert.equal(refusedByKernel.status, 1);
   assert.ok(!instances().includes('vq0'));
 });
 
-test('a server made by hand fits the file that says the same', async () => {
+test('a server started by hand matches a file that describes it', async () => {
   const serving = start('/run/bin/vdpa', 'vduse', 'serve', 'name', 'hand0', 'size', '16M');
   await until('it serves', async () => (await show('hand0'))?.state === 'idle');
   await attach('hand0');

@@ -49,7 +49,7 @@ test('two hundred devices in one process, twice: the second time nothing changes
   assert.match(await output('-d dev show net50'), /driver vhost_vdpa/);
 });
 
-test('a saved state is restored after everything was deleted, with drivers and block devices', async () => {
+test('a saved state is restored after everything is deleted, with drivers and block devices', async () => {
   await output('dev add mgmtdev vdpasim_net name foo0 mac 02:00:00:00:00:01 mtu 9000 driver vhost');
   await output('dev add mgmtdev vdpasim_blk name blk0');
   await output('dev add mgmtdev vdpasim_net name bare');
@@ -67,7 +67,7 @@ test('a saved state is restored after everything was deleted, with drivers and b
   assert.equal(await output(`restore ${file}`), 'Nothing to change.\n');
 });
 
-test('who may open a node: applied, kept by save, changed under a program that has it open, put back', async () => {
+test('owner and mode of a node: applied, saved, changed while a program has it open, restored', async () => {
   const access = (name: string): readonly number[] => {
     const node = new VdpaBus().device(name)?.vhost ?? '';
     const { uid, gid, mode } = statSync(`/dev/${node}`);
@@ -99,7 +99,7 @@ test('who may open a node: applied, kept by save, changed under a program that h
   assert.deepEqual(access('vm0'), [65534, 65534, 0o660]);
   assert.equal(await output(`apply ${file} prune`), 'Nothing to change.\n');
 
-  // What has it open is not disturbed.
+  // A program that has it open is not disturbed.
   const open = openSync(`/dev/${new VdpaBus().device('vm0')?.vhost ?? ''}`, 'r+');
   write([{ ...device, owner: 'root', mode: '0600' }]);
   const difference = '~ vm0 owner nobody -> root mode 0660 -> 0600\n1 change made.\n';
@@ -123,7 +123,7 @@ test('who may open a node: applied, kept by save, changed under a program that h
   assert.deepEqual(access('vm0'), [0, 65534, 0o600]);
 });
 
-test('a dry run shows the plan and does nothing of it', async () => {
+test('a dry run shows the plan and changes nothing', async () => {
   await output('dev add mgmtdev vdpasim_net name old0');
   write([{ name: 'new0', mgmtdev: 'vdpasim_net' }]);
   assert.equal(await output(`apply ${file} dry_run prune`), '+ new0 mgmtdev vdpasim_net\n- old0\n2 changes to make.\n');
@@ -148,7 +148,7 @@ test('a device in use: the whole plan is rejected before any change, also with d
   const refused = await vdpa(`-j apply ${file}`);
   const dry = await vdpa(`apply ${file} dry_run`);
   for (const holder of holders) closeSync(holder);
-  // This process is the holder, whom it does not name; the kernel says it all the same.
+  // This process is the holder, which is not named; the kernel reports the device as busy anyway.
   assert.match(
     refused.stderr,
     /^vdpa: delete used0: Device or resource busy .*in use.*\nvdpa: bind moved0 to virtio_vdpa: Device or resource busy .*in use.*\n$/,
@@ -202,7 +202,7 @@ test('a failed replacement is restored, with its driver and address', async () =
   assert.equal(await output('save'), before);
 });
 
-test('two at once: one waits, and each device is made once', async () => {
+test('two at the same time: one waits, and each device is made once', async () => {
   write(Array.from({ length: 50 }, (_, index) => ({ name: `net${index}`, mgmtdev: 'vdpasim_net' })));
   const both = await Promise.all([start(VDPA, 'apply', file), start(VDPA, 'apply', file)]);
   assert.deepEqual(
@@ -224,7 +224,7 @@ test('a signal between two changes: nothing is lost, and a second run continues'
   const child = spawn(VDPA, ['apply', file], { stdio: ['ignore', 'pipe', 'pipe'] });
   let stdout = '';
   child.stdout.setEncoding('utf8').on('data', (part: string) => {
-    // As soon as the first is told.
+    // As soon as the first one is reported.
     if (stdout === '') child.kill('SIGINT');
     stdout += part;
   });

@@ -1,4 +1,4 @@
-/** bash completes the names that there are on the real kernel, and is quiet where there is no vDPA. */
+/** bash completes the names that exist on the real kernel, and prints nothing if there is no vDPA. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
@@ -8,7 +8,7 @@ import { checkoutRoot } from '../../lab/cache.js';
 import { startFrom } from '../support/kernel/lab/compare.js';
 import { needs, SIMULATORS, VDUSE } from '../support/kernel/lab/needs.js';
 
-/** What bash offers for the last word of a line. */
+/** The candidates of bash for the last word of a line. */
 function completions(line: string, wrapper: readonly string[] = []): string[] {
   const script = `. "$0"; COMP_LINE=$1; COMP_POINT=\${#1}; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1))
     _vdpa vdpa; printf '%s\\n' "\${COMPREPLY[@]}"`;
@@ -31,7 +31,7 @@ test('names of devices and management devices', needs('bash', VDUSE, ...SIMULATO
   assert.deepEqual(completions('vdpa dev add name x m'), ['mgmtdev', 'mac', 'mtu', 'max_vqp', 'mode']);
 });
 
-test('names of files, behind all that takes one', needs('bash'), () => {
+test('file names, after everything that takes one', needs('bash'), () => {
   mkdirSync('/tmp/files/more', { recursive: true });
   for (const name of ['state.json', 'disk 1.img']) writeFileSync(`/tmp/files/${name}`, '');
   const all = ['/tmp/files/disk\\ 1.img', '/tmp/files/more/', '/tmp/files/state.json'];

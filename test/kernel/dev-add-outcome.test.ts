@@ -1,4 +1,4 @@
-/** What has come of a new device: which driver took it, its node, interface or disk, and the file that it is in. */
+/** What becomes of a new device: its driver, its node, interface or disk, and its backing file. */
 import '../support/kernel/lab/inside.js';
 import assert from 'node:assert/strict';
 import { existsSync, readdirSync, statSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
@@ -17,7 +17,7 @@ const NET = 'dev add mgmtdev vdpasim_net name';
 
 afterEach(nothingLeft);
 
-/** While this runs no driver of a bus takes a device by itself. */
+/** Runs `work` while no driver of a bus probes devices automatically. */
 async function withoutProbing(bus: 'vdpa' | 'virtio', work: () => Promise<void>): Promise<void> {
   await bash(`echo 0 > /sys/bus/${bus}/drivers_autoprobe`);
   try {
@@ -27,7 +27,7 @@ async function withoutProbing(bus: 'vdpa' | 'virtio', work: () => Promise<void>)
   }
 }
 
-describe('a server was asked for, and no disk or interface came of it', () => {
+describe('a server was requested, but no disk or interface appears', () => {
   for (const [words, wanted] of [
     ['serve', 'disk'],
     ['type net serve', 'network interface'],
@@ -51,7 +51,7 @@ describe('a server was asked for, and no disk or interface came of it', () => {
       }));
   }
 
-  test('a driver that was named is not told of again', async () => {
+  test('no warning about a driver that was named', async () => {
     assert.equal(await output(`${ADD} foo0 serve driver vhost`), '');
     await output('dev del foo0');
   });
@@ -85,7 +85,7 @@ describe('dev add with -d shows the device as dev show does', () => {
     await output('dev del foo0');
   });
 
-  test('no driver is bound to it: it is shown at once', () =>
+  test('no driver is bound to it: it is shown immediately', () =>
     withoutProbing('vdpa', async () => {
       const { status, stdout, stderr } = await vdpa(`-d ${ADD} foo0 serve`);
       assert.equal(status, 0);
@@ -94,7 +94,7 @@ describe('dev add with -d shows the device as dev show does', () => {
       await output('dev del foo0');
     }));
 
-  test('its disk does not come: an error says what is missing, and nothing is left', () =>
+  test('its disk does not appear: an error says what is missing, and nothing is left behind', () =>
     withoutProbing('virtio', async () => {
       const { status, stdout, stderr } = await vdpa(`-d ${ADD} foo0 serve`);
       assert.deepEqual([status, stdout], [1, '']);
@@ -105,13 +105,13 @@ describe('dev add with -d shows the device as dev show does', () => {
     }));
 });
 
-describe('who may open the node', needs(...SIMULATORS), () => {
+describe('the owner and mode of the node', needs(...SIMULATORS), () => {
   const access = (node: string): readonly unknown[] => {
     const { uid, gid, mode } = statSync(node);
     return [uid, gid, (mode & 0o7777).toString(8)];
   };
 
-  test('is said with dev add and dev bind', async () => {
+  test('are set with dev add and dev bind', async () => {
     await output(`${NET} foo0 driver vhost owner nobody group nogroup mode 0660`);
     assert.deepEqual(access('/dev/vhost-vdpa-0'), [65534, 65534, '660']);
     await output('dev bind foo0 driver vhost owner 12 mode 600');
@@ -132,7 +132,7 @@ describe('who may open the node', needs(...SIMULATORS), () => {
     ['driver virtio owner nobody', '"owner" requires "driver vhost": only vhost_vdpa creates /dev/vhost-vdpa-N\n'],
     ['mode 0660', '"mode" requires "driver vhost": only vhost_vdpa creates /dev/vhost-vdpa-N\n'],
   ] as const) {
-    test(`rejected before anything is made: "${words}"`, async () => {
+    test(`rejected before anything is created: "${words}"`, async () => {
       assert.deepEqual(await vdpa(`${NET} foo0 ${words}`), { status: 1, stdout: '', stderr: complaint });
       if (!words.startsWith('driver')) return;
       await output(`${NET} foo1`);
@@ -146,7 +146,7 @@ describe('who may open the node', needs(...SIMULATORS), () => {
 describe('a file that does not exist', () => {
   const file = '/tmp/new.img';
 
-  test('is created if a size is given, sparse and private to its owner; then no size is needed', async () => {
+  test('is created if a size is given, sparse and private to its owner; later no size is needed', async () => {
     await output(`${ADD} disk0 path ${file} size 8M`);
     const { size, mode, blocks } = statSync(file);
     assert.deepEqual([size, mode & 0o7777, blocks < 64], [8 * 1024 * 1024, 0o600, true]);
@@ -165,10 +165,10 @@ describe('a file that does not exist', () => {
   });
 
   for (const words of ['size 8M device_features 0', 'size 1000', 'size 8M backend ram', 'size 8M user nosuch']) {
-    test(`is not left where the device cannot be made: "${words}"`, async () => {
+    test(`is not left behind if the device cannot be created: "${words}"`, async () => {
       assert.equal((await vdpa(`${ADD} disk0 path ${file} ${words}`)).status, 1);
       assert.ok(!existsSync(file));
-      // One that was there before stays.
+      // A file that existed before is kept.
       writeFileSync(file, Buffer.alloc(8 * 1024 * 1024, 'x'));
       assert.equal((await vdpa(`${ADD} disk0 path ${file} ${words}`)).status, 1);
       assert.equal(statSync(file).size, 8 * 1024 * 1024);
@@ -176,7 +176,7 @@ describe('a file that does not exist', () => {
     });
   }
 
-  test('is not made through a symbolic link', async () => {
+  test('is not created through a symbolic link', async () => {
     symlinkSync('/tmp/elsewhere.img', file);
     assert.equal((await vdpa(`${ADD} disk0 path ${file} size 8M`)).status, 1);
     assert.ok(!readdirSync('/tmp').includes('elsewhere.img'));

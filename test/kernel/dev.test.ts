@@ -35,7 +35,7 @@ describe("dev add, show and del are iproute2's", needsReference, () => {
     });
   }
 
-  test('options behind the command', async () => {
+  test('options after the command', async () => {
     const { stdout } = await same('dev show foo0 -jp', [ADD]);
     assert.equal(Object.keys((JSON.parse(stdout) as { dev: object }).dev).join(), 'foo0');
   });
@@ -46,11 +46,11 @@ describe("dev add, show and del are iproute2's", needsReference, () => {
 
   for (const [what, line, given] of [
     ['adding a device twice', ADD, [ADD]],
-    ['adding to a management device that is not there', 'dev add mgmtdev nosuch name foo0'],
+    ['adding to a management device that does not exist', 'dev add mgmtdev nosuch name foo0'],
     ['adding without a name', 'dev add mgmtdev vdpasim_net'],
     ['adding without a management device', 'dev add name foo0'],
     ['adding without anything', 'dev add'],
-    ['deleting a device that is not there', 'dev del nosuch'],
+    ['deleting a device that does not exist', 'dev del nosuch'],
     ['deleting without a name', 'dev del'],
   ] as const) {
     test(`rejected: ${what}`, async () => {

@@ -1,4 +1,4 @@
-/** Every row of docs/differences.md: both programs give what it says. */
+/** Every row of docs/differences.md: both programs print what it says. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -42,7 +42,7 @@ function rowOf(what: string): Row {
   return row;
 }
 
-/** What stands in backticks, which is what a program prints or reads. */
+/** The text in backticks, which is what a program prints or reads. */
 function spans(cell: string): string[] {
   return [...cell.matchAll(/`([^`]*)`/g)].map(([, text]) => (text ?? '').replaceAll('\\|', '|'));
 }
@@ -54,20 +54,20 @@ function argvOf(row: Row): string[] {
   return line.split(' ');
 }
 
-/** The status that a cell tells. */
+/** The status that a cell gives. */
 function statusIn(cell: string): number {
   const status = /status (\d)/i.exec(cell)?.[1];
   assert.ok(status !== undefined, `no status in "${cell}"`);
   return Number(status);
 }
 
-/** Holds what a program gave against what a cell says: all that stands in backticks, line by line. */
+/** Compares what a program printed with a cell: all that is in backticks, line by line. */
 function expectCell(cell: string, { status, stdout, stderr }: Result): void {
   const text = spans(cell).map((line) => `${line}\n`);
   assert.deepEqual([stdout.replace(/^\n$/, '') + stderr, status], [text.join(''), statusIn(cell)]);
 }
 
-/** Tests a row whose cells tell all that the programs print. */
+/** Tests a row whose cells give everything that the programs print. */
 function row(what: string, given: readonly string[] = []): void {
   tested.add(what);
   test(what, needsReference, async () => {
@@ -79,11 +79,11 @@ function row(what: string, given: readonly string[] = []): void {
     const before = await output('dev show');
     const result = await ours(argv);
     expectCell(told.ours, result);
-    if (result.status !== 0) assert.equal(await output('dev show'), before, 'a refused line has changed something');
+    if (result.status !== 0) assert.equal(await output('dev show'), before, 'a rejected line has changed something');
   });
 }
 
-/** Tests a row that needs more than its line. */
+/** Tests a row that needs more than its command line. */
 function rowWith(what: string, check: (row: Row) => void | Promise<void>, options = needsReference): void {
   tested.add(what);
   test(what, options, () => check(rowOf(what)));
@@ -92,7 +92,7 @@ function rowWith(what: string, check: (row: Row) => void | Promise<void>, option
 const FOO = 'dev add mgmtdev vdpasim_net name foo0';
 const elsewhere = ['unshare', '--net'];
 
-describe('what is on the line', () => {
+describe('command line', () => {
   row('A partial MAC address', [FOO]);
   row('A MAC address of seven groups', [FOO]);
   row('A MAC address with other characters in a group', [FOO]);
@@ -129,7 +129,7 @@ describe('what is on the line', () => {
   }
 });
 
-describe('what is printed', () => {
+describe('output', () => {
   row('A queue where multiqueue was not negotiated, the first', [FOO]);
   row('A queue where multiqueue was not negotiated, the last', [FOO]);
   row('Configuration of a block device, text', ['dev add mgmtdev vdpasim_blk name blk0']);
@@ -332,7 +332,7 @@ describe('options, help and version', () => {
   });
 });
 
-describe('what iproute2 has not', () => {
+describe('additions', () => {
   row('Features offered, accepted and left out', [FOO]);
   row('Counters of every queue', [FOO]);
   row('The type of a new device');
@@ -392,7 +392,7 @@ function onHardware(more: Partial<HardwareManagementDevice>): TestMachine {
   return new TestMachine({ mgmtdev: [hardware] });
 }
 
-/** A socket whose dumps are interrupted as long as `isInterrupted` says so. */
+/** A socket whose dumps are interrupted as long as `isInterrupted` returns true. */
 function interrupted(inner: NetlinkTransport, isInterrupted: () => boolean): NetlinkTransport {
   let isNow = false;
   return {
@@ -425,10 +425,10 @@ async function deviceHeldOpen(told: Row): Promise<void> {
   assert.deepEqual([stdout, stderr.slice(0, words.length), status], ['', words, statusIn(told.ours)]);
   let isClosed = false;
   const theirs = start('/run/bin/vdpa-iproute2', ...argvOf(told)).then((result) => {
-    assert.ok(isClosed, 'iproute2 has not waited');
+    assert.ok(isClosed, 'iproute2 did not wait');
     return result;
   });
-  await until('the kernel has begun', () => !existsSync('/dev/vhost-vdpa-0'));
+  await until('the kernel has started to delete it', () => !existsSync('/dev/vhost-vdpa-0'));
   isClosed = true;
   holder.kill();
   assert.equal((await theirs).status, 0);

@@ -1,4 +1,4 @@
-/** Examples of docs/: each command that has its output below it is run, and prints what stands there. */
+/** Examples of docs/: each command that is followed by its output is run, and prints that output. */
 import '../support/kernel/lab/inside.js';
 import assert from 'node:assert/strict';
 import { mkdirSync, readFileSync } from 'node:fs';
@@ -12,11 +12,11 @@ import { bash } from '../support/kernel/servers/vduse.js';
 const { test } = testsWith(VDUSE, ...SIMULATORS);
 
 interface Page {
-  /** How many examples it has at least. */
+  /** The minimum number of examples. */
   readonly examples: number;
-  /** What makes the devices that it is about. */
+  /** Command lines that create the devices it uses. */
   readonly given?: readonly string[];
-  /** Lines of bash behind that, and at the end. */
+  /** Lines of bash after these, and at the end. */
   readonly before?: string;
   readonly after?: string;
   readonly variables?: NodeJS.ProcessEnv;

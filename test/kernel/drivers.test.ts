@@ -13,7 +13,7 @@ afterEach(async () => {
   for (const name of Object.keys(((await json('dev show')) as { dev: object }).dev)) await output(`dev del ${name}`);
 });
 
-test('-d shows the node, interface or disk with each driver', async () => {
+test('-d shows the node, interface or disk that each driver provides', async () => {
   await output('dev add mgmtdev vdpasim_net name foo0');
   const plain = { type: 'network', mgmtdev: 'vdpasim_net', vendor_id: 0, max_vqs: 3, max_vq_size: 256 };
   assert.deepEqual(await json('dev show foo0'), { dev: { foo0: plain } });
@@ -50,12 +50,12 @@ test('a device is found by its interface, disk or node', needs(VDUSE), async () 
   }
 });
 
-test('a device may bear the name of a look-up', async () => {
+test('a device may be named like a look-up keyword', async () => {
   await output('dev add mgmtdev vdpasim_net name driver');
   assert.match(await output('dev show driver'), /^driver: type network /);
 });
 
-test('a node that is open keeps its device, unless it is forced', async () => {
+test('an open node keeps its device, unless forced', async () => {
   await output('dev add mgmtdev vdpasim_net name foo0 driver vhost');
   const node = openSync('/dev/vhost-vdpa-0', 'r+');
   const holder = spawn('sleep', ['30'], { stdio: [node, 'ignore', 'ignore'] });
@@ -71,7 +71,7 @@ test('a node that is open keeps its device, unless it is forced', async () => {
   await output('dev bind foo0 driver virtio');
 });
 
-test('a mounted disk keeps its device, also where another mount namespace has it', async () => {
+test('a mounted disk keeps its device, also in another mount namespace', async () => {
   await output('dev add mgmtdev vdpasim_blk name blk0');
   execFileSync('mke2fs', ['-q', '-t', 'ext4', '-O', '^has_journal', '/dev/vda']);
   mkdirSync('/tmp/mounted');
@@ -103,7 +103,7 @@ test('a device that cannot be bound is not left behind', async () => {
   const unknown = await vdpa('dev add mgmtdev vdpasim_net name foo0 driver nothing');
   assert.equal(unknown.status, 1);
   assert.match(unknown.stderr, /registered: vhost_vdpa, virtio_vdpa/);
-  // Something in the node's place: devtmpfs leaves it alone, and the node does not come.
+  // A file in place of the node: devtmpfs leaves it alone, and the node does not appear.
   writeFileSync('/dev/vhost-vdpa-0', '');
   try {
     const { status, stderr } = await vdpa('dev add mgmtdev vdpasim_net name foo0 driver vhost');
@@ -113,7 +113,7 @@ test('a device that cannot be bound is not left behind', async () => {
     await output('dev add mgmtdev vdpasim_net name foo1');
     const { stderr: second } = await vdpa('dev bind foo1 driver vhost');
     assert.match(second, /did not appear/);
-    // Back under the driver that it had, and open to any again.
+    // Bound to its previous driver again, and its driver_override cleared.
     assert.match(await output('-d dev show foo1'), /\n {2}driver virtio_vdpa virtio virtio/);
   } finally {
     rmSync('/dev/vhost-vdpa-0');

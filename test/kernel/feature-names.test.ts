@@ -1,4 +1,4 @@
-/** Features of network devices that have a name here and a number there, negotiated on a kernel. */
+/** Features of network devices that this tool names and iproute2 numbers, negotiated on a kernel. */
 import '../support/kernel/lab/inside.js';
 import assert from 'node:assert/strict';
 import { identityOfNet } from '../../src/sim/state/identity.js';
@@ -14,31 +14,35 @@ import { attach, detach, giveToVhost } from '../support/kernel/servers/vduse.js'
 
 const { test } = testsWith(VDUSE);
 
-test('features of a network device have names here, and numbers there', needs('vdpa-iproute2'), async (context) => {
-  const names = featureNames.get('net') ?? assert.fail();
-  const [theirs, own] = [[...names.keys()], [...names.values()]];
-  const bits = own.map((name) => featureBit(name, VIRTIO_ID_NET) ?? assert.fail(name));
-  assert.deepEqual(
-    bits.toSorted((one, other) => one - other).map((bit) => `bit_${bit}`),
-    theirs,
-  );
-  const instance = toResponding(toInstance('names0', identityOfNet({ name: 'names0', type: 'net' })));
-  const features = bits.reduce((mask, bit) => mask | (1n << BigInt(bit)), BigInt(instance.features));
-  const end = await startResponder([{ ...instance, features: `0x${features.toString(16)}` }]);
-  await attach('names0');
-  const driver = new VhostDriver(await giveToVhost('names0'), { queues: 2 });
-  context.after(async () => {
-    driver.close();
-    await detach('names0');
-    await end();
-  });
-  driver.start();
-  const argv = ['dev', 'config', 'show', 'names0'];
-  const negotiated = (text: string): string[] => /negotiated_features (.*)/.exec(text)?.[1]?.trim().split(' ') ?? [];
-  const [shownThere, shownHere] = [negotiated(reference(argv).stdout), negotiated((await ours(argv)).stdout)];
-  assert.deepEqual(
-    shownThere.filter((name) => name.startsWith('bit_')),
-    theirs,
-  );
-  assert.deepEqual(shownHere.filter((name) => !shownThere.includes(name)).toSorted(), own.toSorted());
-});
+test(
+  'features of a network device have names here, and numbers in iproute2',
+  needs('vdpa-iproute2'),
+  async (context) => {
+    const names = featureNames.get('net') ?? assert.fail();
+    const [theirs, own] = [[...names.keys()], [...names.values()]];
+    const bits = own.map((name) => featureBit(name, VIRTIO_ID_NET) ?? assert.fail(name));
+    assert.deepEqual(
+      bits.toSorted((one, other) => one - other).map((bit) => `bit_${bit}`),
+      theirs,
+    );
+    const instance = toResponding(toInstance('names0', identityOfNet({ name: 'names0', type: 'net' })));
+    const features = bits.reduce((mask, bit) => mask | (1n << BigInt(bit)), BigInt(instance.features));
+    const end = await startResponder([{ ...instance, features: `0x${features.toString(16)}` }]);
+    await attach('names0');
+    const driver = new VhostDriver(await giveToVhost('names0'), { queues: 2 });
+    context.after(async () => {
+      driver.close();
+      await detach('names0');
+      await end();
+    });
+    driver.start();
+    const argv = ['dev', 'config', 'show', 'names0'];
+    const negotiated = (text: string): string[] => /negotiated_features (.*)/.exec(text)?.[1]?.trim().split(' ') ?? [];
+    const [shownThere, shownHere] = [negotiated(reference(argv).stdout), negotiated((await ours(argv)).stdout)];
+    assert.deepEqual(
+      shownThere.filter((name) => name.startsWith('bit_')),
+      theirs,
+    );
+    assert.deepEqual(shownHere.filter((name) => !shownThere.includes(name)).toSorted(), own.toSorted());
+  },
+);

@@ -46,7 +46,7 @@ test('a machine with everything is ready', needs(VDUSE, ...SIMULATORS), async ()
   });
 });
 
-test('a user without privileges is told so, and sees what is permitted', needs(VDUSE), () => {
+test('the report of an unprivileged user says so, and shows what is permitted', needs(VDUSE), () => {
   const [setpriv, ...words] = asNobody;
   const text = execFileSync(setpriv, [...words, 'vdpa', 'host', 'show'], { encoding: 'utf8' });
   assert.match(text, /^advice: insufficient privileges: run as root, or with CAP_NET_ADMIN$/m);
@@ -55,7 +55,7 @@ test('a user without privileges is told so, and sees what is permitted', needs(V
   assert.match(text, /^iommu: present false; Run as root, or grant access/m);
 });
 
-test('root of another user namespace is told that it has no rights', () => {
+test('the report of root in another user namespace says that it has no privileges', () => {
   const inside = ['--user', '--map-root-user'];
   const text = execFileSync('unshare', [...inside, 'vdpa', 'host', 'show'], { encoding: 'utf8' });
   assert.match(text, /^machine: kernel \S+ ready false$/m);

@@ -24,14 +24,14 @@ afterEach(async () => {
   for (const name of Object.keys(((await json('dev show')) as { dev: object }).dev)) await output(`dev del ${name}`);
 });
 
-/** Who uses foo0, as -d shows it in JSON. */
+/** The users of foo0, as -d shows them in JSON. */
 async function users(): Promise<unknown[]> {
   const text = await output('-j -d dev show foo0');
   checkOutput('dev-show', text);
   return (JSON.parse(text) as { dev: { foo0: { user?: unknown[] } } }).dev.foo0.user ?? [];
 }
 
-/** Sees that foo0 is not taken from its driver, and that `words` are why. */
+/** Checks that foo0 is not unbound from its driver, and that `words` give the reason. */
 async function kept(...words: readonly string[]): Promise<void> {
   for (const line of ['dev unbind foo0', 'dev bind foo0 driver vhost']) {
     const { status, stderr } = await vdpa(line);
@@ -41,13 +41,13 @@ async function kept(...words: readonly string[]): Promise<void> {
   }
 }
 
-test('an interface that nobody has set up keeps nothing', async () => {
+test('an interface that is down and unconfigured does not keep its device', async () => {
   assert.deepEqual(await users(), []);
   assert.match(await output('-d dev show foo0'), new RegExp(`\\n {2}driver virtio_vdpa .*netdev ${eth}\\n$`));
   await output('dev unbind foo0');
 });
 
-test('an interface that is up, has addresses and routes keeps its device', async () => {
+test('an interface that is up or has addresses or routes keeps its device', async () => {
   await sh(`ip address add 192.0.2.1/24 dev ${eth}`);
   assert.deepEqual(await users(), [{ kind: 'address', netdev: eth, address: '192.0.2.1/24' }]);
   await kept(`${eth} has the address 192.0.2.1/24`);
@@ -100,7 +100,7 @@ test('a route with several next hops counts for each of them', async () => {
   }
 });
 
-test('a route of a nexthop object counts, also where the route does not name its interface', async (context) => {
+test('a route of a nexthop object counts, even if the route does not name its interface', async (context) => {
   await bash(`ip link set ${eth} up; ip address add 192.0.2.1/24 dev ${eth}
     ip nexthop add id 1 via 192.0.2.2 dev ${eth}; ip nexthop add id 10 group 1
     ip route add 203.0.113.0/24 nhid 10; ip route add 203.0.114.0/24 nhid 1`);
@@ -132,7 +132,7 @@ test('an interface in another network namespace keeps its device', async () => {
   await output('dev unbind foo0');
 });
 
-test('an interface in use keeps no device from being deleted, as with iproute2', async () => {
+test('an interface in use does not keep its device from being deleted, as with iproute2', async () => {
   await sh(`ip link set ${eth} up`);
   await output('dev del foo0');
 });

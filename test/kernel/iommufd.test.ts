@@ -21,13 +21,13 @@ afterEach(() => {
   iommufd.close();
 });
 
-test('a fresh address space is open from end to end', () => {
+test('a new address space is allowed from end to end', () => {
   const { ranges, alignment } = ioas.iovaRanges();
   assert.deepEqual(ranges, [{ start: 0n, last }]);
   assert.ok(alignment >= 1n && alignment <= page);
 });
 
-test('address spaces have numbers of their own, and destroying one ends it', () => {
+test('address spaces have distinct IDs, and destroying one invalidates it', () => {
   const second = iommufd.allocateIoas();
   assert.notEqual(second.id, ioas.id);
   second.destroy();
@@ -41,7 +41,7 @@ test('address spaces have numbers of their own, and destroying one ends it', () 
   ioas.iovaRanges();
 });
 
-test('memory is mapped where it is asked for, or where the kernel finds a place, and nowhere twice', () => {
+test('memory is mapped at the requested address, or where the kernel finds space, and nowhere twice', () => {
   const memory = new NativeBuffer(4 * 4096);
   const address = BigInt(memory.address);
   const at = ioas.map({ address, length: 2n * page, iova: 0x10_0000n, access: 'read-write' });
@@ -56,7 +56,7 @@ test('memory is mapped where it is asked for, or where the kernel finds a place,
   memory.free();
 });
 
-test('a mapping is not cut', () => {
+test('a mapping is not split', () => {
   const memory = new NativeBuffer(2 * 4096);
   const iova = ioas.map({ address: BigInt(memory.address), length: 2n * page, access: 'read' });
   assert.throws(() => ioas.unmap(iova, page), { code: 'ENOENT' });
@@ -64,7 +64,7 @@ test('a mapping is not cut', () => {
   memory.free();
 });
 
-test('lengths and addresses that no mapping can have', () => {
+test('invalid lengths and addresses', () => {
   const memory = new NativeBuffer(4096);
   const address = BigInt(memory.address);
   assert.throws(() => ioas.map({ address, length: 0n, access: 'read' }), { code: 'EINVAL' });
@@ -82,7 +82,7 @@ test('a mapping is copied to another address space, or within one', () => {
   const second = ioas.copyFrom(ioas, { sourceIova, length: 2n * page, access: 'read' });
   assert.notEqual(second, sourceIova);
   assert.equal(ioas.unmapAll(), 4n * page);
-  // The copy holds the memory by itself.
+  // The copy keeps the memory by itself.
   assert.equal(other.unmap(iova, 2n * page), 2n * page);
   assert.throws(() => other.copyFrom(ioas, { sourceIova, length: page, access: 'read' }), { code: 'ENOENT' });
   memory.free();
@@ -112,7 +112,7 @@ test('allowed ranges are where the kernel puts mappings', () => {
     allowed.map(({ start }) => start),
   );
   assert.throws(() => ioas.map({ address, length: page, access: 'read' }), { code: 'ENOSPC' });
-  // They do not narrow what can be said outright.
+  // They do not restrict explicit addresses.
   ioas.map({ address, length: page, iova: 0n, access: 'read' });
   assert.throws(
     () => {
@@ -136,7 +136,7 @@ test('huge pages are an option of each address space', () => {
   assert.equal(ioas.hugePages, true);
 });
 
-test('the rlimit mode is set while nothing is there yet', () => {
+test('the rlimit mode is set while nothing exists yet', () => {
   const fresh = Iommufd.open();
   assert.equal(fresh.rlimitMode, 'user');
   fresh.rlimitMode = 'process';
@@ -161,6 +161,6 @@ test('the address space of VFIO compatibility is set, reported and removed', () 
   ioas.iovaRanges();
 });
 
-test('where there is no such file, the error says what to do', () => {
+test('if there is no such file, the error says what to do', () => {
   assert.throws(() => Iommufd.open('/dev/no-iommu'), { code: 'ENOENT', message: /modprobe iommufd/ });
 });

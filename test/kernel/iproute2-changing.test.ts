@@ -1,11 +1,11 @@
-/** What changes devices, against iproute2's vdpa: output, errors, status, and what is left of the devices. */
+/** Commands that change devices, compared with iproute2's vdpa: output, errors, status, and the resulting devices. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { needsReference, startFrom } from '../support/kernel/lab/compare.js';
 import { compareChanging, compareReading, compared, wordsOf, type Line } from '../support/kernel/lab/differential.js';
 import { BLOCK, foo0, inBothModes, NET } from '../support/kernel/lab/line-variants.js';
 
-describe("each line gives what iproute2's gives", needsReference, () => {
+describe("each line prints what iproute2's prints", needsReference, () => {
   test('adding', async () => {
     await compareChanging([
       ...inBothModes([
@@ -81,7 +81,7 @@ describe("each line gives what iproute2's gives", needsReference, () => {
     await compareChanging([`${NET} foo0 mac 00:11 junk 1`, 'dev add mac 00:11', 'dev add mac 1x name a']);
   });
 
-  test('adding what is there, deleting and changing', async () => {
+  test('adding what exists, deleting and changing', async () => {
     const mac = 'mac 02:00:00:00:00:01';
     await compareChanging(
       [
@@ -117,7 +117,7 @@ describe("each line gives what iproute2's gives", needsReference, () => {
     await compareChanging([`dev set name blk ${mac}`, 'dev del blk'], [`${BLOCK} blk`]);
   });
 
-  test('words that are missing or too many, where iproute2 minds', async () => {
+  test('missing or extra words that iproute2 rejects', async () => {
     await startFrom(foo0);
     await compareReading(
       inBothModes([
@@ -146,7 +146,7 @@ describe("each line gives what iproute2's gives", needsReference, () => {
     );
   });
 
-  test('very many lines have been compared', (context) => {
+  test('thousands of lines are compared', (context) => {
     context.diagnostic(`${compared} command lines compared with iproute2's`);
     assert.ok(compared >= 150);
   });

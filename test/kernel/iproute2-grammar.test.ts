@@ -1,12 +1,12 @@
-/** Help, abbreviations and options, in every form, against iproute2's vdpa: output, errors, status. */
+/** Help, abbreviations and options, in every form, compared with iproute2's vdpa: output, errors, status. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { needsReference, startFrom } from '../support/kernel/lab/compare.js';
 import { compareChanging, compareReading, compared } from '../support/kernel/lab/differential.js';
 import { atEachPlace, foo0, inBothModes, shortened } from '../support/kernel/lab/line-variants.js';
 
-describe("each line gives what iproute2's gives", needsReference, () => {
-  test('help, and words that are no command', async () => {
+describe("each line prints what iproute2's prints", needsReference, () => {
+  test('help, and words that are not a command', async () => {
     await startFrom([]);
     await compareReading(
       inBothModes([
@@ -85,7 +85,7 @@ describe("each line gives what iproute2's gives", needsReference, () => {
     );
   });
 
-  test('options at each place, joined, long, shortened', async () => {
+  test('options in each position, joined, long, abbreviated', async () => {
     await startFrom(foo0);
     for (const line of ['dev show foo0', 'dev config show', 'mgmtdev show vduse', 'dev show nosuch']) {
       await compareReading([
@@ -173,7 +173,7 @@ describe("each line gives what iproute2's gives", needsReference, () => {
     );
   });
 
-  test('very many lines have been compared', (context) => {
+  test('thousands of lines are compared', (context) => {
     context.diagnostic(`${compared} command lines compared with iproute2's`);
     assert.ok(compared >= 300);
   });

@@ -1,4 +1,4 @@
-/** Numbers and MAC addresses in every form that the C library reads, against iproute2's vdpa. */
+/** Numbers and MAC addresses in every form that the C library reads, compared with iproute2's vdpa. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { encodeText } from '../../src/netlink/text-encoding.js';
@@ -59,7 +59,7 @@ const byHand = [
   ],
 ];
 
-/** Six numbers in hexadecimal and nothing else: what both programs take. */
+/** Six hexadecimal numbers and nothing else: what both programs accept. */
 const plain = /^(?:[ \t\n\v\f\r]*\+?(?:0x)?0*[0-9a-f]{1,2}(?::(?!$)|$)){6}$/i;
 
 const taken = (text: string): Promise<Result> => ours(['--', 'dev', 'set', 'name', 'foo0', 'mac', text]);
@@ -69,7 +69,7 @@ async function address(): Promise<string> {
 }
 
 test(
-  'what iproute2 rejects for a MAC address, or reads as one, in every form that glibc knows',
+  'what iproute2 rejects as a MAC address, or accepts as one, in every form that glibc knows',
   needsReference,
   async () => {
     await startFrom([FOO]);
@@ -116,7 +116,7 @@ for (const { what, argv, most } of [
     most: 2n ** 64n - 1n,
   },
 ]) {
-  test(`what iproute2 takes for ${what}, in every form that glibc knows`, needsReference, async () => {
+  test(`what iproute2 accepts for ${what}, in every form that glibc knows`, needsReference, async () => {
     const words = new Generator(new Random(27));
     const differences: object[] = [];
     let accepted = 0;
@@ -143,14 +143,14 @@ for (const { what, argv, most } of [
       const result = withoutExplanation(await ours(['--', ...argv, text]));
       const after = await output('dev config show');
       await without();
-      // Rows of docs/differences.md: a negative number is refused, names are features, and a refusal says why.
+      // Rows of docs/differences.md: a negative number is rejected, features may be names, and an error says why.
       const isRefusedInWords =
         result.status === 1 &&
         (result.stderr.startsWith(`Invalid ${what} "${bytes(text)}": `) ||
           result.stderr.startsWith(`Unknown feature "${bytes(text)}"`));
       const isSilent = theirs.status === 1 && theirs.stderr === '';
       const isNegative = /^[ \t\n\v\f\r]*-/.test(text);
-      // What a queue is called differs, by a row of its own.
+      // The type of a queue differs, which has its own row.
       const told = ({ stdout, ...rest }: Result): string =>
         JSON.stringify(what === 'qidx' ? rest : { ...rest, stdout });
       const isSame = told(result) === told(theirs) && after === state;
@@ -163,7 +163,7 @@ for (const { what, argv, most } of [
   });
 }
 
-/** A character a byte, as results have it. */
+/** One character per byte, as in results. */
 const bytes = (text: string): string => Buffer.from(encodeText(text)).toString('latin1');
 
 /** Numbers as they should be written, and as they should not. */

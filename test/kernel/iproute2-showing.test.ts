@@ -1,11 +1,11 @@
-/** What shows devices, in every form, against iproute2's vdpa: output, errors, status. */
+/** Commands that show devices, in every form, compared with iproute2's vdpa: output, errors, status. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { needsReference, startFrom } from '../support/kernel/lab/compare.js';
 import { compareChanging, compareReading, compared, type Line } from '../support/kernel/lab/differential.js';
 import { BLOCK, foo0, inAllModes, NET } from '../support/kernel/lab/line-variants.js';
 
-/** Devices to compare on, by what is special of them. */
+/** Sets of devices to compare on, by what is special about them. */
 const states: Readonly<Record<string, readonly string[]>> = {
   'no device': [],
   'a network device': foo0,
@@ -13,7 +13,7 @@ const states: Readonly<Record<string, readonly string[]>> = {
     `${NET} foo0`,
     `${NET} foo1 mac 02:00:00:00:00:01`,
     `${NET} foo2 mtu 68`,
-    // The driver accepts nothing, or there is no driver.
+    // The driver accepts no feature, or there is no driver.
     `${NET} foo3 device_features 0`,
     `${NET} foo4 driver vhost`,
     `${NET} foo5 device_features 300020020`,
@@ -21,17 +21,17 @@ const states: Readonly<Record<string, readonly string[]>> = {
   'network and block devices': [`${BLOCK} foo0`, `${NET} bar`, `${BLOCK} blk1`],
 };
 
-/** Names that are hard to print, and that iproute2 prints right in text and JSON. */
+/** Names that are hard to print, and that iproute2 prints correctly in text and JSON. */
 const hardNames = ['a b', 'a"b\\c', 'x\ny\tz', '\r\f\b', 'é漢😀', '%s%n%d', 'help', '.', '..', 'a'.repeat(63)];
 
-/** Others, which are right in text alone: it prints control characters, and bytes that are no UTF-8, in JSON as they are. */
+/** Others, which are correct only in text: in JSON it prints control characters, and bytes that are not UTF-8, as they are. */
 const hardNamesOfText = ['\u0001\u001b[1m\u007f', 'a\udcffb\udcc3('];
 
 const showing = ['mgmtdev show', 'dev show', 'dev config show'];
 
-describe("each line gives what iproute2's gives", needsReference, () => {
+describe("each line prints what iproute2's prints", needsReference, () => {
   for (const [name, given] of Object.entries(states)) {
-    test(`what shows, with ${name}`, async () => {
+    test(`commands that show, with ${name}`, async () => {
       await startFrom(given);
       const isMixed = given.some((line) => line.startsWith(BLOCK));
       await compareReading(
@@ -49,7 +49,7 @@ describe("each line gives what iproute2's gives", needsReference, () => {
             : [...showing, 'dev config', 'dev config show foo0']),
           ...['mgmtdev show', 'dev show', 'dev config show', 'dev vstats show'].map((line) => `${line} nosuch`),
           'dev vstats show foo0',
-          // The receive and transmit queues that iproute2 names right, and some that there are not.
+          // The receive and transmit queues that iproute2 names correctly, and some that do not exist.
           ...['1', '3', '65535', '65536', '4294967295'].map((index) => `dev vstats show foo0 qidx ${index}`),
           'dev vstats show nosuch qidx 0',
           'dev vstats show bar qidx 1',
@@ -87,7 +87,7 @@ describe("each line gives what iproute2's gives", needsReference, () => {
     await compareReading(inAllModes(['dev show', 'dev show a/b', 'dev show a!b', 'dev del a/b']));
   });
 
-  test('very many lines have been compared', (context) => {
+  test('thousands of lines are compared', (context) => {
     context.diagnostic(`${compared} command lines compared with iproute2's`);
     assert.ok(compared >= 550);
   });

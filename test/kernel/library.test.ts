@@ -7,11 +7,11 @@ import { SIMULATORS, testsWith } from '../support/kernel/lab/needs.js';
 
 const { test } = testsWith(...SIMULATORS);
 
-/** This file is in build/test/kernel, or in a folder beside the sources that is built in the same way. */
+/** This file is in build/test/kernel, or in a folder next to the sources that is built in the same way. */
 const sources = new URL('../../src/', import.meta.url);
 const page = fileURLToPath(new URL('../../../docs/library.md', import.meta.url));
 
-/** The examples by their headings. None has a type in it, so that each is JavaScript as it stands. */
+/** The examples by their headings. None contains a type, so each is valid JavaScript. */
 const examples = Array.from(
   readFileSync(page, 'utf8').matchAll(/\n## ([^\n]+)\n[^#]*?```ts\n([^]*?)```/g),
   ([, heading = '', code = '']) => ({ heading, code }),
@@ -22,7 +22,7 @@ test('there are examples', () => {
 });
 
 for (const [index, { heading, code }] of examples.entries()) {
-  test(`the example of "${heading}" runs, and leaves nothing behind`, async () => {
+  test(`the example of "${heading}" runs and leaves nothing behind`, async () => {
     const file = `/tmp/example-${index}.mjs`;
     const runnable = code.replaceAll(
       /from 'vdpa(\/\w+)?'/g,

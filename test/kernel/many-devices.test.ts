@@ -14,7 +14,7 @@ describe('200 devices, more than fit into one datagram', needsReference, () => {
     ['-j', 'dev', 'show'],
     ['-jp', 'dev', 'show'],
   ]) {
-    test(`${argv.join(' ')} tells them all, as iproute2 does`, async () => {
+    test(`${argv.join(' ')} lists them all, as iproute2 does`, async () => {
       const actual = await ours(argv);
       assert.deepEqual(actual, reference(argv));
       assert.equal(actual.status, 0);
@@ -22,7 +22,7 @@ describe('200 devices, more than fit into one datagram', needsReference, () => {
     });
   }
 
-  test('each is there once, in the order in which they were added', async () => {
+  test('each is listed once, in the order in which they were added', async () => {
     const { stdout } = await ours(['-j', 'dev', 'show']);
     assert.deepEqual(Object.keys((JSON.parse(stdout) as { dev: object }).dev), names);
   });

@@ -14,7 +14,7 @@ import { until } from '../support/kernel/servers/vduse.js';
 
 const { test } = testsWith(...SIMULATORS);
 
-/** Starts a monitor and waits until it watches. It ends with the test, also with one that fails. */
+/** Starts a monitor and waits until it watches. It ends with the test, even if that fails. */
 async function start(
   context: TestContext,
   ...options: string[]
@@ -28,12 +28,12 @@ async function start(
   return { monitor, text: () => text };
 }
 
-/** Ends a monitor when it has told what comes last, and gives all that it told. It is waited for while it tells more. */
+/** Ends a monitor once it has printed the last event, and returns all that it printed. Waits as long as it prints more. */
 async function finish({ monitor, text }: Awaited<ReturnType<typeof start>>, last: RegExp): Promise<string> {
   const isTold = (): boolean => last.test(text().slice(-1000));
   while (!isTold()) {
     const { length } = text();
-    await until('the last event is told', () => isTold() || text().length > length);
+    await until('the last event is printed', () => isTold() || text().length > length);
   }
   monitor.kill();
   await new Promise((resolve) => monitor.once('close', resolve));
@@ -64,7 +64,7 @@ test('text, with the time before each event', async (context) => {
   const monitor = await start(context, '-t');
   await output('dev add mgmtdev vdpasim_blk name blk0');
   await output('dev bind blk0 driver vhost');
-  // The kernel has no event for the node: sysfs tells its name while the device is bound.
+  // The kernel has no event for the node: sysfs has its name while the device is bound.
   await until('the event is shown', () => monitor.text().includes('bound driver vhost_vdpa'));
   await output('dev del blk0');
   const time = /^Timestamp: \w{3} \w{3} [ \d]\d \d\d:\d\d:\d\d \d{4} \d+ usec$/;
@@ -85,7 +85,7 @@ test('text, with the time before each event', async (context) => {
   );
 });
 
-test('from the library, beside other work of the same thread', async () => {
+test('from the library, alongside other work on the same thread', async () => {
   const client = await VdpaClient.open();
   const monitor = await VdpaMonitor.open({ client, object: 'dev' });
   const seen: string[] = [];
@@ -96,14 +96,14 @@ test('from the library, beside other work of the same thread', async () => {
   for (let turns = 0; turns < 100; turns++) await setImmediate();
   await client.addDevice({ name: 'lib0', managementDevice: 'vdpasim_net' });
   await client.deleteDevice('lib0');
-  await until('the last event is told', () => seen.includes('removed'));
+  await until('the last event is printed', () => seen.includes('removed'));
   await monitor.close();
   await events;
   assert.deepEqual(seen, ['added', 'changed', 'bound', 'changed', 'unbound', 'removed']);
   await client.close();
 });
 
-/** Whether a socket of NETLINK_KOBJECT_UEVENT had no room for something, by its column of drops. */
+/** Whether a NETLINK_KOBJECT_UEVENT socket has dropped a message, according to its "Drops" column. */
 function hasLost(): boolean {
   const rows = readFileSync('/proc/net/netlink', 'utf8').trim().split('\n').slice(1);
   return rows
@@ -111,10 +111,10 @@ function hasLost(): boolean {
     .some(([, protocol, , , , , , , drops]) => protocol === '15' && drops !== '0');
 }
 
-/** To fill the socket of a monitor takes minutes where the processor is emulated. */
+/** Filling a monitor's socket takes minutes on an emulated processor. */
 const onNativeProcessor = readFileSync('/proc/cpuinfo', 'utf8').includes('User Mode Linux')
   ? {}
-  : { skip: 'filling a socket takes too long where the processor is emulated' };
+  : { skip: 'filling a socket takes too long on an emulated processor' };
 
 test(
   'after lost events the differences are reported: another driver, another class, new and deleted devices',
@@ -124,7 +124,7 @@ test(
       await output(`dev add mgmtdev vdpasim_net name ${name}`);
     const monitor = await start(context);
     monitor.monitor.kill('SIGSTOP');
-    // More than the socket has room for. Nothing else comes of it.
+    // More than the socket has room for, without any other effect.
     for (let events = 0; !hasLost(); events++) {
       assert.ok(events < 200, 'the socket has room for everything');
       for (let count = 0; count < 5000; count++) writeFileSync('/sys/class/mem/null/uevent', 'change');
@@ -135,7 +135,7 @@ test(
     await output('dev del gone0');
     await output('dev add mgmtdev vdpasim_net name new0 driver vhost');
     monitor.monitor.kill('SIGCONT');
-    await until('all is told', () => monitor.text().includes('dev new0: bound'));
+    await until('everything is printed', () => monitor.text().includes('dev new0: bound'));
     await output('dev unbind new0');
     const text = await finish(monitor, /dev new0: unbound\n/);
     assert.match(text, /^.*lost/);
@@ -159,7 +159,7 @@ test(
   },
 );
 
-test('a loop that is left by break closes its socket', async () => {
+test('leaving the loop with break closes its socket', async () => {
   const sockets = (): number =>
     readdirSync('/proc/self/fd').filter((fd) => {
       try {

@@ -26,7 +26,7 @@ const { after, before, describe, test: it } = testsWith(...SIMULATORS);
 for (const name of transportNames) await bindingContract(name);
 await koffiContract();
 
-/** How many datagrams came through a transport. */
+/** Counts the datagrams received through a transport. */
 class Counter implements NetlinkTransport {
   datagrams = 0;
   readonly #inner: NetlinkTransport;
@@ -69,9 +69,9 @@ async function deleteDevice(name: string): Promise<void> {
   await socket.gather(family, { command: VDPA_CMD_DEV_DEL, attributes }, { operation: `delete ${name}` });
 }
 
-/** Ways to open a transport, by name; or why one cannot be tried. */
+/** Ways to open a transport, by name, or why one cannot be tested. */
 const ways: [name: string, skip: string | false, open: () => NetlinkTransport | Promise<NetlinkTransport>][] = [
-  ['room for 4 KiB a datagram', false, () => openKoffiTransport({ protocol: NETLINK_GENERIC }, 4096)],
+  ['room for 4 KiB per datagram', false, () => openKoffiTransport({ protocol: NETLINK_GENERIC }, 4096)],
 ];
 for (const name of transportNames) {
   ways.push([name, await whyNot(name), () => openTransport({ protocol: NETLINK_GENERIC }, name)]);
@@ -94,7 +94,7 @@ describe('the vdpa family', () => {
     });
 
     for (const [name, skip, open] of ways) {
-      it(`the dump is whole, in several datagrams: ${name}`, { skip }, async () => {
+      it(`the dump is complete, in several datagrams: ${name}`, { skip }, async () => {
         const counter = new Counter(await open());
         const genl = await GenlSocket.open(counter);
         const vdpa = await genl.family('vdpa');
@@ -110,7 +110,7 @@ describe('the vdpa family', () => {
     }
   });
 
-  it('a refusal brings the words of the kernel', async () => {
+  it('an error has the message of the kernel', async () => {
     await assert.rejects(deleteDevice('nowhere'), (error) => {
       assert.ok(error instanceof NetlinkError);
       assert.equal(error.message, 'delete nowhere: No such device (ENODEV): vdpa: device not found');

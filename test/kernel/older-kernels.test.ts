@@ -1,6 +1,6 @@
 /**
- * What kernels lack that are older than the newest: on each kernel it works, or the error tells that this kernel does not
- * support it. docs/kernels.md tells on which kernels this file was run.
+ * Features that older kernels lack: on each kernel they work, or the error says that this kernel does not support them.
+ * docs/kernels.md lists the kernels on which this file was run.
  */
 import '../support/kernel/lab/inside.js';
 import assert from 'node:assert/strict';
@@ -22,7 +22,7 @@ after(async () => {
   await startFrom([]);
 });
 
-test('a device is changed, or the error says that this kernel does not do it', needsSimulators, async () => {
+test('a device is changed, or the error says that this kernel does not support it', needsSimulators, async () => {
   await startFrom(['dev add mgmtdev vdpasim_net name foo0']);
   const { status, stderr } = await vdpa('dev set name foo0 mac 02:00:00:00:00:01');
   if (operations.some(({ command }) => command === VDPA_CMD_DEV_ATTR_SET)) {
@@ -64,7 +64,7 @@ test('the features that a network device offers are shown', needsSimulators, asy
   assert.deepEqual(features['foo0']?.device_features, ['MAC', 'CTRL_VQ', 'VERSION_1', 'ACCESS_PLATFORM']);
 });
 
-test('a VDUSE network device comes, or the error says that this kernel serves none', needs(VDUSE), async () => {
+test('a VDUSE network device is created, or the error says that this kernel supports none', needs(VDUSE), async () => {
   const isServed = (await output('mgmtdev show vduse')).includes(' net');
   const server = start('vdpa', 'dev', 'add', 'mgmtdev', 'vduse', 'name', 'net0', 'type', 'net', 'backend', 'loopback');
   const { status, stderr } = await server;

@@ -1,4 +1,4 @@
-/** The README's tour and its example: every command is run, and prints what stands there. */
+/** The README's tour and its example: every command is run, and prints what the README says. */
 import '../support/kernel/lab/inside.js';
 import assert from 'node:assert/strict';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';

@@ -23,12 +23,12 @@ const { after, afterEach, test } = testsWith(VDUSE);
 
 const VDPA = '/run/bin/vdpa';
 const ADD = 'dev add mgmtdev vduse name';
-/** What the kernel gives a server for an answer; a refusal takes a small part of it, on a loaded machine too. */
+/** How long the kernel waits for a server's answer; a rejection takes a small part of that, even on a loaded machine. */
 const KERNEL_PATIENCE_MS = 30_000;
 
 afterEach(nothingLeft);
 
-/** What the tests leave to the kernel by force: it would never come back. */
+/** Ends the processes of {@link held}, which would not end by themselves. */
 after(() => {
   for (const child of held) child.kill('SIGKILL');
 });
@@ -40,7 +40,7 @@ async function done(line: string): Promise<void> {
   assert.deepEqual(await vdpa(line), { status: 0, stdout: '', stderr: '' }, line);
 }
 
-/** A line that is refused at once, and what it says. */
+/** Runs a line that is rejected immediately, and returns its message. */
 async function refused(line: string): Promise<string> {
   const begun = performance.now();
   const { status, stdout, stderr } = await vdpa(line);
@@ -59,19 +59,19 @@ async function kill(pid: number): Promise<void> {
   await until('the server is dead', () => !existsSync(`/proc/${pid}/fd`));
 }
 
-/** A read that waits in the device until a server answers it. */
+/** A read that blocks in the device until a server answers it. */
 function readBeside(disk: string): Promise<Ran> {
   return start('dd', `if=${disk}`, 'of=/dev/null', 'bs=4k', 'count=1', 'iflag=direct', 'status=none');
 }
 
-/** Does what the refusal says. @returns what waits for the end of that server */
+/** Does what the error advises. @returns a promise for the end of that server */
 function serveAgain(name: string): Promise<unknown> {
   const server = spawn(VDPA, ['vduse', 'serve', 'name', name, 'path', '/tmp/removal'], { stdio: 'ignore' });
   held.add(server);
   return once(server, 'close');
 }
 
-test('a device whose server died with a request under way is deleted only by force, and vdpa continues', async () => {
+test('a device whose server died during a request is deleted only by force, and vdpa continues to work', async () => {
   await bash('truncate -s 8M /tmp/removal');
   await done(`${ADD} d0 path /tmp/removal`);
   const disk = await diskOf('d0');
@@ -79,7 +79,7 @@ test('a device whose server died with a request under way is deleted only by for
   process.kill(pid, 'SIGSTOP');
   const read = readBeside(disk);
   await until(
-    'a request is under way',
+    'a request is in progress',
     () => readFileSync(`/sys/class/block/${disk.slice('/dev/'.length)}/inflight`, 'utf8').trim() !== '0        0',
   );
   assert.match(
@@ -138,7 +138,7 @@ test('the library and a state file are rejected too', async () => {
   await ended;
 });
 
-test('a dead server does not matter if it would not be asked', async () => {
+test('a dead server does not matter if the kernel would not wait for it', async () => {
   await done(`${ADD} d0 serve`);
   await diskOf('d0');
   await bash(`echo ${new VdpaBus().device('d0')?.virtio ?? ''} > /sys/bus/virtio/drivers/virtio_blk/unbind`);
@@ -166,15 +166,15 @@ test('an instance whose server is dead or stopped is not attached', async () => 
   await done('vduse del d0');
 });
 
-test('an invisible server keeps its instance attached and attachable', async () => {
+test('the instance of an invisible server can be attached, and stays attached', async () => {
   await done(`${ADD} d0 serve`);
-  // In a PID namespace of its own nobody else is seen, but the kernel refuses to open the node.
+  // In a separate PID namespace no other process is visible, but the kernel refuses to open the node.
   const hidden = ['--fork', '--pid', '--mount-proc', VDPA];
   const { status, stderr } = await start('unshare', ...hidden, 'dev', 'del', 'd0');
   assert.deepEqual([status, stderr], [0, '']);
 });
 
-test('a node that is open keeps its device from being deleted, unless it is forced', needs(...SIMULATORS), async () => {
+test('an open node keeps its device from being deleted, unless forced', needs(...SIMULATORS), async () => {
   await done('dev add mgmtdev vdpasim_net name foo0 driver vhost');
   const holder = spawn('bash', ['-c', 'exec 3<>/dev/vhost-vdpa-0; echo; exec sleep 600'], {
     stdio: ['ignore', 'pipe', 'inherit'],
@@ -192,7 +192,7 @@ test('a node that is open keeps its device from being deleted, unless it is forc
   assert.match(hidden.stderr, /\/dev\/vhost-vdpa-0 is in use by a process that is not visible here/);
   assert.match((await vdpa('dev show foo0')).stdout, /^foo0: /);
   const forced = vdpa('dev del foo0 force');
-  await until('the kernel has begun', () => !existsSync('/dev/vhost-vdpa-0'));
+  await until('the kernel has started to delete it', () => !existsSync('/dev/vhost-vdpa-0'));
   holder.kill();
   assert.deepEqual(await forced, {
     status: 0,
@@ -210,12 +210,12 @@ test('an unopened node of a dead server prevents nothing', async () => {
   await done('dev bind d0 driver vhost');
   assert.match(await refused('dev bind d0 driver virtio'), /the server of d0 is no longer running/);
   await done('dev del d0');
-  assert.ok(performance.now() - begun < KERNEL_PATIENCE_MS, 'nobody has waited for the server');
+  assert.ok(performance.now() - begun < KERNEL_PATIENCE_MS, 'nothing waited for the server');
   await done('vduse del d0');
 });
 
 test(
-  'a device of another management device is independent of an instance of its name',
+  'a device of another management device is independent of an instance of the same name',
   needs(...SIMULATORS),
   async () => {
     await done(`${ADD} twin serve`);

@@ -1,4 +1,4 @@
-/** Schemas of output, against what the commands and iproute2's print on the real kernel. */
+/** Checks what the commands, and iproute2's, print on the real kernel against the schemas of output. */
 import { existsSync } from 'node:fs';
 import { vdpa } from '../support/command-line.js';
 import { reference, startFrom } from '../support/kernel/lab/compare.js';
@@ -9,7 +9,7 @@ const { test } = testsWith(...SIMULATORS);
 
 const hasReference = existsSync('/run/bin/vdpa-iproute2');
 
-/** Checks what a command prints, and what iproute2's prints where it has the command and prints JSON at all. */
+/** Checks what a command prints, and what iproute2's prints if it has the command and supports JSON there. */
 async function check(command: string, words = '', options = ''): Promise<void> {
   const line = `-j ${options}${command}${words}`;
   checkOutput(schemaOf(command), (await vdpa(line)).stdout);

@@ -12,7 +12,7 @@ const { after, before, describe, test } = testsWith(VDUSE, ...SIMULATORS);
 
 const MODES = ['', '-j ', '-p ', '-jp '];
 
-/** What can be asked of any machine. */
+/** Queries that work on any machine. */
 const questions = [
   'mgmtdev show',
   'mgmtdev show vdpasim_net',
@@ -37,7 +37,7 @@ const questions = [
   'dev stats show foo0',
 ];
 
-/** A life, step by step; all questions are asked between. */
+/** The life of some devices, step by step; all queries are made after each step. */
 const life = [
   'dev add mgmtdev vdpasim_net name foo0',
   'dev add mgmtdev vdpasim_net name foo0',
@@ -68,7 +68,7 @@ const life = [
   'dev del foo0',
 ];
 
-/** Devices that this tool serves itself. */
+/** Devices whose servers are this tool's own. */
 const served = [
   'dev add mgmtdev vduse name vd0',
   'dev add mgmtdev vduse name vd0 type net',
@@ -137,7 +137,7 @@ describe('the same lines print the same on the simulation and on this kernel', (
     });
   }
 
-  test('VDUSE devices with a server behind them, as they are asked for', async () => {
+  test('VDUSE devices with a server, as requested', async () => {
     await startFrom([]);
     await vdpa('sim reset', { env: simulated });
     for (const step of served) {
@@ -153,7 +153,7 @@ describe('the same lines print the same on the simulation and on this kernel', (
     await vdpa('sim reset', { env: simulated });
     const tour = readFileSync(join(checkoutRoot, 'scripts/demo.txt'), 'utf8').trim().split('\n');
     assert.ok(tour.length > 5);
-    // Here nobody serves what a program serves there.
+    // On this machine, unlike in the simulation, no other program serves a device.
     for (const line of tour) await same(line.replace(/^vdpa /, ''), { VDPA_VDUSE_SERVE: '1' });
   });
 });

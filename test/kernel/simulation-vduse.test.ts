@@ -24,7 +24,7 @@ const allOfBlock = featureMask(VIRTIO_ID_BLOCK, ['SIZE_MAX', 'RO', 'DISCARD', 'W
 /** virtio's file system device. */
 const VIRTIO_ID_FS = 26;
 
-/** What differs from what a server of ours would offer. */
+/** How an instance differs from one that our own server would create. */
 type Twist = Partial<Omit<VduseInstanceState, 'name'>>;
 
 const word = (deviceId: number, ...names: string[]): bigint => featureMask(deviceId, names);
@@ -33,7 +33,7 @@ const withFeatures = (instance: VduseInstanceState, more: bigint): VduseInstance
   features: hex64(BigInt(instance.features) | more),
 });
 
-/** Disks without sectors, so that nobody reads from them. */
+/** Disks without sectors, so that nothing reads from them. */
 const block = (name: string, options: Partial<BlockDeviceSpec> = {}, twist: Twist = {}): VduseInstanceState => ({
   ...toInstance(name, identityOfBlock({ name, type: 'block', size: 0, ...options })),
   ...twist,
@@ -68,7 +68,7 @@ const instances: readonly VduseInstanceState[] = [
   withFeatures(net('offloads'), word(VIRTIO_ID_NET, 'CSUM', 'GUEST_TSO4', 'MRG_RXBUF', 'GSO', 'RSC_EXT', 'STANDBY')),
 ];
 
-describe('the simulated VDUSE answers as this one, byte for byte', () => {
+describe('the simulated VDUSE answers like the one of this kernel, byte for byte', () => {
   let twins: Twins;
   let vdpa: VdpaRequests;
   let endResponder: () => Promise<void>;
@@ -118,7 +118,7 @@ describe('the simulated VDUSE answers as this one, byte for byte', () => {
     pair.close();
   });
 
-  test('a list that comes to a device of which nothing can be told', () => {
+  test('a list that reaches a device whose configuration cannot be reported', () => {
     const pair = twins.open();
     const steps = [
       ...ask(vdpa.add('plain-net', 'vduse')),

@@ -18,7 +18,7 @@ import { VdpaRequests } from '../support/vdpa-requests.js';
 
 const { after, before, describe, test } = testsWith(VDUSE, ...SIMULATORS);
 
-/** How many sequences of requests are made up. The seed of each is its number. */
+/** The number of generated sequences of requests. The seed of each is its number. */
 const generatedSequences = 5000;
 /** The sizes of buffers that datagrams are read with. */
 const readerSizes = [32_768, 32_768, 8192, 4096, 65_536] as const;
@@ -35,7 +35,7 @@ const commands = [
   uapi.VDPA_CMD_DEV_ATTR_SET + 1,
 ];
 
-describe('the simulated kernel answers as this one, byte for byte', () => {
+describe('the simulated kernel answers like this one, byte for byte', () => {
   let twins: Twins;
   let vdpa: VdpaRequests;
 
@@ -58,7 +58,7 @@ describe('the simulated kernel answers as this one, byte for byte', () => {
     }
   };
 
-  /** A test that tells how much it compared. */
+  /** A test that reports how much it compared. */
   const compare = (name: string, work: (context: TestContext) => void): void => {
     test(name, (context) => {
       const { sent, answered } = twins;
@@ -67,7 +67,7 @@ describe('the simulated kernel answers as this one, byte for byte', () => {
     });
   };
 
-  compare('scenarios, which are also what the simulation alone is tested with', () => {
+  compare('scenarios, with which the simulation is also tested on its own', () => {
     const recorded = JSON.parse(readFileSync('test/sim/exchanges.json', 'utf8')) as Record<string, string[]>;
     for (const { name, steps, ...options } of scenarios(twins.familyId)) {
       withPair(options, (pair) => {
@@ -77,35 +77,32 @@ describe('the simulated kernel answers as this one, byte for byte', () => {
     }
   });
 
-  compare(
-    'every command with every attribute: right, absent, of every length, out of its range, flagged, twice',
-    () => {
-      const variants = attributeVariants();
-      for (const options of [{}, { extendedAck: false }, { cappedAck: false }]) {
-        withPair(options, (pair) => {
-          pair.exchange(ask(vdpa.add('foo0', 'vdpasim_net')), 'a device to ask about');
-          for (const command of commands) {
-            const base = baseAttributes(command);
-            for (const [type, payloads] of variants) {
-              const others = base.filter((known) => known.type !== type).map((known) => known.bytes);
-              pair.exchange(ask(vdpa.request(command, others)), `command ${command} without attribute ${type}`);
-              for (const payload of payloads) {
-                const odd = concat(payload, new Uint8Array(4));
-                pair.exchange(ask(vdpa.request(command, [...others, odd])), `command ${command}, attribute ${type}`);
-                pair.exchange(
-                  ask(vdpa.request(command, [odd, ...others])),
-                  `command ${command}, attribute ${type} first`,
-                );
-                if (command === uapi.VDPA_CMD_DEV_NEW) removeNew(pair);
-              }
+  compare('every command with every attribute: valid, absent, of every length, out of range, with flags, twice', () => {
+    const variants = attributeVariants();
+    for (const options of [{}, { extendedAck: false }, { cappedAck: false }]) {
+      withPair(options, (pair) => {
+        pair.exchange(ask(vdpa.add('foo0', 'vdpasim_net')), 'a device to ask about');
+        for (const command of commands) {
+          const base = baseAttributes(command);
+          for (const [type, payloads] of variants) {
+            const others = base.filter((known) => known.type !== type).map((known) => known.bytes);
+            pair.exchange(ask(vdpa.request(command, others)), `command ${command} without attribute ${type}`);
+            for (const payload of payloads) {
+              const odd = concat(payload, new Uint8Array(4));
+              pair.exchange(ask(vdpa.request(command, [...others, odd])), `command ${command}, attribute ${type}`);
+              pair.exchange(
+                ask(vdpa.request(command, [odd, ...others])),
+                `command ${command}, attribute ${type} first`,
+              );
+              if (command === uapi.VDPA_CMD_DEV_NEW) removeNew(pair);
             }
           }
-        });
-      }
-    },
-  );
+        }
+      });
+    }
+  });
 
-  /** Takes away what `dev add` made of a request that was right after all. */
+  /** Deletes the device that `dev add` created if the request turned out to be valid. */
   function removeNew(pair: Pair): void {
     for (const name of twins.devices) if (name !== 'foo0') pair.exchange(ask(vdpa.remove(name)), `delete ${name}`);
   }
@@ -125,7 +122,7 @@ describe('the simulated kernel answers as this one, byte for byte', () => {
     });
   });
 
-  compare('network devices with every set of the features that they can have', () => {
+  compare('network devices with every possible set of features', () => {
     const bits = [3n, 5n, 16n, 17n, 23n, 27n, 32n, 33n];
     withPair({}, (pair) => {
       for (let chosen = 0; chosen < 2 ** bits.length; chosen++) {
@@ -147,7 +144,7 @@ describe('the simulated kernel answers as this one, byte for byte', () => {
     withPair({}, (pair) => {
       for (let count = 0; count <= 200; count++) {
         for (const command of lists) {
-          // A socket that has read nothing yet gets smaller datagrams.
+          // A new socket that has not read anything gets smaller datagrams.
           withFresh((fresh) => fresh.exchange(ask(vdpa.dump(command)), `list ${command} of ${count}`));
           for (const size of count % 20 === 0 ? readerSizes : [32_768]) {
             pair.exchange(ask(vdpa.dump(command), size), `list ${command} of ${count} for a buffer of ${size}`);
@@ -181,7 +178,7 @@ describe('the simulated kernel answers as this one, byte for byte', () => {
     });
   });
 
-  compare('users without the right to change anything', () => {
+  compare('users without the privilege to change anything', () => {
     withPair({}, (pair) => {
       pair.exchange(ask(vdpa.add('foo0', 'vdpasim_net')), 'a device to ask about');
     });
@@ -222,12 +219,12 @@ describe('the simulated kernel answers as this one, byte for byte', () => {
     assert.deepEqual(
       expectedAnswers.filter((answer) => !tally.has(answer)),
       [],
-      'answers that no sequence led to',
+      'answers that no sequence produced',
     );
   });
 });
 
-/** Each kind of answer that the generated sequences must lead to, for them to have been worth their while. */
+/** Each kind of answer that the generated sequences must produce, so that they test enough. */
 const expectedAnswers = [
   ...['acknowledged', 'done', 'answer 1', 'answer 3', 'answer 6', 'answer 7', 'answer 10'],
   ...['ENOENT', 'EINVAL', 'EEXIST', 'EOPNOTSUPP', 'EBUSY', 'ERANGE'],
@@ -275,7 +272,7 @@ function baseAttributes(command: number): { readonly type: number; readonly byte
   return base;
 }
 
-/** For every attribute, those beyond the last too: of every length up to 12 bytes, with values at its edges, flagged. */
+/** For every attribute, including unknown ones: every length up to 12 bytes, boundary values, flags. */
 function attributeVariants(): Map<number, Uint8Array[]> {
   const variants = new Map<number, Uint8Array[]>();
   for (let type = 0; type <= uapi.VDPA_ATTR_MAX + 2; type++) {
@@ -301,7 +298,7 @@ function attributeVariants(): Map<number, Uint8Array[]> {
   return variants;
 }
 
-/** Does the work without the right to manage the network: as an ordinary user. */
+/** Runs `work` without CAP_NET_ADMIN, as an unprivileged user. */
 function asNobody(work: () => void): void {
   const [seteuid, geteuid] = [process.seteuid, process.geteuid];
   assert.ok(seteuid && geteuid);

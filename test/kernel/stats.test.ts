@@ -25,7 +25,7 @@ after(async () => {
   await output('dev del foo0');
 });
 
-/** Sends packets that the simulator counts: to everyone, for which no neighbour has to answer first. */
+/** Sends packets that the simulator counts: broadcasts, which require no neighbor to answer first. */
 async function send(): Promise<void> {
   const socket = createSocket('udp4');
   try {
@@ -43,7 +43,7 @@ async function send(): Promise<void> {
   }
 }
 
-test('metrics are clean to promtool, where it is installed, and count what was sent', async (context) => {
+test('metrics pass promtool, where it is installed, and count what was sent', async (context) => {
   await send();
   const text = await output('dev stats show -o openmetrics');
   assert.match(text, /^vdpa_device_info\{dev="foo0",type="net",mgmtdev="vdpasim_net"\} 1$/m);
@@ -54,7 +54,7 @@ test('metrics are clean to promtool, where it is installed, and count what was s
   else assert.deepEqual([check.status, check.stdout, check.stderr], [0, '', '']);
 });
 
-test('watching gives rates, a document a second', async () => {
+test('watching gives rates, one document per second', async () => {
   const watch = spawn('vdpa', ['-w', '-j', 'dev', 'stats', 'show', 'foo0'], { stdio: ['ignore', 'pipe', 'inherit'] });
   watch.stdout.setEncoding('utf8');
   const samples: { seconds: number; counters: { counter: string; value: number; rate?: number }[] }[] = [];
@@ -98,9 +98,9 @@ test('on a terminal each sample replaces the previous one, with bars', async () 
 });
 
 for (const { what, setting, env } of [
-  { what: 'it fits the height and the width, and has colors', setting: 'cols 40 rows 6', env: {} },
+  { what: 'output fits the height and the width, and has colors', setting: 'cols 40 rows 6', env: {} },
   {
-    what: 'with TERM=dumb it has no escapes, with LC_ALL=C only ASCII',
+    what: 'output has no escapes with TERM=dumb, and only ASCII with LC_ALL=C',
     setting: 'cols 60 rows 24',
     env: { TERM: 'dumb', LC_ALL: 'C' },
   },

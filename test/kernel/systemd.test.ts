@@ -116,7 +116,7 @@ describe(
 );
 
 test(
-  'units of a program that is not in a home folder hide those',
+  'units of a program outside home folders hide home folders',
   needs(VDUSE, SYSTEMD, 'systemctl', 'nsenter', 'unshare', 'ps'),
   async () => {
     const systemd = await Systemd.boot({ 'vdpa/vduse/other0.conf': 'VDPA_VDUSE=size 8M\n' }, '/opt');

@@ -1,4 +1,4 @@
-/** `dev add mgmtdev vduse` attaches what another program serves, and begins a server only where it is asked to. */
+/** `dev add mgmtdev vduse` attaches what another program serves, and starts a server only on request. */
 import '../support/kernel/lab/inside.js';
 import assert from 'node:assert/strict';
 import { existsSync, readdirSync } from 'node:fs';
@@ -18,7 +18,7 @@ const { afterEach, describe, test } = testsWith(VDUSE);
 const ADD = 'dev add mgmtdev vduse name';
 const VDPA = '/run/bin/vdpa';
 
-/** Disks without sectors, so that nobody reads from them. */
+/** Disks without sectors, so that nothing reads from them. */
 const block = (name: string): RespondingInstance =>
   toResponding(toInstance(name, identityOfBlock({ name, type: 'block', size: 0 })));
 const net = (name: string): RespondingInstance => toResponding(toInstance(name, identityOfNet({ name, type: 'net' })));
@@ -28,7 +28,7 @@ const devices = (): string[] => readdirSync('/sys/bus/vdpa/devices');
 
 afterEach(nothingLeft);
 
-describe('without a word that asks for a server', () => {
+describe('without a keyword that asks for a server', () => {
   for (const [words, advice] of [
     ['', 'size 64M'],
     [' type block', 'size 64M'],
@@ -48,7 +48,7 @@ describe('without a word that asks for a server', () => {
   }
 
   for (const words of ['mac 00:11:22:33:44:55', 'mtu 1500', 'mac 00:11:22:33:44:55 mtu 1500']) {
-    test(`"${words}" goes to the kernel as iproute2 sends it`, needs('vdpa-iproute2'), async () => {
+    test(`"${words}" is sent to the kernel as by iproute2`, needs('vdpa-iproute2'), async () => {
       const line = `${ADD} x ${words}`;
       const expected = reference(line.split(' '));
       assert.match(expected.stderr, /not supported/);
@@ -59,7 +59,7 @@ describe('without a word that asks for a server', () => {
     });
   }
 
-  test('the server of another program: it is attached, and "type" only checks its type', async () => {
+  test('the server of another program is attached, and "type" only checks its type', async () => {
     const endResponder = await startResponder([block('blk0'), net('net0')]);
     const stray = await vdpa(`${ADD} blk0 type net`);
     assert.deepEqual(stray, { status: 1, stdout: '', stderr: 'blk0 is not a net device: its server provides block\n' });
@@ -72,7 +72,7 @@ describe('without a word that asks for a server', () => {
     await endResponder();
   });
 
-  test('a server that has not set up its queues: told, and waited for no longer than was said', async () => {
+  test('a server that has not set up its queues is reported, and waited for no longer than requested', async () => {
     const endResponder = await startResponder([halfMade('half0')]);
     for (const words of ['', ' wait 1']) {
       assert.deepEqual(await vdpa(`${ADD} half0${words}`), {
@@ -90,7 +90,7 @@ describe('without a word that asks for a server', () => {
 describe('"wait" waits for the server of another program', () => {
   test('that comes', async () => {
     const adding = vdpa(`${ADD} late0 wait 60`, { env: { VDPA_VDUSE_SERVE: '1' } });
-    // That it goes on waiting shows only in time.
+    // Only time shows that it keeps waiting.
     const early = await Promise.race([adding, new Promise((resolve) => setTimeout(resolve, 300, 'waits'))]);
     assert.equal(early, 'waits');
     const serving = start(VDPA, 'vduse', 'serve', 'name', 'late0', 'size', '1M');
@@ -100,7 +100,7 @@ describe('"wait" waits for the server of another program', () => {
     assert.equal((await serving).status, 0);
   });
 
-  test('that does not come', async () => {
+  test('that never starts', async () => {
     const begin = monotonicMs();
     const { status, stderr } = await vdpa(`${ADD} never0 wait 1`);
     assert.ok(monotonicMs() - begin >= 1000);
@@ -108,7 +108,7 @@ describe('"wait" waits for the server of another program', () => {
     assert.match(stderr, /^kernel answers: Invalid argument\nnever0 has no server: /);
   });
 
-  test('and asks for none of our own', async () => {
+  test('and does not start our own', async () => {
     for (const words of ['serve', 'size 1M', 'path /tmp/x', 'type net ifname tap0']) {
       const { status, stderr } = await vdpa(`${ADD} x ${words} wait 1`);
       const word = words.split(' ').at(words.startsWith('type') ? 2 : 0) ?? '';
@@ -147,7 +147,7 @@ describe('a server is started', () => {
     });
   }
 
-  test('where VDPA_VDUSE_SERVE is set, and not to 0', async () => {
+  test('if VDPA_VDUSE_SERVE is set, and not to 0', async () => {
     for (const value of ['', '0']) {
       assert.equal((await vdpa(`${ADD} own0`, { env: { VDPA_VDUSE_SERVE: value } })).status, 1);
     }
@@ -159,7 +159,7 @@ describe('a server is started', () => {
     for (const name of ['own0', 'own1']) await output(`dev del ${name}`);
   });
 
-  test('but not in the place of another program that has made the instance', async () => {
+  test('but not in place of another program that has created the instance', async () => {
     const endResponder = await startResponder([block('theirs0')]);
     const refused = await vdpa(`${ADD} theirs0 serve size 1M`);
     assert.equal(refused.status, 1);
@@ -170,7 +170,7 @@ describe('a server is started', () => {
     await endResponder();
   });
 
-  test('nor of one that makes it meanwhile: that is attached', async () => {
+  test('nor of one that creates it in the meantime: that is attached', async () => {
     for (const [words, status] of [
       ['serve', 0],
       ['size 1M', 1],
@@ -188,19 +188,19 @@ describe('a server is started', () => {
   });
 });
 
-/** Begins to add a device, and stops the server that is begun for it before that has made the instance. */
+/** Starts to add a device, and stops its new server before that has created the instance. */
 async function stoppedServer(
   line: string,
   name: string,
 ): Promise<{ readonly adding: ReturnType<typeof start>; readonly pid: number }> {
   for (let attempt = 0; attempt < 20; attempt++) {
     const adding = start('env', 'VDPA_VDUSE_SERVE=0', VDPA, ...line.split(' '));
-    const pid = Number(await until('its server begins', () => runningServers()[0]));
+    const pid = Number(await until('its server starts', () => runningServers()[0]));
     process.kill(pid, 'SIGSTOP');
     if (!existsSync(`/dev/vduse/${name}`)) return { adding, pid };
     process.kill(pid, 'SIGCONT');
     await adding;
     await output(`dev del ${name}`);
   }
-  assert.fail('every server was quicker');
+  assert.fail('every server was faster');
 }

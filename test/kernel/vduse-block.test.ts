@@ -57,7 +57,7 @@ describe('a VDUSE block device', () => {
     assert.equal(queue.errors, 0);
   });
 
-  test('in a file: what the guest writes is in the file, what is in the file the guest reads', async (context) => {
+  test('in a file: the guest writes to the file, and reads what is in it', async (context) => {
     const path = await makeFile('/tmp/both', 32);
     const { disk } = await blockDevice(context, { name: 'both', backend: { type: 'file', path } });
     assert.equal(await checksum(disk), await checksum(path));
@@ -140,13 +140,13 @@ describe('a VDUSE block device', () => {
     await sh(`fsck.ext4 -fn ${disk}`);
   });
 
-  test('null: reads zeros and forgets what is written', async (context) => {
+  test('null: reads zeros and discards what is written', async (context) => {
     const { disk } = await blockDevice(context, { name: 'null0', backend: { type: 'null', size: 16 * MIB } });
     await bash(`dd if=/dev/urandom of=${disk} bs=1M oflag=direct status=none count=16`);
     assert.equal(await checksum(disk), await checksum('/dev/zero', 16 * MIB));
   });
 
-  test('made, used and gone without a trace, again and again', async () => {
+  test('created, used and deleted without a trace, repeatedly', async () => {
     const before = readdirSync('/dev/vduse');
     for (let round = 0; round < 5; round++) {
       const server = await serveBlockDevice({ name: 'again', backend: { type: 'ram' } });
@@ -161,7 +161,7 @@ describe('a VDUSE block device', () => {
     }
   });
 
-  test('stays for another server to take over where it is kept', async () => {
+  test('remains for another server to take over if it is kept', async () => {
     const path = await makeFile('/tmp/kept', 16);
     const options = { name: 'kept', backend: { type: 'file', path } } as const;
     const first = await serveBlockDevice(options);
@@ -181,7 +181,7 @@ describe('a VDUSE block device', () => {
   });
 });
 
-describe('a VDUSE block device that cannot be', () => {
+describe('a VDUSE block device that is invalid', () => {
   const nothingLeft = (): void => {
     assert.deepEqual(readdirSync('/dev/vduse'), ['control']);
     assert.deepEqual(
@@ -200,14 +200,14 @@ describe('a VDUSE block device that cannot be', () => {
     ['its file is missing', { backend: { type: 'file', path: '/tmp/nosuch' } }, /open \/tmp\/nosuch: No such file/],
     ['its file is a folder', { backend: { type: 'file', path: '/tmp' } }, /\/tmp: Is a directory/],
     ['its size is not a multiple of the block size', { backend: { type: 'ram', size: 1000 } }, /multiple of .* 512/],
-    ['its size is nothing', { backend: { type: 'ram', size: 0 } }, /Invalid size: 0 bytes/],
+    ['its size is zero', { backend: { type: 'ram', size: 0 } }, /Invalid size: 0 bytes/],
     ['its name is too long', { name: 'n'.repeat(256) }, /256 bytes/],
     ['its name is a path', { name: '../x' }, /not allowed in a file name/],
     ['its name is taken by the control node', { name: 'control' }, /is reserved/],
     ['it has no queue', { queues: 0 }, /expected 1 to 256/],
     ['its queue size is odd', { queueSize: 100 }, /power of two/],
   ] as const) {
-    test(`${what}: said, and nothing left`, async () => {
+    test(`${what}: reported, and nothing left behind`, async () => {
       await assert.rejects(serveBlockDevice({ name: 'never', backend: { type: 'ram' }, ...options }), message);
       nothingLeft();
     });
@@ -227,7 +227,7 @@ describe('a VDUSE block device that cannot be', () => {
     nothingLeft();
   });
 
-  test('it is stopped twice at once, and once more', async () => {
+  test('it is stopped twice at the same time, and once more', async () => {
     const server = await serveBlockDevice({ name: 'twice', backend: { type: 'ram' } });
     await Promise.all([server.stop(), server.stop()]);
     await server.stop();
@@ -245,7 +245,7 @@ describe('a VDUSE block device that cannot be', () => {
     nothingLeft();
   });
 
-  test('its data plane cannot be made', async () => {
+  test('its data plane cannot be created', async () => {
     await assert.rejects(
       serveBlockDevice({ name: 'never', backend: { type: 'module', module: 'file:///nosuch.js', size: MIB } }),
       /nosuch\.js/,

@@ -16,7 +16,7 @@ const ADD = 'dev add mgmtdev vduse name';
 const vdpa = (line: string): Promise<{ status: number | null; stdout: string; stderr: string }> =>
   start(VDPA, ...line.split(' '));
 
-/** Runs a line that must succeed without a word. */
+/** Runs a line that must succeed without output. */
 async function done(line: string): Promise<void> {
   assert.deepEqual(await vdpa(line), { status: 0, stdout: '', stderr: '' }, line);
 }
@@ -42,7 +42,7 @@ async function show(name: string): Promise<Shown> {
 afterEach(nothingLeft);
 
 describe('vdpa dev add mgmtdev vduse', () => {
-  test('one command makes a disk of 64 MiB that keeps a file system; dev del leaves nothing, twenty times', async () => {
+  test('one command creates a disk of 64 MiB that holds a file system; dev del leaves nothing behind, twenty times', async () => {
     for (let round = 0; round < 20; round++) {
       await done(`${ADD} foo0 serve`);
       const disk = await diskOf('foo0');
@@ -59,7 +59,7 @@ describe('vdpa dev add mgmtdev vduse', () => {
     }
   });
 
-  test('in a file, by a path from here; show tells of it', async () => {
+  test('in a file, by a relative path; show describes it', async () => {
     await bash('truncate -s 8M /tmp/disk.img');
     const { status, stderr } = await start(
       'env',
@@ -94,7 +94,7 @@ describe('vdpa dev add mgmtdev vduse', () => {
     assert.deepEqual(runningServers(), [String(shown.pid)]);
     const queues = shown['queue'] as { index: number; state: string; requests: number; bytes_out: number }[];
     assert.equal(queues.length, 2);
-    // Each processor has its queue.
+    // Each processor has its own queue.
     assert.ok(queues.reduce((sum, queue) => sum + queue.bytes_out, 0) >= 8 * 1024 * 1024);
     const { stdout } = await vdpa('vduse show');
     assert.match(
@@ -115,7 +115,7 @@ describe('vdpa dev add mgmtdev vduse', () => {
     assert.ok(!existsSync('/sys/class/net/vtap0'));
   });
 
-  test('given to vhost at once', async () => {
+  test('bound to vhost immediately', async () => {
     await done(`${ADD} vh0 serve driver vhost`);
     assert.ok(existsSync('/sys/bus/vdpa/drivers/vhost_vdpa/vh0'));
     await done('dev del vh0');
@@ -132,7 +132,7 @@ describe('vdpa dev add mgmtdev vduse', () => {
     const refused = await vdpa(`${ADD} qsd0 size 32M`);
     assert.equal(refused.status, 1);
     assert.match(refused.stderr, /"size" has no effect/);
-    // Each deleted by the other tool.
+    // Each is deleted by the other tool.
     await detach('ours0');
     await done('dev del qsd0');
     const left = await show('ours0');
@@ -157,7 +157,7 @@ describe('vdpa dev add mgmtdev vduse', () => {
     await done('dev del again0');
   });
 
-  test('a killed server: its device waits, and continues with another', async () => {
+  test('a killed server: its device waits, and continues with a new one', async () => {
     await bash('truncate -s 16M /tmp/killed.img');
     await done(`${ADD} killed0 path /tmp/killed.img`);
     const disk = await diskOf('killed0');
@@ -176,7 +176,7 @@ describe('vdpa dev add mgmtdev vduse', () => {
 });
 
 describe('vdpa vduse serve', () => {
-  test('serves in the foreground, tells systemd, and ends in good order', async () => {
+  test('serves in the foreground, notifies systemd, and exits cleanly', async () => {
     await bash('truncate -s 16M /tmp/fore.img');
     const systemd = new DatagramListener('/tmp/notify');
     const serving = start(
@@ -207,29 +207,29 @@ describe('vdpa vduse serve', () => {
   });
 });
 
-describe('rejected, with nothing left', () => {
+describe('rejected, with nothing left behind', () => {
   for (const [what, line, message] of [
     ['a file that is missing', `${ADD} e0 path /tmp/nosuch`, /^vdpa: open \/tmp\/nosuch: No such file or directory/],
     ['a file that cannot be written', `${ADD} e0 path /tmp`, /^vdpa: open \/tmp: Is a directory/],
     ['a size that is not whole blocks', `${ADD} e0 size 1000`, /^vdpa: Invalid size: 1000 bytes is not a multiple/],
-    ['a size that is none', `${ADD} e0 size 1X`, /Invalid size "1X"/],
+    ['an invalid size', `${ADD} e0 size 1X`, /Invalid size "1X"/],
     [
       'a name that is too long',
       `${ADD} ${'n'.repeat(256)} serve`,
       /^vdpa: Name too long for a VDUSE device: 256 bytes/,
     ],
     ['a name that is a path', `${ADD} ../e0 serve`, /^vdpa: "\.\.\/e0" contains a character/],
-    ['words of the other type', `${ADD} e0 ifname tap0`, /"ifname" is only supported by net devices/],
+    ['keywords of the other type', `${ADD} e0 ifname tap0`, /"ifname" is only supported by net devices/],
     ['a backend of the other type', `${ADD} e0 type net backend ram`, /Backend "ram" is not supported by net devices/],
     ['a path without a file', `${ADD} e0 backend file`, /Backend file requires "path"/],
     [
-      'words for a server elsewhere',
+      'keywords for a server with another management device',
       'dev add mgmtdev vdpasim_blk name e0 size 1M',
       /"size" is only supported with mgmtdev vduse/,
     ],
-    ['a driver that is not there', `${ADD} e0 serve driver nosuch`, /nosuch/],
-    ['a device that is not there', 'vduse del nosuch', /No VDUSE instance named nosuch/],
-    ['showing what is not there', 'vduse show nosuch', /No VDUSE instance named nosuch/],
+    ['a driver that does not exist', `${ADD} e0 serve driver nosuch`, /nosuch/],
+    ['a device that does not exist', 'vduse del nosuch', /No VDUSE instance named nosuch/],
+    ['showing what does not exist', 'vduse show nosuch', /No VDUSE instance named nosuch/],
   ] as const) {
     test(what, async () => {
       const { status, stdout, stderr } = await vdpa(line);
@@ -238,7 +238,7 @@ describe('rejected, with nothing left', () => {
     });
   }
 
-  test('a name of 255 bytes is taken', async () => {
+  test('a name of 255 bytes is accepted', async () => {
     const name = 'n'.repeat(255);
     await done(`${ADD} ${name} serve`);
     await diskOf(name);
@@ -289,7 +289,7 @@ describe('rejected, with nothing left', () => {
     const { status, stderr } = await adding;
     assert.equal(status, 1);
     assert.match(stderr, /^vdpa: the server exited by SIGKILL before it was ready/);
-    // What it has left is taken away as after any crash.
+    // What it left behind is removed as after any crash.
     if (existsSync('/dev/vduse/killed1') || readdirSync('/run/vdpa/vduse').length > 0) await vdpa('vduse del killed1');
   });
 });

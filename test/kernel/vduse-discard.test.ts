@@ -40,7 +40,7 @@ test(
   },
 );
 
-test('discard on a block device: what is no whole block of the disk stays', needs('losetup'), async (context) => {
+test('discard on a block device: partial blocks of the disk are kept', needs('losetup'), async (context) => {
   const lower = (await bash('truncate -s 8M /tmp/small.img; losetup -b 4096 -f --show /tmp/small.img')).trim();
   context.after(() => bash(`losetup -d ${lower}; rm /tmp/small.img`));
   const backend = { type: 'file', path: lower } as const;

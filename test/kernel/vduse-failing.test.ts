@@ -86,7 +86,7 @@ test('file that grows under a device that the kernel has given up on: the server
   context.after(() => bash(`${VDPA} dev del givenup 2>/dev/null; rm -f ${path}`));
   const { pid } = await show('givenup');
   assert.ok(pid !== undefined);
-  // Nobody answers the reset in time.
+  // Nothing answers the reset in time.
   await bash(`echo 1 >/sys/class/vduse/givenup/msg_timeout; kill -STOP ${pid}`);
   await bash('echo givenup >/sys/bus/vdpa/drivers/virtio_vdpa/unbind');
   process.kill(pid, 'SIGCONT');

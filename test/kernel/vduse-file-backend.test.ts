@@ -16,7 +16,7 @@ const LIMIT = '/proc/sys/fs/aio-max-nr';
 
 const content = (block: number, seed: number): Uint8Array => new Uint8Array(BLOCK).fill((block * 7 + seed) & 0xff);
 
-/** A file whose blocks differ, opened. */
+/** Creates and opens a file whose blocks all differ. */
 function openImage(flags = 'r+'): number {
   writeFileSync(path, Buffer.concat(Array.from({ length: BLOCKS }, (_, block) => content(block, 0))));
   return openSync(path, flags);
@@ -27,7 +27,7 @@ describe('transfers in one system call', () => {
   const vector = new IoVector(64);
   for (let index = 0; index < 64; index++) vector.push(memory.address + index * BLOCK, BLOCK);
 
-  test('many at once, again and again: more than the ring of events has room for', () => {
+  test('many in each call, repeatedly: more than the event ring has room for', () => {
     const fd = openImage();
     const batch = TransferBatch.open(64);
     assert.ok(batch);
@@ -51,7 +51,7 @@ describe('transfers in one system call', () => {
     closeSync(fd);
   });
 
-  test('each tells how it went: to the end, up to the end of the file, not at all', () => {
+  test('each has its own result: complete, up to the end of the file, or an error', () => {
     const fd = openImage();
     const nowhere = new IoVector(1);
     nowhere.push(8, BLOCK);
@@ -71,7 +71,7 @@ describe('transfers in one system call', () => {
     closeSync(fd);
   });
 
-  test('one that the kernel does not take ends the list', () => {
+  test('one that the kernel rejects ends the list', () => {
     const fd = openImage();
     const batch = TransferBatch.open(3);
     assert.ok(batch);
@@ -104,9 +104,9 @@ describe('the file backend', () => {
   });
 
   for (const together of [true, false]) {
-    const how = together ? 'in one call' : 'in a call each, where the kernel has no other way';
+    const how = together ? 'in one call' : 'in one call each, if the kernel supports nothing else';
 
-    test(`a batch of reads and writes, neighbours and strangers, ${how}`, () => {
+    test(`a batch of reads and writes, adjacent and not, ${how}`, () => {
       writeFileSync(LIMIT, together ? limit : '0');
       assert.equal(probe(), together);
       const fd = openImage();
@@ -117,7 +117,7 @@ describe('the file backend', () => {
       const slot = (index: number): Uint8Array => memory.u8.subarray(index * BLOCK, (index + 1) * BLOCK);
       for (let index = 0; index < 6; index++) slot(index).set(content(index, 99));
       const operations = [
-        // Two neighbours, then a stranger.
+        // Two adjacent ones, then one elsewhere.
         operation(WRITE, 10, 1, 0),
         operation(WRITE, 11, 2, 1),
         operation(WRITE, 50, 3, 3),
@@ -146,7 +146,7 @@ describe('the file backend', () => {
       memory.free();
     });
 
-    test(`an error is that of the one that has it, ${how}`, () => {
+    test(`only the operation that failed gets an error, ${how}`, () => {
       writeFileSync(LIMIT, together ? limit : '0');
       const fd = openImage('r');
       const backend = new FileBackend({ fd, size: BLOCKS * BLOCK, blockDevice: undefined }, new Int32Array(16));
@@ -176,7 +176,7 @@ describe('the file backend', () => {
   }
 });
 
-/** Whether the kernel lets transfers be done together now. */
+/** Whether the kernel supports batches of transfers now. */
 function probe(): boolean {
   const batch = TransferBatch.open(1);
   batch?.close();

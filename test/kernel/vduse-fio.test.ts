@@ -6,7 +6,7 @@ import { bash, blockDevice } from '../support/kernel/servers/vduse.js';
 
 const { describe, test } = testsWith(VDUSE);
 
-/** Random reads and writes of 4 KiB to 1 MiB, everything that was written read back and checked. */
+/** Random reads and writes of 4 KiB to 1 MiB; everything that is written is read back and checked. */
 const verify = (disk: string, depth: number, jobs: number): Promise<readonly FioJob[]> =>
   fio(
     jobs,

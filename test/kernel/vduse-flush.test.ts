@@ -11,13 +11,13 @@ const { test } = testsWith(VDUSE);
 const MIB = 1024 * 1024;
 const VDPA = '/run/bin/vdpa';
 
-/** Writes to a disk and flushes; whether both succeeded. */
+/** Writes to a disk and flushes it. Returns whether both succeeded. */
 const write = (disk: string): Promise<boolean> =>
   dd('if=/dev/zero', `of=${disk}`, 'seek=2048', 'count=4', 'oflag=direct', 'conv=fsync,notrunc');
 
 /**
- * Lets a flush of an upper disk fail, by the loss of a part of the lower one's file. The lower disk is whole again when
- * this returns; what was lost is not.
+ * Makes a flush of an upper disk fail by truncating the lower one's file. The lower disk has its full size again when this
+ * returns; the lost data is gone.
  */
 async function failFlush(upper: string, lower: { readonly path: string; readonly disk: string }): Promise<void> {
   assert.ok(await write(upper));
@@ -41,7 +41,7 @@ async function show(name: string): Promise<Shown> {
 
 async function deleted(name: string): Promise<void> {
   await sh(`${VDPA} dev del ${name}`);
-  await until('nothing is left', () => !existsSync(`/run/vdpa/vduse/${name}`));
+  await until('nothing is left behind', () => !existsSync(`/run/vdpa/vduse/${name}`));
   assert.ok(!existsSync(`/dev/vduse/${name}`));
 }
 
@@ -51,7 +51,7 @@ test('failed FLUSH: reported, and all later ones fail', async (context) => {
   const { disk, server } = await blockDevice(context, { name: 'upper', backend });
   await failFlush(disk, lower);
   assert.ok(server.status().queues.some(({ errors }) => errors > 0));
-  // Whoever flushes must not hear that all is well.
+  // A later flush must not succeed.
   assert.equal(await write(disk), false);
   assert.ok(await dd(`if=${disk}`, 'of=/dev/null', 'count=16', 'iflag=direct'));
 });

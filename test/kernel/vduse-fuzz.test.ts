@@ -16,29 +16,29 @@ import { attach, bash, detach, diskOf, giveToVhost, sh } from '../support/kernel
 const { test } = testsWith(VDUSE);
 
 const MIB = 1024 * 1024;
-/** How long: VDPA_FUZZ_SECONDS. */
+/** The duration: VDPA_FUZZ_SECONDS. */
 const SECONDS = Number(process.env['VDPA_FUZZ_SECONDS'] ?? 60);
-/** In the first of them code gets compiled, and heaps get their size. */
+/** During the first seconds code is compiled, and heaps reach their size. */
 const WARM_SECONDS = Math.min(20, SECONDS / 3);
-/** With what: VDPA_FUZZ_SEED. Another each day, said in the results, so that a failure can be had again. */
+/** The seed: VDPA_FUZZ_SEED. It changes each day, and the results report it, so that failures can be reproduced. */
 const SEED = Number(process.env['VDPA_FUZZ_SEED'] ?? Math.floor(Date.now() / 86_400_000));
-/** So many lives of each device between two looks at whether all is well. */
+/** How many lives each device has between two checks. */
 const ROUNDS = 20;
-/** What is measured within fewer lives is chance: on a slow machine it goes on for longer, up to this many times. */
+/** Fewer lives than this measure noise: on a slow machine the test runs longer, up to LONGEST times. */
 const MEASURED_LIVES = 500;
 const LONGEST = 4;
-/** What a server may have more in use for each life of a device, in bytes. Views that are lost make some 1,500. */
+/** How much more memory a server may use for each life of a device, in bytes. Leaked views amount to some 1,500. */
 const LEAK_PER_LIFE = 500;
-/** And what it may have more of in any case: an object that is there the one time and not the other. */
+/** And how much more in any case: some objects exist in one measurement but not in the other. */
 const NOISE_BYTES = MIB / 4;
-/** What it may have more of in the end altogether, of all that is resident: heaps breathe. */
+/** How much its resident size may grow overall: heaps expand and shrink. */
 const GROWTH_BYTES = 48 * MIB;
 
 const QUEUES = { queues: 2, queueSize: 64 };
 const SECTORS = (32 * MIB) / 512;
 const DEVICES = ['ram', 'file', 'loop', 'tap'] as const;
 
-/** A device, the driver that maltreats it, and how the driver sees that it is well. */
+/** A device, its hostile driver, and a check that the device still works. */
 interface Target {
   readonly driver: VhostDriver;
   readonly fuzzer: FuzzDriver;
@@ -57,7 +57,7 @@ function netTarget(driver: VhostNet, random: Random): Target {
   return { driver, fuzzer: new FuzzDriver(driver, new FuzzNet(driver, random), random, QUEUES), check };
 }
 
-/** What the server had in use after so many lives. */
+/** The server's memory after this many lives. */
 interface Look {
   readonly lives: number;
   readonly rss: number;
@@ -90,7 +90,7 @@ test('fuzzed driver: the server survives, serves after a reset, and does not gro
     netTarget(new VhostNet(await giveToVhost('loop'), QUEUES.queueSize), random),
     netTarget(new VhostNet(await giveToVhost('tap'), QUEUES.queueSize, peer), random),
   ];
-  // An open node would keep the kernel from deleting its device, and this process from its end.
+  // An open node would keep the kernel from deleting its device, and this process from exiting.
   context.after(async () => {
     peer.close();
     for (const { driver } of targets) driver.close();
@@ -104,7 +104,7 @@ test('fuzzed driver: the server survives, serves after a reset, and does not gro
       driver.start();
       await check();
     }
-    assert.equal(await sum(), expected, 'the other device has another content');
+    assert.equal(await sum(), expected, 'the content of the other device has changed');
     assert.equal((await server.device('neighbour')).queues[0]?.errors, 0);
     return server.status();
   };
@@ -115,7 +115,7 @@ test('fuzzed driver: the server survives, serves after a reset, and does not gro
       assert.equal(server.ended, undefined);
       return await check();
     } catch (error) {
-      await sleep(1000); // Nothing tells when the kernel has written the reason into its log.
+      await sleep(1000); // There is no event for the kernel having logged the reason.
       const log = await bash('dmesg | tail -n 8');
       const how = server.ended ?? `it lives; its threads:\n${await server.threads()}`;
       throw new Error(`seed ${SEED}, life ${total('lives')}; the server: ${how}\n${log}`, { cause: error });
@@ -131,7 +131,7 @@ test('fuzzed driver: the server survives, serves after a reset, and does not gro
     const { rss, inUse } = await fuzz();
     if (seconds >= WARM_SECONDS) looks.push({ lives: total('lives'), rss, bytes: inUse.bytes });
   }
-  // What waits for being collected comes and goes: the least that was in use tells what stays.
+  // Garbage comes and goes: the minimum in use shows what stays.
   const third = Math.ceil(looks.length / 3);
   const first = leastInUse(looks.slice(0, third));
   const last = leastInUse(looks.slice(-third));
@@ -147,5 +147,5 @@ test('fuzzed driver: the server survives, serves after a reset, and does not gro
   const allowed = NOISE_BYTES + LEAK_PER_LIFE * lives;
   assert.ok(leaked < allowed, `the server has ${leaked} bytes more in use after ${lives} lives of a device`);
   assert.ok(last.rss - first.rss < GROWTH_BYTES, `the server has grown by ${(last.rss - first.rss) / MIB} MiB`);
-  assert.ok(server.broken.length > 0 && total('used') > 0, 'the driver was not hostile, or not understood');
+  assert.ok(server.broken.length > 0 && total('used') > 0, 'the driver was not hostile, or made no valid request');
 });

@@ -12,7 +12,7 @@ const { test } = testsWith(VDUSE, '/dev/fuse');
 
 const MIB = 1024 * 1024;
 const VDPA = '/run/bin/vdpa';
-/** Far below what it takes until a thread that hangs is given up. */
+/** Far less than the time after which a hung thread is abandoned. */
 const SOON_MS = 8000;
 
 const { VIRTIO_BLK_T_IN: IN, VIRTIO_BLK_S_OK: OK } = blk;
@@ -49,7 +49,7 @@ test('a file that hangs while the guest is idle delays no reset, and "vduse show
 
 for (const [how, line] of [
   ['in the foreground', ''],
-  ['below a supervisor', 'restart on'],
+  ['under a supervisor', 'restart on'],
 ] as const) {
   test(`a file that hangs when it is opened, ${how}: "vduse show" reports it, and it is served once it responds`, async (context) => {
     const file = await HangingFile.mount(context, MIB);
@@ -80,7 +80,7 @@ test('a read blocked in the file system during a reset of the guest writes nothi
   file.hang();
   const buffer = { iova: DATA + 0x1000, length: 4096, writable: true };
   driver.offer(driver.ring().chain([driver.header(DATA, IN, 1024), buffer, driver.statusByte(DATA + 0x100)]));
-  await until('the read waits', () => file.holds(FUSE_READ));
+  await until('the read blocks', () => file.holds(FUSE_READ));
   const status = await until('it shows', async () => (await server.device('waits')).stalledSeconds);
   assert.ok(status >= 2);
   driver.vhost.status = 0;

@@ -43,7 +43,7 @@ describe('a driver that changes things in use', () => {
     const usedIndex = new Uint16Array(memory.buffer);
     const end = performance.now() + 5000;
     while (Atomics.load(usedIndex, (ring.usedRing - BASE + 2) / 2) !== ring.availableIndex) {
-      assert.ok(performance.now() < end, 'the request did not come back');
+      assert.ok(performance.now() < end, 'the request was not completed');
     }
     assert.equal(memory.u8[driver.at(STATUS)], OK);
     assert.equal(driver.memory.u8[driver.at(STATUS)], UNTOUCHED);
@@ -80,10 +80,10 @@ describe('a driver that changes things in use', () => {
     driver.offer(driver.ring().chain([driver.header(HEADER, IN, 0), driver.statusByte(STATUS)]));
     const words = new Uint16Array(memory.buffer);
     const end = performance.now() + 5000;
-    while (Atomics.load(words, 1) !== 1) assert.ok(performance.now() < end, 'the request did not come back');
+    while (Atomics.load(words, 1) !== 1) assert.ok(performance.now() < end, 'the request was not completed');
   });
 
-  test('rings that lie where they must not: not served', () => {
+  test('rings at invalid addresses: not served', () => {
     for (const [descriptors, available, used] of [
       [BASE + 8, BASE + 0x1000, BASE + 0x2000],
       [NOWHERE, BASE + 0x1000, BASE + 0x2000],
@@ -160,7 +160,7 @@ describe('a driver that changes things in use', () => {
     assert.equal(driver.ring().usedIndex, base);
   });
 
-  test('queue disabled while requests are under way, and enabled again', () => {
+  test('queue disabled while requests are in progress, and enabled again', () => {
     for (let round = 0; round < 10; round++) {
       for (let each = 0; each < 5; each++) {
         const buffer = { iova: BUFFER, length: 64 * 1024, writable: true };
@@ -173,7 +173,7 @@ describe('a driver that changes things in use', () => {
   });
 });
 
-describe('a driver that negotiates what there is not', () => {
+describe('a driver that negotiates what does not exist', () => {
   const refuse = (features: (offered: bigint) => bigint): void => {
     driver.vhost.status = 0;
     driver.vhost.status = 3;
@@ -198,7 +198,7 @@ describe('a driver that negotiates what there is not', () => {
   });
 });
 
-describe('a driver that wants much', () => {
+describe('a driver that demands a lot', () => {
   test('two thousand regions, and a request in each: memory stays bounded', async () => {
     const before = (await server.status()).rss;
     const memory = borrow(MIB);

@@ -34,7 +34,7 @@ describe('a driver that makes a bad request', () => {
   const status = { iova: STATUS, length: 1, writable: true };
   const data = (iova: number | bigint, length: number, writable = true) => ({ iova, length, writable });
 
-  /** The request comes back with that status, and the next one is served. */
+  /** The request is completed with this status, and the next one is served. */
   function answers(expected: number, buffers: Parameters<VhostBlock['exchange']>[0], written?: number): void {
     driver.statusByte(STATUS);
     const answer = driver.exchange(buffers);
@@ -62,7 +62,7 @@ describe('a driver that makes a bad request', () => {
     }
   }
 
-  test('range across two regions that lie together: served', () => {
+  test('range across two adjacent regions: served', () => {
     const memory = borrow(2 * PAGE);
     driver.vhost.map(ELSEWHERE, PAGE, memory.address + PAGE);
     driver.vhost.map(ELSEWHERE + PAGE, PAGE, memory.address);
@@ -196,10 +196,10 @@ describe('a driver that makes a bad request', () => {
       ['that runs past the end', [range(SECTORS - 8, 16)], IOERR],
       ['that wraps around', [range(2n ** 64n - 8n, 16)], IOERR],
       ['of 2^32 - 1 sectors', [range(0, 0xffffffff)], IOERR],
-      ['with a flag that there is not', [range(0, 8, 2)], UNSUPP],
+      ['with an unknown flag', [range(0, 8, 2)], UNSUPP],
       ['of which one of two is bad', [range(8, 8), range(SECTORS, 8)], IOERR],
       ['of 33 ranges', Array.from({ length: 33 }, () => range(0, 8)), IOERR],
-      ['of no range', [], IOERR],
+      ['of zero ranges', [], IOERR],
       ['of half a range', [range(0, 8).subarray(0, 8)], IOERR],
     ] as const) {
       test(`${name} ${what}: rejected, nothing done`, () => {

@@ -75,7 +75,7 @@ describe('a driver that breaks a ring', () => {
     await isBroken(/indirect table length: 17 bytes/);
   });
 
-  test('indirect table of no length', async () => {
+  test('indirect table of zero length', async () => {
     driver.ring().descriptor(0, driver.indirectTable(), 0, VRING_DESC_F_INDIRECT);
     driver.offer(0);
     await isBroken(/indirect table length: 0 bytes/);
@@ -87,7 +87,7 @@ describe('a driver that breaks a ring', () => {
     await isBroken(/indirect table length: 4294967280 bytes/);
   });
 
-  test('indirect table where nothing is mapped', async () => {
+  test('indirect table in unmapped memory', async () => {
     driver.ring().descriptor(0, NOWHERE, 32, VRING_DESC_F_INDIRECT);
     driver.offer(0);
     await isBroken(/in unmapped memory/);

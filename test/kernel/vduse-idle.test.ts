@@ -14,7 +14,7 @@ function ticks(pid: number): number {
   return Number(user) + Number(system);
 }
 
-describe('a VDUSE device that has nothing to do', () => {
+describe('an idle VDUSE device', () => {
   for (const used of [false, true]) {
     test(`its server uses no processor time${used ? ', having had much to do' : ''}`, async () => {
       const path = '/tmp/idle.img';
@@ -22,9 +22,9 @@ describe('a VDUSE device that has nothing to do', () => {
       const server = await ServerProcess.start({ name: 'idle0', backend: { type: 'file', path } });
       await attach('idle0');
       const disk = await diskOf('idle0');
-      // Direct, one after the other: each is followed by a look for the next.
+      // Direct reads, one after another: after each, the server polls for the next one.
       if (used) await sh(`dd if=${disk} of=/dev/null bs=4k iflag=direct status=none`);
-      // One that looked for work all the time would use 100 ticks a second. What Node itself does now and then is little.
+      // A server that kept polling would use 100 ticks a second. What Node itself does occasionally is little.
       await until('the server rests for a second', async () => {
         const before = ticks(server.pid);
         await sleep(1000);

@@ -16,7 +16,7 @@ const KILLS = Number(process.env['VDPA_KILLS'] ?? 25);
 const SEED = Number(process.env['VDPA_KILL_SEED'] ?? Math.floor(Date.now() / 86_400_000));
 const DISK = 48 * MIB;
 
-/** Writes the whole disk in any order and sizes, then reads every block back and checks it. */
+/** Writes the whole disk in random order and sizes, then reads every block back and checks it. */
 async function writeAndVerify(disk: string, seed: number): Promise<{ requests: number; verified: number }> {
   const jobs = await fio(
     4,
@@ -47,7 +47,7 @@ test(`${KILLS} servers killed at random moments under fio --verify: no error, ev
       await sleep(random.below(120));
       await server.kill();
       server = new ServerProcess([{ ...device, takeOver: true }]);
-      // Some die while they take over.
+      // Some are killed while they take over.
       if (random.chance(70)) await server.ready();
       else await sleep(random.below(400));
     }
@@ -64,7 +64,7 @@ test(`${KILLS} servers killed at random moments under fio --verify: no error, ev
     passes++;
   } while (kills < KILLS);
   await killer;
-  // And once more without a kill: what the last one may have left.
+  // And once more without a kill, to check what the last one may have left.
   const last = await writeAndVerify(disk, random.below(2 ** 31));
   context.diagnostic(
     `seed ${SEED}: ${kills} kills, ${passes + 1} passes, ${requests + last.requests} requests, ` +

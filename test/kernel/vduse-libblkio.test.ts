@@ -28,7 +28,7 @@ describe('libblkio drives a VDUSE disk through vhost-vdpa', () => {
     });
     let user: Blkio | undefined;
     context.after(async () => {
-      // The kernel deletes no device whose node is open.
+      // The kernel does not delete a device whose node is open.
       user?.close();
       await detach('blkio0');
       await server.stop();
@@ -38,13 +38,13 @@ describe('libblkio drives a VDUSE disk through vhost-vdpa', () => {
     assert.equal(disk.capacity, BigInt(BYTES));
     const well = new Array<number>(DEPTH).fill(0);
 
-    /** Each queue has a half of the disk, and takes it in {@link DEPTH} requests at once. */
+    /** Each queue handles half of the disk, with {@link DEPTH} requests at a time. */
     const each = (request: (queue: number, start: number, length: number) => void): void => {
       for (let index = 0; index < QUEUES * DEPTH; index++) request(index % QUEUES, index * PIECE, PIECE);
       for (let queue = 0; queue < QUEUES; queue++) assert.deepEqual(disk.done(queue, DEPTH), well);
     };
     each(disk.read.bind(disk));
-    assert.ok(before.equals(disk.buffer), 'something else is read than is there');
+    assert.ok(before.equals(disk.buffer), 'the data read is not what is on the disk');
 
     const after = randomBytes(BYTES);
     for (let round = 0; round < 8; round++) {
@@ -53,10 +53,10 @@ describe('libblkio drives a VDUSE disk through vhost-vdpa', () => {
       each(disk.write.bind(disk));
       disk.flush(0);
       assert.deepEqual(disk.done(0, 1), [0]);
-      assert.ok(readFileSync(PATH).equals(after), 'the file holds something else than was written');
+      assert.ok(readFileSync(PATH).equals(after), 'the data in the file is not what was written');
       disk.buffer.fill(0);
       each(disk.read.bind(disk));
-      assert.ok(after.equals(disk.buffer), 'something else is read than was written');
+      assert.ok(after.equals(disk.buffer), 'the data read is not what was written');
     }
 
     disk.writeZeros(1, 0, 64 * KIB);

@@ -12,7 +12,7 @@ const { test } = testsWith(VDUSE);
 
 const document = readFileSync(join(checkoutRoot, 'docs/vduse.md'), 'utf8');
 
-/** Runs the example under a heading in a process of its own, which serves a device, and attaches that. */
+/** Runs the example under a heading in its own process, which serves a device, and attaches the device. */
 async function runExample(heading: string, device: string): Promise<{ disk: string; stop: () => Promise<Ran> }> {
   const example = new RegExp(`\n## ${heading}\n[^]*?\`\`\`ts\n([^]*?)\`\`\``).exec(document)?.[1];
   assert.ok(example);
@@ -20,8 +20,8 @@ async function runExample(heading: string, device: string): Promise<{ disk: stri
   const { code } = await transform(example.replaceAll('vdpa/vduse', library), { loader: 'ts' });
   writeFileSync(`/tmp/${device}.mjs`, code);
   const serving = start('sh', '-c', `echo $$ > /tmp/${device}.pid; exec node /tmp/${device}.mjs`);
-  await until('it is there', () => existsSync(`/dev/vduse/${device}`));
-  // The queues are set up a moment after the node is there.
+  await until('the instance exists', () => existsSync(`/dev/vduse/${device}`));
+  // The queues are set up a moment after the node appears.
   await until('it can be attached', () =>
     attach(device).then(
       () => true,
@@ -38,7 +38,7 @@ async function runExample(heading: string, device: string): Promise<{ disk: stri
 
 const pidOf = (device: string): number => Number(readFileSync(`/tmp/${device}.pid`, 'utf8'));
 
-test('the backend of docs/vduse.md stores what it says', async () => {
+test('the backend of docs/vduse.md works as described', async () => {
   const { disk, stop } = await runExample('Writing a backend', 'numbered0');
   assert.equal(await bash(`dd if=${disk} bs=512 skip=1234 count=1 status=none | tr -d '\\0'`), 'sector 1234\n');
   assert.equal(await bash(`blockdev --getro --getsize64 ${disk}`), '1\n1048576\n');
@@ -46,7 +46,7 @@ test('the backend of docs/vduse.md stores what it says', async () => {
   assert.ok(!existsSync('/dev/vduse/numbered0'));
 });
 
-test('the data plane of docs/vduse.md serves requests, and takes changes of its server', async () => {
+test('the data plane of docs/vduse.md serves requests, and accepts changes from its server', async () => {
   const { disk, stop } = await runExample('Writing a data plane', 'letters0');
   const read = `dd if=${disk} bs=4096 skip=100 count=1 iflag=direct status=none | tr -s a-z`;
   assert.equal(await bash(read), 'a');
@@ -77,7 +77,7 @@ test('block and net devices are served alike, and await using stops them', async
   }
 });
 
-test('the start can be given up, and leaves nothing behind', async () => {
+test('the start can be aborted, and leaves nothing behind', async () => {
   const options = { type: 'block', name: 'late0', backend: { type: 'ram', size: 1024 * 1024 } } as const;
   const reason = new Error('enough');
   await assert.rejects(serve({ ...options, signal: AbortSignal.abort(reason) }), (error) => error === reason);

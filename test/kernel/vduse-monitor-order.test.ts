@@ -10,9 +10,9 @@ import { BASE, MEMORY_BYTES } from '../support/kernel/drivers/vhost-driver.js';
 
 const { describe, test } = testsWith(VDUSE);
 
-/** VIRTIO_F_VERSION_1 and VIRTIO_F_ACCESS_PLATFORM: without the second cloud-hypervisor takes no device. */
+/** VIRTIO_F_VERSION_1 and VIRTIO_F_ACCESS_PLATFORM: cloud-hypervisor rejects devices without the second one. */
 const NEEDED = (1n << 32n) | (1n << 33n);
-/** VHOST_BACKEND_F_IOTLB_MSG_V2: the form of the messages that map memory. */
+/** VHOST_BACKEND_F_IOTLB_MSG_V2: the format of the messages that map memory. */
 const MSG_V2 = 1n << 1n;
 const QUEUES = 2;
 
@@ -21,7 +21,7 @@ describe('cloud-hypervisor opens a VDUSE disk through vhost-vdpa', () => {
     const server = await ServerProcess.start({ name: 'ch0', backend: { type: 'ram' }, queues: QUEUES });
     let user: VhostBlock | undefined;
     context.after(async () => {
-      // The kernel deletes no device whose node is open.
+      // The kernel does not delete a device whose node is open.
       user?.close();
       await detach('ch0');
       await server.stop();
@@ -29,7 +29,7 @@ describe('cloud-hypervisor opens a VDUSE disk through vhost-vdpa', () => {
     await attach('ch0');
     const node = await giveToVhost('ch0');
 
-    // The node is opened and asked; messages of the second form come before it is said that they will.
+    // The node is opened and queried; messages in format V2 are sent before that format is acknowledged.
     const driver = (user = new VhostBlock(node, { agreesLater: true, queues: QUEUES }));
     const { vhost } = driver;
     assert.equal(vhost.deviceId(), VIRTIO_ID_BLOCK);
@@ -38,18 +38,22 @@ describe('cloud-hypervisor opens a VDUSE disk through vhost-vdpa', () => {
     assert.equal(vhost.features() & NEEDED, NEEDED);
     assert.equal(vhost.backendFeatures() & MSG_V2, MSG_V2);
     const { first, last } = vhost.iovaRange();
-    // All of a guest's memory, its addresses being the guest's own.
+    // All of a guest's memory, at the guest's physical addresses.
     assert.equal(first, 0n);
     assert.ok(last >= 2n ** 46n, String(last));
     const size = vhost.configSize();
     const config = Buffer.from(vhost.config(0, size));
     assert.throws(() => vhost.config(0, size + 1));
 
-    // A guest that starts, writes to its configuration, which changes nothing, and starts anew, with no other memory.
+    // A guest that starts, writes to its configuration, which changes nothing, and restarts with the same memory.
     for (let round = 0; round < 3; round++) {
       driver.startAtOnce({ queueSize, features: (offered) => offered });
       for (let queue = 0; queue < QUEUES; queue++) driver.checkService(round, queue);
-      assert.equal((await server.device('ch0')).features, vhost.features(), 'what was agreed on is not what holds');
+      assert.equal(
+        (await server.device('ch0')).features,
+        vhost.features(),
+        'the device runs with features other than those negotiated',
+      );
       vhost.setConfig(0, new Uint8Array(size).fill(0xff));
       assert.deepEqual(Buffer.from(vhost.config(0, size)), config);
       driver.enableQueues(false);
@@ -57,7 +61,7 @@ describe('cloud-hypervisor opens a VDUSE disk through vhost-vdpa', () => {
       assert.equal(vhost.status, 0);
     }
 
-    // It moves to another process: the device is suspended and the node closed, then opened, with the configuration set.
+    // It migrates to another process: the device is suspended and the node closed, then reopened, and the configuration set.
     driver.startAtOnce();
     driver.checkService(9);
     vhost.suspend();

@@ -11,7 +11,7 @@ import { bash, sh, until } from '../support/kernel/servers/vduse.js';
 const { describe, test } = testsWith(VDUSE);
 
 describe('a VDUSE network device', () => {
-  test('loopback: what is sent to its own address, or to all, comes back', async (context) => {
+  test('loopback: frames to its own address, and broadcasts, come back', async (context) => {
     const {
       netdev,
       server,
@@ -26,7 +26,7 @@ describe('a VDUSE network device', () => {
     assert.equal(attribute(netdev, 'mtu'), '1400');
     assert.equal(attribute(netdev, 'addr_assign_type'), '0');
     await sh(`ip link set ${netdev} up`);
-    await until('the carrier is there', () => attribute(netdev, 'carrier') === '1');
+    await until('the carrier is up', () => attribute(netdev, 'carrier') === '1');
     const packets = new PacketSocket(netdev);
     for (const to of [mac, new Uint8Array(6).fill(0xff)]) {
       for (const size of [46, 60, 1000, 1400]) {
@@ -64,7 +64,7 @@ describe('a VDUSE network device', () => {
     const [receiving, sending] = device.server.status().queues;
     assert.ok(receiving && receiving.bytesIn > 200 * 1024 * 1024);
     assert.ok(sending && sending.bytesOut > 100 * 1024 * 1024);
-    // Segmentation is left to the other side: packets are far longer than a frame.
+    // Segmentation is offloaded: packets are far longer than a frame.
     assert.ok(receiving.bytesIn / receiving.requests > 4000, `${receiving.bytesIn} in ${receiving.requests}`);
   });
 
@@ -97,7 +97,7 @@ describe('a VDUSE network device', () => {
       threads: 2,
     });
     assert.equal(device.server.status().queues.length, 8);
-    // The kernel lets no VDUSE device have a control queue, without which a driver uses one pair: the tap too, then.
+    // The kernel does not allow VDUSE devices a control queue, without which a driver uses one pair: so does the tap.
     assert.match(await sh('ip -d link show multi'), /multi_queue numqueues 1 numdisabled 3 /);
     await twoNamespaces(context, device);
     for (let port = 0; port < 8; port++) {
@@ -115,9 +115,13 @@ describe('a VDUSE network device', () => {
 
   for (const [what, options, message] of [
     ['an MTU that is too small', { mtu: 10 }, /expected 68 to 65535/],
-    ['the address of a group', { mac: '01:00:00:00:00:01' }, /neither multicast/],
+    ['a multicast address', { mac: '01:00:00:00:00:01' }, /neither multicast/],
     ['a name that no interface has', { backend: { type: 'tap', ifname: 'a/b' } }, /Invalid interface name "a\/b"/],
-    ['an interface that is no tap', { backend: { type: 'tap', ifname: 'lo' } }, /create the TAP interface lo: Invalid/],
+    [
+      'an interface that is not a tap',
+      { backend: { type: 'tap', ifname: 'lo' } },
+      /create the TAP interface lo: Invalid/,
+    ],
     ['no pair', { queues: 0 }, /1 to 128 pairs/],
   ] as const) {
     test(`rejected: ${what}`, async () => {

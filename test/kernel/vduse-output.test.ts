@@ -29,7 +29,7 @@ async function show(name: string): Promise<Shown> {
   return (JSON.parse(stdout) as { vduse: Record<string, Shown> }).vduse[name] ?? {};
 }
 
-/** The system's log, and what has come to it. */
+/** The system log, and the messages it has received. */
 function systemLog(context: TestContext): { readonly lines: string[]; readonly read: () => string[] } {
   const listener = new DatagramListener('/dev/log');
   const lines: string[] = [];
@@ -45,7 +45,7 @@ function systemLog(context: TestContext): { readonly lines: string[]; readonly r
   };
 }
 
-/** Lets a guest break the ring of a device. */
+/** Makes a guest break the ring of a device. */
 async function breakRing(name: string): Promise<VhostBlock> {
   const driver = new VhostBlock(await giveToVhost(name));
   driver.start();
@@ -60,11 +60,11 @@ afterEach(async () => {
   nothingLeft();
 });
 
-describe('a guest that breaks its ring does not end its server, and the system log has it:', () => {
+describe('a guest that breaks its ring does not end its server, and the event is in the system log:', () => {
   for (const [how, words] of [
-    ['made by dev add', ''],
-    ['made by dev add restart on', 'restart on'],
-    ['made by dev add user nobody', 'user nobody'],
+    ['created by dev add', ''],
+    ['created by dev add restart on', 'restart on'],
+    ['created by dev add user nobody', 'user nobody'],
   ] as const) {
     test(how, async (context) => {
       const log = systemLog(context);
@@ -87,8 +87,8 @@ describe('a guest that breaks its ring does not end its server, and the system l
   }
 
   for (const [how, words] of [
-    ['served in the foreground, its reader gone', ''],
-    ['served in the foreground with restart on, its reader gone', 'restart on'],
+    ['served in the foreground, after its reader is gone', ''],
+    ['served in the foreground with restart on, after its reader is gone', 'restart on'],
   ] as const) {
     test(how, async (context) => {
       const log = systemLog(context);
@@ -130,7 +130,7 @@ describe('a guest that breaks its ring does not end its server, and the system l
   });
 });
 
-describe('a process that serves', () => {
+describe('a server process', () => {
   const module = new URL('../../src/cli/service-output.js', import.meta.url).href;
   const worker = `const { Worker } = require('node:worker_threads'); new Worker('console.error("from a thread")', { eval: true })`;
   for (const [what, code, expected] of [
@@ -153,7 +153,7 @@ describe('a process that serves', () => {
     });
   }
 
-  test('writes down of what error it dies', async (context) => {
+  test('logs the error that ends it', async (context) => {
     const log = systemLog(context);
     const script = `import { ServiceOutput } from ${JSON.stringify(module)};
       new ServiceOutput(() => undefined).begin(); setImmediate(() => { throw new RangeError('nobody catches it'); });`;
@@ -164,7 +164,7 @@ describe('a process that serves', () => {
     assert.match(log.read().join('\n'), /^<27>.*RangeError: nobody catches it/m);
   });
 
-  test('writes to its standard error where somebody reads, and not to the log', async (context) => {
+  test('writes to its standard error, not to the log, if there is a reader', async (context) => {
     const log = systemLog(context);
     await bash(`rm -f ${FILE}; truncate -s 8M ${FILE}`);
     const server = bash(`${VDPA} vduse serve name ring0 path ${FILE} restart on 2>/tmp/errors`);

@@ -56,7 +56,7 @@ async function saved(name: string): Promise<unknown> {
   return devices.find((device) => device.name === name)?.server;
 }
 
-/** The server that a supervisor starts, from the moment at which it runs a program of its own. */
+/** The server that a supervisor starts, once it has executed its own program. */
 function childOf(supervisor: number, not: number): Promise<number> {
   const isChild = (pid: string): boolean => {
     try {
@@ -77,7 +77,7 @@ afterEach(async () => {
 });
 
 describe('a server that is being replaced by its supervisor', () => {
-  test('is known: show says restarting, save keeps it, and it can be ended', async () => {
+  test('is recognized: show reports restarting, save includes it, and it can be stopped', async () => {
     await bash(`rm -f ${FILE}; truncate -s 16M ${FILE}`);
     await done(`dev add mgmtdev vduse name again path ${FILE} queues 2 serial S1 restart on`);
     const before = await saved('again');
@@ -111,10 +111,10 @@ describe('a server that is being replaced by its supervisor', () => {
     await done('dev del again');
   });
 
-  test('is ended by "vduse del" before it serves, and not restarted', async () => {
+  test('is stopped by "vduse del" before it serves, and not restarted', async () => {
     await bash(`rm -f ${FILE}; truncate -s 16M ${FILE}`);
     const foreground = start(VDPA, 'vduse', 'serve', 'name', 'early', 'path', FILE, 'restart', 'on');
-    await until('there is an instance', () => existsSync('/dev/vduse/early'));
+    await until('the instance exists', () => existsSync('/dev/vduse/early'));
     const { pid, supervisor = 0 } = await serving('early');
     process.kill(pid, 'SIGKILL');
     process.kill(await childOf(supervisor, pid), 'SIGSTOP');
@@ -134,7 +134,7 @@ describe('a device whose server is being replaced', () => {
       const successor = await childOf(supervisor, pid);
       process.kill(successor, 'SIGSTOP');
       const command = vdpa(line);
-      // It would be refused by now.
+      // It would have been rejected by now.
       assert.equal(await Promise.race([command, sleep(3000, 'waits')]), 'waits');
       process.kill(successor, 'SIGCONT');
       assert.deepEqual(await command, { status: 0, stdout: '', stderr: '' });
@@ -142,7 +142,7 @@ describe('a device whose server is being replaced', () => {
     });
   }
 
-  test('that does not appear is rejected after a while, by name', async () => {
+  test('that does not appear is reported by name after a while', async () => {
     await bash(`rm -f ${FILE}; truncate -s 16M ${FILE}`);
     await done(`dev add mgmtdev vduse name gap path ${FILE} restart on`);
     await diskOf('gap');
@@ -159,17 +159,17 @@ describe('a device whose server is being replaced', () => {
   });
 });
 
-test('a supervisor without CAP_KILL ends a server that has become another user', async () => {
+test('a supervisor without CAP_KILL stops a server that runs as another user', async () => {
   await bash(`rm -f ${FILE}; truncate -s 16M ${FILE}`);
   const words = `vduse serve name nokill path ${FILE} user nobody restart on`.split(' ');
   const foreground = start('setpriv', '--bounding-set=-kill', VDPA, ...words);
-  await until('there is an instance', () => existsSync('/dev/vduse/nokill'));
+  await until('the instance exists', () => existsSync('/dev/vduse/nokill'));
   const { supervisor = 0 } = await serving('nokill');
   process.kill(supervisor, 'SIGTERM');
   assert.deepEqual(await foreground, { status: 0, stdout: '', stderr: '' });
 });
 
-describe('a supervised server that is asked to exit', () => {
+describe('a supervised server that is told to exit', () => {
   test('and is stuck in its file: it is not replaced once it has exited', async (context) => {
     await bash(`rm -f ${FILE}; truncate -s 64M ${FILE}; mkfs.ext4 -q ${FILE}; mkdir -p /tmp/frozen
       loop=$(losetup -f --show ${FILE}); mount -t ext4 $loop /tmp/frozen; truncate -s 16M /tmp/frozen/disk; sync`);

@@ -12,7 +12,7 @@ import { attach, bash, detach, giveToVhost, mountPoint } from '../support/kernel
 const { test } = testsWith(VDUSE);
 
 const MIB = 1024 * 1024;
-/** The kernel gives a device up when a message is not answered for so long. */
+/** The kernel abandons a device whose server does not answer a message for this long. */
 const KERNEL_PATIENCE_MS = 30_000;
 
 test('a backend stuck in I/O delays no control message, and accesses no revoked memory', async () => {
@@ -41,8 +41,8 @@ test('a backend stuck in I/O delays no control message, and accesses no revoked 
   };
 
   getStuck();
-  assert.equal((await server.device('stuck')).state, 'running', 'the server tells of itself all the while');
-  // Memory taken away, a reset, and the device brought up: all while the thread hangs.
+  assert.equal((await server.device('stuck')).state, 'running', 'the server reports its status the whole time');
+  // Memory is unmapped and the device is reset and restarted, all while the thread hangs.
   const first = took(() => {
     driver.vhost.unmap(BASE, MEMORY_BYTES);
   });
@@ -53,7 +53,7 @@ test('a backend stuck in I/O delays no control message, and accesses no revoked 
   assert.ok(first < KERNEL_PATIENCE_MS / 2, `the first message took ${first} ms`);
   assert.ok(second < 8000, `those after it took ${second} ms`);
 
-  // The disk answers at last. What was asked for before the reset must not come to the driver now.
+  // The disk finally answers. Data requested before the reset must not reach the driver now.
   const before = driver.memory.u8.slice();
   writeFileSync(pipe, 'x');
   assert.equal(driver.used(0, 300), undefined);
@@ -101,7 +101,7 @@ test('a write blocked in the file system during a reset of the guest: old or new
   driver.vhost.status = 0;
   assert.equal(driver.vhost.status, 0);
   await thaw();
-  // When the device serves again, the write has come to its end.
+  // When the device serves again, the write has finished.
   driver.start();
   driver.checkService(1);
   const bytes = readFileSync(path).subarray(64 * 512, 64 * 512 + 4096);

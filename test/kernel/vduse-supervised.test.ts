@@ -12,7 +12,7 @@ const VDPA = '/run/bin/vdpa';
 const FILE = '/tmp/supervised';
 const NOBODY = 65534;
 
-/** What /proc says of each thread of a process. */
+/** What /proc says about each thread of a process. */
 function threads(pid: number): {
   readonly uid: string;
   readonly gid: string;
@@ -33,7 +33,7 @@ function threads(pid: number): {
   });
 }
 
-/** Waits until a server that was killed is dead, with the one that watches over it. */
+/** Waits until a killed server and its supervisor are dead. */
 async function nothingLeftInTheEnd(): Promise<void> {
   await until('no server is left', () => runningServers().length === 0);
   nothingLeft();
@@ -41,7 +41,7 @@ async function nothingLeftInTheEnd(): Promise<void> {
 
 afterEach(nothingLeftInTheEnd);
 
-describe('a server that becomes another user', () => {
+describe('a server that runs as another user', () => {
   test('drops privileges in every thread: user, groups, capabilities, no_new_privs; serves, restarts, stops', async () => {
     await bash(`rm -f ${FILE}; truncate -s 16M ${FILE}; chmod 600 ${FILE}`);
     await done(`dev add mgmtdev vduse name user0 path ${FILE} user nobody restart on`);
@@ -73,7 +73,7 @@ describe('a server that becomes another user', () => {
     ['that does not exist', 'nosuchuser', 'Unknown user "nosuchuser"'],
     ['that is root', 'root', 'User root is root: expected an unprivileged user'],
   ] as const) {
-    test(`${what}: rejected, nothing left`, async () => {
+    test(`${what}: rejected, nothing left behind`, async () => {
       const { status, stderr } = await vdpaProcess(`dev add mgmtdev vduse name user1 user ${user}`);
       assert.deepEqual([status, stderr], [1, `vdpa: ${message}\n`]);
     });
@@ -101,7 +101,7 @@ describe('a server with restart on', () => {
     await done('dev del again');
   });
 
-  test('ended by SIGTERM of its supervisor, nothing is left', async () => {
+  test('stopped by SIGTERM to its supervisor, nothing is left behind', async () => {
     await bash(`rm -f ${FILE}; truncate -s 16M ${FILE}`);
     const supervisor = start(VDPA, 'vduse', 'serve', 'name', 'fore', 'path', FILE, 'restart', 'on');
     await until('it serves', () => existsSync('/dev/vduse/fore') && existsSync('/run/vdpa/vduse/fore/socket'));
@@ -166,7 +166,7 @@ describe('the runtime folder', () => {
     await done('dev del modes');
   });
 
-  test('that is a link or belongs to another user is not used', async () => {
+  test('that is a symbolic link or belongs to another user is not used', async () => {
     rmSync('/run/vdpa', { recursive: true, force: true });
     mkdirSync('/tmp/trap', { recursive: true });
     symlinkSync('/tmp/trap', '/run/vdpa');
@@ -187,7 +187,7 @@ describe('the runtime folder', () => {
     rmSync('/run/vdpa', { recursive: true });
   });
 
-  test('is not reached by a path as a name', async () => {
+  test('cannot be escaped by a path as a name', async () => {
     for (const name of ['../x', '..', 'a/b', '/etc/passwd', 'control']) {
       for (const command of [`vduse serve name ${name}`, `vduse del ${name}`, `vduse show ${name}`]) {
         const { status, stderr } = await vdpaProcess(command);

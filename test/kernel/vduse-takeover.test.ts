@@ -35,13 +35,13 @@ function served(name: string, not?: number): Promise<Shown> {
   });
 }
 
-/** Lets the server of a device die. */
+/** Kills the server of a device. */
 async function kill(name: string): Promise<void> {
   process.kill((await served(name)).pid ?? 0, 'SIGKILL');
   await until('it has died', async () => (await show(name))?.server === 'none');
 }
 
-/** Sees that no server is taken for an instance with these words. @returns what is said */
+/** Checks that a server with these arguments is rejected for an instance. @returns the error message */
 async function refused(name: string, words: string): Promise<string> {
   const { status, stderr } = await vdpa(`vduse serve name ${name} ${words}`);
   assert.equal(status, 1, words);
@@ -49,7 +49,7 @@ async function refused(name: string, words: string): Promise<string> {
   return stderr;
 }
 
-/** Lets another server take an instance, ends it by `how`, and gives what was shown meanwhile. */
+/** Lets another server take over an instance, stops it with `end`, and returns what was shown in between. */
 async function taken(name: string, words: string, end: () => Promise<void>): Promise<Shown> {
   const server = vdpa(`vduse serve name ${name} ${words}`);
   const shown = await served(name);
@@ -64,10 +64,10 @@ const del = (name: string) => async (): Promise<void> => {
 
 const sectorsOf = (disk: string): number => Number(readFileSync(`/sys/block/${disk.slice(5)}/size`, 'utf8'));
 
-/** What an idle instance is made of when its server dies. */
+/** Creates an idle instance with these arguments, and kills its server. */
 async function idle(name: string, words: string): Promise<void> {
   const server = vdpa(`vduse serve name ${name} ${words}`);
-  await until('there is an instance', () => existsSync(`/dev/vduse/${name}`));
+  await until('the instance exists', () => existsSync(`/dev/vduse/${name}`));
   await kill(name);
   assert.equal((await server).status, null);
 }
@@ -89,7 +89,7 @@ describe('a server takes over from another', () => {
         'the same settings, or use "force"\n',
     );
     assert.equal(sectorsOf(disk), (64 * MIB) / 512);
-    // A supervisor is no way round it.
+    // A supervisor does not bypass this.
     assert.match(await refused('run0', `path ${SMALL} restart on`), /created with path/);
     await bash(`cp --sparse=always ${BIG} /tmp/moved.img`);
     assert.match(await refused('run0', 'path /tmp/moved.img'), /path \/tmp\/big\.img, not \/tmp\/moved\.img: /);
@@ -99,7 +99,7 @@ describe('a server takes over from another', () => {
     await bash(
       `dd if=/dev/urandom of=${disk} bs=1M count=1 oflag=direct status=none; cmp -n 1048576 ${disk} /tmp/moved.img`,
     );
-    // What was forced is what it is made of now: it is no difference to the next one.
+    // The forced settings are now the recorded ones: they are no difference for the next server.
     process.kill(pid, 'SIGKILL');
     assert.equal((await served('run0', pid)).path, '/tmp/moved.img');
     await del('run0')();
@@ -121,7 +121,7 @@ describe('a server takes over from another', () => {
     ] as const) {
       assert.ok((await refused('idle0', words)).includes(message), message);
     }
-    // These no force changes.
+    // Even force does not change these.
     assert.match(
       await refused('idle0', `path ${BIG} serial S1 readonly queue_size 128 force`),
       /queue_size 256, not 128: serve it with the same settings\n$/,
@@ -148,7 +148,7 @@ describe('a server takes over from another', () => {
     await bash(`truncate -s 80M ${BIG}`);
     const second = vdpa('vduse serve name file0 path /tmp/link.img');
     assert.equal((await served('file0')).size, 80 * MIB);
-    // It has grown while it was served, too.
+    // It also grows while it is served.
     await bash(`truncate -s 96M ${BIG}`);
     await until('the server has seen it', async () => (await show('file0'))?.size === 96 * MIB);
     await kill('file0');
@@ -160,7 +160,7 @@ describe('a server takes over from another', () => {
     await taken('file0', `path ${BIG}`, del('file0'));
   });
 
-  test('that has ended in good order with its device on the bus: the same holds', async () => {
+  test('that exited normally with its device on the bus: the same applies', async () => {
     await bash(`rm -f ${BIG} ${SMALL}; truncate -s 64M ${BIG}; truncate -s 8M ${SMALL}`);
     await vdpa(`dev add mgmtdev vduse name left0 path ${BIG}`);
     process.kill((await served('left0')).pid ?? 0, 'SIGTERM');

@@ -20,7 +20,7 @@ const ETHTOOL_GTSO = 0x1e;
 const AF_INET = 2;
 const SOCK_DGRAM = 2;
 
-/** Whether an interface hands out packets with such an offload. */
+/** Whether an interface delivers packets with this offload. */
 function offload(ifname: string, command: number): boolean {
   const fd = checked('open a socket', socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   const value = new NativeBuffer(8);
@@ -51,17 +51,17 @@ async function tapDevice(
   return [server, driver];
 }
 
-test('offloads that the tap rejects: none of the previous driver are kept', async (context) => {
+test('offloads that the tap rejects: those of the previous driver are not kept', async (context) => {
   const [, driver] = await tapDevice(context, 1, { queues: 2 });
   driver.start();
   const offloads = (): boolean[] => [ETHTOOL_GTXCSUM, ETHTOOL_GTSO].map((command) => offload('tapped0', command));
   await until('the first driver has its offloads', () => offloads().every((on) => on));
-  // TSO without checksums, which no tap does.
+  // TSO without checksums, which no tap supports.
   driver.start({ queues: 2, features: (offered) => offered & ~(1n << 29n) & ~(1n << net.VIRTIO_NET_F_GUEST_CSUM) });
   await until('the second has none', () => offloads().every((on) => !on), 10_000);
 });
 
-test('a tap that is deleted ends no thread', async (context) => {
+test('deleting a tap does not end its threads', async (context) => {
   const [server, driver] = await tapDevice(context, 2, { queues: 4 });
   driver.start();
   const runs = (): Promise<boolean> =>

@@ -37,16 +37,16 @@ function served(name: string, not?: number): Promise<Shown & { readonly pid: num
   });
 }
 
-/** Lets the server of a device die. */
+/** Kills the server of a device. */
 async function kill(name: string): Promise<void> {
   process.kill((await served(name)).pid, 'SIGKILL');
   await until('it has died', async () => (await show(name))?.server === 'none');
 }
 
-/** What an operator has given an interface, and what tells that it is still the same one. */
+/** What an operator has configured on an interface, and what identifies it as the same one. */
 async function looks(tap: string): Promise<unknown> {
   const read = (file: string): string => readFileSync(`/sys/class/net/${tap}/${file}`, 'utf8').trim();
-  await until('it has its carrier', () => read('carrier') === '1');
+  await until('its carrier is up', () => read('carrier') === '1');
   return {
     index: read('ifindex'),
     mac: read('address'),
@@ -66,7 +66,7 @@ afterEach(async () => {
 
 describe('a tap interface of a server that is killed and replaced', () => {
   for (const [how, words] of [
-    ['by its supervisor: keeps index, address, state, MTU and bridge, and goes with its device', 'restart on'],
+    ['by its supervisor: keeps index, address, state, MTU and bridge, and is deleted with its device', 'restart on'],
     ['by its supervisor, as another user: the same', 'restart on user nobody'],
     ['by its supervisor, with several queues: the same', 'restart on queues 2'],
   ] as const) {
@@ -87,7 +87,7 @@ describe('a tap interface of a server that is killed and replaced', () => {
     });
   }
 
-  test('by "vduse serve" again: the same, also where the kernel chose its name, and where that was changed', async () => {
+  test('by "vduse serve" again: the same, also if the kernel chose its name, or if it was renamed', async () => {
     await done('dev add mgmtdev vduse name net0 type net backend tap');
     const { ifname = '' } = await served('net0');
     await bash(`ip link set ${ifname} up; ip address add 10.9.9.1/24 dev ${ifname}`);
@@ -97,7 +97,7 @@ describe('a tap interface of a server that is killed and replaced', () => {
     const second = vdpa('vduse serve name net0 type net backend tap');
     assert.equal((await served('net0')).ifname, ifname);
     assert.deepEqual(await looks(ifname), before);
-    // An interface that is up keeps its name's change waiting in older kernels.
+    // Older kernels do not rename an interface that is up.
     await bash(`ip link set ${ifname} down; ip link set ${ifname} name renamed; ip link set renamed up`);
     await kill('net0');
     assert.equal((await second).status, null);
@@ -109,7 +109,7 @@ describe('a tap interface of a server that is killed and replaced', () => {
     assert.ok(!isThere('renamed') && !isThere(ifname), 'it is left');
   });
 
-  test('that is ended with its device on the bus: stays for the next one; a dead one leaves it to "vduse del"', async () => {
+  test('that is stopped with its device on the bus: is kept for the next server; "vduse del" removes it after a crash', async () => {
     await done('dev add mgmtdev vduse name net0 type net ifname vdpat0 queues 2');
     await bash('ip link set vdpat0 up; ip address add 10.9.9.1/24 dev vdpat0');
     const before = await looks('vdpat0');
@@ -126,11 +126,11 @@ describe('a tap interface of a server that is killed and replaced', () => {
     assert.ok(!isThere('vdpat0'), 'it is left');
   });
 
-  test('and was moved to a named network namespace: the same there, whatever its number; goes with its device', async (context) => {
+  test('and was moved to a named network namespace: the same there, whatever its index; is deleted with its device', async (context) => {
     await done('dev add mgmtdev vduse name net0 type net ifname vdpat0 mtu 1400 restart on');
     await bash('ip netns add other; ip netns add elsewhere');
     context.after(() => bash('ip netns del other; ip netns del elsewhere'));
-    // One of its number is there already, and one of its name, with another address, elsewhere.
+    // That namespace already has an interface with its index; another has one with its name and index, but another address.
     const number = readFileSync('/sys/class/net/vdpat0/ifindex', 'utf8').trim();
     await bash(`ip -n other link add dummy0 index ${number} type dummy
       ip -n elsewhere link add vdpat0 index ${number} type dummy
@@ -144,7 +144,7 @@ describe('a tap interface of a server that is killed and replaced', () => {
       process.kill(pid, 'SIGKILL');
       ({ pid } = await served('net0', pid));
       assert.equal(await link(), before);
-      assert.ok(!isThere('vdpat0'), 'another was made');
+      assert.ok(!isThere('vdpat0'), 'another one was created');
     }
     const netdev = new VdpaBus().device('net0')?.netdev ?? '';
     await bash(`ip link set ${netdev} up; ip address add 10.9.9.2/24 dev ${netdev}`);
@@ -153,13 +153,13 @@ describe('a tap interface of a server that is killed and replaced', () => {
     assert.equal((await start('ip', '-n', 'other', 'link', 'show', 'vdpat0')).status, 1, 'it is left');
   });
 
-  test('and was deleted: another is made, which "vduse show" tells', async () => {
+  test('and was deleted: another one is created, which "vduse show" reports', async () => {
     await done('dev add mgmtdev vduse name net0 type net ifname vdpat0 restart on');
     const { pid } = await served('net0');
     await sh('ip link del vdpat0');
     process.kill(pid, 'SIGKILL');
     await served('net0', pid);
-    assert.ok(isThere('vdpat0'), 'none was made');
+    assert.ok(isThere('vdpat0'), 'none was created');
     assert.match((await vdpa('vduse show net0')).stdout, / trouble the TAP interface vdpat0 .* was deleted, or moved /);
     await done('dev del net0');
     assert.ok(!isThere('vdpat0'), 'it is left');
@@ -177,7 +177,7 @@ describe('a tap interface of a server that is killed and replaced', () => {
   });
 });
 
-test('the MTU of a device is set on its tap, and kept', async () => {
+test('the MTU of a device is set on its tap, and preserved', async () => {
   const mtuOf = (tap: string): number => Number(readFileSync(`/sys/class/net/${tap}/mtu`, 'utf8'));
   await done('dev add mgmtdev vduse name mtu0 type net ifname vdpat0 mtu 1400 restart on');
   assert.equal(mtuOf('vdpat0'), 1400);

@@ -16,10 +16,10 @@ const { describe, test } = testsWith(VDUSE);
 
 const MIB = 1024 * 1024;
 const { VIRTIO_BLK_T_IN: IN, VIRTIO_BLK_T_OUT: OUT, VIRTIO_BLK_T_GET_ID: GET_ID, VIRTIO_BLK_S_OK: OK } = blk;
-/** VERSION_1 and ACCESS_PLATFORM: without these no device of VDUSE works. */
+/** VERSION_1 and ACCESS_PLATFORM: no VDUSE device works without these. */
 const NEEDED = (1n << 32n) | (1n << 33n);
 
-/** What a test works with, and how it is taken away again. */
+/** What a test works with, and how it is cleaned up. */
 interface Attached {
   readonly server: ServerProcess;
   readonly node: string;
@@ -27,7 +27,7 @@ interface Attached {
   readonly open: (options?: DriverOptions) => VhostBlock;
 }
 
-/** Serves a device in a process of its own, and gives it to vhost-vdpa. */
+/** Serves a device in its own process, and binds it to vhost-vdpa. */
 async function attached(context: TestContext, options: Partial<BlockDeviceOptions> = {}): Promise<Attached> {
   const server = await ServerProcess.start({ name: 'vhost0', backend: { type: 'ram' }, ...options });
   const drivers: VhostBlock[] = [];
@@ -51,7 +51,7 @@ describe('a VDUSE device through vhost-vdpa', () => {
     const { server, open } = await attached(context, { queues: 4, threads: 2, serial: 'number 5' });
     const driver = open({ queues: 4, features: (offered) => offered });
     driver.start();
-    // A disk's first user is this machine, which looks for partitions: on the queue of whatever processor does.
+    // The first user of a disk is this machine, which probes for partitions, on the queue of whichever processor does it.
     const before = (await server.device('vhost0')).queues;
     const capacity = driver.vhost.config(blockConfigOffset.capacity, 8);
     assert.equal(new DataView(capacity.buffer, capacity.byteOffset).getBigUint64(0, true), BigInt((64 * MIB) / 512));
@@ -93,7 +93,7 @@ describe('a VDUSE device through vhost-vdpa', () => {
     }
   });
 
-  test('rejects features that it did not offer, and a driver without those that it needs', async (context) => {
+  test('rejects features that it did not offer, and a driver without the required ones', async (context) => {
     const { open } = await attached(context);
     const { vhost } = open();
     const agrees = (features: bigint): boolean => {
@@ -120,11 +120,11 @@ describe('a VDUSE device through vhost-vdpa', () => {
     assert.equal(await bash('dd if=/tmp/through bs=512 skip=3 count=1 status=none | tr -d a | wc -c'), '0\n');
   });
 
-  test('memory that moves while the device runs: what was mapped is not used any more', async (context) => {
+  test('memory that moves while the device runs: the old mapping is no longer used', async (context) => {
     const { open } = await attached(context);
     const driver = open();
     driver.start();
-    // The same rings and buffers at the same IOVAs, with other memory behind them.
+    // The same rings and buffers at the same IOVAs, backed by other memory.
     const away = new DriverMemory(MEMORY_BYTES);
     context.after(() => {
       away.free();
@@ -135,7 +135,7 @@ describe('a VDUSE device through vhost-vdpa', () => {
       away.u8.set(driver.memory.u8);
       driver.memory.u8.fill(0xee);
       driver.vhost.map(BASE, MEMORY_BYTES, away.address);
-      // What the device does now must be seen in the other memory, and nothing of it here.
+      // What the device does now must appear in the other memory, and not here.
       const view = new DataView(away.buffer);
       const { availableRing, usedRing, size, availableIndex } = driver.ring();
       view.setUint16(driver.at(availableRing) + 4 + (availableIndex % size) * 2, 0, true);
@@ -143,7 +143,7 @@ describe('a VDUSE device through vhost-vdpa', () => {
       view.setUint16(driver.at(availableRing) + 2, (availableIndex + 1) & 0xffff, true);
       driver.kick();
       for (const end = performance.now() + 5000; view.getUint16(driver.at(usedRing) + 2, true) === used;) {
-        assert.ok(performance.now() < end, 'nothing comes back in the new memory');
+        assert.ok(performance.now() < end, 'nothing is completed in the new memory');
         driver.clearCall(0, 10);
       }
       assert.ok(driver.memory.u8.every((byte) => byte === 0xee));
@@ -158,11 +158,11 @@ describe('a VDUSE device through vhost-vdpa', () => {
     }
   });
 
-  test('memory of a driver that is not shared: the queue is reported as unmapped, until it is shared', async (context) => {
+  test('driver memory that is not shared: the queue is reported as unmapped until it is shared', async (context) => {
     const { server, open } = await attached(context);
     const driver = open();
     driver.vhost.unmap(BASE, MEMORY_BYTES);
-    // The kernel takes it without an error, and gives the device nothing.
+    // The kernel accepts it without an error, but maps nothing for the device.
     const own = mapAnonymous('memory that is not shared', MEMORY_BYTES);
     context.after(() => {
       unmap('memory that is not shared', own, MEMORY_BYTES);
@@ -170,14 +170,14 @@ describe('a VDUSE device through vhost-vdpa', () => {
     driver.vhost.map(BASE, MEMORY_BYTES, own);
     driver.start();
     driver.kick();
-    await until('it says so', async () => (await server.device('vhost0')).queues[0]?.state === 'unmapped');
+    await until('it is reported', async () => (await server.device('vhost0')).queues[0]?.state === 'unmapped');
     driver.vhost.unmap(BASE, MEMORY_BYTES);
     driver.vhost.map(BASE, MEMORY_BYTES, driver.memory.address);
     driver.start();
     driver.checkService(3);
   });
 
-  test('suspends, and tells how far it has come', async (context) => {
+  test('suspends, and reports its position', async (context) => {
     const { server, open } = await attached(context);
     const driver = open();
     driver.start();
@@ -226,7 +226,7 @@ describe('a VDUSE device through vhost-vdpa', () => {
     assert.equal(driver.request(IN, 0, 512), OK);
   });
 
-  test('queue state: 0 is an index like any other, where the used index is 0 again', async (context) => {
+  test('queue state: 0 is an index like any other if the used index is 0 again', async (context) => {
     const { open } = await attached(context);
     const driver = open();
     for (const begin of [65533, 65531]) {
@@ -238,7 +238,7 @@ describe('a VDUSE device through vhost-vdpa', () => {
     }
   });
 
-  test('queue state: after a reset it is what the driver has set, not what the device had before', async (context) => {
+  test('queue state: after a reset it is what the driver set, not what the device had before', async (context) => {
     const { open } = await attached(context);
     const driver = open();
     driver.start();
@@ -249,7 +249,7 @@ describe('a VDUSE device through vhost-vdpa', () => {
     assert.equal(driver.vhost.queueBase(0), 7);
   });
 
-  test('queue state: an error, not 0, where the next server does not find the ring that says it', async () => {
+  test('queue state: an error, not 0, if the next server cannot read the ring that contains it', async () => {
     const device = { name: 'vhost1', backend: { type: 'null' } } as const;
     const server = await ServerProcess.start(device);
     await attach('vhost1');
@@ -277,11 +277,11 @@ describe('a VDUSE device through vhost-vdpa', () => {
     assert.equal(driver.vhost.queueBase(1), 5);
     driver.vhost.enable(1, true);
     assert.equal(driver.request(IN, 0, 512, 1), OK);
-    assert.equal(driver.used(1, 200), undefined, 'a request is done twice');
+    assert.equal(driver.used(1, 200), undefined, 'a request was executed twice');
   });
 });
 
-/** Lets a driver that is prepared go on from an index, as after a migration. */
+/** Makes a prepared driver continue at an index, as after a migration. */
 function goOnAt(driver: VhostBlock, index: number): void {
   const ring = driver.ring();
   ring.setAvailableIndex(index);

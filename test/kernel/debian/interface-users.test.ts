@@ -1,4 +1,4 @@
-/** Interfaces in use in ways that need modules: Debian's own kernel has them all. */
+/** Interfaces in use in ways that need modules, all of which Debian's own kernel has. */
 import '../../support/kernel/lab/inside.js';
 import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
@@ -26,7 +26,7 @@ afterEach(async () => {
     await bash(`ip link set ${netdev} nomaster; ip link set ${netdev} down; ip address flush ${netdev}`);
 });
 
-/** Sees that a device is not taken from its driver, and who uses its interface. */
+/** Checks that a device is not unbound from its driver, and who uses its interface. */
 async function kept(
   name: string,
   users: readonly Readonly<Record<string, string>>[],
@@ -54,7 +54,7 @@ for (const [kind, module, words] of [
       const { dev } = JSON.parse(await sh('vdpa -j -d dev show net0')) as {
         dev: { net0: { user: { kind: string }[] } };
       };
-      // A bond and a team set their ports up themselves.
+      // A bond and a team bring their ports up themselves.
       const up = dev.net0.user.some((user) => user.kind === 'up') ? [{ kind: 'up', netdev }] : [];
       await kept('net0', [...up, { kind: 'master', netdev, master: 'master0' }], `${netdev} is a port of master0`);
     } finally {

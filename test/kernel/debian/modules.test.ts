@@ -25,7 +25,7 @@ async function stateOf(module: string): Promise<string | undefined> {
   return (await host()).module.find(({ name }) => name === module)?.state;
 }
 
-test('without a module, commands fail and say which one to load', async () => {
+test('without a module, commands fail and name the module to load', async () => {
   assert.equal((await host()).machine.ready, false);
   assert.equal(await stateOf('vdpa'), 'available');
   const shown = await start('vdpa', 'mgmtdev', 'show');
@@ -34,7 +34,7 @@ test('without a module, commands fail and say which one to load', async () => {
   assert.match(await advice(), /modprobe vdpa/);
 });
 
-test('each module that is loaded is one thing less to do', async () => {
+test('each module that is loaded leaves one step less', async () => {
   await sh('modprobe vduse');
   assert.equal(await stateOf('vduse'), 'loaded');
   assert.equal((await host()).vduse.present, true);
@@ -49,7 +49,7 @@ test('each module that is loaded is one thing less to do', async () => {
   assert.equal(machine.kernel, execFileSync('uname', ['-r'], { encoding: 'utf8' }).trim());
 });
 
-test('a VDUSE disk holds a file system, through a server that is killed and comes back', async () => {
+test('a VDUSE disk holds a file system, while its server is killed and restarted', async () => {
   await bash('truncate -s 64M /tmp/disk.img');
   await sh('vdpa dev add mgmtdev vduse name disk0 path /tmp/disk.img restart on driver virtio');
   const disk = await diskOf('disk0');

@@ -1,6 +1,6 @@
 /**
- * Management devices of a bus (PCI devices of vp_vdpa), against iproute2's vdpa: output, errors, status, and what is left of
- * the devices.
+ * Management devices on a bus (PCI devices of vp_vdpa), compared with iproute2's vdpa: output, errors, status, and the resulting
+ * devices.
  */
 import '../../support/kernel/lab/inside.js';
 import assert from 'node:assert/strict';
@@ -24,16 +24,16 @@ const NET = handle(PCI.net);
 const MTU = handle(PCI.netWithMtu);
 const RNG = handle(PCI.rng);
 
-/** Adds a device; vp_vdpa of this kernel must never be asked for a second one on the same management device. */
+/** Adds a device. Never ask this kernel's vp_vdpa for a second one on the same management device. */
 const add = (mgmtdev: string, name: string): string => `dev add mgmtdev ${mgmtdev} name ${name}`;
 
 const ALL = [add(MANY, 'many'), add(DISK, 'disk'), add(NET, 'net'), add(MTU, 'mtu'), add(RNG, 'rng')];
 const ALL_BUT_THE_DISK = ALL.filter((line) => line !== ALL[1]);
 
-/** Options of iproute2's, and one that it does not know. */
+/** Options of iproute2, and one that it does not know. */
 const MODES = [[], ['-j'], ['-p'], ['-jp'], ['--json', '--pretty'], ['-s']] as const;
 
-/** Whether a driver takes new devices by itself. Without one, adding takes a tenth of the time. */
+/** Turns automatic probing of new devices on or off. Without a driver, adding takes a tenth of the time. */
 function probe(isOn: boolean): void {
   writeFileSync('/sys/bus/vdpa/drivers_autoprobe', isOn ? '1' : '0');
 }
@@ -42,7 +42,7 @@ before(() => {
   bindVpVdpa();
 });
 
-test('features of PCI devices have names here, and numbers there', needsReference, async () => {
+test('features of PCI devices have names here, and numbers in iproute2', needsReference, async () => {
   const argv = ['mgmtdev', 'show'];
   const [theirs, own] = [reference(argv).stdout, (await ours(argv)).stdout];
   const part = (output: string, name: string): string =>
@@ -59,7 +59,7 @@ test('features of PCI devices have names here, and numbers there', needsReferenc
   }
 });
 
-test('what shows management devices', needsReference, async () => {
+test('commands that show management devices', needsReference, async () => {
   await startFrom([]);
   await compareReading(
     inAllModes(
@@ -100,7 +100,7 @@ test('what shows management devices', needsReference, async () => {
 });
 
 for (const isBound of [true, false]) {
-  test(`what shows devices, ${isBound ? 'with' : 'without'} a driver`, needsReference, async () => {
+  test(`commands that show devices, ${isBound ? 'with' : 'without'} a driver`, needsReference, async () => {
     probe(isBound);
     await startFrom(ALL);
     await compareReading(
@@ -133,7 +133,7 @@ for (const isBound of [true, false]) {
   });
 }
 
-test('adding to each, with each option', needsReference, async () => {
+test('adding to each management device, with each option', needsReference, async () => {
   probe(false);
   const lines = [MANY, DISK, NET, MTU, RNG].flatMap((mgmtdev) =>
     [
@@ -159,7 +159,7 @@ test('adding to each, with each option', needsReference, async () => {
   await compareChanging(inAllModes(lines.slice(0, 3), [['-j']]));
 });
 
-test('adding a rejected device, or to a missing management device', needsReference, async () => {
+test('adding an invalid device, or to a missing management device', needsReference, async () => {
   probe(false);
   await compareChanging(
     inBothModes([
@@ -184,11 +184,11 @@ test('adding a rejected device, or to a missing management device', needsReferen
       add(DISK, 'x'.repeat(63)),
     ]),
   );
-  // A name that is taken already, on another management device.
+  // A name that already exists on another management device.
   await compareChanging(inBothModes([add('vdpasim_net', 'foo0')]), [add(DISK, 'foo0')]);
 });
 
-test('changing and deleting each', needsReference, async () => {
+test('changing and deleting each device', needsReference, async () => {
   probe(false);
   const named = (name: string): Line[] => [
     `dev set name ${name} mac 02:00:00:00:00:01`,
@@ -210,7 +210,7 @@ test('changing and deleting each', needsReference, async () => {
   ]);
 });
 
-test('a device that its driver runs is deleted', needsReference, async () => {
+test('a device that its driver uses is deleted', needsReference, async () => {
   probe(true);
   for (const [mgmtdev, name] of [
     [DISK, 'disk'],
@@ -220,7 +220,7 @@ test('a device that its driver runs is deleted', needsReference, async () => {
   }
 });
 
-test('very many lines have been compared', needsReference, (context) => {
+test('thousands of lines are compared', needsReference, (context) => {
   context.diagnostic(`${compared} command lines compared with iproute2's`);
   assert.ok(compared >= 500, String(compared));
 });

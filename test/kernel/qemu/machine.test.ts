@@ -20,7 +20,7 @@ test('no PCI device has a driver before it is bound', () => {
   }
 });
 
-test('each PCI device is a management device once vp_vdpa has it', async () => {
+test('each PCI device is a management device once it is bound to vp_vdpa', async () => {
   const handles = Object.values(PCI).map((address) => `pci/${address}`);
   assert.deepEqual(bindVpVdpa(), handles);
   const { stdout } = await vdpa('-j mgmtdev show');
@@ -58,7 +58,7 @@ test('packets go from one network device to the other, and a disk keeps what is 
   assert.match(output, /content$/);
 });
 
-test('memory of a program lies on huge pages once there are some', () => {
+test('memory of a program is on huge pages once there are some', () => {
   writeFileSync('/proc/sys/vm/nr_hugepages', '4');
   const pages = (): string => /^HugePages_Free:\s*(\d+)$/m.exec(readFileSync('/proc/meminfo', 'utf8'))?.[1] ?? '';
   assert.equal(pages(), '4');

@@ -37,7 +37,7 @@ async function shown(name: string): Promise<Shown> {
   return (JSON.parse(text) as { dev: Record<string, Shown> }).dev[name] ?? assert.fail();
 }
 
-/** Makes a device and waits for what its driver makes of it. */
+/** Creates a device and waits for the interface or disk that its driver creates. */
 async function add(mgmtdev: string, name: string, part: 'netdev' | 'block'): Promise<BusDevice> {
   await output(`dev add mgmtdev ${mgmtdev} name ${name}`);
   return until(`${name} has its ${part}`, () => {
@@ -46,7 +46,7 @@ async function add(mgmtdev: string, name: string, part: 'netdev' | 'block'): Pro
   });
 }
 
-test('-d shows the disk of a PCI device, the tree ends at it, and it leads back to the device', async () => {
+test('-d shows the disk of a PCI device, the tree ends at it, and the disk leads back to the device', async () => {
   const { block = '', virtio = '' } = await add(DISK, 'disk0', 'block');
   assert.ok(existsSync(`/sys/bus/pci/devices/0000:00:06.0/${virtio}/block/${block}`));
   const details = await shown('disk0');
@@ -86,7 +86,7 @@ test('interfaces of two PCI devices are distinguished, and one that is up keeps 
   await output('dev unbind net1');
 });
 
-test('the interface of a PCI device says itself which device it is of', async () => {
+test('the interface of a PCI device identifies its device', async () => {
   const { netdev = '' } = await add(NETS[0], 'net0', 'netdev');
   const { readBusInfo } = await import('../../../src/sys/ethtool.js');
   assert.equal(Buffer.from(readBusInfo(netdev) ?? []).toString(), 'net0');
@@ -100,7 +100,7 @@ test('monitor tells of the disk of a PCI device as it comes and goes', async () 
   text = '';
   const { block = '' } = await add(DISK, 'disk0', 'block');
   await output('dev unbind disk0');
-  await until('the end is told', () => text.includes('disk0: unbound'));
+  await until('the end is reported', () => text.includes('disk0: unbound'));
   monitor.kill();
   assert.match(text, new RegExp(`^dev disk0: changed block ${block} added$`, 'm'));
   assert.match(text, new RegExp(`^dev disk0: changed block ${block} removed$`, 'm'));

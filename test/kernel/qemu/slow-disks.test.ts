@@ -8,7 +8,7 @@ import { bash, sh, start, until } from '../../support/kernel/servers/vduse.js';
 
 const MIB = 2 ** 20;
 
-/** Makes requests of 4 KiB one after another, which must take so long at least. */
+/** Makes requests of 4 KiB one after another, which must take at least this long. */
 async function takes(disk: string, requests: number, milliseconds: number): Promise<void> {
   const begin = performance.now();
   await sh(`dd if=${disk} of=/dev/null bs=4k count=${requests} iflag=direct status=none`);
@@ -16,20 +16,20 @@ async function takes(disk: string, requests: number, milliseconds: number): Prom
   assert.ok(took >= milliseconds, `${requests} requests of ${disk} took ${took} ms, not ${milliseconds}`);
 }
 
-/** Writes to a disk past the page cache, and reads the same again. */
+/** Writes to a disk, bypassing the page cache, and reads the same back. */
 async function keeps(disk: string): Promise<void> {
   await bash(`head -c 1M /dev/urandom > /tmp/content
     dd if=/tmp/content of=${disk} bs=64k oflag=direct status=none
     dd if=${disk} bs=64k count=16 iflag=direct status=none | cmp - /tmp/content`);
 }
 
-test('null_blk with a completion time takes that time for each request, and keeps what is written', async (context) => {
+test('null_blk with a completion time takes that long for each request, and keeps what is written', async (context) => {
   const folder = '/sys/kernel/config/nullb/slow';
   await bash(`mountpoint -q /sys/kernel/config || mount -t configfs configfs /sys/kernel/config
     mkdir ${folder}; cd ${folder}
     echo 64 > size; echo 4096 > blocksize; echo 1 > memory_backed; echo 2 > irqmode; echo 20000000 > completion_nsec; echo 1 > power`);
   context.after(() => bash(`echo 0 > ${folder}/power; rmdir ${folder}`));
-  const disk = await until('the disk is there', () => {
+  const disk = await until('the disk exists', () => {
     const name = readdirSync('/sys/block').find(
       (each) => each === 'slow' || (each.startsWith('nullb') && each !== 'nullb0'),
     );
@@ -62,7 +62,7 @@ test('a disk of scsi_debug keeps what is written', async () => {
   await keeps('/dev/sda');
 });
 
-test('a disk of nbd keeps what is written where it is served', async () => {
+test('an nbd disk keeps what is written in the file it is served from', async () => {
   const memory = Buffer.alloc(8 * MIB);
   const end = await attachNbd(memory);
   await keeps('/dev/nbd0');

@@ -1,4 +1,4 @@
-/** A device that is neither net nor block: the kernel tells nothing of its configuration, and its list ends there. */
+/** A device that is neither net nor block: the kernel does not report its configuration, and its list ends there. */
 import '../../support/kernel/lab/inside.js';
 import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -12,7 +12,7 @@ import { PCI } from '../../support/kernel/drivers/vp-vdpa.js';
 const { afterEach, before, beforeEach, test } = testsWith(VP_VDPA);
 
 const file = '/tmp/state.json';
-/** In the order in which they are made: the first hides the others from the list. */
+/** In the order in which they are created: the first one hides the others from the list. */
 const devices = [
   ['rng0', PCI.rng, 'virtio'],
   ['net0', PCI.netWithMtu, 'netdev'],
@@ -38,11 +38,11 @@ afterEach(async () => {
   for (const name of await names()) await output(`dev del ${name}`);
 });
 
-/** The virtio device of each: another one as soon as a device is made anew. */
+/** The virtio device of each, which changes when a device is recreated. */
 const virtioDevices = (): (string | undefined)[] => devices.map(([name]) => new VdpaBus().device(name)?.virtio);
 
 test(
-  'show: the device is there as iproute2 shows it, and the list of configurations ends at it',
+  'show: the device is shown as by iproute2, and the list of configurations ends at it',
   needs('vdpa-iproute2'),
   async () => {
     for (const line of [
@@ -77,7 +77,7 @@ test('save: settings of the others are saved, and what the kernel does not repor
   assert.deepEqual([kept.status, kept.stderr, readFileSync(file, 'utf8')], [1, secret, stdout]);
 });
 
-test('apply: the saved state is no change, and no device is created again', async () => {
+test('apply: the saved state is no change, and no device is recreated', async () => {
   const { stdout } = await vdpa('save');
   writeFileSync(file, stdout);
   const before = virtioDevices();
@@ -87,7 +87,7 @@ test('apply: the saved state is no change, and no device is created again', asyn
   assert.deepEqual(virtioDevices(), before);
 });
 
-test('restore: everything is restored after everything was deleted', async () => {
+test('restore: everything is restored after everything is deleted', async () => {
   const { stdout } = await vdpa('save');
   writeFileSync(file, stdout);
   for (const name of await names()) await output(`dev del ${name}`);
@@ -109,6 +109,6 @@ test('apply: a function supports only one device, and a plan with two is rejecte
     assert.deepEqual([status, stdout, stderr], [1, '', reason]);
   }
   assert.deepEqual(virtioDevices(), before);
-  // With the tenant gone there is a place.
+  // Deleting the existing device makes room.
   assert.match(await output(`apply ${file} prune dry_run`), /^- rng0\n\+ rng1 /m);
 });

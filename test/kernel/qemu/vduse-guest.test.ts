@@ -22,7 +22,7 @@ const { describe, test } = testsWith(VDUSE, QEMU);
 
 const PATH = '/tmp/guest.img';
 const MEMORY_MIB = 64;
-/** QEMU in QEMU takes seconds for what a processor does in milliseconds, and others may have the processors. */
+/** QEMU in QEMU takes seconds for what a processor does in milliseconds, and the processors may be busy. */
 const LIMIT_S = '600';
 
 /** A virtual machine that boots from a vhost-vdpa node. */
@@ -41,7 +41,7 @@ function makeDisk(): Buffer {
   return disk;
 }
 
-/** What is on it once the guest has read and written all that it has to. */
+/** What is on it once the guest has done all its reads and writes. */
 function expected(before: Buffer): Buffer {
   const after = Buffer.from(before);
   for (let at = 0; at < COPIED_BYTES; at++) after[WRITTEN_TO + at] = 0xff ^ (before[READ_FROM + at] ?? 0);
@@ -68,7 +68,7 @@ describe('a guest of QEMU, with a VDUSE disk through vhost-vdpa', () => {
     },
   ];
   for (const { memory, object, lines } of cases) {
-    test(`boots, reads and writes, its memory being ${memory}`, async (context) => {
+    test(`boots, reads and writes, with memory in ${memory}`, async (context) => {
       if (object.includes('hugetlb')) writeFileSync('/proc/sys/vm/nr_hugepages', String(MEMORY_MIB / 2));
       const disk = makeDisk();
       context.after(() => vdpa('vduse del disk0'));

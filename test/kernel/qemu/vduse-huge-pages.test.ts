@@ -11,7 +11,7 @@ import type { BlockBackendOptions } from '../../../src/vduse/spec/backend.js';
 
 const { describe, test } = testsWith(VDUSE, '/sys/kernel/mm/hugepages');
 
-/** The second region begins in the middle of a huge page: there is a hole before it, as in a PC's memory. */
+/** The second region begins in the middle of a huge page: there is a hole before it, as in the memory of a PC. */
 const HOLE = BASE + 0x180000;
 const SECOND = BASE + 0x1ff000;
 
@@ -46,7 +46,7 @@ describe('a driver whose memory is on huge pages', () => {
         mapInPieces(driver);
         driver.start();
         driver.checkService(round);
-        // The second region is taken away, and with it a part of a huge page of the first; it comes back.
+        // The second region is unmapped, and with it a part of a huge page of the first; then it is mapped again.
         const length = BASE + MEMORY_BYTES - SECOND;
         driver.vhost.unmap(SECOND, length);
         driver.vhost.map(SECOND, length, driver.memory.address + (SECOND - BASE));

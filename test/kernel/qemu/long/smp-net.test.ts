@@ -7,6 +7,6 @@ test('frames from both processors come back from a loopback device, each once, f
   await echoFromAll(context, 150);
 });
 
-test('files go both ways at once through a tap, and arrive as they were, for two and a half minutes', async (context) => {
+test('files go both ways at the same time through a tap, and arrive unchanged, for two and a half minutes', async (context) => {
   await transferBothWays(context, 150);
 });

@@ -7,11 +7,11 @@ import { IoVector } from '../../../../src/sys/io-vector.js';
 import { FileBackend } from '../../../../src/vduse/block/backends/file.js';
 import { FLUSH, type Operation } from '../../../../src/vduse/block/backend.js';
 
-/** Words of a device's threads, as the file backend uses them. */
+/** Shared words of a device's threads, as the file backend uses them. */
 const FAILED = 0;
 const FLUSHING = 1;
 
-/** A thread that is flushing, and hears of a loss when another one waits for it: it wakes one, which waits again. */
+/** A thread that is flushing, and fails once another thread waits for it: it wakes that one, which waits again. */
 const failingThread = `
   const { workerData: shared } = require('node:worker_threads');
   while (Atomics.notify(shared, ${FLUSHING}) === 0) Atomics.wait(shared, ${FAILED}, 0, 1);
@@ -20,7 +20,7 @@ const failingThread = `
   Atomics.notify(shared, ${FLUSHING});
 `;
 
-test('a flush during the failing flush of another thread: fails too, whichever of them gets the error of the kernel', async () => {
+test('a flush during the failing flush of another thread fails too, whichever of them gets the error from the kernel', async () => {
   const shared = new Int32Array(new SharedArrayBuffer(64));
   const backend = new FileBackend({ fd: openSync('/dev/null', 'r+'), size: 512, blockDevice: undefined }, shared);
   Atomics.store(shared, FLUSHING, 1);
