@@ -12,7 +12,7 @@ const files = kernelTestFiles({
   long: process.env['VDPA_TEST_LONG'] === '1',
 });
 
-/** How many guests run at once: one of two processors takes as much of the host as two of one. */
+/** How many guests run at a time: one with two processors uses as much of the host as two with one. */
 const half = Math.max(1, Math.floor(availableParallelism() / 2));
 const guests = { uml: availableParallelism(), qemu: half, debian: half };
 
@@ -20,7 +20,7 @@ for (const machine of machines) {
   const own = files.filter((file) => file.machine === machine);
   if (own.length === 0) continue;
   describe(`in the lab, on ${machine}`, { concurrency: guests[machine], ...needsLab(machine) }, () => {
-    test('all that npm test should set up is there', () => {
+    test('everything that npm test sets up is available', () => {
       assert.equal(problemOf(machine), '');
     });
     for (const { source, path } of own) {

@@ -19,7 +19,7 @@ interface Run {
   readonly stderr: string;
 }
 
-/** Boots a machine and runs a line of shell on it. */
+/** Boots a machine and runs a shell command line on it. */
 async function runOn(machine: BuiltMachine, line: string, session: Partial<Session> = {}): Promise<Run> {
   const outputs = { stdout: '', stderr: '' };
   const ending = await boot(
@@ -34,14 +34,14 @@ async function runOn(machine: BuiltMachine, line: string, session: Partial<Sessi
 }
 
 const aCommand = (machine: BuiltMachine) => () => {
-  /** Runs a line that ends by itself. Where it does not, the messages of the kernel may show why. */
+  /** Runs a line that ends by itself. If it does not, the kernel messages may show why. */
   const run = async (line: string, session: Partial<Session> = {}): Promise<Run> => {
     const result = await runOn(machine, line, { kernelParameters: ['ignore_loglevel'], ...session });
     if (result.ending.kind !== 'exited') assert.fail(inspect(result, { maxStringLength: null }));
     return result;
   };
 
-  test('gives back its status, and its two outputs apart', async () => {
+  test('returns its status, and its two outputs separately', async () => {
     assert.deepEqual(await run('echo out; echo err >&2; exit 7'), {
       ending: { kind: 'exited', status: 7 },
       stdout: 'out\n',
@@ -51,20 +51,20 @@ const aCommand = (machine: BuiltMachine) => () => {
     assert.deepEqual((await run('', { command: ['nosuch-command'] })).ending, { kind: 'exited', status: 127 });
   });
 
-  test('gets its words as they are', async () => {
+  test('gets its arguments unchanged', async () => {
     const words = ["it's", 'a "word"', '$HOME `id` \\', 'two\nlines', ''];
     const { stdout } = await run('', { command: ['printf', '<%s>', ...words] });
     assert.equal(stdout, words.map((word) => `<${word}>`).join(''));
   });
 
-  test('reads what it is given, or nothing', async () => {
+  test('reads its standard input, or nothing', async () => {
     const input = randomBytes(100_000);
     const { stdout } = await run('md5sum', { input });
     assert.equal(stdout.slice(0, 32), createHash('md5').update(input).digest('hex'));
     assert.equal((await run('wc -c')).stdout.trim(), '0');
   });
 
-  test('may print a lot', async () => {
+  test('can print a lot', async () => {
     const { stdout } = await run('head -c 20M /dev/zero | tr "\\0" x');
     assert.equal(stdout.length, 20 * 2 ** 20);
     assert.equal(stdout.replaceAll('x', ''), '');
@@ -84,7 +84,7 @@ const aCommand = (machine: BuiltMachine) => () => {
     assert.match((await run('cat /sys/class/net/lo/flags')).stdout, /^0x9$/m);
   });
 
-  test('has folders of its own to write to, and cannot change the machine', async (context) => {
+  test('has its own folders to write to, and cannot change the machine', async (context) => {
     const folder = mkdtempSync(join(tmpdir(), 'vdpa-lab-test-'));
     context.after(() => {
       rmSync(folder, { recursive: true });
@@ -98,7 +98,7 @@ const aCommand = (machine: BuiltMachine) => () => {
     );
     assert.match(stderr, /^(.*Read-only file system\n){3}$/);
     if (theLab(machine).user.id !== undefined) {
-      // Not even with a root file system made writable: the guest's user on the host may not.
+      // Not even if the root file system is remounted writable: the guest's user on the host has no write permission.
       await run(
         `mount -o remount,rw /; echo x >/etc/written; echo x >${checkoutRoot}/written; umount /tmp; echo x >${file}`,
       );
@@ -108,7 +108,7 @@ const aCommand = (machine: BuiltMachine) => () => {
     assert.ok(statSync(join(checkoutRoot, 'package.json')).size > 0);
   });
 
-  test('may have a kernel that lacks a part: tests that need it are left out, and say why', async () => {
+  test('may have a kernel without some feature: tests that need it are skipped, with a reason', async () => {
     const files = ['vduse-library', 'vduse-idle'].map((name) =>
       join(checkoutRoot, `build/test/kernel/${name}.test.js`),
     );
@@ -123,8 +123,8 @@ const aCommand = (machine: BuiltMachine) => () => {
     assert.match(stdout, /^# pass 0$/m);
   });
 
-  test('is ended when its time is up', async () => {
-    // A busy host may need all of the time to boot: then it gets more.
+  test('is terminated when its time limit expires', async () => {
+    // A busy host may need the whole time to boot; then the limit is raised.
     for (let timeLimitMs = { uml: 2000, qemu: 20_000 }[machine]; ; timeLimitMs *= 2) {
       const { ending, stdout } = await runOn(machine, 'echo begun; while :; do :; done', { timeLimitMs });
       assert.equal(ending.kind, 'timed out');
@@ -135,7 +135,7 @@ const aCommand = (machine: BuiltMachine) => () => {
   });
 
   test('a panic is reported with the message of the kernel', async () => {
-    // Without memory the machine qemu cannot even read the program's next page from the host, and waits for ever.
+    // Without memory the machine qemu cannot even read the program's next page from the host, and waits forever.
     const { line, message } = {
       uml: { line: 'echo 1 >/proc/sys/vm/panic_on_oom; tail /dev/zero', message: 'Out of memory' },
       qemu: { line: 'echo c >/proc/sysrq-trigger', message: 'sysrq triggered crash' },
@@ -145,12 +145,12 @@ const aCommand = (machine: BuiltMachine) => () => {
     assert.ok(ending.console.includes(`Kernel panic - not syncing: ${message}`), ending.console);
   });
 
-  test('a guest that powers off or reboots has not ended its command', async () => {
+  test('a guest that powers off or reboots has not completed its command', async () => {
     assert.equal((await runOn(machine, 'busybox poweroff -f')).ending.kind, 'died');
     assert.equal((await runOn(machine, 'busybox reboot -f')).ending.kind, 'died');
   });
 
-  test('nothing of it stays, not even when its parent is killed', async () => {
+  test('nothing of it remains, even if its parent is killed', async () => {
     const script = `
       const [{ boot }, { theLab }] = await Promise.all([import('./build/lab/boot.js'), import('./build/test/support/lab.js')]);
       await boot(theLab('${machine}'), { command: ['sh', '-c', 'echo begun; sleep 100'], cwd: '/' }, { stdout: (b) => process.stdout.write(b) });`;
@@ -184,12 +184,12 @@ function processes(): Process[] {
         const ppid = Number(/^PPid:\s*(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]);
         return [{ pid: Number(pid), ppid, words }];
       } catch {
-        return []; // It has ended meanwhile.
+        return []; // It has exited in the meantime.
       }
     });
 }
 
-/** The keepers that run, and the folder that each looks after. */
+/** The running keepers, and the folder that each cleans up. */
 const runFolders = (): { ppid: number; folder: string }[] =>
   processes().flatMap(({ ppid, words }) => {
     const folder = words[words.findIndex((word) => word.endsWith('/keep.sh')) + 1];
@@ -205,7 +205,7 @@ const npmRunLab = (machine: BuiltMachine) => () => {
     argv: [join(checkoutRoot, 'scripts/lab.mjs'), '--machine', machine, ...argv],
   });
 
-  /** Runs it with pipes for streams; gives the status and both outputs. */
+  /** Runs it with pipes for streams. Returns the status and both outputs. */
   async function start(
     argv: string[],
     input = '',
@@ -226,7 +226,7 @@ const npmRunLab = (machine: BuiltMachine) => () => {
     assert.deepEqual(await start(['echo a | tr a b; exit 3']), [3, 'b\n', '']);
   });
 
-  test('may have more processors on the machine qemu alone', async () => {
+  test('can have more processors only on the machine qemu', async () => {
     const expected = {
       uml: [125, '', 'lab: User-Mode Linux has one processor; the machine qemu may have more\n'],
       qemu: [0, '3\n', ''],
@@ -234,16 +234,16 @@ const npmRunLab = (machine: BuiltMachine) => () => {
     assert.deepEqual(await start(['--processors', '3', 'nproc']), expected[machine]);
   });
 
-  test('passes standard input on where that is asked for', async () => {
+  test('passes standard input on if requested', async () => {
     assert.deepEqual(await start(['-i', 'cat', '-'], 'input'), [0, 'input', '']);
     assert.deepEqual(await start(['cat', '-'], 'input'), [0, '', '']);
   });
 
-  test('is a shell for the lines on standard input', async () => {
+  test('is a shell that reads lines from standard input', async () => {
     assert.deepEqual(await start([], 'cd /tmp\npwd\nexit 4\n'), [4, '/tmp\n', '']);
   });
 
-  test('says what failed', async () => {
+  test('reports what failed', async () => {
     assert.deepEqual(await start(['--nonsense']), [125, '', 'lab: unknown option --nonsense; see --help\n']);
     const [status, , stderr] = await start(['-t', '1', 'sleep', '60']);
     assert.deepEqual([status, stderr], [124, 'lab: ended by force: still running after 1 s\n']);
@@ -258,7 +258,7 @@ const npmRunLab = (machine: BuiltMachine) => () => {
     assert.match(noKernel[2], new RegExp(`^lab: ${variable}=.*package\\.json is not a usable kernel: `));
   });
 
-  test('has the terminal on a terminal, and its size', () => {
+  test('has a terminal, and its size, if started on one', () => {
     const { file, argv } = lab('tty; stty size; exit 5');
     const line = `stty rows 33 cols 77; '${file}' ${argv.map((word) => `'${word}'`).join(' ')}; echo status $?`;
     const output = execFileSync('script', ['-qec', line, '/dev/null'], {

@@ -7,10 +7,10 @@ import { NODE_MAJORS, fetchNode } from '../../lab/node-versions.js';
 import { runInside } from '../support/kernel/lab/run-inside.js';
 import { chosenMachine, needsLab, theLab } from '../support/lab.js';
 
-/** Files of test/kernel/ that between them use netlink, events, child processes, threads and memory maps. */
+/** Files of test/kernel/ that together use netlink, events, child processes, threads and memory maps. */
 const FILES = ['mgmtdev', 'vduse-block', 'monitor'];
 
-/** Fetches a Node; why it is not to be had, where it is not. */
+/** Fetches a Node. Returns the reason if it is not available. */
 async function node(major: number): Promise<NodeVersion | string> {
   try {
     return await fetchNode(major);
@@ -22,7 +22,7 @@ async function node(major: number): Promise<NodeVersion | string> {
 
 const machine = chosenMachine ?? 'uml';
 
-/** The host's own is what all other tests run with. */
+/** All other tests run with the host's own version. */
 const others = NODE_MAJORS.filter((major) => !process.version.startsWith(`v${major}.`));
 
 for (const major of others) {

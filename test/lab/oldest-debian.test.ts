@@ -1,4 +1,4 @@
-/** The tests of the machine debian, on the oldest of Debian's kernels that has VDUSE: that of 6.1 has it switched off. */
+/** The tests of the machine debian, on the oldest of Debian's kernels that has VDUSE: 6.1 has it disabled. */
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
@@ -12,7 +12,7 @@ import { machines, needsLab, theLab } from '../support/lab.js';
 
 const OLDEST = '6.12';
 
-/** The kernel; why it is not to be had, where it is not. */
+/** The kernel, or the reason why it is not available. */
 async function oldestKernel(): Promise<DebianKernel | string> {
   try {
     if (cachedDebianKernel(OLDEST) === undefined) await fetchDebianKernel(OLDEST);

@@ -1,4 +1,4 @@
-/** What is said of Debian packages that are missing, and when they are installed: with an apt-get that only writes down. */
+/** What is printed about missing Debian packages, and when they are installed, with an apt-get that only logs. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -16,13 +16,13 @@ const packages = readFileSync(join(checkoutRoot, 'lab/debian-packages.txt'), 'ut
   .filter((line) => line !== '' && !line.startsWith('#'))
   .map((line) => line.split(/[|\s]/)[0] ?? '');
 
-/** Puts a program into the folder. */
+/** Creates a program in the folder. */
 function program(name: string, script: string): void {
   writeFileSync(join(folder, name), `#!/bin/sh\n${script}\n`);
   chmodSync(join(folder, name), 0o755);
 }
 
-/** Evaluates an expression of a module of the lab's in a process of its own, which finds programs in the folder first. */
+/** Evaluates an expression with a module of the lab in a separate process, whose PATH begins with the folder. */
 function evaluate(module: string, expression: string, env: NodeJS.ProcessEnv, before = '') {
   const script = `${before}import(${JSON.stringify(join(checkoutRoot, 'build/lab', module))}).then(async (lab) => {
     console.log(JSON.stringify(await ${expression} ?? null));
@@ -39,7 +39,7 @@ after(() => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-describe('on Debian, packages that are missing', isDebian() ? {} : { skip: 'this is no Debian' }, () => {
+describe('on Debian, packages that are missing', isDebian() ? {} : { skip: 'this is not Debian' }, () => {
   beforeEach(() => {
     rmSync(log, { force: true });
     program('dpkg-query', 'echo "dpkg installed"');
@@ -51,7 +51,7 @@ describe('on Debian, packages that are missing', isDebian() ? {} : { skip: 'this
   const provide = (env: NodeJS.ProcessEnv) =>
     evaluate('packages.js', `lab.providePackages(${JSON.stringify(needs)}).then((missing) => [...missing])`, env);
 
-  test('are named at once, in one line for apt-get, where they may not be installed', () => {
+  test('are listed together, in one line for apt-get, if they must not be installed', () => {
     const { value, stderr } = provide({ VDPA_INSTALL: '0' });
     const asRoot = isRoot() ? '' : 'sudo ';
     const line = `${asRoot}apt-get install --no-install-recommends ${packages.join(' ')}`;
@@ -63,7 +63,7 @@ describe('on Debian, packages that are missing', isDebian() ? {} : { skip: 'this
     assert.ok(!existsSync(log));
   });
 
-  test('are named before root has them installed, all at once', { skip: isRoot() ? false : 'not root' }, () => {
+  test('are listed before root has them installed, all together', { skip: isRoot() ? false : 'not root' }, () => {
     const { value, stderr } = provide({});
     const [first, ...others] = stderr.trimEnd().split('\n');
     const said = `installing ${packages.length} Debian packages, as root: ${packages.join(' ')} (VDPA_INSTALL=0 disables this)`;
@@ -74,11 +74,11 @@ describe('on Debian, packages that are missing', isDebian() ? {} : { skip: 'this
   });
 });
 
-test("iproute2's vdpa is none where it cannot run", () => {
+test('an iproute2 vdpa that fails to run is not used', () => {
   const cached = join(folder, 'vdpa-lab/iproute2-6.15.0');
   mkdirSync(cached, { recursive: true });
   program('vdpa-lab/iproute2-6.15.0/vdpa', 'echo "error while loading shared libraries: libmnl.so.0" >&2; exit 127');
-  // Root's cache is always at the same place.
+  // Root's cache always has the same path.
   const isOther = 'process.getuid = () => 65534;';
   const find = () => evaluate('reference.js', 'lab.findReference()', { XDG_CACHE_HOME: folder }, isOther).value;
   assert.notEqual(find(), join(cached, 'vdpa'));

@@ -20,7 +20,7 @@ function replay(events: readonly TestEvent[], problem?: string): { status: numbe
       for (let at = 0; at < bytes.length; at += 7) replay.take(bytes.subarray(at, at + 7));
       await replay.finish(${JSON.stringify(problem)});
     });`;
-  const env = { ...process.env, NODE_TEST_CONTEXT: '' }; // This one is of the test that runs here.
+  const env = { ...process.env, NODE_TEST_CONTEXT: '' }; // This variable belongs to the test that runs here.
   const { status, stdout } = spawnSync(process.execPath, ['--test-reporter=tap', '--input-type=module', '-e', script], {
     cwd: checkoutRoot,
     env,
@@ -63,13 +63,13 @@ test('a file without a test fails', () => {
   assert.equal(replay([{ kind: 'done' }]).status, 1);
 });
 
-test('a file that ends too early fails, and so do the tests that it began', () => {
+test('a file that ends too early fails, and so do the tests that it has started', () => {
   const { status, output } = replay([start('suite'), start('begun', 1)]);
   assert.equal(status, 1);
   assert.match(output, /^ {8}not ok 1 - begun$/m);
 });
 
-test('a kernel that stops fails the file, though no test did', () => {
+test('a kernel that stops fails the file, even if no test failed', () => {
   const passed: TestEvent[] = [start('good'), { kind: 'end', ...id('good'), outcome: {} }, { kind: 'done' }];
   assert.equal(replay(passed).status, 0);
   const { status, output } = replay(passed, 'the kernel stopped');

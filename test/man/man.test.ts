@@ -15,9 +15,9 @@ const pages = readdirSync(join(checkoutRoot, 'man'));
 const read = (page: string): string => readFileSync(join(checkoutRoot, 'man', page), 'utf8');
 
 for (const page of pages) {
-  test(`mandoc finds nothing to say about ${page}`, needs('mandoc'), () => {
+  test(`mandoc accepts ${page}`, needs('mandoc'), () => {
     const { stdout } = spawnSync('mandoc', ['-T', 'lint', join(checkoutRoot, 'man', page)], { encoding: 'utf8' });
-    // It looks for the other pages where they are installed.
+    // It searches for the other pages where they are installed.
     const complaints = stdout.split('\n').filter((line) => !line.includes('referenced manual not found: Xr vdpa'));
     assert.equal(complaints.join('\n'), '');
   });
@@ -34,7 +34,7 @@ test('npm installs every page', () => {
   assert.deepEqual([...man].sort(), pages.map((page) => `man/${page}`).sort());
 });
 
-/** The words of a usage line, brackets apart. */
+/** The words of a usage line, with brackets as separate words. */
 function words(usage: string): string {
   return usage
     .replaceAll(/[[\]{}|]/g, ' $& ')
@@ -42,7 +42,7 @@ function words(usage: string): string {
     .replaceAll(/\s+/g, ' ');
 }
 
-/** What a command's usage says, a line for each way to write it. */
+/** A command's usage, one line for each form. */
 function usages(lines: readonly string[]): string[] {
   const whole: string[] = [];
   for (const line of lines) {
@@ -52,7 +52,7 @@ function usages(lines: readonly string[]): string[] {
   return whole.map(words);
 }
 
-/** The synopsis of a page, a line for each way, written as usages are. */
+/** The synopsis of a page, one line for each form, in the format of usages. */
 function synopsis(page: string): string[] {
   const section = /^\.Sh SYNOPSIS\n([^]*?)^\.Sh /m.exec(read(page))?.[1] ?? '';
   const ways = section.split(/^\.Nm vdpa$/m).slice(1);
@@ -94,7 +94,7 @@ test('each page has the synopses of its commands, and no others', async () => {
   }
 });
 
-test('vdpa.8 tells of every option and object', () => {
+test('vdpa.8 describes every option and object', () => {
   const page = read('vdpa.8');
   for (const { name, short } of optionTable) {
     const macros = short === undefined ? `Fl -${name}` : `Fl ${short} , Fl -${name}`;
@@ -109,7 +109,7 @@ test('vdpa.8 tells of every option and object', () => {
   }
 });
 
-test('vdpa.8 tells which forms of output there are, and of which commands', async () => {
+test('vdpa.8 lists the output formats, and the commands that have them', async () => {
   const section = /^\.It Fl o [^]*?^\.El$/m.exec(read('vdpa.8'))?.[0] ?? '';
   const told = [...section.matchAll(/^\.Cm (.+?)(?: [,.])?$/gm)].map(([, words]) => words);
   const expected = (await commandsUnder(tree)).flatMap(({ outputs, usage }) =>
@@ -127,15 +127,15 @@ test('every environment variable that the program reads is documented', () => {
   const indexed = sources.matchAll(/\b(?:env|environment)\['([A-Z_]+)'\]/g);
   const named = sources.matchAll(/'(VDPA_(?!ATTR_|CMD_)[A-Z_]+)'/g);
   const looked = new Set([...indexed, ...named].map(([, name = '']) => name));
-  // By these, servers and those who start them find each other.
+  // These connect servers with the processes that start them.
   const internal = ['VDPA_READY_FD', 'VDPA_VDUSE_SUPERVISOR'];
-  // These mean what they mean to any program.
+  // These have the same meaning for every program.
   const usual = ['HOME'];
   for (const name of [...internal, ...usual]) looked.delete(name);
   assert.deepEqual([...new Set(told)].sort(), [...looked].sort());
 });
 
-test('vdpa-dev.8 tells of every argument of dev add, and vdpa-vduse-options.7 of those for servers', () => {
+test('vdpa-dev.8 describes every argument of dev add, and vdpa-vduse-options.7 those for servers', () => {
   const text = ['vdpa-dev.8', 'vdpa-vduse-options.7']
     .map((page) => read(page).replace(/^[^]*^\.Sh DESCRIPTION$/m, ''))
     .join('');
@@ -144,14 +144,14 @@ test('vdpa-dev.8 tells of every argument of dev add, and vdpa-vduse-options.7 of
   }
 });
 
-test('vdpa-vduse-options.7 tells of every argument of vduse serve that is about the device', () => {
+test('vdpa-vduse-options.7 describes every argument of vduse serve that is about the device', () => {
   const ofTheCommand = ['name', 'force'];
   for (const keyword of Object.keys(VduseServe.keywords).filter((word) => !ofTheCommand.includes(word))) {
     assert.match(read('vdpa-vduse-options.7'), new RegExp(`^\\.It Cm ${keyword}( |$)`, 'm'), keyword);
   }
 });
 
-test('vdpa-state.5 tells of every key of a state file, and of no other', () => {
+test('vdpa-state.5 describes every key of a state file, and no other', () => {
   const schema = (name: string): object =>
     JSON.parse(readFileSync(join(checkoutRoot, `schemas/${name}.schema.json`), 'utf8')) as object;
   const told = [...read('vdpa-state.5').matchAll(/^\.It Cm (\S+)$/gm)].map(([, key = '']) => key);
@@ -159,7 +159,7 @@ test('vdpa-state.5 tells of every key of a state file, and of no other', () => {
   assert.deepEqual(told.sort(), keys.sort());
 });
 
-/** The keys of all objects that a schema tells of. */
+/** The keys of all objects that a schema describes. */
 function keysOf(schema: object): string[] {
   return Object.entries(schema).flatMap(([word, value]: [string, unknown]) => {
     if (typeof value !== 'object' || value === null) return [];

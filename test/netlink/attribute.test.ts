@@ -67,7 +67,7 @@ void test('attributes are decoded', () => {
   assert.equal(list.nested(7)?.length, 0);
 });
 
-void test('what is missing reads as undefined', () => {
+void test('a missing attribute reads as undefined', () => {
   const list = AttributeList.parse(new Uint8Array(0));
   assert.equal(list.length, 0);
   assert.equal(list.has(1), false);
@@ -77,7 +77,7 @@ void test('what is missing reads as undefined', () => {
   assert.deepEqual(list.all(1), []);
 });
 
-void test('order, unknown types, repetitions and flags are kept; readers by type give the last', () => {
+void test('order, unknown types, repetitions and flags are kept; reading by type returns the last one', () => {
   const bytes = new AttributeWriter()
     .u8(3, 1)
     .u8(0x3fff, 2)
@@ -146,7 +146,7 @@ void test('broken attributes are rejected', { skip }, async (t) => {
   }
 });
 
-void test('a nest ends where its own length says, not where the bytes do', () => {
+void test('a nest ends according to its own length, not where the bytes end', () => {
   const bytes = new AttributeWriter().bytes(1, hex('0c00 0100')).u64(2, 1n).finish();
   assert.throws(() => AttributeList.parse(bytes).nested(1), /only 4 bytes are there/);
 });
@@ -159,7 +159,7 @@ void test('a number of a wrong length is rejected', () => {
   }
 });
 
-void test('what does not fit is not written', () => {
+void test('a value that does not fit is not written', () => {
   const writer = new AttributeWriter();
   for (const value of [-1, 256, 1.5, Number.NaN]) assert.throws(() => writer.u8(1, value), RangeError);
   assert.throws(() => writer.u16(1, 0x1_0000), RangeError);
@@ -168,10 +168,10 @@ void test('what does not fit is not written', () => {
   assert.throws(() => writer.bytes(1, new Uint8Array(65532)), /more than an attribute can hold/);
   assert.throws(() => writer.string(1, 'a\0b'), /NUL/);
   assert.throws(() => writer.flag(0x1_0000), RangeError);
-  assert.equal(writer.finish().length, 0, 'and nothing of it is left behind');
+  assert.equal(writer.finish().length, 0, 'and no part of it is left behind');
 });
 
-void test('the longest attribute comes back', () => {
+void test('the longest attribute can be decoded again', () => {
   const payload = new Uint8Array(65531).fill(7);
   const list = AttributeList.parse(new AttributeWriter().u8(1, 1).bytes(2, payload).u8(3, 3).finish());
   assert.deepEqual(list.bytes(2), payload);
@@ -208,7 +208,7 @@ function read(list: AttributeList): Tree[] {
   }));
 }
 
-void test('nests of any shape come back from their bytes', () => {
+void test('nests of any shape survive encoding and decoding', () => {
   fc.assert(
     fc.property(fc.array(trees, { maxLength: 6 }), (forest) => {
       const bytes = write(new AttributeWriter(), forest).finish();
@@ -218,7 +218,7 @@ void test('nests of any shape come back from their bytes', () => {
   );
 });
 
-void test('numbers and texts of any value come back from their bytes', () => {
+void test('numbers and texts of any value survive encoding and decoding', () => {
   const values = fc.record({
     u8: fc.integer({ min: 0, max: 0xff }),
     u16: fc.integer({ min: 0, max: 0xffff }),

@@ -88,7 +88,7 @@ void test('a family that does not exist has its own error', async () => {
   });
 });
 
-void test('another refusal to find a family is passed on', async () => {
+void test('another error while looking up a family is passed on', async () => {
   const { socket } = await open((request) => [acknowledgement(request, Errno.EINVAL)]);
   await assert.rejects(socket.family('x'.repeat(40)), (error) => {
     assert.ok(error instanceof NetlinkError && !(error instanceof GenlFamilyNotFoundError));
@@ -128,7 +128,7 @@ function attributePolicy(index: number, type: number, write: (writer: AttributeW
   );
 }
 
-void test('a policy is put together from its messages', async () => {
+void test('a policy is assembled from its messages', async () => {
   const { socket } = await open((request) => [
     ...[
       policyMessage((w) => w.nested(9, (ops) => ops.nested(1, (op) => op.u32(1, 0).u32(2, 0)))),
@@ -191,7 +191,7 @@ void test('a family without a policy has an empty one, and a policy without a ty
   );
 });
 
-void test("a family's own header is left zero and skipped", () => {
+void test("a family's own header is written as zeros and skipped", () => {
   const family = { ...vdpa, headerSize: 6 };
   const attributes = new AttributeWriter().u8(1, 7).finish();
   const payload = encodeGenl(family, { command: 5, attributes });
@@ -205,7 +205,7 @@ void test("a family's own header is left zero and skipped", () => {
   );
 });
 
-void test('an answer of another family is rejected', async () => {
+void test('an answer from another family is rejected', async () => {
   const { socket } = await open((request) => [
     answer(request, { type: vdpa.id + 1, payload: hex('01 01 0000') }),
     acknowledgement(request),
@@ -213,7 +213,7 @@ void test('an answer of another family is rejected', async () => {
   await assert.rejects(socket.gather(vdpa, { command: 1 }), /message type 29, not 28 \(vdpa\)/);
 });
 
-void test('answers come one by one, and a disturbed dump starts over', async () => {
+void test('answers arrive one by one, and an interrupted dump starts over', async () => {
   let attempt = 0;
   const { peer, socket } = await open((request) => [
     answer(request, { flags: attempt++ === 0 ? 0x10 : 0, payload: hex('02 01 0000 0800 0100 07000000') }),

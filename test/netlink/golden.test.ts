@@ -12,10 +12,10 @@ import { decodeMessages, encodeMessage } from '../../src/netlink/message.js';
 import { goldenNames, isFamilyMessage, readGolden, replay, requestsOf, withCleanPadding } from '../golden/exchange.js';
 import { concat, hex } from '../support/peer.js';
 
-// Real exchanges of iproute2's vdpa with a kernel. test/golden/record.ts says how they were recorded.
+// Real exchanges between iproute2's vdpa and a kernel. test/golden/record.ts explains how they were recorded.
 const skip = !littleEndian && 'the recordings are those of a little-endian machine';
 
-/** The vdpa family of the kernel that was recorded. */
+/** The vdpa family of the recorded kernel. */
 const vdpa: GenlFamily = {
   id: 19,
   name: 'vdpa',
@@ -38,7 +38,7 @@ describe('recorded exchanges', { skip }, () => {
   for (const name of goldenNames()) {
     const golden = readGolden(name);
 
-    it(`${name}: every datagram of the kernel is encoded as it was`, () => {
+    it(`${name}: every datagram of the kernel is re-encoded identically`, () => {
       for (const { from, hex: digits } of golden.datagrams) {
         const messages = decodeMessages(hex(digits));
         assert.deepEqual(concat(...messages.map(encodeMessage)), hex(digits));
@@ -49,7 +49,7 @@ describe('recorded exchanges', { skip }, () => {
       }
     });
 
-    it(`${name}: requests are made as the tool makes them`, async () => {
+    it(`${name}: requests are encoded as the tool does`, async () => {
       const peer = replay(golden);
       const socket = await GenlSocket.open(peer);
       const family = await socket.family('vdpa');
@@ -70,7 +70,7 @@ describe('recorded exchanges', { skip }, () => {
   }
 });
 
-/** What the exchange after the family lookup comes to. */
+/** The result of the exchange after the family lookup. */
 async function lastAnswers(name: string): Promise<AttributeList[]> {
   const golden = readGolden(name);
   const request = requestsOf(golden)[1];
@@ -98,11 +98,11 @@ void test('the devices of a recorded dump', { skip }, async () => {
   );
 });
 
-void test('a recorded dump of nothing', { skip }, async () => {
+void test('a recorded empty dump', { skip }, async () => {
   assert.deepEqual(await lastAnswers('dev-show-none'), []);
 });
 
-void test('attributes of a recorded answer, repeated types and all', { skip }, async () => {
+void test('attributes of a recorded answer, including repeated types', { skip }, async () => {
   const [stats] = await lastAnswers('dev-vstats-show');
   assert.ok(stats !== undefined);
   assert.deepEqual(
@@ -113,7 +113,7 @@ void test('attributes of a recorded answer, repeated types and all', { skip }, a
   assert.equal(stats.u64(19), 0n);
 });
 
-void test('a recorded refusal', { skip }, () => {
+void test('a recorded error', { skip }, () => {
   const answer = readGolden('dev-del-missing').datagrams.at(-1);
   const [message] = decodeMessages(hex(answer?.hex ?? ''));
   assert.equal(message?.type, NLMSG_ERROR);

@@ -16,15 +16,15 @@ import { AF_NETLINK, SOCK_CLOEXEC, SOCK_RAW, sendto, socket } from '../../src/sy
 import { Errno } from '../../src/sys/errno.js';
 import { whyNot } from './transports.contract.js';
 
-/** What koffi's transport does beside what every transport does, tried on the kernel that runs the tests. */
+/** What koffi's transport does in addition to what every transport does, tested on the running kernel. */
 export async function koffiContract(): Promise<void> {
   await describe('transport koffi, beyond the contract', { skip: await whyNot('koffi'), timeout: 60_000 }, () => {
-    it('brings the extended acknowledgement of a refusal', async () => {
+    it('delivers the extended acknowledgement of an error', async () => {
       const genl = await GenlSocket.open(openKoffiTransport({ protocol: NETLINK_GENERIC }));
       const attributes = new AttributeWriter().string(CTRL_ATTR_FAMILY_NAME, 'a-name-that-is-too-long').finish();
       await assert.rejects(genl.gather(controlFamily, { command: CTRL_CMD_GETFAMILY, attributes }), (error) => {
         assert.ok(error instanceof NetlinkError);
-        assert.ok(error.code === 'EINVAL' || error.code === 'ERANGE', error.code); // Newer kernels say the latter.
+        assert.ok(error.code === 'EINVAL' || error.code === 'ERANGE', error.code); // Newer kernels report the latter.
         assert.equal(error.offset, 20);
         assert.match(error.kernelMessage ?? '', /failed policy validation/);
         assert.ok(error.policy !== undefined);
@@ -37,7 +37,7 @@ export async function koffiContract(): Promise<void> {
       await genl.close();
     });
 
-    it('says that a datagram is longer than there is room for, and receives the next one', async () => {
+    it('reports that a datagram is larger than the buffer, and receives the next one', async () => {
       const small = await GenlSocket.open(openKoffiTransport({ protocol: NETLINK_GENERIC }, 100));
       const attributes = new AttributeWriter().string(CTRL_ATTR_FAMILY_NAME, 'nlctrl').finish();
       await assert.rejects(
@@ -62,7 +62,7 @@ export async function koffiContract(): Promise<void> {
         payload: new Uint8Array(20),
       });
       const sent = sendTo(transport.port, forged);
-      if (sent === Errno.EPERM) t.skip('only root may send to the port of another netlink socket');
+      if (sent === Errno.EPERM) t.skip('only root can send to the port of another netlink socket');
       else assert.equal(sent, 0);
       assert.throws(() => transport.receive(20), { code: 'ETIMEDOUT' });
       sendTo(transport.port, forged);
@@ -70,7 +70,7 @@ export async function koffiContract(): Promise<void> {
       await genl.close();
     });
 
-    it('joins multicast groups, of any protocol, and says where there is no such group', async () => {
+    it('joins multicast groups of any protocol, and reports a group that does not exist', async () => {
       const genl = await GenlSocket.open();
       const groups = (await genl.family('nlctrl')).multicastGroups.map(({ id }) => id);
       await openKoffiTransport({ protocol: NETLINK_GENERIC, groups, receiveBufferSize: 1 << 20 }).close();
@@ -85,7 +85,7 @@ export async function koffiContract(): Promise<void> {
   });
 }
 
-/** Sends from a socket of its own to another netlink port; gives the error number, or 0. */
+/** Sends from a new socket to another netlink port. Returns the error number, or 0. */
 function sendTo(port: number, datagram: Uint8Array): number {
   const fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_GENERIC);
   const address = new Uint8Array(12);

@@ -67,7 +67,7 @@ void test(
   },
 );
 
-void test('messages come back from their bytes', () => {
+void test('messages survive encoding and decoding', () => {
   const u16 = fc.integer({ min: 0, max: 0xffff });
   const u32 = fc.integer({ min: 0, max: 0xffff_ffff });
   const messages = fc.array(

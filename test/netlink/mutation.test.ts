@@ -11,7 +11,7 @@ import { decodeMessages, encodeMessage } from '../../src/netlink/message.js';
 import { goldenNames, isFamilyMessage, readGolden } from '../golden/exchange.js';
 import { Peer, concat, hex } from '../support/peer.js';
 
-// Recorded answers of a kernel, broken at random. What comes of one is a NetlinkProtocolError, or all that its bytes say.
+// Recorded answers of a kernel, corrupted at random. Each gives a NetlinkProtocolError, or exactly what its bytes say.
 const skip = !littleEndian && 'the recordings are those of a little-endian machine';
 const seed = Number(process.env['TEST_SEED'] ?? 20260101);
 
@@ -23,7 +23,7 @@ class Random {
     this.#state = start;
   }
 
-  /** An integer from 0 up to, and without, `limit`. */
+  /** An integer from 0 up to, but not including, `limit`. */
   below(limit: number): number {
     this.#state = (this.#state + 0x6d2b79f5) | 0;
     let value = Math.imul(this.#state ^ (this.#state >>> 15), this.#state | 1);
@@ -44,10 +44,10 @@ const answers = goldenNames().flatMap((name) =>
     .map((datagram) => hex(datagram.hex)),
 );
 
-/** Lengths that a parser may trip over. */
+/** Lengths that may confuse a parser. */
 const oddLengths = [0, 1, 2, 3, 4, 5, 15, 16, 17, 19, 20, 0x7fff, 0xfffc, 0xffff];
 
-/** Breaks a datagram in one to four places. */
+/** Corrupts a datagram in one to four places. */
 function mutate(original: Uint8Array, random: Random): Uint8Array {
   let bytes: Uint8Array = original.slice();
   for (let count = 1 + random.below(4); count > 0; count--) {
@@ -63,7 +63,7 @@ function mutate(original: Uint8Array, random: Random): Uint8Array {
         bytes = concat(bytes.slice(0, at), bytes.slice(Math.min(bytes.length, at + 1 + random.below(8))));
         break;
       case 3: {
-        // A length where one may be: at an even place, where attributes and messages have theirs.
+        // A length at an aligned offset, where attributes and messages have theirs.
         const length = Math.min(bytes.length - 2, at & ~3);
         if (length >= 0) new DataView(bytes.buffer).setUint16(length, random.pick(oddLengths), true);
         break;
@@ -78,7 +78,7 @@ function mutate(original: Uint8Array, random: Random): Uint8Array {
   return bytes;
 }
 
-/** The value of `make`, or undefined where it refuses the bytes as it should; anything else it throws is a failure. */
+/** The value of `make`, or undefined if it rejects the bytes properly; anything else it throws is a failure. */
 function unlessRefused<Value>(make: () => Value): Value | undefined {
   try {
     return make();
@@ -88,7 +88,7 @@ function unlessRefused<Value>(make: () => Value): Value | undefined {
   }
 }
 
-/** The bytes of a list: each attribute, in order, where the parser says that it is. */
+/** The bytes of a list, encoded from each attribute that the parser found, in order. */
 function encodeList(list: AttributeList): Uint8Array {
   const parts: Uint8Array[] = [];
   for (const { type, nested, netByteOrder, payload } of list) {
@@ -100,15 +100,15 @@ function encodeList(list: AttributeList): Uint8Array {
   return concat(...parts);
 }
 
-/** Whether `decoded` encodes to `bytes`, but for the padding, which may be anything and lack at the very end. */
+/** Whether `decoded` encodes to `bytes`, except for padding, which may be anything, or absent at the very end. */
 function assertSameBut(padding: (index: number) => boolean, decoded: Uint8Array, bytes: Uint8Array): void {
-  assert.ok(decoded.length >= bytes.length && decoded.length - bytes.length < 4, 'as long as it was');
+  assert.ok(decoded.length >= bytes.length && decoded.length - bytes.length < 4, 'the same length');
   for (let index = 0; index < bytes.length; index++) {
     if (decoded[index] !== bytes[index] && !padding(index)) assert.fail(`byte ${index} differs`);
   }
 }
 
-/** Checks a list against its bytes, and every nest of it that is one. Gives how many attributes there are. */
+/** Checks a list, and every valid nest in it, against its bytes. Returns the number of attributes. */
 function checkList(list: AttributeList, bytes: Uint8Array): number {
   const padding = new Set<number>();
   let at = 0;
@@ -118,7 +118,7 @@ function checkList(list: AttributeList, bytes: Uint8Array): number {
     at += align(4 + payload.length);
     for (let index = end; index < at; index++) padding.add(index);
     count++;
-    // What is asked for by type is the last one of its type.
+    // Reading by type returns the last attribute of that type.
     assert.deepEqual(list.get(type), list.all(type).at(-1));
     for (const read of ['u8', 'u16', 'u32', 'u64', 's64', 'string', 'bytes'] as const)
       unlessRefused(() => list[read](type));
@@ -130,7 +130,7 @@ function checkList(list: AttributeList, bytes: Uint8Array): number {
   return count;
 }
 
-void test('100,000 broken datagrams: rejected, or decoded to what they say', { skip, timeout: 120_000 }, () => {
+void test('100,000 corrupted datagrams: rejected, or decoded to what they say', { skip, timeout: 120_000 }, () => {
   const random = new Random(seed);
   const outcome = { refused: 0, decoded: 0, attributes: 0 };
   for (let round = 0; round < 100_000; round++) {
@@ -159,7 +159,7 @@ void test('100,000 broken datagrams: rejected, or decoded to what they say', { s
       unlessRefused(() => decodePolicy([genl.attributes]));
     }
   }
-  // Both ends of the matter were tried, many times.
+  // Both outcomes occurred many times.
   assert.ok(
     outcome.refused > 10_000 && outcome.decoded > 10_000 && outcome.attributes > 50_000,
     JSON.stringify(outcome),
@@ -167,7 +167,7 @@ void test('100,000 broken datagrams: rejected, or decoded to what they say', { s
 });
 
 void test(
-  '20,000 broken conversations: each ends, with an answer or an error of netlink',
+  '20,000 corrupted conversations: each ends with an answer or a netlink error',
   { skip, timeout: 120_000 },
   async () => {
     const random = new Random(seed + 1);

@@ -30,7 +30,7 @@ import type { Arrival } from '../support/peer.js';
 const family = 0x1c;
 const empty = new Uint8Array(0);
 
-/** Makes one request to a peer and gives what came of it. */
+/** Makes one request to a peer and returns the outcome. */
 async function ask(
   flags: number,
   answers: (request: NetlinkMessage) => Iterable<Arrival>,
@@ -98,7 +98,7 @@ void test('messages of another sequence number or port, and no-ops, are skipped'
   assert.deepEqual(received, ['foo0']);
 });
 
-void test('late answers to a request that was given up do not reach the next one', async () => {
+void test('late answers to an abandoned request do not reach the next one', async () => {
   let first: NetlinkMessage | undefined;
   const peer = new Peer((request) => {
     if (first === undefined) {
@@ -152,7 +152,7 @@ void test('an error has all details from the kernel', async () => {
   );
 });
 
-void test('an error without an extended acknowledgement has just its number', async () => {
+void test('an error without an extended acknowledgement has only its number', async () => {
   await assert.rejects(
     ask(0, (request) => [acknowledgement(request, Errno.EPERM)]),
     (error) => {
@@ -187,7 +187,7 @@ void test('a dump may end with a count, or with nothing', async () => {
   assert.deepEqual((await ask(NLM_F_DUMP, (request) => [answer(request, { type: NLMSG_DONE })])).received, []);
 });
 
-void test('a message of the kernel with success is a warning', async () => {
+void test('a kernel message on success is a warning', async () => {
   const attributes = new AttributeWriter().string(NLMSGERR_ATTR_MSG, 'done, but').finish();
   const warnings: string[] = [];
   const onWarning = (warning: string): void => void warnings.push(warning);
@@ -196,7 +196,7 @@ void test('a message of the kernel with success is a warning', async () => {
   assert.deepEqual(warnings, ['done, but', 'done, but']);
 });
 
-/** A dump that is disturbed `times` times, by a flag or an error, before it goes well. */
+/** A dump that is interrupted `times` times, by a flag or an error, before it succeeds. */
 function disturbed(
   times: number,
   disturb: (request: NetlinkMessage) => Arrival[],
@@ -214,9 +214,9 @@ const disturbances: readonly [what: string, code: string, disturb: (request: Net
   ['a dump with an overrun', 'ENOBUFS', (request) => [answer(request, { type: NLMSG_OVERRUN })]],
 ];
 
-void test('a disturbed dump', async (t) => {
+void test('an interrupted or incomplete dump', async (t) => {
   for (const [what, code, disturb] of disturbances) {
-    await t.test(`${what} is read to its end, forgotten and made again`, async () => {
+    await t.test(`${what} is read to its end, discarded and repeated`, async () => {
       let received: string[] = [];
       let restarts = 0;
       const peer = new Peer(disturbed(2, disturb));
@@ -240,17 +240,17 @@ void test('a disturbed dump', async (t) => {
         'each attempt has its own number',
       );
     });
-    await t.test(`${what} is made again by gather`, async () => {
+    await t.test(`${what} is repeated by gather`, async () => {
       const messages = await new NetlinkSocket(new Peer(disturbed(1, disturb))).gather(family, NLM_F_DUMP, empty);
       assert.deepEqual(
         messages.map(({ payload }) => Buffer.from(payload).toString()),
         ['new0', 'new1'],
       );
     });
-    await t.test(`${what} fails where the caller cannot forget`, async () => {
+    await t.test(`${what} fails if the caller cannot discard answers`, async () => {
       await assert.rejects(ask(NLM_F_DUMP, disturbed(1, disturb)), fails({ code }));
     });
-    await t.test(`${what} fails where it never goes well`, async () => {
+    await t.test(`${what} fails if it never succeeds`, async () => {
       const peer = new Peer(disturbed(1000, disturb));
       await assert.rejects(new NetlinkSocket(peer).gather(family, NLM_F_DUMP, empty), fails({ code }));
       assert.equal(peer.requests.length, 10);
@@ -265,14 +265,14 @@ void test('a dump is also interrupted if only its end reports it', async () => {
   );
 });
 
-void test('an error that ends a disturbed dump is what is reported', async () => {
+void test('an error that ends an interrupted dump is reported', async () => {
   await assert.rejects(
     ask(NLM_F_DUMP, (request) => [text(request, 'odd', NLM_F_DUMP_INTR), done(request, Errno.EACCES)]),
     fails({ code: 'EACCES' }),
   );
 });
 
-void test('lost datagrams fail a request, which is not made again', async () => {
+void test('lost datagrams fail a request, which is not repeated', async () => {
   const lost = new NetlinkError({ operation: 'receive', errno: Errno.ENOBUFS });
   const peer = new Peer((request) => [lost, acknowledgement(request)]);
   await assert.rejects(
@@ -297,7 +297,7 @@ void test('a reply that does not arrive in time is an error', async () => {
   );
 });
 
-void test('messages for others do not hold off the time limit', { timeout: 10_000 }, async () => {
+void test('messages for other sockets do not extend the time limit', { timeout: 10_000 }, async () => {
   const chatter = function* (request: NetlinkMessage): Iterable<Arrival> {
     for (let index = 0; index < 100_000; index++) yield text({ ...request, seq: 99 }, 'chatter');
   };
@@ -313,7 +313,7 @@ void test('another error of the transport passes through', async () => {
   );
 });
 
-void test('what onMessage throws rejects the request after its last answer', async () => {
+void test('an error thrown by onMessage rejects the request after its last answer', async () => {
   const failure = new TypeError('cannot use this');
   const peer = new Peer((request) => [text(request, 'foo0'), text(request, 'foo1'), acknowledgement(request)]);
   const socket = new NetlinkSocket(peer);
@@ -324,7 +324,7 @@ void test('what onMessage throws rejects the request after its last answer', asy
   };
   await assert.rejects(socket.request(family, 0, empty, onMessage), (error) => error === failure);
   assert.equal(calls, 1);
-  assert.equal((await socket.gather(family, 0, empty)).length, 2, 'and the socket is fit for the next request');
+  assert.equal((await socket.gather(family, 0, empty)).length, 2, 'and the socket is ready for the next request');
 });
 
 const malformed: readonly [what: string, answers: (request: NetlinkMessage) => Uint8Array, text: RegExp][] = [
@@ -348,12 +348,8 @@ const malformed: readonly [what: string, answers: (request: NetlinkMessage) => U
     /claims to quote a request of 0 bytes/,
   ],
   ['an end with half a number', (r) => answer(r, { type: NLMSG_DONE, payload: hex('0000') }), /has 2 bytes/],
-  ['broken attributes beside an error', (r) => acknowledgement(r, 1, hex('ff00 0100')), /reaches past the end/],
-  [
-    'a number of a wrong length beside an error',
-    (r) => acknowledgement(r, 1, hex('0500 0200 01000000')),
-    /has 1 bytes/,
-  ],
+  ['broken attributes with an error', (r) => acknowledgement(r, 1, hex('ff00 0100')), /reaches past the end/],
+  ['a number of a wrong length with an error', (r) => acknowledgement(r, 1, hex('0500 0200 01000000')), /has 1 bytes/],
   ['a cut datagram', (r) => text(r, 'foo0').subarray(0, 18), /cut off/],
 ];
 
@@ -372,7 +368,7 @@ void test('malformed answers are rejected', async (t) => {
   }
 });
 
-void test('requests that are made together run one after another', async () => {
+void test('concurrent requests run one after another', async () => {
   const peer = new Peer((request) => [text(request, `answer to ${request.seq}`), acknowledgement(request)]);
   const socket = new NetlinkSocket(peer);
   const failure = new Error('no');
@@ -387,7 +383,7 @@ void test('requests that are made together run one after another', async () => {
   );
 });
 
-void test('closing waits for what runs', async () => {
+void test('closing waits for running requests', async () => {
   const peer = new Peer((request) => [text(request, 'foo0'), acknowledgement(request)]);
   const socket = new NetlinkSocket(peer);
   assert.equal(socket.port, peerPort);
@@ -396,7 +392,7 @@ void test('closing waits for what runs', async () => {
   assert.equal(peer.closed, 1);
 });
 
-/** A peer that keeps its answers back until it is told to give them. */
+/** A peer that withholds its answers until they are released. */
 function withholding(peer: Peer): { transport: NetlinkTransport; release: () => void } {
   let release = (): void => undefined;
   const released = new Promise<void>((resolve) => {
@@ -418,7 +414,7 @@ function withholding(peer: Peer): { transport: NetlinkTransport; release: () => 
   return { transport, release };
 }
 
-void test('a request is given up at once, and its answers are read before the next one is sent', async () => {
+void test('a request is abandoned immediately, and its answers are read before the next one is sent', async () => {
   const peer = new Peer((request) => [text(request, 'foo0', NLM_F_MULTI), done(request)]);
   const { transport, release } = withholding(peer);
   const socket = new NetlinkSocket(transport);
@@ -451,7 +447,7 @@ void test('a request whose signal is aborted while it waits for another is never
   assert.equal(peer.requests.length, 1);
 });
 
-void test('closing does not wait for a request that was given up', async () => {
+void test('closing does not wait for an abandoned request', async () => {
   const peer = new Peer(() => []);
   const socket = new NetlinkSocket(withholding(peer).transport);
   const controller = new AbortController();

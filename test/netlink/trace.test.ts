@@ -17,7 +17,7 @@ const genl = (type: number, command: number, attributes: AttributeWriter, flags 
 /** Lines without the bytes. */
 const words = (lines: readonly string[]): string[] => lines.filter((line) => !/^ +[0-9a-f]{4} {2}/.test(line));
 
-test('a family is called by its name once the controller has told its number', () => {
+test('a family is shown by name once the controller has reported its number', () => {
   const describer = new MessageDescriber({ vdpa: vdpaNames });
   const request = genl(
     0x1c,
@@ -52,7 +52,7 @@ test('a family is called by its name once the controller has told its number', (
   ]);
 });
 
-test('the bytes are there, sixteen a line', () => {
+test('the bytes are shown, sixteen per line', () => {
   const lines = new MessageDescriber().describe(message(3, [0, 0, 0, 0], 2));
   assert.deepEqual(lines, [
     'DONE seq 7 port 9 flags MULTI length 20',
@@ -61,7 +61,7 @@ test('the bytes are there, sixteen a line', () => {
   ]);
 });
 
-test('an error has its name and the kernel’s words', () => {
+test('an error has its name and the kernel’s message', () => {
   const extended = new AttributeWriter().string(1, 'vdpa: device not found').u32(2, 20).finish();
   const header = [...message(0x1c, [])];
   const lines = new MessageDescriber().describe(message(2, [0xed, 0xff, 0xff, 0xff, ...header, ...extended], 0x300));
@@ -72,7 +72,7 @@ test('an error has its name and the kernel’s words', () => {
   ]);
 });
 
-test('a refusal says which attribute of the request it is about, and what the kernel takes there', () => {
+test('an error names the attribute of the request it is about, and the values that the kernel accepts', () => {
   const describer = new MessageDescriber({ vdpa: vdpaNames });
   describer.describe(genl(0x10, 1, new AttributeWriter().string(2, 'vdpa').u16(1, 0x1c)));
   describer.describe(genl(0x1c, 3, new AttributeWriter().string(4, 'foo0').u16(13, 10), 5));
@@ -91,7 +91,7 @@ test('a refusal says which attribute of the request it is about, and what the ke
   ]);
 });
 
-test('unreadable messages are printed nevertheless, and never thrown', () => {
+test('unreadable messages are still printed, and never cause an exception', () => {
   const describer = new MessageDescriber({ vdpa: vdpaNames });
   const wrongLength = genl(0x10, 1, new AttributeWriter().u32(1, 5));
   for (const bytes of [
@@ -119,7 +119,7 @@ test('unreadable messages are printed nevertheless, and never thrown', () => {
   }
 });
 
-test('a traced transport tells what goes through it and changes nothing', async () => {
+test('a traced transport prints what passes through it and changes nothing', async () => {
   const lines: string[] = [];
   const answers: (Uint8Array | Promise<Uint8Array>)[] = [message(3, []), Promise.resolve(message(1, []))];
   const sent: Uint8Array[] = [];

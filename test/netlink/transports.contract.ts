@@ -15,21 +15,21 @@ import { controlFamily } from '../../src/netlink/genl-family.js';
 import { NetlinkSocket } from '../../src/netlink/socket.js';
 import type { NetlinkTransport } from '../../src/netlink/transport.js';
 
-/** Why a transport cannot be tried on this machine, or false where it can. */
+/** Why a transport cannot be tested on this machine, or false if it can. */
 export async function whyNot(name: TransportName): Promise<string | false> {
   try {
     const transport = await openTransport({ protocol: NETLINK_GENERIC }, name);
     await transport.close();
     return false;
   } catch (error) {
-    // Koffi is no optional dependency: that it cannot be loaded is a failure.
+    // Koffi is not an optional dependency: failing to load it is a failure.
     const optional = error instanceof NetlinkTransportError && name !== 'koffi';
     if (optional || error instanceof NetlinkUnavailableError) return error.message;
     throw error;
   }
 }
 
-/** What every transport does, tried on the kernel that runs the tests, with what any user may ask of it. */
+/** What every transport does, tested on the running kernel with requests that any user may make. */
 export async function bindingContract(transport: TransportName): Promise<void> {
   await describe(`transport ${transport}`, { skip: await whyNot(transport), timeout: 60_000 }, () => {
     const open = (): Promise<NetlinkTransport> => openTransport({ protocol: NETLINK_GENERIC }, transport);
@@ -50,7 +50,7 @@ export async function bindingContract(transport: TransportName): Promise<void> {
       );
     });
 
-    it('says that a family is not there', async () => {
+    it('reports a family that does not exist', async () => {
       await assert.rejects(socket.family('no-such-fam'), (error) => {
         assert.ok(error instanceof GenlFamilyNotFoundError);
         return error.code === 'ENOENT' && error.family === 'no-such-fam';
@@ -76,7 +76,7 @@ export async function bindingContract(transport: TransportName): Promise<void> {
       assert.deepEqual(control.policies.get(index)?.get(2), { kind: 'nul-string', maxLength: 15 });
     });
 
-    it('passes on a refusal', async () => {
+    it('passes on an error', async () => {
       await assert.rejects(
         socket.gather(controlFamily, { command: 200 }, { operation: 'ask for what there is not' }),
         (error) => {
@@ -91,7 +91,7 @@ export async function bindingContract(transport: TransportName): Promise<void> {
       for (let count = 0; count < 100; count++) assert.equal((await socket.family('nlctrl')).id, controlFamily.id);
     });
 
-    it('has a port of its own, which the kernel answers to', async () => {
+    it('has its own port, which the kernel answers to', async () => {
       const [first, second] = [await open(), await open()];
       assert.notEqual(first.port, 0);
       assert.notEqual(first.port, second.port);
@@ -102,7 +102,7 @@ export async function bindingContract(transport: TransportName): Promise<void> {
       await Promise.all([first.close(), netlink.close()]);
     });
 
-    it('gives up waiting when it is time', async () => {
+    it('stops waiting when its time limit expires', async () => {
       const transport = await open();
       const start = performance.now();
       await assert.rejects(async () => transport.receive(50), { code: 'ETIMEDOUT' });
@@ -111,7 +111,7 @@ export async function bindingContract(transport: TransportName): Promise<void> {
       await transport.close();
     });
 
-    it('is closed once, and then fails to work', async () => {
+    it('is closed once, and then rejects every use', async () => {
       const transport = await open();
       await transport.close();
       await transport.close();
@@ -119,7 +119,7 @@ export async function bindingContract(transport: TransportName): Promise<void> {
       await assert.rejects(async () => transport.receive(10), { code: 'EBADF' });
     });
 
-    it('says that there is no such protocol', async () => {
+    it('reports a protocol that does not exist', async () => {
       await assert.rejects(openTransport({ protocol: 31 }, transport), (error) => {
         assert.ok(error instanceof NetlinkUnavailableError);
         assert.match(error.message, /^open netlink socket \(protocol 31\): Protocol not supported \(EPROTONOSUPPORT\)/);
@@ -127,7 +127,7 @@ export async function bindingContract(transport: TransportName): Promise<void> {
       });
     });
 
-    it('is what VDPA_NETLINK_TRANSPORT names', async () => {
+    it('is the one that VDPA_NETLINK_TRANSPORT names', async () => {
       assert.equal(chosenTransport({ VDPA_NETLINK_TRANSPORT: transport }), transport);
       const byDefault = await GenlSocket.open();
       assert.equal((await byDefault.family('nlctrl')).id, controlFamily.id);

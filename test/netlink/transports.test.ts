@@ -9,7 +9,7 @@ import { koffiContract } from './koffi.contract.js';
 for (const name of transportNames) await bindingContract(name);
 await koffiContract();
 
-void test('koffi is the transport where none is chosen', () => {
+void test('koffi is the default transport', () => {
   assert.equal(chosenTransport({}), 'koffi');
   assert.equal(chosenTransport({ VDPA_NETLINK_TRANSPORT: '' }), 'koffi');
 });
