@@ -31,26 +31,26 @@ const recordedWith = 'npm run -s lab -- node build/test/golden/record.js | node 
 /** The commands to record, in order, and what each shows. */
 const scenes: readonly (readonly [name: string, note: string, command: string])[] = [
   ['mgmtdev-show', 'a dump of management devices', 'mgmtdev show'],
-  ['mgmtdev-show-one', 'one management device, asked for by name', 'mgmtdev show vdpasim_net'],
-  ['dev-show-none', 'a dump of nothing: only NLMSG_DONE', 'dev show'],
+  ['mgmtdev-show-one', 'one management device, requested by name', 'mgmtdev show vdpasim_net'],
+  ['dev-show-none', 'an empty dump: only NLMSG_DONE', 'dev show'],
   ['dev-add', 'a device is added', 'dev add name foo0 mgmtdev vdpasim_net mac 02:00:00:00:00:01'],
   [
     'dev-add-mtu',
     'a device with more attributes',
     'dev add name foo1 mgmtdev vdpasim_net mac 02:00:00:00:00:02 mtu 9000',
   ],
-  ['dev-add-exists', 'a refusal: there is such a device', 'dev add name foo0 mgmtdev vdpasim_net'],
-  ['dev-add-no-mgmtdev', 'a refusal: there is no such management device', 'dev add name foo2 mgmtdev nowhere'],
-  ['dev-add-max-vqp', 'a refusal by the driver', 'dev add name foo2 mgmtdev vdpasim_net max_vqp 3'],
+  ['dev-add-exists', 'an error: the device exists', 'dev add name foo0 mgmtdev vdpasim_net'],
+  ['dev-add-no-mgmtdev', 'an error: the management device does not exist', 'dev add name foo2 mgmtdev nowhere'],
+  ['dev-add-max-vqp', 'an error from the driver', 'dev add name foo2 mgmtdev vdpasim_net max_vqp 3'],
   ['dev-show', 'a dump of two devices', 'dev show'],
-  ['dev-show-one', 'one device, asked for by name', 'dev show foo0'],
-  ['dev-show-missing', 'a refusal of a get', 'dev show nowhere'],
+  ['dev-show-one', 'one device, requested by name', 'dev show foo0'],
+  ['dev-show-missing', 'an error for a get', 'dev show nowhere'],
   ['dev-config-show', 'a dump of configurations', 'dev config show'],
-  ['dev-config-show-one', 'one configuration, asked for by name', 'dev config show foo0'],
+  ['dev-config-show-one', 'one configuration, requested by name', 'dev config show foo0'],
   ['dev-vstats-show', 'statistics of a virtqueue', 'dev vstats show foo0 qidx 0'],
   ['dev-set', 'a device is changed', 'dev set name foo0 mac 02:00:00:00:00:03'],
-  ['dev-del', 'a device is removed', 'dev del foo0'],
-  ['dev-del-missing', 'a refusal with an extended acknowledgement', 'dev del foo0'],
+  ['dev-del', 'a device is deleted', 'dev del foo0'],
+  ['dev-del-missing', 'an error with an extended acknowledgement', 'dev del foo0'],
 ];
 
 /** Receives every netlink datagram of this machine, through an nlmon device (linux/if_packet.h, drivers/net/nlmon.c). */

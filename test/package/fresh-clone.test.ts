@@ -1,4 +1,4 @@
-/** What the README says of a fresh clone, as root and as an ordinary user, with nothing in npm's cache. */
+/** What the README says about a fresh clone, as root and as an ordinary user, with an empty npm cache. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -11,7 +11,7 @@ import { cloneFresh, needsGit } from '../support/fresh-clone.js';
 import { isOffline, type Ended } from '../support/registry.js';
 import { needs } from '../support/kernel/lab/needs.js';
 
-/** Debian's number of the user nobody and its group, and that of most others. */
+/** The ID of the user nobody and its group on Debian and most other systems. */
 const NOBODY = 65534;
 
 const needsSomebody = process.getuid?.() === 0 ? needs('setpriv') : { skip: 'only root can become another user' };
@@ -30,14 +30,14 @@ interface Outcome extends Ended {
   readonly stdout: string;
 }
 
-/** Somebody with a clone, a home and a folder to install to, all fresh. */
+/** A user with a clone, a home and a folder to install to, all new. */
 class Person {
   readonly clone: string;
   readonly prefix: string;
   readonly #env: NodeJS.ProcessEnv;
   readonly #become: readonly string[];
 
-  /** @param uid who it is, where it is not the one that runs the tests */
+  /** @param uid the user ID, if it is not the one that runs the tests */
   constructor(name: string, uid?: number) {
     const home = join(folder, name);
     this.clone = join(home, 'vdpa');
@@ -46,7 +46,7 @@ class Person {
     mkdirSync(this.prefix);
     if (uid !== undefined) own(home, uid);
     this.#become = uid === undefined ? [] : ['setpriv', `--reuid=${uid}`, `--regid=${uid}`, '--clear-groups', '--'];
-    // Without what the npm that runs the tests has said of itself.
+    // Without the settings of the npm that runs the tests.
     const ofThatNpm = /^npm_config_(?:prefix|global_prefix|local_prefix|userconfig)$/;
     this.#env = {
       ...Object.fromEntries(Object.entries(process.env).filter(([key]) => !ofThatNpm.test(key))),
@@ -70,7 +70,7 @@ class Person {
   }
 }
 
-/** Gives a folder and all in it to a user. */
+/** Changes the owner of a folder and everything in it. */
 function own(path: string, uid: number): void {
   chownSync(path, uid, uid);
   for (const name of readdirSync(path, { recursive: true, encoding: 'utf8' })) chownSync(join(path, name), uid, uid);
@@ -103,7 +103,7 @@ describe('a fresh clone', { concurrency: true, ...needsGit }, () => {
     const builtAt = () => statSync(join(person.clone, 'dist/index.js'), { throwIfNoEntry: false })?.mtimeMs;
     const first = builtAt();
     await installs(person, context, '--install-links');
-    // Nothing is built where that has been done, maybe by another user.
+    // Nothing is rebuilt if it is already built, perhaps by another user.
     assert.equal(builtAt(), first);
     rmSync(person.clone, { recursive: true });
     mkdirSync(person.clone);

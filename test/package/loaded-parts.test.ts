@@ -28,7 +28,7 @@ const watching = `
   process.argv.splice(1, 0, 'vdpa');
   require(${JSON.stringify(join(checkoutRoot, 'bin/vdpa.js'))});`;
 
-/** The parts of the bundle that a command loads, and modules of Node. */
+/** The parts of the bundle, and the modules of Node, that a command loads. */
 function loadedBy(line: string): { readonly parts: readonly string[]; readonly modules: readonly string[] } {
   const env = { ...process.env, VDPA_SIM_STATE: join(folder, 'sim.json') };
   const argv = ['-e', watching, '--', ...line.split(' ')];
@@ -36,7 +36,7 @@ function loadedBy(line: string): { readonly parts: readonly string[]; readonly m
   return JSON.parse(stderr.trimEnd().split('\n').at(-1) ?? '') as ReturnType<typeof loadedBy>;
 }
 
-test('a command that shows loads no part of those that change, and nothing large of Node', () => {
+test('a command that shows loads no parts for changes, and no large module of Node', () => {
   loadedBy('--sim dev add mgmtdev vdpasim_net name foo0');
   for (const line of ['--sim dev show', '--sim dev config show', '--sim mgmtdev show']) {
     const { parts, modules } = loadedBy(line);
@@ -48,7 +48,7 @@ test('a command that shows loads no part of those that change, and nothing large
   }
 });
 
-test('a command on the kernel loads no part of those that change, whether there is vDPA or not', () => {
+test('a command on the kernel loads no parts for changes, whether there is vDPA or not', () => {
   const { parts } = loadedBy('dev show');
   assert.deepEqual(parts.slice(0, 2), ['main.js', 'socket.js']);
   assert.equal(parts.includes('changes.js'), false);

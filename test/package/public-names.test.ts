@@ -10,7 +10,7 @@ const read = (path: string): string => readFileSync(join(checkoutRoot, path), 'u
 /** The names that version 0.1.0 exported, by import. */
 const before = JSON.parse(read('test/package/public-names-0.1.0.json')) as Readonly<Record<string, readonly string[]>>;
 
-/** The names that a module exports: those that it declares, names, or takes from another one. */
+/** The names that a module exports: those that it declares, lists, or re-exports from another one. */
 function exportsOf(path: string): string[] {
   const source = ts.createSourceFile(path, read(path), ts.ScriptTarget.Latest);
   return source.statements.flatMap((statement) => {
@@ -40,7 +40,7 @@ function declared(statement: ts.Statement): string[] {
   return isNamed && statement.name ? [statement.name.text] : [];
 }
 
-/** The rows of the tables below "Renamed": the import, and the names at the start of each piece of code. */
+/** The rows of the tables under "Renamed": the import, and the names at the start of each code span. */
 function replaced(): { from: string; was: string[]; is: string[] }[] {
   const [, section = ''] = /^### Renamed$([^]*?)^### /m.exec(read('CHANGELOG.md')) ?? [];
   const namesIn = (cell: string): string[] => [...cell.matchAll(/`([A-Za-z]\w*)[^`]*`/g)].map(([, name = '']) => name);
@@ -52,7 +52,7 @@ function replaced(): { from: string; was: string[]; is: string[] }[] {
 }
 
 for (const [from, names] of Object.entries(before)) {
-  test(`${from}: each name of 0.1.0 is exported, or the changelog says by which it was replaced`, () => {
+  test(`${from}: each name of 0.1.0 is exported, or the changelog says what replaced it`, () => {
     const now = new Set(exportsOf(from === 'vdpa' ? 'src/index.ts' : `src/${from.replace('vdpa/', '')}/index.ts`));
     const rows = replaced().filter((row) => row.from === from);
     for (const name of names.filter((old) => !now.has(old))) {

@@ -1,4 +1,4 @@
-/** The release script in a clone of its own: nothing is published. */
+/** The release script in a separate clone: nothing is published. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
@@ -18,7 +18,7 @@ describe('npm run release', needsGit, () => {
     git('init', '-q', '-b', 'main');
     git('config', 'user.name', 'Release Test');
     git('config', 'user.email', 'release@example.org');
-    // A link, unlike the folder that .gitignore names.
+    // A symbolic link, which the pattern in .gitignore does not match.
     writeFileSync(join(clone, '.git/info/exclude'), 'node_modules\n');
     git('add', '--all');
     git('commit', '-q', '--allow-empty', '-m', 'What is being tested');
@@ -51,12 +51,12 @@ describe('npm run release', needsGit, () => {
     assert.equal(git('tag'), '');
   }
 
-  test('the version stands in all places where the script changes it', () => {
+  test('the version is the same in all places where the script changes it', () => {
     const { version } = JSON.parse(read('package.json')) as { version: string };
     for (const path of ['README.md', 'docs/iproute2.md']) assert.ok(read(path).includes(`vdpa-${version}"`), path);
   });
 
-  test('is refused on another branch, with changes, and for what is no version', () => {
+  test('fails on another branch, with uncommitted changes, and for an invalid version', () => {
     refused(/Invalid version "1\.0": expected MAJOR\.MINOR\.PATCH/, '1.0');
     git('checkout', '-q', '-b', 'other');
     refused(/The branch is "other"/);
@@ -66,7 +66,7 @@ describe('npm run release', needsGit, () => {
     rmSync(join(clone, 'new.txt'));
   });
 
-  test('gives the changelog the version and the date, commits, tags and packs', () => {
+  test('puts the version and the date into the changelog, commits, tags and packs', () => {
     const { status, stderr } = release('9.8.7');
     assert.equal(status, 0, stderr);
     const day = new Date().toISOString().slice(0, 10);

@@ -17,7 +17,7 @@ import { checkoutRoot } from '../../lab/cache.js';
 import { cloneFresh, needsGit } from '../support/fresh-clone.js';
 import { isOffline, type Ended } from '../support/registry.js';
 
-/** What `npm pack --json` tells of a package, as far as it is used here. */
+/** What `npm pack --json` reports about a package, as far as it is used here. */
 interface Pack {
   readonly filename: string;
   readonly files: readonly { readonly path: string; readonly mode: number }[];
@@ -46,7 +46,7 @@ describe('the package that npm pack makes', needsGit, () => {
     rmSync(folder, { recursive: true, force: true });
   });
 
-  test('holds what is needed, and nothing of the workshop', () => {
+  test('contains what is needed, and no development files', () => {
     const paths = pack.files.map(({ path }) => path);
     const docs = readdirSync(join(checkoutRoot, 'docs')).map((name) => `docs/${name}`);
     const needed = [
@@ -121,7 +121,7 @@ describe('the package that npm pack makes', needsGit, () => {
       });
     }
 
-    test('without the native part of koffi, says what is missing and how to get it; the simulation works', (context) => {
+    test('without the native part of koffi, reports what is missing and how to get it; the simulation works', (context) => {
       if (isOffline(installed, context)) return;
       const reason = (): string => {
         const { status, stdout, stderr } = vdpa('dev', 'show');
@@ -132,7 +132,7 @@ describe('the package that npm pack makes', needsGit, () => {
         assert.match(vdpa('--sim', 'mgmtdev', 'show').stdout, /^vdpasim_net: $/m);
         return stderr;
       };
-      // What --omit=optional leaves out.
+      // What --omit=optional omits.
       renameSync(join(user, 'node_modules/@koromix'), join(folder, 'koromix'));
       assert.match(reason(), /native Koffi module/);
       renameSync(join(user, 'node_modules/koffi'), join(folder, 'koffi'));

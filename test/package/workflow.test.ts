@@ -1,4 +1,4 @@
-/** The GitHub workflow runs what continuous integration runs, on every Node that is supported. */
+/** The GitHub workflow runs the same as continuous integration, on every supported version of Node. */
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -10,7 +10,7 @@ const { engines } = JSON.parse(readFileSync(join(checkoutRoot, 'package.json'), 
   engines: { node: string };
 };
 
-test('.ci/run runs on the oldest Node that is supported, on each even one since, and on the newest', () => {
+test('.ci/run runs on the oldest supported version of Node, on each even one since, and on the newest', () => {
   const [, list = ''] = /^ +node: \[(.*)\]$/m.exec(workflow) ?? [];
   const [oldest = ''] = /\d+/.exec(engines.node) ?? [];
   assert.deepEqual(list.split(', '), [`'${oldest}'`, "'22'", "'24'", 'latest']);

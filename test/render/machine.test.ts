@@ -43,7 +43,7 @@ const bare: HostReport = {
 };
 
 describe('a report on the machine', () => {
-  test('of one that lacks everything has an advice for each part', () => {
+  test('of one that lacks everything has advice for each part', () => {
     const text = asText((printer) => {
       renderHost(printer, bare);
     });
@@ -59,7 +59,7 @@ describe('a report on the machine', () => {
     assert.match(text, /net_admin false dac_override true initial_user_namespace false/);
   });
 
-  test('of one that is ready has what is there', () => {
+  test('of one that is ready lists what exists', () => {
     const report: HostReport = {
       ...bare,
       advice: [],
@@ -102,7 +102,7 @@ describe('details of a device', () => {
     assert.match(text({ device: { name: 'foo0' }, users: [] }), /driver \(none\)/);
   });
 
-  test('name its node, and each user with what is known of it', () => {
+  test('name its node, and each user with what is known about it', () => {
     const shown = text({
       device: { name: 'foo0', driver: 'vhost_vdpa', driverOverride: 'vhost_vdpa', vhost: 'vhost-vdpa-0' },
       users: [
@@ -115,7 +115,7 @@ describe('details of a device', () => {
     assert.match(shown, /user: unknown node \/dev\/vhost-vdpa-0\n/);
   });
 
-  test('name its disk or interface, where it sits, and candidates where it is not certain', () => {
+  test('name its disk or interface, its parent device, and candidates if it is uncertain', () => {
     const shown = text({
       device: {
         name: 'foo0',
@@ -181,7 +181,7 @@ describe('events', () => {
   }
 });
 
-test('the simulated machine: its devices, its faults, and how often those that are counted have struck', () => {
+test('the simulated machine: its devices, its faults, and how often those with a count have occurred', () => {
   const booted = bootState({
     ...defaultMachine,
     faults: [

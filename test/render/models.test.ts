@@ -90,7 +90,7 @@ test('a block device configuration', () => {
   );
 });
 
-test('queues are named by where they stand, with and without multiqueue', () => {
+test('queues are named by their index, with and without multiqueue', () => {
   const type = (queueIndex: number, maxVirtqueuePairs?: number): string =>
     asText((printer) => {
       renderVendorStats(printer, {

@@ -68,7 +68,7 @@ test('pretty JSON', () => {
   );
 });
 
-test('a document is valid whatever was drawn of it', () => {
+test('a document is valid whatever it contains', () => {
   assert.equal(
     asJson(() => undefined),
     '{}\n',
@@ -109,7 +109,7 @@ test('JSON escapes quotes, backslashes, controls and bytes that are not UTF-8; t
   assert.deepEqual(JSON.parse(json), { dev: { [name]: name } });
 });
 
-test('a checkpoint takes back all that came after it', () => {
+test('a checkpoint discards everything after it', () => {
   const draw: Draw = (printer) => {
     printer.openSection('dev');
     printer.openRecord('kept');
@@ -128,7 +128,7 @@ test('a checkpoint takes back all that came after it', () => {
   assert.equal(asText(draw), 'kept: \nnew: \n');
 });
 
-test('output is written in one piece, and lost if it cannot be written', () => {
+test('output is written in one piece, and dropped if it cannot be written', () => {
   const parts: string[] = [];
   const output = new Output((part) => {
     if (parts.push(part) === 2) throw new Error('full');
@@ -144,7 +144,7 @@ test('output is written in one piece, and lost if it cannot be written', () => {
   assert.equal(parts.length, 2);
 });
 
-test('long output goes out piece by piece, and what is out cannot be taken back', () => {
+test('long output is written piece by piece, and what is written cannot be discarded', () => {
   const parts: string[] = [];
   const output = new Output((part) => parts.push(part));
   const start = output.length;

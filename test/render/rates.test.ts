@@ -25,7 +25,7 @@ const sample: StatsSample = {
 const view: RatesView = { bars: false, utf8: true, paint: plain };
 
 describe('rates', () => {
-  test('stand in columns, with the rate where there is one', () => {
+  test('are printed in columns, with the rate if there is one', () => {
     const lines = formatRates(sample, view).split('\n');
     assert.equal(lines.length, 5);
     assert.match(lines[0] ?? '', /^foo0 {9}qidx 0 {2}received_desc {3}9223372036854775808 {2}12\.3\/s$/);
@@ -41,7 +41,7 @@ describe('rates', () => {
     assert.ok(!lines[1]?.includes('█'));
   });
 
-  test('are painted by what they mean', () => {
+  test('are colored by their meaning', () => {
     const painted = formatRates(
       {
         seconds: 1,
@@ -67,12 +67,12 @@ describe('rates', () => {
     assert.equal(formatRates(sample, { ...view, size: { columns: 0, rows: 1 } }).split('\n').length, 2);
   });
 
-  test('of names that are not to be printed raw are escaped', () => {
+  test('escape names with control characters', () => {
     const text = formatRates({ seconds: 0, counters: [counter('a\x1b[2J', 'x\n', 1n)] }, view);
     assert.ok(!text.includes('\x1b') && text.trimEnd().split('\n').length === 1);
   });
 
-  test('in JSON are numbers of few digits, and counters keep all of theirs', () => {
+  test('in JSON are rounded, and counters keep all their digits', () => {
     let text = '';
     const printer = new JsonPrinter(
       new Output((part) => {

@@ -30,14 +30,14 @@ test('a row for each record, a column for each key, empty cells where a record h
   assert.ok(!text.includes('\x1b'));
 });
 
-test('nothing is not a table', () => {
+test('nothing prints no table', () => {
   assert.equal(
     table(plain, () => undefined),
     '',
   );
 });
 
-test('colors do not shift the columns, and a name cannot send its own', async () => {
+test('colors do not shift the columns, and a name cannot contain its own', async () => {
   const draw = (printer: TablePrinter): void => {
     printer.openRecord('a\x1b[31m\n\tb');
     printer.string('mac', '00:11');
@@ -106,11 +106,11 @@ for (const width of [40, 30, 80]) {
   });
 }
 
-test('without UTF-8 the lines of a table are of ASCII', () => {
+test('without UTF-8 the lines of a table are ASCII', () => {
   assert.match(fitted(40, false).replace(/[\u4e00-\u9fff]/g, ''), /^[\n -~]*$/);
   assert.match(fitted(undefined, false).split('\n')[0] ?? '', /^\+(-+\+){4}$/);
 });
 
-test('a table that fits stays as it is', () => {
+test('a table that fits is unchanged', () => {
   assert.equal(fitted(500, true), fitted(undefined, true));
 });

@@ -40,13 +40,13 @@ test('a tree is drawn with lines', () => {
   );
 });
 
-test('names have a color where there is to be some, bold on a dark background', async () => {
+test('names are colored if requested, bold on a dark background', async () => {
   assert.equal(drawTree([leaf('dev', 'a')], await loadPaint(undefined)), '\x1b[36ma\x1b[39m\n');
   assert.equal(drawTree([leaf('driver', 'a')], await loadPaint('0;15')), 'a\n');
   assert.equal(drawTree([leaf('dev', 'a')], await loadPaint('15;0')), '\x1b[1m\x1b[36ma\x1b[39m\x1b[22m\n');
 });
 
-test('Mermaid and Graphviz get every character of a name as theirs', () => {
+test('every character of a name is escaped for Mermaid and Graphviz', () => {
   const mermaid = formatMermaid(roots).split('\n');
   assert.equal(mermaid[0], 'flowchart LR');
   assert.equal(mermaid[1], '  n0["pci/0000:03:00.2<br>net"]');

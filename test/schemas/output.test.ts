@@ -1,4 +1,4 @@
-/** Schemas of output, against what the simulation makes the commands print. Those of the real kernel are in test/kernel/. */
+/** Checks what the commands print on the simulation against the schemas. test/kernel/ does so on a real kernel. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { bareMachine } from '../../src/sim/state/model.js';

@@ -12,7 +12,7 @@ import { MemoryStore } from '../../src/sim/state/store.js';
 const recorded = JSON.parse(readFileSync('test/sim/exchanges.json', 'utf8')) as Record<string, string[]>;
 const familyId = 0x13;
 
-describe('the simulated kernel answers what a real one answered', () => {
+describe('the simulated kernel gives the recorded answers of a real one', () => {
   const store = new MemoryStore(bootState(bareMachine));
   const kernel = new SimulatedKernel(store);
 
@@ -31,7 +31,7 @@ describe('the simulated kernel answers what a real one answered', () => {
     });
   }
 
-  test('nothing was recorded that is not played', () => {
+  test('every recorded scenario is played', () => {
     assert.deepEqual(
       Object.keys(recorded).sort(),
       scenarios(familyId)

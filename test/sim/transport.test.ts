@@ -13,11 +13,11 @@ const newTransport = (): SimulatedTransport =>
   new SimulatedTransport(new SimulatedKernel(new MemoryStore(bootState(bareMachine))));
 
 describe('a socket to the simulated kernel', () => {
-  test('has a port, as any', () => {
+  test('has a port, like any other', () => {
     assert.equal(newTransport().port, process.pid);
   });
 
-  test('waits as long as it was told where nothing comes', async () => {
+  test('waits for its time limit if nothing arrives', async () => {
     const begun = performance.now();
     await assert.rejects(async () => newTransport().receive(30), { code: 'ETIMEDOUT' });
     assert.ok(performance.now() - begun >= 28);
@@ -31,7 +31,7 @@ describe('a socket to the simulated kernel', () => {
     transport.close();
   });
 
-  test('tells of its families, their operations and policies', async () => {
+  test('describes its families, their operations and policies', async () => {
     const socket = await GenlSocket.open(newTransport());
     const { id, version, operations } = await socket.family('vdpa');
     assert.deepEqual([id, version, operations.length], [0x13, 1, 7]);
@@ -57,10 +57,10 @@ describe('a socket to the simulated kernel', () => {
     assert.equal((await client.deviceConfigs()).length, 200);
   });
 
-  test('a datagram longer than the usual buffer comes whole', async () => {
+  test('a datagram larger than the usual buffer arrives complete', async () => {
     const kernel = new SimulatedKernel(new MemoryStore(bootState(bareMachine)));
     const transport = new SimulatedTransport(kernel, { cappedAck: false });
-    // The refusal of a request repeats it, where it was not told to leave it out.
+    // The error for a request quotes it, unless NETLINK_CAP_ACK is set.
     const long = new VdpaRequests(0x13).about(VDPA_CMD_DEV_GET, 'x'.repeat(60_000));
     await transport.send(long);
     const answer = await transport.receive(0);

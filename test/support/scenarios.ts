@@ -1,4 +1,4 @@
-/** Exchanges with the vdpa family and the controller that between them show each answer the kernel has. */
+/** Exchanges with the vdpa family and the controller that together cover each answer of the kernel. */
 import { NLA_F_NESTED, NLM_F_ACK } from '../../src/netlink/constants.js';
 import {
   CTRL_ATTR_FAMILY_ID,
@@ -18,12 +18,12 @@ import { dump, VdpaRequests } from './vdpa-requests.js';
 export interface Scenario {
   readonly name: string;
   readonly steps: readonly Step[];
-  /** What the sockets are told; both are on where absent. */
+  /** Socket options; both are on if absent. */
   readonly extendedAck?: boolean;
   readonly cappedAck?: boolean;
 }
 
-/** The scenarios, to be played in turn on a machine without devices; each leaves none behind. */
+/** The scenarios, to be played in order on a machine without devices; each leaves none behind. */
 export function scenarios(familyId: number): Scenario[] {
   return [...controllerScenarios(familyId), ...deviceScenarios(familyId), ...protocolScenarios(familyId)];
 }
@@ -48,14 +48,14 @@ function controllerScenarios(familyId: number): Scenario[] {
       steps: controller(CTRL_CMD_GETPOLICY, [vdpa, u32(CTRL_ATTR_OP, uapi.VDPA_CMD_DEV_NEW)], dump),
     },
     {
-      name: 'policy of an operation that there is not',
+      name: 'policy of an unknown operation',
       steps: controller(CTRL_CMD_GETPOLICY, [vdpa, u32(CTRL_ATTR_OP, 99)], dump),
     },
     {
       name: 'policy of the controller',
       steps: controller(CTRL_CMD_GETPOLICY, [u16(CTRL_ATTR_FAMILY_ID, GENL_ID_CTRL)], dump),
     },
-    { name: 'policy, asked for once', steps: controller(CTRL_CMD_GETPOLICY, [vdpa]) },
+    { name: 'policy, requested once', steps: controller(CTRL_CMD_GETPOLICY, [vdpa]) },
     { name: 'policy of nothing', steps: controller(CTRL_CMD_GETPOLICY, [], dump) },
   ];
 }
@@ -86,7 +86,7 @@ function deviceScenarios(familyId: number): Scenario[] {
       steps: ask(vdpa.request(uapi.VDPA_CMD_MGMTDEV_GET, [vdpa.management('vdpasim_blk')])),
     },
     {
-      name: 'a management device that there is not',
+      name: 'a management device that does not exist',
       steps: ask(vdpa.request(uapi.VDPA_CMD_MGMTDEV_GET, [vdpa.management('nosuch')])),
     },
     {
@@ -127,7 +127,7 @@ function deviceScenarios(familyId: number): Scenario[] {
       ],
     },
     {
-      name: 'a network device whose features no driver takes',
+      name: 'a network device whose features no driver accepts',
       steps: [
         ...ask(vdpa.add('foo0', 'vdpasim_net', features(0x20n))),
         ...config('foo0'),
@@ -147,7 +147,7 @@ function deviceScenarios(familyId: number): Scenario[] {
       ],
     },
     {
-      name: 'a name too long for what is said about it',
+      name: 'a name too long for its error message',
       steps: [
         ...ask(vdpa.add('b'.repeat(90), 'vdpasim_blk')),
         ...set('b'.repeat(90)),
@@ -168,7 +168,7 @@ function deviceScenarios(familyId: number): Scenario[] {
       ],
     },
     {
-      name: 'a name that is taken',
+      name: 'a name that exists',
       steps: withNet(ask(vdpa.add('foo0', 'vdpasim_net')), ask(vdpa.add('foo0', 'vdpasim_blk'))),
     },
     {
@@ -223,9 +223,9 @@ function deviceScenarios(familyId: number): Scenario[] {
     refused('queue pairs', pairs(2)),
     refused('queue pairs without the feature', pairs(2), features(0x3_0000_0000n)),
     refused('a MAC address and an MTU without their features', mac(2, 0, 0, 0, 0, 1), mtu(1500), features(0n)),
-    refused('features that it has not', features(0x4_0000_0000n)),
+    refused('unsupported features', features(0x4_0000_0000n)),
     {
-      name: 'attributes that a block device does not take',
+      name: 'attributes that a block device does not accept',
       steps: [
         ...ask(vdpa.add('blk0', 'vdpasim_blk', mac(2, 0, 0, 0, 0, 1))),
         ...ask(vdpa.add('blk0', 'vdpasim_blk', features(0x3_0000_0000n))),
@@ -235,7 +235,7 @@ function deviceScenarios(familyId: number): Scenario[] {
       name: 'no VDUSE device',
       steps: [...ask(vdpa.add('foo0', 'vduse')), ...ask(vdpa.add('foo0', 'vduse', features(0x3_0000_0000n)))],
     },
-    { name: 'a device on nothing', steps: ask(vdpa.add('foo0', 'nosuch')) },
+    { name: 'a device on a missing management device', steps: ask(vdpa.add('foo0', 'nosuch')) },
     {
       name: 'a device without its management device',
       steps: ask(vdpa.request(uapi.VDPA_CMD_DEV_NEW, [vdpa.name('foo0')])),
@@ -257,12 +257,12 @@ function protocolScenarios(familyId: number): Scenario[] {
   );
   const answers = [...ask(missing), ...ask(wrongLength)];
   return [
-    { name: 'acknowledgements that say all', steps: answers, cappedAck: false },
-    { name: 'acknowledgements that say little', steps: answers, extendedAck: false },
-    { name: 'acknowledgements of long ago', steps: answers, extendedAck: false, cappedAck: false },
-    { name: 'commands that there are not', steps: [0, 1, 9, 255].flatMap((command) => ask(vdpa.request(command))) },
+    { name: 'uncapped acknowledgements', steps: answers, cappedAck: false },
+    { name: 'acknowledgements without attributes', steps: answers, extendedAck: false },
+    { name: 'acknowledgements of older kernels', steps: answers, extendedAck: false, cappedAck: false },
+    { name: 'unknown commands', steps: [0, 1, 9, 255].flatMap((command) => ask(vdpa.request(command))) },
     {
-      name: 'lists of what is no list',
+      name: 'lists of commands without a list',
       steps: [3, 4, 7, 8].flatMap((command) => ask(vdpa.request(command, [], { flags: dump | NLM_F_ACK }))),
     },
     {
@@ -274,7 +274,7 @@ function protocolScenarios(familyId: number): Scenario[] {
       ]),
     },
     {
-      name: 'what is no request',
+      name: 'messages that are not requests',
       steps: [
         ...ask(vdpa.request(uapi.VDPA_CMD_DEV_GET, [vdpa.name('nosuch')], { flags: NLM_F_ACK })),
         ...ask(request({ type: 2, command: 0 })),
@@ -286,7 +286,7 @@ function protocolScenarios(familyId: number): Scenario[] {
       ],
     },
     {
-      name: 'attributes that are not as they should be',
+      name: 'malformed attributes',
       steps: [
         attribute(0, new Uint8Array(4)),
         attribute(uapi.VDPA_ATTR_DEV_ID, new Uint8Array(4)),

@@ -46,7 +46,7 @@ test('only changes are written', () => {
   assert.equal(describeChange(before, { ...before, devices: [...before.devices] }), undefined);
 });
 
-test('a last change without its end has not happened', () => {
+test('an incomplete last change is ignored', () => {
   const before = start('a');
   const line = describeChange(before, start()) ?? '';
   for (let length = 0; length < line.length; length++) {
@@ -77,7 +77,7 @@ test('changes that do not fit the state are damage', () => {
   assert.throws(() => parseState(`${JSON.stringify(start('a'))}\n+{"devices":[0,1]}\nx\n`, 'path'), SimulationError);
 });
 
-test('a store adds its later changes to the file, and leaves one state at its end', async () => {
+test('a store appends its changes to the file, and leaves a single state when it is closed', async () => {
   const path = join(folder, 'store.json');
   const store = new FileStore(path);
   await store.prepare();
@@ -96,7 +96,7 @@ test('a store adds its later changes to the file, and leaves one state at its en
   assert.deepEqual(state.devices, ['a', 'b', 'd', 'e'].map(device));
 });
 
-test('a change that is thrown away leaves the file as it is', async () => {
+test('a discarded change leaves the file unchanged', async () => {
   const path = join(folder, 'thrown.json');
   const store = new FileStore(path);
   await store.prepare();
@@ -120,7 +120,7 @@ function startBatch(path: string, file: string) {
   return spawn(process.execPath, args, { env: { VDPA_SIM_STATE: path }, stdio: ['ignore', 'pipe', 'ignore'] });
 }
 
-test('whenever a batch is killed, all that it has answered has happened, in a file that is whole', async () => {
+test('whenever a batch is killed, every change that it has acknowledged is in the file, which is intact', async () => {
   const batch = join(folder, 'adds');
   writeFileSync(batch, Array.from({ length: 5000 }, (_, n) => `dev add name k${n} mgmtdev vdpasim_net\n`).join(''));
   for (const answersWanted of [1, 2, 3, 50, 400]) {
@@ -140,7 +140,7 @@ test('whenever a batch is killed, all that it has answered has happened, in a fi
   }
 });
 
-test('batches at once lose nothing', async () => {
+test('concurrent batches lose nothing', async () => {
   const path = join(folder, 'at-once.json');
   const names = ['p', 'q', 'r'];
   const children = names.map((name) => {

@@ -36,7 +36,7 @@ describe('the description of a machine', () => {
     assert.deepEqual(mgmtdev, usual);
   });
 
-  test('software devices need no more than their names', () => {
+  test('software devices need only their names', () => {
     const machine = read({ mgmtdev: { vduse: {}, vdpasim_net: {}, my_sim: { driver: 'vdpasim_net' } } });
     assert.deepEqual(
       machine.mgmtdev.map(({ name, driver }) => [name, driver]),
@@ -49,7 +49,7 @@ describe('the description of a machine', () => {
     assert.equal(machine.mgmtdev[2]?.features, '0x308830028');
   });
 
-  test('hardware on a bus, with all that can be said of it', async () => {
+  test('hardware on a bus, with every property', async () => {
     const machine = new TestMachine(
       read({
         mgmtdev: {
@@ -96,7 +96,7 @@ describe('the description of a machine', () => {
     test('negotiates, and counts as its vendor does', async () => {
       const client = await machine.client();
       const { deviceFeatures = 0n, negotiatedFeatures = 0n } = await client.deviceConfig('foo0');
-      // Without an address it offers none.
+      // Without an address it does not offer MAC.
       assert.equal(deviceFeatures & (1n << 5n), 0n);
       assert.equal(negotiatedFeatures, deviceFeatures);
       const { counters } = await client.vendorStats('foo0', 2);
@@ -127,7 +127,7 @@ describe('the description of a machine', () => {
     await assert.rejects(client.vendorStats('foo0', 0), { code: 'EOPNOTSUPP' });
   });
 
-  test('a class that the kernel tells nothing of', async () => {
+  test('a class whose configuration the kernel does not report', async () => {
     const client = await new TestMachine(read({ mgmtdev: { 'pci/x': { supported_classes: [3] } } })).client();
     await client.addDevice({ name: 'foo0', managementDevice: 'pci/x' });
     await assert.rejects(client.deviceConfig('foo0'), { code: 'EOPNOTSUPP' });
@@ -135,7 +135,7 @@ describe('the description of a machine', () => {
     assert.equal((await client.devices()).length, 1);
   });
 
-  test('VDUSE devices that are there from the start', async () => {
+  test('VDUSE devices that exist from the start', async () => {
     const description = {
       mgmtdev: { vduse: {} },
       vduse: {
@@ -166,11 +166,11 @@ describe('the description of a machine', () => {
 
   const wrong: Record<string, [unknown, RegExp]> = {
     'no management devices': [{}, /must have required property 'mgmtdev'/],
-    'a word that is not known': [{ mgmtdev: { a: { colour: 1 } } }, /\/mgmtdev\/a .*colour/],
+    'an unknown key': [{ mgmtdev: { a: { colour: 1 } } }, /\/mgmtdev\/a .*colour/],
     'an unknown class': [{ mgmtdev: { a: { supported_classes: ['gpu'] } } }, /\/mgmtdev\/a\/supported_classes\/0/],
     'an unknown feature': [{ mgmtdev: { a: { dev_features: ['WARP'] } } }, /a has the unknown feature WARP/],
     'a handle with two slashes': [{ mgmtdev: { 'a/b/c': {} } }, /property name must be valid|pattern/],
-    'a MAC address that is none': [{ mgmtdev: { a: { mac: '00:11' } } }, /\/mgmtdev\/a\/mac/],
+    'an invalid MAC address': [{ mgmtdev: { a: { mac: '00:11' } } }, /\/mgmtdev\/a\/mac/],
     'what only hardware has': [
       { mgmtdev: { vduse: { vendor_id: 1 } } },
       /\/mgmtdev\/vduse\/vendor_id is only supported by driver hardware/,
@@ -179,7 +179,7 @@ describe('the description of a machine', () => {
     'an unknown command': [{ mgmtdev: {}, faults: [{ command: 'dev eat' }] }, /dev vstats show/],
   };
   for (const [what, [description, why]] of Object.entries(wrong)) {
-    test(`${what}: rejected, with the place and the file's name`, () => {
+    test(`${what}: rejected, with the location and the file's name`, () => {
       assert.throws(
         () => parseMachine(JSON.stringify(description), 'my.json'),
         (error) => {
@@ -192,7 +192,7 @@ describe('the description of a machine', () => {
     });
   }
 
-  test('what is no JSON', () => {
+  test('invalid JSON', () => {
     assert.throws(() => parseMachine('{', 'my.json'), /my\.json is not a valid machine description: invalid JSON/);
   });
 });

@@ -31,13 +31,13 @@ import { Random } from '../../support/random.js';
 
 const lockCalls = async () => ({ file: await import('../../../src/sys/file.js') });
 
-/** Whether a process has this file open, or one beside it. */
+/** Whether a process has this file open, or one with the same prefix. */
 function hasOpen(pid: number | undefined, path: string): boolean {
   try {
     const folder = `/proc/${pid ?? ''}/fd`;
     return readdirSync(folder).some((fd) => readlinkSync(`${folder}/${fd}`).startsWith(path));
   } catch {
-    return false; // A descriptor was closed meanwhile.
+    return false; // A descriptor was closed in the meantime.
   }
 }
 
@@ -113,7 +113,7 @@ describe('the state file', () => {
     (await withClient((client) => client.devices())).map(({ name }) => name);
   const stored = (): SimState => JSON.parse(readFileSync(path, 'utf8')) as SimState;
 
-  test('what is done in one process is there in the next', async () => {
+  test('changes made by one process are seen by the next', async () => {
     await add('foo0');
     await add('foo1');
     assert.deepEqual(await deviceNames(), ['foo0', 'foo1']);
@@ -137,14 +137,14 @@ describe('the state file', () => {
     assert.deepEqual(await deviceNames(), ['näme "\u0001\udcff', 'foo0']);
   });
 
-  test('a folder for it is made, for its owner alone', async () => {
+  test('a folder for it is created, which only its owner can access', async () => {
     path = join(folder, 'deep/er/sim.json');
     environment = { VDPA_SIM_STATE: path };
     await add('foo0');
     assert.equal(statSync(join(folder, 'deep/er')).mode & 0o777, 0o700);
   });
 
-  test('looking writes nothing', async () => {
+  test('reading writes nothing', async () => {
     assert.deepEqual(await deviceNames(), []);
     assert.deepEqual(readdirSync(folder), []);
     await add('foo0');
@@ -173,9 +173,12 @@ describe('the state file', () => {
       ...good(),
       devices: [{ name: 'foo0', mgmtdev: 'vdpasim_net', features: 3 }],
     }),
-    'a device on nothing': JSON.stringify({ ...good(), devices: [{ name: 'foo0', mgmtdev: 'nosuch' }] }),
+    'a device without a management device': JSON.stringify({
+      ...good(),
+      devices: [{ name: 'foo0', mgmtdev: 'nosuch' }],
+    }),
     'a VDUSE device without its instance': JSON.stringify({ ...good(), devices: [{ name: 'foo0', mgmtdev: 'vduse' }] }),
-    'two devices of a name': JSON.stringify({
+    'two devices with the same name': JSON.stringify({
       ...good(),
       devices: [
         { name: 'foo0', mgmtdev: 'vdpasim_net' },
@@ -185,7 +188,7 @@ describe('the state file', () => {
     'another version': JSON.stringify({ ...good(), version: 1 }),
   };
   for (const [damage, text] of Object.entries(damages)) {
-    test(`${damage}: a clear error, and the file is left as it is`, async () => {
+    test(`${damage}: a clear error, and the file is unchanged`, async () => {
       writeFileSync(path, text);
       for (const attempt of [deviceNames, () => add('foo0')]) {
         await assert.rejects(attempt, (error) => {
@@ -215,7 +218,7 @@ describe('the state file', () => {
     await assert.rejects(deviceNames, /not a regular file/);
   });
 
-  test('a file that someone planted where the next state is written is not followed', async () => {
+  test('a symbolic link planted where the next state is written is not followed', async () => {
     const target = join(folder, 'target');
     await add('foo0');
     symlinkSync(target, `${path}.new`);
@@ -224,7 +227,7 @@ describe('the state file', () => {
     assert.deepEqual(await deviceNames(), ['foo0', 'foo1']);
   });
 
-  test('100 processes at once lose nothing', async () => {
+  test('100 concurrent processes lose nothing', async () => {
     const names = Array.from({ length: 100 }, (_none, at) => `p${at}`);
     const statuses = await Promise.all(
       names.map(async (name) => {
@@ -281,7 +284,7 @@ describe('the state file', () => {
     update();
   });
 
-  test('many that change it in turn are no reason to give up', async () => {
+  test('many processes that change it in turn do not make others time out', async () => {
     const churns = Array.from({ length: 4 }, (_none, at) =>
       spawn(process.execPath, [changer, 'churn', `c${at}`], {
         env: { ...process.env, ...environment },
@@ -309,7 +312,7 @@ describe('the state file', () => {
     assert.equal((await deviceNames()).filter((name) => name.startsWith('mine')).length, 20);
   });
 
-  test('without hard links, as in some containers, it is created nevertheless', () => {
+  test('it is created even without hard links, as in some containers', () => {
     const refuse = `
       import fs from 'node:fs';
       import { syncBuiltinESMExports } from 'node:module';
@@ -327,7 +330,7 @@ describe('the state file', () => {
     );
   });
 
-  test('a kill at any moment leaves a whole file with all that was acknowledged, and no lock', async () => {
+  test('a kill at any moment leaves an intact file with every acknowledged change, and no lock', async () => {
     const random = new Random(1);
     const acknowledged = new Set<string>();
     for (let round = 0; round < 25; round++) {
@@ -346,10 +349,10 @@ describe('the state file', () => {
         if (sign === '+') acknowledged.add(name ?? '');
         else acknowledged.delete(name ?? '');
       }
-      // Whole, but for a last change that it was killed in.
+      // Intact, except for a last change during which it was killed.
       parseState(readFileSync(path, 'utf8'), path);
       const there = new Set(await deviceNames());
-      // What was being done when the process was killed may have been done.
+      // The change in progress when the process was killed may have been made.
       const lost = [...acknowledged].filter((name) => !there.has(name));
       assert.ok(lost.length <= 1, `lost: ${lost.join(', ')}`);
       const more = [...there].filter((name) => !acknowledged.has(name));
@@ -367,7 +370,7 @@ describe('the state file', () => {
     );
   });
 
-  test('two machines of one process see what the other does', async () => {
+  test('two machines of one process see the changes of the other', async () => {
     const [one, other] = [new FileStore(path), new FileStore(path)];
     await Promise.all([one.prepare(), other.prepare()]);
     const push = (name: string) => (state: SimState) => {

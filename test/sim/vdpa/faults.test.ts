@@ -8,7 +8,7 @@ import { TestMachine } from '../../support/test-machine.js';
 
 const onNet = { managementDevice: 'vdpasim_net' };
 
-/** Both ways to have faults: those of the machine, and those of the process. */
+/** Both kinds of faults: of the machine, and of the process. */
 const waysIn: Readonly<Record<string, (faults: Fault[]) => TestMachine>> = {
   'of the machine': (faults) => new TestMachine({ faults }),
   'of the process': (faults) => new TestMachine({}, faults),
@@ -23,7 +23,7 @@ async function withDevices(machine: TestMachine, count: number): Promise<VdpaCli
 
 for (const [way, make] of Object.entries(waysIn)) {
   describe(`faults ${way}`, () => {
-    test('an error with words', async () => {
+    test('an error with a message', async () => {
       const client = await make([{ command: 'dev add', errno: 'ENOSPC', message: 'mlx5_vdpa: no room' }]).client();
       await assert.rejects(client.addDevice({ name: 'foo0', ...onNet }), {
         code: 'ENOSPC',
@@ -32,14 +32,14 @@ for (const [way, make] of Object.entries(waysIn)) {
       assert.deepEqual(await client.devices(), []);
     });
 
-    test('other commands are left alone, and so are other devices', async () => {
+    test('other commands and devices are not affected', async () => {
       const client = await make([{ command: 'dev add', device: 'foo0', errno: 'EBUSY' }]).client();
       await client.addDevice({ name: 'foo1', ...onNet });
       await assert.rejects(client.addDevice({ name: 'foo0', ...onNet }), { code: 'EBUSY' });
       await assert.rejects(client.device('foo0'), { code: 'ENODEV' });
     });
 
-    test('other management devices are left alone', async () => {
+    test('other management devices are not affected', async () => {
       const client = await make([{ command: 'dev add', mgmtdev: 'vdpasim_blk', errno: 'EIO' }]).client();
       await client.addDevice({ name: 'foo0', ...onNet });
       await assert.rejects(client.addDevice({ name: 'foo1', managementDevice: 'vdpasim_blk' }), {
@@ -56,7 +56,7 @@ for (const [way, make] of Object.entries(waysIn)) {
       await client.addDevice({ name: 'foo1', ...onNet });
     });
 
-    test('a delay, and the work is done', async () => {
+    test('a delay, after which the command succeeds', async () => {
       const client = await make([{ command: 'dev add', delay: 80 }]).client();
       const begun = performance.now();
       await client.addDevice({ name: 'foo0', ...onNet });
@@ -82,7 +82,7 @@ for (const [way, make] of Object.entries(waysIn)) {
 
     test('a device that disappears while it is listed: listed, then gone, and the next one is missing', async () => {
       const client = await withDevices(make([{ command: 'dev show', device: 'd1', vanish: true }]), 5);
-      // The kernel counts how many it has listed: what moved up into the gone device's place is passed over.
+      // The kernel counts how many it has listed: the device that moves up into the free place is skipped.
       assert.deepEqual(
         (await client.devices()).map(({ name }) => name),
         ['d0', 'd1', 'd3', 'd4'],
@@ -106,7 +106,7 @@ for (const [way, make] of Object.entries(waysIn)) {
   });
 }
 
-describe('faults in words', () => {
+describe('faults as text', () => {
   test('several, with quotes and in any order', () => {
     const text = ` dev add message "no room, 'really'" errno ENOSPC skip 2 times 3;; mgmtdev show delay 200;
       dev config show device 'a b' vanish ; dev show after 7 errno EIO mgmtdev pci/0000:03:00.2 `;
