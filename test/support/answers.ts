@@ -1,4 +1,4 @@
-/** What kernels' answers say, told in a few words for tests that count them. */
+/** Summaries of kernel answers, for tests that count them. */
 import { AttributeList } from '../../src/netlink/attribute.js';
 import { align, littleEndian, viewOf } from '../../src/netlink/bytes.js';
 import {
@@ -11,7 +11,7 @@ import {
 import { decodeMessages } from '../../src/netlink/message.js';
 import { errnoName } from '../../src/sys/errno.js';
 
-/** For each message of a datagram: `EINVAL: words of the kernel`, `done`, `acknowledged`, or the command of an answer. */
+/** For each message of a datagram: `EINVAL: message of the kernel`, `done`, `acknowledged`, or the command of an answer. */
 export function summarize(datagram: string): string[] {
   return decodeMessages(new Uint8Array(Buffer.from(datagram, 'hex'))).map(({ type, flags, payload }) => {
     if (type !== NLMSG_ERROR && type !== NLMSG_DONE) return `answer ${payload[0] ?? ''}`;

@@ -12,7 +12,7 @@ interface Path {
   readonly command: CommandClass;
 }
 
-/** Objects whose commands are tried; the others wait for events, or keep files of their own. */
+/** Objects whose commands are tried; the others wait for events, or write files. */
 const objects = ['mgmtdev', 'dev'];
 
 /** Options that are not tried: they read files or never end. */
@@ -95,7 +95,7 @@ const values = [
   ...['a'.repeat(64), 'a'.repeat(300), 'help', 'show', 'name', 'mgmtdev', 'qidx', 'virtio', 'vhost'],
 ] as [string, ...string[]];
 
-/** Generates command lines; the same ones for the same random numbers. */
+/** Generates command lines, the same ones for the same random numbers. */
 export class ArgvGenerator {
   readonly #random: Random;
   readonly #paths: readonly [Path, ...Path[]];
@@ -130,10 +130,10 @@ export class ArgvGenerator {
     return args;
   }
 
-  /** A line that may well be right. */
+  /** A line that is likely valid. */
   #sentence(): string[] {
     const random = this.#random;
-    // Devices have to be there before anything can be done to them.
+    // Devices must exist before anything can be done with them.
     const isAdd = random.chance(35);
     const { args, command } =
       (isAdd ? this.#paths.find(({ args: [, verb] }) => verb === 'add') : undefined) ?? random.pick(this.#paths);
@@ -254,7 +254,7 @@ export class ArgvGenerator {
     }
   }
 
-  /** Any text that a program can be given: no NUL, and bytes that are not UTF-8 as lone surrogates. */
+  /** Any text that can be an argument: without NUL, and with bytes that are not UTF-8 as lone surrogates. */
   #junk(): string {
     const random = this.#random;
     if (random.chance(2)) return 'a'.repeat(random.below(100_000));

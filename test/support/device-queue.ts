@@ -3,7 +3,7 @@ import { QueueCounters } from '../../src/vduse/engine/counters.js';
 import { DeviceQueue, type QueueOwner } from '../../src/vduse/engine/queue.js';
 import { setUp, type Options } from './queue-and-driver.js';
 
-/** A queue as a data plane is given it, with its driver and the interrupts that the driver has received. */
+/** A queue as a data plane gets it, with its driver and the interrupts that the driver has received. */
 export function setUpDeviceQueue(
   options: Options & { readonly index?: number; readonly owner?: Partial<QueueOwner> } = {},
 ) {

@@ -1,4 +1,4 @@
-/** The same exchange with two kernels, and what they answered. */
+/** The same exchange with two kernels, and their answers. */
 import { align, littleEndian, viewOf } from '../../src/netlink/bytes.js';
 import { CTRL_CMD_NEWFAMILY, GENL_ID_CTRL } from '../../src/netlink/genl-constants.js';
 import { AttributeList } from '../../src/netlink/attribute.js';
@@ -8,20 +8,20 @@ import { concat } from './peer.js';
 /** The near end of a socket to the machine's kernel or to a simulated one. */
 export interface NetlinkEnd {
   send(datagram: Uint8Array): void;
-  /** The next datagram for a reader with a buffer of `size` bytes; undefined where none waits. */
+  /** The next datagram for a reader with a buffer of `size` bytes; undefined if none is waiting. */
   receive(size: number): Uint8Array | undefined;
   close(): void;
 }
 
-/** What is done to an end: a datagram to send; one to read with a buffer of so many bytes; all that are there. */
+/** What to do with an end: send a datagram, read one with a buffer of this size, or read all that are waiting. */
 export type Step = { readonly send: Uint8Array } | { readonly read: number } | { readonly drain: number };
 
-/** A request, and all that is answered to it. */
+/** A request, and all answers to it. */
 export function ask(datagram: Uint8Array, size = 32_768): Step[] {
   return [{ send: datagram }, { drain: size }];
 }
 
-/** What an end answers: hexadecimal digits of each datagram, `nothing` where one was to be read and none was there. */
+/** The answers of an end: hexadecimal digits of each datagram, or `nothing` if there was none to read. */
 export function play(end: NetlinkEnd, steps: readonly Step[]): string[] {
   const answers: string[] = [];
   for (const step of steps) {
@@ -40,8 +40,8 @@ export function play(end: NetlinkEnd, steps: readonly Step[]): string[] {
 }
 
 /**
- * A datagram in hexadecimal digits, less what differs between two machines: the socket's port, and generic netlink
- * families other than `nlctrl` and `vdpa`, of which every kernel has some of its own.
+ * A datagram in hexadecimal digits, without what differs between two machines: the socket's port, and generic netlink families
+ * other than `nlctrl` and `vdpa`, which vary from kernel to kernel.
  */
 function digits(datagram: Uint8Array): string {
   const view = viewOf(datagram);

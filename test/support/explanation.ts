@@ -1,4 +1,4 @@
-/** What ours adds to the kernel's refusal where that does not say which word it is about, or what to do. */
+/** What ours adds to the kernel's error if that does not say which argument it is about, or what to do. */
 const explanation = new RegExp(
   `^((?:Error: .*\n)?kernel answers: .*\n)(?:${[
     'Invalid \\w+ "[^]*": expected .*',
@@ -8,7 +8,7 @@ const explanation = new RegExp(
   ].join('|')})\n$`,
 );
 
-/** A result of ours without that line, by the rows of docs/differences.md that tell of it. */
+/** A result of ours without that line, which rows of docs/differences.md describe. */
 export function withoutExplanation<Result extends { readonly stderr: string }>(result: Result): Result {
   return { ...result, stderr: result.stderr.replace(explanation, '$1') };
 }

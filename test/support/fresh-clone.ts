@@ -4,10 +4,10 @@ import { join } from 'node:path';
 import { checkoutRoot } from '../../lab/cache.js';
 import { needs } from './kernel/lab/needs.js';
 
-/** Options of tests that make a clone: left out where git is not there, or this checkout is not git's. */
+/** Options of tests that make a clone: skipped without git, or if this checkout is not a git repository. */
 export const needsGit = existsSync(join(checkoutRoot, '.git')) ? needs('git') : { skip: 'this is not a clone' };
 
-/** Makes `folder` what a clone of this checkout would be once all changes are committed: nothing installed, nothing built. */
+/** Makes `folder` look like a clone of this checkout with all changes committed: nothing installed, nothing built. */
 export function cloneFresh(folder: string): void {
   const git = (...argv: string[]): string =>
     execFileSync('git', ['-c', 'safe.directory=*', ...argv], { cwd: checkoutRoot, encoding: 'utf8' });

@@ -1,4 +1,4 @@
-/** Loses mapped memory in one way or another, in a process of its own; see test/sys/memory-guard.test.ts. */
+/** Loses mapped memory in various ways, in a separate process; see test/sys/memory-guard.test.ts. */
 import { Worker, isMainThread, workerData } from 'node:worker_threads';
 import { constants, openSync } from 'node:fs';
 import { errnoName } from '../../src/sys/errno.js';

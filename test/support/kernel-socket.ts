@@ -16,7 +16,7 @@ import { recvfrom } from './recvfrom.js';
 import { NETLINK_CAP_ACK, NETLINK_EXT_ACK, NETLINK_GENERIC } from '../../src/netlink/constants.js';
 import type { NetlinkSocketOptions } from '../../src/sim/netlink/socket.js';
 
-/** A generic netlink socket of the machine's kernel, as bare as can be: datagrams out and in, and errnos. */
+/** A minimal generic netlink socket of the machine's kernel: datagrams out and in, and errnos. */
 export class KernelSocket {
   readonly #fd: number;
   readonly #buffer = new Uint8Array(65_536);
@@ -37,7 +37,7 @@ export class KernelSocket {
       throw new Error(`send: errno ${lastErrno()}`);
   }
 
-  /** The next datagram for a reader with a buffer of `size` bytes, undefined where none waits. */
+  /** The next datagram for a reader with a buffer of `size` bytes, undefined if none is waiting. */
   receive(size: number): Uint8Array | undefined {
     this.#addressLength[0] = 12;
     const flags = MSG_DONTWAIT | MSG_TRUNC;

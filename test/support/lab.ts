@@ -6,31 +6,31 @@ import { findLab } from '../../lab/setup.js';
 
 const chosen = process.env['VDPA_LAB_MACHINE'] ?? '';
 
-/** The one machine that tests are to run on; undefined where each test says that for itself. */
+/** The only machine to run tests on; undefined if each test decides. */
 export const chosenMachine: MachineKind | undefined = isMachineKind(chosen) ? chosen : undefined;
 
-/** The machines that are under test. */
+/** The machines under test. */
 export const machines: readonly MachineKind[] = chosenMachine === undefined ? MACHINE_KINDS : [chosenMachine];
 
 const labs = new Map<MachineKind, Lab | NoLab>();
 for (const machine of machines) labs.set(machine, await findLab(machine));
 
 /**
- * Options of tests that boot a machine of the lab. They are left out where `npm test` tells that this machine cannot have
- * it; otherwise a missing lab makes them fail.
+ * Options of tests that boot a machine of the lab. They are skipped if `npm test` says that this host does not support it;
+ * otherwise a missing lab makes them fail.
  */
 export function needsLab(machine: MachineKind): { skip?: string } {
   const leftOut = told('LEFT_OUT', machine);
   return leftOut === '' ? {} : { skip: leftOut };
 }
 
-/** What failed when `npm test` set the machine up; empty where nothing did. */
+/** What failed when `npm test` set the machine up; empty if nothing did. */
 export const problemOf = (machine: MachineKind): string => told('PROBLEM', machine);
 
 const told = (what: 'LEFT_OUT' | 'PROBLEM', machine: MachineKind): string =>
   process.env[`VDPA_LAB_${what}_${machine.toUpperCase()}`] ?? '';
 
-/** The lab, with a machine. @throws {Error} where there is none */
+/** The lab, with a machine. @throws {Error} if there is none */
 export function theLab(machine: MachineKind): Lab {
   const lab = labs.get(machine) ?? { missing: `the machine ${machine} is not under test` };
   if ('missing' in lab) throw new Error(`no lab: ${lab.missing}`);

@@ -1,4 +1,4 @@
-/** Requests byte by byte, right and wrong ones, for whoever answers as the kernel does. */
+/** Requests byte by byte, valid and invalid, for peers that answer like the kernel. */
 import { align, littleEndian, viewOf } from '../../src/netlink/bytes.js';
 import { NLM_F_ACK, NLM_F_REQUEST } from '../../src/netlink/constants.js';
 import { encodeText } from '../../src/netlink/text-encoding.js';
@@ -14,7 +14,7 @@ export interface RequestParts {
   readonly version?: number;
   readonly reserved?: number;
   readonly attributes?: readonly Uint8Array[];
-  /** nlmsg_len, where it shall not be what it should. */
+  /** nlmsg_len, to override the correct value. */
   readonly length?: number;
 }
 
@@ -35,7 +35,7 @@ export function request(parts: RequestParts): Uint8Array {
   return bytes;
 }
 
-/** One attribute, padded to 4 bytes. @param length nla_len, where it shall not be what it should */
+/** One attribute, padded to 4 bytes. @param length nla_len, to override the correct value */
 export function attribute(type: number, payload: Uint8Array, length = 4 + payload.length): Uint8Array {
   const bytes = new Uint8Array(4 + align(payload.length));
   const view = viewOf(bytes);
@@ -61,7 +61,7 @@ export function u64(type: number, value: bigint): Uint8Array {
   return attribute(type, numberBytes(8, value));
 }
 
-/** The low `length` bytes of a number in the machine's order. */
+/** The low `length` bytes of a number in the machine's byte order. */
 export function numberBytes(length: number, value: bigint): Uint8Array {
   const bytes = new Uint8Array(8);
   viewOf(bytes).setBigUint64(0, value, littleEndian);

@@ -12,7 +12,7 @@ import { Errno } from '../../src/sys/errno.js';
 import { VDPA_CMD_DEV_GET } from '../../src/vdpa/uapi.js';
 import { acknowledgement, answer, concat, hex, Peer } from './peer.js';
 
-/** A kernel whose vdpa family can show devices, and nothing else. */
+/** A kernel whose vdpa family can only show devices. */
 export const olderKernel = (): Peer => new Peer(answerTo);
 
 function answerTo(request: NetlinkMessage): Uint8Array[] {

@@ -27,7 +27,7 @@ export function checkDocument(schema: string, document: unknown): void {
   assert.ok(isValid, `${schema}: ${ajv.errorsText(validate.errors)}\n${JSON.stringify(document)}`);
 }
 
-/** Checks the JSON that a command line printed. @throws AssertionError; SyntaxError where it is no single document */
+/** Checks the JSON that a command line printed. @throws AssertionError; SyntaxError if it is not a single document */
 export function checkOutput(schema: string, stdout: string): void {
   checkDocument(schema, JSON.parse(stdout));
 }

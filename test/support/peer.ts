@@ -9,10 +9,10 @@ import type { NetlinkTransport } from '../../src/netlink/transport.js';
 /** A datagram to receive, or an error that receiving throws. */
 export type Arrival = Uint8Array | Error;
 
-/** The port id of a peer's near end. */
+/** The port ID of a peer's near end. */
 export const peerPort = 4711;
 
-/** The far end of a netlink socket, made from a function from a request to what then arrives. */
+/** The far end of a netlink socket, given by a function from a request to what arrives in response. */
 export class Peer implements NetlinkTransport {
   readonly port = peerPort;
   /** All requests so far. */
@@ -32,7 +32,7 @@ export class Peer implements NetlinkTransport {
     }
   }
 
-  /** Does not wait: what has not arrived never will. */
+  /** Does not wait: nothing arrives later. */
   receive(): Uint8Array {
     const arrival = this.#arrivals.shift();
     if (arrival === undefined) throw new NetlinkError({ operation: 'receive from peer', errno: Errno.ETIMEDOUT });
@@ -52,7 +52,7 @@ export function answer(request: NetlinkMessage, parts: Partial<NetlinkMessage>):
   return encodeMessage({ type, flags: 0, seq, port, payload: new Uint8Array(0), ...parts });
 }
 
-/** NLMSG_ERROR as the kernel makes it: capped, with `attributes` (NLMSGERR_ATTR_*) after the request's header. 0 is success. */
+/** NLMSG_ERROR as the kernel sends it: capped, with `attributes` (NLMSGERR_ATTR_*) after the request's header. 0 is success. */
 export function acknowledgement(
   request: NetlinkMessage,
   errno = 0,
@@ -63,7 +63,7 @@ export function acknowledgement(
   return answer(request, { type: NLMSG_ERROR, flags, payload: concat(int32(-errno), header, attributes) });
 }
 
-/** NLMSG_DONE as the kernel makes it. */
+/** NLMSG_DONE as the kernel sends it. */
 export function done(
   request: NetlinkMessage,
   errno = 0,
@@ -86,7 +86,7 @@ export function concat(...parts: readonly Uint8Array[]): Uint8Array {
   return new Uint8Array(Buffer.concat(parts));
 }
 
-/** Bytes from hexadecimal digits; white space between them is free. */
+/** Bytes from hexadecimal digits; white space is ignored. */
 export function hex(digits: string): Uint8Array {
   return new Uint8Array(Buffer.from(digits.replaceAll(/\s/gu, ''), 'hex'));
 }

@@ -1,12 +1,12 @@
 import { NativeBuffer } from '../../src/sys/memory.js';
 import { MemoryRegion, type GuestMemory, type RingMemory } from '../../src/virtio/guest-memory.js';
 
-/** Guest memory without a guest, for what is tested without a kernel. */
+/** Guest memory without a guest, for tests without a kernel. */
 export class PlainMemory implements GuestMemory {
   readonly regions: MemoryRegion[] = [];
   readonly #native: boolean;
 
-  /** @param native the memory has an address; otherwise its address is that of nothing, where a system call fails */
+  /** @param native the memory has a real address; otherwise its address is invalid, and system calls fail */
   constructor(native = false) {
     this.#native = native;
   }

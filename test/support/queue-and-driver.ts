@@ -4,23 +4,23 @@ import { SplitQueue } from '../../src/virtio/split-queue.js';
 import { PlainMemory } from './plain-memory.js';
 import { RingDriver } from './ring-driver.js';
 
-/** Where the rings are, and the buffers. */
+/** The addresses of the rings and the buffers. */
 export const RINGS = 0x10000;
 export const DATA = 0x100000;
 export const DATA_BYTES = 0x10000;
 
-/** What is not as usual. */
+/** Deviations from the defaults. */
 export interface Options {
   size?: number;
   eventIndex?: boolean;
   indirect?: boolean;
   maxChain?: number;
   start?: number;
-  /** Memory with addresses, for what moves data by address. */
+  /** Memory with real addresses, for code that moves data by address. */
   native?: boolean;
 }
 
-/** A queue over memory that a driver of the tests has, too. */
+/** A queue in memory that it shares with a test driver. */
 export function setUp(options: Options = {}) {
   const { size = 8, eventIndex = false, indirect = true, maxChain = size, start = 0, native = false } = options;
   const memory = new PlainMemory(native);

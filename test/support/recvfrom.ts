@@ -1,6 +1,6 @@
 import { libc } from '../../src/sys/libc.js';
 
-/** recvfrom(2): how many bytes the datagram has (with MSG_TRUNC even where `buffer` is shorter), or -1. */
+/** recvfrom(2): the size of the datagram in bytes (with MSG_TRUNC even if `buffer` is shorter), or -1. */
 export const recvfrom: (
   fd: number,
   buffer: Uint8Array,

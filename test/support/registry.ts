@@ -6,7 +6,7 @@ export interface Ended {
   readonly stderr: string;
 }
 
-/** Leaves the test out where npm has failed because it cannot reach its registry. @returns whether that is so */
+/** Skips the test if npm failed because it cannot reach its registry. @returns whether that is the case */
 export function isOffline({ status, stderr }: Ended, context: TestContext): boolean {
   if (status === 0) return false;
   const reason = /^.*\b(?:ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ENETUNREACH|EHOSTUNREACH|ETIMEDOUT)\b.*$/m.exec(stderr)?.[0];

@@ -1,4 +1,4 @@
-/** Makes requests to the vdpa family and the controller that reach every check of the kernel: most nearly right. */
+/** Generates requests to the vdpa family and the controller that reach every check of the kernel: most are almost valid. */
 import {
   NLA_F_NESTED,
   NLA_F_NET_BYTEORDER,
@@ -29,7 +29,7 @@ import type { Random } from './random.js';
 const netFeatureBits = [3, 5, 16, 17, 23, 27, 32, 33] as const;
 const netFeatures = 0x3_0883_0028n;
 
-/** Few, so that requests meet the devices of earlier ones. */
+/** Few, so that requests concern the devices of earlier ones. */
 const deviceNames = ['foo0', 'foo0', 'foo0', 'foo1', 'a/b', 'a!b', 'näme'] as const;
 const oddNames = ['', '.', 'virtual', 'vdpasim_net', 'foo0 ', 'FOO0', 'y'.repeat(300), 'tab\tname'] as const;
 const managementNames = ['vdpasim_net', 'vduse', 'vdpasim', 'pci', ''] as const;
@@ -47,13 +47,13 @@ export class RequestGenerator {
   datagram(): Uint8Array {
     const count = this.#random.chance(10) ? 2 + this.#random.below(3) : 1;
     const requests = Array.from({ length: count }, () => this.#request());
-    // The kernel reads names up to a NUL, even behind the datagram: let there be one.
+    // The kernel reads names up to a NUL, even after the end of the datagram: provide one.
     const bytes = concat(...requests, new Uint8Array(4));
     if (this.#random.chance(4)) return this.#damage(bytes);
     return bytes;
   }
 
-  /** Flips some bytes, but not in message types: other families than the simulated ones shall not be asked. */
+  /** Flips some bytes, but not in message types: only the simulated families must get requests. */
   #damage(bytes: Uint8Array): Uint8Array {
     const damaged = Uint8Array.from(bytes);
     for (let count = 1 + this.#random.below(3); count > 0; count--) {
@@ -71,7 +71,7 @@ export class RequestGenerator {
     return this.#vdpaRequest();
   }
 
-  /** A control message, or one for a family that there is not. */
+  /** A control message, or one for a family that does not exist. */
   #strayRequest(): Uint8Array {
     const type = this.#random.pick([0, 1, 2, 3, 4, 0xf, 0x11, 0x12, 0x7fff, 0xffff]);
     return request({ type, command: this.#random.below(12), flags: this.#flags(), seq: this.#seq() });
@@ -107,7 +107,7 @@ export class RequestGenerator {
     });
   }
 
-  /** What the command takes, each thing with some chance of being absent, wrong, or given twice. */
+  /** The attributes of the command, each of which may be absent, invalid, or repeated. */
   #vdpaAttributes(command: number): Uint8Array[] {
     const attributes: Uint8Array[] = [];
     const add = (percent: number, make: () => Uint8Array): void => {
@@ -131,13 +131,13 @@ export class RequestGenerator {
   }
 
   #managementName(forAdd: boolean): Uint8Array {
-    // A simulated block device takes 128 MiB: not many of them.
+    // A simulated block device uses 128 MiB: add only a few.
     if (this.#random.chance(forAdd ? 3 : 20)) return text(uapi.VDPA_ATTR_MGMTDEV_DEV_NAME, 'vdpasim_blk');
     if (this.#random.chance(85)) return text(uapi.VDPA_ATTR_MGMTDEV_DEV_NAME, 'vdpasim_net');
     return this.#name(uapi.VDPA_ATTR_MGMTDEV_DEV_NAME, managementNames, oddNames);
   }
 
-  /** A name: ended by a NUL or not, longer than its text, empty, flagged. */
+  /** A name: with or without NUL, longer than its text, empty, with flags. */
   #name(type: number, usual: readonly [string, ...string[]], odd: readonly [string, ...string[]]): Uint8Array {
     const name = this.#random.chance(90) ? this.#random.pick(usual) : this.#random.pick(odd);
     const bytes = encodeText(name);
@@ -157,7 +157,7 @@ export class RequestGenerator {
     }
   }
 
-  /** A number: too short, too long, flagged, or of its right width. */
+  /** A number: too short, too long, with flags, or of the correct width. */
   #number(width: number, type: number, values: readonly [number, ...number[]]): Uint8Array {
     const value = this.#random.pick(values);
     if (this.#random.chance(5)) return attribute(type, this.#random.bytes(this.#random.below(width)));
@@ -212,7 +212,7 @@ export class RequestGenerator {
     if (this.#random.chance(6)) attributes.push(this.#unknownAttribute(CTRL_ATTR_OP));
     if (this.#random.chance(3)) attributes.push(this.#random.bytes(1 + this.#random.below(8)));
     const command = asksPolicy ? CTRL_CMD_GETPOLICY : CTRL_CMD_GETFAMILY;
-    // All families are compared elsewhere: there are more of them in a real kernel.
+    // The list of all families is compared elsewhere: a real kernel has more of them.
     const flags = asksPolicy && this.#random.chance(80) ? this.#flags() | NLM_F_DUMP : this.#flags() & ~NLM_F_ROOT;
     return request({
       type: GENL_ID_CTRL,
@@ -252,7 +252,7 @@ export class RequestGenerator {
 
 const oddFamilies = ['', 'vdp', 'vdpaa', 'v'.repeat(15), 'v'.repeat(16), 'VDPA'] as const;
 
-/** Requests that take a device away, whatever it is. */
+/** Requests that delete a device, whatever it is. */
 export function deletion(familyId: number, name: string): Uint8Array {
   return request({ type: familyId, command: uapi.VDPA_CMD_DEV_DEL, attributes: [text(uapi.VDPA_ATTR_DEV_NAME, name)] });
 }

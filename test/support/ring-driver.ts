@@ -14,7 +14,7 @@ export interface Buffer {
   readonly writable?: boolean;
 }
 
-/** The driver's side of a split virtqueue, written by hand into memory: as it should be, or not. */
+/** The driver's side of a split virtqueue, written to memory by hand, correctly or not. */
 export class RingDriver {
   readonly size: number;
   readonly descriptorTable: number;
@@ -27,14 +27,14 @@ export class RingDriver {
   availableIndex = 0;
   seenUsed = 0;
 
-  /** How many bytes a queue of `size` takes here. */
+  /** The number of bytes that a queue of `size` occupies. */
   static bytes(size: number): number {
     return descriptorTableBytes(size) + align(availableRingBytes(size), 4) + align(usedRingBytes(size), 16);
   }
 
   /**
-   * @param buffer memory that the device sees from IOVA `base` on
-   * @param iova where in it the rings go
+   * @param buffer memory that the device sees at IOVA `base`
+   * @param iova of the rings in it
    */
   constructor(buffer: ArrayBuffer, base: number, iova: number, size: number) {
     this.#view = new DataView(buffer);
@@ -62,7 +62,7 @@ export class RingDriver {
     this.#view.setUint16(at + 14, next, true);
   }
 
-  /** Writes a chain into the next free descriptors and gives its head. It is not made available. */
+  /** Writes a chain to the next free descriptors and returns its head, without making it available. */
   chain(buffers: readonly Buffer[]): number {
     const head = this.#nextDescriptor % this.size;
     buffers.forEach((buffer, position) => {
@@ -122,7 +122,7 @@ export class RingDriver {
     return Atomics.load(this.#words, (this.usedRing - this.#base + 4 + this.size * 8) / 2);
   }
 
-  /** The next chain that the device has given back, or undefined. */
+  /** The next chain that the device has completed, or undefined. */
   collect(): { head: number; written: number } | undefined {
     if (this.usedIndex === this.seenUsed) return undefined;
     const at = this.usedRing - this.#base + 4 + (this.seenUsed % this.size) * 8;

@@ -3,11 +3,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { SERVERS_FOLDER } from '../../src/vduse/daemon/runtime-path.js';
 
-/** Root's runtime directory is /run: a test of root is another user. */
+/** Root's runtime directory is /run: tests run by root use another user. */
 const user = process.geteuid?.() === 0 ? 1000 : (process.geteuid?.() ?? 1000);
 
 /**
- * Runs a task with a runtime directory of its own, which has one for the servers of a device.
+ * Runs a task with a temporary runtime directory, which contains one for the servers of a device.
  * @param task called with the path of the latter
  */
 export async function withRuntimeFolder(device: string, task: (path: string) => void | Promise<void>): Promise<void> {

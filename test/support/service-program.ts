@@ -1,6 +1,6 @@
 /**
- * A long-running program as far as its output is concerned; see test/cli/service-output.test.ts. The argument says what it
- * does, and descriptor 3 is told the error that ends it.
+ * A program whose output is that of a service; see test/cli/service-output.test.ts. Its argument selects what it does, and it
+ * writes the error that ends it to descriptor 3.
  */
 import { writeSync } from 'node:fs';
 import { ServiceOutput } from '../../src/cli/service-output.js';

@@ -1,7 +1,7 @@
 /**
- * Changes the simulated machine that the environment names, as fast as it can: a process for tests that run many at
- * once, or kill them. Arguments: `add NAME…` adds these devices, `churn PREFIX` adds and deletes devices until it is
- * ended. Each change is told on standard output, a line each, after it was acknowledged: `+NAME` or `-NAME`.
+ * Changes the simulated machine that the environment names, as fast as it can: a process for tests that run many at the same
+ * time, or kill them. Arguments: `add NAME…` adds these devices, `churn PREFIX` adds and deletes devices until it is stopped.
+ * After each change is acknowledged, it prints a line: `+NAME` or `-NAME`.
  */
 import { writeSync } from 'node:fs';
 import { Simulation } from '../../src/sim/simulation.js';

@@ -7,7 +7,7 @@ const socketpair: (domain: number, type: number, protocol: number, fds: number) 
   'int socketpair(int domain, int type, int protocol, uintptr_t fds)',
 );
 
-/** A pair of sockets for whole packets, as a tap and its network are; neither blocks. The caller closes both. */
+/** A pair of non-blocking packet sockets, in place of a tap and its network. The caller closes both. */
 export function openSocketPair(): { readonly tap: number; readonly network: number } {
   const fds = new NativeBuffer(8);
   checked('make a pair of sockets', socketpair(AF_UNIX, SOCK_DGRAM_NONBLOCK, 0, fds.address));

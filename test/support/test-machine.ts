@@ -7,21 +7,21 @@ import { VdpaClient } from '../../src/vdpa/client.js';
 import { vdpa, type Outcome } from './command-line.js';
 import { MemoryStore } from '../../src/sim/state/store.js';
 
-/** A simulated machine of its own, in memory: what is changed there in one way, is seen there in all others. */
+/** A separate simulated machine, in memory: every interface to it sees the same state. */
 export class TestMachine {
   readonly store: MemoryStore;
   readonly #kernel: SimulatedKernel;
 
   /**
-   * @param machine what is not as usual
-   * @param faults of the process, beside those of the machine
+   * @param machine deviations from the default machine
+   * @param faults of the process, in addition to those of the machine
    */
   constructor(machine: Partial<MachineState> = {}, faults: readonly Fault[] = []) {
     this.store = new MemoryStore(bootState({ ...bareMachine, ...machine }));
     this.#kernel = new SimulatedKernel(this.store, faults);
   }
 
-  /** Runs a command line on it. A line is cut at blanks; a list is taken as it is. */
+  /** Runs a command line on it. A line is split at blanks; a list is used as is. */
   vdpa(line: string | readonly string[], io: Partial<Io> = {}): Promise<Outcome> {
     return vdpa(line, { openTransport: () => this.openTransport(), ...io });
   }

@@ -1,4 +1,4 @@
-/** A data plane for tests of its host, which load it into a thread of its own. */
+/** A data plane for tests of its host, which load it into a separate thread. */
 import type { CreateDataPlane } from '../../src/vduse/engine/data-plane.js';
 import { WAIT } from '../../src/vduse/engine/data-plane.js';
 

@@ -29,7 +29,7 @@ export class VdpaRequests {
     return this.request(uapi.VDPA_CMD_DEV_DEL, [this.name(name)]);
   }
 
-  /** Asks about a device with any of the commands that do. */
+  /** A request about a device, for any command that takes one. */
   about(command: number, name: string, ...attributes: Uint8Array[]): Uint8Array {
     return this.request(command, [this.name(name), ...attributes]);
   }

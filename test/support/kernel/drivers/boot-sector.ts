@@ -1,7 +1,7 @@
 /**
- * A program for a virtual machine, in the first sector of its disk. By the calls of a PC's firmware it reads 1024 sectors
- * from sector 1 on, 64 at a time, and writes them with every bit turned to sector 2049 and on. QEMU's `isa-debug-exit`
- * at port 0xf4 ends the machine then.
+ * A program for a virtual machine, in the first sector of its disk. With BIOS calls it reads 1024 sectors from sector 1 on, 64 at
+ * a time, and writes them with every bit inverted from sector 2049 on. Then QEMU's `isa-debug-exit` at port 0xf4 ends the
+ * machine.
  */
 
 export const SECTOR = 512;
@@ -9,15 +9,15 @@ export const READ_FROM = 1 * SECTOR;
 export const WRITTEN_TO = 2049 * SECTOR;
 export const COPIED_BYTES = 16 * 64 * SECTOR;
 
-/** QEMU's exit status where all was read and written, by its `isa-debug-exit`: twice what was written to it and one. */
+/** QEMU's exit status after all reads and writes: `isa-debug-exit` doubles the value written to it and adds one. */
 export const COPIED = 0x10 * 2 + 1;
 
-/** For QEMU: what makes {@link COPIED} its exit status. */
+/** The QEMU device that makes {@link COPIED} the exit status. */
 export const EXIT_DEVICE = 'isa-debug-exit,iobase=0xf4,iosize=1';
 
 /* prettier-ignore */
 const CODE = [
-  // start, at 0x7c00; the firmware has put the disk's number into dl
+  // start, at 0x7c00; the firmware has put the drive number into dl
   0xfa, //                                                  cli
   0x31, 0xc0, //                                            xor ax, ax
   0x8e, 0xd8, //                                            mov ds, ax
@@ -50,16 +50,16 @@ const CODE = [
   0x8a, 0x16, 0x5a, 0x7c, //                                mov dl, [drive]
   0xbe, 0x5d, 0x7c, //                                      mov si, packet
   0xcd, 0x13, //                                            int 0x13
-  0xb0, 0x20, //                                            mov al, 0x20       ; the end where it fails
+  0xb0, 0x20, //                                            mov al, 0x20       ; the end if it fails
   0x72, 0xee, //                                            jc end
   0xc3, //                                                  ret
   0x00, //                                                  drive, at 0x7c5a
   0x10, 0x00, //                                            rounds: 16
-  // packet, at 0x7c5d: its own size, sectors, where in memory (0x1000:0), and the sector at 0x7c65
+  // packet, at 0x7c5d: its own size, sectors, address in memory (0x1000:0), and the sector at 0x7c65
   0x10, 0x00, 0x40, 0x00, 0x00, 0x00, 0x00, 0x10, 0x01, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
 ];
 
-/** The sector, with the mark that lets a PC boot from it. */
+/** The sector, with the signature that makes it bootable. */
 export function bootSector(): Buffer {
   const sector = Buffer.alloc(SECTOR);
   sector.set(CODE);

@@ -2,7 +2,7 @@ import '../lab/inside.js';
 import assert from 'node:assert/strict';
 import { bash, sh } from '../servers/vduse.js';
 
-/** Sees that the kernel has told of no error of a disk. */
+/** Checks that the kernel has reported no disk error. */
 export async function noDiskErrors(): Promise<void> {
   const lines = (await bash('dmesg')).split('\n');
   assert.deepEqual(
@@ -11,11 +11,11 @@ export async function noDiskErrors(): Promise<void> {
   );
 }
 
-/** Sees that a disk shows what is in the file that it is served from. */
+/** Checks that a disk has the same content as the file it is served from. */
 export async function sameContent(disk: string, file: string): Promise<void> {
   await bash('echo 3 > /proc/sys/vm/drop_caches');
   const [ofDisk, ofFile] = await Promise.all(
     [disk, file].map(async (path) => (await sh(`md5sum ${path}`)).split(' ')[0]),
   );
-  assert.equal(ofDisk, ofFile, `${file} is not what ${disk} shows`);
+  assert.equal(ofDisk, ofFile, `${file} differs from ${disk}`);
 }

@@ -7,14 +7,14 @@ interface Transfers {
   readonly io_bytes: number;
 }
 
-/** What fio(1) says of one of its jobs, with `--output-format=json`. */
+/** What fio(1) reports about one of its jobs, with `--output-format=json`. */
 export interface FioJob {
   readonly error: number;
   readonly read: Transfers;
   readonly write: Transfers;
 }
 
-/** Runs fio with so many jobs, none of which may find an error. @returns what it says of each */
+/** Runs fio with this many jobs, none of which may find an error. @returns the report of each job */
 export async function fio(jobs: number, ...options: readonly string[]): Promise<readonly FioJob[]> {
   const { status, stdout, stderr } = await start('fio', ...options, `--numjobs=${jobs}`, '--output-format=json');
   assert.equal(status, 0, stdout + stderr);
@@ -24,7 +24,7 @@ export async function fio(jobs: number, ...options: readonly string[]): Promise<
   return report;
 }
 
-/** Requests, and bytes that were read, of all jobs. */
+/** The requests and the bytes read of all jobs. */
 export function totals(jobs: readonly FioJob[]): { readonly requests: number; readonly bytesRead: number } {
   return jobs.reduce(
     ({ requests, bytesRead }, { read, write }) => ({

@@ -1,4 +1,4 @@
-/** A hostile driver of a device, made of random numbers: rings, buffers, memory and timing. */
+/** A hostile driver of a device, driven by random numbers: rings, buffers, memory and timing. */
 import '../lab/inside.js';
 import { VRING_DESC_F_INDIRECT, VRING_DESC_F_NEXT, VRING_DESC_F_WRITE } from '../../../../src/virtio/ring.js';
 import type { Random } from '../../random.js';
@@ -7,31 +7,31 @@ import { BASE, DRIVER_OK, MEMORY_BYTES, type VhostDriver } from './vhost-driver.
 import { DriverMemory, VHOST_ACCESS_RO, VHOST_ACCESS_RW, VHOST_ACCESS_WO } from './vhost-vdpa.js';
 
 const PAGE = 4096;
-/** Where other memory of the driver comes and goes. */
+/** Where other memory of the driver is mapped and unmapped. */
 const SHIFTING = 0x7000_0000;
 const SHIFTING_BYTES = 2 ** 30;
 const EVENT_IDX = 1n << 29n;
 const INDIRECT = 1n << 28n;
 
-/** What a run has done. */
+/** Counters of a run. */
 export interface FuzzCounts {
-  /** From one reset to the next. */
+  /** A life is the time from one reset to the next. */
   lives: number;
   chains: number;
-  /** Chains that came back. */
+  /** Completed chains. */
   used: number;
   maps: number;
 }
 
-/** What a kind of device is asked for. */
+/** The requests for a type of device. */
 export interface FuzzRequests {
   /**
-   * The buffers of a request, most of them plausible; what they hold is written.
+   * Returns the buffers of a request, most of them plausible, with their content already written.
    * @param somewhere gives an address anywhere
    */
   buffers(queue: number, somewhere: () => number | bigint): readonly Buffer[];
 
-  /** Lets something happen on the other side of the device. */
+  /** Makes something happen on the other side of the device. */
   stir?(): void;
 }
 
@@ -43,7 +43,7 @@ export class FuzzDriver {
   readonly #queues: number;
   readonly #queueSize: number;
   #memories: DriverMemory[] = [];
-  /** In this life no ring is broken on purpose, so that more of what is asked for is carried out. */
+  /** In this life no ring is broken on purpose, so that more requests are carried out. */
   #careful = false;
   #indirect = true;
 
@@ -60,7 +60,7 @@ export class FuzzDriver {
     this.#queueSize = device.queueSize;
   }
 
-  /** One life of the device: brought up somehow, maltreated, and left as it is. */
+  /** One life of the device: it is started, attacked, and left as is. */
   round(): void {
     this.counts.lives++;
     const random = this.#random;
@@ -82,7 +82,7 @@ export class FuzzDriver {
     for (let steps = 1 + random.below(12); steps > 0; steps--) this.#step(random.below(this.#queues));
   }
 
-  /** Takes away what is left of the shifting memory. */
+  /** Frees what is left of the shifting memory. */
   end(): void {
     this.#driver.vhost.unmap(SHIFTING, SHIFTING_BYTES);
     for (const memory of this.#memories) memory.free();
@@ -106,7 +106,7 @@ export class FuzzDriver {
     else this.#wait(queue);
   }
 
-  /** Whether no mistake is made. One breaks the ring for the rest of its life: there must not be one in each chain. */
+  /** Whether to make no mistake. A mistake breaks the ring for the rest of its life, so not every chain may have one. */
   #likely(perMille: number): boolean {
     return this.#careful || this.#random.below(1000) < perMille;
   }
@@ -115,7 +115,7 @@ export class FuzzDriver {
   #offer(queue: number): void {
     const random = this.#random;
     const ring = this.#driver.ring(queue);
-    // Chains must not lie over one another more often than by chance.
+    // Chains must not overlap more often than by chance.
     let free = random.below(ring.size);
     for (let count = 1 + random.below(8); count > 0; count--) {
       this.counts.chains++;
@@ -136,7 +136,7 @@ export class FuzzDriver {
     if (random.chance(50)) this.#wait(queue);
   }
 
-  /** Writes a chain from descriptor `first` of a table on, or something like it. */
+  /** Writes a chain that starts at descriptor `first` of a table, or something like a chain. */
   #chain(queue: number, table: number, first: number, entries: number): void {
     const random = this.#random;
     const ring = this.#driver.ring(queue);
@@ -168,7 +168,7 @@ export class FuzzDriver {
     }
   }
 
-  /** Random bytes over the rings, while the device reads them. */
+  /** Writes random bytes over the rings while the device reads them. */
   #scribble(queue: number): void {
     const random = this.#random;
     const start = this.#driver.at(this.#driver.ring(queue).descriptorTable);
@@ -177,7 +177,7 @@ export class FuzzDriver {
     }
   }
 
-  /** Memory that comes, of all sorts, and goes. */
+  /** Maps memory of all sorts, and unmaps it. */
   #shiftMemory(): void {
     const random = this.#random;
     this.counts.maps++;
@@ -193,7 +193,7 @@ export class FuzzDriver {
     try {
       this.#driver.vhost.map(iova, 1 + random.below(memory.length), memory.address, access);
     } catch {
-      // The kernel takes no range that overlaps another.
+      // The kernel rejects a range that overlaps another.
     }
   }
 
@@ -207,7 +207,7 @@ export class FuzzDriver {
     const queue = random.below(this.#queues);
     const place = (): number | bigint => {
       const address = this.#anyAddress();
-      // The kernel refuses other alignments.
+      // The kernel rejects other alignments.
       return typeof address === 'number' ? address & ~3 : BigInt.asUintN(62, address) & ~3n;
     };
     this.#driver.vhost.setQueueAddress(queue, place(), place(), place());

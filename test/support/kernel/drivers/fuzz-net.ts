@@ -9,7 +9,7 @@ import type { VhostNet } from './vhost-net.js';
 const PACKETS = DATA + 0x10000;
 const PACKETS_BYTES = 0x100000;
 
-/** Requests of a network device: packets to send, and buffers for those that come; or something like it. */
+/** Requests of a network device: packets to send, and receive buffers; or something like these. */
 export class FuzzNet implements FuzzRequests {
   readonly #driver: VhostNet;
   readonly #random: Random;
@@ -34,14 +34,14 @@ export class FuzzNet implements FuzzRequests {
     });
   }
 
-  /** Short pieces, so that headers lie across some, and long ones. */
+  /** Short pieces, so that headers span some, and long ones. */
   #length(): number {
     const random = this.#random;
     if (random.chance(20)) return 1 + random.below(HEADER_SIZE + 14);
     return random.chance(70) ? 64 + random.below(2048) : random.below(0x12000);
   }
 
-  /** The header, most often one that asks for nothing, and whom the packet is for. */
+  /** The virtio header, usually without offloads, and the destination of the packet. */
   #packet(iova: number): void {
     const random = this.#random;
     const at = this.#driver.at(iova);

@@ -1,4 +1,4 @@
-/** A device, a driver that maltreats it, and a neighbour of the same process that must not notice. */
+/** A device, its hostile driver, and another device of the same process that must not be affected. */
 import '../lab/inside.js';
 import assert from 'node:assert/strict';
 import { VIRTIO_CONFIG_S_NEEDS_RESET } from '../../../../src/virtio/status.js';
@@ -12,14 +12,14 @@ import { attach, bash, detach, diskOf, giveTo, giveToVhost, until } from '../ser
 const { after, afterEach, before, beforeEach } = testsWith(VDUSE);
 
 export const MIB = 1024 * 1024;
-/** Of the device. */
+/** The size of the device. */
 export const SIZE = 64 * MIB;
 
-/** Where a case has the header of its request, its status byte and a buffer. */
+/** The IOVAs of a request's header, status byte and buffer. */
 export const HEADER = DATA;
 export const STATUS = DATA + 0x800;
 export const BUFFER = DATA + 0x1000;
-/** An IOVA of another mapping, for what only some cases have. */
+/** The IOVA of another mapping, which only some cases have. */
 export const ELSEWHERE = 0x7000_0000;
 export const NOWHERE = 0x9000_0000;
 
@@ -30,10 +30,10 @@ let neighbourSum: string;
 
 const borrowed: DriverMemory[] = [];
 
-/** What undoes the steps of setting up, the last first. A process that is left would keep this one from its end. */
+/** Undoes the setup, in reverse order. A process left running would keep this one from exiting. */
 const undo: (() => unknown)[] = [];
 
-/** More memory for the driver, of a case only. It is not mapped for the device. */
+/** More memory for the driver, for one case. It is not mapped for the device. */
 export function borrow(length: number, mapped = length): DriverMemory {
   const memory = new DriverMemory(length, mapped);
   borrowed.push(memory);
@@ -46,7 +46,7 @@ const sumOf = (disk: string): Promise<string> =>
 /** Sets the device up for the tests of a file. */
 export function setUpTarget(): void {
   before(async () => {
-    // Both devices are of one process: what could reach beyond a device would reach the other.
+    // One process serves both devices: anything that escapes from one device would reach the other.
     server = await ServerProcess.start(
       { name: 'target', backend: { type: 'ram', size: SIZE }, queues: 2, queueSize: 64 },
       { name: 'neighbour', backend: { type: 'ram', size: 16 * MIB } },
@@ -71,7 +71,7 @@ export function setUpTarget(): void {
     driver.start();
   });
 
-  /** Whatever the driver has done: the server lives, the device works after a reset, and the other device has not noticed. */
+  /** Whatever the driver did: the server is alive, the device works after a reset, and the other device is unaffected. */
   afterEach(async () => {
     assert.equal(server.ended, undefined);
     driver.vhost.unmap(ELSEWHERE, 2 ** 40);
@@ -93,7 +93,7 @@ export function setUpTarget(): void {
   });
 }
 
-/** Sees that the ring counts as broken: nothing more comes back from it, and the device says that it needs a reset. */
+/** Checks that the ring is broken: nothing more is completed, and the device reports that it needs a reset. */
 export async function isBroken(reason: RegExp): Promise<void> {
   await until('the ring is broken', () => server.broken.length > 0);
   assert.equal(server.broken.length, 1);
@@ -104,6 +104,6 @@ export async function isBroken(reason: RegExp): Promise<void> {
   const target = await server.device('target');
   assert.equal(target.queues[0]?.state, 'broken');
   assert.equal(target.driverStatus, DRIVER_OK | VIRTIO_CONFIG_S_NEEDS_RESET);
-  // The other queue of the device goes on.
+  // The other queue of the device continues.
   driver.checkService(3, 1);
 }

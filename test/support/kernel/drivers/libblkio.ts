@@ -1,12 +1,12 @@
 /**
- * libblkio, through FFI: other people's driver of a block device by /dev/vhost-vdpa-N. Mirrors its blkio.h, 1.5.
+ * libblkio, through FFI: a third-party driver of block devices through /dev/vhost-vdpa-N. Mirrors its blkio.h, 1.5.
  */
 import '../lab/inside.js';
 import assert from 'node:assert/strict';
 import { koffi } from '../../../../src/sys/koffi.js';
 import { viewMemory } from '../../../../src/sys/memory.js';
 
-/** The library, where the lab puts it; for `needs`. */
+/** The path of the library in the lab; for `needs`. */
 export const LIBBLKIO = '/run/lib/libblkio.so.1';
 
 /** struct blkio_mem_region, whose address comes first; struct blkio_completion: user data, message, result. */
@@ -61,7 +61,7 @@ function load(): Functions {
   };
 }
 
-/** A device opened by libblkio. Calls wait for what they have asked for, and block the thread. */
+/** A device opened by libblkio. Calls block the thread until they complete. */
 export class Blkio {
   readonly #library = load();
   readonly #handle = new BigUint64Array(1);
@@ -103,7 +103,7 @@ export class Blkio {
     return this.#library.queue(this.#address, index);
   }
 
-  /** Reads, from the place on the disk into the same place of the buffer; what is read is there once it is {@link done}. */
+  /** Reads from an offset of the disk into the same offset of the buffer; the data is there once the read is {@link done}. */
   read(queue: number, start: number, length: number): void {
     this.#library.read(this.#queue(queue), start, this.#memory + start, length, 0, 0);
   }
@@ -124,7 +124,7 @@ export class Blkio {
     this.#library.flush(this.#queue(queue), 0, 0);
   }
 
-  /** Waits for so many requests of a queue; gives what came of each: 0, or an error number below it. */
+  /** Waits for this many requests of a queue. Returns the result of each: 0, or a negative error number. */
   done(queue: number, count: number): number[] {
     const completions = new Uint8Array(count * COMPLETION_BYTES);
     const time = BigInt64Array.of(LIMIT_S, 0n);

@@ -1,6 +1,6 @@
 /**
- * A program that sends numbered frames to an interface's own address, sees each come back once, in order and unchanged,
- * and prints how many: `packet-echo.js INTERFACE ID SECONDS`. Of the frames of others, with another id, it takes no notice.
+ * A program that sends numbered frames to an interface's own address, checks that each comes back once, in order and unchanged,
+ * and prints how many: `packet-echo.js INTERFACE ID SECONDS`. It ignores frames with another ID.
  */
 import '../lab/inside.js';
 import assert from 'node:assert/strict';
@@ -10,7 +10,7 @@ import { PacketSocket } from './packet-socket.js';
 import { REPLY_TIMEOUT_MS } from '../lab/patience.js';
 
 const [netdev = '', id = '0', seconds = '1'] = process.argv.slice(2);
-/** So many frames are on their way at most. */
+/** The maximum number of frames in flight. */
 const WINDOW = 16;
 const HEADER = 14;
 
@@ -33,9 +33,9 @@ function sendNext(): void {
 
 async function receiveOne(): Promise<void> {
   const frame = await packets.receive(REPLY_TIMEOUT_MS);
-  assert.ok(frame, `${underway.length} of ${sent} frames do not come back`);
+  assert.ok(frame, `${underway.length} of ${sent} frames did not come back`);
   if (Buffer.from(frame).readUInt32BE(HEADER) !== Number(id)) return;
-  assert.deepEqual(frame, new Uint8Array(underway.shift() ?? []), `frame ${received} is another`);
+  assert.deepEqual(frame, new Uint8Array(underway.shift() ?? []), `frame ${received} differs`);
   received++;
 }
 

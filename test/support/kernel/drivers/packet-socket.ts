@@ -15,12 +15,12 @@ import {
 } from '../../../../src/sys/socket.js';
 import { recvfrom } from '../../recvfrom.js';
 
-/** The type of the frames, one for experiments. */
+/** The EtherType of the frames, one for experiments. */
 const PROTOCOL = 0x88b5;
 const AF_PACKET = 17;
 /** struct sockaddr_ll: u16 family, u16 protocol, i32 interface, u16 hardware type, u8 kind of packet … */
 const SOCKADDR_LL = 20;
-/** Bytes of received frames, with what the kernel needs for them, that wait for the program. */
+/** The size of the receive buffer in bytes, including the kernel's overhead. */
 const ROOM = 8 << 20;
 const SOL_PACKET = 263;
 const PACKET_STATISTICS = 6;
@@ -41,13 +41,13 @@ export class PacketSocket {
     view.setUint16(2, PROTOCOL);
     view.setInt32(4, Number(readFileSync(`/sys/class/net/${netdev}/ifindex`, 'utf8')), true);
     checked('bind a packet socket', bind(this.#fd, address, SOCKADDR_LL));
-    // With its usual room the socket drops frames, also those of others, while its program does not read.
+    // With its default buffer the socket drops frames, including those of others, while its program does not read.
     checked('set SO_RCVBUFFORCE', setSocketOption(this.#fd, SOL_SOCKET, SO_RCVBUFFORCE, ROOM));
-    // Otherwise what is sent is received, too.
+    // Otherwise it also receives the frames that it sends.
     checked('set PACKET_IGNORE_OUTGOING', setSocketOption(this.#fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, 1));
   }
 
-  /** The number of frames, since the last call, that the socket had no room for. */
+  /** The number of frames dropped since the last call because the buffer was full. */
   drops(): number {
     const statistics = new Uint32Array(2);
     const result = getsockopt(
@@ -65,7 +65,7 @@ export class PacketSocket {
     assert.equal(writeSync(this.#fd, frame), frame.length);
   }
 
-  /** The next frame that came in, or undefined where none does in time. */
+  /** The next incoming frame, or undefined if none arrives in time. */
   async receive(limitMs: number): Promise<Uint8Array | undefined> {
     const buffer = new Uint8Array(2048);
     const address = new Uint8Array(SOCKADDR_LL);

@@ -12,10 +12,10 @@ import { ServerProcess } from '../servers/server-process.js';
 import { done, newServer, serverOf } from '../servers/supervised.js';
 import { attach, bash, detach, diskOf, until } from '../servers/vduse.js';
 
-/** How requests are made: one at a time by a thread that waits, or `depth` at once. */
+/** How requests are made: one at a time by a blocking thread, or `depth` at a time. */
 export type Load = { readonly engine: 'psync' } | { readonly engine: 'io_uring' | 'libaio'; readonly depth: number };
 
-/** Every way to make requests, in depths. */
+/** Every way to make requests, with each depth. */
 export const loadsOf = (depths: readonly number[]): Load[] => [
   { engine: 'psync' },
   ...(['io_uring', 'libaio'] as const).flatMap((engine) => depths.map((depth) => ({ engine, depth }))),
@@ -23,13 +23,13 @@ export const loadsOf = (depths: readonly number[]): Load[] => [
 
 const FILE = '/tmp/smp.img';
 const PROCESSORS = availableParallelism();
-/** Two writers a processor, each with a part of the disk. */
+/** Two writers per processor, each with a part of the disk. */
 const JOBS = 2 * PROCESSORS;
 const PART = 2 ** 21;
 
 const makeFile = (): Promise<string> => bash(`rm -f ${FILE}; truncate -s ${JOBS * PART} ${FILE}`);
 
-/** Writes the disk from all processors in any order and sizes, meanwhile reads each block back once, and checks it. */
+/** Writes the disk from all processors in random order and sizes, while reading each block back once and checking it. */
 async function writeAndVerify(disk: string, load: Load): Promise<ReturnType<typeof totals>> {
   const jobs = await fio(
     JOBS,
@@ -50,7 +50,7 @@ async function writeAndVerify(disk: string, load: Load): Promise<ReturnType<type
   return totals(jobs);
 }
 
-/** Does so with each load in turn, and begins again while there is to be more. */
+/** Does so with each load in turn, and starts over as long as `more` returns true. */
 async function writeOn(disk: string, loads: readonly Load[], more: () => boolean): Promise<string> {
   let requests = 0;
   let verified = 0;
@@ -68,7 +68,7 @@ async function writeOn(disk: string, loads: readonly Load[], more: () => boolean
 
 const nameOf = (load: Load): string => ('depth' in load ? `${load.engine} ${load.depth}` : load.engine);
 
-/** A disk of several queues that all processors write to, with each load, for so many seconds and what is begun by then. */
+/** Writes to a disk of several queues from all processors, with each load, until this time is over and the pass is complete. */
 export async function verifyDisk(
   context: TestContext,
   queues: number,
@@ -95,7 +95,7 @@ export async function verifyDisk(
       `processors busy ${shares.map((share) => `${Math.round(share * 100)} %`).join(' and ')}`,
   );
   assert.equal(errors, 0);
-  // The kernel uses no more queues than there are processors.
+  // The kernel uses at most one queue per processor.
   const used = served.filter((queue) => queue.requests > 0).length;
   assert.equal(used, Math.min(queues, PROCESSORS));
   for (const share of shares)
@@ -104,7 +104,7 @@ export async function verifyDisk(
   await sameContent(disk, FILE);
 }
 
-/** Kills the server of a disk again and again under every load, each time once its successor has work. */
+/** Kills the server of a disk repeatedly under every load, each time after its successor has work. */
 export async function killUnderLoad(context: TestContext, kills: number, seed: number): Promise<void> {
   await makeFile();
   await done(`dev add mgmtdev vduse name smp path ${FILE} queues 2 restart on`);
@@ -123,7 +123,7 @@ export async function killUnderLoad(context: TestContext, kills: number, seed: n
     }
   };
   const [written] = await Promise.all([writeOn(disk, loadsOf([1, 8, 32]), () => killed < kills), kill()]);
-  // And once more without a kill: what the last one may have left.
+  // And once more without a kill, to check what the last one may have left.
   const last = await writeOn(disk, loadsOf([8]), () => false);
   const { errors } = await serverOf('smp');
   context.diagnostic(`seed ${seed}: ${killed} kills, ${written}, ${last} after them, ${errors} errors`);

@@ -11,11 +11,11 @@ import { bash, sh, until } from '../servers/vduse.js';
 const PROCESSORS = Array.from({ length: availableParallelism() }, (_, index) => index);
 const echo = fileURLToPath(new URL('packet-echo.js', import.meta.url));
 
-/** Starts to watch a device. @returns for the end: sees that it found nothing wrong, and tells what it had to do */
+/** Starts to watch a device. @returns a function to call at the end, which checks for errors and reports the work done */
 function watch(context: TestContext, server: VduseServer): (work: string) => void {
   const total = (counter: 'requests' | 'errors'): number =>
     server.status().queues.reduce((sum, queue) => sum + queue[counter], 0);
-  // What the interface sends before the tap is up counts as an error.
+  // Packets that the interface sends before the tap is up count as errors.
   const before = { requests: total('requests'), errors: total('errors') };
   const processors = watchProcessors();
   return (work) => {
@@ -30,11 +30,11 @@ function watch(context: TestContext, server: VduseServer): (work: string) => voi
   };
 }
 
-/** Frames from a program on each processor to a loopback device: each comes back once, as it was sent, in order. */
+/** Frames from a program on each processor to a loopback device: each comes back once, unchanged and in order. */
 export async function echoFromAll(context: TestContext, seconds: number): Promise<void> {
   const { netdev, server } = await netDevice(context, { name: 'smp', backend: { type: 'loopback' } });
   await sh(`ip link set ${netdev} up`);
-  await until('the carrier is there', () => attribute(netdev, 'carrier') === '1');
+  await until('the carrier is up', () => attribute(netdev, 'carrier') === '1');
   const watched = watch(context, server);
   const outputs = await Promise.all(
     PROCESSORS.map((processor) => sh(`taskset -c ${processor} node ${echo} ${netdev} ${processor + 1} ${seconds}`)),
@@ -47,7 +47,7 @@ export async function echoFromAll(context: TestContext, seconds: number): Promis
   watched(`${frames} frames sent and received`);
 }
 
-/** Files over TCP through a tap, both ways at once, again and again: each arrives as it was. */
+/** Files over TCP through a tap, both ways at the same time, repeatedly: each arrives unchanged. */
 export async function transferBothWays(context: TestContext, seconds: number): Promise<void> {
   const file = '/tmp/smp-net';
   await bash(`head -c 20M /dev/urandom > ${file}`);

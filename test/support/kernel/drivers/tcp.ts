@@ -1,7 +1,7 @@
 /**
  * A program that moves bytes over TCP and prints their checksum:
  *
- *     tcp.js listen PORT            takes one connection and all that comes over it
+ *     tcp.js listen PORT            accepts one connection and receives all its data
  *     tcp.js send ADDRESS PORT FILE
  */
 import { createHash } from 'node:crypto';

@@ -4,7 +4,7 @@ import * as blk from '../../../../src/virtio/block.js';
 import type { Buffer } from '../../ring-driver.js';
 import { DATA, VhostDriver } from './vhost-driver.js';
 
-/** Where requests in good order have their header, their status byte and their data. */
+/** Where valid requests have their header, status byte and data. */
 const HEADER = DATA + 0x1f0000;
 const STATUS = HEADER + 0x100;
 const GOOD_DATA = DATA + 0x1c0000;
@@ -13,7 +13,7 @@ const GOOD_DATA_BYTES = 0x20000;
 /** What a status byte holds before the device writes it. */
 export const UNTOUCHED = 0xee;
 
-/** A driver of a block device by vhost-vdpa. */
+/** A driver of a block device through vhost-vdpa. */
 export class VhostBlock extends VhostDriver {
   /** Writes the header of a request. */
   header(iova: number, type: number, sector: number | bigint): Buffer {
@@ -23,19 +23,19 @@ export class VhostBlock extends VhostDriver {
     return { iova, length: blk.HEADER_SIZE };
   }
 
-  /** Makes a status byte, which holds {@link UNTOUCHED} until the device writes it. */
+  /** Creates a status byte, which is {@link UNTOUCHED} until the device writes it. */
   statusByte(iova: number): Buffer {
     this.memory.u8[this.at(iova)] = UNTOUCHED;
     return { iova, length: 1, writable: true };
   }
 
-  /** Offers a chain whose last buffer is the status byte, and gives what comes back: status and bytes written. */
+  /** Offers a chain whose last buffer is the status byte. Returns the status and the number of bytes written. */
   exchange(buffers: readonly Buffer[], queue = 0): { status: number; written: number } {
     const last = buffers.at(-1);
     const head = this.ring(queue).chain(buffers);
     this.offer(head, queue);
     const used = this.used(queue);
-    assert.ok(used, 'the request did not come back');
+    assert.ok(used, 'the request was not completed');
     assert.equal(used.head, head);
     return {
       status: this.memory.u8[this.at(Number(last?.iova)) + (last?.length ?? 1) - 1] ?? 0,
@@ -43,7 +43,7 @@ export class VhostBlock extends VhostDriver {
     };
   }
 
-  /** A request in good order. @param data to be written, or how many bytes to read */
+  /** Makes a valid request. @param data to be written, or how many bytes to read */
   request(type: number, sector: number | bigint, data: Uint8Array | number = 0, queue = 0): number {
     const length = typeof data === 'number' ? data : data.length;
     assert.ok(length <= GOOD_DATA_BYTES);
@@ -57,12 +57,12 @@ export class VhostBlock extends VhostDriver {
     return this.exchange(buffers, queue).status;
   }
 
-  /** What the last {@link request} has read. */
+  /** The data that the last {@link request} read. */
   data(length: number): Uint8Array {
     return this.memory.u8.slice(this.at(GOOD_DATA), this.at(GOOD_DATA) + length);
   }
 
-  /** Sees that the device does what it is there for: write, flush, read back. */
+  /** Checks that the device works: writes, flushes, reads back. */
   checkService(seed: number, queue = 0): void {
     const bytes = Uint8Array.from({ length: 4096 }, (_, index) => (index * 7 + seed) & 0xff);
     assert.equal(this.request(blk.VIRTIO_BLK_T_OUT, 8, bytes, queue), blk.VIRTIO_BLK_S_OK);

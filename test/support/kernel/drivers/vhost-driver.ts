@@ -8,11 +8,11 @@ import { poll, POLLIN } from '../../../../src/sys/poll.js';
 import { RingDriver } from '../../ring-driver.js';
 import { DriverMemory, VhostVdpa } from './vhost-vdpa.js';
 
-/** Where the driver's memory is for the device. */
+/** The IOVA of the driver's memory. */
 export const BASE = 0x1000_0000;
-/** How much of it there is. */
+/** Its size. */
 export const MEMORY_BYTES = 4 * 1024 * 1024;
-/** Each queue's rings have so much; indirect tables go to the second half. */
+/** The space for each queue's rings; indirect tables are in the second half. */
 const QUEUE_BYTES = 0x10000;
 /** Where buffers are: the rest of the memory. */
 export const DATA = BASE + 0x200000;
@@ -27,15 +27,15 @@ export interface DriverOptions {
   readonly queueSize?: number;
   /** Its memory is on huge pages of the machine's usual size. */
   readonly hugePages?: boolean;
-  /** What is taken of the features offered; all but the event index by default. */
+  /** Selects from the offered features; all but the event index by default. */
   readonly features?: (offered: bigint) => bigint;
-  /** {@link VhostDriver.startAtOnce} agrees on the backend's features, not the constructor. */
+  /** {@link VhostDriver.startAtOnce} negotiates the backend features, not the constructor. */
   readonly agreesLater?: boolean;
 }
 
 const withoutEventIndex = (offered: bigint): bigint => offered & ~EVENT_IDX;
 
-/** A driver by vhost-vdpa. It knows how to behave and leaves open not to. */
+/** A driver through vhost-vdpa. It can behave correctly, and allows tests not to. */
 export class VhostDriver {
   readonly vhost: VhostVdpa;
   readonly memory: DriverMemory;
@@ -58,7 +58,7 @@ export class VhostDriver {
     this.vhost.map(BASE, MEMORY_BYTES, this.memory.address);
   }
 
-  /** Resets the device and brings it up again, as the specification says, up to DRIVER_OK. */
+  /** Resets the device and starts it again as specified, up to DRIVER_OK. */
   start(options: DriverOptions = this.#options): void {
     this.prepare(options);
     this.vhost.status = DRIVER_OK;
@@ -72,14 +72,14 @@ export class VhostDriver {
     vhost.status = ACKNOWLEDGED;
     vhost.setFeatures(features(vhost.features()));
     vhost.status = FEATURES_OK;
-    assert.equal(vhost.status, FEATURES_OK, 'the features were not agreed to');
+    assert.equal(vhost.status, FEATURES_OK, 'the features were not accepted');
     this.#makeQueues(queueSize);
     this.enableQueues(true);
   }
 
   /**
-   * Brings the device up from its reset in the order in which cloud-hypervisor does: what its guest has agreed on and set up
-   * is told at the end, and the status changes once.
+   * Starts the device after its reset in the order of cloud-hypervisor: what the guest has negotiated and set up is sent at the
+   * end, and the status changes once.
    */
   startAtOnce({ queueSize = 64, features = withoutEventIndex }: DriverOptions = this.#options): void {
     const { vhost } = this;
@@ -115,12 +115,12 @@ export class VhostDriver {
     return ring;
   }
 
-  /** Where an indirect table of a queue can be. */
+  /** The IOVA for an indirect table of a queue. */
   indirectTable(queue = 0): number {
     return BASE + queue * QUEUE_BYTES + QUEUE_BYTES / 2;
   }
 
-  /** Where an IOVA of the memory is in {@link view}. */
+  /** The offset of an IOVA in {@link view}. */
   at(iova: number): number {
     return iova - BASE;
   }
@@ -135,7 +135,7 @@ export class VhostDriver {
     this.kick(queue);
   }
 
-  /** The next chain that is given back; undefined where none is within the time. Blocks the thread. */
+  /** The next completed chain, or undefined if there is none in time. Blocks the thread. */
   used(queue = 0, timeoutMs = 20_000): { head: number; written: number } | undefined {
     const end = performance.now() + timeoutMs;
     const ring = this.ring(queue);
@@ -148,7 +148,7 @@ export class VhostDriver {
     }
   }
 
-  /** Waits for an interrupt and forgets it. */
+  /** Waits for an interrupt and clears it. */
   clearCall(queue = 0, timeoutMs = 0): boolean {
     const call = this.#calls[queue] ?? -1;
     if (poll(call, POLLIN, timeoutMs) !== 1) return false;

@@ -1,6 +1,6 @@
 /**
- * /dev/vhost-vdpa-N, the way by which a user program drives a device of the vdpa bus. Mirrors include/uapi/linux/vhost.h
- * and vhost_types.h. Nothing is checked here: what it is told to tell the kernel, it tells.
+ * /dev/vhost-vdpa-N, through which user programs drive devices of the vdpa bus. Mirrors include/uapi/linux/vhost.h and
+ * vhost_types.h. Nothing is checked here: everything is passed to the kernel as is.
  */
 import '../lab/inside.js';
 import { constants, openSync, writeSync } from 'node:fs';
@@ -35,7 +35,7 @@ const VHOST_VDPA_SUSPEND = io(VHOST, 0x7d);
 
 /** VHOST_BACKEND_F_IOTLB_MSG_V2, IOTLB_BATCH, IOTLB_ASID and SUSPEND. */
 const BACKEND_FEATURES = (1n << 1n) | (1n << 2n) | (1n << 3n) | (1n << 4n);
-/** VHOST_BACKEND_F_IOTLB_MSG_V2: what every device can do, whoever serves it. */
+/** VHOST_BACKEND_F_IOTLB_MSG_V2, which every device supports, whatever its server. */
 export const LEAST_BACKEND_FEATURES = 1n << 1n;
 
 const VHOST_IOTLB_MSG_V2 = 2;
@@ -46,7 +46,7 @@ export const VHOST_ACCESS_RO = 1;
 export const VHOST_ACCESS_WO = 2;
 export const VHOST_ACCESS_RW = 3;
 
-/** Memory of a driver: a memory file, mapped here, which the device maps too. */
+/** Memory of a driver: a memory file, mapped by this process and by the device. */
 export class DriverMemory {
   readonly fd: number;
   readonly address: number;
@@ -55,7 +55,7 @@ export class DriverMemory {
   readonly u8: Uint8Array;
 
   /**
-   * @param mapped how much is mapped here: it may be more than there is in the file
+   * @param mapped how much is mapped here, which may be more than the file has
    * @param flags of memfd_create(2), as MFD_HUGETLB
    */
   constructor(length: number, mapped = length, flags = 0) {
@@ -77,14 +77,14 @@ export class DriverMemory {
   }
 }
 
-/** One who has opened a vhost-vdpa node. */
+/** An open vhost-vdpa node. */
 export class VhostVdpa {
   readonly #fd: number;
 
   /**
    * Opening it resets the device.
-   * @param backendFeatures what is agreed on with the kernel, or that it comes later; by default what is known here and
-   *   offered, which is less by an older kernel
+   * @param backendFeatures what is negotiated with the kernel, or `later`; by default what is known here and offered, which is
+   * less on older kernels
    */
   constructor(node: string, backendFeatures?: bigint | 'later') {
     this.#fd = openSync(node, constants.O_RDWR | constants.O_NONBLOCK);
@@ -93,7 +93,7 @@ export class VhostVdpa {
       if (backendFeatures === 'later') return;
       this.setBackendFeatures(backendFeatures ?? BACKEND_FEATURES & this.backendFeatures());
     } catch (error) {
-      // A device is deleted when nobody has its node open, and the deleting waits for that.
+      // Deleting a device waits until its node is closed.
       this.close();
       throw error;
     }
@@ -141,14 +141,14 @@ export class VhostVdpa {
     return this.#getU32('device id', VHOST_VDPA_GET_DEVICE_ID);
   }
 
-  /** The size that a queue has at most. */
+  /** The maximum size of a queue. */
   largestQueue(): number {
     const word = new Uint16Array(1);
     this.#call('largest queue', VHOST_VDPA_GET_VRING_NUM, new Uint8Array(word.buffer));
     return word[0] ?? 0;
   }
 
-  /** The addresses that memory may be mapped at, the last one being one of them. */
+  /** The addresses at which memory may be mapped, including the last one. */
   iovaRange(): { readonly first: bigint; readonly last: bigint } {
     const words = new BigUint64Array(2);
     this.#call('IOVA range', VHOST_VDPA_GET_IOVA_RANGE, new Uint8Array(words.buffer));
@@ -213,7 +213,7 @@ export class VhostVdpa {
     this.#setPair('queue base', VHOST_SET_VRING_BASE, index, availableIndex);
   }
 
-  /** The available index at which the device goes on. */
+  /** The available index at which the device continues. */
   queueBase(index: number): number {
     return this.#setPair('get queue base', VHOST_GET_VRING_BASE, index, 0)[1] ?? 0;
   }
@@ -238,7 +238,7 @@ export class VhostVdpa {
     this.#call('suspend', VHOST_VDPA_SUSPEND, new Uint8Array(8));
   }
 
-  /** Gives the device memory of this process. */
+  /** Maps memory of this process for the device. */
   map(iova: number | bigint, size: number | bigint, address: number, access = VHOST_ACCESS_RW): void {
     this.#iotlb(VHOST_IOTLB_UPDATE, iova, size, address, access);
   }

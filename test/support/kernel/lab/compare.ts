@@ -9,7 +9,7 @@ import { needs, SIMULATORS } from './needs.js';
 const REFERENCE = '/run/bin/vdpa-iproute2';
 const OURS = '/run/bin/vdpa';
 
-/** What a command line gave. The texts hold a character a byte, so that comparing them compares bytes. */
+/** The outcome of a command line. The texts have one character per byte, so comparing them compares bytes. */
 export interface Result {
   readonly status: number | null;
   readonly stdout: string;
@@ -17,27 +17,27 @@ export interface Result {
 }
 
 /**
- * An option for tests that compare with iproute2's vdpa, on devices of the simulators: leaves them out where the machine or
- * its kernel cannot have these.
+ * An option for tests that compare with iproute2's vdpa, on devices of the simulators: skips them if the machine or its kernel
+ * lacks these.
  */
 export const needsReference = needs('vdpa-iproute2', ...SIMULATORS);
 
-/** Runs iproute2's vdpa. It is told that it is called `vdpa`: that name stands in getopt's messages. */
+/** Runs iproute2's vdpa. Its argv[0] is `vdpa`, which getopt prints in its messages. */
 export function reference(argv: readonly string[], environment: NodeJS.ProcessEnv = {}): Result {
   const env = { ...process.env, ...environment };
   if (!argv.some((word) => /\p{Surrogate}/u.test(word))) return start([REFERENCE, ...argv], { argv0: 'vdpa', env });
-  // Node gives programs UTF-8 only; bash gives them any bytes.
+  // Node passes only UTF-8 to programs; bash passes any bytes.
   const words = argv.map((word) => `$'${[...encodeText(word)].map((byte) => `\\x${byte.toString(16)}`).join('')}'`);
   return start(['bash', '-c', `exec -a vdpa ${REFERENCE} ${words.join(' ')}`], { env });
 }
 
-/** Runs ours in this process, which is faster than a process of its own by a tenth of a second. */
+/** Runs ours in this process, which saves a tenth of a second compared with a separate one. */
 export async function ours(argv: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<Result> {
   const { status, stdout, stderr } = await vdpa(argv, { env });
   return { status, stdout: bytes(stdout), stderr: bytes(stderr) };
 }
 
-/** Runs both programs, each started by `wrapper`: setpriv, unshare … Nothing is done to the devices between. */
+/** Runs both programs, each started by `wrapper`: setpriv, unshare … Nothing is done to the devices in between. */
 export function startBoth(
   argv: readonly string[],
   wrapper: readonly string[] = [],
@@ -46,11 +46,11 @@ export function startBoth(
 }
 
 /**
- * Runs a command line with iproute2's vdpa and with ours, both from the same devices: none but those that the lines of
- * `given` add. Both must print the same bytes, end with the same status, and leave the same devices.
+ * Runs a command line with iproute2's vdpa and with ours, both with the same devices: only those that the lines of `given` add.
+ * Both must print the same bytes, exit with the same status, and leave the same devices.
  *
- * @param line cut at blanks, or a list that is taken as it is
- * @returns what both gave
+ * @param line split at blanks, or a list that is used as is
+ * @returns the result of both
  */
 export async function same(line: string | readonly string[], given: readonly string[] = []): Promise<Result> {
   const argv = typeof line === 'string' ? line.split(' ') : line;
@@ -69,7 +69,7 @@ export async function startFrom(lines: readonly (string | readonly string[])[]):
   for (const line of lines) await output(line);
 }
 
-/** What there is, told by iproute2's. */
+/** The existing devices, according to iproute2's vdpa. */
 const devices = (): string => reference(['-jp', 'dev', 'show']).stdout;
 
 function start([file = '', ...argv]: readonly string[], options: SpawnSyncOptions = {}): Result {

@@ -6,12 +6,12 @@ import { recvfrom } from '../../recvfrom.js';
 const AF_UNIX = 1;
 const SOCK_DGRAM = 2;
 
-/** Listens at a unix socket, as systemd does for services and journald for the system's log. */
+/** Listens on a Unix socket, as systemd does for services and journald for the system log. */
 export class DatagramListener {
   readonly #fd: number;
   readonly #path: string;
 
-  /** @param path of a file; for a name that begins with NUL, of the abstract namespace */
+  /** @param path of a file, or a name in the abstract namespace if it begins with NUL */
   constructor(path: string) {
     this.#path = path;
     this.#fd = checked('open a socket', socket(AF_UNIX, SOCK_DGRAM, 0));
@@ -19,7 +19,7 @@ export class DatagramListener {
     checked('bind it', bind(this.#fd, address, address.length));
   }
 
-  /** The datagrams that have come since the last call. */
+  /** The datagrams that have arrived since the last call. */
   received(): string[] {
     const datagrams: string[] = [];
     const buffer = new Uint8Array(8192);

@@ -1,4 +1,4 @@
-/** Many command lines at once, run with iproute2's vdpa and with ours. */
+/** Many command lines, run with iproute2's vdpa and with ours. */
 import assert from 'node:assert/strict';
 import { mainHelp } from '../../../../src/cli/help.js';
 import { lines, output } from '../../command-line.js';
@@ -6,7 +6,7 @@ import { withoutExplanation } from '../../explanation.js';
 import { ours, reference, startFrom, type Result } from './compare.js';
 import { withFeatureNames } from './feature-names.js';
 
-/** A command line: cut at blanks, or a list that is taken as it is. */
+/** A command line: split at blanks, or a list that is used as is. */
 export type Line = string | readonly string[];
 
 /** The words of a line. */
@@ -16,8 +16,8 @@ export const wordsOf = (line: Line): readonly string[] => (typeof line === 'stri
 export let compared = 0;
 
 /**
- * Runs lines that change nothing, each with both programs, on the devices that are there. Both must give the same.
- * @throws AssertionError that tells all lines where they do not
+ * Runs lines that change nothing, each with both programs, on the existing devices. Both must have the same result.
+ * @throws AssertionError that lists all lines for which they do not
  */
 export async function compareReading(all: Iterable<Line>, environment: NodeJS.ProcessEnv = {}): Promise<void> {
   const before = await state();
@@ -30,13 +30,13 @@ export async function compareReading(all: Iterable<Line>, environment: NodeJS.Pr
     if (!isSame(actual, expected)) differences.push({ argv, expected, actual });
   }
   report(differences);
-  assert.equal(await state(), before, 'lines that should read have changed something');
+  assert.equal(await state(), before, 'lines that should only read have changed something');
 }
 
 /**
- * Runs lines that may change something, each with both programs from the same devices: those that `given` adds. Both must
- * give the same and leave the same.
- * @throws AssertionError that tells all lines where they do not
+ * Runs lines that may change something, each with both programs and the same devices: those that `given` adds. Both must have the
+ * same result and leave the same devices.
+ * @throws AssertionError that lists all lines for which they do not
  */
 export async function compareChanging(all: Iterable<Line>, given: readonly string[] = []): Promise<void> {
   const differences: object[] = [];
@@ -75,8 +75,8 @@ const theirMainHelp = lines(
 );
 
 /**
- * What is expected of ours, by three rows of docs/differences.md that touch many lines: where JSON is asked for there is a
- * document always, the main help tells more, and more features have a name. (Each has a test of its own.)
+ * The expected result of ours, considering three rows of docs/differences.md that affect many lines: with -j there is always a
+ * document, the main help lists more, and more features have names. (Each has its own test.)
  */
 function adapt({ status, stdout, stderr }: Result, argv: readonly string[]): Result {
   const isJson = argv.some((word) => /^(-[jp]*j|--j)/.test(word));

@@ -1,4 +1,4 @@
-/** Examples of documents: commands, and what stands below each. They are run, and must print that. */
+/** Examples in documents: commands, each followed by its output. They are run, and must print that output. */
 import './inside.js';
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
@@ -8,11 +8,11 @@ import { until } from '../servers/vduse.js';
 
 export interface Example {
   readonly command: string;
-  /** What stands below it: `…` for lines that were left out. */
+  /** The output that follows it; `…` stands for omitted lines. */
   readonly output: readonly string[];
 }
 
-/** The examples of some lines. Those of `vdpa` alone: what openmetrics prints begins with "#", too. */
+/** The examples in some lines. Only those of `vdpa`: OpenMetrics output begins with "#", too. */
 export function readExamples(lines: readonly string[]): Example[] {
   const examples: { command: string; output: string[] }[] = [];
   for (const line of lines) {
@@ -23,7 +23,7 @@ export function readExamples(lines: readonly string[]): Example[] {
   return examples;
 }
 
-/** What is another each time: times, process ids and ports, bytes of messages, counts of what the machine reads. */
+/** What varies each time: times, process IDs and ports, bytes of messages, counts of what the machine reads. */
 const volatile: readonly (readonly [RegExp, string])[] = [
   [/^Timestamp: .* usec$/, 'Timestamp: \\w{3} \\w{3} [ \\d]\\d \\d\\d:\\d\\d:\\d\\d \\d{4} \\d+ usec'],
   [/^( +[0-9a-f]{4} {2})[0-9a-f]{2}( [0-9a-f]{2})*$/, '$1[0-9a-f ]+'],
@@ -31,7 +31,7 @@ const volatile: readonly (readonly [RegExp, string])[] = [
   [/ kernel [\d.\\]+/, ' kernel \\S+'],
 ];
 
-/** Matches what a command prints. Blanks at the ends of lines do not count. */
+/** Matches the output of a command. Trailing blanks are ignored. */
 function pattern(output: readonly string[]): RegExp {
   const lines = output.map((line) => {
     if (line.trim() === '…') return '(?:.*\\n)*?';
@@ -42,7 +42,7 @@ function pattern(output: readonly string[]): RegExp {
   return new RegExp(`^${lines.join('')}$`);
 }
 
-/** A command that goes on until it is ended. */
+/** A command that runs until it is stopped. */
 const isEndless = (command: string): boolean => / monitor\b| -w /.test(command);
 
 /** An example that is being run. */
@@ -64,13 +64,13 @@ export class RunningExample {
     }
   }
 
-  /** Waits until a monitor has begun to watch, and forgets what it has told until then. */
+  /** Waits until a monitor watches, and discards what it has printed until then. */
   async watches(): Promise<void> {
     await untilWatching(() => this.#printed);
     this.#printed = '';
   }
 
-  /** Waits until all is printed that the example has, and of a command that ends for its end. */
+  /** Waits until everything in the example is printed, and until a finite command exits. */
   async finish(): Promise<void> {
     const { command, output } = this.#example;
     const closed = new Promise<void>((resolve) =>
@@ -79,11 +79,11 @@ export class RunningExample {
       }),
     );
     if (isEndless(command)) {
-      await until(`"${command}" prints what stands below it:\n${output.join('\n')}`, () => this.#fits());
+      await until(`"${command}" prints the output that follows it:\n${output.join('\n')}`, () => this.#fits());
       this.#child.kill();
     }
     await closed;
-    assert.ok(this.#fits(), `${command}\n${this.#printed}\nis not as it stands there:\n${output.join('\n')}`);
+    assert.ok(this.#fits(), `${command}\n${this.#printed}\ndiffers from the example:\n${output.join('\n')}`);
   }
 
   #fits(): boolean {

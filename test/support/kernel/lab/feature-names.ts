@@ -1,13 +1,13 @@
-/** Features that have a name here and none in iproute2's vdpa, as docs/differences.md tells of them. */
+/** Features that have a name here and none in iproute2's vdpa, according to docs/differences.md. */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { checkoutRoot } from '../../../../lab/cache.js';
 
-/** What the document calls a class of devices. */
+/** The names of device classes in the document. */
 export type FeatureClass = 'net' | 'block' | 'others';
 
-/** Of each class, iproute2's word for a feature (`bit_40`), and ours (`RING_RESET`). */
+/** For each class, iproute2's name of a feature (`bit_40`), and ours (`RING_RESET`). */
 export const featureNames: ReadonlyMap<FeatureClass, ReadonlyMap<string, string>> = readNames();
 
 function readNames(): Map<FeatureClass, Map<string, string>> {
@@ -24,7 +24,7 @@ function readNames(): Map<FeatureClass, Map<string, string>> {
   );
 }
 
-/** The words in backticks that a cell gives for a class: `A B` and `C` for block. */
+/** The names in backticks that a cell gives for a class: `A B` and `C` for block. */
 function wordsFor(cell: string, name: FeatureClass): string[] {
   const spans = new RegExp(`((?:\`[^\`]*\`(?: and )?)+) for ${name}\\b`).exec(cell)?.[1] ?? '';
   const words = spans.match(/\w+/g)?.filter((word) => word !== 'and') ?? [];
@@ -33,8 +33,8 @@ function wordsFor(cell: string, name: FeatureClass): string[] {
 }
 
 /**
- * Output of iproute2's with our names where the document gives one for a device's class: text, `bit_40`, or JSON, where
- * they are numbers in a list. A configuration has no class beside it: iproute2 shows that of network devices alone.
+ * Output of iproute2 with our names if the document gives one for the device's class: text, `bit_40`, or JSON, where they are
+ * numbers in a list. A configuration does not include the class: iproute2 shows only that of network devices.
  */
 export function withFeatureNames(output: string): string {
   let names = featureNames.get('net');

@@ -5,8 +5,8 @@ import type { MachineKind } from '../../../../lab/machine/machine.js';
 import { MACHINE_KINDS } from '../../../../lab/machine/machine.js';
 
 /**
- * The files that `npm test` runs on the machine qemu too: what a second processor, PCI or disks that take time can change.
- * `npm run test:long` runs the others there.
+ * The files that `npm test` also runs on the machine qemu: those that a second processor, PCI or slow disks can affect. `npm run
+ * test:long` runs the others there.
  */
 export const ALSO_ON_QEMU: readonly string[] = [
   'apply',
@@ -19,24 +19,24 @@ export const ALSO_ON_QEMU: readonly string[] = [
 
 /** A file of test/kernel/, on one of the machines that it runs on. */
 export interface KernelTestFile {
-  /** As it was built, a full path. */
+  /** The full path of the compiled file. */
   readonly path: string;
-  /** For people: `test/kernel/dev.test.ts`. */
+  /** The source file, for messages: `test/kernel/dev.test.ts`. */
   readonly source: string;
   readonly machine: MachineKind;
 }
 
-/** Which of the files are to be run. */
+/** Selects the files to run. */
 export interface Selection {
-  /** The files whose path holds it. */
+  /** Files whose path contains this. */
   readonly pattern: string;
-  /** All that can run on this machine, and nothing on another. */
+  /** Only what can run on this machine. */
   readonly machine: MachineKind | undefined;
-  /** What `npm run test:long` runs, and not what `npm test` does. */
+  /** What `npm run test:long` runs, instead of what `npm test` runs. */
   readonly long: boolean;
 }
 
-/** The files of test/kernel/ that are chosen, once for each machine that they run on. */
+/** The selected files of test/kernel/, once for each machine that they run on. */
 export function kernelTestFiles({ pattern, machine, long }: Selection): KernelTestFile[] {
   const folder = join(checkoutRoot, 'build/test/kernel');
   return readdirSync(folder, { encoding: 'utf8', recursive: true })
@@ -56,7 +56,7 @@ function machinesOf(name: string, machine: MachineKind | undefined, long: boolea
   return possible === machine && (long || places.usual.length > 0) ? [machine] : [];
 }
 
-/** Where `npm test` runs a file, and where `npm run test:long` does. */
+/** Machines on which `npm test` runs a file, and on which `npm run test:long` does. */
 interface Places {
   readonly usual: readonly MachineKind[];
   readonly long: readonly MachineKind[];
@@ -71,8 +71,8 @@ function placesOf(name: string): Places {
     : { usual: ['uml'], long: ['qemu'] };
 }
 
-/** A folder of test/kernel/ with a machine's name holds what runs on that machine alone. */
+/** A folder of test/kernel/ named after a machine contains what runs only on that machine. */
 const ownMachine = (name: string): MachineKind | undefined => MACHINE_KINDS.find((kind) => name.startsWith(`${kind}/`));
 
-/** A folder long/ holds what takes too long for `npm test`. */
+/** A folder long/ contains what takes too long for `npm test`. */
 const isLong = (name: string): boolean => dirname(name).split('/').includes('long');

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 
-/** The process ids of the VDUSE servers that run. */
+/** The process IDs of the running VDUSE servers. */
 export function runningServers(): string[] {
   return readdirSync('/proc').filter((pid) => {
     if (!/^[0-9]+$/.test(pid)) return false;
@@ -13,7 +13,7 @@ export function runningServers(): string[] {
   });
 }
 
-/** Sees that there is no device, no instance, no server, and no file of one. */
+/** Checks that there is no device, no instance, no server, and no file of a server. */
 export function nothingLeft(): void {
   assert.deepEqual(runningServers(), []);
   assert.deepEqual(readdirSync('/dev/vduse'), ['control']);

@@ -4,22 +4,22 @@ import * as nodeTest from 'node:test';
 import type { MachineKind } from '../../../../lab/machine/machine.js';
 import { machineHere } from './machine-here.js';
 
-/** What a kernel with VDUSE has. */
+/** Exists on kernels with VDUSE. */
 export const VDUSE = '/dev/vduse/control';
 
-/** What a kernel with the two simulators has: their management devices. */
+/** Exist on kernels with the two simulators: their management devices. */
 export const SIMULATORS = ['/sys/devices/vdpasim_net', '/sys/devices/vdpasim_blk'] as const;
 
-/** What a kernel with the driver vp_vdpa has. */
+/** Exists on kernels with the driver vp_vdpa. */
 export const VP_VDPA = '/sys/bus/pci/drivers/vp-vdpa';
 
-/** Options of a test that makes sense on one machine of the lab: leaves it out on another. */
+/** Options of a test that makes sense on one machine of the lab: skips it on others. */
 export const needsMachine = (machine: MachineKind): { skip?: string } =>
   machineHere() === machine ? {} : { skip: `it is for the machine ${machine}` };
 
 /**
- * Options of a test that uses other programs, or a part of the kernel: leaves it out where one is not there, and says
- * which. On Debian, as root, `npm test` installs the programs before (lab/debian-packages.txt), so that none is left out.
+ * Options of a test that uses other programs, or a part of the kernel: skips it if one is missing, and reports which. On Debian,
+ * as root, `npm test` first installs the programs (lab/debian-packages.txt), so that none is skipped.
  *
  * @param things names of programs, and full paths: {@link VDUSE}
  */
@@ -59,7 +59,7 @@ export interface Tests {
 }
 
 /**
- * Those parts for a file whose every test needs something: where it is missing all tests are left out, with the reason, and
+ * These functions for a file all of whose tests need something: if it is missing, all tests are skipped, with the reason, and
  * nothing is run before or after them.
  * @param things as {@link needs} takes them
  */

@@ -7,7 +7,7 @@ interface Ticks {
   readonly idle: number;
 }
 
-/** What /proc/stat counts of each processor: proc(5). */
+/** What /proc/stat counts for each processor: proc(5). */
 const ticks = (): Ticks[] =>
   [...readFileSync('/proc/stat', 'latin1').matchAll(/^cpu\d+ (.*)$/gm)].map(([, numbers = '']) => {
     const [user = 0, nice = 0, system = 0, idle = 0, iowait = 0, ...others] = numbers.split(' ').map(Number);
@@ -15,7 +15,7 @@ const ticks = (): Ticks[] =>
     return { all, idle: idle + iowait };
   });
 
-/** How busy the processors are from here on. @returns for the end: the share of each, from 0 to 1 */
+/** Measures how busy the processors are from now on. @returns a function to call at the end: the share of each, from 0 to 1 */
 export function watchProcessors(): () => number[] {
   const before = ticks();
   return () =>

@@ -1,5 +1,5 @@
 /**
- * Plays the scenarios on the lab's kernel and prints its answers, which test/sim/exchanges.json keeps:
+ * Plays the scenarios on the lab's kernel and prints its answers, for test/sim/exchanges.json:
  * npm run -s lab -- node build/test/support/kernel/lab/record-exchanges.js >test/sim/exchanges.json
  */
 import './inside.js';

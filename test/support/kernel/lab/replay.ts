@@ -1,20 +1,20 @@
 import type { TestContext } from 'node:test';
 import type { Outcome, ReportedError, TestEvent, TestId } from './events.js';
 
-/** A test that has started inside, with the test that stands for it outside. */
+/** A test that has started inside, with the test that represents it outside. */
 interface Shown {
   readonly context: Promise<TestContext>;
   /** The subtests' tests outside, which must end before this one. */
   readonly subtests: Promise<void>[];
-  /** Subtests that have started and not ended. */
+  /** Subtests that have started but not ended. */
   readonly open: (TestId & Shown)[];
   readonly end: (outcome: Outcome) => void;
 }
 
 /**
- * Shows a test run inside the lab as subtests of a test outside, while it goes on: each starts and ends when the one
- * inside does, with the same name, and fails with the same error. Where tests inside run at the same time, a subtest may
- * be shown below a neighbour of its parent.
+ * Shows a test run inside the lab as subtests of a test outside, while it runs: each starts and ends when the one inside does,
+ * with the same name, and fails with the same error. If tests inside run concurrently, a subtest may be shown below a sibling of
+ * its parent.
  */
 export class Replay {
   private readonly file: Shown;
@@ -23,7 +23,7 @@ export class Replay {
   private done = false;
   private count = 0;
 
-  /** @param context the test outside that stands for the test file */
+  /** @param context the test outside that represents the test file */
   constructor(context: TestContext) {
     this.file = { context: Promise.resolve(context), subtests: [], open: [], end: () => undefined };
   }
@@ -37,8 +37,8 @@ export class Replay {
 
   /**
    * Ends the replay when the run inside is over.
-   * @param problem why it did not come to its end; the tests still open fail with it
-   * @throws {Error} when the run was not whole, even where no test failed
+   * @param problem why it did not complete; the open tests fail with it
+   * @throws {Error} when the run was incomplete, even if no test failed
    */
   async finish(problem: string | undefined): Promise<void> {
     const whole = this.done && this.count > 0;
@@ -119,7 +119,7 @@ export class Replay {
   }
 }
 
-/** Ends all that is open below a test, which ends itself. */
+/** Ends everything open below a test, and the test itself. */
 function abandon(test: Shown, problem: string | undefined): void {
   const message = problem ?? 'the test did not end';
   for (const subtest of test.open.splice(0)) {

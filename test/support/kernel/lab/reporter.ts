@@ -1,7 +1,7 @@
 import type { TestEvent as NodeTestEvent } from 'node:test/reporters';
 import type { Outcome, ReportedError, TestEvent, TestId } from './events.js';
 
-/** The lines with which node:test ends a run; the run outside counts for itself. */
+/** The lines with which node:test ends a run; the run outside prints its own. */
 const SUMMARY = /^(tests|suites|pass|fail|cancelled|skipped|todo|duration_ms) [\d.]+$/;
 
 /** A reporter for node:test inside the lab: writes each event as a line of JSON. */
@@ -45,7 +45,7 @@ const identify = ({
 const mark = (name: 'skip' | 'todo', value: string | boolean | undefined): Outcome =>
   value === undefined || value === false ? {} : { [name]: value === '' ? true : value };
 
-/** The cause is what the test threw; the error around it is node:test's own. */
+/** The cause is the error that the test threw; the outer error is node:test's own. */
 function reportError(error: (Error & { failureType?: unknown }) | undefined): ReportedError | undefined {
   if (error === undefined || error.failureType === 'subtestsFailed') return undefined;
   const cause = error.cause instanceof Error ? error.cause : error;

@@ -10,15 +10,15 @@ import { Replay } from './replay.js';
 const timeLimitMs = (machine: MachineKind): number => (machine === 'uml' ? 600_000 : 1_200_000);
 
 /**
- * QEMU's own end: its emulation of two processors looks up a section of memory that the other has just replaced. That says
- * nothing of what ran inside.
+ * A crash of QEMU itself: its emulation of two processors looks up a memory section that the other one has just replaced. It says
+ * nothing about what ran inside.
  */
 const EMULATOR_FAULT = /iotlb_to_section: Assertion .* failed/;
 
 /**
- * Runs one built test file on a kernel of its own, and shows its tests as subtests of the one outside. Where the emulator
- * itself has failed it is run once more.
- * @param node the Node that runs it; this process's by default
+ * Runs one compiled test file on its own kernel, and shows its tests as subtests of the one outside. If the emulator itself
+ * fails, it is run once more.
+ * @param node the Node that runs it; that of this process by default
  */
 export async function runInside(lab: Lab, file: string, context: TestContext, node?: string): Promise<void> {
   const first = await runOnce(lab, file, context, node);
@@ -42,7 +42,7 @@ async function runOnce(lab: Lab, file: string, context: TestContext, node: strin
     timeLimitMs: timeLimitMs(lab.machine.kind),
     ...(node === undefined ? {} : { node }),
   };
-  // Only User-Mode Linux's are shown as they come: there is no emulator to fail.
+  // Only those on User-Mode Linux are shown immediately: it has no emulator that could fail.
   const live = lab.machine.kind === 'uml' ? new Replay(context) : undefined;
   const results: Uint8Array[] = [];
   const ending = await boot(lab, session, {

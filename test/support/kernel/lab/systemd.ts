@@ -6,21 +6,21 @@ import { dirname, join } from 'node:path';
 import { checkoutRoot } from '../../../../lab/cache.js';
 import { start, until, type Ran } from '../servers/vduse.js';
 
-/** What becomes its /etc. */
+/** Is mounted as its /etc. */
 const ETC = '/run/systemd-etc';
 export const SYSTEMD = '/lib/systemd/systemd';
 
 /**
- * systemd itself, the first process of a process namespace of its own, with the units that contrib/systemd/install.mjs
- * writes for a program, and a Node, in a folder that it sees.
+ * systemd itself, as the first process of its own PID namespace, with the units that contrib/systemd/install.mjs writes for a
+ * program and a Node in a folder of that namespace.
  */
 export class Systemd {
   readonly #unshare: ChildProcess;
   readonly #pid: number;
 
   /**
-   * @param files that are in its /etc, by their paths below
-   * @param folder where the program and Node are for it, and nothing else
+   * @param files for its /etc, by relative path
+   * @param folder that contains only the program and Node
    */
   static async boot(files: Readonly<Record<string, string>>, folder: '/root' | '/opt'): Promise<Systemd> {
     for (const [name, text] of Object.entries({
@@ -35,7 +35,7 @@ export class Systemd {
     const script = [
       'mount --make-rprivate /',
       `mount --bind ${ETC} /etc`,
-      // The checkout or Node may lie where the new folder hides them.
+      // The new folder may hide the checkout or Node.
       'mkdir -p /run/checkout',
       'touch /run/node-program',
       `mount --bind ${checkoutRoot} /run/checkout`,
@@ -58,7 +58,7 @@ export class Systemd {
       return child.includes('systemd') && Number.parseInt(child, 10);
     });
     const systemd = new Systemd(unshare, pid);
-    await until('it has begun', async () => (await systemd.run('systemctl', 'is-active', 'lab.target')).status === 0);
+    await until('it has started', async () => (await systemd.run('systemctl', 'is-active', 'lab.target')).status === 0);
     return systemd;
   }
 
@@ -67,12 +67,12 @@ export class Systemd {
     this.#pid = pid;
   }
 
-  /** Runs a program beside it. */
+  /** Runs a program in its namespaces. */
   run(...argv: readonly string[]): Promise<Ran> {
     return start('nsenter', '-t', String(this.#pid), '-p', '-m', ...argv);
   }
 
-  /** Asks it for something that must succeed; gives the answer. */
+  /** Runs a systemctl command that must succeed. Returns its output. */
   async ctl(...argv: readonly string[]): Promise<string> {
     const { status, stdout, stderr } = await this.run('systemctl', ...argv);
     const state = status === 0 ? '' : (await this.run('systemctl', '--no-pager', 'status', argv.at(-1) ?? '')).stdout;
@@ -85,7 +85,7 @@ export class Systemd {
     return this.ctl('show', '--value', '-p', name, unit);
   }
 
-  /** Ends it, and with the first process all others of its namespace. */
+  /** Stops it, and with it all other processes of its namespace. */
   async end(): Promise<void> {
     const ended = new Promise((resolve) => this.#unshare.once('close', resolve));
     process.kill(this.#pid, 'SIGKILL');

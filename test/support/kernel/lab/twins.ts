@@ -10,18 +10,18 @@ import { KernelSocket } from '../../kernel-socket.js';
 import { deletion } from '../../request-generator.js';
 import { MemoryStore } from '../../../../src/sim/state/store.js';
 
-/** What sockets are told where a test does not say. */
+/** The default socket options. */
 const usualOptions: NetlinkSocketOptions = { extendedAck: true, cappedAck: true };
 
-/** How a pair of sockets is opened. */
+/** Options for a pair of sockets. */
 export interface PairOptions extends Partial<NetlinkSocketOptions> {
-  /** For the simulated one; the real one goes by the process's rights. */
+  /** For the simulated one; the real one depends on the privileges of the process. */
   readonly privileged?: boolean;
 }
 
-/** The machine's kernel and a simulated one, which are told the same, and shall answer the same. */
+/** The machine's kernel and a simulated one, which get the same requests and must give the same answers. */
 export class Twins {
-  /** The number of the vdpa family in both. */
+  /** The ID of the vdpa family in both. */
   readonly familyId: number;
   readonly #store: MemoryStore;
   readonly #simulated: SimulatedKernel;
@@ -48,7 +48,7 @@ export class Twins {
     return this.#store.read().devices.map(({ name }) => name);
   }
 
-  /** A socket to each. */
+  /** Opens a socket to each. */
   open(options: PairOptions = {}): Pair {
     const told = { ...usualOptions, ...options };
     const end = this.#simulated.openSocket(0, told);
@@ -83,8 +83,8 @@ export class Pair {
   }
 
   /**
-   * Does the same to both, and gives what both answered.
-   * @throws AssertionError where they answered differently
+   * Does the same with both, and returns their answers.
+   * @throws AssertionError if they answered differently
    */
   exchange(steps: readonly Step[], what: string): string[] {
     const expected = play(this.#real, steps);

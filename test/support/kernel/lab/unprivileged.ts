@@ -1,6 +1,6 @@
 /**
- * Words that start a program as an ordinary user. The one right left is to read files: a checkout may be its owner's
- * alone.
+ * A command that starts a program as an ordinary user, with the capability to read any file: only its owner may have access to a
+ * checkout.
  */
 export const asNobody = [
   ...['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups'],

@@ -1,6 +1,6 @@
 /**
- * Serves devices in a process of its own, for tests whose own process blocks in the kernel until the server answers,
- * or ends the server. Started with fork(): argv holds the devices' options as JSON; see server-process.ts.
+ * Serves devices in a separate process, for tests that block in the kernel until the server answers, or that kill the server.
+ * Started with fork(): argv contains the devices' options as JSON; see server-process.ts.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { koffi } from '../../../../src/sys/koffi.js';
@@ -24,7 +24,7 @@ const FIELDS = [
   'keepcost',
 ];
 koffi.struct('mallinfo2', Object.fromEntries(FIELDS.map((field) => [field, 'size_t'])));
-/** Of all threads: uordblks is what is in use of the heaps, hblkhd what has a mapping of its own. */
+/** For all threads: uordblks is what is in use on the heaps, hblkhd what has its own mapping. */
 const mallinfo2: () => { readonly uordblks: number; readonly hblkhd: number } = libc.func('mallinfo2 mallinfo2()');
 
 const send = (message: FromServer): void => {

@@ -1,6 +1,6 @@
 /**
- * A file system in user space with one file, `disk`, full of the letter F; linux/fuse.h has the protocol. Started with fork():
- * argv holds the mount point and the file's size; see hanging-file.ts.
+ * A FUSE file system with one file, `disk`, full of the letter F; linux/fuse.h has the protocol. Started with fork(): argv
+ * contains the mount point and the file's size; see hanging-file.ts.
  */
 import { openSync, read, writeSync } from 'node:fs';
 import { checked, libc } from '../../../../src/sys/libc.js';
@@ -51,7 +51,7 @@ function attributes(node: bigint): Buffer {
   return bytes;
 }
 
-/** What is answered: an error, or bytes. Nothing is to be kept for a moment, so that everything is asked. */
+/** The answer to a request: an error, or bytes. The cache timeouts are zero, so that the kernel asks for everything. */
 function answer(opcode: number, node: bigint, body: Buffer): number | Buffer {
   switch (opcode) {
     case INIT: {
@@ -104,7 +104,7 @@ function reply(request: Buffer): void {
   try {
     writeSync(fd, Buffer.concat([head, bytes]));
   } catch {
-    // Whoever asked has gone.
+    // The requesting process has exited.
   }
 }
 

@@ -5,7 +5,7 @@ import type { TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { bash, mountPoint } from './vduse.js';
 
-/** Requests of a file system in user space, from linux/fuse.h. */
+/** FUSE requests, from linux/fuse.h. */
 export const FUSE_LOOKUP = 1;
 export const FUSE_GETATTR = 3;
 export const FUSE_READ = 15;
@@ -13,7 +13,7 @@ export const FUSE_READ = 15;
 export type ToHangingFile = 'hang' | 'go on';
 export type FromHangingFile = { readonly mounted: true } | { readonly held: number };
 
-/** A file in a file system that stops answering when it is told to, as a network file system does; hanging-file-server.ts. */
+/** A file in a file system that stops answering on request, as network file systems may; see hanging-file-server.ts. */
 export class HangingFile {
   readonly path: string;
   readonly #child: ChildProcess;
@@ -27,7 +27,7 @@ export class HangingFile {
     });
   }
 
-  /** Mounts it; it goes on and is unmounted when the test ends. @param size in bytes */
+  /** Mounts it; it resumes and is unmounted when the test ends. @param size in bytes */
   static async mount(context: TestContext, size: number): Promise<HangingFile> {
     const folder = mountPoint('hanging');
     const script = fileURLToPath(new URL('hanging-file-server.js', import.meta.url));
@@ -42,18 +42,18 @@ export class HangingFile {
     return file;
   }
 
-  /** From now on nothing is answered. */
+  /** Stops answering. */
   hang(): void {
     this.#held.length = 0;
     this.#child.send('hang');
   }
 
-  /** Whether such a request waits for an answer. */
+  /** Whether a request of this type is waiting for an answer. */
   holds(request: number): boolean {
     return this.#held.includes(request);
   }
 
-  /** Answers what was asked meanwhile, and what will be. */
+  /** Answers pending requests, and all later ones. */
   goOn(): void {
     this.#child.send('go on');
   }

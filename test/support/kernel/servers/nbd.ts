@@ -27,7 +27,7 @@ const REPLY_MAGIC = 0x67446698;
 const NBD_CMD_READ = 0;
 const NBD_CMD_WRITE = 1;
 
-/** Answers the requests that come over a socket, from memory. */
+/** Serves the requests that arrive on a socket, from memory. */
 function serve(socket: Socket, memory: Buffer): void {
   let input = Buffer.alloc(0);
   socket.on('data', (part: Buffer) => {
@@ -50,7 +50,7 @@ function serve(socket: Socket, memory: Buffer): void {
 
 /**
  * Makes /dev/nbd0 a disk that this process serves from memory.
- * @returns what ends it
+ * @returns a function that detaches it
  */
 export async function attachNbd(memory: Buffer): Promise<() => Promise<void>> {
   const pair = new Int32Array(2);

@@ -9,7 +9,7 @@ import { attach, bash, detach, sh, until } from './vduse.js';
 
 /** A network device on the vdpa bus. */
 export interface Attached extends NetDevice {
-  /** The network interface that the device has become. */
+  /** The network interface of the device. */
   readonly netdev: string;
 }
 
@@ -24,19 +24,19 @@ export async function netDevice(context: TestContext, options: NetDeviceOptions)
     await device.server.stop();
   });
   await attach(options.name);
-  const netdev = await until('there is an interface', () => new VdpaBus().device(options.name)?.netdev);
+  const netdev = await until('the interface exists', () => new VdpaBus().device(options.name)?.netdev);
   return { ...device, netdev };
 }
 
-/** A frame of the type for experiments, which PacketSocket receives. */
+/** A frame with the experimental EtherType that PacketSocket receives. */
 export const frameOf = (to: Uint8Array, from: Uint8Array, body: Uint8Array): Uint8Array =>
   Buffer.concat([to, from, Uint8Array.of(0x88, 0xb5), body]);
 
-/** What sysfs says of an interface. */
+/** An attribute of an interface in sysfs. */
 export const attribute = (netdev: string, name: string): string =>
   readFileSync(`/sys/class/net/${netdev}/${name}`, 'utf8').trim();
 
-/** Puts the device's interface into one network namespace and its tap into another, each with an address. */
+/** Moves the device's interface to one network namespace and its tap to another, each with an address. */
 export async function twoNamespaces(
   context: TestContext,
   { netdev, ifname = '' }: Attached,
@@ -56,8 +56,8 @@ export async function twoNamespaces(
 }
 
 /**
- * Pings until so many answers have come, and sees that none is missing. The last one may take its time: without a deadline
- * ping gives it up after one interval, which a busy machine does not always keep.
+ * Pings until this many answers have arrived, and checks that none is missing. The last one may take a while: without a deadline
+ * ping stops waiting for it after one interval, which a busy machine may exceed.
  */
 export async function ping(from: string, address: string, count: number, size = 56): Promise<void> {
   const output = await sh(`ip netns exec ${from} ping -c ${count} -i 0.05 -w 60 -s ${size} ${address}`);
@@ -72,7 +72,7 @@ export async function ping(from: string, address: string, count: number, size = 
 
 const tcp = fileURLToPath(new URL('../drivers/tcp.js', import.meta.url));
 
-/** Sends a file over TCP from one namespace to the other. @returns the checksums of what was sent and what came */
+/** Sends a file over TCP from one namespace to the other. @returns the checksums of what was sent and received */
 export async function transfer(from: string, to: string, address: string, file: string): Promise<[string, string]> {
   const came = sh(`ip netns exec ${to} node ${tcp} listen 5000`);
   await until('someone listens', async () => (await sh(`ip netns exec ${to} ss -Hltn`)).includes(':5000'));

@@ -5,9 +5,9 @@ import { bash, start, until } from './vduse.js';
 export const QEMU = 'qemu-storage-daemon';
 
 /**
- * Lets QEMU serve a disk of 16 MiB.
- * @param attach attaches it, and says whether that worked: QEMU sets its queues up a moment after the instance is there
- * @returns what ends QEMU, and waits for it
+ * Makes QEMU serve a disk of 16 MiB.
+ * @param attach attaches it and returns whether that worked: QEMU sets its queues up a moment after it creates the instance
+ * @returns a function that stops QEMU and waits for its exit
  */
 export async function serveWithQemu(name: string, attach: () => Promise<boolean>): Promise<() => Promise<void>> {
   const [image, pidFile] = [`/tmp/${name}.img`, `/tmp/${name}.pid`];

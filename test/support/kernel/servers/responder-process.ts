@@ -5,8 +5,8 @@ import type { VduseInstanceState } from '../../../../src/sim/state/model.js';
 import type { RespondingInstance } from './vduse-responder.js';
 
 /**
- * Lets another program make VDUSE instances, which says yes to whatever the kernel asks of them.
- * @returns what ends it, and waits for it
+ * Starts another program that creates VDUSE instances and accepts every request of the kernel.
+ * @returns a function that stops it and waits for its exit
  */
 export async function startResponder(instances: readonly RespondingInstance[]): Promise<() => Promise<void>> {
   const program = new URL('./vduse-responder.js', import.meta.url).pathname;
@@ -19,7 +19,7 @@ export async function startResponder(instances: readonly RespondingInstance[]): 
   };
 }
 
-/** An instance as the responder takes it. */
+/** Converts an instance to the responder's format. */
 export function toResponding(instance: VduseInstanceState): RespondingInstance {
   const { name, device_id: deviceId, vendor_id: vendorId, features, vq_sizes: queueSizes, config } = instance;
   return { name, deviceId, vendorId, features, queueSizes, config };

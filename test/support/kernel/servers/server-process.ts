@@ -10,12 +10,12 @@ import type { NetDeviceOptions } from '../../../../src/vduse/net/device.js';
 import type { ServerStatus } from '../../../../src/vduse/engine/status.js';
 import { REPLY_TIMEOUT_MS } from '../lab/patience.js';
 
-/** A device to serve; the fields tell of which kind. */
+/** A device to serve; the fields determine its type. */
 export type ServedDeviceSpec = BlockDeviceOptions | NetDeviceOptions;
 
-/** What a server has in use once garbage is collected. */
+/** A server's memory usage after garbage collection. */
 export interface InUse {
-  /** Bytes of the C library's heap and of the main thread's. */
+  /** Bytes on the heaps of the C library and of the main thread. */
   readonly bytes: number;
   readonly mappings: number;
   readonly descriptors: number;
@@ -28,10 +28,10 @@ export type FromServer =
   | { readonly type: 'broken'; readonly name: string; readonly queue: number; readonly reason: string }
   | { readonly type: 'status'; readonly rss: number; readonly inUse: InUse; readonly devices: readonly ServerStatus[] };
 
-/** A process that serves devices, for tests that block or end it; see device-server.ts. */
+/** A process that serves devices, for tests that block or kill it; see device-server.ts. */
 export class ServerProcess {
   readonly child: ChildProcess;
-  /** What it said of broken rings, in order: `target 0: a chain that loops`. */
+  /** What it reported about broken rings, in order: `target 0: a chain that loops`. */
   readonly broken: string[] = [];
   /** How it ended, or undefined while it runs. */
   ended: string | undefined;
@@ -45,7 +45,7 @@ export class ServerProcess {
     return server;
   }
 
-  /** Starts it; it serves when it is {@link ready}. */
+  /** Starts it; it serves once it is {@link ready}. */
   constructor(devices: readonly ServedDeviceSpec[]) {
     const script = fileURLToPath(new URL('device-server.js', import.meta.url));
     this.child = fork(script, [JSON.stringify(devices)], {
@@ -94,14 +94,14 @@ export class ServerProcess {
     await this.#next('ready');
   }
 
-  /** What it says of its devices and its memory. */
+  /** What it reports about its devices and its memory. */
   async status(): Promise<Extract<FromServer, { type: 'status' }>> {
     const answer = this.#next('status');
     this.#send({ type: 'status' });
     return answer;
   }
 
-  /** What it says of one device. */
+  /** What it reports about one device. */
   async device(name: string): Promise<ServerStatus> {
     const device = (await this.status()).devices.find((each) => each.name === name);
     assert.ok(device, `the server has no ${name}`);
@@ -130,14 +130,14 @@ export class ServerProcess {
     this.child.send(message, () => undefined);
   }
 
-  /** Ends it in good order. */
+  /** Stops it cleanly. */
   async stop({ keep = false } = {}): Promise<void> {
     this.#send({ type: 'stop', keep });
     await this.#exit;
-    assert.match(this.ended ?? '', /^status 0,/, 'the server did not end in good order');
+    assert.match(this.ended ?? '', /^status 0,/, 'the server did not exit cleanly');
   }
 
-  /** Ends it at once (SIGKILL). */
+  /** Kills it (SIGKILL). */
   async kill(): Promise<void> {
     this.child.kill('SIGKILL');
     await this.#exit;

@@ -1,11 +1,11 @@
-/** A disk whose reads from {@link STUCK_SECTOR} on do not come back until something is written to a pipe. */
+/** A disk whose reads from {@link STUCK_SECTOR} on block until something is written to a pipe. */
 import { closeSync, constants, openSync } from 'node:fs';
 import { read } from '../../../../src/sys/file.js';
 import { NativeBuffer } from '../../../../src/sys/memory.js';
 import { SECTOR_SIZE } from '../../../../src/virtio/block.js';
 import { READ, type BlockBackend, type Operation } from '../../../../src/vduse/block/backend.js';
 
-/** Nobody who looks for partitions reads it. */
+/** Partition scans do not read it. */
 export const STUCK_SECTOR = 1000;
 
 class StuckBackend implements BlockBackend {

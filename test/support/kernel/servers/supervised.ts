@@ -2,15 +2,15 @@ import '../lab/inside.js';
 import assert from 'node:assert/strict';
 import { start, until, type Ran } from './vduse.js';
 
-/** The command line, in a process of its own. */
+/** Runs a command line in a separate process. */
 export const vdpaProcess = (line: string): Promise<Ran> => start('/run/bin/vdpa', ...line.split(' '));
 
-/** The same for a line that must succeed, and say nothing. */
+/** The same for a line that must succeed without output. */
 export async function done(line: string): Promise<void> {
   assert.deepEqual(await vdpaProcess(line), { status: 0, stdout: '', stderr: '' }, line);
 }
 
-/** What `vduse show` says of a server. */
+/** What `vduse show` reports about a server. */
 export interface ShownServer {
   readonly pid: number;
   readonly errors: number;

@@ -1,8 +1,7 @@
 /**
- * Makes VDUSE instances and says yes to whatever the kernel asks of them, in a process of its own: whoever asks the
- * kernel to attach one waits inside a system call until it is answered. Serves no queue, so it can have no disks that
- * are read from. Its argument is a list of {@link RespondingInstance}; a line on its standard output says that it is
- * ready, and the end of its standard input ends it.
+ * Creates VDUSE instances and accepts every request of the kernel, in a separate process: a process that asks the kernel to
+ * attach one blocks in a system call until that is answered. Serves no queues, so its disks cannot be read. Its argument is a
+ * list of {@link RespondingInstance}; it prints a line when it is ready, and exits at the end of its standard input.
  */
 import { VduseControl } from '../../../../src/vduse/kernel/control.js';
 import { VduseDevice } from '../../../../src/vduse/kernel/device.js';

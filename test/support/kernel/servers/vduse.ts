@@ -15,7 +15,7 @@ export interface Ran {
   readonly stderr: string;
 }
 
-/** Runs a program while this process goes on: it may be the one that serves the device that the program uses. */
+/** Runs a program without blocking this process, which may serve the device that the program uses. */
 export function start(command: string, ...argv: readonly string[]): Promise<Ran> {
   return new Promise((resolve, reject) => {
     const child = spawn(command, argv, { stdio: ['ignore', 'pipe', 'pipe'] });
@@ -30,7 +30,7 @@ export function start(command: string, ...argv: readonly string[]): Promise<Ran>
   });
 }
 
-/** The same for a line, cut at blanks, that must succeed; gives its output. */
+/** The same for a line, split at blanks, that must succeed. Returns its output. */
 export async function sh(line: string): Promise<string> {
   const [command = '', ...argv] = line.split(' ');
   const { status, stdout, stderr } = await start(command, ...argv);
@@ -38,7 +38,7 @@ export async function sh(line: string): Promise<string> {
   return stdout;
 }
 
-/** The same for a script of bash. */
+/** The same for a bash script. */
 export async function bash(script: string): Promise<string> {
   const { status, stdout, stderr } = await start('bash', '-euo', 'pipefail', '-c', script);
   assert.equal(status, 0, `${script}: status ${status}\n${stdout}${stderr}`);
@@ -47,7 +47,7 @@ export async function bash(script: string): Promise<string> {
 
 type Pending<Result> = Result | undefined | false;
 
-/** Waits for something to be so. */
+/** Waits until a condition holds. */
 export async function until<Result>(
   what: string,
   check: () => Pending<Result> | Promise<Pending<Result>>,
@@ -71,7 +71,7 @@ export async function detach(name: string): Promise<void> {
   await sh(`/run/bin/vdpa-iproute2 dev del ${name}`);
 }
 
-/** The disk that a device has become: `/dev/vda`. */
+/** The disk of a device: `/dev/vda`. */
 export function diskOf(name: string): Promise<string> {
   return until(`${name} has a disk`, () => {
     const disk = new VdpaBus().device(name)?.block;
@@ -79,7 +79,7 @@ export function diskOf(name: string): Promise<string> {
   });
 }
 
-/** Gives a device to a driver of the vdpa bus. Of two that are modules, the one that was loaded first takes every device. */
+/** Binds a device to a driver of the vdpa bus. If both are modules, the one loaded first binds to every device. */
 export async function giveTo(name: string, driver: 'vhost_vdpa' | 'virtio_vdpa'): Promise<void> {
   const folder = `/sys/bus/vdpa/devices/${name}`;
   await bash(`echo ${driver} > ${folder}/driver_override
@@ -87,7 +87,7 @@ export async function giveTo(name: string, driver: 'vhost_vdpa' | 'virtio_vdpa')
     echo ${name} > /sys/bus/vdpa/drivers/${driver}/bind`);
 }
 
-/** Gives a device to vhost-vdpa: `/dev/vhost-vdpa-0`. */
+/** Binds a device to vhost-vdpa. Returns its node: `/dev/vhost-vdpa-0`. */
 export async function giveToVhost(name: string): Promise<string> {
   await giveTo(name, 'vhost_vdpa');
   return until(`${name} has a vhost node`, () => {
