@@ -17,7 +17,7 @@ void test('numbers are those that Node was built with', () => {
   }
 });
 
-void test('a number has a name, and the name has the number', () => {
+void test('a number has a name, and the name leads back to the number', () => {
   assert.equal(errnoName(19), 'ENODEV');
   assert.equal(errnoName(Errno.EOPNOTSUPP), 'EOPNOTSUPP');
   assert.equal(errnoName(1234), 'errno 1234');

@@ -4,7 +4,7 @@ import { Errno } from '../../src/sys/errno.js';
 import { koffi } from '../../src/sys/koffi.js';
 import { close, lastErrno } from '../../src/sys/libc.js';
 
-test('an error number that is read late is never 0', () => {
+test('an error number that is read too late is never 0', () => {
   assert.equal(close(-1), -1);
   assert.equal(lastErrno(), Errno.EBADF);
   koffi.errno(0);

@@ -13,7 +13,7 @@ after(() => {
   rmSync(folder, { recursive: true });
 });
 
-test('the holder of the lock of a file is its process ID, and none if it is free', needs('flock'), async () => {
+test('the holder of a file lock is a process ID, or none if the lock is free', needs('flock'), async () => {
   const [path, other] = [join(folder, 'lock'), join(folder, 'other')];
   for (const file of [path, other]) writeFileSync(file, '');
   assert.deepEqual([lockHolder(path), lockHolder(join(folder, 'none'))], [undefined, undefined]);

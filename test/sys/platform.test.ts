@@ -18,7 +18,7 @@ function on(arch: string, argv: readonly string[]): { status: number | null; std
   return { status, stdout, stderr };
 }
 
-test('this machine is one that the program runs on', () => {
+test('the program supports this machine', () => {
   assert.equal(whyUnsupported(), undefined);
   for (const arch of ['x64', 'arm64', 'riscv64', 'loong64', 'ppc64']) {
     assert.equal(whyUnsupported({ arch, littleEndian: true }), undefined);

@@ -33,16 +33,16 @@ test('a missing device or driver is rejected before anything is written', async 
   await assert.rejects(unbindDriver(bus, 'nothing'), { code: 'ENODEV' });
 });
 
-test('a node that does not come in time undoes the binding', async () => {
+test('a node that does not appear in time undoes the binding', async () => {
   machine.vdpaDevice('foo0', { driver: 'virtio_vdpa' }).driver('vhost_vdpa');
   await assert.rejects(bindDriver(bus, 'foo0', 'vhost', { timeoutMs: 20 }), { code: 'ETIMEDOUT' });
   assert.equal(written('/sys/bus/vdpa/drivers/virtio_vdpa/unbind'), 'foo0');
   assert.equal(written('/sys/bus/vdpa/drivers/vhost_vdpa/bind'), 'foo0');
-  // The override was not set before, so it is taken away again. The write is shorter than what was there.
+  // The override was not set before, so it is cleared again. The write is shorter than the previous content.
   assert.match(written('/sys/devices/foo0/driver_override'), /^\n/);
 });
 
-test('a signal that is aborted while a node is awaited undoes the binding, and before that nothing is done', async () => {
+test('aborting the signal during the wait for a node undoes the binding, and before that prevents it', async () => {
   machine.vdpaDevice('foo0', { driver: 'virtio_vdpa' }).driver('vhost_vdpa');
   const reason = new Error('enough');
   const isReason = (error: unknown): boolean => error === reason;
@@ -57,7 +57,7 @@ test('a signal that is aborted while a node is awaited undoes the binding, and b
   assert.match(written('/sys/devices/foo0/driver_override'), /^\n/);
 });
 
-test('what is so already is left alone', async () => {
+test('a device in the requested state is left alone', async () => {
   machine.vdpaDevice('foo0', { driver: 'virtio_vdpa' }).file('/sys/devices/foo0/driver_override', 'virtio_vdpa\n');
   assert.equal((await bindDriver(bus, 'foo0', 'virtio')).changed, false);
   assert.equal(written('/sys/bus/vdpa/drivers/virtio_vdpa/bind'), '');
@@ -65,7 +65,7 @@ test('what is so already is left alone', async () => {
   assert.equal((await unbindDriver(bus, 'bar0')).changed, false);
 });
 
-test('a mounted disk and what is built on it keep a device where it is, unless it is forced', async () => {
+test('a mounted disk, or a device built on it, keeps its device bound, unless forced', async () => {
   machine
     .vdpaDevice('blk0', { driver: 'virtio_vdpa' })
     .folder('/sys/devices/blk0/virtio1/block/vda')

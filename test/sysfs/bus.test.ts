@@ -43,7 +43,7 @@ test('a device of a smart NIC: an auxiliary device of a PCI function near a NUMA
   });
 });
 
-test('a simulator hangs on nothing, a VDUSE device on its server; -1 is no NUMA node', () => {
+test('a simulator has no parent, a VDUSE device that of its instance; -1 means no NUMA node', () => {
   machine
     .vdpaDevice('sim0')
     .link('/sys/devices/virtual/vduse/user0/subsystem', '/sys/class/vduse')
@@ -74,7 +74,7 @@ test('a name from outside never leads out of the folder of devices', () => {
 });
 
 test('names of any bytes are found', () => {
-  const name = Uint8Array.of(0x66, 0xff, 0x80, 0xc3, 0xb6); // Two of these bytes are no UTF-8.
+  const name = Uint8Array.of(0x66, 0xff, 0x80, 0xc3, 0xb6); // Two of these bytes are not UTF-8.
   machine.folder('/sys/bus/vdpa/devices');
   mkdirSync(Buffer.concat([Buffer.from(`${machine.root}/sys/bus/vdpa/devices/`), name]));
   assert.deepEqual(bus.devices(), [{ name: decodeText(name) }]);

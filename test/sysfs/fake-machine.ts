@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
 import { MachineFiles } from '../../src/sysfs/machine-files.js';
 
-/** A folder that looks like a machine's root as far as a test needs it. */
+/** A folder that looks like the root of a machine, as far as a test needs it. */
 export class FakeMachine {
   readonly root = realpathSync(mkdtempSync(join(tmpdir(), 'vdpa-machine-')));
   readonly files = new MachineFiles(this.root);
@@ -20,7 +20,7 @@ export class FakeMachine {
     return this;
   }
 
-  /** A link as sysfs makes them: relative. */
+  /** A relative symbolic link, as in sysfs. */
   link(path: string, target: string): this {
     const full = join(this.root, path);
     mkdirSync(dirname(full), { recursive: true });

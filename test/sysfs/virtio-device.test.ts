@@ -10,7 +10,7 @@ import { FakeMachine } from './fake-machine.js';
 const PF = 'pci0000:00/0000:03:00.0/';
 
 let machine: FakeMachine;
-/** What interfaces say that they hang on. */
+/** The bus info that interfaces report. */
 let busInfo: Map<string, string>;
 let bus: VdpaBus;
 
@@ -29,7 +29,7 @@ afterEach(() => {
   machine.remove();
 });
 
-/** A device of a subfunction, whose DMA goes by the PCI function. */
+/** A device of a subfunction, whose DMA goes through the PCI function. */
 function subfunction(name: string, number: number): void {
   machine.vdpaDevice(name, { above: `${PF}mlx5_core.sf.${number}/`, driver: 'virtio_vdpa' });
 }
@@ -43,13 +43,13 @@ function virtio(name: string, part: string): void {
     .folder(`/sys/devices/${PF}${name}/${part}`);
 }
 
-/** What is known of the virtio device of each. */
+/** What is known about the virtio device of each. */
 const found = (name: string): (string | undefined)[] => {
   const device = bus.device(name);
   return [device?.virtio, device?.netdev, device?.block, device?.virtioCandidates?.map((each) => each.virtio).join()];
 };
 
-test('the virtio device of hardware hangs on its PCI function', () => {
+test('the virtio device of hardware is a child of its PCI function', () => {
   machine.vdpaDevice('disk0', { above: PF, driver: 'virtio_vdpa' });
   virtio('virtio3', 'block/vdb');
   assert.deepEqual(found('disk0'), ['virtio3', undefined, 'vdb', undefined]);
@@ -59,7 +59,7 @@ test('the virtio device of hardware hangs on its PCI function', () => {
   );
 });
 
-test('a device of another driver has none of those', () => {
+test('a device of another driver has no virtio device', () => {
   machine.vdpaDevice('vm0', { above: PF, driver: 'vhost_vdpa' }).vdpaDevice('free0', { above: PF });
   subfunction('sf1', 1);
   virtio('virtio3', 'net/eth3');
@@ -68,7 +68,7 @@ test('a device of another driver has none of those', () => {
   assert.deepEqual(found('sf1'), ['virtio3', 'eth3', undefined, undefined]);
 });
 
-test('of two devices with one parent each has its own: an interface names its device', () => {
+test('two devices with one parent each have their own: an interface names its device', () => {
   subfunction('sf1', 1);
   subfunction('sf2', 2);
   virtio('virtio3', 'net/eth3');
@@ -78,7 +78,7 @@ test('of two devices with one parent each has its own: an interface names its de
   assert.deepEqual(found('sf2'), ['virtio3', 'eth3', undefined, undefined]);
 });
 
-test('what is left over belongs to whoever is left over', () => {
+test('the remaining virtio device belongs to the remaining device', () => {
   subfunction('sf1', 1);
   subfunction('disk1', 2);
   virtio('virtio3', 'block/vdb');
@@ -87,7 +87,7 @@ test('what is left over belongs to whoever is left over', () => {
   assert.deepEqual(found('disk1'), ['virtio3', undefined, 'vdb', undefined]);
 });
 
-test('what cannot be told apart is not guessed, and counts for both', async () => {
+test('ambiguous virtio devices are not guessed, and count for both', async () => {
   subfunction('disk1', 1);
   subfunction('disk2', 2);
   virtio('virtio3', 'block/vdb');
@@ -105,7 +105,7 @@ test('what cannot be told apart is not guessed, and counts for both', async () =
   assert.throws(() => findDevices(bus, { by: 'block', value: 'vdb' }), { code: 'ENOTUNIQ', message: /disk1, disk2/ });
 });
 
-test('one virtio device of two devices is neither the one nor the other', () => {
+test('a single virtio device of two devices is assigned to neither', () => {
   subfunction('disk1', 1);
   subfunction('disk2', 2);
   virtio('virtio3', 'block/vdb');
@@ -122,7 +122,7 @@ test('names that the kernel truncates to the same text are not distinguished', (
   assert.deepEqual(found(`${long}1`), [undefined, undefined, undefined, 'virtio3,virtio4']);
 });
 
-test('a virtio device on PCI itself is nobody of the vdpa bus', () => {
+test('a virtio device on PCI itself does not belong to the vdpa bus', () => {
   machine
     .vdpaDevice('sf1', { above: 'pci0000:00/0000:04:00.0/mlx5_core.sf.1/', driver: 'virtio_vdpa' })
     .link('/sys/devices/pci0000:00/0000:04:00.0/driver', '/sys/bus/pci/drivers/virtio-pci')
@@ -130,7 +130,7 @@ test('a virtio device on PCI itself is nobody of the vdpa bus', () => {
   assert.deepEqual(found('sf1'), [undefined, undefined, undefined, undefined]);
 });
 
-test('an interface in another network namespace is a user, though nobody sees it', async () => {
+test('an interface in another network namespace is a user, though it is not visible', async () => {
   machine.vdpaDevice('net0', { above: PF, driver: 'virtio_vdpa' });
   virtio('virtio3', 'net');
   const device = bus.device('net0');
@@ -141,7 +141,7 @@ test('an interface in another network namespace is a user, though nobody sees it
   ]);
 });
 
-test('events of children of a PCI function are reported for its device, even after it was deleted', () => {
+test('events of children of a PCI function are reported for its device, even after it is deleted', () => {
   machine.vdpaDevice('disk0', { above: PF, driver: 'virtio_vdpa' });
   const watch = new DeviceWatch(bus);
   const event = (subsystem: string, action: string, part: string): string | undefined => {

@@ -1,4 +1,4 @@
-/** The simulated machine as tests of other programs use it. */
+/** The simulated machine, as the tests of other programs use it. */
 import assert from 'node:assert/strict';
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -7,7 +7,7 @@ import { checkoutRoot } from '../../lab/cache.js';
 import { VdpaClient } from '../../src/index.js';
 import { simulate } from '../../src/testing/index.js';
 
-test('it gives a transport to a machine of its own', async () => {
+test('it returns a transport to a separate machine', async () => {
   const client = await VdpaClient.open({ transport: simulate() });
   assert.deepEqual(
     (await client.managementDevices()).map(({ handle }) => handle),
@@ -20,7 +20,7 @@ test('it gives a transport to a machine of its own', async () => {
   assert.deepEqual(await other.devices(), []);
 });
 
-test('several sockets see one machine, and another user may not change it', async () => {
+test('several sockets see one machine, and an unprivileged user cannot change it', async () => {
   const machine = simulate();
   const root = await VdpaClient.open({ transport: machine });
   const user = await VdpaClient.open({ transport: machine.connect({ uid: 1000 }) });
@@ -33,7 +33,7 @@ test('several sockets see one machine, and another user may not change it', asyn
   await Promise.all([root.close(), user.close()]);
 });
 
-test('hardware is described, and faults happen as often as they are said to', async () => {
+test('hardware can be described, and faults occur as often as specified', async () => {
   const machine = simulate({
     machine: {
       mgmtdev: { 'pci/0000:03:00.2': { max_devices: 2, dev_features: ['MAC', 'MTU', 'VERSION_1', 'ACCESS_PLATFORM'] } },
@@ -47,7 +47,7 @@ test('hardware is described, and faults happen as often as they are said to', as
   assert.equal((await client.device('vdpa0')).managementDevice, 'pci/0000:03:00.2');
 });
 
-test('a description that breaks the schema is refused', () => {
+test('a description that violates the schema is rejected', () => {
   const machine = { mgmtdev: { vdpasim_net: { max_devices: 'many' } } };
   const options: object = { machine };
   assert.throws(() => simulate(options), { name: 'SimulationError', message: /^The option "machine".*max_devices/ });

@@ -18,17 +18,17 @@ const added = [
 
 const malformed = { name: 'NetlinkProtocolError' };
 
-describe('an event of the kernel', () => {
+describe('a kernel event', () => {
   test('has the action, the device, and all of its variables', () => {
     const { action, devpath, subsystem, variables } = parseUevent(datagram(...added));
     assert.deepEqual([action, devpath, subsystem], ['add', '/devices/vdpa0', 'vdpa']);
     assert.equal(variables.get('DRIVER'), 'vhost_vdpa');
     assert.equal(variables.get('SEQNUM'), '4711');
-    // The header is no variable.
+    // The header is not a variable.
     assert.equal(variables.size, 5);
   });
 
-  test('a value goes from the first = to its NUL', () => {
+  test('a value extends from the first = to its NUL', () => {
     const { variables } = parseUevent(datagram(...added, 'MODALIAS=vdpa:d=1 v=0', 'EMPTY=', '=nameless', 'DEVNAME'));
     assert.equal(variables.get('MODALIAS'), 'vdpa:d=1 v=0');
     assert.equal(variables.get('EMPTY'), '');
@@ -49,13 +49,13 @@ describe('an event of the kernel', () => {
     });
   }
 
-  test('without any NUL is malformed, also if its text would do', () => {
+  test('without any NUL is malformed, even if its text is valid', () => {
     assert.throws(() => parseUevent(new Uint8Array(0)), malformed);
     assert.throws(() => parseUevent(encodeText('add@/devices/vdpa0')), malformed);
     assert.throws(() => parseUevent(encodeText('ACTION=add DEVPATH=/devices/vdpa0 SUBSYSTEM=vdpa')), malformed);
   });
 
-  test('cut anywhere: what is left of it is never taken for a whole variable', () => {
+  test('truncated anywhere: a partial variable is never taken for a complete one', () => {
     const whole = datagram(...added);
     const expected = parseUevent(whole);
     for (let length = 0; length < whole.length; length++) {
@@ -71,7 +71,7 @@ describe('an event of the kernel', () => {
     }
   });
 
-  test('with names that are not UTF-8 keeps their bytes', () => {
+  test('with names that are not UTF-8 preserves their bytes', () => {
     const bytes = Uint8Array.from([...datagram(...added), ...Buffer.from('INTERFACE='), 0xff, 0xc3, 0x28, 0]);
     const text = parseUevent(bytes).variables.get('INTERFACE');
     assert.deepEqual([...encodeText(text ?? '')], [0xff, 0xc3, 0x28]);

@@ -58,7 +58,7 @@ test('Symbol.asyncDispose closes the socket, as await using does', async () => {
   assert.equal(other.closed, 1);
 });
 
-test('lists are awaited as arrays and iterated, and the client can be used meanwhile', async () => {
+test('lists can be awaited as arrays or iterated, and the client can be used in between', async () => {
   const client = await withDevices(new TestMachine(), 60);
   const all = names(await client.devices());
   assert.equal(all.length, 60);
@@ -76,7 +76,7 @@ test('lists are awaited as arrays and iterated, and the client can be used meanw
   assert.deepEqual(managing, ['vdpasim_net', 'vdpasim_blk', 'vduse']);
 });
 
-test('a list is read once for each time it is iterated, and once for all that await it', async () => {
+test('a list is read once per iteration, and once for all that await it', async () => {
   const client = await withDevices(new TestMachine(), 1);
   const list = client.devices();
   assert.equal((await list).length, 1);
@@ -85,7 +85,7 @@ test('a list is read once for each time it is iterated, and once for all that aw
   for await (const device of list) assert.fail(device.name);
 });
 
-test('leaving the loop gives up the rest, and the next request is answered', async () => {
+test('leaving the loop discards the rest, and the next request is answered', async () => {
   const client = await withDevices(new TestMachine(), 200);
   for await (const { name } of client.devices()) {
     assert.equal(name, 'd0');
@@ -94,7 +94,7 @@ test('leaving the loop gives up the rest, and the next request is answered', asy
   assert.equal((await client.devices()).length, 200);
 });
 
-test('an error in the middle of a list ends the iteration after what arrived before', async () => {
+test('an error in the middle of a list ends the iteration after the entries that arrived before', async () => {
   const fault = { command: 'dev show', errno: 'EIO', message: 'lost', after: 2 } as const;
   const client = await withDevices(new TestMachine({}, [fault]), 4);
   const seen: string[] = [];
@@ -109,7 +109,7 @@ test('an error in the middle of a list ends the iteration after what arrived bef
   assert.deepEqual(await client.devices().catch(() => []), []);
 });
 
-test('a list that changes while it is read is read again, and no device is yielded twice', async () => {
+test('a list that changes while being read is read again, and no device is yielded twice', async () => {
   const client = await withDevices(new TestMachine(), 2);
   const [first, second] = await client.devices();
   assert.ok(first && second);
@@ -148,7 +148,7 @@ test('an aborted signal ends the iteration with its reason', async () => {
   assert.deepEqual(seen, ['d0']);
 });
 
-test('with an aborted signal every request rejects with its reason, and changes nothing', async () => {
+test('with an aborted signal every request rejects with the reason, and changes nothing', async () => {
   const client = await withDevices(new TestMachine(), 1);
   const reason = new Error('too late');
   const options = { signal: AbortSignal.abort(reason) };
@@ -180,14 +180,14 @@ test('with an aborted signal every request rejects with its reason, and changes 
   assert.deepEqual(names(await client.devices()), ['d0']);
 });
 
-test('a request that takes long is given up at once, and the next one gets its own answer', async () => {
+test('a slow request is abandoned immediately, and the next one gets its own answer', async () => {
   const slow = { command: 'dev show', delay: 300 } as const;
   const client = await withDevices(new TestMachine({}, [slow]), 2);
   await assert.rejects(client.device('d0', { signal: AbortSignal.timeout(10) }), { name: 'TimeoutError' });
   assert.equal((await client.device('d1')).name, 'd1');
 });
 
-test('each request can have a time limit of its own', async () => {
+test('each request can have its own time limit', async () => {
   const machine = new TestMachine().openTransport();
   const limits: number[] = [];
   let isMute = false;
@@ -245,7 +245,7 @@ test('statistics are sampled until the signal is aborted', async () => {
   assert.ok(samples.slice(1).every((seconds) => seconds > 0));
 });
 
-test('what people write as a string is one: handles, addresses and types', async () => {
+test('handles, addresses and types are strings', async () => {
   const client = await new TestMachine().client();
   await client.addDevice({ name: 'foo0', managementDevice: 'vdpasim_net', mac: '02:00:00:00:AA:1' });
   const device = await client.device('foo0');
@@ -257,7 +257,7 @@ test('what people write as a string is one: handles, addresses and types', async
   await assert.rejects(client.managementDevice('pci/0000:03:00.2'), { code: 'ENODEV' });
 });
 
-test('parsers and formatters are inverse to each other, and refuse what they do not know', () => {
+test('parsers and formatters are inverse to each other, and reject unknown input', () => {
   for (const handle of ['vduse', 'pci/0000:03:00.2', '', '/', 'a/', '/a']) {
     assert.equal(formatHandle(parseHandle(handle)), handle);
   }

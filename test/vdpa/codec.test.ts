@@ -21,7 +21,7 @@ test('a request without a name asks for all, and has no attributes', () => {
   }
 });
 
-test('a new device carries its attributes in the order of iproute2, and only those that were given', () => {
+test('a new device has its attributes in the order of iproute2, and only the given ones', () => {
   const managementDevice = 'pci/0000:03:00.2';
   const bare = encodeRequest({ kind: 'dev.new', spec: { name: 'foo0', managementDevice: 'vduse' } });
   assert.equal(bare.command, uapi.VDPA_CMD_DEV_NEW);
@@ -72,7 +72,7 @@ test('the other requests', () => {
   );
 });
 
-test('a management device with all, and with no more than its name', () => {
+test('a management device with everything, and with only its name', () => {
   assert.deepEqual(decodeManagementDevice(attributes((w) => w.string(uapi.VDPA_ATTR_MGMTDEV_DEV_NAME, 'vduse'))), {
     handle: 'vduse',
   });
@@ -97,7 +97,7 @@ test('a management device with all, and with no more than its name', () => {
   );
 });
 
-test('what a network device offers is read as Linux 6.1 says it, too', () => {
+test('the features that a network device offers are also read from Linux 6.1', () => {
   const features = (type: number, more = uapi.VDPA_ATTR_DEV_NEGOTIATED_FEATURES): bigint | undefined =>
     decodeDeviceConfig(
       attributes((w) =>
@@ -110,11 +110,11 @@ test('what a network device offers is read as Linux 6.1 says it, too', () => {
     ).deviceFeatures;
   assert.equal(features(uapi.VDPA_ATTR_VDPA_DEV_SUPPORTED_FEATURES), 1n << 32n);
   assert.equal(features(uapi.VDPA_ATTR_DEV_FEATURES), 1n << 32n);
-  // A kernel that knew both words would mean its own by the newer one.
+  // A kernel that had both attributes would use the newer one for the device's own features.
   assert.equal(features(uapi.VDPA_ATTR_DEV_FEATURES, uapi.VDPA_ATTR_VDPA_DEV_SUPPORTED_FEATURES), 1n << 32n);
 });
 
-test('a block device configuration has what the device offers', () => {
+test('a block device configuration has the features that the device offers', () => {
   const config = decodeDeviceConfig(
     attributes((w) =>
       w
@@ -157,7 +157,7 @@ test('a block device configuration has what the device offers', () => {
   });
 });
 
-test('a network device configuration, and one of a class that the kernel tells nothing of', () => {
+test('a network device configuration, and one of a class that the kernel does not report', () => {
   const base = (id: number) => (w: AttributeWriter) =>
     w.string(uapi.VDPA_ATTR_DEV_NAME, 'd').u32(uapi.VDPA_ATTR_DEV_ID, id);
   assert.deepEqual(
@@ -174,7 +174,7 @@ test('a network device configuration, and one of a class that the kernel tells n
   assert.deepEqual(decodeDeviceConfig(attributes(base(26))), { kind: 'other', name: 'd', deviceId: 26 });
 });
 
-test('counters keep their order, and names that come twice', () => {
+test('counters keep their order, and repeated names', () => {
   const stats = decodeVendorStats(
     attributes((w) =>
       w
@@ -205,7 +205,7 @@ test('an incomplete answer is rejected', () => {
   assert.throws(() => decodeVendorStats(attributes((w) => value(device(w)))), NetlinkProtocolError);
 });
 
-test('whatever attributes the kernel sends, decoding gives a model or says what is wrong', () => {
+test('whatever attributes the kernel sends, decoding returns a model or reports what is wrong', () => {
   const attribute = fc.record({ type: fc.integer({ min: 0, max: 40 }), payload: fc.uint8Array({ maxLength: 12 }) });
   fc.assert(
     fc.property(fc.array(attribute, { maxLength: 12 }), (list) => {

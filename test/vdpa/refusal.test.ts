@@ -15,7 +15,7 @@ const refusal = (details: Partial<NetlinkErrorDetails>): NetlinkError =>
 
 const policy = (fill: (writer: AttributeWriter) => AttributeWriter): Uint8Array => fill(new AttributeWriter()).finish();
 
-test('an error of the kernel names the argument and its valid values', async () => {
+test('a kernel error names the argument and its valid values', async () => {
   const client = await new TestMachine().client();
   const add = (more: Partial<DeviceSpec>): Promise<void> =>
     client.addDevice({ name: 'foo0', managementDevice: 'vdpasim_net', ...more });
@@ -33,7 +33,7 @@ test('an error of the kernel names the argument and its valid values', async () 
   });
 });
 
-test('each kind of refusal has its sentence', () => {
+test('each kind of error has its explanation', () => {
   for (const [details, sentence] of [
     [
       { kernelMessage: 'vdpa: Some provided attributes are not supported: 0x1000' },
@@ -83,7 +83,7 @@ test('an older kernel is detected by its description of the family', () => {
     operations,
     multicastGroups: [],
   });
-  // As Linux 6.1 and Linux 7.3 describe theirs.
+  // The families as described by Linux 6.1 and Linux 7.3.
   const older = family([1, 2, 3, 4, 5, 6, 7].map(command), 22);
   const newer = family([2, 3, 4, 5, 6, 7, 8].map(command), 37);
   const unsupported = refusal({ errno: Errno.EOPNOTSUPP });
@@ -96,7 +96,7 @@ test('an older kernel is detected by its description of the family', () => {
     [unsupported, VDPA_CMD_DEV_VSTATS_GET, older, undefined],
     [unsupported, VDPA_CMD_DEV_ATTR_SET, newer, undefined],
     [unsupported, VDPA_CMD_DEV_CONFIG_GET, newer, undefined],
-    // The driver's own refusal, and a kernel that does not list its commands.
+    // The driver's own error, and a kernel that does not list its commands.
     [refusal({ errno: Errno.EOPNOTSUPP, kernelMessage: 'vdpa: no' }), VDPA_CMD_DEV_ATTR_SET, older, undefined],
     [refusal({ errno: Errno.ENODEV }), VDPA_CMD_DEV_ATTR_SET, older, undefined],
     [unsupported, VDPA_CMD_DEV_ATTR_SET, family([], 22), undefined],

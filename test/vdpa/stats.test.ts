@@ -19,7 +19,7 @@ const stats = (values: readonly bigint[]): DeviceStats[] => [
   },
 ];
 
-test('rates are growth a second; a counter that fell or is new has none', () => {
+test('rates are the growth per second; a counter that fell or is new has none', () => {
   const watch = new StatsWatch();
   const rates = (values: readonly bigint[], time: number): (number | undefined)[] =>
     watch.compare(stats(values), time).counters.map(({ rate }) => rate);
@@ -31,7 +31,7 @@ test('rates are growth a second; a counter that fell or is new has none', () => 
   assert.deepEqual(rates([large + 8n], 8000), [2]);
 });
 
-test('bars go up to twenty characters, in eighths', () => {
+test('bars have up to twenty characters, in eighths', () => {
   assert.equal(bar(100, 100), '█'.repeat(20));
   assert.equal(bar(50, 100), '█'.repeat(10));
   assert.equal(bar(1, 160), '▏');
@@ -39,7 +39,7 @@ test('bars go up to twenty characters, in eighths', () => {
   assert.equal(bar(0, 0), '');
 });
 
-test('lines stand in columns, and are drawn against the highest of their kind', () => {
+test('lines are printed in columns, with bars relative to the highest of their kind', () => {
   const watch = new StatsWatch();
   watch.compare(stats([0n, 0n]), 0);
   const sample = watch.compare(stats([100n, 50n]), 1000);
@@ -52,7 +52,7 @@ test('lines stand in columns, and are drawn against the highest of their kind', 
   assert.match(formatRates(sample, { bars: true, utf8: false, paint: plain }), /^[\n -~]*#[\n -~]*$/);
 });
 
-test('metrics: names as Prometheus takes them, the vendor’s own in a label, quotes and line breaks escaped', () => {
+test('metrics: names valid for Prometheus, the vendor’s own in a label, quotes and line breaks escaped', () => {
   const device = { name: 'a"\\\n\udcff', deviceId: 2, managementDevice: 'pci/x' };
   const queue = { name: 'foo0', deviceId: 1, queueIndex: 2, maxVirtqueuePairs: 1, negotiatedFeatures: 1n << 17n };
   const text = formatMetrics(
@@ -81,7 +81,7 @@ test('metrics: names as Prometheus takes them, the vendor’s own in a label, qu
   assert.equal(formatMetrics([], []), '# EOF\n');
 });
 
-test('rates fit a terminal in height and width, wide characters counted, and have colors', () => {
+test('rates fit the height and width of a terminal, including wide characters, and have colors', () => {
   const counter = (device: string, name: string, rate: number): CounterSample => ({
     device,
     queue: { queueIndex: 0, negotiatedFeatures: 0n, deviceId: 1, name: device, counters: [] },
