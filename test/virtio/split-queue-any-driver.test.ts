@@ -59,7 +59,7 @@ describe('split virtqueue, any driver', () => {
     );
   });
 
-  it('withstands rings of any bytes: it breaks or gives chains within the memory', () => {
+  it('withstands rings of any content: it breaks, or returns chains within the memory', () => {
     const size = 16;
     fc.assert(
       fc.property(
@@ -72,7 +72,7 @@ describe('split virtqueue, any driver', () => {
           const { rings, driver, queue, chain } = setUp({ size });
           rings.u8.set(table, 0);
           rings.u8.set(indirect, 0x4000);
-          // Random bytes alone are seldom an address that is mapped: lay plausible descriptors among them.
+          // Random bytes alone are rarely a mapped address: add plausible descriptors.
           for (const [index, offset, length, flags, next] of descriptors) {
             const iova = (flags & VRING_DESC_F_INDIRECT) !== 0 ? RINGS + 0x4000 : DATA + offset;
             driver.descriptor(index, iova, length, flags, next);

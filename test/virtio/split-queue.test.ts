@@ -44,7 +44,7 @@ describe('split virtqueue', () => {
     assert.deepEqual(driver.collect(), { head, written: 9 });
   });
 
-  it('takes an indirect table, also one that lies across two regions', () => {
+  it('accepts an indirect table, even one that spans two regions', () => {
     const { memory, driver, queue, chain } = setUp();
     const table = 0x40000 - 24;
     const first = memory.map(0x40000 - 64, 64);
@@ -65,7 +65,7 @@ describe('split virtqueue', () => {
     assert.deepEqual([chain.count, chain.readableBytes, chain.writableBytes], [1, 16, 0]);
   });
 
-  it('splits a buffer that lies across two regions', () => {
+  it('splits a buffer that spans two regions', () => {
     const { memory, driver, queue, chain } = setUp();
     memory.map(DATA + DATA_BYTES, 0x1000);
     driver.offer(driver.chain([{ iova: DATA + DATA_BYTES - 100, length: 300, writable: true }]));
@@ -83,16 +83,12 @@ describe('split virtqueue', () => {
     ['an address above 2^53', [{ iova: 2n ** 60n, length: 16 }], /in unmapped memory/],
     ['a range that wraps around', [{ iova: 2n ** 64n - 8n, length: 16 }], /in unmapped memory/],
     ['a range that leaves its region', [{ iova: DATA + DATA_BYTES - 8, length: 16 }], /in unmapped memory/],
-    ['a buffer without a byte', [{ iova: DATA, length: 0 }], /zero-length buffer/],
-    [
-      'memory that is only to be read',
-      [{ iova: 0x50000, length: 8, writable: true }],
-      /without the required permission/,
-    ],
-    ['memory that is only to be written', [{ iova: 0x60000, length: 8 }], /without the required permission/],
+    ['an empty buffer', [{ iova: DATA, length: 0 }], /zero-length buffer/],
+    ['read-only memory', [{ iova: 0x50000, length: 8, writable: true }], /without the required permission/],
+    ['write-only memory', [{ iova: 0x60000, length: 8 }], /without the required permission/],
   ];
   for (const [name, buffers, message] of faults) {
-    it(`notes ${name}, and the status byte after it stays in reach`, () => {
+    it(`records ${name}, and the status byte after it stays reachable`, () => {
       const { memory, driver, queue, chain, data } = setUp();
       memory.map(0x50000, 0x1000, 'r');
       memory.map(0x60000, 0x1000, 'w');
@@ -178,7 +174,7 @@ describe('split virtqueue', () => {
       /without RING_INDIRECT_DESC/,
     ],
     [
-      'a buffer to read after one to write',
+      'a readable buffer after a writable one',
       {},
       (driver) =>
         driver.chain([
@@ -196,7 +192,7 @@ describe('split virtqueue', () => {
     });
   }
 
-  it('breaks on an available index that is further ahead than the queue is long', () => {
+  it('breaks on an available index that is further ahead than the queue size', () => {
     const { driver, queue, chain } = setUp();
     driver.setAvailableIndex(9);
     breaks(() => queue.pending(), /9 entries ahead in a queue of 8/);
@@ -265,7 +261,7 @@ describe('split virtqueue', () => {
     assert.equal(queue.enableKicks(), true);
   });
 
-  it('heeds the event index, across the end of the count too', () => {
+  it('follows the event index, including across its wraparound', () => {
     const { driver, queue } = setUp({ eventIndex: true, start: 65533 });
     const publish = (count: number): boolean => {
       for (let index = 0; index < count; index++) queue.complete(0, 0);

@@ -50,7 +50,7 @@ function execute(backend: SimpleBlockBackend, type: OperationType, memory: Nativ
   return operation.error;
 }
 
-test('a backend of functions throws a typed error, and the driver gets its number', () => {
+test('a function of a backend throws a typed error, and the driver gets its number', () => {
   const memory = new NativeBuffer(512);
   const backend = new Failing();
   assert.equal(execute(backend, OperationType.READ, memory), 0);
@@ -86,7 +86,7 @@ test('a backend without write rejects writes, and closing it flushes', () => {
   assert.equal(backend.flushes, 1);
 });
 
-test('a BackendError says what its number means, and is a VduseError', () => {
+test('a BackendError explains its number, and is a VduseError', () => {
   const error = new BackendError('EIO');
   assert.ok(error instanceof VduseError);
   assert.deepEqual(

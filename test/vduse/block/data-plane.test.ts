@@ -12,17 +12,17 @@ const MIB = 2 ** 20;
 const SIZE = 2 ** 40;
 const QUEUE_SIZE = 64;
 const REQUESTS = 16;
-/** A file system that writes 10 MiB a second, and the 10 seconds after which a thread is given up. */
+/** Less than a file system at 10 MiB per second writes in the 10 seconds after which a thread is abandoned. */
 const MOST_BYTES = 64 * MIB;
 
 const limits = blockLimits({ size: SIZE, readonly: false }, 'limits');
 
 interface Thread extends Partial<QueueOwner> {
-  /** Called when the backend is at work. */
+  /** Called while the backend executes operations. */
   readonly onExecute?: () => void;
 }
 
-/** A plane whose backend only counts, and a queue with as many of the largest requests as there is room for. */
+/** A plane whose backend only counts, and a queue full of the largest requests. */
 function flooded(type: number, ranges: number, sectors: number, thread: Thread = {}) {
   const { onExecute = () => undefined, ...owner } = thread;
   const { queue, driver, data, interrupts } = setUpDeviceQueue({ size: QUEUE_SIZE, owner });
@@ -65,7 +65,7 @@ function flooded(type: number, ranges: number, sectors: number, thread: Thread =
 }
 
 describe('the largest requests to write zeros and to discard', () => {
-  test('zeros: a batch of them is what a slow file system can write before its thread is given up', () => {
+  test('zeros: a batch is no more than a slow file system can write before its thread is abandoned', () => {
     const { maxWriteZeroesRanges: ranges, maxWriteZeroesSectors: sectors } = limits;
     const { plane, queue, batches, statusOf } = flooded(blk.VIRTIO_BLK_T_WRITE_ZEROES, ranges, sectors);
     let served = plane.serve(queue);
@@ -79,7 +79,7 @@ describe('the largest requests to write zeros and to discard', () => {
     assert.ok(Math.max(...batches) <= MOST_BYTES, `${Math.max(...batches) / MIB} MiB in a batch`);
   });
 
-  test('discards: a batch ends before they are many', () => {
+  test('discards: a batch has only a few', () => {
     const { maxDiscardRanges: ranges, maxDiscardSectors: sectors } = limits;
     const { plane, queue, batches } = flooded(blk.VIRTIO_BLK_T_DISCARD, ranges, sectors);
     for (let served = plane.serve(queue); served === MORE; served = plane.serve(queue));

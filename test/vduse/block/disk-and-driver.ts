@@ -8,7 +8,7 @@ import { setUpDeviceQueue } from '../../support/device-queue.js';
 import { DATA } from '../../support/queue-and-driver.js';
 import type { Buffer as Piece } from '../../support/ring-driver.js';
 
-/** A request as a driver makes it. */
+/** A driver's request. */
 export interface DriverRequest {
   readonly type: number;
   readonly sector?: number | bigint;
@@ -18,22 +18,22 @@ export interface DriverRequest {
   readonly in?: number;
 }
 
-/** What the device made of a request. */
+/** The device's result of a request. */
 export interface DriverResult {
   readonly status: number;
-  /** How many bytes the device says that it has written. */
+  /** How many bytes the device reports as written. */
   readonly written: number;
   readonly data: Uint8Array;
 }
 
-/** Where a request of the driver stands in its memory. */
+/** Where a request is in the driver's memory. */
 interface Sent {
   readonly statusAt: number;
   readonly dataAt: number;
   readonly length: number;
 }
 
-/** A block device on a backend, with a driver of it and no kernel between the two. */
+/** A block device on a backend and its driver, without a kernel between the two. */
 export class Disk {
   readonly plane: BlockPlane;
   readonly #parts: ReturnType<typeof setUpDeviceQueue>;
@@ -74,7 +74,7 @@ export class Disk {
     return DATA + at;
   }
 
-  /** Offers a chain as it is. @returns its head */
+  /** Offers a chain. @returns its head */
   offer(pieces: readonly Piece[]): number {
     const { driver } = this.#parts;
     const head = driver.chain(pieces);
@@ -101,7 +101,7 @@ export class Disk {
     return head;
   }
 
-  /** Serves all that was offered. @returns the results, in the order of completion */
+  /** Serves everything that was offered. @returns the results, in the order of completion */
   results(): { readonly head: number; readonly result: DriverResult }[] {
     while (this.serve() === MORE);
     const results = [];

@@ -10,10 +10,10 @@ import { Disk, range, type DriverRequest } from './disk-and-driver.js';
 const SIZE = 64 * 512;
 const { VIRTIO_BLK_S_OK: OK, VIRTIO_BLK_S_IOERR: IOERR, VIRTIO_BLK_S_UNSUPP: UNSUPP } = blk;
 
-/** What the backend is asked, without the places in memory. */
+/** An operation for the backend, without its memory. */
 type Seen = Pick<Operation, 'type' | 'position' | 'length' | 'unmap'>;
 
-/** A disk whose backend notes what it is asked, and fails as it is told. */
+/** A disk whose backend records its operations, and fails on request. */
 function watchedDisk(
   options: { readonly limits?: Partial<BlockLimits>; readonly features?: bigint; readonly size?: number } = {},
   fail: (operation: Operation) => number = () => 0,
@@ -41,7 +41,7 @@ function watchedDisk(
 const sector = new Uint8Array(512).fill(0xab);
 
 describe('reads and writes', () => {
-  test('are operations at the byte of their sector, and complete in the order in which they came', () => {
+  test('are operations at the byte offset of their sector, and complete in order', () => {
     const { disk, seen } = watchedDisk();
     const heads = [
       disk.request({ type: blk.VIRTIO_BLK_T_OUT, sector: 3, out: sector }),
@@ -71,13 +71,13 @@ describe('reads and writes', () => {
   const invalid: readonly (readonly [string, DriverRequest])[] = [
     ['a read that ends after the disk', { type: blk.VIRTIO_BLK_T_IN, sector: 63, in: 1024 }],
     ['a write that ends after the disk', { type: blk.VIRTIO_BLK_T_OUT, sector: 64, out: sector }],
-    ['a sector of more bits than a number has', { type: blk.VIRTIO_BLK_T_IN, sector: 2n ** 44n, in: 512 }],
-    ['the last sector that a driver can name', { type: blk.VIRTIO_BLK_T_OUT, sector: 2n ** 64n - 1n, out: sector }],
+    ['a sector beyond the safe integers', { type: blk.VIRTIO_BLK_T_IN, sector: 2n ** 44n, in: 512 }],
+    ['the highest possible sector', { type: blk.VIRTIO_BLK_T_OUT, sector: 2n ** 64n - 1n, out: sector }],
     ['a read of less than a sector', { type: blk.VIRTIO_BLK_T_IN, in: 511 }],
     ['a write of more than a sector and less than two', { type: blk.VIRTIO_BLK_T_OUT, out: new Uint8Array(513) }],
   ];
   for (const [what, request] of invalid) {
-    test(`${what} fails alone, and the backend is not asked`, () => {
+    test(`only ${what} fails, and the backend is not called`, () => {
       const { disk, seen } = watchedDisk();
       disk.request(request);
       disk.request({ type: blk.VIRTIO_BLK_T_IN, in: 512 });
@@ -85,7 +85,7 @@ describe('reads and writes', () => {
       assert.equal(bad?.result.status, IOERR);
       assert.ok(
         bad.result.data.every((byte) => byte === 0xee),
-        'its data is left alone',
+        'its data is unchanged',
       );
       assert.equal(good?.result.status, OK);
       assert.equal(seen.length, 1);
@@ -93,22 +93,22 @@ describe('reads and writes', () => {
     });
   }
 
-  test('of no bytes succeed without an operation', () => {
+  test('of zero bytes succeed without an operation', () => {
     const { disk, seen } = watchedDisk();
     assert.equal(disk.do({ type: blk.VIRTIO_BLK_T_IN, sector: 64 }).status, OK);
     assert.deepEqual(seen, []);
   });
 
-  test('that the backend fails: the driver has an error and no data', () => {
+  test('that fail in the backend: the driver gets an error and no data', () => {
     const { disk } = watchedDisk({}, ({ type }) => (type === READ ? Errno.EIO : Errno.EOPNOTSUPP));
     const { status, written } = disk.do({ type: blk.VIRTIO_BLK_T_IN, in: 512 });
-    // The status byte comes after data that was not written: nothing counts as written.
+    // The status byte follows data that was not written: nothing counts as written.
     assert.deepEqual([status, written], [IOERR, 0]);
     assert.equal(disk.do({ type: blk.VIRTIO_BLK_T_OUT, out: sector }).status, UNSUPP);
     assert.deepEqual([disk.counters['errors'], disk.counters['bytesIn'], disk.counters['bytesOut']], [2, 0, 0]);
   });
 
-  test('of a disk that must not be written: only reads reach the backend', () => {
+  test('of a read-only disk: only reads reach the backend', () => {
     const { disk, seen } = watchedDisk({ limits: { readonly: true } });
     assert.equal(disk.do({ type: blk.VIRTIO_BLK_T_OUT, out: sector }).status, IOERR);
     assert.equal(disk.do({ type: blk.VIRTIO_BLK_T_DISCARD, out: range(0, 1) }).status, IOERR);
@@ -122,7 +122,7 @@ describe('reads and writes', () => {
 });
 
 describe('flushes', () => {
-  test('are operations of their own, and their errors are those of the driver', () => {
+  test('are separate operations, whose errors the driver gets', () => {
     const { disk, seen } = watchedDisk({}, () => Errno.EIO);
     assert.equal(disk.do({ type: blk.VIRTIO_BLK_T_FLUSH }).status, IOERR);
     assert.deepEqual(
@@ -131,7 +131,7 @@ describe('flushes', () => {
     );
   });
 
-  test('a driver without them: what it writes is durable when it completes', () => {
+  test('a driver without them: its writes are durable when they complete', () => {
     const { disk, seen } = watchedDisk({ features: 0n });
     disk.request({ type: blk.VIRTIO_BLK_T_OUT, out: sector });
     disk.request({ type: blk.VIRTIO_BLK_T_WRITE_ZEROES, out: range(1, 1) });
@@ -144,7 +144,7 @@ describe('flushes', () => {
     assert.equal(seen.at(-1)?.type, READ, 'reads need none');
   });
 
-  test('a driver without them: writes that did not become durable fail, reads beside them do not', () => {
+  test('a driver without them: writes that do not become durable fail, reads in the same batch do not', () => {
     const { disk } = watchedDisk({ features: 0n }, ({ type }) => (type === FLUSH ? Errno.EIO : 0));
     disk.request({ type: blk.VIRTIO_BLK_T_OUT, out: sector });
     disk.request({ type: blk.VIRTIO_BLK_T_IN, in: 512 });
@@ -158,7 +158,7 @@ describe('flushes', () => {
 describe('discards and zeros', () => {
   const two = (first: Uint8Array, second: Uint8Array): Uint8Array => Uint8Array.from([...first, ...second]);
 
-  test('are an operation for each range; those of no sectors are none', () => {
+  test('are one operation per range; empty ranges are none', () => {
     const { disk, seen } = watchedDisk();
     assert.equal(disk.do({ type: blk.VIRTIO_BLK_T_DISCARD, out: two(range(2, 4), range(9, 0)) }).status, OK);
     assert.equal(disk.do({ type: blk.VIRTIO_BLK_T_WRITE_ZEROES, out: range(8, 8, 1) }).status, OK);
@@ -177,13 +177,13 @@ describe('discards and zeros', () => {
     ['more ranges than allowed', blk.VIRTIO_BLK_T_WRITE_ZEROES, two(range(0, 1), range(1, 1)), IOERR],
     ['more sectors than allowed', blk.VIRTIO_BLK_T_DISCARD, range(0, 9), IOERR],
     ['sectors after the end of the disk', blk.VIRTIO_BLK_T_WRITE_ZEROES, range(60, 5), IOERR],
-    ['a sector of more bits than a number has', blk.VIRTIO_BLK_T_DISCARD, range(2n ** 44n, 1), IOERR],
+    ['a sector beyond the safe integers', blk.VIRTIO_BLK_T_DISCARD, range(2n ** 44n, 1), IOERR],
     ['a flag that is only for zeros', blk.VIRTIO_BLK_T_DISCARD, range(0, 1, 1), UNSUPP],
     ['an unknown flag', blk.VIRTIO_BLK_T_WRITE_ZEROES, range(0, 1, 2), UNSUPP],
     ['a good range before an invalid one', blk.VIRTIO_BLK_T_DISCARD, two(range(0, 1), range(64, 1)), IOERR],
   ];
   for (const [what, type, out, status] of invalid) {
-    test(`with ${what} are rejected whole`, () => {
+    test(`with ${what} are rejected as a whole`, () => {
       const { disk, seen } = watchedDisk({ limits });
       disk.request({ type, out });
       disk.request({ type: blk.VIRTIO_BLK_T_OUT, sector: 5, out: sector });
@@ -197,7 +197,7 @@ describe('discards and zeros', () => {
 });
 
 describe('other requests', () => {
-  test('the serial number is given as far as there is space, padded with zeros', () => {
+  test('the serial number is truncated to the buffer, or padded with zeros', () => {
     const { disk } = watchedDisk({ limits: { serial: 'serial-0123456789-cut' } });
     const whole = disk.do({ type: blk.VIRTIO_BLK_T_GET_ID, in: 20 });
     assert.deepEqual([whole.status, whole.written], [OK, 21]);
@@ -215,7 +215,7 @@ describe('other requests', () => {
     assert.deepEqual(seen, []);
   });
 
-  test('a header in several buffers is one header', () => {
+  test('a header may span several buffers', () => {
     const { disk, seen } = watchedDisk();
     const header = new Uint8Array(16);
     header[0] = blk.VIRTIO_BLK_T_IN;
@@ -246,7 +246,7 @@ describe('other requests', () => {
     assert.deepEqual(seen, []);
   });
 
-  test('a request without a byte for its status completes with nothing written, and counts as an error', () => {
+  test('a request without a status byte completes with nothing written, and counts as an error', () => {
     const { disk, seen } = watchedDisk();
     disk.offer([{ iova: disk.place(new Uint8Array(16)), length: 16 }]);
     const [result] = disk.results();
@@ -255,7 +255,7 @@ describe('other requests', () => {
     assert.deepEqual(seen, []);
   });
 
-  test('a buffer outside of its memory: the status tells so, and the data is not touched', () => {
+  test('a buffer outside the memory: the status reports it, and the data is not touched', () => {
     const { disk, seen } = watchedDisk();
     const status = disk.place(Uint8Array.of(0xff));
     disk.offer([
@@ -270,7 +270,7 @@ describe('other requests', () => {
 });
 
 describe('the disk', () => {
-  test('an empty queue waits', () => {
+  test('an empty queue is idle', () => {
     const { disk } = watchedDisk();
     assert.equal(disk.serve(), WAIT);
     disk.request({ type: blk.VIRTIO_BLK_T_FLUSH });
@@ -278,7 +278,7 @@ describe('the disk', () => {
     assert.equal(disk.interrupts, 1);
   });
 
-  test('that grows has more sectors, and its backend is told how much of the file is left', () => {
+  test('that grows has more sectors, and its backend gets the new size of the file', () => {
     const { disk, resized } = watchedDisk();
     assert.equal(disk.do({ type: blk.VIRTIO_BLK_T_IN, sector: 64, in: 512 }).status, IOERR);
     disk.plane.change({ size: SIZE * 2, left: SIZE * 2 + 100 });

@@ -26,7 +26,7 @@ function file(name: string, size: number): string {
 
 const context = { queueCount: 1, queueSize: 8, queues: [0], shared: new Int32Array(16), watch: () => undefined };
 
-/** Lets a data plane of a storage carry out one request, of a sector. @returns its status, and the data */
+/** Makes a data plane on a storage carry out one request of one sector. @returns its status, and the data */
 async function transfer(storage: Storage, type: number, data: Uint8Array): Promise<[number | undefined, Uint8Array]> {
   const plane = await createDataPlane({ limits: blockLimits(storage, 's'), backend: storage.backend }, context);
   const { queue, driver, data: memory } = setUpDeviceQueue({ native: true });
@@ -52,7 +52,7 @@ const sector = new Uint8Array(512).map((_, index) => index % 256);
 const blank = new Uint8Array(512);
 
 describe('storage', () => {
-  test('in memory: what one thread writes another reads', async () => {
+  test('in memory: one thread reads what another writes', async () => {
     const storage = await Storage.open({ type: 'ram', size: 8192 }, undefined, false);
     assert.deepEqual([storage.size, storage.readonly, storage.file, storage.stalledMs], [8192, false, undefined, 0]);
     assert.deepEqual((await transfer(storage, VIRTIO_BLK_T_OUT, sector))[0], 0);
@@ -60,14 +60,14 @@ describe('storage', () => {
     assert.equal(await storage.close(), true);
   });
 
-  test('nowhere: what is written is gone', async () => {
+  test('nowhere: what is written is discarded', async () => {
     const storage = await Storage.open({ type: 'null' }, undefined, false);
     assert.equal((await transfer(storage, VIRTIO_BLK_T_OUT, sector))[0], 0);
     assert.deepEqual(await transfer(storage, VIRTIO_BLK_T_IN, sector), [0, blank]);
     assert.equal(await storage.close(), true);
   });
 
-  test('in a module: it is given its options', async () => {
+  test('in a module: it gets its options', async () => {
     const module = join(folder, 'backend.mjs');
     writeFileSync(
       module,
@@ -81,7 +81,7 @@ describe('storage', () => {
     assert.equal(await storage.close(), true);
   });
 
-  test('in a file: it has the size of the file, and the file has the data', async () => {
+  test('in a file: it has the size of the file, and the data is in the file', async () => {
     const storage = await Storage.open({ type: 'file', path: file('disk', 4096) }, undefined, false);
     assert.equal(storage.size, 4096);
     assert.equal((await transfer(storage, VIRTIO_BLK_T_OUT, sector))[0], 0);
@@ -89,7 +89,7 @@ describe('storage', () => {
     assert.equal(await storage.close(), true);
   });
 
-  test('of a size that is no multiple of its blocks is rejected before anything is opened', async () => {
+  test('of a size that is not a multiple of its block size is rejected before anything is opened', async () => {
     const rejected = { name: 'DeviceOptionError' };
     await assert.rejects(Storage.open({ type: 'ram', size: 4096 + 512 }, 4096, false), rejected);
     await assert.rejects(Storage.open({ type: 'null', size: 0 }, undefined, false), rejected);
@@ -133,7 +133,7 @@ describe('a file that cannot be a disk', () => {
   });
 });
 
-test('a file is measured while it is served: its growth and its loss are told', async () => {
+test('the size of a file is checked while it is served: growth and truncation are reported', async () => {
   const path = file('grows', 4096);
   const storage = await Storage.open({ type: 'file', path }, undefined, false);
   const lengths: number[] = [];
@@ -149,7 +149,7 @@ test('a file is measured while it is served: its growth and its loss are told', 
   assert.equal(await storage.close(), true);
 });
 
-test('a device that cannot be created leaves its file to others', { skip: hasVduse() }, async () => {
+test('a device that cannot be created releases its file', { skip: hasVduse() }, async () => {
   const path = file('left', 4096);
   const options = { name: 'unit0', backend: { type: 'file', path } } as const;
   await assert.rejects(serveBlockDevice(options), { name: 'SystemError' });
@@ -160,7 +160,7 @@ test('a device that cannot be created leaves its file to others', { skip: hasVdu
   await storage.close();
 });
 
-/** A machine with VDUSE would create the device. */
+/** On a machine with VDUSE the device would be created. */
 function hasVduse(): string | false {
   return existsSync('/dev/vduse/control') && 'this machine has VDUSE';
 }

@@ -6,7 +6,7 @@ import { RuntimeFolder } from '../../../src/vduse/daemon/runtime-folder.js';
 import { VduseError } from '../../../src/vduse/error.js';
 import { withRuntimeFolder } from '../../support/runtime-base.js';
 
-test('a runtime folder that others may write is rejected, and no descriptor stays open', async () => {
+test('a runtime folder that others can write to is rejected, and no descriptor stays open', async () => {
   await withRuntimeFolder('foo0', (path) => {
     const countOpen = (): number => readdirSync('/proc/self/fd').length;
     const open = countOpen();

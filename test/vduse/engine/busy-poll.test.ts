@@ -11,16 +11,16 @@ function misses(polling: BusyPoll, sleeps: number): number[] {
   });
 }
 
-test('polling that finds nothing soon spins no more than once in a while', () => {
+test('polling that finds nothing soon spins only occasionally', () => {
   const polling = new BusyPoll();
   const spins = misses(polling, 10_000);
   const sum = (numbers: readonly number[]): number => numbers.reduce((a, b) => a + b, 0);
   assert.ok(Math.max(...spins) <= 32);
   assert.ok((spins[0] ?? 0) > 0);
-  // Less than one poll a sleep, in the end.
+  // Less than one poll per sleep, in the end.
   assert.ok(sum(spins.slice(-1000)) < 1000, String(sum(spins.slice(-1000))));
   assert.ok(spins.slice(-100).includes(0));
-  // It never gives up for good.
+  // It never stops completely.
   assert.ok(spins.slice(-100).some((count) => count > 0));
 });
 

@@ -73,7 +73,7 @@ beforeEach(() => {
 });
 
 let id = 0;
-/** Lets the session answer a request, and do what follows the answer. @returns what has happened */
+/** Makes the session answer a request and act on it. @returns what has happened */
 async function happens(driver: DriverSession, request: WithoutId<Request>): Promise<string[]> {
   const before = log.length;
   const after = await driver.answer({ ...request, id: ++id });
@@ -96,7 +96,7 @@ async function running(unknownPast = false): Promise<DriverSession> {
 }
 
 describe('the status of a driver', () => {
-  test('runs the queues that are ready, after the kernel has the answer', async () => {
+  test('runs the ready queues, after the kernel has the answer', async () => {
     const driver = session();
     assert.deepEqual(await happens(driver, status(DRIVER)), ['answer ok']);
     assert.equal(driver.features, 0n);
@@ -117,12 +117,12 @@ describe('the status of a driver', () => {
     taken = RING_FEATURES | (1n << 5n);
     assert.deepEqual(await happens(driver, status(DRIVER | FEATURES_OK)), ['answer failed']);
     assert.equal(driver.driverStatus, DRIVER);
-    // A driver that goes on all the same is checked again.
+    // A driver that continues anyway is checked again.
     assert.deepEqual(await happens(driver, status(DRIVER | FEATURES_OK | DRIVER_OK)), ['answer failed']);
     assert.equal(driver.state, 'idle');
   });
 
-  test('0 stops everything before it is answered, and forgets what was', async () => {
+  test('0 stops everything before it is answered, and clears the state', async () => {
     const driver = await running();
     QueueCounters.at(counters, 1).usedIndex = 99;
     assert.deepEqual(await happens(driver, status(0)), ['stop', 'state idle', 'answer ok']);
@@ -131,13 +131,13 @@ describe('the status of a driver', () => {
     assert.deepEqual((await happens(driver, status(0))).includes('state idle'), false, 'it was idle before');
   });
 
-  test('a queue that cannot be is broken, and the others run', async () => {
+  test('an invalid queue is broken, and the others run', async () => {
     infos[0] = { ...(infos[0] ?? assert.fail()), size: 3 };
     const driver = await running();
     assert.ok(log.includes('broken 0') && log.includes('config interrupt'));
     assert.ok(log.includes(`run ${features} 1@10`));
     assert.ok((driver.driverStatus & NEEDS_RESET) !== 0);
-    // It stays so until the reset, whatever the driver says.
+    // It stays broken until the reset, whatever the driver does.
     await happens(driver, status(DRIVER | FEATURES_OK | DRIVER_OK));
     assert.ok((driver.driverStatus & NEEDS_RESET) !== 0);
     await happens(driver, status(0));
@@ -152,7 +152,7 @@ describe('queues while the device runs', () => {
     ready: isReady,
   });
 
-  test('one that becomes ready is served once the kernel shows it', async () => {
+  test('one that becomes ready is served once the kernel reports it as ready', async () => {
     const driver = await running();
     const [first, second, third] = infos;
     assert.ok(first && second && third);
@@ -165,20 +165,20 @@ describe('queues while the device runs', () => {
     assert.deepEqual(await happens(driver, ready(2, true)), ['answer ok'], 'it is served already');
   });
 
-  test('one that is disabled stops before the answer, and goes on where it was', async () => {
+  test('one that is disabled stops before the answer, and later continues where it was', async () => {
     const driver = await running();
     assert.deepEqual(await happens(driver, ready(1, false)), ['stop queue 1', 'answer ok']);
     QueueCounters.at(counters, 1).usedIndex = 77;
     assert.deepEqual(await happens(driver, ready(1, true)), ['answer ok', 'after', 'run queue 1@77']);
   });
 
-  test('one that the kernel never shows as a good one is broken', async () => {
+  test('one that the kernel never reports as valid is broken', async () => {
     const driver = await running();
     infos[2] = { ...(infos[2] ?? assert.fail()), ready: true, size: 1000 };
     assert.deepEqual(await happens(driver, ready(2, true)), ['answer ok', 'after', 'broken 2', 'config interrupt']);
   });
 
-  test('before the device runs there is nothing to do: running it serves those that are ready', async () => {
+  test('before the device runs there is nothing to do: starting it serves those that are ready', async () => {
     assert.deepEqual(await happens(session(), ready(0, true)), ['answer ok']);
   });
 });
@@ -189,14 +189,14 @@ describe('the state of a queue', () => {
     return lastAnswer;
   };
 
-  test('is the progress of the device, or what the driver has set before it runs', async () => {
+  test('is the progress of the device, or what the driver set before it runs', async () => {
     const driver = session();
     assert.deepEqual(await state(driver, 1), { ok: true, queueState: { queue: 1, availableIndex: 10 } });
     QueueCounters.at(counters, 1).usedIndex = 0xffff;
     assert.deepEqual(await state(driver, 1), { ok: true, queueState: { queue: 1, availableIndex: 0xffff } });
   });
 
-  test('is not made up: not where the ring is missing, nor after another server, nor of no queue', async () => {
+  test('is an error if it is unknown: if the ring is missing, after another server, or without such a queue', async () => {
     const driver = session();
     QueueCounters.at(counters, 0).state = 'unmapped';
     assert.deepEqual(await state(driver, 0), { ok: false });
@@ -213,7 +213,7 @@ describe('the state of a queue', () => {
 });
 
 describe('other requests', () => {
-  test('mappings are dropped before the kernel is told so', async () => {
+  test('mappings are dropped before the answer to the kernel', async () => {
     assert.deepEqual(await happens(session(), { type: 'update-iotlb', start: 1n, last: 2n ** 64n - 1n, asid: 0 }), [
       `invalidate 1-${2n ** 64n - 1n}`,
       'answer ok',
@@ -232,17 +232,17 @@ describe('other requests', () => {
     assert.deepEqual(await happens(driver, group(0, 1)), ['answer failed']);
   });
 
-  test('a device that is suspended stops first; one that was idle stays so', async () => {
+  test('a device that is suspended stops before the answer; an idle one stays idle', async () => {
     assert.deepEqual(await happens(await running(), { type: 'suspend' }), ['stop', 'state suspended', 'answer ok']);
     assert.deepEqual(await happens(session(), { type: 'suspend' }), ['stop', 'answer ok']);
   });
 
-  test('one that is not known fails', async () => {
+  test('an unknown request fails', async () => {
     assert.deepEqual(await happens(session(), { type: 'unknown', number: 99 }), ['answer failed']);
   });
 });
 
-test('a device that is taken over goes on at the end of its used rings', () => {
+test('a device that is taken over continues at the end of its used rings', () => {
   const driver = session(true);
   driver.resume(RING_FEATURES);
   assert.deepEqual(log, [`run ${features} 0@? 1@?`, 'state running']);

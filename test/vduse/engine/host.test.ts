@@ -7,7 +7,7 @@ import { DataPlaneHost } from '../../../src/vduse/engine/host.js';
 import type { QueueSetup } from '../../../src/vduse/engine/queue.js';
 import { testPlaneWord, type TestPlaneOptions } from '../../support/test-plane.js';
 
-/** A file that answers every request with EINVAL, as that of a device does which no driver uses. */
+/** A file that answers every request with EINVAL, as that of a device without a driver does. */
 const rejecting = openSync('/dev/urandom', 'r');
 
 let words: Int32Array<SharedArrayBuffer>;
@@ -75,7 +75,7 @@ describe('the threads of a device', () => {
     assert.deepEqual(kicks.at(-1), [3, kickOf.get(2)]);
   });
 
-  test('that are stopped serve no queue any more, and one queue can be stopped alone', async () => {
+  test('that are stopped no longer serve queues, and a single queue can be stopped', async () => {
     const host = await start();
     host.run(0n, [0, 1, 2, 3].map(setup));
     await host.stopQueue(2);
@@ -84,10 +84,10 @@ describe('the threads of a device', () => {
     assert.notEqual(states()[3], 'stopped');
     await host.stop();
     assert.deepEqual(states(), ['stopped', 'stopped', 'stopped', 'stopped']);
-    assert.equal(QueueCounters.at(counters, 0).usedIndex, 5, 'where they were stays known');
+    assert.equal(QueueCounters.at(counters, 0).usedIndex, 5, 'their positions are remembered');
   });
 
-  test('all hear of changes, and answer when mappings have changed', async () => {
+  test('are all notified of changes, and answer when mappings have changed', async () => {
     const host = await start();
     host.change({ size: 1 });
     await host.invalidate(0n, 2n ** 64n - 1n);
@@ -95,7 +95,7 @@ describe('the threads of a device', () => {
     assert.equal(Math.floor(host.serviceTimeMs()), 0, 'none of them serves a queue');
   });
 
-  test('close their data planes when they end, once', async () => {
+  test('close their data planes once, when they end', async () => {
     const host = await start();
     await host.exit();
     await host.exit();
@@ -104,13 +104,13 @@ describe('the threads of a device', () => {
 });
 
 describe('a thread that fails', () => {
-  test('while its data plane is created: the error is that of starting, and no thread is left', async () => {
+  test('while its data plane is created: starting fails with its error, and no thread is left behind', async () => {
     await assert.rejects(start({ fails: 'no such disk' }), { message: 'no such disk' });
     assert.deepEqual([count('created'), count('closed')], [0, 0]);
     await assert.rejects(start({}, 1, 'no-such-module.js'), /no-such-module/);
   });
 
-  test('by ending: the host says with which code', async () => {
+  test('by exiting: the host reports the exit code', async () => {
     const host = await start({}, 1);
     const failed = once(host, 'error');
     host.change('end');
@@ -120,7 +120,7 @@ describe('a thread that fails', () => {
     assert.equal(host.stuck, false);
   });
 
-  test('later: the host says so, commands do not wait for it, and exit ends the others', async () => {
+  test('later: the host reports it, commands do not wait for it, and exit ends the others', async () => {
     const host = await start({}, 1);
     const failed = once(host, 'error');
     host.change('fail');

@@ -24,11 +24,11 @@ const dup: (fd: number) => number = libc.func('int dup(int fd)');
 interface Region {
   readonly start: number;
   readonly end: number;
-  /** In the file. */
+  /** The offset in the file. */
   readonly offset: number;
 }
 
-/** A device whose driver has a memory file mapped at these places. */
+/** A device whose driver has a memory file mapped at these addresses. */
 function deviceOf(fd: number, regions: readonly Region[]) {
   return {
     iotlbEntry(iova: bigint): IotlbEntry | undefined {
@@ -64,7 +64,7 @@ const HUGE_PAGES = '/proc/sys/vm/nr_hugepages';
 const HUGE_BYTES = 2 * MIB;
 const WANTED = 4;
 
-/** Sets huge pages aside for the tests. @returns why they cannot be, or how many there were before */
+/** Reserves huge pages for the tests. @returns why it cannot, or how many there were before */
 function reserveHugePages(): { readonly skip: string } | { readonly before: number } {
   try {
     const before = Number(readFileSync(HUGE_PAGES, 'latin1'));
@@ -75,7 +75,7 @@ function reserveHugePages(): { readonly skip: string } | { readonly before: numb
     writeFileSync(HUGE_PAGES, String(before));
     return { skip: 'no memory for huge pages' };
   } catch (error) {
-    return { skip: `no huge pages can be set aside: ${String(error)}` };
+    return { skip: `cannot reserve huge pages: ${String(error)}` };
   }
 }
 
@@ -93,14 +93,14 @@ describe('memory of a driver on huge pages', () => {
     if (reservedBefore !== undefined) writeFileSync(HUGE_PAGES, String(reservedBefore));
   });
 
-  test('is mapped from whichever offset, and unmapped', (context) => {
+  test('is mapped at any offset, and unmapped', (context) => {
     if (skip !== undefined) {
       context.skip(skip);
       return;
     }
     const length = WANTED * HUGE_BYTES;
     const { fd, address, u8 } = memoryFile(length, MFD_HUGETLB);
-    // As a PC's memory lies: there is a hole below 1 MiB, and the rest begins in the middle of a huge page.
+    // As on a PC: there is a hole below 1 MiB, and the rest begins in the middle of a huge page.
     const regions = [
       { start: 0, end: 0xa0000, offset: 0 },
       { start: 0x100000, end: length, offset: 0x100000 },

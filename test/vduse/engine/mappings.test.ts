@@ -6,10 +6,10 @@ import { mapAnonymous, unmap } from '../../../src/sys/memory.js';
 import { MappingTable } from '../../../src/vduse/engine/mappings.js';
 import { MemoryRevokedError } from '../../../src/vduse/engine/queue.js';
 
-/** No other mapping of this process is so long. */
+/** No other mapping of this process has this length. */
 const BYTES = 48 * 1024 * 1024 + 4096;
 
-/** How many mappings of that length there are. */
+/** The number of mappings of that length. */
 function countMappings(): number {
   const maps = readFileSync('/proc/self/maps', 'utf8');
   return [...maps.matchAll(/^([0-9a-f]+)-([0-9a-f]+) /gm)].filter(
@@ -19,7 +19,7 @@ function countMappings(): number {
 
 const map = (): number => mapAnonymous('map for a test', BYTES);
 
-test('memory that is revoked during mapping: nothing waits, and nothing is left', () => {
+test('memory that is revoked during mapping: nothing waits, and no mapping is left', () => {
   const table = MappingTable.allocate();
   const others = new MappingTable(table.shared);
   const before = countMappings();
@@ -27,7 +27,7 @@ test('memory that is revoked during mapping: nothing waits, and nothing is left'
   assert.throws(
     () =>
       table.add(BYTES, table.revocations, () => {
-        // What the main thread does while the file system takes its time.
+        // What the main thread does while the file system is slow.
         if (++calls === 1) others.revokeAll();
         return map();
       }),
@@ -52,7 +52,7 @@ test('memory that was revoked between lookup and mapping is not mapped', () => {
   table.free();
 });
 
-test('a mapping that fails leaves none of the two', () => {
+test('a mapping that fails leaves neither of the two', () => {
   const table = MappingTable.allocate();
   const before = countMappings();
   let calls = 0;
@@ -68,7 +68,7 @@ test('a mapping that fails leaves none of the two', () => {
   table.free();
 });
 
-test('an address that was unmapped is not revoked, even if the other one of its mapping could not be unmapped', () => {
+test('an unmapped address is not revoked, even if the other one of its mapping could not be unmapped', () => {
   const table = MappingTable.allocate();
   const addresses: number[] = [];
   // The kernel refuses to unmap an address that is not the start of a page.

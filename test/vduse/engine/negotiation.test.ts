@@ -9,12 +9,12 @@ const NEEDED = VERSION_1 | ACCESS_PLATFORM;
 const offered = RING_FEATURES | (1n << 9n);
 
 describe('features', () => {
-  test('that were offered are accepted, as long as those that VDUSE needs are among them', () => {
+  test('that were offered are accepted if they include those that VDUSE requires', () => {
     assert.equal(negotiated(NEEDED, offered), NEEDED);
     assert.equal(negotiated(offered, offered), offered);
   });
 
-  test('that were not offered, or without those that are needed, are not', () => {
+  test('that were not offered, or lack the required ones, are rejected', () => {
     for (const taken of [NEEDED | (1n << 5n), offered | (1n << 63n), VERSION_1, ACCESS_PLATFORM, 0n]) {
       assert.equal(negotiated(taken, offered), undefined, taken.toString(16));
     }
@@ -36,7 +36,7 @@ const info: QueueInfo = {
 };
 
 describe('a queue', () => {
-  test('has the places that the driver gave it, and the features that it took', () => {
+  test('has the addresses that the driver set, and the features that it accepted', () => {
     assert.deepEqual(queueSetup(3, info, NEEDED | (1n << 29n), 256, 17), {
       index: 3,
       availableIndex: 17,
@@ -56,7 +56,7 @@ describe('a queue', () => {
     assert.equal(indirect.availableIndex, undefined);
   });
 
-  test('that is not ready is not looked at', () => {
+  test('that is not ready is not checked', () => {
     assert.equal(queueSetup(0, { ...info, ready: false, size: 3 }, NEEDED, 256, 0), 'not ready');
   });
 
@@ -66,7 +66,7 @@ describe('a queue', () => {
     });
   }
 
-  test('that lies where addresses are no numbers any more is invalid', () => {
+  test('at an address beyond the safe integers is invalid', () => {
     for (const place of ['descriptorTable', 'availableRing', 'usedRing'] as const) {
       assert.equal(queueSetup(0, { ...info, [place]: 2n ** 53n }, NEEDED, 256, 0), 'invalid');
       assert.equal(typeof queueSetup(0, { ...info, [place]: 2n ** 53n - 4096n }, NEEDED, 256, 0), 'object');

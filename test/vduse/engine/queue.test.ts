@@ -16,7 +16,7 @@ function complete({ queue, driver, chain }: ReturnType<typeof setUpDeviceQueue>)
 }
 
 describe('interrupts', () => {
-  test('follow what is completed, and are counted', () => {
+  test('follow completions, and are counted', () => {
     const parts = setUpDeviceQueue({ index: 5 });
     complete(parts);
     assert.equal(parts.driver.usedIndex, 0);
@@ -26,7 +26,7 @@ describe('interrupts', () => {
     assert.equal(parts.queue.interruptPending, false);
   });
 
-  test('are not sent to a driver that does not want them', () => {
+  test('are not sent to a driver that suppresses them', () => {
     const parts = setUpDeviceQueue();
     parts.driver.availableFlags = 1;
     complete(parts);
@@ -34,7 +34,7 @@ describe('interrupts', () => {
     assert.deepEqual([parts.driver.usedIndex, parts.interrupts], [1, []]);
   });
 
-  test('with an event index are sent when the driver waits for that one', () => {
+  test('with an event index are sent when the driver waits for that index', () => {
     const parts = setUpDeviceQueue({ eventIndex: true });
     parts.driver.usedEvent = 1;
     complete(parts);
@@ -45,7 +45,7 @@ describe('interrupts', () => {
     assert.deepEqual(parts.interrupts, [0]);
   });
 
-  test('that are not possible yet stay pending; a driver that is gone needs none', () => {
+  test('that are not possible yet stay pending; a driver that is gone gets none', () => {
     const results: InterruptResult[] = ['pending', 'pending', 'sent'];
     const parts = setUpDeviceQueue({ owner: { interrupt: () => results.shift() ?? 'unwanted' } });
     complete(parts);
@@ -59,7 +59,7 @@ describe('interrupts', () => {
     assert.deepEqual([parts.queue.interruptPending, parts.counters.read().interrupts], [false, 1]);
   });
 
-  test('that fail otherwise end the thread, with what was attempted', () => {
+  test('that fail otherwise end the thread, and the error names the operation', () => {
     const interrupt = vduseInterrupt(-1);
     const parts = setUpDeviceQueue({ index: 6, owner: { interrupt } });
     complete(parts);
@@ -73,7 +73,7 @@ describe('interrupts', () => {
 });
 
 describe('memory that is revoked', () => {
-  test('before the driver sees what is completed: it does not see it', () => {
+  test('before the driver sees a completion: it does not see it', () => {
     const parts = setUpDeviceQueue({ owner: { isRevoked: () => true } });
     complete(parts);
     assert.throws(() => {
@@ -82,7 +82,7 @@ describe('memory that is revoked', () => {
     assert.deepEqual([parts.driver.usedIndex, parts.interrupts, parts.counters.usedIndex], [0, [], 0]);
   });
 
-  test('while the index is written: it is not taken for seen', () => {
+  test('while the index is written: it does not count as seen', () => {
     let checks = 0;
     const parts = setUpDeviceQueue({ owner: { isRevoked: () => ++checks > 1 } });
     complete(parts);
@@ -100,7 +100,7 @@ describe('the ring', () => {
     hasPendingCommand: () => false,
   };
 
-  test('that is not mapped yet: the queue says so, and is not served', () => {
+  test('that is not mapped yet: the queue reports it, and is not served', () => {
     const { memory, layout } = setUp();
     const counters = QueueCounters.at(QueueCounters.allocate(1), 0);
     const hidden = memory.regions.splice(0);
@@ -113,7 +113,7 @@ describe('the ring', () => {
     assert.deepEqual([queue.usable, counters.state, queue.map()], [true, 'running', true]);
   });
 
-  test('that is mapped again goes on where it was, and the driver is interrupted for what it may have missed', () => {
+  test('that is mapped again continues where it was, and the driver gets an interrupt for what it may have missed', () => {
     const parts = setUpDeviceQueue({ start: 0xfffe });
     for (let request = 0; request < 3; request++) complete(parts);
     parts.queue.flush();
@@ -126,7 +126,7 @@ describe('the ring', () => {
     assert.ok(parts.queue.ring.take(parts.chain));
   });
 
-  test('of a queue that another server has served begins at its used index', () => {
+  test('of a queue that another server has served starts at its used index', () => {
     const { memory, layout, driver } = setUp({ start: 40 });
     const counters = QueueCounters.at(QueueCounters.allocate(1), 0);
     const queue = new DeviceQueue({ index: 0, layout, availableIndex: undefined }, counters, { ...owner, memory });
@@ -148,7 +148,7 @@ describe('the ring', () => {
   });
 });
 
-test('counters of each queue are apart, and readable from another thread', () => {
+test('each queue has its own counters, which other threads can read', () => {
   const shared = QueueCounters.allocate(3);
   const middle = QueueCounters.at(shared, 1);
   middle.add(0, 2);

@@ -14,7 +14,7 @@ const identity = {
   queueSize: 256,
 };
 
-/** An instance with so many queues; its driver took these features, or there is none. */
+/** An instance with this many queues, whose driver accepted these features, or which has no driver. */
 const instance = (queues: number, features: bigint | undefined, errno: number = Errno.EINVAL) => ({
   queueInfo: (index: number) => {
     if (index >= queues) throw new SystemError({ operation: 'read a queue', errno });
@@ -27,13 +27,13 @@ const instance = (queues: number, features: bigint | undefined, errno: number = 
 });
 
 describe('an instance that is to be served again', () => {
-  test('without a driver has no features; with one it has those that the driver took', () => {
+  test('without a driver has no features; with one it has those that the driver accepted', () => {
     assert.equal(probeInstance(instance(2, undefined), 'foo', identity), undefined);
     assert.equal(probeInstance(instance(2, RING_FEATURES), 'foo', identity), RING_FEATURES);
   });
 
   for (const queues of [1, 3]) {
-    test(`with ${queues} queues is not one with two`, () => {
+    test(`with ${queues} queues does not match one with two`, () => {
       assert.throws(() => probeInstance(instance(queues, undefined), 'foo', identity), {
         name: 'DeviceOptionError',
         message: /foo.*2/,
@@ -41,14 +41,14 @@ describe('an instance that is to be served again', () => {
     });
   }
 
-  test('whose driver uses what is not offered any more is not served, and the features are named', () => {
+  test('whose driver uses features that are no longer offered is not served, and the error names them', () => {
     assert.throws(() => probeInstance(instance(2, RING_FEATURES | (1n << 7n)), 'foo', identity), {
       name: 'DeviceOptionError',
       message: /foo.*0x80\b/,
     });
   });
 
-  test('that the kernel does not tell about is an error', () => {
+  test('that the kernel does not report is an error', () => {
     assert.throws(() => probeInstance(instance(1, undefined, Errno.EPERM), 'foo', identity), { code: 'EPERM' });
     const device = {
       ...instance(2, undefined),

@@ -18,9 +18,9 @@ import type { IotlbEntry } from '../../../src/vduse/kernel/device.js';
 import type { Interrupt } from '../../../src/vduse/kernel/interrupt.js';
 import { RingDriver } from '../../support/ring-driver.js';
 
-/** Where the driver's memory begins. */
+/** The start of the driver's memory. */
 export const BASE = 0x10000;
-/** Where its buffers begin. */
+/** The start of its buffers. */
 export const BUFFERS = 0x18000;
 const BYTES = 0x10000;
 const dup: (fd: number) => number = libc.func('int dup(int fd)');
@@ -30,9 +30,9 @@ export class ThreadUnderTest {
   readonly driver: RingDriver;
   readonly counters = QueueCounters.allocate(2);
   readonly notices: ThreadMessage[] = [];
-  /** How often the thread has asked the kernel for the driver's memory. */
+  /** How often the thread has looked up the driver's memory. */
   lookUps = 0;
-  /** Whether the kernel has a mapping of it, when it is asked. */
+  /** Whether the kernel has a mapping for it at a lookup. */
   isMapped: () => boolean = () => true;
   readonly #memory: number;
   readonly #kick = openEventfd();
@@ -93,7 +93,7 @@ export class ThreadUnderTest {
     signalEventfd(this.#kick);
   }
 
-  /** What the main thread does to a thread that does not answer. */
+  /** What the main thread does with a thread that does not answer. */
   revoke(): void {
     Atomics.add(new Int32Array(this.#words), threadWord.revocations, 1);
     this.#table.revokeAll();
@@ -104,7 +104,7 @@ export class ThreadUnderTest {
     this.driver.offer(this.driver.chain([{ iova: BUFFERS, length: 16 }]));
   }
 
-  /** Runs the thread until it is told to exit. */
+  /** Runs the thread until it gets the command to exit. */
   async run(): Promise<void> {
     await this.#thread.run();
     this.#channel.port1.close();

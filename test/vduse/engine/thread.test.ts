@@ -24,7 +24,7 @@ function completeAll(queue: DeviceQueue, taken: () => void = () => undefined): n
   return count;
 }
 
-/** A plane that completes everything, and does one of these steps each time a queue is served. The last one is to exit. */
+/** A plane that completes everything, and runs one of these steps each time a queue is served. The last step is to exit. */
 function stepping(
   steps: readonly ((thread: ThreadUnderTest, queue: DeviceQueue) => ServeResult | undefined)[],
   options: ConstructorParameters<typeof ThreadUnderTest>[1] = {},
@@ -52,13 +52,13 @@ const offerAndKick = (thread: ThreadUnderTest): undefined => {
 };
 
 describe('a data thread', () => {
-  test('looks at what a data plane watches while a queue is busy, after every round', async () => {
+  test('checks what a data plane watches while a queue is busy, after every round', async () => {
     const packets = openEventfd();
     let rounds = 0;
     let seenIn: number | undefined;
     const thread = new ThreadUnderTest(
       {
-        // A queue that is never empty, as that of a guest that sends all the time.
+        // A queue that is never empty, as of a guest that sends all the time.
         serve: () => {
           rounds++;
           if (rounds === 10) signalEventfd(packets);
@@ -73,7 +73,7 @@ describe('a data thread', () => {
     assert.equal(seenIn, 10);
   });
 
-  test('serves a queue again when the driver kicks, and when what it watches has something', async () => {
+  test('serves a queue again when the driver kicks, and when a watched descriptor is readable', async () => {
     const packets = openEventfd();
     let readable = 0;
     const { thread, served } = stepping(
@@ -114,7 +114,7 @@ describe('a data thread', () => {
     assert.deepEqual(flags, [1, 1], 'while it serves, kicks are of no use');
   });
 
-  test('says that it is done with each command that has a ticket, in order', async () => {
+  test('acknowledges each command that has a ticket, in order', async () => {
     const changes: unknown[] = [];
     let closed = 0;
     const thread = new ThreadUnderTest({
@@ -139,7 +139,7 @@ describe('a data thread', () => {
     assert.equal(QueueCounters.at(thread.counters, 0).state, 'stopped');
   });
 
-  test('does not serve a queue that is stopped, and goes on with it where it was told', async () => {
+  test('does not serve a stopped queue, and resumes it at the given index', async () => {
     const { thread, served } = stepping([
       (under) => {
         under.send({ type: 'stop-queue', ticket: 1, queue: 0 }, { type: 'start-queue', queue: under.setup(1) });
@@ -153,7 +153,7 @@ describe('a data thread', () => {
     assert.deepEqual(served, [1, 0], 'the request is not served again');
   });
 
-  test('interrupts before it sleeps where the interrupt was not possible before, until it is', async () => {
+  test('retries a pending interrupt before it sleeps, until it succeeds', async () => {
     let attempts = 0;
     const thread = new ThreadUnderTest(
       {
@@ -178,7 +178,7 @@ describe('a data thread', () => {
     assert.equal(QueueCounters.at(thread.counters, 0).read().interrupts, 1);
   });
 
-  test('ends with the error of an interrupt that fails', async () => {
+  test('ends with the error of a failed interrupt', async () => {
     const { thread } = stepping([exit], {
       interrupt: () => {
         throw new SystemError({ operation: 'interrupt', errno: Errno.EIO });
@@ -191,7 +191,7 @@ describe('a data thread', () => {
 });
 
 describe('a driver that breaks its ring', () => {
-  test('has its queue stopped, with the reason, and the thread goes on', async () => {
+  test('has its queue stopped, with the reason, and the thread continues', async () => {
     let rounds = 0;
     const thread = new ThreadUnderTest({
       serve: (queue) => {
@@ -230,7 +230,7 @@ describe('memory of the driver', () => {
       },
     });
     thread.isMapped = () => {
-      // The kernel maps the memory soon after, and says that something has changed there.
+      // The kernel maps the memory soon after, and reports a change there.
       thread.send(
         { type: 'change', change: undefined },
         { type: 'invalidate', ticket: 1, start: 0n, last: 2n ** 64n - 1n },
@@ -243,7 +243,7 @@ describe('memory of the driver', () => {
     assert.deepEqual([state, served], ['unmapped', 1]);
   });
 
-  test('that changes is mapped anew, and the ring goes on where it was', async () => {
+  test('that changes is remapped, and the ring continues where it was', async () => {
     let lookUps = 0;
     const { thread, served } = stepping([
       (under) => {
@@ -261,7 +261,7 @@ describe('memory of the driver', () => {
     assert.ok(thread.lookUps > lookUps);
   });
 
-  test('that is taken away while a request is served: the request is served again, once', async () => {
+  test('that is unmapped while a request is served: the request is served again, once', async () => {
     let rounds = 0;
     let done = 0;
     const thread = new ThreadUnderTest({
@@ -283,7 +283,7 @@ describe('memory of the driver', () => {
   });
 });
 
-test('buffers of the driver are where it says', async () => {
+test('buffers of the driver are at the addresses it gives', async () => {
   const seen: number[] = [];
   const thread = new ThreadUnderTest({
     serve: (queue) => {

@@ -3,7 +3,7 @@ import { describe, test } from 'node:test';
 import { decodeRequest, encodeResponse } from '../../../src/vduse/kernel/messages.js';
 import * as uapi from '../../../src/vduse/kernel/uapi.js';
 
-/** A struct vduse_dev_request: a type, an id, 16 reserved bytes, and what is special to the type. */
+/** A struct vduse_dev_request: a type, an ID, 16 reserved bytes, and what is specific to the type. */
 function request(type: number, id: number, write: (view: DataView) => void = () => undefined): Uint8Array {
   const bytes = new Uint8Array(uapi.request.length);
   const view = new DataView(bytes.buffer);
@@ -17,7 +17,7 @@ const V0 = uapi.VDUSE_API_VERSION;
 const V1 = uapi.VDUSE_API_VERSION_1;
 
 describe('requests of the kernel', () => {
-  test('for the state of a queue name it', () => {
+  test('for the state of a queue contain its index', () => {
     const bytes = request(uapi.VDUSE_GET_VQ_STATE, 1, (view) => {
       view.setUint32(0, 0xffff_ffff, true);
     });
@@ -31,7 +31,7 @@ describe('requests of the kernel', () => {
     assert.deepEqual(decodeRequest(bytes, V1), { type: 'set-status', id: 0xffff_ffff, status: 0x0f });
   });
 
-  test('about mappings have addresses of 64 bits, and an address space only since version 1', () => {
+  test('about mappings have 64-bit addresses, and an address space only since version 1', () => {
     const bytes = request(uapi.VDUSE_UPDATE_IOTLB, 3, (view) => {
       view.setBigUint64(0, 0x8000_0000_0000_1000n, true);
       view.setBigUint64(8, 2n ** 64n - 1n, true);
@@ -61,12 +61,12 @@ describe('requests of the kernel', () => {
     assert.deepEqual(decodeRequest(not, V1), { ...ready, ready: false });
   });
 
-  test('to suspend have nothing more; unknown ones keep their number', () => {
+  test('to suspend have no data; unknown ones keep their type number', () => {
     assert.deepEqual(decodeRequest(request(uapi.VDUSE_SUSPEND, 6), V1), { type: 'suspend', id: 6 });
     assert.deepEqual(decodeRequest(request(0xabcd, 7), V1), { type: 'unknown', id: 7, number: 0xabcd });
   });
 
-  test('are read where they stand in a larger buffer, and not from a shorter one', () => {
+  test('are read at an offset in a larger buffer, and not from one that is too short', () => {
     const larger = new Uint8Array(uapi.request.length + 16);
     larger.set(
       request(uapi.VDUSE_SET_STATUS, 9, (view) => {
@@ -82,7 +82,7 @@ describe('requests of the kernel', () => {
 describe('responses', () => {
   const words = (bytes: Uint8Array): number[] => [...new Uint32Array(bytes.buffer)];
 
-  test('say whether the request succeeded, and nothing else', () => {
+  test('report only whether the request succeeded', () => {
     const ok = words(encodeResponse(0xffff_ffff, { ok: true }));
     assert.deepEqual(ok.slice(0, 2), [0xffff_ffff, uapi.VDUSE_REQ_RESULT_OK]);
     assert.ok(ok.slice(2).every((word) => word === 0));

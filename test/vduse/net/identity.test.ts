@@ -10,7 +10,7 @@ const mac = '02:00:00:00:00:01';
 const has = (features: bigint, bit: bigint): boolean => ((features >> bit) & 1n) === 1n;
 
 describe('what a driver sees of a network device', () => {
-  test('its address, its pairs, its MTU and that its link is up', () => {
+  test('its address, its pairs, its MTU and its link state', () => {
     const { config, features, queueCount, deviceId } = netIdentity({
       mac,
       mtu: 9000,
@@ -23,7 +23,7 @@ describe('what a driver sees of a network device', () => {
     assert.ok(has(features, net.VIRTIO_NET_F_MTU) && has(features, net.VIRTIO_NET_F_MAC));
   });
 
-  test('offloads and merged buffers only where a tap has them, and an MTU only where there is one', () => {
+  test('offloads and mergeable buffers only with a tap, and an MTU only if one is set', () => {
     const options = { mac, mtu: undefined, pairs: 1, queueSize: 256 };
     const plain = netIdentity({ ...options, offloads: false }).features;
     const tap = netIdentity({ ...options, offloads: true }).features;
@@ -37,23 +37,27 @@ describe('what a driver sees of a network device', () => {
 });
 
 for (const ifname of ['', '.', '..', 'a/b', 'a b', 'a:b', 'tap%d', 'sixteen-bytes-xx', 'tab\t', 'ä'.repeat(8)]) {
-  test(`${JSON.stringify(ifname)} is no name of an interface`, () => {
+  test(`${JSON.stringify(ifname)} is not an interface name`, () => {
     assert.throws(() => openTap(ifname, 1), { name: 'InterfaceNameError' });
   });
 }
 
-test('a device that is invalid, or that this kernel cannot have, is not created', { skip: hasVduse() }, async () => {
-  const options = { name: 'unit0', backend: { type: 'loopback' } } as const;
-  await assert.rejects(serveNetDevice(options), { name: 'SystemError', message: /vduse/ });
-  await assert.rejects(serveNetDevice({ ...options, name: '..' }), { name: 'DeviceNameError' });
-  await assert.rejects(serveNetDevice({ ...options, mtu: 1 }), { name: 'DeviceOptionError' });
-  await assert.rejects(serveNetDevice({ ...options, queues: 0 }), { name: 'DeviceOptionError' });
-  await assert.rejects(serveNetDevice({ ...options, mac: '02:00:00:00:00' }), { name: 'ArgumentError' });
-  await assert.rejects(serveNetDevice({ ...options, mac: '01:00:00:00:00:00' }), { name: 'DeviceOptionError' });
-  await assert.rejects(serveNetDevice({ ...options, backend: { type: 'tap', ifname: 'a/b' } }), {
-    name: 'InterfaceNameError',
-  });
-});
+test(
+  'a device that is invalid, or that this kernel does not support, is not created',
+  { skip: hasVduse() },
+  async () => {
+    const options = { name: 'unit0', backend: { type: 'loopback' } } as const;
+    await assert.rejects(serveNetDevice(options), { name: 'SystemError', message: /vduse/ });
+    await assert.rejects(serveNetDevice({ ...options, name: '..' }), { name: 'DeviceNameError' });
+    await assert.rejects(serveNetDevice({ ...options, mtu: 1 }), { name: 'DeviceOptionError' });
+    await assert.rejects(serveNetDevice({ ...options, queues: 0 }), { name: 'DeviceOptionError' });
+    await assert.rejects(serveNetDevice({ ...options, mac: '02:00:00:00:00' }), { name: 'ArgumentError' });
+    await assert.rejects(serveNetDevice({ ...options, mac: '01:00:00:00:00:00' }), { name: 'DeviceOptionError' });
+    await assert.rejects(serveNetDevice({ ...options, backend: { type: 'tap', ifname: 'a/b' } }), {
+      name: 'InterfaceNameError',
+    });
+  },
+);
 
 function hasVduse(): string | false {
   return existsSync('/dev/vduse/control') && 'this machine has VDUSE';

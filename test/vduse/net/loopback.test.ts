@@ -26,13 +26,13 @@ beforeEach(() => {
 /** A packet with its header, in which every byte of the payload is `fill`. */
 function packet(to: readonly number[], payload: number, fill = 0x42): Uint8Array {
   const bytes = new Uint8Array(HEADER_SIZE + ETH_HLEN + payload).fill(fill);
-  bytes.fill(0xff, 0, HEADER_SIZE); // What a driver writes there is not passed on.
+  bytes.fill(0xff, 0, HEADER_SIZE); // The driver's header is not passed on.
   bytes.set(to, HEADER_SIZE);
   return bytes;
 }
 
 let slot = 0;
-/** Sends a packet, in pieces of so many bytes. */
+/** Sends a packet, in pieces of this many bytes. */
 function send(bytes: Uint8Array, piece = bytes.length): void {
   const { driver, data } = transmit;
   const at = (slot++ % 8) * SPACE;
@@ -56,7 +56,7 @@ function expectInto(at: number, ...lengths: readonly number[]): void {
   driver.offer(driver.chain(pieces));
 }
 
-/** One round of the thread: first the receive queue is served, then the other. */
+/** One round of the thread, which serves the receive queue and then the transmit queue. */
 function round(): readonly [ServeResult, ServeResult] {
   return [plane.serve(receive.queue), plane.serve(transmit.queue)];
 }
@@ -64,7 +64,7 @@ function round(): readonly [ServeResult, ServeResult] {
 const arrived = (at: number, length: number): Uint8Array => receive.data.u8.slice(at, at + length);
 
 describe('the loopback', () => {
-  test('gives a packet to its own address back, with a header of its own', () => {
+  test('returns a packet to its own address, with a new header', () => {
     expectInto(0, SPACE);
     expectInto(SPACE, SPACE);
     const sent = packet(own, 100);
@@ -79,7 +79,7 @@ describe('the loopback', () => {
     assert.deepEqual([transmit.counters.read().bytesOut, receive.counters.read().bytesIn], [114, 114]);
   });
 
-  test('whatever pieces both sides come in, headers too', () => {
+  test('however both sides are split into pieces, including headers', () => {
     expectInto(0, 5, 1, 30, 500);
     const sent = packet(own, 300);
     for (let at = HEADER_SIZE + ETH_HLEN; at < sent.length; at++) sent[at] = at % 256;
@@ -90,7 +90,7 @@ describe('the loopback', () => {
     assert.equal(arrived(0, HEADER_SIZE)[HEADER_BUFFERS], 1);
   });
 
-  test('a packet to a group comes back, one to somebody else does not', () => {
+  test('a multicast packet comes back, one to another address does not', () => {
     expectInto(0, SPACE);
     send(packet(other, 10, 1));
     send(packet(group, 10, 2));
@@ -110,7 +110,7 @@ describe('the loopback', () => {
       },
     ],
     [
-      'longer than any',
+      'longer than allowed',
       () => {
         const { driver } = transmit;
         // The same memory several times.
@@ -138,7 +138,7 @@ describe('the loopback', () => {
     assert.deepEqual([transmit.counters.read().errors, receive.driver.usedIndex], [1, 0]);
   });
 
-  test('a buffer that is too small is given back empty, and counted', () => {
+  test('a buffer that is too small is returned empty, and counted', () => {
     expectInto(0, 100);
     send(packet(own, 200));
     round();
@@ -160,7 +160,7 @@ describe('the loopback', () => {
     assert.equal(arrived(SPACE + HEADER_SIZE + ETH_HLEN, 1)[0], 2);
   });
 
-  test('without the other queue nothing is sent, and nothing is lost', () => {
+  test('without the receive queue nothing is sent, and nothing is lost', () => {
     send(packet(own, 10));
     assert.equal(plane.serve(transmit.queue), WAIT);
     expectInto(0, SPACE);
@@ -172,7 +172,7 @@ describe('the loopback', () => {
     assert.equal(receive.driver.usedIndex, 1);
   });
 
-  test('after a reset the queues of before are forgotten', () => {
+  test('after a reset the previous queues are no longer used', () => {
     round();
     plane.start(0n);
     send(packet(own, 10));

@@ -7,7 +7,7 @@ import { setUpDeviceQueue } from '../../support/device-queue.js';
 import { openSocketPair } from '../../support/socket-pair.js';
 import { DATA } from '../../support/queue-and-driver.js';
 
-test('a packet for a buffer whose memory is gone is lost, but not the next ones', () => {
+test('a packet for a buffer whose memory is unmapped is lost, but not the next ones', () => {
   const { queue, driver } = setUpDeviceQueue();
   driver.offer(driver.chain([{ iova: DATA, length: 0x1000, writable: true }]));
   const { tap, network } = openSocketPair();
@@ -15,7 +15,7 @@ test('a packet for a buffer whose memory is gone is lost, but not the next ones'
   window.open(queue, false);
   for (let packet = 0; packet < 2; packet++) writeSync(network, new Uint8Array(100));
   assert.ok(window.fill());
-  // The address of plain memory is made up: the kernel finds nothing there.
+  // The address of plain memory is fictitious: the kernel finds nothing there.
   assert.deepEqual([window.read(tap), window.read(tap), window.read(tap)], [0, 0, -1]);
   close(tap);
   close(network);

@@ -57,7 +57,7 @@ function onNetwork(): Uint8Array[] {
   }
 }
 
-/** The network sends a packet, and the thread is told that there is something to read. */
+/** The network sends a packet, and the thread is notified that there is something to read. */
 function fromNetwork(length: number, fill = 1): void {
   const bytes = new Uint8Array(length).fill(fill);
   bytes.fill(0, 0, HEADER_SIZE);
@@ -74,7 +74,7 @@ describe('packets of the driver', () => {
     transmit.driver.offer(transmit.driver.chain([{ iova: DATA + at, length }]));
   };
 
-  test('reach the network whole and in order, one as well as many', () => {
+  test('reach the network complete and in order, one as well as many', () => {
     for (let at = 0; at < 0x1000; at++) transmit.data.u8[at] = at % 250;
     offer(0, 100);
     assert.equal(plane.serve(transmit.queue), MORE);
@@ -93,7 +93,7 @@ describe('packets of the driver', () => {
     assert.deepEqual(transmit.interrupts, [1, 1]);
   });
 
-  test('that are none are completed and counted; those around them are sent', () => {
+  test('that are invalid are completed and counted; valid ones around them are sent', () => {
     offer(0, 50);
     offer(0, MINIMUM - 1);
     transmit.driver.offer(transmit.driver.chain([1, 2, 3].map(() => ({ iova: DATA, length: 0x8000 }))));
@@ -108,7 +108,7 @@ describe('packets of the driver', () => {
     assert.equal(transmit.counters.read().errors, 3);
   });
 
-  test('that the tap does not take are lost, not repeated', () => {
+  test('that the tap does not accept are lost, not repeated', () => {
     let offered = 0;
     // Until the socket is full.
     for (; transmit.counters.read().errors === 0; offered++) {
@@ -120,7 +120,7 @@ describe('packets of the driver', () => {
     assert.deepEqual(onNetwork(), []);
   });
 
-  test('nothing is sent when memory was revoked after they were read', () => {
+  test('are not sent if memory was revoked after they were read', () => {
     const revoked = setUpDeviceQueue({ native: true, index: 1, owner: { isRevoked: () => true } });
     revoked.driver.offer(revoked.driver.chain([{ iova: DATA, length: 100 }]));
     assert.throws(() => plane.serve(revoked.queue), { name: 'MemoryRevokedError' });
@@ -130,7 +130,7 @@ describe('packets of the driver', () => {
 });
 
 describe('packets of the network', () => {
-  test('only the tap of a receive queue is watched, and read only after it has something', () => {
+  test('the tap is watched only for a receive queue, and read only when it is readable', () => {
     assert.deepEqual(
       watched.map(({ fd }) => fd),
       [sockets.tap],
@@ -140,7 +140,7 @@ describe('packets of the network', () => {
     assert.equal(receive.driver.usedIndex, 0);
   });
 
-  test('are put into the buffers of the driver, with the number of buffers in the header', () => {
+  test('are written to the buffers of the driver, with the number of buffers in the header', () => {
     for (let index = 0; index < 3; index++) offerBuffer(index * 2048, 2048);
     fromNetwork(100, 5);
     fromNetwork(1500, 6);
@@ -151,13 +151,13 @@ describe('packets of the network', () => {
     assert.deepEqual([receive.data.u8[99], receive.data.u8[100], receive.data.u8[2048 + 1499]], [5, 0, 6]);
     assert.equal(receive.data.u8[HEADER_BUFFERS], 1);
     assert.deepEqual(receive.interrupts, [0]);
-    // What was taken and not used is there for the next packet.
+    // Buffers that were taken but not used are available for the next packet.
     fromNetwork(60, 7);
     plane.serve(receive.queue);
     assert.deepEqual(receive.driver.collect(), { head: 2, written: 60 });
   });
 
-  test('without a buffer they stay on the tap, until there is one', () => {
+  test('without a buffer they stay in the tap until there is one', () => {
     fromNetwork(100);
     assert.equal(plane.serve(receive.queue), STARVED);
     offerBuffer(0, 2048);
@@ -176,14 +176,14 @@ describe('packets of the network', () => {
     assert.deepEqual([receive.data.u8[149], receive.data.u8[150]], [8, 1]);
   });
 
-  test('shorter than a header are no packets', () => {
+  test('shorter than a header are ignored', () => {
     offerBuffer(0, 200);
     fromNetwork(HEADER_SIZE - 1);
     plane.serve(receive.queue);
     assert.deepEqual([receive.driver.usedIndex, receive.counters.read().errors], [0, 1]);
   });
 
-  test('of which there are many do not keep other queues waiting', () => {
+  test('in large numbers do not keep other queues waiting', () => {
     for (let index = 0; index < 100; index++) offerBuffer(index * 512, 512);
     let sent = 0;
     for (; sent < 100; sent++) {
@@ -202,7 +202,7 @@ describe('packets of the network', () => {
     assert.equal(receive.driver.usedIndex, sent);
   });
 
-  test('a buffer for no packet is given back empty', () => {
+  test('a buffer without a packet is returned empty', () => {
     receive.driver.offer(receive.driver.chain([{ iova: 0xdead_0000, length: 2048, writable: true }]));
     offerBuffer(0, HEADER_SIZE - 1);
     offerBuffer(0, 2048);

@@ -56,7 +56,7 @@ test('a device in JSON and back', () => {
   }
 });
 
-test('what of a device stands with its server in a file', () => {
+test('the fields of a device in the server section of a file', () => {
   assert.deepEqual(serverPart(toEntry(nic)), { queues: 4, restart: false, backend: 'tap', ifname: 'tap0' });
 });
 
@@ -68,7 +68,7 @@ test('a device with its defaults', () => {
   const { mac, ...net } = toEntry(resolveSpec({ name: 'vn1', type: 'net', ifname: 'tap1' }));
   assert.match(mac ?? '', /^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/);
   assert.deepEqual(net, { type: 'net', queues: 1, queue_size: 256, restart: false, backend: 'tap', ifname: 'tap1' });
-  // It may grow.
+  // The file may grow.
   assert.equal(resolveSpec({ name: 'vd2', type: 'block', path: '/f' }).type === 'block' && toEntry(disk).size, 8192);
   assert.equal(toEntry(resolveSpec({ name: 'vd2', type: 'block', path: '/f' })).size, undefined);
 });

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { checkBlockOptions } from '../../../src/vduse/spec/limits.js';
 import { defaultSerial } from '../../../src/vduse/spec/defaults.js';
 
-test('the serial number of a device is its name, cut at a whole character where it is too long', () => {
+test('the serial number of a device is its name, truncated at a whole character if it is too long', () => {
   for (const [name, serial] of [
     ['disk0', 'disk0'],
     ['abcdefghijklmnopqrstuvwxyz', 'abcdefghijklmnopqrst'],

@@ -1,4 +1,4 @@
-/** The table of fields against all that is written by hand beside it: schemas and man pages. */
+/** Checks the table of fields against what is written by hand: schemas and man pages. */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -25,7 +25,7 @@ const namesOf = (isMeant: (field: Field) => boolean): string[] =>
     .map(([name]) => keywordOf(name))
     .sort();
 
-test('the schema of servers has every field that stands with a server, and no other', () => {
+test('the schema of servers has every field of a server, and no other', () => {
   const { properties } = readJson('schemas/vduse-server.schema.json') as { properties: Properties };
   assert.deepEqual(
     Object.keys(properties).sort(),
@@ -33,7 +33,7 @@ test('the schema of servers has every field that stands with a server, and no ot
   );
 });
 
-test('the schema of servers takes what the fields take', () => {
+test('the schema of servers accepts what the fields accept', () => {
   const { properties } = readJson('schemas/vduse-server.schema.json') as { properties: Properties };
   for (const [name, field] of allFields()) {
     const property = properties[keywordOf(name)];
@@ -85,7 +85,7 @@ test('the schema of vduse show has every field that is shown', () => {
   }
 });
 
-test('the man page of options says the default of a field where its help does', () => {
+test('the man page of options gives the default of a field if its help does', () => {
   const page = readFileSync(join(checkoutRoot, 'man/vdpa-vduse-options.7'), 'utf8').replaceAll(/\s+/g, ' ');
   for (const [name, field] of allFields()) {
     const item = new RegExp(`\\.It Cm ${keywordOf(name)}\\b.*?(?=\\.It|\\.El)`).exec(page)?.[0];

@@ -47,7 +47,7 @@ afterEach(() => {
   closeSync(fd);
 });
 
-/** What the file has at a place. */
+/** The content of the file at a position. */
 function fileAt(position: number, length: number): Uint8Array {
   const bytes = new Uint8Array(length);
   readSync(fd, bytes, 0, length, position);
@@ -71,7 +71,7 @@ describe('reads and writes of a file', () => {
     assert.deepEqual(memory.u8.slice(20480, 24576), memory.u8.slice(2048, 6144));
   });
 
-  test('of more pieces than one call takes move every byte', () => {
+  test('of more pieces than one call accepts move every byte', () => {
     for (let at = 0; at < 3000; at++) memory.u8[at] = at % 241;
     assert.deepEqual(execute(backend, [{ type: WRITE, position: 100 * 512, length: 3000, from: 0, piece: 2 }]), [0]);
     assert.deepEqual(fileAt(100 * 512, 3000), memory.u8.slice(0, 3000));
@@ -80,7 +80,7 @@ describe('reads and writes of a file', () => {
     assert.deepEqual(fileAt(100 * 512, 3000), memory.u8.slice(0, 3000));
   });
 
-  test('more transfers than one system call takes are all carried out', () => {
+  test('more transfers than one system call accepts are all carried out', () => {
     memory.u8.fill(5, 0, 512);
     const transfers = Array.from({ length: 300 }, (_, index): Transfer => ({
       type: WRITE,
@@ -101,7 +101,7 @@ describe('reads and writes of a file', () => {
     assert.equal(fstatSync(fd).size, SIZE);
   });
 
-  test('of a file that was cut: what is gone is an error, its neighbour in the same batch is not', () => {
+  test('of a truncated file: the missing part is an error, an adjacent transfer in the same batch is not', () => {
     ftruncateSync(fd, 4096);
     const errors = execute(backend, [
       { type: READ, position: 2048, length: 2048, from: 0 },
@@ -111,7 +111,7 @@ describe('reads and writes of a file', () => {
     assert.deepEqual(errors, [0, Errno.EIO, 0]);
   });
 
-  test('after the size was lowered: the rest of the file belongs to nobody', () => {
+  test('after the size is lowered: the rest of the file is not accessible', () => {
     backend.resize(4096);
     const errors = execute(backend, [
       { type: WRITE, position: 4096 - 512, length: 512, from: 0 },
@@ -122,7 +122,7 @@ describe('reads and writes of a file', () => {
     assert.deepEqual(errors, [0, Errno.EIO, Errno.EIO, Errno.EIO]);
   });
 
-  test('by address of memory that is gone are errors', () => {
+  test('to or from unmapped memory are errors', () => {
     const errors = execute(backend, [
       { type: WRITE, position: 0, length: 512, from: 2 ** 40 },
       { type: READ, position: 0, length: 512, from: 0 },
@@ -130,7 +130,7 @@ describe('reads and writes of a file', () => {
     assert.deepEqual(errors, [Errno.EFAULT, 0]);
   });
 
-  test('of a descriptor that only reads: writes and zeros fail, each with the error of the system', () => {
+  test('of a read-only descriptor: writes and zeros fail, each with the system error', () => {
     closeSync(fd);
     open(constants.O_RDONLY);
     const errors = execute(backend, [
@@ -160,16 +160,16 @@ describe('zeros and discards of a file', () => {
 });
 
 describe('flushes of a file', () => {
-  /** A descriptor that no file system makes durable. */
+  /** A descriptor that cannot be flushed. */
   function unflushable(record?: FlushRecord): FileBackend {
     return new FileBackend({ fd: openSync('/dev/null', 'r+'), size: SIZE, blockDevice: undefined }, shared, record);
   }
 
-  test('succeed again and again', () => {
+  test('succeed repeatedly', () => {
     assert.deepEqual(execute(backend, [{ type: FLUSH }, { type: FLUSH }]), [0, 0]);
   });
 
-  test('once one has failed all fail, those of other threads and of the next server too', () => {
+  test('all fail once one has failed, including those of other threads and of the next server', () => {
     const record = FlushRecord.open(join(folder, 'record'), false);
     assert.equal(record.failed, false);
     const failing = unflushable(record);

@@ -19,7 +19,7 @@ function ram() {
 }
 
 describe('a disk in memory', () => {
-  test('reads what was written, whichever pieces the two come in', () => {
+  test('reads what was written, however the two are split into pieces', () => {
     const { fd, backend } = ram();
     for (let at = 0; at < 8192; at++) memory.u8[at] = at % 251;
     memory.u8.fill(0, 16384, 32768);
@@ -36,7 +36,7 @@ describe('a disk in memory', () => {
     close(fd);
   });
 
-  test('discarded ranges read as zeros and take no memory', () => {
+  test('discarded ranges read as zeros and use no memory', () => {
     const { fd, backend } = ram();
     memory.u8.fill(1, 0, SIZE);
     const blocks = (): number => fstatSync(fd).blocks;
@@ -55,7 +55,7 @@ describe('a disk in memory', () => {
     close(fd);
   });
 
-  test('a range that cannot be discarded is an error of that request alone', () => {
+  test('a range that cannot be discarded is an error only for that request', () => {
     const { fd, backend } = ram();
     const errors = execute(backend, [
       { type: DISCARD, position: 0, length: 0 },
@@ -67,7 +67,7 @@ describe('a disk in memory', () => {
   });
 });
 
-test('a null disk reads as zeros whatever is written, in every piece', () => {
+test('a null disk reads as zeros in every piece, whatever is written', () => {
   const backend = new NullBackend();
   memory.u8.fill(7, 0, 4096);
   const errors = execute(backend, [
@@ -84,7 +84,7 @@ test('a null disk reads as zeros whatever is written, in every piece', () => {
   backend.close();
 });
 
-/** A disk whose bytes are made, and checked, by functions. From the middle on it fails with the error. */
+/** A disk whose bytes are generated, and checked, by functions. The second half fails with the error. */
 class MadeDisk extends SimpleBlockBackend {
   readonly reads: (readonly [number, number])[] = [];
   readonly #error: BackendError | undefined;
@@ -121,7 +121,7 @@ class StoredDisk extends MadeDisk {
 }
 
 describe('a backend made of functions', () => {
-  test('is given at most 64 KiB at once, of one piece of memory', () => {
+  test('gets at most 64 KiB at a time, from one piece of memory', () => {
     const disk = new MadeDisk();
     const length = 150_000;
     assert.deepEqual(execute(disk, [{ type: READ, position: 1024, length, from: 5, piece: 100_000 }]), [0]);
@@ -136,7 +136,7 @@ describe('a backend made of functions', () => {
     );
   });
 
-  test('that cannot write or discard says so; without a flush there is nothing to flush', () => {
+  test('that cannot write or discard reports so; without flush() there is nothing to flush', () => {
     const errors = execute(new MadeDisk(), [
       { type: WRITE, length: 512, from: 0 },
       { type: FLUSH },
@@ -161,7 +161,7 @@ describe('a backend made of functions', () => {
     assert.deepEqual([disk.writes[1]?.[1][0], disk.writes[1]?.[1][1]], [600 % 256, 601 % 256]);
   });
 
-  test('that fails ends the request with its error, and no other', () => {
+  test('that fails ends only that request with its error', () => {
     const disk = new StoredDisk(new BackendError('ENOSPC'));
     const errors = execute(disk, [
       { type: WRITE, position: 2 ** 17 - 512, length: 1536, from: 0, piece: 512 },
@@ -170,7 +170,7 @@ describe('a backend made of functions', () => {
       { type: FLUSH },
     ]);
     assert.deepEqual(errors, [Errno.ENOSPC, Errno.ENOSPC, 0, Errno.ENOSPC]);
-    assert.equal(disk.writes.length, 2, 'the rest of it is not written');
+    assert.equal(disk.writes.length, 2, 'the rest of the request is not written');
   });
 
   test('is flushed when it is closed', () => {

@@ -9,10 +9,10 @@ export interface Transfer extends Partial<Pick<Operation, 'position' | 'length' 
   readonly piece?: number;
 }
 
-/** Guest memory of a backend's test. */
+/** Guest memory for tests of backends. */
 export const memory = new NativeBuffer(4 * 2 ** 20);
 
-/** Lets a backend carry out operations as one batch. @returns the error number of each */
+/** Makes a backend carry out operations as one batch. @returns the error number of each */
 export function execute(backend: BlockBackend, transfers: readonly Transfer[]): number[] {
   const vector = new IoVector(8192);
   const operations = transfers.map((transfer): Operation => {
@@ -27,6 +27,6 @@ export function execute(backend: BlockBackend, transfers: readonly Transfer[]): 
   const leftOver: Operation = { type: 0, position: 0, length: 0, first: 0, count: 0, unmap: false, error: -1 };
   backend.execute([...operations, leftOver], operations.length, vector);
   vector.free();
-  if (leftOver.error !== -1) throw new Error('an operation after the batch was carried out');
+  if (leftOver.error !== -1) throw new Error('an operation beyond the batch was carried out');
   return operations.map(({ error }) => error);
 }
