@@ -11,8 +11,8 @@ export interface Offer {
 }
 
 /**
- * A suite of Debian's archive, or several, read through a private source list in `folder`: the machine's own lists, cache and
- * settings stay as they are, and root is not needed. Signatures are checked with Debian's archive keys.
+ * One or more suites of Debian's archive, read through a private source list in `folder`: the machine's own lists, cache and
+ * settings are not changed, and root is not needed. Signatures are checked with Debian's archive keys.
  */
 export class Suite {
   private readonly options: readonly string[];
@@ -22,8 +22,8 @@ export class Suite {
   }
 
   /**
-   * @param names the suite, and those that its packages may need others from
-   * @throws {LabError} when one cannot be fetched or its signature does not hold
+   * @param names the suite, and those from which its packages may need others
+   * @throws {LabError} if one cannot be fetched or its signature is invalid
    */
   static async open(names: readonly [string, ...string[]], folder: string): Promise<Suite> {
     for (const part of ['lists/partial', 'cache/archives/partial']) {
@@ -53,20 +53,20 @@ export class Suite {
     return new Suite(options);
   }
 
-  /** The packages whose name starts with `prefix`, in no order. */
+  /** The packages whose name starts with `prefix`, in no particular order. */
   async namesFrom(prefix: string): Promise<string[]> {
     const output = await runProgram('apt-cache', [...this.options, 'pkgnames', prefix]);
     return output.split('\n').filter((name) => name !== '');
   }
 
-  /** What the suite offers under this very name; undefined where it offers none. */
+  /** The package with this name in the suite; undefined if there is none. */
   async offer(name: string): Promise<Offer | undefined> {
     const output = await runProgram('apt-cache', [...this.options, 'madison', name]);
     const version = output.split('\n')[0]?.split('|')[1]?.trim();
     return version === undefined ? undefined : { name, version };
   }
 
-  /** A package and all that it depends on and this machine has not, or not new enough. */
+  /** A package and its dependencies that this machine lacks, or has in too old a version. */
   async closure(offer: Offer): Promise<Offer[]> {
     const install = ['--simulate', '--no-install-recommends', 'install', `${offer.name}=${offer.version}`];
     const output = await runProgram('apt-get', [...this.options, '-q', ...install]);
@@ -92,14 +92,14 @@ export class Suite {
 /** Whether a package of Debian's archive can be fetched and unpacked on this machine. */
 export const canUseArchive = (): boolean => ['apt-get', 'apt-cache', 'dpkg'].every((name) => findCommand(name));
 
-/** The mirror that the machine itself uses, so that a lab works where only that one can be reached. */
+/** The mirror that the machine itself uses, so that the lab works even if only that one can be reached. */
 async function mirror(security: boolean): Promise<string> {
   const wanted = security ? 'debian-security' : 'debian';
   const hasPendingCommand = new RegExp(`^https?:.*/${wanted}/?$`);
   const find = async (): Promise<string | undefined> => (await sources()).find((uri) => hasPendingCommand.test(uri));
   let own = await find();
   if (own === undefined && isRoot()) {
-    // apt knows its sources only once it has read them, which a fresh machine has not.
+    // apt knows its sources only after it has read them, which is not the case on a fresh machine.
     await runProgram('apt-get', ['-q', 'update'], { label: 'apt-get update' });
     own = await find();
   }

@@ -11,13 +11,13 @@ import { opensIoUring } from './node-versions.js';
 import { makeRunFolder } from './run-folder.js';
 import { SharedFiles } from './shared-files.js';
 
-/** All that a boot needs of the machine; see `findLab`. */
+/** Everything that a boot needs from the host; see `findLab`. */
 export interface Lab {
   readonly machine: Machine;
   readonly busybox: string;
-  /** iproute2's `vdpa`; undefined where it is not to be had. */
+  /** iproute2's `vdpa`; undefined if it is not available. */
   readonly reference: string | undefined;
-  /** The library libblkio; undefined where it is not to be had. */
+  /** The library libblkio; undefined if it is not available. */
   readonly libblkio: string | undefined;
   readonly user: GuestUser;
 }
@@ -25,24 +25,24 @@ export interface Lab {
 export interface Session {
   /** The program and its arguments; looked up on the guest's PATH. */
   readonly command: readonly string[];
-  /** The command's working folder: an absolute path. */
+  /** The absolute path of the command's working folder. */
   readonly cwd: string;
   /** More environment for the command. */
   readonly environment?: Readonly<Record<string, string>>;
-  /** 'terminal': the command runs on this process's terminal. Otherwise what it reads; nothing by default. */
+  /** 'terminal': the command runs on this process's terminal. Otherwise its standard input; empty by default. */
   readonly input?: 'terminal' | Uint8Array;
   readonly memoryMiB?: number;
-  /** Of the machines qemu and debian; 2 by default. User-Mode Linux has one. */
+  /** For the machines qemu and debian; 2 by default. User-Mode Linux has one. */
   readonly processors?: number;
-  /** The Node that is `node` there; this process's by default. */
+  /** The Node that is `node` there; that of this process by default. */
   readonly node?: string;
-  /** More words on the kernel's command line, such as `initcall_blacklist=vduse_init` for a kernel without VDUSE. */
+  /** More kernel parameters, such as `initcall_blacklist=vduse_init` for a kernel without VDUSE. */
   readonly kernelParameters?: readonly string[];
-  /** The guest is killed after so long; undefined for no limit. */
+  /** The guest is killed after this time; undefined for no limit. */
   readonly timeLimitMs?: number | undefined;
 }
 
-/** Where a session's output goes, piece by piece, as it is written. On a terminal there is none to take. */
+/** Where a session's output goes, piece by piece, as it is written. With a terminal there is none. */
 export interface Sinks {
   readonly stdout?: (bytes: Uint8Array) => void;
   readonly stderr?: (bytes: Uint8Array) => void;
@@ -53,14 +53,14 @@ export interface Sinks {
 export type Ending =
   /** The command's exit status, as a shell gives it. */
   | { readonly kind: 'exited'; readonly status: number }
-  /** The kernel panicked or powered off before the command had ended; with the end of what it said. */
+  /** The kernel panicked or powered off before the command ended; with its last messages. */
   | { readonly kind: 'died'; readonly console: string }
   | { readonly kind: 'timed out'; readonly afterMs: number; readonly console: string };
 
 const DEFAULT_MEMORY_MIB = 2048;
 const POLL_MS = 15;
 
-/** Folders of the host that lab/init.sh and lab/fstab lay an empty one over. */
+/** Folders of the host over which lab/init.sh and lab/fstab mount an empty one. */
 const HIDDEN_FOLDERS = ['/tmp', '/var/tmp', '/run', '/dev/shm'];
 
 /** The variables that a command in the guest inherits. */
@@ -68,13 +68,13 @@ const INHERITED = /^(TERM|COLORTERM|LANG|LC_.*|TZ|NO_COLOR|FORCE_COLOR|CI|NODE_O
 
 /**
  * Boots a kernel, runs one command in it, and powers it off. The guest sees the host's files, read-only; /tmp, /run,
- * /var/tmp and /dev/shm are its own and empty. It never outlives this process, and leaves no file behind.
+ * /var/tmp and /dev/shm are its own and empty. It never outlives this process, and leaves no files behind.
  *
  * @throws {LabError} when it cannot be started
  */
 export async function boot(lab: Lab, session: Session, sinks: Sinks = {}): Promise<Ending> {
   const memoryMiB = session.memoryMiB ?? DEFAULT_MEMORY_MIB;
-  // User-Mode Linux's memory is a file there.
+  // The memory of User-Mode Linux is a file there.
   const folder = makeRunFolder(lab.machine.kind === 'uml' ? memoryMiB : 0, lab.user.id);
   const shared = new SharedFiles(folder, lab.user.id);
   const terminal = session.input === 'terminal';
@@ -122,7 +122,7 @@ export async function boot(lab: Lab, session: Session, sinks: Sinks = {}): Promi
   }
 }
 
-/** Those that lab/init.sh needs, in its environment, and what each machine understands. */
+/** The parameters that lab/init.sh needs in its environment, and those of each machine. */
 function kernelWords(lab: Lab, session: Session, folder: string): string[] {
   return [
     ...['ro', 'quiet', 'oops=panic'],
@@ -162,7 +162,7 @@ const qemuOf = ({ machine }: Lab): Qemu | undefined => (machine.kind === 'uml' ?
 
 const nodeOf = (session: Session): string => session.node ?? process.execPath;
 
-/** The folders that the command needs and that are below one of the guest's own. */
+/** The folders that the command needs and that one of the guest's own folders hides. */
 function hiddenFolders(lab: Lab, session: Session): string[] {
   const programs = [nodeOf(session), lab.reference ?? '/', lab.libblkio ?? '/'].map((path) => dirname(path));
   const needed = [checkoutRoot, session.cwd, qemuOf(lab)?.folder ?? '/', ...programs];
@@ -171,7 +171,7 @@ function hiddenFolders(lab: Lab, session: Session): string[] {
 
 const quote = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`;
 
-/** A value on the kernel's command line, which knows double quotes and no way to write one inside. */
+/** Quotes a value for the kernel's command line, which has double quotes but no way to escape them. */
 function quoteForKernel(word: string): string {
   if (/["\n]/.test(word)) throw new LabError(`kernel arguments must not contain double quotes or line breaks: ${word}`);
   return word.includes(' ') ? `"${word}"` : word;

@@ -3,11 +3,11 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-/** The folder of this checkout: this module lies in build/lab. */
+/** The folder of this checkout: this module is in build/lab. */
 export const checkoutRoot = fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/, '');
 
 /**
- * The folder outside the tree where kernels and tools for the lab are kept; made where it is not there yet.
+ * The folder outside the tree where kernels and tools for the lab are kept; created if it does not exist.
  *
  * It is /var/cache/vdpa-lab for root, so that an unprivileged guest can read it, otherwise
  * `$XDG_CACHE_HOME/vdpa-lab` or `~/.cache/vdpa-lab`.
@@ -20,15 +20,15 @@ export function cacheFolder(): string {
   return folder;
 }
 
-/** What is to become an entry of the cache: a file or folder inside the work folder, and the entry's name. */
+/** A new entry for the cache: a file or folder in the work folder, and the name of the entry. */
 export interface Made {
   readonly path: string;
   readonly name: string;
 }
 
 /**
- * Adds an entry to the cache, whole or not at all: `make` gets an empty folder to work in, which is removed at the end.
- * Where two runs make the same entry at once, both work, and the last one stays.
+ * Adds an entry to the cache atomically: `make` gets an empty folder to work in, which is removed at the end. If two runs make
+ * the same entry at the same time, both work, and the last one stays.
  *
  * @returns the entry's path
  */
@@ -51,7 +51,7 @@ export async function addToCache(make: (work: string) => Promise<Made> | Made): 
   }
 }
 
-/** Removes what runs that were killed have left: a build takes minutes, and 2 GB. */
+/** Removes what killed runs have left behind: a build takes minutes and 2 GB. */
 function removeStaleWork(): void {
   const yesterday = Date.now() - 24 * 60 * 60 * 1000;
   for (const name of readdirSync(cacheFolder()).filter((entry) => entry.startsWith('work-'))) {

@@ -1,13 +1,13 @@
 import { spawnSync } from 'node:child_process';
 import { findCommand, isRoot } from './host.js';
 
-/** The user on the host that the guest runs as; inside, it is root all the same. */
+/** The host user as which the guest runs; inside the guest, its processes are root nevertheless. */
 export interface GuestUser {
-  /** For the log and for people. */
+  /** For messages. */
   readonly description: string;
-  /** Options of setpriv(1) that turn this process's user into the guest's. */
+  /** Options of setpriv(1) that switch to the guest's user. */
   readonly setpriv: readonly string[];
-  /** Owner of the folder that guest and host share; undefined where the user stays what it is. */
+  /** Owner of the folder that guest and host share; undefined if the user does not change. */
   readonly id: number | undefined;
 }
 
@@ -20,8 +20,8 @@ const sameUser: GuestUser = { description: 'the current user', setpriv: ['--no-n
 const unprivilegedUsers: readonly GuestUser[] = [
   { description: 'nobody', setpriv: [...asNobody, '--inh-caps=-all', '--bounding-set=-all'], id: NOBODY },
   {
-    // A checkout below /root, or one that only its owner may read. hostfs asks access(2), which looks at the
-    // capabilities of the real user only where the kernel is told not to drop them with the user id.
+    // A checkout below /root, or one that only its owner may read. hostfs calls access(2), which considers the capabilities of
+    // the real user only if the kernel does not drop them with the user ID.
     description: 'nobody, with the right to read all files',
     setpriv: [
       ...asNobody,
@@ -35,13 +35,13 @@ const unprivilegedUsers: readonly GuestUser[] = [
 ];
 
 export interface Access {
-  /** The program that the guest is, which knows the option --version, before its arguments. */
+  /** The program that runs the guest, which supports --version, without its arguments. */
   readonly program: readonly string[];
   /** Files and folders that a guest must be able to read. */
   readonly readable: readonly string[];
 }
 
-/** The user with the least rights under which a guest can run: only root can choose. */
+/** The least privileged user that can run a guest: only root can choose. */
 export function chooseGuestUser({ program, readable }: Access): GuestUser {
   const setpriv = findCommand('setpriv');
   if (!isRoot() || setpriv === undefined) return sameUser;

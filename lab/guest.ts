@@ -6,27 +6,27 @@ import { LabError, requireCommand } from './host.js';
 import type { PreparedMachine } from './machine/start.js';
 
 export interface Guest {
-  /** What the kernel said, its end. */
+  /** The last messages of the kernel. */
   console(): string;
-  /** Settles when the guest and its keeper are gone; tells whether that took the time limit. */
+  /** Settles when the guest and its keeper are gone, with whether the time limit ended them. */
   ended(timeLimitMs: number | undefined): Promise<boolean>;
 }
 
 export interface GuestProcess {
   readonly user: GuestUser;
-  /** The run folder, removed when the guest ends. */
+  /** The run folder, which is removed when the guest ends. */
   readonly folder: string;
   readonly machine: PreparedMachine;
   /** Whether the guest gets this process's terminal. */
   readonly terminal: boolean;
 }
 
-/** Starts a guest under a keeper: it ends when this process does, in whatever way. */
+/** Starts a guest under a keeper: it ends when this process does, however that ends. */
 export function startGuest({ user, folder, machine, terminal }: GuestProcess): Guest {
   const setpriv = requireCommand('setpriv', 'util-linux');
   const limits = [requireCommand('prlimit', 'util-linux'), '--core=0'];
   const guest = [setpriv, ...user.setpriv, '--pdeathsig', 'KILL', ...limits, ...machine.command];
-  // On a terminal the guest must be in the foreground process group: only there is a new window size told.
+  // On a terminal the guest must be in the foreground process group: only that one is notified of a new window size.
   const dying = [setpriv, '--pdeathsig', 'KILL', 'sh'];
   const sized = machine.followsTerminal ? guest : [...dying, join(checkoutRoot, 'lab/terminal.sh'), folder, ...guest];
   const started = terminal ? [...dying, '-mc', '"$@"', 'sh', ...sized] : guest;

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { accessSync, constants, readFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 
-/** A person can mend this: the message says what is missing or wrong, and what to do. It needs no stack trace. */
+/** An error that the user can fix: the message says what is missing or wrong, and what to do. It needs no stack trace. */
 export class LabError extends Error {
   override readonly name = 'LabError';
 }
@@ -18,7 +18,7 @@ export function isDebian(): boolean {
   }
 }
 
-/** The full path of a command, looked up as a shell does, in the system's own folders too; undefined where there is none. */
+/** The full path of a command, looked up as a shell does, in the system's own folders too; undefined if there is none. */
 export function findCommand(name: string): string | undefined {
   const folders = `${process.env['PATH'] ?? ''}:/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin`.split(delimiter);
   return folders
@@ -34,7 +34,7 @@ export function findCommand(name: string): string | undefined {
     });
 }
 
-/** @throws {LabError} when it is not there; the message names the package that has it */
+/** @throws {LabError} if it is missing; the message names the package that has it */
 export function requireCommand(name: string, packageName: string): string {
   const path = findCommand(name);
   if (path === undefined) throw new LabError(`the command ${name} is missing; it comes with ${packageName}`);
@@ -43,17 +43,17 @@ export function requireCommand(name: string, packageName: string): string {
 
 export interface ProgramOptions {
   readonly cwd?: string;
-  /** What an error calls the program, where its whole line would hide the matter. */
+  /** The name of the program in errors, if its whole command line would obscure the problem. */
   readonly label?: string;
-  /** Gets each line of both outputs as it comes. */
+  /** Gets each line of both outputs as it arrives. */
   readonly onLine?: (line: string) => void;
 }
 
 /**
- * Runs a program to its end, with no standard input, in a process group of its own that dies with this process.
+ * Runs a program to its end, without standard input, in a separate process group that dies with this process.
  *
  * @returns its standard output
- * @throws {LabError} when it cannot be started or fails; the message holds the end of what it printed
+ * @throws {LabError} if it cannot be started or fails; the message contains the end of its output
  */
 export async function runProgram(file: string, args: readonly string[], options: ProgramOptions = {}): Promise<string> {
   const child = spawn(file, args, {

@@ -1,9 +1,10 @@
 #!/bin/sh
 # The first process of the guest, and its whole life: set the machine up, run one command, power off.
 #
-# The kernel's command line gives LAB_MACHINE, LAB_BUSYBOX, LAB_RUN, the host's folder to share, and LAB_IDLE_PCI, the
-# PCI devices that no driver is to have; the file `session` there gives the rest, and `command` what to run. Every tool is called by its full path: until the guest has a /proc of its own,
-# /proc/self/exe is the kernel's program on the host, and a busybox that calls its own applets would start that.
+# The kernel's command line sets LAB_MACHINE, LAB_BUSYBOX, LAB_RUN, the shared folder of the host, and LAB_IDLE_PCI, the PCI
+# devices to leave without a driver; the file `session` in the shared folder sets the rest, and `command` is what to run. Every
+# tool is called by its full path: until the guest has its own /proc, /proc/self/exe is the kernel's program on the host, and a
+# busybox that calls its own applets would start that.
 
 box=$LAB_BUSYBOX
 machine=$LAB_MACHINE
@@ -14,9 +15,9 @@ unset LAB_BUSYBOX LAB_MACHINE LAB_RUN LAB_IDLE_PCI
 "$box" mount -t proc proc /proc
 "$box" mount -t tmpfs -o mode=755 tmpfs /run
 "$box" mkdir /run/lab /run/host /run/bin /run/lock /dev/pts /dev/shm
-# How tests know that they run inside, and on which machine.
+# Tells tests that they run inside, and on which machine.
 echo "$machine" >/run/lab-machine
-# Without a cache: the host sees each write at once, and nothing is lost when the guest dies.
+# Without a cache: the host sees each write immediately, and nothing is lost when the guest dies.
 case $machine in
   uml) "$box" mount -t hostfs -o sync none /run/lab -o "$shared" ;;
   qemu | debian) "$box" mount -t 9p -o trans=virtio,version=9p2000.L,cache=none,msize=512000 lab /run/lab ;;
@@ -26,11 +27,11 @@ if ! "$box" mkdir /run/lab/started; then "$box" poweroff -f; fi
 # shellcheck source=/dev/null
 . /run/lab/session
 
-# The root file system is the host's, read-only; these lie over what programs write.
+# The root file system is the host's, read-only; these cover the folders that programs write to.
 "$box" mount --bind / /run/host
 "$box" mount -a -T "$LAB_CHECKOUT/lab/fstab"
 "$box" mkdir /tmp/home
-# What the command needs of the host, and the lines above have hidden.
+# What the command needs from the host, and the lines above have hidden.
 while read -r hidden; do
   "$box" mkdir -p "$hidden"
   "$box" mount --bind "/run/host$hidden" "$hidden"
@@ -64,7 +65,7 @@ if [ "$machine" != uml ]; then
   "$box" ln -s "$LAB_CHECKOUT/lab/bind-vp-vdpa" /run/bin/bind-vp-vdpa
   "$box" mkdir -p /dev/hugepages
   "$box" mount -t hugetlbfs hugetlbfs /dev/hugepages
-  # They are for vp_vdpa; the kernel has given them to virtio_blk and virtio_net.
+  # They are for vp_vdpa; the kernel has bound them to virtio_blk and virtio_net.
   IFS=,
   for device in $idle; do echo "$device" >/sys/bus/pci/drivers/virtio-pci/unbind; done
   unset IFS
@@ -78,7 +79,7 @@ if [ -n "$LAB_TERMINAL" ]; then
     exec 3</run/lab/window
     read -r rows columns <&3
     set_size "$rows" "$columns"
-    # More lines come with each change.
+    # Each change adds a line.
     while :; do
       if read -r rows columns <&3; then set_size "$rows" "$columns"; else "$box" sleep 1; fi
     done &

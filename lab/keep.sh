@@ -1,7 +1,7 @@
 #!/bin/sh
 # keep.sh FOLDER COMMAND...
 #
-# Runs a guest, and sees to it that nothing of it stays: when the guest has ended, or when this script gets a signal
+# Runs a guest, and ensures that nothing of it remains: when the guest has ended, or when this script gets a signal
 # (its parent's death sends one), the guest is killed and its folder removed.
 folder=$1
 shift
@@ -19,7 +19,7 @@ trap 'end 143' TERM
 trap 'end 129' HUP
 trap 'end 130' INT
 
-# A command in the background reads /dev/null, unless told otherwise.
+# A background command reads /dev/null unless redirected.
 exec 3<&0
 "$@" <&3 3<&- &
 guest=$!

@@ -7,13 +7,13 @@ import { say } from './progress.js';
 
 const PACKAGE = 'libblkio1';
 
-/** Where the package has it, below its root. */
+/** Its path in the package. */
 const LIBRARY = 'usr/lib/x86_64-linux-gnu/libblkio.so.1';
 
-/** Suites that have it. It needs no library but that of C, of bookworm's version or newer. */
+/** Suites that have it. It needs only the C library, in bookworm's version or newer. */
 const SUITES = ['trixie', 'sid'] as const;
 
-/** The path of libblkio, other people's driver of /dev/vhost-vdpa-N: the machine's own, or in the cache. */
+/** The path of libblkio, a third-party driver for /dev/vhost-vdpa-N: the host's own, or in the cache. */
 export function findLibblkio(): string | undefined {
   const entry = readdirSync(cacheFolder()).find((name) => name.startsWith('libblkio-'));
   const cached = entry === undefined ? [] : [join(cacheFolder(), entry, LIBRARY)];
@@ -23,7 +23,7 @@ export function findLibblkio(): string | undefined {
 /**
  * Fetches libblkio into the cache, from Debian's archive.
  *
- * @throws {LabError} when there is none
+ * @throws {LabError} if there is none
  */
 export async function fetchLibblkio(): Promise<void> {
   const problems: string[] = [];

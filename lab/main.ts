@@ -15,7 +15,7 @@ const HELP = `Usage: npm run lab -- [OPTION…] [COMMAND [ARGUMENT…]]
 Runs a command in the lab: a real Linux kernel with vDPA, which sees this machine's files and cannot change them.
 A single word is a command line for sh. Without a command: a shell, which ends with "exit" or ^D.
 There, vdpa is this checkout's, and vdpa-iproute2 is iproute2's; VDPA_VDUSE_SERVE=1 is set, so that
-"vdpa dev add mgmtdev vduse name NAME" begins a server.
+"vdpa dev add mgmtdev vduse name NAME" starts a server.
 
   -i, --stdin        pass standard input on to the command (read to its end first)
       --machine NAME what it runs on: uml, User-Mode Linux, the default; qemu, a whole machine with PCI; or
@@ -23,11 +23,11 @@ There, vdpa is this checkout's, and vdpa-iproute2 is iproute2's; VDPA_VDUSE_SERV
   -m, --memory MIB   memory of the guest, 2048 MiB by default
   -p, --processors N processors of the machines qemu and debian, 2 by default
   -k, --kernel WORD  a word for the kernel's command line; may be given more than once
-  -t, --timeout SEC  end the guest after so many seconds; 0 for no limit. 600 for a command, none for a shell
+  -t, --timeout SEC  end the guest after this many seconds; 0 for no limit. 600 for a command, none for a shell
   -h, --help         print this
 
 The exit status is the command's; 124 when the time was up, 125 when the lab itself failed.
-With "npm run -s lab -- …" standard output holds the command's output alone.
+With "npm run -s lab -- …" standard output contains only the command's output.
 `;
 
 const STATUS_TIMED_OUT = 124;
@@ -43,7 +43,7 @@ interface Line {
   timeoutSeconds: number | undefined;
 }
 
-/** `npm run lab`: sets the lab up, runs what the arguments say in it, and gives the exit status. */
+/** `npm run lab`: sets up the lab, runs the command from the arguments in it, and returns the exit status. */
 export async function main(argv: readonly string[]): Promise<number> {
   try {
     const line = parse(argv);
@@ -106,7 +106,7 @@ async function run(lab: Lab, line: Line): Promise<number> {
   const session: Session = {
     command: isShell ? shell(terminal) : line.command.length === 1 ? ['sh', '-c', ...line.command] : line.command,
     cwd: process.env['INIT_CWD'] ?? process.cwd(),
-    // Nothing else serves VDUSE devices here, and nothing can be lost.
+    // No other program serves VDUSE devices here, and nothing can be lost.
     environment: { VDPA_VDUSE_SERVE: process.env['VDPA_VDUSE_SERVE'] ?? '1' },
     timeLimitMs: timeLimit(line, isShell),
     kernelParameters: line.kernelParameters,
@@ -139,14 +139,14 @@ async function readAll(stream: NodeJS.ReadStream): Promise<Uint8Array> {
   return Buffer.concat(chunks);
 }
 
-/** The kernel sets the terminal to raw mode, and may die before it sets it back. */
+/** The kernel sets the terminal to raw mode, and may die before it restores it. */
 async function withTerminal<T>(work: () => Promise<T>): Promise<T> {
   const saved = spawnSync('stty', ['-g'], { stdio: ['inherit', 'pipe', 'ignore'], encoding: 'utf8' }).stdout.trim();
   const restore = () => {
     if (saved !== '') spawnSync('stty', [saved], { stdio: 'inherit' });
   };
   process.on('exit', restore);
-  // This process is not in the foreground, so nothing tells it when the terminal is closed.
+  // This process is not in the foreground, so it is not notified when the terminal is closed.
   const watch = setInterval(() => {
     if (!isatty(0)) process.exit(128 + constants.signals.SIGHUP);
   }, 500);

@@ -5,10 +5,10 @@ import { compareVersions } from './apt.js';
 import { addToCache, cacheFolder } from './cache.js';
 import { LabError, runProgram } from './host.js';
 
-/** The versions of Node that the project is tried with, from the oldest that it runs on to the newest. */
+/** The versions of Node that the project is tested with, from the oldest supported to the newest. */
 export const NODE_MAJORS = [20, 22, 24, 26] as const;
 
-/** A Node of the cache. */
+/** A Node in the cache. */
 export interface NodeVersion {
   /** `v20.20.2` */
   readonly version: string;
@@ -16,8 +16,8 @@ export interface NodeVersion {
 }
 
 /**
- * Node as npm's package `node` brings it, fetched into the cache unless it is there.
- * @throws {LabError} when it cannot be fetched
+ * Node from the npm package `node`, fetched into the cache unless it is already there.
+ * @throws {LabError} if it cannot be fetched
  */
 export async function fetchNode(major: number): Promise<NodeVersion> {
   const name = `node-${major}`;
@@ -34,7 +34,7 @@ export async function fetchNode(major: number): Promise<NodeVersion> {
 
 const known = new Map<string, boolean>();
 
-/** Whether a Node opens an io_uring by itself; where the host's kernel lets it open none, whether its libuv may. */
+/** Whether a Node opens an io_uring by itself; if the host's kernel does not permit it, whether its libuv supports it. */
 export function opensIoUring(node: string): boolean {
   let answer = known.get(node);
   if (answer === undefined) {
@@ -51,12 +51,12 @@ export function opensIoUring(node: string): boolean {
   return answer;
 }
 
-/** Some versions open theirs for the first asynchronous work on files. */
+/** Some versions open theirs for the first asynchronous file operation. */
 const TELL_RINGS = `
   import { readdir, readlink } from 'node:fs/promises';
   const link = async (fd) => readlink('/proc/self/fd/' + fd).catch(() => '');
   const rings = (await Promise.all((await readdir('/proc/self/fd')).map(link))).filter((to) => to.includes('[io_uring]'));
   console.log(process.versions.uv, rings.length);`;
 
-/** Node's own builds of 1.46 and older leave it out. */
+/** Node's own builds of 1.46 and older lack it. */
 const FIRST_WITH_RING = '1.47';

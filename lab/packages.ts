@@ -29,15 +29,15 @@ function readList(): Package[] {
     });
 }
 
-/** What is not there, by what it is needed for: packages on Debian, commands elsewhere. */
+/** What is missing, by what it is needed for: packages on Debian, commands elsewhere. */
 export type Missing = ReadonlyMap<Need, readonly string[]>;
 
 /**
- * Installs all packages of lab/debian-packages.txt that are missing for the needs, as root on Debian, unless VDPA_INSTALL
- * is 0. Says before what it installs, or otherwise what is missing and how to install it: all at once.
+ * Installs all packages of lab/debian-packages.txt that are missing for the needs, as root on Debian, unless VDPA_INSTALL is 0.
+ * First prints what it installs, or otherwise what is missing and how to install it, all together.
  *
- * @returns what is missing still
- * @throws {LabError} with apt-get's words
+ * @returns what is still missing
+ * @throws {LabError} with apt-get's message
  */
 export async function providePackages(needs: readonly Need[]): Promise<Missing> {
   const missing = new Map<Need, string[]>();
@@ -58,7 +58,7 @@ export async function providePackages(needs: readonly Need[]): Promise<Missing> 
   return missing;
 }
 
-/** The packages (on Debian) or commands (elsewhere) of lab/debian-packages.txt that are needed and not there. */
+/** The packages (on Debian) or commands (elsewhere) of lab/debian-packages.txt that are needed but missing. */
 async function missingPackages(needs: readonly Need[]): Promise<string[]> {
   const wanted = readList().filter((entry) => needs.includes(entry.need));
   if (!isDebian()) {
@@ -74,11 +74,11 @@ async function missingPackages(needs: readonly Need[]): Promise<string[]> {
 /** Whether this process may install Debian packages. */
 const mayInstall = (): boolean => isDebian() && isRoot() && process.env['VDPA_INSTALL'] !== '0';
 
-/** Installs Debian packages. @throws {LabError} with apt-get's words */
+/** Installs Debian packages. @throws {LabError} with apt-get's message */
 async function installPackages(names: readonly string[]): Promise<void> {
   const install = ['-q', '-y', '-o', 'DPkg::Lock::Timeout=300', '--no-install-recommends', 'install', '--', ...names];
   const progress = new Progress('installing');
-  // Those that they depend on come along.
+  // Dependencies are installed too.
   let total = names.length;
   let done = 0;
   const onLine = (line: string): void => {

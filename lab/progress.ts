@@ -1,10 +1,10 @@
-/** Says one thing on standard error, which leaves standard output to the command in the lab. */
+/** Prints a line on standard error, which leaves standard output to the command in the lab. */
 export function say(line: string): void {
   process.stderr.write(`lab: ${line}\n`);
 }
 
 /**
- * A line that advances: written over and over on a terminal, and elsewhere (in a CI log) again every 20 s.
+ * A progress line: overwritten on a terminal, and repeated every 20 s elsewhere (in a CI log).
  */
 export class Progress {
   private readonly start = Date.now();
@@ -31,7 +31,7 @@ export class Progress {
   }
 }
 
-/** Milliseconds as people read them: 47 s, 3 min 5 s. */
+/** Formats milliseconds: 47 s, 3 min 5 s. */
 function duration(ms: number): string {
   const seconds = Math.round(ms / 1000);
   return seconds < 60 ? `${seconds} s` : `${Math.floor(seconds / 60)} min ${seconds % 60} s`;

@@ -7,14 +7,14 @@ import { LabError, findCommand, runProgram } from './host.js';
 import { unpackedProgram, type Qemu } from './machine/qemu.js';
 import { say } from './progress.js';
 
-/** Older ones have not been tried. */
+/** Older ones have not been tested. */
 const WANTED = '10.0';
 
 const PACKAGE = 'qemu-system-x86';
 
 const hasPendingCommand = (version: string): boolean => compareVersions(version, WANTED) >= 0;
 
-/** The machine's own QEMU, where it is new enough, otherwise the one in the cache; undefined where there is none. */
+/** The host's own QEMU if it is new enough, otherwise the one in the cache; undefined if there is none. */
 export async function findQemu(): Promise<Qemu | undefined> {
   const path = findCommand('qemu-system-x86_64');
   if (path !== undefined) {
@@ -29,10 +29,10 @@ export async function findQemu(): Promise<Qemu | undefined> {
 }
 
 /**
- * Fetches QEMU, with what of its libraries and firmware this machine has not, from the machine's own release of Debian or
- * its backports, and unpacks it into the cache. Nothing is installed: the machine's own packages stay as they are.
+ * Fetches QEMU, with those of its libraries and firmware that the host lacks, from the host's own Debian release or its
+ * backports, and unpacks it into the cache. Nothing is installed: the host's own packages are not changed.
  *
- * @throws {LabError} when there is none
+ * @throws {LabError} if there is none
  */
 export async function fetchQemu(): Promise<void> {
   await addToCache(async (work) => {
@@ -65,6 +65,6 @@ async function newestQemu(work: string): Promise<{ suite: Suite; offer: Offer }>
   throw new LabError(`failed to fetch QEMU:\n${problems.join('\n')}`);
 }
 
-/** The code name of this machine's release, such as bookworm: other releases' packages need other libraries. */
+/** The code name of the host's release, such as bookworm: packages of other releases need other libraries. */
 const debianRelease = (): string | undefined =>
   /^VERSION_CODENAME="?([a-z]+)"?$/m.exec(readFileSync('/etc/os-release', 'utf8'))?.[1];

@@ -11,7 +11,7 @@ const WANTED = '6.15';
 /** Suites that have it, those for older machines first: a newer one may need a newer C library. */
 const SUITES = ['bookworm-backports', 'trixie', 'trixie-backports', 'sid'] as const;
 
-/** The path of iproute2's `vdpa`: in the cache, or the machine's own; undefined where there is none that runs and is new enough. */
+/** The path of iproute2's `vdpa`: in the cache, or the host's own; undefined if none runs and is new enough. */
 export async function findReference(): Promise<string | undefined> {
   const entry = readdirSync(cacheFolder()).find((name) => name.startsWith('iproute2-'));
   const cached = entry === undefined ? undefined : join(cacheFolder(), entry, 'vdpa');
@@ -21,7 +21,7 @@ export async function findReference(): Promise<string | undefined> {
   return undefined;
 }
 
-/** Whether this is iproute2's tool, new enough, and its libraries are there. */
+/** Whether this is iproute2's tool, new enough, with its libraries. */
 async function hasPendingCommand(path: string): Promise<boolean> {
   const output = await runProgram(path, ['-V']).catch(() => '');
   const version = /iproute2-(\d+\.\d+)/.exec(output)?.[1];
@@ -31,7 +31,7 @@ async function hasPendingCommand(path: string): Promise<boolean> {
 /**
  * Fetches iproute2's `vdpa`, 6.15 or newer, into the cache, from the first suite whose program runs on this machine.
  *
- * @throws {LabError} when there is none
+ * @throws {LabError} if there is none
  */
 export async function fetchReference(): Promise<string> {
   const problems: string[] = [];
@@ -46,7 +46,7 @@ export async function fetchReference(): Promise<string> {
         say(`fetching iproute2 ${offer.version}, to compare with its vdpa`);
         mkdirSync(join(work, 'unpacked'));
         await suite.unpack(offer, join(work, 'unpacked'));
-        // The same program lies in sbin or, on a merged system, in usr/sbin.
+        // The same program is in sbin or, on a merged system, in usr/sbin.
         const folder = readdirSync(join(work, 'unpacked')).includes('sbin') ? 'sbin' : 'usr/sbin';
         const path = join(work, 'unpacked', folder);
         await runProgram(join(path, 'vdpa'), ['-V']);

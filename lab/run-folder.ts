@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { LabError } from './host.js';
 
 /**
- * Makes the folder that one guest and the host share. The guest's memory is a file in it too, so it is made where there
- * is room for that, in memory where possible, and where programs may be mapped.
+ * Creates the folder that one guest and the host share. The guest's memory is a file in it too, so it is created where there is
+ * space for that, in memory if possible, and on a file system not mounted noexec.
  */
 export function makeRunFolder(memoryMiB: number, owner: number | undefined): string {
   const base = ['/dev/shm', tmpdir(), '/var/tmp'].find(

@@ -16,14 +16,14 @@ import { say } from './progress.js';
 import { fetchQemu, findQemu } from './qemu.js';
 import { fetchReference, findReference } from './reference.js';
 
-/** Why there can be no lab on this machine, and what to do: for people, one line. */
+/** Why there can be no lab on this machine, and what to do, in one line. */
 export interface NoLab {
   readonly missing: string;
 }
 
 /**
- * The machine that is asked for: by a word, otherwise by VDPA_LAB_MACHINE; the first of all where none is named.
- * @throws {LabError} when there is no such machine
+ * The requested machine: by an argument, otherwise by VDPA_LAB_MACHINE; the first one by default.
+ * @throws {LabError} if there is no such machine
  */
 export function chosenMachine(word = process.env['VDPA_LAB_MACHINE'] ?? ''): MachineKind {
   if (word === '') return MACHINE_KINDS[0];
@@ -31,15 +31,15 @@ export function chosenMachine(word = process.env['VDPA_LAB_MACHINE'] ?? ''): Mac
   throw new LabError(`unknown machine "${word}"; expected ${MACHINE_KINDS.join(', ')}`);
 }
 
-/** The kernel that a machine starts with as things are; undefined where it is to be built or fetched. */
+/** The kernel that a machine currently starts with; undefined if it has to be built or fetched. */
 const readyKernel = (machine: MachineKind): string | undefined =>
   machine === 'debian' ? cachedDebianKernel()?.kernel : (givenKernel(machine) ?? builtKernel(machine));
 
 /**
- * Installs the packages that machines of the lab need and that are not there, where it may; see `providePackages`.
+ * Installs missing packages that machines of the lab need, if permitted; see `providePackages`.
  *
  * @param extras what tests need beyond the lab itself
- * @returns what is missing still
+ * @returns what is still missing
  */
 export async function provideFor(machines: readonly MachineKind[], extras: readonly Need[] = []): Promise<Missing> {
   if (process.arch !== 'x64' || machines.length === 0) return new Map();
@@ -48,12 +48,12 @@ export async function provideFor(machines: readonly MachineKind[], extras: reado
 }
 
 /**
- * Makes the lab ready: it installs packages, builds the kernel, and fetches QEMU and iproute2's vdpa, unless they are
- * there. All of it is quick the next time. What cannot run for want of a package is left out.
+ * Sets up the lab: installs packages, builds the kernel, and fetches QEMU and iproute2's vdpa, unless they are there. The next
+ * time all of it is quick. What lacks a package is skipped.
  *
  * @param extras what tests need beyond the lab itself
- * @param provided what is missing, where that has been looked after already
- * @throws {LabError} when something that should work fails
+ * @param provided what is missing, if that has already been determined
+ * @throws {LabError} if something that should work fails
  */
 export async function prepareLab(
   extras: readonly Need[] = [],
@@ -108,7 +108,7 @@ export async function prepareLab(
   return findLab(machine);
 }
 
-/** The lab as it is, with nothing fetched, built or installed. */
+/** The lab as it is, without fetching, building or installing anything. */
 export async function findLab(kind: MachineKind = chosenMachine()): Promise<Lab | NoLab> {
   const machine = await findMachine(kind);
   if ('missing' in machine) return machine;

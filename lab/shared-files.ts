@@ -1,7 +1,7 @@
 import { chownSync, closeSync, openSync, readSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** The files of the run folder, opened before the guest starts: what it does to their names later does not matter. */
+/** The files of the run folder, opened before the guest starts, which may replace them later. */
 export class SharedFiles {
   private readonly folder: string;
   private readonly owner: number | undefined;
@@ -25,7 +25,7 @@ export class SharedFiles {
     if (sink) this.followed.push({ fd: openSync(join(this.folder, name), 'r'), sink, position: 0 });
   }
 
-  /** Hands on what has been written since the last time. */
+  /** Passes on what has been written since the last call. */
   poll(): void {
     for (const file of this.followed) {
       for (;;) {

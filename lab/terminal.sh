@@ -1,13 +1,13 @@
 #!/bin/sh
 # terminal.sh FOLDER COMMAND...
 #
-# Runs a guest whose machine knows nothing of the terminal's size: writes it as a line to FOLDER/window, at once and after
-# each change. The file is opened before the guest starts, which could put a link in its place.
+# Runs a guest whose machine does not know the terminal's size: writes it as a line to FOLDER/window, immediately and after each
+# change. The file is opened before the guest starts, which could replace it with a link.
 folder=$1
 shift
 exec 3<&0 4>>"$folder/window"
 stty size <&3 >&4
-stty -onlcr <&3 # The guest's own terminal has put the carriage returns in.
+stty -onlcr <&3 # The guest's own terminal inserts the carriage returns.
 trap 'stty size <&3 >&4' WINCH
 "$@" <&3 3<&- 4>&- &
 guest=$!

@@ -10,10 +10,10 @@ import type { BuiltMachine } from '../machine/machine.js';
 import { Progress, say } from '../progress.js';
 import { correctSource, correctionsKey } from './corrections.js';
 
-/** Where the newest kernel sources are; the second list is tried where none of the first can be read. */
+/** The suites with the newest kernel sources; the second list is tried if none of the first can be read. */
 const SUITES = [['trixie-backports', 'sid'], ['bookworm-security']] as const;
 
-/** How make(1) calls what a machine runs, and the architecture that it is of. */
+/** The make(1) target of what a machine runs, and its architecture. */
 const TARGETS = {
   uml: { architecture: 'um', file: 'linux' },
   qemu: { architecture: 'x86_64', file: 'vmlinux' },
@@ -21,20 +21,20 @@ const TARGETS = {
 
 const optionsIn = (text: string): string[] => text.split('\n').filter((line) => line.startsWith('CONFIG_'));
 
-/** The options of a machine's kernel: those that both have, and its own. */
+/** The options of a machine's kernel: the common ones, and its own. */
 const optionsOf = (machine: BuiltMachine): string[] =>
   ['common', machine]
     .flatMap((list) => optionsIn(readFileSync(join(checkoutRoot, `lab/kernel/${list}.config`), 'utf8')))
     .sort();
 
-/** A short name of what the kernel is made with; comments and the order of options do not count. */
+/** A short hash of what the kernel is built with; comments and the order of options are ignored. */
 const optionKey = (machine: BuiltMachine): string =>
   createHash('sha256')
     .update(optionsOf(machine).join('\n') + correctionsKey(machine))
     .digest('hex')
     .slice(0, 12);
 
-/** The newest kernel in the cache that was built from today's option list; undefined where there is none. */
+/** The newest kernel in the cache that was built from the current option list; undefined if there is none. */
 export function builtKernel(machine: BuiltMachine): string | undefined {
   const ending = `-${optionKey(machine)}`;
   const versions = readdirSync(cacheFolder())
@@ -48,11 +48,11 @@ export function builtKernel(machine: BuiltMachine): string | undefined {
 const numbers = (entry: string): string => /\d+(\.\d+)+/.exec(entry)?.[0] ?? '0';
 
 /**
- * Builds a machine's kernel from Debian's newest linux-source package into the cache: some minutes, and 2 GB in
- * the cache's folder meanwhile.
+ * Builds a machine's kernel from Debian's newest linux-source package into the cache, which takes some minutes, and temporarily 2
+ * GB in the cache folder.
  *
  * @returns the kernel's path
- * @throws {LabError} when no source can be fetched, or the build fails
+ * @throws {LabError} if no source can be fetched, or the build fails
  */
 export async function buildKernel(machine: BuiltMachine): Promise<string> {
   return addToCache(async (work) => {
@@ -96,16 +96,16 @@ async function compile(machine: BuiltMachine, source: string, output: string, la
   return kernel;
 }
 
-/** What make(1) says of a file that it makes: a line, or in a dry run the command that prints it. */
+/** What make(1) prints for each file it builds: a line, or in a dry run the command that prints it. */
 const MADE = /(?:^|^[^']*\becho ') {2}(CC|AS|AR|LD)\s/;
 
-/** How many files make(1) would make, as far as it knows before it has made any; 0 where it cannot tell. */
+/** How many files make(1) would build, as far as it knows before it builds any; 0 if it cannot tell. */
 async function countFiles(make: readonly string[]): Promise<number> {
   let files = 0;
   const onLine = (line: string): void => {
     if (MADE.test(line)) files++;
   };
-  // It ends with an error, at the first step that looks into a file that it has not made.
+  // It ends with an error at the first step that reads a file it has not built.
   await runProgram('make', ['--dry-run', ...make], { onLine }).catch(() => '');
   return files;
 }

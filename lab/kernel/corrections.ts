@@ -2,7 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { BuiltMachine } from '../machine/machine.js';
 
-/** A fault of the kernel's source that the lab mends, where it is there. */
+/** A bug in the kernel source that the lab fixes if it is present. */
 interface Correction {
   readonly file: string;
   readonly wrong: string;
@@ -10,9 +10,9 @@ interface Correction {
 }
 
 /**
- * User-Mode Linux sets the page table entries of a large folio at once, and counts its pages down where it should step from
- * one to the next: of three pages or more, all but the first and the last two map others. A child of a process with an
- * io_uring, whose rings lie in such folios, gets wrong pages, and the kernel panics when they are unmapped.
+ * User-Mode Linux sets all page table entries of a large folio in one call, and counts down the number of pages where it should
+ * step from one page to the next: with three or more pages, all but the first and the last two map wrong pages. A child of a
+ * process with an io_uring, whose rings are in such folios, gets wrong pages, and the kernel panics when they are unmapped.
  */
 const SET_PTES: Correction = {
   file: 'arch/um/include/asm/pgtable.h',
@@ -20,10 +20,10 @@ const SET_PTES: Correction = {
   right: 'pte_val(pte) + (1UL << PFN_PTE_SHIFT)',
 };
 
-/** The kernels with these call themselves so (CONFIG_LOCALVERSION): what they mend need not be worked around. */
+/** Kernels with these have it in their name (CONFIG_LOCALVERSION): they need no workaround. */
 const CORRECTIONS: Readonly<Record<BuiltMachine, readonly Correction[]>> = { uml: [SET_PTES], qemu: [] };
 
-/** Mends the source of a machine's kernel; a source without the fault stays as it is. */
+/** Fixes the source of a machine's kernel; a source without the bug is not changed. */
 export function correctSource(machine: BuiltMachine, source: string): void {
   for (const { file, wrong, right } of CORRECTIONS[machine]) {
     const path = join(source, file);
@@ -31,6 +31,6 @@ export function correctSource(machine: BuiltMachine, source: string): void {
   }
 }
 
-/** What tells one set of corrections from another. */
+/** Distinguishes sets of corrections. */
 export const correctionsKey = (machine: BuiltMachine): string =>
   CORRECTIONS[machine].map(({ file, right }) => `${file}: ${right}\n`).join('');

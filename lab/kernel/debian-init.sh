@@ -1,8 +1,8 @@
 #!/busybox sh
-# The first process of a guest with Debian's kernel, from its initramfs: loads what the root file system takes, lays a tmpfs
-# over the host's files, puts the kernel's modules where modprobe(8) looks for them, and goes on with lab/init.sh.
+# The first process of a guest with Debian's kernel, from its initramfs: loads what the root file system needs, mounts a tmpfs
+# over the host's files, puts the kernel's modules where modprobe(8) looks for them, and continues with lab/init.sh.
 #
-# The kernel's command line gives LAB_INIT, and LAB_MODULES, the host's folder of the modules.
+# The kernel's command line sets LAB_INIT, and LAB_MODULES, the host's folder of the modules.
 
 box=/busybox
 # switch_root and the next init get the environment of this one.

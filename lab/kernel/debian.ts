@@ -6,37 +6,37 @@ import { addToCache, cacheFolder, checkoutRoot } from '../cache.js';
 import { LabError, requireCommand, runProgram } from '../host.js';
 import { say } from '../progress.js';
 
-/** A kernel as Debian ships it, with its modules, and the initramfs that mounts the lab's root. Full paths. */
+/** A kernel as shipped by Debian, its modules, and the initramfs that mounts the lab's root, as full paths. */
 export interface DebianKernel {
   readonly kernel: string;
   readonly initramfs: string;
-  /** What lies at /lib/modules of a machine that runs it. */
+  /** What is mounted at /lib/modules of a machine that runs it. */
   readonly modules: string;
 }
 
 /** Chooses an older one: the beginning of its version, such as 6.12. */
 const VARIABLE = 'VDPA_LAB_DEBIAN_KERNEL';
 
-/** The newest first; each with the release that its packages need others from. */
+/** The newest first; each with the release from which its packages need others. */
 const SUITES = [
   ['trixie-backports', 'trixie'],
   ['bookworm-backports', 'bookworm'],
 ] as const;
 
-/** What mounts the root, in the order in which it is loaded; what is built in is left out by modprobe(8). */
+/** The modules that mount the root, in load order; modprobe(8) skips built-in ones. */
 const ROOT_MODULES = ['virtio_pci', '9pnet_virtio', '9p', 'overlay'];
 
 const wantedVersion = (): string => process.env[VARIABLE] ?? '';
 
-/** Whether a version is 6.12 or 6.12.3 where 6.12 is wanted; each is where nothing is. */
+/** Whether a version matches: 6.12 and 6.12.3 match 6.12, and every version matches an empty one. */
 const isOf = (version: string, wanted: string): boolean => wanted === '' || `${version}.`.startsWith(`${wanted}.`);
 
-/** linux-image-7.3.4+deb13-amd64 → 7.3.4; undefined for other flavours and for what is no kernel. */
+/** linux-image-7.3.4+deb13-amd64 → 7.3.4; undefined for other flavors and for packages that are not kernels. */
 const versionOf = (name: string): string | undefined => /^linux-image-(\d+(?:\.\d+)+)\+deb\d+-amd64$/.exec(name)?.[1];
 
 /**
- * The newest kernel of Debian's in the cache; undefined where there is none.
- * @param wanted the beginning of its version; otherwise VDPA_LAB_DEBIAN_KERNEL
+ * The newest Debian kernel in the cache; undefined if there is none.
+ * @param wanted the beginning of its version; VDPA_LAB_DEBIAN_KERNEL by default
  */
 export function cachedDebianKernel(wanted = wantedVersion()): DebianKernel | undefined {
   const newest = readdirSync(cacheFolder())
@@ -53,8 +53,8 @@ const numbers = (entry: string): string => /\d+(\.\d+)+/.exec(entry)?.[0] ?? '0'
 /**
  * Fetches Debian's newest kernel into the cache. Nothing is installed.
  *
- * @param wanted the beginning of its version; otherwise VDPA_LAB_DEBIAN_KERNEL
- * @throws {LabError} when none can be fetched
+ * @param wanted the beginning of its version; VDPA_LAB_DEBIAN_KERNEL by default
+ * @throws {LabError} if none can be fetched
  */
 export async function fetchDebianKernel(wanted = wantedVersion()): Promise<void> {
   await addToCache(async (work) => {
@@ -65,7 +65,7 @@ export async function fetchDebianKernel(wanted = wantedVersion()): Promise<void>
     for (const folder of [packages, entry]) mkdirSync(folder);
     for (const part of await partsOf(suite, image)) await suite.unpack(part, packages);
     const release = image.name.replace('linux-image-', '');
-    // Of packages for merged and for split /usr.
+    // In packages for merged and for split /usr.
     const modules = [join(packages, 'usr/lib/modules'), join(packages, 'lib/modules')].find((path) => existsSync(path));
     const kernel = [join(packages, `boot/vmlinuz-${release}`), join(modules ?? '', release, 'vmlinuz')].find((path) =>
       existsSync(path),
@@ -101,7 +101,7 @@ async function newestImage(work: string, wanted: string): Promise<{ suite: Suite
   throw new LabError(`failed to fetch Debian's kernel:\n${problems.join('\n')}`);
 }
 
-/** The packages that make a kernel: one, or since 7.1 several of its version. */
+/** The packages of a kernel: one, or since 7.1 several of the same version. */
 async function partsOf(suite: Suite, image: Offer): Promise<Offer[]> {
   const release = image.name.replace('linux-image-', '');
   const names = ['base', 'binary', 'modules'].map((part) => `linux-${part}-${release}`);
@@ -109,7 +109,7 @@ async function partsOf(suite: Suite, image: Offer): Promise<Offer[]> {
   return [image, ...offers.filter((offer) => offer !== undefined)];
 }
 
-/** A folder below which depmod(8) and modprobe(8) find the modules of a cache entry. */
+/** A root folder under which depmod(8) and modprobe(8) find the modules of a cache entry. */
 function depmodRoot(work: string, entry: string): string {
   const root = join(work, 'root');
   mkdirSync(join(root, 'lib'), { recursive: true });
@@ -117,7 +117,7 @@ function depmodRoot(work: string, entry: string): string {
   return root;
 }
 
-/** An initramfs of busybox, the modules that the root takes, and lab/kernel/debian-init.sh. */
+/** An initramfs with busybox, the modules for the root, and lab/kernel/debian-init.sh. */
 async function makeInitramfs(suite: Suite, work: string, entry: string, release: string): Promise<void> {
   const root = join(work, 'initramfs');
   mkdirSync(join(root, 'modules'), { recursive: true });
@@ -143,7 +143,7 @@ async function makeInitramfs(suite: Suite, work: string, entry: string, release:
   await runProgram('sh', ['-c', cpio, 'sh', root, program, join(entry, 'initramfs')], { label: 'cpio' });
 }
 
-/** The files of the modules that mount the root and of those that they need, in order, each once. */
+/** The files of the modules that mount the root, and of their dependencies, in order, each once. */
 async function modulesToLoad(root: string, release: string): Promise<string[]> {
   const modprobe = requireCommand('modprobe', 'kmod');
   const files = new Set<string>();

@@ -5,27 +5,27 @@ import { addToCache, cacheFolder } from '../cache.js';
 import { LabError, requireCommand, runProgram } from '../host.js';
 import type { BuiltMachine } from '../machine/machine.js';
 
-/** Names a ready kernel of a machine to use instead of a built one, plain or packed with xz. */
+/** Names a ready kernel for a machine, to use instead of a built one; plain or compressed with xz. */
 const VARIABLES = { uml: 'VDPA_LAB_KERNEL', qemu: 'VDPA_LAB_KERNEL_QEMU' } as const satisfies Record<
   BuiltMachine,
   string
 >;
 
-/** The variable that gives a machine's ready kernel, for people. */
+/** The variable for a machine's ready kernel, for messages. */
 export const givenKernelVariable = (machine: BuiltMachine): string => VARIABLES[machine];
 
-/** The path that the machine's variable gives; undefined where it is unset or empty. */
+/** The path in the machine's variable; undefined if it is unset or empty. */
 export function givenKernel(machine: BuiltMachine): string | undefined {
   const path = process.env[VARIABLES[machine]];
   return path === '' ? undefined : path;
 }
 
 /**
- * Copies a ready kernel into the cache, unpacked, under the name of its content: the guest's user may not be able to
- * read it where it is.
+ * Copies a ready kernel into the cache, uncompressed and named after its content: the guest's user may not be able to read it
+ * where it is.
  *
  * @returns the copy's path
- * @throws {LabError} when the file cannot be read, or is no such kernel
+ * @throws {LabError} if the file cannot be read, or is not such a kernel
  */
 export async function importKernel(machine: BuiltMachine, path: string): Promise<string> {
   const problem = (error: unknown): LabError =>
@@ -66,7 +66,7 @@ const pvhNotes = [4, 8].map((size) =>
   Buffer.from(`04000000${size.toString().padStart(2, '0')}00000012000000` + '58656e00', 'hex'),
 );
 
-/** @throws {LabError} unless it is an ELF file that tells where a machine enters it directly */
+/** @throws {LabError} unless it is an ELF file with a PVH entry point */
 function checkPvhKernel(kernel: Buffer): void {
   if (!kernel.subarray(0, 4).equals(Buffer.from('\x7fELF', 'latin1'))) throw new LabError('it is not an ELF file');
   if (!pvhNotes.some((note) => kernel.includes(note))) {

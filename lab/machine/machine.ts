@@ -4,26 +4,26 @@ import { prepareQemu } from './qemu.js';
 import type { UmlMachine } from './uml.js';
 import { prepareUml } from './uml.js';
 
-/** What a session runs on: User-Mode Linux, a program of one processor, or a whole machine that QEMU emulates. */
+/** What a session runs on: User-Mode Linux, a program with one processor, or a complete machine emulated by QEMU. */
 export type Machine = UmlMachine | QemuMachine | DebianMachine;
 
 export type MachineKind = Machine['kind'];
 
-/** Those whose kernel is built here, with an option list in lab/kernel/. */
+/** The machines whose kernel is built here, from an option list in lab/kernel/. */
 export type BuiltMachine = Exclude<MachineKind, 'debian'>;
 
-/** All that there are; the first is the one that is taken where none is named. */
+/** All machines; the first one is the default. */
 export const MACHINE_KINDS = ['uml', 'qemu', 'debian'] as const satisfies readonly MachineKind[];
 
 export const isMachineKind = (word: string): word is MachineKind => MACHINE_KINDS.some((kind) => kind === word);
 
-/** The program, on the host, that a machine is. */
+/** The program on the host that runs a machine. */
 export const programOf = (machine: Machine): readonly [string, ...string[]] =>
   machine.kind === 'uml' ? [machine.kernel] : machine.qemu.program;
 
 /**
- * What is to be run, by the guest's user, for a session on a machine.
- * @throws {LabError} when the machine has no such thing, or cannot be started so
+ * Prepares the command that the guest's user runs for a session on a machine.
+ * @throws {LabError} if the machine does not support the options, or cannot be started
  */
 export async function prepareMachine(machine: Machine, start: Start): Promise<PreparedMachine> {
   switch (machine.kind) {

@@ -6,31 +6,31 @@ import { startVhostUserPeer } from './vhost-user-peer.js';
 
 const DISK_MIB = 64;
 
-/** Queue pairs of the network device that has several. */
+/** Queue pairs of the network device with several. */
 const PAIRS = 4;
 
 interface PciDevices {
-  /** As sysfs names them. */
+  /** In the format of sysfs. */
   readonly addresses: readonly string[];
   /** QEMU's options. */
   readonly options: readonly string[];
   readonly release: () => void;
 }
 
-/** A device that is there for vp_vdpa: its slot on the machine's first bus, and what it is. */
+/** A device for vp_vdpa: its slot on the machine's first bus, and its options. */
 interface Device {
   readonly slot: number;
-  /** The options of what it stands on. */
+  /** The options of its backend. */
   readonly backend: readonly string[];
   readonly device: string;
 }
 
-/** Memory goes through the IOMMU, whose snoop control vhost_vdpa wants and QEMU's own vhost does not support. */
+/** DMA goes through the IOMMU, whose snoop control vhost_vdpa requires and QEMU's own vhost does not support. */
 const THROUGH_IOMMU = 'iommu_platform=on,ats=on';
 
 /**
- * The PCI devices that vp_vdpa takes. The two network devices of one pair are joined: what one sends, the other
- * receives. That of several pairs sends to nobody.
+ * The PCI devices for vp_vdpa. The two network devices with one pair are connected: what one sends, the other receives. The
+ * packets of the one with several pairs are dropped.
  */
 export async function pciDevices(start: Start): Promise<PciDevices> {
   const disk = 'pci-disk';
@@ -76,7 +76,7 @@ export async function pciDevices(start: Start): Promise<PciDevices> {
   };
 }
 
-/** A network device, by a cable to the one in another slot. */
+/** A network device, connected to the one in another slot. */
 function network(folder: string, slot: number, other: number, more: string): Device {
   const end = (name: string, at: number): string =>
     `${name}.type=unix,${name}.path=${quoteForOption(join(folder, `net${at}`))}`;

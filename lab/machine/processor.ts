@@ -3,23 +3,23 @@ import { readFileSync } from 'node:fs';
 /** How many guests of this process run on each processor. */
 const guests = new Map<number, number>();
 
-/** A processor of the host, held for one guest. */
+/** A processor of the host, reserved for one guest. */
 export interface Processor {
   readonly number: number;
   readonly release: () => void;
 }
 
 /**
- * Takes a processor for a guest: one that has the fewest of this process's guests, any of these.
+ * Takes a processor for a guest: any of those with the fewest guests of this process.
  *
- * A guest's kernel and its processes are processes of the host that run by turns, never two at once, and hand over at each
- * system call and page fault. From one processor to another that takes more than twice as long.
+ * A guest's kernel and its processes are processes of the host that run in turn, never two at the same time, and switch at each
+ * system call and page fault. Switching between processors takes more than twice as long.
  */
 export function takeProcessor(): Processor {
   const allowed = allowedProcessors();
   const fewest = Math.min(...allowed.map(guestsOn));
   const candidates = allowed.filter((number) => guestsOn(number) === fewest);
-  // Others who boot a guest at the same time should not all take the same one.
+  // Processes that boot guests at the same time should not all take the same one.
   const number = candidates[Math.floor(Math.random() * candidates.length)] ?? 0;
   guests.set(number, guestsOn(number) + 1);
   return {

@@ -1,2 +1,2 @@
-/** A value in one of QEMU's lists of options, where a comma ends a value and two stand for one. */
+/** Quotes a value for one of QEMU's option lists, in which a comma ends a value and two commas stand for one. */
 export const quoteForOption = (value: string): string => value.replaceAll(',', ',,');

@@ -4,32 +4,32 @@ import { pciDevices } from './pci-devices.js';
 import { quoteForOption } from './qemu-option.js';
 import type { PreparedMachine, Start } from './start.js';
 
-/** A whole x86-64 machine that QEMU emulates, without KVM: several processors, PCI, an IOMMU. */
+/** A complete x86-64 machine emulated by QEMU, without KVM: several processors, PCI, an IOMMU. */
 export interface QemuMachine {
   readonly kind: 'qemu';
-  /** The kernel, an ELF file that QEMU starts by its PVH entry. */
+  /** The kernel, an ELF file that QEMU starts at its PVH entry point. */
   readonly kernel: string;
   readonly qemu: Qemu;
 }
 
-/** The same machine with a kernel of Debian's, whose drivers are modules. */
+/** The same machine with a Debian kernel, whose drivers are modules. */
 export interface DebianMachine extends DebianKernel {
   readonly kind: 'debian';
   readonly qemu: Qemu;
 }
 
-/** A QEMU of the host, or one in the cache. */
+/** A QEMU on the host, or one in the cache. */
 export interface Qemu {
-  /** The program, before its arguments. */
+  /** The program, without its arguments. */
   readonly program: readonly [string, ...string[]];
-  /** Where its files are, for one in the cache. */
+  /** The folder of its files, for one in the cache. */
   readonly folder?: string;
   readonly version: string;
 }
 
 const DEFAULT_PROCESSORS = 2;
 
-/** Of messages between the guest and the host's files, in bytes. */
+/** The 9p message size, in bytes. */
 const MESSAGE_SIZE = 512_000;
 
 export async function prepareQemu(machine: QemuMachine | DebianMachine, start: Start): Promise<PreparedMachine> {
@@ -45,7 +45,7 @@ export async function prepareQemu(machine: QemuMachine | DebianMachine, start: S
   const command = [
     ...qemu.program,
     ...['-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot'],
-    // What the guest makes QEMU do, should it take it over, is to read files and write to the shared folder.
+    // A guest that takes over QEMU can only read files and write to the shared folder.
     ...['-sandbox', 'on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny'],
     ...[
       '-machine',
@@ -56,7 +56,7 @@ export async function prepareQemu(machine: QemuMachine | DebianMachine, start: S
       'tcg,thread=multi,tb-size=512',
     ],
     ...['-smp', String(start.processors ?? DEFAULT_PROCESSORS), '-m', String(start.memoryMiB)],
-    // vhost-user wants memory that could be shared.
+    // vhost-user requires shareable memory.
     ...['-object', `memory-backend-memfd,id=memory,size=${start.memoryMiB}M,share=on`],
     ...['-chardev', 'stdio,id=console,signal=off', '-serial', 'chardev:console'],
     ...share('root', '/', 'readonly=on,multidevs=remap'),
@@ -67,7 +67,7 @@ export async function prepareQemu(machine: QemuMachine | DebianMachine, start: S
   return { command, followsTerminal: false, release: devices.release };
 }
 
-/** How the host's files become the root: by the kernel itself, or by an initramfs that loads modules first. */
+/** How the host's files become the root: mounted by the kernel itself, or by an initramfs that first loads modules. */
 function rootOf(
   machine: QemuMachine | DebianMachine,
   { init }: Start,
@@ -80,7 +80,7 @@ function rootOf(
   return { words: ['rootfstype=9p', 'root=root', `rootflags=${flags}`, `init=${init}`], options: [] };
 }
 
-/** A folder of the host that the guest mounts by its tag. */
+/** Shares a folder of the host, which the guest mounts by its tag. */
 function share(tag: string, path: string, options: string): string[] {
   return [
     ...['-fsdev', `local,id=${tag},path=${quoteForOption(path)},security_model=none,${options}`],
@@ -88,7 +88,7 @@ function share(tag: string, path: string, options: string): string[] {
   ];
 }
 
-/** How an unpacked QEMU is started: with libraries and firmware of its own. */
+/** The command for an unpacked QEMU, with its own libraries and firmware. */
 export const unpackedProgram = (folder: string): readonly [string, ...string[]] => [
   requireCommand('env', 'coreutils'),
   `LD_LIBRARY_PATH=${folder}/usr/lib/x86_64-linux-gnu`,

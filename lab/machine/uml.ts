@@ -2,7 +2,7 @@ import { LabError, requireCommand } from '../host.js';
 import { takeProcessor } from './processor.js';
 import type { PreparedMachine, Start } from './start.js';
 
-/** User-Mode Linux: the kernel is a program of the host, and the host's files are its root over hostfs. */
+/** User-Mode Linux: the kernel is a program on the host, and the host's files are its root through hostfs. */
 export interface UmlMachine {
   readonly kind: 'uml';
   readonly kernel: string;

@@ -3,9 +3,9 @@ import type { Socket } from 'node:net';
 import { createServer } from 'node:net';
 
 /**
- * The far end of a network device of QEMU's whose queues are served elsewhere (`-netdev vhost-user`), the one kind of
- * several queue pairs that an unprivileged QEMU can have. It agrees to all that the device asks, and serves no queue:
- * what the guest sends stays in the ring. Numbers are those of QEMU's docs/interop/vhost-user.rst.
+ * The far end of a QEMU network device whose queues are served elsewhere (`-netdev vhost-user`), the only kind with several queue
+ * pairs that an unprivileged QEMU can have. It accepts every request of the device, and serves no queue: what the guest sends
+ * stays in the ring. The numbers are from QEMU's docs/interop/vhost-user.rst.
  */
 
 const GET_FEATURES = 1;
@@ -17,7 +17,7 @@ const FLAG_VERSION = 1;
 const FLAG_REPLY = 1 << 2;
 const FLAG_NEED_REPLY = 1 << 3;
 const HEADER_BYTES = 12;
-/** More than the longest message has, that of memory regions. */
+/** More than the longest message, that of memory regions. */
 const PAYLOAD_LIMIT = 4096;
 
 const bits = (...numbers: readonly number[]): bigint => numbers.reduce((mask, bit) => mask | (1n << BigInt(bit)), 0n);
@@ -31,8 +31,8 @@ const PROTOCOL_FEATURES = bits(0, 3, 4);
 
 /**
  * Listens for one QEMU.
- * @param pairs the queue pairs that it may have
- * @returns what ends it
+ * @param pairs the maximum number of queue pairs
+ * @returns a function that stops it
  */
 export async function startVhostUserPeer(path: string, pairs: number): Promise<() => void> {
   const sockets = new Set<Socket>();
@@ -50,14 +50,14 @@ export async function startVhostUserPeer(path: string, pairs: number): Promise<(
         rest = rest.subarray(HEADER_BYTES + size);
       }
     });
-    // QEMU is gone, as it is at the end of each session.
+    // QEMU has exited, as it does at the end of each session.
     socket.on('error', () => undefined);
   });
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen(path, resolve);
   });
-  // The guest's user connects to it; the folder keeps out all others.
+  // The guest's user connects to it; the permissions of the folder keep others out.
   chmodSync(path, 0o666);
   return () => {
     for (const socket of sockets) socket.destroy();
@@ -65,7 +65,7 @@ export async function startVhostUserPeer(path: string, pairs: number): Promise<(
   };
 }
 
-/** The reply to a message, where one is due. */
+/** The reply to a message, if it requires one. */
 function answer(message: Buffer, pairs: number): Buffer | undefined {
   const request = message.readUInt32LE(0);
   switch (request) {
@@ -76,7 +76,7 @@ function answer(message: Buffer, pairs: number): Buffer | undefined {
     case GET_QUEUE_NUM:
       return reply(request, u64(BigInt(pairs)));
     case GET_VRING_BASE:
-      // The queue's index, and how far it was served: not at all.
+      // The queue's index, and its position: 0, as it is never served.
       return reply(request, Buffer.concat([message.subarray(HEADER_BYTES, HEADER_BYTES + 4), Buffer.alloc(4)]));
     default:
       return (message.readUInt32LE(4) & FLAG_NEED_REPLY) === 0 ? undefined : reply(request, u64(0n));
