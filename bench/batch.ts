@@ -12,12 +12,12 @@ const writeLine = {
   del: (name: string) => `dev del ${name}\n`,
 };
 
-/** A line for each of so many devices. */
+/** One line for each of this many devices. */
 export function linesFor(what: keyof typeof writeLine, count: number): string[] {
   return Array.from({ length: count }, (_, index) => writeLine[what](`d${index}`));
 }
 
-/** Lines that add so many devices, show each, and delete each. */
+/** Lines that add this many devices, show each, and delete each. */
 export function batchOfDevices(count: number): string {
   return [...linesFor('add', count), ...linesFor('show', count), ...linesFor('del', count)].join('');
 }

@@ -1,4 +1,4 @@
-/** A kernel that has many devices and lists them as fast as they are read: what is left is the decoder and the renderer. */
+/** A fake kernel that has many devices and lists them as fast as they are read: what remains is the decoder and the renderer. */
 import { AttributeWriter } from '../src/netlink/attribute.js';
 import { align, littleEndian, viewOf } from '../src/netlink/bytes.js';
 import { NLMSG_DONE, NLM_F_MULTI } from '../src/netlink/constants.js';
@@ -15,10 +15,10 @@ import { VIRTIO_ID_NET } from '../src/virtio/ids.js';
 import { acknowledgement, answer, concat, int32 } from '../test/support/peer.js';
 
 const familyId = 0x1c;
-/** As many as the kernel puts into a datagram of 32 KiB. */
+/** As many as the kernel packs into a datagram of 32 KiB. */
 const devicesPerDatagram = 250;
 
-/** The datagrams that list so many devices, but for sequence number and port. */
+/** The datagrams that list this many devices, except for sequence number and port. */
 export function listOf(count: number): Uint8Array[] {
   const datagrams: Uint8Array[] = [];
   for (let first = 0; first < count; first += devicesPerDatagram) {
@@ -28,7 +28,7 @@ export function listOf(count: number): Uint8Array[] {
   return datagrams;
 }
 
-/** In the order in which vdpa_dev_fill() of drivers/vdpa/vdpa.c writes. */
+/** In the order in which vdpa_dev_fill() of drivers/vdpa/vdpa.c writes the attributes. */
 function deviceMessage(name: string): Uint8Array {
   const attributes = new AttributeWriter()
     .string(uapi.VDPA_ATTR_MGMTDEV_DEV_NAME, 'vdpasim_net')
@@ -66,7 +66,7 @@ export class ListingKernel implements NetlinkTransport {
   receive(): Uint8Array {
     const waiting = this.#answers.shift();
     if (waiting !== undefined) return waiting;
-    if (this.#dump === undefined) throw new Error('nothing was asked');
+    if (this.#dump === undefined) throw new Error('nothing was requested');
     const { request } = this.#dump;
     const datagram = this.#datagrams[this.#dump.next++];
     if (datagram === undefined) return answer(request, { type: NLMSG_DONE, flags: NLM_F_MULTI, payload: int32(0) });

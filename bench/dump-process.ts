@@ -1,11 +1,11 @@
 /**
- * Lists devices of a kernel that is none, again and again: node build/bench/dump-process.js COUNT TIMES OPTIONS…
- * Prints the milliseconds of each time, and the most memory it took in KiB, as JSON.
+ * Lists devices of a fake kernel repeatedly: node build/bench/dump-process.js COUNT TIMES OPTIONS…
+ * Prints the duration of each list in milliseconds, and the peak memory in KiB, as JSON.
  */
 import { readFileSync } from 'node:fs';
 import { run } from '../src/cli/run.js';
 import { tree } from '../src/command-tree.js';
-// Loaded before the clock runs: what loading takes is measured with the commands.
+// Loaded before the clock starts: loading is measured with the commands.
 import '../src/commands/dev/show.js';
 import { ListingKernel, listOf } from './device-list.js';
 

@@ -23,10 +23,10 @@ export function measureDump(): Row[] {
     });
     const firsts = Array.from({ length: 9 }, () => listDevices(devices, 1, options).taken[0] ?? 0);
     rows.push(row('the first time in a process', median(firsts), 'V8 has compiled nothing yet'));
-    // The first rounds are those in which V8 finds out what is worth compiling.
+    // In the first rounds V8 finds out what is worth compiling.
     rows.push(row('again in the same process', median(listDevices(devices, 40, options).taken.slice(20)), ''));
   }
-  // What the kernel of the measurement itself needs for its list is in both.
+  // What the fake kernel itself needs for its list is in both.
   const few = listDevices(many, 0, ['-j']).memory;
   const all = listDevices(many, 1, ['-j']).memory;
   rows.push({

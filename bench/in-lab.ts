@@ -1,4 +1,4 @@
-/** What the bench measures on the lab's kernel, against iproute2: prints the table's rows as JSON. */
+/** Measurements on the lab's kernel, compared with iproute2: prints the table's rows as JSON. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { batchOfDevices, linesFor } from './batch.js';

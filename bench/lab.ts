@@ -8,13 +8,13 @@ import { leaveOut, type Row } from './report.js';
 
 const timeLimitMs = 300_000;
 
-/** What needs a kernel, and iproute2's tool beside: measured inside the lab. */
+/** Measurements that need a kernel, and iproute2's tool for comparison; made inside the lab. */
 export async function measureInLab(): Promise<Row[]> {
   try {
     const lab = await prepareLab();
     if ('missing' in lab) throw new LabError(lab.missing);
-    if (lab.reference === undefined) throw new LabError("iproute2's vdpa is not to be had");
-    // The guest cannot keep compiled code: a run outside does it.
+    if (lab.reference === undefined) throw new LabError("iproute2's vdpa is not available");
+    // The guest cannot cache compiled code: a run outside does it.
     timeOf([process.execPath, join(checkoutRoot, 'bin/vdpa.js'), '-V'], cleanEnvironment());
     let output = '';
     let errors = '';

@@ -1,4 +1,4 @@
-/** Measures what the command line costs, and prints a table of it: npm run bench. */
+/** Measures the cost of the command line, and prints a table: npm run bench. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -6,16 +6,16 @@ import { join } from 'node:path';
 /** A program and its arguments. */
 export type Command = readonly string[];
 
-/** What commands are run with: nothing of this process's environment that could slow Node down. */
+/** The environment of commands: without variables of this process that could slow Node down. */
 export function cleanEnvironment(more: Readonly<Record<string, string>> = {}): NodeJS.ProcessEnv {
   const { PATH, HOME } = process.env;
   return { PATH, HOME, ...more };
 }
 
 /**
- * Runs commands by turns, once without counting and then so many rounds, and gives the median time of each, in
- * milliseconds. By turns, so that what else the machine does falls on all of them.
- * @throws Error where one fails
+ * Runs commands in turn, once without counting and then for this many rounds, and returns the median time of each, in
+ * milliseconds. In turn, so that other load on the machine affects all of them.
+ * @throws Error if one fails
  */
 export function medianTimes(commands: readonly Command[], rounds: number, env: NodeJS.ProcessEnv): number[] {
   return medianTimesOf(
@@ -24,7 +24,7 @@ export function medianTimes(commands: readonly Command[], rounds: number, env: N
   );
 }
 
-/** As {@link medianTimes}, each command in an environment of its own. */
+/** Like {@link medianTimes}, with a separate environment for each command. */
 export function medianTimesOf(
   runs: readonly { readonly command: Command; readonly env: NodeJS.ProcessEnv }[],
   rounds: number,
@@ -39,7 +39,7 @@ export function medianTimesOf(
   return times.map(median);
 }
 
-/** Runs a command without output; how long it took, in milliseconds. @throws Error where it fails */
+/** Runs a command without output. Returns how long it took, in milliseconds. @throws Error if it fails */
 export function timeOf([file = '', ...args]: Command, env: NodeJS.ProcessEnv): number {
   const start = process.hrtime.bigint();
   const { status, stderr, error } = spawnSync(file, args, { env, stdio: ['ignore', 'ignore', 'pipe'] });
@@ -48,7 +48,7 @@ export function timeOf([file = '', ...args]: Command, env: NodeJS.ProcessEnv): n
   return time;
 }
 
-/** Writes the largest size that the process has had, in KiB; it is what /proc calls VmHWM. */
+/** Writes the peak memory of the process, in KiB; /proc calls it VmHWM. */
 const tellMemory = `
 process.once('exit', () => {
   const [, size] = /^VmHWM:\\s+(\\d+) kB$/m.exec(require('fs').readFileSync('/proc/self/status', 'latin1'));
@@ -56,7 +56,7 @@ process.once('exit', () => {
 });
 `;
 
-/** The median of the most memory that each of these runs of Node takes, in KiB. */
+/** The median of the peak memory of these runs of Node, in KiB. */
 export function peakMemory(commands: readonly Command[], rounds: number, env: NodeJS.ProcessEnv): number[] {
   const folder = mkdtempSync(join(tmpdir(), 'vdpa-bench-'));
   try {

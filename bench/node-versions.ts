@@ -3,7 +3,7 @@ import type { NodeVersion } from '../lab/node-versions.js';
 import { NODE_MAJORS, fetchNode } from '../lab/node-versions.js';
 import { leaveOut } from './report.js';
 
-/** The versions of Node that the program is measured with, those that can be had. */
+/** The available versions of Node with which the program is measured. */
 export async function nodeVersions(): Promise<NodeVersion[]> {
   const found: NodeVersion[] = [];
   for (const major of NODE_MAJORS) {

@@ -2,16 +2,16 @@
 export interface Row {
   readonly what: string;
   readonly ours: string;
-  /** What it is compared with, and how that did. */
+  /** What it is compared with, and the result of that. */
   readonly against: string;
-  /** Ours over the other's, or whatever the goal is about. */
+  /** Ours divided by the other's, or whatever the goal is about. */
   readonly figure: number;
   readonly goal: { readonly atMost: number } | { readonly atLeast: number };
-  /** What the figure and the goal are in: `times`, `s` …; a ratio where it is not given. */
+  /** The unit of the figure and the goal: `times`, `s` …; a ratio by default. */
   readonly unit?: string;
 }
 
-/** Prints rows as a table in Markdown. */
+/** Prints rows as a Markdown table. */
 export function printTable(title: string, rows: readonly Row[]): void {
   if (rows.length === 0) return;
   console.log(`\n## ${title}\n`);
@@ -26,7 +26,7 @@ export function printTable(title: string, rows: readonly Row[]): void {
   }
 }
 
-/** A part that cannot be measured here is said so in one line. */
+/** Reports in one line that a part cannot be measured here. */
 export function leaveOut(what: string, why: string): void {
   console.log(`\nLeft out: ${what}: ${why.trim().split('\n')[0] ?? ''}`);
 }

@@ -1,4 +1,4 @@
-/** `vdpa dev show` on the simulation against the same on the kernel's socket: whole processes, by turns. */
+/** `vdpa dev show` on the simulation compared with the same on the kernel's socket: whole processes, in turn. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { linesFor } from './batch.js';
@@ -7,7 +7,7 @@ import { milliseconds, type Row } from './report.js';
 
 const rounds = 30;
 
-/** Measures with no devices, few and many; they are deleted again. @param folder for files of the measurement */
+/** Measures without devices, with few and with many; they are deleted afterwards. @param folder for files of the measurement */
 export function measureSimulation(folder: string): Row[] {
   const machines = [cleanEnvironment(), cleanEnvironment({ VDPA_SIM: '1', VDPA_SIM_STATE: join(folder, 'sim.json') })];
   const file = join(folder, 'lines');

@@ -12,7 +12,7 @@ const memoryRounds = 5;
 
 const lines = ['-V', '--sim mgmtdev show', '--sim dev show -j', '--sim dev config show -jp'];
 
-/** One command, against `node -e 0` of the same Node. */
+/** One command, compared with `node -e 0` of the same Node. */
 export async function measureStart(folder: string): Promise<Row[]> {
   const env = cleanEnvironment({ VDPA_SIM_STATE: join(folder, 'start.json') });
   const devices = join(folder, 'devices');

@@ -1,5 +1,5 @@
 /**
- * A program that sends packets from one interface to another and tells how long each took, as JSON, in milliseconds:
+ * A program that sends packets from one interface to another and prints how long each took, as JSON, in milliseconds:
  * node delay-probe.js FROM TO MAC SECONDS
  */
 import { readFileSync, readSync, writeSync } from 'node:fs';
@@ -9,11 +9,11 @@ import { poll, POLLIN } from '../../src/sys/poll.js';
 import { octets, openPacketSocket } from './packet-socket.js';
 import type { Delays } from './results.js';
 
-/** For experiments, and not what the flood is of. */
+/** For experiments, and different from that of the flood. */
 const protocol = 0x88b6;
 const frameBytes = 60;
 const sequenceAt = 14;
-/** What has not come after so long is lost. */
+/** A packet that has not arrived after this time is lost. */
 const patienceMs = 2000;
 const pauseMs = 5;
 
@@ -26,7 +26,7 @@ frame.set(octets(readFileSync(`/sys/class/net/${from}/address`, 'utf8').trim()),
 frame.writeUInt16BE(protocol, 12);
 const came = Buffer.alloc(2048);
 
-/** Waits for the packet of a number; those of others were given up before. */
+/** Waits for the packet with this number; earlier ones already count as lost. */
 function comes(sequence: number, until: number): boolean {
   for (let left = until - monotonicMs(); left > 0; left = until - monotonicMs()) {
     if (poll(receiving, POLLIN, left) !== 1) continue;

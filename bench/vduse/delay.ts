@@ -1,4 +1,4 @@
-/** How long packets to a guest take that sends as fast as it can, through a tap. */
+/** The delay of packets to a guest that sends as fast as it can, through a tap. */
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
@@ -38,7 +38,7 @@ async function probeUnderFlood(netdev: string, length: number, seconds: number):
   return result;
 }
 
-/** Nothing, and each length of frame, by turns. */
+/** Without a flood, and with each frame length, in turn. */
 export async function measureDelay({ rounds, seconds }: Plan): Promise<DelayResults> {
   const command = ['vdpa', 'vduse', 'serve', 'name', 'delay0', 'type', 'net', 'backend', 'tap', 'ifname', tap];
   const server = await ServerProcess.start('delay0', [...command, 'mac', mac]);

@@ -1,4 +1,4 @@
-/** Who serves, and how: the disks that are held against each other. */
+/** Servers and their backends: the disks that are compared with each other. */
 export const diskNames = [
   'vdpa file',
   'qemu threads',
@@ -10,5 +10,5 @@ export const diskNames = [
 ] as const;
 export type DiskName = (typeof diskNames)[number];
 
-/** Those that are measured with several queues, too. */
+/** The disks that are also measured with several queues. */
 export const queueDisks = ['vdpa file', 'qemu io_uring', 'vdpa null', 'qemu null-co'] as const satisfies DiskName[];

@@ -6,7 +6,7 @@ import { workloadNames, workloads, type WorkloadName } from './fio.js';
 import { waitingWorkloads } from './results.js';
 import type { DiskResults, QueueResults, Turn, Wait, WaitingDisk, WaitingResults } from './results.js';
 
-/** What is to be reached: times what the other does. */
+/** The goals, as multiples of the other's rate. */
 const goals: readonly { readonly ours: DiskName; readonly theirs: DiskName; readonly atLeast: Goal }[] = [
   { ours: 'vdpa file', theirs: 'qemu io_uring', atLeast: { depth1: 1.3, depth32: 3, sequential: 1.5 } },
   { ours: 'vdpa ram', theirs: 'qemu null-co', atLeast: { depth1: 1, depth32: 1.5, sequential: 1 } },
@@ -45,7 +45,7 @@ function cpuPerMillion(turns: readonly Turn[]): number {
   return (sum(turns.map((turn) => turn.cpuSeconds)) / sum(turns.map((turn) => turn.requests))) * 1e6;
 }
 
-/** Prints what each disk did. */
+/** Prints the results of each disk. */
 export function diskTable({ turns, resident }: DiskResults): void {
   console.log('\n## Disks\n');
   console.log(`| | ${diskNames.join(' | ')} |`);
@@ -66,7 +66,7 @@ export function diskTable({ turns, resident }: DiskResults): void {
   line('of it its own', (disk) => served(disk, mebibytes(resident[disk].own)));
 }
 
-/** What is held against what, with the goals. */
+/** The comparisons, with their goals. */
 export function diskRows({ turns, resident }: DiskResults): Row[] {
   const rows: Row[] = [];
   for (const { ours, theirs, atLeast } of goals) {
@@ -108,7 +108,7 @@ export function diskRows({ turns, resident }: DiskResults): Row[] {
   return rows;
 }
 
-/** Four queues against four queues. */
+/** Four queues compared with four queues. */
 export function queueRows(results: QueueResults): Row[] {
   const rows: Row[] = [];
   for (const [ours, theirs, atLeast] of [
@@ -130,7 +130,7 @@ export function queueRows(results: QueueResults): Row[] {
   return rows;
 }
 
-/** The same disk behind two servers. @param wait how long it takes for a request, in nanoseconds */
+/** The same disk served by two servers. @param wait how long it takes for a request, in nanoseconds */
 export function waitingRows(results: WaitingResults, wait: Wait): Row[] {
   const rate = (disk: WaitingDisk, index: number): number => median(results[disk].map((round) => round[index] ?? 0));
   return waitingWorkloads.map((workload, index) => ({

@@ -8,7 +8,7 @@ import type { Plan } from './plan.js';
 import type { DiskResults, Resident, Turn } from './results.js';
 import { diskOf, ServerProcess } from './server.js';
 
-/** As large as the kernel's simulated disk is. */
+/** As large as the kernel's simulated disk. */
 const mebibytes = 128;
 export const imageBytes = mebibytes * 2 ** 20;
 
@@ -42,7 +42,7 @@ export function serverCommand(disk: DiskName, name: string, queues = 1): string[
   }
 }
 
-/** A file in memory, every byte of which is there. */
+/** A fully allocated file in memory. */
 function makeImage(name: string): string {
   const path = `/dev/shm/${name}.img`;
   const piece = randomFillSync(new Uint8Array(2 ** 20));
@@ -76,11 +76,11 @@ function take({ node, server }: Disk, workload: WorkloadName, seconds: number): 
   return { requestsPerSecond: iops, bytesPerSecond, requests, cpuSeconds };
 }
 
-/** All disks, all workloads, by turns. */
+/** All disks, all workloads, in turn. */
 export async function measureDisks({ rounds, seconds }: Plan): Promise<DiskResults> {
   const disks: Disk[] = [];
   for (const [index, name] of diskNames.entries()) disks.push(await makeDisk(name, index));
-  // Once over everything: the memory is there then, and what is compiled on use is compiled.
+  // One pass over everything: afterwards the memory is allocated and code is compiled.
   for (const disk of disks) {
     take(disk, 'sequential write, 1 MiB, depth 4', 0.5);
     for (const workload of workloadNames) take(disk, workload, 0.5);
@@ -91,7 +91,7 @@ export async function measureDisks({ rounds, seconds }: Plan): Promise<DiskResul
   for (let round = 0; round < rounds; round++) {
     for (const workload of workloadNames) {
       for (let index = 0; index < disks.length; index++) {
-        // Each round begins with another one.
+        // Each round starts with a different one.
         const disk = disks[(index + round) % disks.length];
         if (disk) turns[disk.name][workload].push(take(disk, workload, seconds));
       }

@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { statSync } from 'node:fs';
 
-/** How many requests fio submits in one system call, and takes back at most: `batch`. One is what it does by itself. */
+/** `batch` is how many requests fio submits in one system call, and reaps at most. Its default is one. */
 export const workloads = {
   'random read, depth 1': { rw: 'randread', bs: '4k', depth: 1, batch: 1 },
   'random write, depth 1': { rw: 'randwrite', bs: '4k', depth: 1, batch: 1 },
@@ -26,9 +26,9 @@ interface FioReport {
   readonly jobs: readonly { readonly error: number; readonly read: Direction; readonly write: Direction }[];
 }
 
-/** Runs fio on a disk: libaio, direct. @param more options beside. @throws Error where it is no block device, or fio fails */
+/** Runs fio on a disk: libaio, direct. @param more additional options. @throws Error if it is not a block device, or fio fails */
 export function fio(disk: string, workload: WorkloadName, seconds: number, more: readonly string[] = []): Direction {
-  // What is no block device fio would make a plain file of.
+  // fio would create a plain file if there is no block device.
   if (!statSync(disk).isBlockDevice()) throw new Error(`${disk} is not a block device`);
   const { rw, bs, depth, batch } = workloads[workload];
   const { status, stdout, stderr } = spawnSync(

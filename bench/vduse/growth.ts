@@ -1,4 +1,4 @@
-/** Whether the memory of a server grows with the requests it has served. */
+/** Measures whether the memory of a server grows with the requests it serves. */
 import { serverCommand, imageBytes } from './disks.js';
 import type { Plan } from './plan.js';
 import type { GrowthResults } from './results.js';
@@ -6,10 +6,10 @@ import { loadQueues } from './ring-load.js';
 import { giveToVhost, ServerProcess } from './server.js';
 
 const turnSeconds = 2;
-/** Until then a server compiles what it runs, and its heap finds its size. */
+/** Until then a server compiles its code, and its heap reaches its size. */
 const warmUpRequests = 500_000;
 
-/** Reads and writes by turns, until there were so many. */
+/** Alternates reads and writes until there are this many. */
 export async function measureGrowth({ growthRequests }: Plan): Promise<GrowthResults> {
   const device = 'growth0';
   const server = await ServerProcess.start(device, serverCommand('vdpa file', device) ?? []);

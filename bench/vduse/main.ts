@@ -1,4 +1,4 @@
-/** Measures VDUSE devices on the lab's kernel against other servers, and prints tables: npm run bench:vduse. */
+/** Compares VDUSE devices with other servers on the lab's kernel, and prints tables: npm run bench:vduse. */
 import { cpus } from 'node:os';
 import { join } from 'node:path';
 import { boot } from '../../lab/boot.js';
@@ -26,7 +26,7 @@ console.log(
     `${plan.rounds} rounds of ${plan.seconds} s, medians`,
 );
 
-/** Measures in the lab. @returns nothing, and says so, where this machine cannot have that part of it. @throws Error */
+/** Measures in the lab. @returns undefined, after printing why, if this host does not support that machine. @throws Error */
 async function measure(machine: MachineKind, plan: Plan, kernelParameters: readonly string[] = []): Promise<Results> {
   const lab = await prepareLab(['vduse'], machine);
   if ('missing' in lab) {

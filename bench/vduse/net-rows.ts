@@ -4,16 +4,16 @@ import { mebibytes, milliseconds, type Row } from '../report.js';
 import { frameLengths } from './net.js';
 import type { DelayResults, Delays, GrowthResults, NetResults } from './results.js';
 
-/** Packets that a server in user space gives back, held against the kernel's own. */
+/** Packets that a server in user space returns, relative to the kernel's own. */
 const loopbackGoal = 1;
-/** The same through a tap, where the rest of the way is the kernel's network. */
+/** The same through a tap, where the rest of the path is the kernel's network stack. */
 const tapGoal = 0.5;
-/** Bytes over TCP, held against the bytes of the kernel's own packets. */
+/** Bytes over TCP, relative to the bytes of the kernel's own packets. */
 const tcpGoal = 1;
-/** The same, held against two interfaces with no device between them: there data is copied twice, here four times. */
+/** The same, relative to two directly connected interfaces: there data is copied twice, here four times. */
 const vethGoal = 0.5;
 
-/** Of packets to a guest that sends as fast as it can, in milliseconds. */
+/** The maximum delay of packets to a guest that sends as fast as it can, in milliseconds. */
 const maxDelayMs = 8;
 
 const maxGrowthKiB = 1024;

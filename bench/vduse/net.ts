@@ -1,4 +1,4 @@
-/** Network devices: packets that a device gives back, packets and TCP through a tap. */
+/** Network devices: packets that a device returns, packets and TCP through a tap. */
 import { spawn, spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -8,7 +8,7 @@ import type { Plan } from './plan.js';
 import type { NetResults } from './results.js';
 import { eventually, ServerProcess } from './server.js';
 
-/** Bytes of a frame: the shortest one, and the longest of an ordinary network. */
+/** Frame lengths in bytes: the shortest, and the longest on an ordinary network. */
 export const frameLengths = [60, 1514] as const;
 
 const mac = '02:00:00:00:00:01';
@@ -27,7 +27,7 @@ export function netdevOf(name: string): Promise<string> {
 export const received = (netdev: string): number =>
   Number(readFileSync(`/sys/class/net/${netdev}/statistics/rx_packets`, 'utf8'));
 
-/** Packets a second that come to `to`, sent from `from`. */
+/** Packets per second that arrive at `to`, sent from `from`. */
 function packetRate(from: string, to: string, destination: string, length: number, seconds: number): number {
   const before = received(to);
   const begin = performance.now();
@@ -37,7 +37,7 @@ function packetRate(from: string, to: string, destination: string, length: numbe
   return rate;
 }
 
-/** Bytes a second over TCP from one network namespace to another. */
+/** Bytes per second over TCP from one network namespace to another. */
 async function tcpRate(from: string, to: string, address: string, seconds: number): Promise<number> {
   const listener = spawn('ip', ['netns', 'exec', to, 'node', stream, 'listen', '5000'], {
     stdio: ['ignore', 'pipe', 'inherit'],
@@ -52,7 +52,7 @@ async function tcpRate(from: string, to: string, address: string, seconds: numbe
   return bytes / taken;
 }
 
-/** All of it, by turns. */
+/** Measures everything, in turn. */
 export async function measureNet({ rounds, seconds }: Plan): Promise<NetResults> {
   const serve = (name: string, ...words: string[]): Promise<ServerProcess> =>
     ServerProcess.start(name, ['vdpa', 'vduse', 'serve', 'name', name, 'type', 'net', ...words]);
@@ -80,7 +80,7 @@ export async function measureNet({ rounds, seconds }: Plan): Promise<NetResults>
   }
   run('ip', 'netns', 'add', 'guest');
   run('ip', 'netns', 'add', 'host');
-  // A pair of interfaces of the kernel's own, with no device between them: what the rest of the way can carry.
+  // A veth pair, without a device in between: what the rest of the path can carry.
   run('ip', 'link', 'add', 'vethguest', 'type', 'veth', 'peer', 'name', 'vethhost');
   for (const [namespace, netdev, address] of [
     ['guest', tapped, '10.1.1.1/24'],

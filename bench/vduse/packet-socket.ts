@@ -1,4 +1,4 @@
-/** Packet sockets for programs that send frames of their own. */
+/** Packet sockets for programs that send raw frames. */
 import { readFileSync } from 'node:fs';
 import { checked } from '../../src/sys/libc.js';
 import { bind, SOCK_CLOEXEC, SOCK_RAW, socket } from '../../src/sys/socket.js';
@@ -6,7 +6,7 @@ import { bind, SOCK_CLOEXEC, SOCK_RAW, socket } from '../../src/sys/socket.js';
 const AF_PACKET = 17;
 const sockaddrBytes = 20;
 
-/** Opens one that sends on an interface, and gets its frames of an Ethernet type. @throws SystemError */
+/** Opens one that sends on an interface and receives its frames of an EtherType. @throws SystemError */
 export function openPacketSocket(netdev: string, protocol: number): number {
   const fd = checked('open a packet socket', socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0));
   const address = new DataView(new ArrayBuffer(sockaddrBytes));

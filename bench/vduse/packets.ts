@@ -7,10 +7,10 @@ import { checked, libc } from '../../src/sys/libc.js';
 import { NativeBuffer } from '../../src/sys/memory.js';
 import { octets, openPacketSocket } from './packet-socket.js';
 
-/** For experiments: no protocol of the kernel's takes it. */
+/** For experiments: no protocol in the kernel handles it. */
 const protocol = 0x88b5;
 const messages = 64;
-/** struct mmsghdr: struct msghdr of 56 bytes, whose vector is at 16 and its length at 24; then the length that was sent. */
+/** struct mmsghdr: struct msghdr of 56 bytes, whose vector is at 16 and its length at 24; then the number of bytes sent. */
 const messageBytes = 64;
 
 const sendmmsg: (fd: number, messages: number, count: number, flags: number) => number = libc.func(

@@ -1,12 +1,12 @@
 /** What `npm run bench:vduse` measures, and for how long. */
 export interface Plan {
-  /** How often each disk has each workload, by turns. */
+  /** How often each disk runs each workload, in turn. */
   readonly rounds: number;
   /** Seconds of each turn. */
   readonly seconds: number;
-  /** What of it; all where it is empty. */
+  /** The parts to measure; empty for all. */
   readonly parts: readonly Part[];
-  /** Requests that the growth of memory is seen over. */
+  /** Requests over which the growth of memory is measured. */
   readonly growthRequests: number;
 }
 
@@ -14,12 +14,12 @@ export const parts = ['disks', 'queues', 'net', 'delay', 'growth', 'waiting'] as
 export type Part = (typeof parts)[number];
 
 const usage = `npm run bench:vduse -- [OPTION…] [PART…]
-  PART           ${parts.join(', ')}; all of them without it, in about fifteen minutes
-  --rounds N     how often each disk has each workload, by turns (5)
+  PART           ${parts.join(', ')}; all of them by default, in about fifteen minutes
+  --rounds N     how often each disk runs each workload, in turn (5)
   --seconds S    how long each time (0.5)
-  --short        one round, to see that it works`;
+  --short        one round, to check that it works`;
 
-/** Reads the command line. @throws Error with what there is to say, where it asks for help or cannot be understood */
+/** Parses the command line. @throws Error with a message if it asks for help or is invalid */
 export function readPlan(argv: readonly string[]): Plan {
   const plan = { rounds: 5, seconds: 0.5, parts: [] as Part[], growthRequests: 10_000_000 };
   for (let index = 0; index < argv.length; index++) {
@@ -47,7 +47,7 @@ export function readPlan(argv: readonly string[]): Plan {
   return plan;
 }
 
-/** Whether a part is asked for. */
+/** Whether a part is requested. */
 export function includes(plan: Plan, part: Part): boolean {
   return plan.parts.length === 0 || plan.parts.includes(part);
 }

@@ -1,4 +1,4 @@
-/** Devices with four queues, each of them full. */
+/** Devices with four full queues. */
 import { queueDisks } from './disk-names.js';
 import { imageBytes, serverCommand } from './disks.js';
 import type { Plan } from './plan.js';
@@ -14,7 +14,7 @@ interface QueueDevice {
   readonly node: string;
 }
 
-/** All devices, reading and writing, by turns. */
+/** All devices, reading and writing, in turn. */
 export async function measureQueues({ rounds, seconds }: Plan): Promise<QueueResults> {
   const devices: QueueDevice[] = [];
   for (const [index, name] of queueDisks.entries()) {
@@ -43,7 +43,7 @@ export async function measureQueues({ rounds, seconds }: Plan): Promise<QueueRes
         const device = devices[(index + round + 1) % devices.length];
         if (!device) continue;
         const turn = take(device, writing, seconds);
-        // The first round is there to have everything compiled.
+        // The first round only compiles everything.
         if (round >= 0) results[device.name][writing ? 'write' : 'read'].push(turn);
       }
     }

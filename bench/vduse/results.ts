@@ -1,19 +1,19 @@
-/** What is measured inside the lab, as it comes out of it. */
+/** The results of measurements inside the lab. */
 import type { DiskName, queueDisks } from './disk-names.js';
 import type { WorkloadName } from './fio.js';
 
-/** What one turn of fio gave, and what the server did meanwhile. */
+/** The result of one run of fio, and the server's resource usage during it. */
 export interface Turn {
   readonly requestsPerSecond: number;
   readonly bytesPerSecond: number;
   readonly requests: number;
-  /** Seconds of processor time of the server; 0 where it is the kernel. */
+  /** Seconds of processor time of the server; 0 if it is the kernel. */
   readonly cpuSeconds: number;
 }
 
 export interface DiskResults {
   readonly turns: Readonly<Record<DiskName, Readonly<Record<WorkloadName, readonly Turn[]>>>>;
-  /** Resident memory of each server after all, in KiB; without pages of files, which others have too. */
+  /** Resident memory of each server at the end, in KiB, without pages of files, which it shares. */
   readonly resident: Readonly<Record<DiskName, Resident>>;
 }
 
@@ -21,29 +21,29 @@ export interface DiskResults {
 export interface Resident {
   /** All of it. */
   readonly total: number;
-  /** Its own memory alone: neither pages of files nor memory that it shares. */
+  /** Only its own memory: neither pages of files nor shared memory. */
   readonly own: number;
 }
 
-/** Random reads and writes on four queues at once. */
+/** Random reads and writes on four queues at the same time. */
 export type QueueResults = Readonly<
   Record<(typeof queueDisks)[number], { readonly read: readonly Turn[]; readonly write: readonly Turn[] }>
 >;
 
-/** Packets a second for each length of frame, bytes a second over TCP. */
+/** Packets per second for each frame length, bytes per second over TCP. */
 export interface NetResults {
   readonly loopback: Readonly<Record<'vdpa' | 'vdpasim', readonly (readonly number[])[]>>;
   readonly tap: readonly (readonly number[])[];
   readonly tcp: Readonly<Record<'toTap' | 'fromTap' | 'veth', readonly number[]>>;
 }
 
-/** How long packets took, in milliseconds, and how many did not come. */
+/** The delays of packets, in milliseconds, and how many were lost. */
 export interface Delays {
   readonly delays: readonly number[];
   readonly lost: number;
 }
 
-/** Of packets to the guest: while nothing else happens, and while the guest sends as fast as it can, for each length of frame. */
+/** Delays of packets to the guest: while it is idle, and while it sends as fast as it can, for each frame length. */
 export interface DelayResults {
   readonly idle: readonly Delays[];
   readonly flood: readonly (readonly Delays[])[];
@@ -64,7 +64,7 @@ export type WaitingDisk = (typeof waitingDisks)[number];
 
 export const waitingWorkloads = ['random read, depth 1', 'random read, depth 32'] as const satisfies WorkloadName[];
 
-/** Requests a second, for each round and each of these workloads. */
+/** Requests per second, for each round and each of these workloads. */
 export type WaitingResults = Readonly<Record<WaitingDisk, readonly (readonly number[])[]>>;
 
 export interface Results {

@@ -1,4 +1,4 @@
-/** A driver by vhost-vdpa that keeps the queues of a block device full. The lab's own driver has one queue only. */
+/** A driver through vhost-vdpa that keeps the queues of a block device full. The lab's own driver has only one queue. */
 import { randomInt } from 'node:crypto';
 import { EPOLLET, EPOLLIN, EventPoll, openEventfd, signalEventfd } from '../../src/sys/events.js';
 import { close } from '../../src/sys/libc.js';
@@ -30,10 +30,10 @@ class LoadedQueue {
   readonly #memory: DriverMemory;
   readonly #view: DataView;
   readonly #sectors: number;
-  /** Where each request's header is; its status byte follows it, its data begin at #data. */
+  /** Where each request's header is; its status byte follows it, its data starts at #data. */
   readonly #headers: number;
   readonly #data: number;
-  /** What the device had seen when it was kicked last. */
+  /** The index that the device had seen at the last kick. */
   #kicked = 0;
   #type: number = VIRTIO_BLK_T_IN;
 
@@ -77,7 +77,7 @@ class LoadedQueue {
     if (wanted) signalEventfd(this.kick);
   }
 
-  /** Takes what has been done; offers as many again. @returns how many @throws Error where one failed */
+  /** Collects completed requests, and offers as many again. @returns how many @throws Error if one failed */
   turn(again: boolean): number {
     let count = 0;
     for (let used = this.ring.collect(); used; used = this.ring.collect()) {
@@ -91,7 +91,7 @@ class LoadedQueue {
     return count;
   }
 
-  /** Asks for an interrupt when the next one is done. */
+  /** Requests an interrupt for the next completion. */
   arm(): void {
     this.ring.usedEvent = this.ring.seenUsed;
   }
@@ -102,7 +102,7 @@ class LoadedQueue {
   }
 }
 
-/** Random reads or writes of 4 KiB for so many seconds. @returns requests, and the seconds they took */
+/** Random reads or writes of 4 KiB for this many seconds. @returns the number of requests, and the seconds they took */
 export function loadQueues(
   node: string,
   load: Load,
@@ -154,7 +154,7 @@ function run(
   let requests = 0;
   let time = begin;
   for (let open = queues.length * depth; open > 0;) {
-    // The clock costs a system call in the lab.
+    // Reading the clock costs a system call in the lab.
     const again = time < end;
     let count = 0;
     for (const queue of queues) count += queue.turn(again);

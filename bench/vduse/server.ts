@@ -5,10 +5,10 @@ import { VdpaBus } from '../../src/sysfs/bus.js';
 import type { Resident } from './results.js';
 
 const patienceMs = 20_000;
-/** Of the times in /proc/PID/stat (USER_HZ). */
+/** The unit of times in /proc/PID/stat (USER_HZ). */
 const ticksPerSecond = 100;
 
-/** A server of a VDUSE device, as a process, whoever's it is; and its device on the vdpa bus. */
+/** The process of a VDUSE server, of any program, and its device on the vdpa bus. */
 export class ServerProcess {
   readonly name: string;
   readonly #child: ChildProcess;
@@ -18,7 +18,7 @@ export class ServerProcess {
     this.#child = child;
   }
 
-  /** Starts a server of the device `name` and attaches that. @throws Error where it does not come up */
+  /** Starts a server for the device `name` and attaches the device. @throws Error if it does not start */
   static async start(name: string, command: readonly string[]): Promise<ServerProcess> {
     const [file = '', ...args] = command;
     const child = spawn(file, args, { stdio: ['ignore', 'ignore', 'inherit'] });
@@ -46,7 +46,7 @@ export class ServerProcess {
     return { total: field('VmRSS'), own: field('RssAnon') };
   }
 
-  /** Takes the device off the bus and ends the server. */
+  /** Deletes the device from the bus and stops the server. */
   async stop(): Promise<void> {
     spawnSync('vdpa-iproute2', ['dev', 'del', this.name]);
     this.#child.kill('SIGTERM');
@@ -57,18 +57,18 @@ export class ServerProcess {
   }
 }
 
-/** Waits until there is something, and gives it. @throws Error */
+/** Waits until `look` returns something, and returns it. @throws Error */
 export async function eventually<Result>(what: string, look: () => Result | undefined): Promise<Result> {
   const end = performance.now() + patienceMs;
   for (;;) {
     const result = look();
     if (result !== undefined) return result;
-    if (performance.now() > end) throw new Error(`not so after ${patienceMs} ms: ${what}`);
+    if (performance.now() > end) throw new Error(`timed out after ${patienceMs} ms: ${what}`);
     await sleep(20);
   }
 }
 
-/** Gives a device to vhost-vdpa: `/dev/vhost-vdpa-0`. */
+/** Binds a device to vhost-vdpa. Returns its node: `/dev/vhost-vdpa-0`. */
 export async function giveToVhost(name: string): Promise<string> {
   const folder = `/sys/bus/vdpa/devices/${name}`;
   writeFileSync(`${folder}/driver_override`, 'vhost_vdpa');
@@ -80,7 +80,7 @@ export async function giveToVhost(name: string): Promise<string> {
   });
 }
 
-/** The disk that a device has become: `/dev/vda`. */
+/** The disk of a device: `/dev/vda`. */
 export function diskOf(name: string): Promise<string> {
   return eventually(`${name} has a disk`, () => {
     const disk = new VdpaBus().device(name)?.block;

@@ -1,7 +1,7 @@
 /**
- * A program that moves bytes over TCP: `stream.js listen PORT` takes one connection and prints bytes and seconds as JSON;
- * `stream.js send ADDRESS PORT SECONDS` sends. It does so with system calls on memory of its own: streams of Node's take
- * new memory for what they read, which costs more in the lab than the way there.
+ * A program that moves bytes over TCP: `stream.js listen PORT` accepts one connection and prints bytes and seconds as JSON;
+ * `stream.js send ADDRESS PORT SECONDS` sends. It uses system calls on its own memory: Node's streams allocate memory for what
+ * they read, which costs more in the lab than the transfer.
  */
 import { read, write } from '../../src/sys/file.js';
 import { checked, close, libc } from '../../src/sys/libc.js';
@@ -10,7 +10,7 @@ import { bind, SOCK_CLOEXEC, socket } from '../../src/sys/socket.js';
 
 const AF_INET = 2;
 const SOCK_STREAM = 1;
-/** struct sockaddr_in: u16 family, u16 port and u32 address in network order, 8 bytes of nothing. */
+/** struct sockaddr_in: u16 family, u16 port and u32 address in network byte order, 8 bytes of padding. */
 const sockaddrBytes = 16;
 const pieceBytes = 256 * 1024;
 

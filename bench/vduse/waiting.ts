@@ -1,4 +1,4 @@
-/** A disk that takes its time: the machine's null_blk, as it is and behind servers, one after the other. */
+/** A slow disk: the machine's null_blk, directly and through servers, one after another. */
 import { writeFileSync } from 'node:fs';
 import { fio } from './fio.js';
 import type { Plan } from './plan.js';
@@ -22,16 +22,16 @@ function command(name: Exclude<WaitingDisk, 'the disk itself'>): string[] {
   }
 }
 
-/** Requests a second of each workload. */
+/** Requests per second of each workload. */
 function take(node: string, seconds: number): number[] {
   return waitingWorkloads.map((workload) => {
-    // What a server has read before is not to come from the page cache.
+    // What a server has already read must not come from the page cache.
     writeFileSync('/proc/sys/vm/drop_caches', '3');
     return fio(node, workload, seconds).iops;
   });
 }
 
-/** Each disk, all workloads, by turns. */
+/** Each disk, all workloads, in turn. */
 export async function measureWaiting({ rounds, seconds }: Plan): Promise<WaitingResults> {
   const results: Record<WaitingDisk, number[][]> = { 'the disk itself': [], 'vdpa file': [], 'qemu io_uring': [] };
   for (let round = 0; round < rounds; round++) {
