@@ -1,4 +1,4 @@
-// npm run bench: installs what is missing, builds, and prints how long things take, against bare Node and iproute2.
+// npm run bench: installs what is missing, builds, and prints how long things take, compared with bare Node and iproute2.
 import { endOnSignals, ensureBuilt, ensureModules } from './project.mjs';
 
 endOnSignals();

@@ -1,6 +1,6 @@
-// Builds everything that is made from src/:
+// Builds everything from src/:
 //   bin/          the bundled executable
-//   dist/         the library, a module a file, with its type declarations
+//   dist/         the library, one module per file, with its type declarations
 //   build/        src, test, lab and bench as plain modules, for the tests (only with --dev; no declarations)
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, rmSync } from 'node:fs';

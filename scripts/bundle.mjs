@@ -1,11 +1,11 @@
 // Bundles the executable:
-//   bin/vdpa.js     what is started: loads the parts, and keeps what V8 makes of them (src/cli/launcher.ts)
-//   bin/parts/      the program: main.js with what most commands need, and files that are loaded on use
-//   bin/threads/    modules that threads load by themselves
+//   bin/vdpa.js     what is started: loads the parts, and caches their compiled code (src/cli/launcher.ts)
+//   bin/parts/      the program: main.js with what most commands need, and files that are loaded on demand
+//   bin/threads/    modules that threads load
 //
-// Node spends about 0.3 ms on each file that it loads and 0.02 ms on each kilobyte in it. esbuild splits a program at
-// every import(), and what two pieces share becomes a piece of its own: dozens of files where there are many commands. So
-// the program is split first, and then the pieces that are needed together are joined into one file: a part.
+// Node spends about 0.3 ms on each file that it loads and 0.02 ms on each kilobyte in it. esbuild splits a program at every
+// import(), and what two pieces share becomes another piece: dozens of files if there are many commands. So the program is first
+// split, and then the pieces that are needed together are joined into one file: a part.
 //
 // The files are CommonJS, because Node starts a CommonJS program several milliseconds sooner than an ES module; esbuild
 // splits only ES modules, which the joining turns into CommonJS.
@@ -15,9 +15,9 @@ import { basename, join } from 'node:path';
 import { build } from 'esbuild';
 
 /**
- * The parts with a name, each with the modules that it is made for and all that these import. What two of them import is in
- * the first, so that none is loaded for a trifle that another needs. Every piece that none of them has becomes a part of
- * its own.
+ * The named parts, each with the modules that it is for and everything these import. What two of them import is in the first, so
+ * that a command does not load one part for a small piece that another needs. Every piece in none of them becomes a separate
+ * part.
  */
 const parts = {
   'main.js': [
@@ -33,7 +33,7 @@ const parts = {
   'batch.js': ['src/cli/batch.ts'],
 };
 
-/** What threads load, by the names of src/vduse/engine/module-url.ts. */
+/** Modules that threads load, by the names in src/vduse/engine/module-url.ts. */
 const threadModules = {
   'data-thread': 'src/vduse/engine/thread-entry.ts',
   'file-thread': 'src/vduse/block/file-thread.ts',
@@ -52,7 +52,7 @@ const importMeta = {
 const declareModuleUrl = "const bundledModuleUrl = require('node:url').pathToFileURL(__filename).href;\n";
 
 /**
- * Writes the bundle into `bin/` below `root`.
+ * Writes the bundle to `bin/` in `root`.
  * @param {string} root
  * @param {import('esbuild').BuildOptions} common
  */
@@ -75,8 +75,8 @@ export async function bundle(root, common) {
  * @typedef {{
  *   code: string, source: string | undefined, exports: string[], uses: string[], imports: string[], file: string
  * }} Piece
- *   the module that it was split off for, what it exports, the pieces that it uses, those of them that it imports at its
- *   start, and the part that it goes to
+ *   the module for which it was split off, its exports, the pieces that it uses, those that it imports statically, and the part
+ *   that it belongs to
  * @returns {Promise<Map<string, Piece>>} the pieces by name
  */
 async function split(common) {
@@ -91,7 +91,7 @@ async function split(common) {
     write: false,
     metafile: true,
     external: packages,
-    // The commands are oclif commands for whoever loads them with oclif; the executable needs only their shape.
+    // The commands are oclif commands for programs that load them with oclif; the executable needs only their shape.
     alias: { '@oclif/core/command': './src/cli/oclif-command.ts' },
     define: { ...common.define, ...importMeta, VDUSE_MODULES: '"../threads/"' },
   });
@@ -116,7 +116,7 @@ async function split(common) {
   return pieces;
 }
 
-/** The pieces of these modules, and all that they import. */
+/** The pieces of these modules, and everything they import. */
 function importedFrom(sources, file, pieces) {
   const found = new Set();
   const add = (name) => {
@@ -133,7 +133,7 @@ function importedFrom(sources, file, pieces) {
 }
 
 /**
- * Makes a part of all its pieces: the text of a function of the launcher's. It shares what other parts import of them.
+ * Joins the pieces of a part: returns the text of a function for the launcher, which shares what other parts import.
  * @param {string} file
  * @param {Map<string, Piece>} pieces
  */
@@ -151,7 +151,7 @@ async function joinPieces(file, pieces, common) {
     minifyWhitespace: true,
     write: false,
     external: packages,
-    // import() would start Node's loader of ES modules.
+    // import() would start Node's ES module loader.
     supported: { 'dynamic-import': false },
     plugins: [piecesPlugin(file, shared, pieces)],
   });
@@ -161,9 +161,8 @@ async function joinPieces(file, pieces, common) {
 }
 
 /**
- * Finds pieces: in this part, or in the part that has them. What goes from part to part is taken out of its piece once,
- * when the part that imports it begins, and is a variable there: by then it has its value, since what parts import of
- * each other goes one way.
+ * Resolves pieces: in this part, or in the part that has them. What one part imports from another is read once, when the
+ * importing part starts, and becomes a variable there: by then it has its value, since imports between parts go one way.
  */
 function piecesPlugin(file, shared, pieces) {
   return {
@@ -186,7 +185,7 @@ function piecesPlugin(file, shared, pieces) {
   };
 }
 
-/** A module that gives the launcher, for other parts, what these pieces export. */
+/** A module that passes the exports of these pieces to the launcher, for other parts. */
 function sharing(names, pieces) {
   const imports = [];
   const entries = names.map((name, index) => {
@@ -194,13 +193,13 @@ function sharing(names, pieces) {
     const local = (at) => `shared${index}_${at}`;
     imports.push(`import { ${exports.map((exported, at) => `${exported} as ${local(at)}`)} } from './${name}';`);
     const members = exports.map((exported, at) => `${exported}: ${local(at)}`);
-    // What import() gives of it has a default export only if it says that it is an ES module.
+    // import() of it has a default export only if it is marked as an ES module.
     return `'${name}': () => ({ __esModule: true, ${members} })`;
   });
   return `${imports.join('\n')}\nshare({ ${entries.join(', ')} });`;
 }
 
-/** A module that stands for a piece of another part. */
+/** A module in place of a piece of another part. */
 function importing(name, pieces) {
   const { exports } = pieces.get(name);
   const local = (at) => `imported${at}`;

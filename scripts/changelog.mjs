@@ -21,13 +21,13 @@ export function releaseSection(changelog, version, date) {
   return changelog.replace(UNRELEASED, `## Unreleased\n\n## ${version} - ${day}\n`);
 }
 
-/** The files where the version stands, beside the changelog. */
+/** The files that contain the version, besides the changelog. */
 export const mentions = ['package.json', 'package-lock.json', 'README.md', 'docs/iproute2.md'];
 
-/** How the version stands there. */
+/** How these files contain the version. */
 const mention = (path, version) => (path.endsWith('.json') ? `"version": "${version}"` : `vdpa-${version}`);
 
-/** The text of a file with the new version in place of the old one. @throws ReleaseError if that does not stand there */
+/** The text of a file with the new version in place of the old one. @throws ReleaseError if the old one is not there */
 export function setVersion(path, text, was, version) {
   const mark = mention(path, was);
   if (!text.includes(mark)) throw new ReleaseError(`${path} does not contain ${mark}`);

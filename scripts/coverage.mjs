@@ -23,7 +23,7 @@ const floors = {
   host: 90,
 };
 
-/** Run only in the bundle, whose lines are not those of src/: test/cli/launcher.test.ts and executable.test.ts test them. */
+/** Only run in the bundle, whose lines are not those of src/: test/cli/launcher.test.ts and executable.test.ts test them. */
 const bundleOnly = ['cli/launcher.js', 'cli/oclif-command.js'];
 
 const base = join(root, 'build/src');
@@ -75,7 +75,7 @@ function linesOf(text) {
   });
 }
 
-/** Marks the lines that ran, as the ranges of one process say: an inner range follows the one that it is in. */
+/** Marks the lines that ran, according to the ranges of one process: an inner range follows the one that contains it. */
 function markCovered(lines, functions) {
   const ran = new Array(lines.length).fill(false);
   for (const { startOffset, endOffset, count } of functions.flatMap(({ ranges }) => ranges)) {
@@ -96,7 +96,7 @@ function firstFrom(lines, offset) {
   return low;
 }
 
-/** A file belongs to the longest of the folders with a floor that it is in, else to its layer. */
+/** A file belongs to the innermost folder with a floor that contains it, otherwise to its layer. */
 function folderOf(name) {
   const inFloor = Object.keys(floors).filter((folder) => name.startsWith(`${folder}/`));
   return inFloor.sort((a, b) => b.length - a.length)[0] ?? (name.includes('/') ? name.split('/')[0] : '(files)');
@@ -132,7 +132,7 @@ export function formatCoverage({ folders }) {
   return ['Lines covered by the tests that need no kernel', 'folder         lines      %   floor', ...rows].join('\n');
 }
 
-/** What is to be said of each folder below its floor: the files, and the lines that no test runs. */
+/** A message for each folder below its floor: the files, and the lines that no test runs. */
 export function checkFloors({ folders, files }) {
   return folders
     .filter((entry) => entry.floor !== undefined && percentOf(entry) < entry.floor)

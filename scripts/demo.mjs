@@ -1,5 +1,5 @@
-// npm run demo: installs what is missing, builds, and shows the tour, the commands of demo.txt, each before its output.
-// On a simulated machine of its own; with the argument `kernel` (npm run demo:kernel) on the lab's real kernel.
+// npm run demo: installs what is missing, builds, and shows the tour: the commands of demo.txt, each followed by its output,
+// on a separate simulated machine; with the argument `kernel` (npm run demo:kernel) on the lab's real kernel.
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,4 +1,4 @@
-// What the scripts share. They run on a fresh clone, so this file uses nothing but Node.
+// What the scripts share. They run on a fresh clone, so this file uses only Node.
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, readdirSync, statSync } from 'node:fs';
 import { constants } from 'node:os';
@@ -8,13 +8,13 @@ import { fileURLToPath } from 'node:url';
 
 export const root = fileURLToPath(new URL('..', import.meta.url)).replace(/\/$/, '');
 
-/** Says what happens on standard error, which leaves standard output to results. */
+/** Reports progress on standard error, which leaves standard output to results. */
 export const say = (line) => console.error(line);
 
 /** The program file of an installed npm package: tool('eslint', 'bin/eslint.js'). */
 export const tool = (packageName, file) => join(root, 'node_modules', packageName, file);
 
-/** Runs a program with this process's streams, except that it reads nothing and prints to standard error. */
+/** Runs a program without standard input, with all its output on standard error. */
 function runStep(file, args) {
   const { status, error } = spawnSync(file, args, { cwd: root, stdio: ['ignore', 2, 2] });
   if (status === 0) return;
@@ -22,24 +22,27 @@ function runStep(file, args) {
   process.exit(1);
 }
 
-/** Set for an npm that a script here runs: what `npm ci` has npm do at its end is done by whoever runs it. */
+/** Set for an npm that a script here runs: the caller does what `npm ci` would do at its end. */
 const PREPARING = 'VDPA_PREPARING';
 
 /** Whether this process runs at the end of an `npm ci` of {@link ensureModules}. */
 export const isWithinEnsureModules = () => process.env[PREPARING] === '1';
 
-/** Installs the npm packages, unless those of the lock file are there. */
+/** Installs the npm packages, unless those in the lock file are installed. */
 export function ensureModules() {
   if (modulesFit()) return;
   say('Installing the npm packages');
-  // What an outer npm was told, as to install globally or without the packages that build, is not meant for this one.
+  // Options of an outer npm, such as to install globally or without development packages, are not for this one.
   const here = ['--no-global', '--location=project', `--prefix=${root}`, '--include=dev', '--include=optional'];
   process.env[PREPARING] = '1';
   runStep('npm', ['ci', ...here, '--no-dry-run', '--no-audit', '--no-fund', '--loglevel=error']);
   delete process.env[PREPARING];
 }
 
-/** Whether the npm packages of the lock file are there. Optional ones may fail to build; prebuilt ones for this machine do not. */
+/**
+ * Whether the npm packages in the lock file are installed. Optional ones may fail to build; prebuilt ones for this machine do
+ * not.
+ */
 export function modulesFit() {
   const installedList = join(root, 'node_modules/.package-lock.json');
   if (!existsSync(installedList)) return false;
@@ -57,19 +60,19 @@ export function build() {
   runStep(process.execPath, [join(root, 'scripts/build.mjs'), '--dev']);
 }
 
-/** Builds bin/ and build/, unless they are newer than all that they are made from. */
+/** Builds bin/ and build/, unless they are newer than all their sources. */
 export function ensureBuilt() {
   if (!isNewer(['build/lab/main.js', 'bin/vdpa.js'], ['src', 'test', 'lab', 'bench'])) build();
 }
 
-/** Builds bin/ and dist/, what the package holds, unless they are newer than all that they are made from. */
+/** Builds bin/ and dist/, which the package contains, unless they are newer than all their sources. */
 export function ensurePackageBuilt() {
   if (!isNewer(['dist/index.js', 'dist/index.d.ts', 'bin/vdpa.js'], ['src', 'tsconfig.json', 'tsconfig.build.json'])) {
     runStep(process.execPath, [join(root, 'scripts/build.mjs')]);
   }
 }
 
-/** Whether these files are there and newer than these sources, and than what every build uses. */
+/** Whether these files exist and are newer than these sources, and than what every build uses. */
 function isNewer(outputs, sources) {
   const timeOf = (path) => statSync(join(root, path), { throwIfNoEntry: false })?.mtimeMs ?? 0;
   const newest = (path) =>
@@ -83,13 +86,13 @@ function isNewer(outputs, sources) {
   );
 }
 
-/** Ends this process in good order on a signal, and when npm, which started it, is killed. */
+/** Exits cleanly on a signal, and when the npm that started this process is killed. */
 export function endOnSignals() {
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
     process.on(signal, () => process.exit(128 + constants.signals[signal]));
   }
   if (process.env.npm_lifecycle_event === undefined) return;
-  // npm starts a shell that starts this process; where either is gone, npm has been killed.
+  // npm starts a shell that starts this process; if either is gone, npm has been killed.
   const ancestors = () => {
     const status = readFileSync(`/proc/${process.ppid}/status`, 'utf8');
     return `${process.ppid} ${/^PPid:\s*(\d+)/m.exec(status)?.[1]}`;
@@ -102,8 +105,8 @@ export function endOnSignals() {
 }
 
 /**
- * Runs Node on a program beside this process; it does not outlive this process.
- * @returns {Promise<{status: number, output: string}>} output is empty unless it is taken
+ * Runs a program with Node as a child that does not outlive this process.
+ * @returns {Promise<{status: number, output: string}>} output is empty unless `take` is set
  */
 export function runNode(args, { env = process.env, take = false } = {}) {
   const child = spawn(process.execPath, args, {

@@ -1,7 +1,7 @@
-// npm run release [-- [--dry-run] VERSION]: checks that this clone can be released, gives the unreleased section of the
-// changelog the version and the date, commits and tags that, and publishes the package with provenance.
+// npm run release [-- [--dry-run] VERSION]: checks that this clone can be released, puts the version and the date on the
+// unreleased section of the changelog, commits and tags that, and publishes the package with provenance.
 //
-// With --dry-run the commit and the tag are made, and the package is packed, not published. VERSION is by default that of
+// With --dry-run the commit and the tag are made, and the package is packed but not published. VERSION defaults to that in
 // package.json. Without a CI service that vouches for the build, npm refuses to publish with provenance.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,5 +1,5 @@
 // Compiles JSON schemas to functions that check a value, so that no schema compiler is needed at run time.
-// schemas/NAME.schema.json becomes src/generated/NAME.ts, which is not kept in the repository.
+// schemas/NAME.schema.json becomes src/generated/NAME.ts, which is not in the repository.
 import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -8,17 +8,17 @@ import { Ajv } from 'ajv';
 import { default as standaloneModule } from 'ajv/dist/standalone/index.js';
 import { transformSync } from 'esbuild';
 
-/** The schemas that the program itself needs; the others are for whoever reads its output. */
+/** The schemas that the program itself needs; the others are for readers of its output. */
 const compiled = ['sim-state', 'sim-machine', 'state', 'vduse-server'];
 
-/** Compiles all of them below `root`. Files that would not change are left alone. */
+/** Compiles all of them in `root`. Files that would not change are not written. */
 export function compileSchemas(root) {
   const files = readdirSync(join(root, 'schemas')).filter((name) => name.endsWith('.schema.json'));
   const schemas = files.map((file) => JSON.parse(readFileSync(join(root, 'schemas', file), 'utf8'), withoutWords));
   const folder = join(root, 'src/generated');
   mkdirSync(folder, { recursive: true });
   for (const name of compiled) {
-    // strict: a schema that says nothing, or says it at the wrong place, is a mistake.
+    // strict: a keyword that has no effect, or is in the wrong place, is an error.
     const ajv = new Ajv({ schemas, strict: true, inlineRefs: false, code: { source: true, esm: true } });
     const validate = ajv.getSchema(`${name}.schema.json`);
     const code = standaloneModule.default(ajv, validate);
@@ -26,7 +26,7 @@ export function compileSchemas(root) {
   }
 }
 
-/** A JSON.parse() reviver that leaves out what schemas say to people; a property of that name is kept. */
+/** A JSON.parse() reviver that drops descriptions for humans; a property of that name is kept. */
 function withoutWords(key, value) {
   return (key === 'description' || key === 'title') && typeof value === 'string' ? undefined : value;
 }
@@ -40,16 +40,16 @@ function toTypeScript(code, name) {
     .replace('"use strict";', '')
     .replace('export const validate = ', 'const validate = ')
     .replace(/export default \w+;/, '')
-    // What an error says beside where and what is not told to anyone.
+    // Other parts of an error than the location and the message are not used.
     .replaceAll(/schemaPath:"[^"]*",keyword:"[^"]*",/g, '');
   const body = withoutSchemas(program);
-  // What is generated is long, and is loaded whenever a state is read.
+  // The generated code is long, and is loaded whenever a state is read.
   const { code: short } = transformSync(body, { minify: true });
   return `// @ts-nocheck
 // Made by scripts/schemas.mjs from schemas/${name}.schema.json.
 ${short.trim()}
 
-/** Checks a value against the schema; says where and what is wrong with it, undefined where nothing is. */
+/** Checks a value against the schema. Returns where and what is wrong with it, or undefined if it is valid. */
 export function check(value: unknown): string | undefined {
   if (validate(value)) return undefined;
   const { instancePath, message, params } = validate.errors[0];
@@ -60,8 +60,8 @@ export function check(value: unknown): string | undefined {
 }
 
 /**
- * Puts what a validator looks up in its schemas in the place of the look-up: the values of an enum, and for properties an
- * object with their names. The schemas are not used any more then, and the bundler leaves them out.
+ * Replaces look-ups in the schemas by their result: the values of an enum, and for properties an object with their names. Then
+ * the schemas are no longer used, and the bundler drops them.
  */
 function withoutSchemas(program) {
   const names = [...new Set(program.match(/\bschema\d+\b/g))];

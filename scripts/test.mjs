@@ -1,10 +1,10 @@
-// npm test [-- [--machine NAME] [PATTERN]]: installs what is missing, builds, lints, type-checks, and runs all tests, those
-// on the lab's real kernels too. With PATTERN only the test files whose path contains it, and no lint and type check
-// before. With --machine, or VDPA_LAB_MACHINE, all tests on a kernel run on this machine of the lab, and on no other.
-// npm run test:unit: the tests that need no kernel, and neither lint nor type check.
+// npm test [-- [--machine NAME] [PATTERN]]: installs what is missing, builds, lints, type-checks, and runs all tests, including
+// those on the lab's real kernels. With PATTERN only the test files whose path contains it, without lint and type check. With
+// --machine, or VDPA_LAB_MACHINE, all tests on a kernel run only on this machine of the lab.
+// npm run test:unit: the tests that need no kernel, without lint and type check.
 // Without PATTERN the tests that need no kernel measure the lines that they cover; each folder of src/ must reach its
 // floor (scripts/coverage.mjs).
-// npm run test:long [-- [--machine NAME] [PATTERN]]: the tests on a kernel that take too long for that.
+// npm run test:long [-- [--machine NAME] [PATTERN]]: the tests on a kernel that take too long for npm test.
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -27,7 +27,7 @@ if (machine !== undefined && !MACHINE_KINDS.includes(machine)) {
   say(`Unknown machine "${machine}"; expected ${MACHINE_KINDS.join(', ')}`);
   process.exit(1);
 }
-// The tests of test/kernel/ run inside the lab; outside, lab.test.js stands for them.
+// The tests of test/kernel/ run inside the lab; outside, lab.test.js represents them.
 const kernelFiles = unit ? [] : kernelTestFiles({ pattern, machine, long });
 const chosen = long
   ? []
@@ -52,12 +52,12 @@ const extras = ['vduse', 'shells'];
 const missing = await lab.provideFor(needed, extras).catch(reportLabError);
 for (const kind of needed) Object.assign(env, await prepareLab(kind));
 
-// With a pattern what they cover says little.
+// With a pattern, coverage says little.
 const measured = pattern === '' ? chosen.filter(needsNoKernel) : [];
 const others = chosen.filter((name) => !measured.includes(name));
 for (const passed of [await runMeasured(measured), await run(others)]) if (!passed) process.exitCode = 1;
 
-/** Whether a test neither boots machines of the lab nor installs npm packages, which takes as long as all others. */
+/** Whether a test neither boots machines of the lab nor installs npm packages, which takes as long as all the others. */
 function needsNoKernel(name) {
   return name !== 'lab.test.js' && !name.startsWith('lab/') && !name.startsWith('package/');
 }
@@ -71,7 +71,7 @@ async function run(names, variables = {}, options = []) {
   return status === 0;
 }
 
-/** Runs test files, and says which lines of src/ they run. @returns whether all tests passed, and all floors are reached */
+/** Runs test files, and reports which lines of src/ they run. @returns whether all tests passed and all floors are reached */
 async function runMeasured(names) {
   if (names.length === 0) return true;
   const directory = mkdtempSync(join(tmpdir(), 'vdpa-coverage-'));
@@ -88,7 +88,7 @@ async function runMeasured(names) {
   }
 }
 
-/** Lints, checks the format and the types, at once; says what fails. */
+/** Lints and checks the format and the types, in parallel; reports what fails. */
 async function check() {
   const checks = {
     eslint: [tool('eslint', 'bin/eslint.js'), '.'],
@@ -112,8 +112,8 @@ async function check() {
 }
 
 /**
- * Makes a machine of the lab ready, and tells its tests how that went: why they are left out where this machine cannot
- * have it, or what failed that should have worked.
+ * Sets up a machine of the lab, and tells its tests the outcome: why they are skipped if this host does not support it, or what
+ * failed unexpectedly.
  */
 async function prepareLab(kind) {
   try {
@@ -127,13 +127,15 @@ async function prepareLab(kind) {
   }
 }
 
-/** Says what is wrong with the lab. @throws any other error */
+/** Reports a LabError. @throws any other error */
 function reportLabError(error) {
   if (error.name !== 'LabError') throw error;
   say(`lab: ${error.message}`);
 }
 
-/** What is asked for: a machine, if any, what takes long, what needs no kernel, and the pattern, which may be empty. */
+/**
+ * The arguments: a machine, if any, whether to run the long tests or those without a kernel, and the pattern, which may be empty.
+ */
 function parse(args) {
   const { values, positionals } = parseArgs({
     args,

@@ -1,4 +1,4 @@
-// npm run tour: draws docs/tour.svg, the picture in README.md: commands on a simulated machine and what they print.
+// npm run tour: draws docs/tour.svg, the picture in README.md: commands on a simulated machine and their output.
 // With the argument `-` it prints the picture instead.
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -17,7 +17,7 @@ const commands = [
 
 const FONT_SIZE = 14;
 const LINE_HEIGHT = 20;
-/** What a character of a monospace font takes. */
+/** The width of a character in a monospace font. */
 const CHARACTER_WIDTH = FONT_SIZE * 0.6;
 const MARGIN = 20;
 
@@ -25,7 +25,7 @@ const picture = draw(runCommands());
 if (process.argv[2] === '-') process.stdout.write(picture);
 else writeFileSync(join(root, 'docs/tour.svg'), picture);
 
-/** Runs the commands, one after the other, on a machine of their own; returns them and their output, line by line. */
+/** Runs the commands, one after another, on a separate machine; returns them and their output, line by line. */
 function runCommands() {
   const folder = mkdtempSync(join(tmpdir(), 'vdpa-tour-'));
   try {
@@ -50,7 +50,7 @@ function run(command, env) {
   return stdout.split('\n').slice(0, -1);
 }
 
-/** Draws lines of text in a frame, light or dark as the reader's page is. */
+/** Draws lines of text in a frame, light or dark like the reader's page. */
 function draw(lines) {
   const columns = Math.max(...lines.map(({ text }) => text.length));
   const width = Math.ceil(columns * CHARACTER_WIDTH) + 2 * MARGIN;
@@ -76,7 +76,7 @@ function drawLine({ text, isCommand }, index) {
   const shown = text.trimEnd();
   if (shown === '') return '';
   const y = MARGIN + (index + 0.75) * LINE_HEIGHT;
-  // Fonts differ in width; this keeps columns where they are, and the text inside the frame.
+  // Fonts differ in width; this keeps columns aligned, and the text inside the frame.
   const length = (shown.length * CHARACTER_WIDTH).toFixed(1);
   const style = isCommand ? ' class="command"' : '';
   return `<text x="${MARGIN}" y="${y}" textLength="${length}"${style}>${escapeXml(shown)}</text>\n`;
