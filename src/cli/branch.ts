@@ -21,7 +21,7 @@ export interface Branch extends TreeNode {
   readonly children: readonly (Leaf | Branch)[];
   /** What it does if no argument follows: run the child of that name, print its help, or fail with its help. */
   readonly bare: 'show' | 'help' | 'refuse';
-  /** Whether `help` may be shortened there. */
+  /** Whether `help` may be abbreviated there. */
   readonly shortHelp: boolean;
   /** The tree itself, whose children are objects: commands, or nodes with commands. */
   readonly isRoot?: true;

@@ -24,7 +24,7 @@ export interface Io {
   stderr(text: string): void;
   /** Whether standard output is a terminal; false by default. */
   readonly isTerminal?: () => boolean;
-  /** The current size of that terminal; undefined if it is none. */
+  /** The current size of that terminal; undefined if it is not a terminal. */
   readonly terminalSize?: () => TerminalSize | undefined;
   /** A replacement for the kernel. */
   readonly openTransport?: () => NetlinkTransport;

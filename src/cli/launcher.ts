@@ -1,10 +1,10 @@
 /**
  * The first file of the bundled program: it loads the others, and caches their compiled code.
  *
- * V8 takes longer to compile the program than a short command runs. A run without cached code therefore writes that of
- * all common parts to bin/cache/, with every function, used or not, for later commands. The cache is stored beside the
- * program because it must be as trustworthy: a user who can write there can change either. Without write permission
- * nothing is written, and a cache file that other users could have written is not read.
+ * V8 takes longer to compile the program than a short command runs. A run without cached code therefore writes that of all common
+ * parts to bin/cache/, with every function, used or not, for later commands. The cache is stored next to the program because it
+ * must be as trustworthy: a user who can write there can change either. Without write permission nothing is written, and a cache
+ * file that other users could have written is not read.
  */
 import {
   accessSync,
@@ -70,7 +70,7 @@ function compile(part: string, filename: string): PartFunction {
   if (cachePath === undefined) return new Script(text, { filename }).runInThisContext() as PartFunction;
   const cache = readCache(cachePath, owner);
   const script = new Script(text, cache === undefined ? { filename } : { filename, cachedData: cache.bytes });
-  // Different builds of the same version of Node must not replace the cache of each other.
+  // Different builds of the same version of Node must not replace each other's cache.
   if (cache === undefined || (script.cachedDataRejected === true && cache.ageMs > dayMs)) lacksCode = true;
   return script.runInThisContext() as PartFunction;
 }

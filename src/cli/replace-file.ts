@@ -19,7 +19,7 @@ import { UsageError } from './error.js';
 import { errnoOf } from './io.js';
 
 /**
- * Replaces a file: writes a temporary file beside it, syncs it, and renames it. An existing file keeps its owner and
+ * Replaces a file: writes a temporary file next to it, syncs it, and renames it. An existing file keeps its owner and
  * mode; a new one is private to the user.
  * @throws UsageError if it cannot be written; the old file is unchanged then
  */

@@ -65,7 +65,7 @@ export class ServiceOutput {
     return this.#isServing;
   }
 
-  /** The service runs. @param detached standard error has no reader any more: everything goes to the system log */
+  /** The service runs. @param detached standard error no longer has a reader: everything goes to the system log */
   startService({ detached }: { readonly detached: boolean }): void {
     this.#isServing = true;
     if (!detached) return;

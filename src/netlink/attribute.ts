@@ -248,7 +248,7 @@ function attributeAt(buffer: Uint8Array, at: number): Attribute {
 }
 
 /**
- * Writes attributes one after the other, each padded to 4 bytes. Throws ArgumentError for numbers that do not fit their
+ * Writes attributes one after another, each padded to 4 bytes. Throws ArgumentError for numbers that do not fit their
  * width.
  */
 export class AttributeWriter {

@@ -1,7 +1,7 @@
 import { SystemError, describeSystemError } from '../sys/error.js';
 import type { SystemErrorDetails } from '../sys/error.js';
 
-/** Contents of an extended acknowledgement beside the error number (`enum nlmsgerr_attrs`). */
+/** Contents of an extended acknowledgement besides the error number (`enum nlmsgerr_attrs`). */
 export interface ExtendedAck {
   /** NLMSGERR_ATTR_MSG: the kernel's message, such as `vdpa: device not found`. */
   readonly kernelMessage?: string;

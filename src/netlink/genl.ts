@@ -168,7 +168,7 @@ export class GenlSocket {
     );
   }
 
-  /** As {@link execute}, but returns all answers at once; repeats a dump that was interrupted. */
+  /** As {@link execute}, but returns all answers together; repeats a dump that was interrupted. */
   async gather(
     family: GenlFamily,
     request: GenlRequest,

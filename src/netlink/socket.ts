@@ -28,7 +28,7 @@ export interface NetlinkSocketOptions {
 /**
  * Options of a request. Its time limit is for the next answer of the kernel; by default that of the socket.
  *
- * A request that is given up with the signal may have been carried out; its answers are read and discarded before the
+ * A request that is aborted by the signal may have been carried out; its answers are read and discarded before the
  * next request is sent. The default transport blocks the thread while it waits: there a signal can take effect only
  * before a request and between its answers.
  */
@@ -117,7 +117,7 @@ export class NetlinkSocket {
     return signal === undefined ? done : abortable(done, signal);
   }
 
-  /** As {@link request}, but returns all answers at once; repeats a dump that was interrupted. */
+  /** As {@link request}, but returns all answers together; repeats a dump that was interrupted. */
   async gather(
     type: number,
     flags: number,

@@ -11,7 +11,7 @@ import * as rt from './constants.js';
 
 /** The addresses and routes of an interface. */
 export interface InterfaceUses {
-  /** `192.0.2.1/24`; without link-local ones, which every interface has that is up. */
+  /** `192.0.2.1/24`; without link-local ones, which every interface that is up has. */
   readonly addresses: readonly string[];
   /** `default`, `198.51.100.0/24`; without those that the kernel creates for addresses. */
   readonly routes: readonly string[];

@@ -44,7 +44,7 @@ export class TransferBatch {
   readonly #events: NativeBuffer;
   readonly #results: Float64Array;
 
-  /** @returns undefined if the kernel does not support it, does not permit it, or has no more of it */
+  /** @returns undefined if the kernel does not support it, does not permit it, or has reached its limit */
   static open(capacity: number): TransferBatch | undefined {
     const call = numbers[process.arch];
     if (call === undefined) return undefined;

@@ -20,8 +20,7 @@ const initgroups: (user: string, group: number) => number = libc.func(
 );
 
 /**
- * no_new_privs for the calling thread and everything that it starts from now on: executing programs grants no
- * privileges any more.
+ * no_new_privs for the calling thread and everything that it starts from now on: executing programs no longer grants privileges.
  * @throws SystemError
  */
 export function setNoNewPrivileges(): void {

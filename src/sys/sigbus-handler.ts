@@ -28,15 +28,15 @@ const u32 = (value: number): number[] => [...new Uint8Array(Uint32Array.of(value
 const u64 = (value: number): number[] => [...new Uint8Array(BigUint64Array.of(BigInt(value)).buffer)];
 
 /**
- * void handler(int signal, siginfo_t *info, void *context) of the System V ABI for AMD64. It makes system calls only, and
- * touches no memory but its stack, the siginfo, the tables and the stored action. All registers are restored by the
- * return from the signal, so it may use any. SIGBUS is blocked while it runs: a fault of its own would end the process.
+ * void handler(int signal, siginfo_t *info, void *context) of the System V ABI for AMD64. It only makes system calls, and
+ * accesses no memory except its stack, the siginfo, the tables and the stored action. The return from the signal restores all
+ * registers, so it may use any. SIGBUS is blocked while it runs: a fault in the handler itself would end the process.
  *
- * A fault of the functions of guarded-copy.ts ends them. Any other touch of a noted mapping finds zeros.
+ * A fault in the functions of guarded-copy.ts ends them. Any other access to a registered mapping reads zeros.
  *
  * @param threads the table of threads
- * @param before the kernel's struct sigaction that was set before: what is not guarded is given back to it
- * @param copies where those functions begin, and from `copiesEnd` on is what they end by
+ * @param before the previous struct sigaction of the kernel, which is restored for signals that are not guarded against
+ * @param copies the start of those functions; at `copiesEnd` is the code that ends them
  */
 export function x64Handler(threads: number, before: number, copies: number, copiesEnd: number): Uint8Array {
   const replace = [
@@ -95,7 +95,7 @@ export function x64Handler(threads: number, before: number, copies: number, copi
     ...[0x41, 0x83, 0x7c, 0x24, 0x08, BUS_ADRERR], //     cmp dword [r12 + 8], BUS_ADRERR     info->si_code
     ...[0x0f, 0x85, ...u32([findThread, endCopy, findTable, search, replace].flat().length)], // jne giveUp
   ];
-  // A signal that a process has sent is over when it is handled: it is sent again, to the thread itself.
+  // Handling consumes a signal that a process has sent, so it is sent again, to the thread itself.
   const sendAgain = [
     ...[0xb8, ...u32(39)], //                             mov eax, SYS_getpid
     ...[0x0f, 0x05], //                                   syscall

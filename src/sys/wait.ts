@@ -1,4 +1,4 @@
-/** Waits that a signal ends early, and that have a time limit. */
+/** Waiting with a time limit and an AbortSignal. */
 import { Errno } from './errno.js';
 import { SystemError } from './error.js';
 
@@ -11,8 +11,7 @@ export interface WaitOptions {
 }
 
 /**
- * Settles as the promise does, or rejects with the reason of the signal if that is aborted first. What the promise
- * stands for goes on nevertheless.
+ * Settles as the promise does, or rejects with the reason of the signal if that is aborted first. The operation itself continues.
  */
 export async function abortable<Result>(promise: Promise<Result>, signal: AbortSignal | undefined): Promise<Result> {
   if (signal === undefined) return promise;
@@ -48,8 +47,7 @@ export async function sleep(milliseconds: number, signal?: AbortSignal): Promise
 }
 
 /**
- * Settles as the promise does, within a time limit and until a signal is aborted. What the promise stands for goes on
- * nevertheless.
+ * Settles as the promise does, within a time limit and until a signal is aborted. The operation itself continues.
  * @param operation names it in the error
  * @throws SystemError ETIMEDOUT after the time limit; the reason of the signal
  */
@@ -72,7 +70,7 @@ export async function within<Result>(
 }
 
 /**
- * Starts something, as {@link within}. What is there only after that is undone.
+ * Starts something, like {@link within}. If it is ready only after that, it is undone.
  * @throws errors of starting; SystemError ETIMEDOUT after the time limit; the reason of the signal
  */
 export async function startWithin<Result>(

@@ -130,7 +130,7 @@ export class MachineFiles {
     });
   }
 
-  /** Opens a device and closes it again: some devices report that way that they are in use. @throws SystemError */
+  /** Opens a device and closes it again: some devices report in this way that they are in use. @throws SystemError */
   touch(operation: string, path: string, flags: number): void {
     guard(operation, () => {
       closeSync(openSync(this.#path(path), flags));

@@ -6,18 +6,18 @@ import { bareMachine, bootState } from '../sim/state/model.js';
 import { MemoryStore } from '../sim/state/store.js';
 import { SimulatedTransport } from '../sim/transport.js';
 
-/** What a simulated machine is like. */
+/** Properties of a simulated machine. */
 export interface SimulateOptions {
   /**
    * Its management devices, VDUSE instances, user and bus driver, as in the files of `vdpa sim init`
    * (schemas/sim-machine.schema.json). By default `vdpasim_net`, `vdpasim_blk` and `vduse`, with virtio_vdpa.
    */
   readonly machine?: MachineDescription;
-  /** What goes wrong, beside the faults of the description: errors, delays, devices that vanish. */
+  /** Faults in addition to those of the description: errors, delays, devices that vanish. */
   readonly faults?: readonly Fault[];
 }
 
-/** What a socket of a simulated machine is like. */
+/** Properties of a socket of a simulated machine. */
 export interface SocketOptions {
   /** The user of the socket; only 0, root, may change devices. By default the user of the machine. */
   readonly uid?: number;
@@ -30,7 +30,7 @@ export interface SimulatedMachine extends NetlinkTransport {
 }
 
 /**
- * Makes a simulated machine in memory, which was just booted. `vdpa --sim`, whose machine is in a file
+ * Creates a newly booted simulated machine in memory. `vdpa --sim`, whose machine is in a file
  * @throws SimulationError if the description is invalid
  */
 export function simulate({ machine, faults = [] }: SimulateOptions = {}): SimulatedMachine {

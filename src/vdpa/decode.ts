@@ -67,7 +67,7 @@ export function decodeDevice(attributes: AttributeList): VdpaDevice {
     maxVirtqueueSize !== undefined &&
     minVirtqueueSize !== undefined
   ) {
-    // The usual case of current kernels: created at once, a device takes half the memory.
+    // The usual case of current kernels: created in one expression, a device takes half the memory.
     return { name, managementDevice, deviceId, vendorId, maxVirtqueues, maxVirtqueueSize, minVirtqueueSize };
   }
   const device: Mutable<VdpaDevice> = { name, managementDevice, deviceId };

@@ -9,8 +9,8 @@ const ignore = (): void => undefined;
  * A list of the kernel's objects. `await` reads it whole, as an array; `for await` yields each object as the kernel sends
  * it. It is read when it is awaited or iterated.
  *
- * A list that changes while it is read is read again. An iteration yields each object once nevertheless, but may have
- * yielded one that was deleted in the meantime. Leaving the loop gives up the rest. The client can be used in the loop.
+ * A list that changes while it is read is read again. An iteration still yields each object only once, but may have yielded one
+ * that was deleted in the meantime. Leaving the loop discards the rest. The client can be used in the loop.
  *
  * @example
  * const names = (await client.devices()).map(({ name }) => name);
@@ -30,7 +30,7 @@ export class Listing<Item> implements Promise<Item[]>, AsyncIterable<Item> {
     this.#signal = signal;
   }
 
-  /** Yields each object as it arrives. @throws what the method throws that made the list */
+  /** Yields each object as it arrives. @throws the errors of the method that created the list */
   async *[Symbol.asyncIterator](): AsyncGenerator<Item, void, undefined> {
     const left = new AbortController();
     const signal = this.#signal === undefined ? left.signal : AbortSignal.any([this.#signal, left.signal]);

@@ -3,7 +3,7 @@ import { ArgumentError } from '../sys/error.js';
 
 /** A management device, on which vDPA devices are created. */
 export interface ManagementDevice {
-  /** Its name, with its bus if it has one: `vdpasim_net`, `pci/0000:03:00.2`. {@link parseHandle} takes it apart. */
+  /** Its name, with its bus if it has one: `vdpasim_net`, `pci/0000:03:00.2`. {@link parseHandle} splits it. */
   readonly handle: string;
   /** Bit mask of the virtio device ids that it supports: bit 1 for net, bit 2 for block. */
   readonly supportedClasses?: bigint;
@@ -124,7 +124,7 @@ export function formatHandle({ bus, name }: ManagementDeviceHandle): string {
 }
 
 /**
- * Takes a handle apart: the reverse of {@link formatHandle}.
+ * Splits a handle: the inverse of {@link formatHandle}.
  * @throws ArgumentError for more than two parts
  */
 export function parseHandle(text: string): ManagementDeviceHandle {

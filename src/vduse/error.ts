@@ -22,7 +22,7 @@ export class InstanceExistsError extends LaunchError {
   override readonly name = 'InstanceExistsError';
 }
 
-/** A backend cannot do an operation. The driver gets an I/O error, or `unsupported` for EOPNOTSUPP. */
+/** An operation of a backend failed. The driver gets an I/O error, or `unsupported` for EOPNOTSUPP. */
 export class BackendError extends VduseError {
   override readonly name = 'BackendError';
   /** The name of the error number: `EIO`. */

@@ -265,7 +265,7 @@ export class VduseServer<Change = never> extends EventEmitter<ServerEvents> impl
     return this.stop();
   }
 
-  /** Frees what it has beside the device and its data threads. */
+  /** Frees everything besides the device and its data threads. */
   #release(): void {
     clearInterval(this.#progressTimer);
     this.#poll.close();

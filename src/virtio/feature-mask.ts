@@ -20,7 +20,7 @@ export function featureMask(deviceId: number | undefined, names: readonly string
   return mask;
 }
 
-/** Built at once: individual lookups take a noticeable part of the start of a program. */
+/** Built as a whole: individual lookups take a noticeable part of a program's start-up. */
 function featureBits(deviceId: number | undefined): ReadonlyMap<string, bigint> {
   const known = bitsByName.get(deviceId);
   if (known !== undefined) return known;

@@ -72,7 +72,7 @@ async function lookUp(session: Session, by: DeviceQueryKey, value: string): Prom
   });
 }
 
-/** Parses the query. Errors that do not need the kernel are reported at once. */
+/** Parses the query. Errors that do not need the kernel are reported immediately. */
 async function selector(
   session: Session,
   by: DeviceQueryKey,

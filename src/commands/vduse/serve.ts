@@ -108,7 +108,7 @@ class Launcher {
       writeSync(this.#fd, `${JSON.stringify(readiness)}\n`);
       closeSync(this.#fd);
     } catch {
-      // It has not waited.
+      // The launcher is gone.
     }
     this.#fd = undefined;
     return true;

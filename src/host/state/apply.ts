@@ -1,4 +1,4 @@
-/** Makes the changes of a plan one after the other, and undoes a change that fails. */
+/** Makes the changes of a plan one after another, and undoes a change that fails. */
 import { setImmediate } from 'node:timers/promises';
 import { NetlinkError } from '../../netlink/error.js';
 import { Errno } from '../../sys/errno.js';
@@ -45,7 +45,7 @@ export interface ApplyResult {
 }
 
 /**
- * Makes the changes one after the other and stops at the first failure: planning and applying again continues from
+ * Makes the changes one after another and stops at the first failure: planning and applying again continues from
  * there. The devices removed by the failed change are restored. Never throws for a change that fails.
  *
  * Command line: `vdpa apply FILE`.

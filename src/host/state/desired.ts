@@ -14,7 +14,6 @@ export interface DesiredDevice {
   /** The handle of its management device. */
   readonly managementDevice: string;
   readonly type?: 'net' | 'block';
-  /** Six bytes. */
   /** As `formatMac` writes it. */
   readonly mac?: string;
   readonly mtu?: number;

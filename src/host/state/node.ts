@@ -12,7 +12,7 @@ export interface NodeOwnership {
   readonly entry: NodeEntry;
 }
 
-/** The users and groups of the machine: sys/accounts.ts, which takes the C library. */
+/** The users and groups of the machine: sys/accounts.ts, which needs the C library. */
 export interface Accounts {
   /** By name or number; undefined if it does not exist. */
   readUser(text: string): number | undefined;

@@ -27,7 +27,7 @@ import { NETLINK_ADD_MEMBERSHIP, NETLINK_CAP_ACK, NETLINK_EXT_ACK, NETLINK_GET_S
 import { NetlinkError, NetlinkUnavailableError } from '../error.js';
 import type { NetlinkTransport, TransportOptions } from '../transport.js';
 
-/** How many datagrams are received at once: an answer and its acknowledgement, or a good part of a dump. */
+/** How many datagrams are received in one call: an answer and its acknowledgement, or a good part of a dump. */
 const datagramsAtOnce = 8;
 /**
  * The longest datagram that is received, in bytes. The kernel makes the datagrams of a dump as long as the buffers it

@@ -1,5 +1,5 @@
 /**
- * The virtio drivers of the machine, which use new vDPA devices. virtio_vdpa binds to it at once and hands it to
+ * The virtio drivers of the machine, which use new vDPA devices. virtio_vdpa binds to a new device immediately and hands it to
  * virtio_net or virtio_blk, which negotiates features before `dev add` is acknowledged. drivers/virtio/virtio.c and
  * virtio_vdpa.c, drivers/net/virtio_net.c, drivers/block/virtio_blk.c
  */

@@ -13,7 +13,7 @@ export class NoRoomError extends Error {
 
 /**
  * A datagram that the simulated kernel fills: the kernel's `struct sk_buff` of a fixed size, with the helpers of
- * include/net/netlink.h. Whatever does not fit throws {@link NoRoomError} and leaves the buffer as it was.
+ * include/net/netlink.h. Whatever does not fit throws {@link NoRoomError} and leaves the buffer unchanged.
  */
 export class MessageBuffer {
   readonly #bytes: Buffer;
@@ -31,7 +31,7 @@ export class MessageBuffer {
     return this.#length;
   }
 
-  /** The bytes written; the buffer must not be written to any more. */
+  /** The bytes written; the buffer must no longer be written to. */
   finish(): Uint8Array {
     return this.#bytes.subarray(0, this.#length);
   }

@@ -1,6 +1,6 @@
 /**
  * Mutual exclusion of writers of a state file, with two locks of flock(2), which the system releases when a process
- * ends: one on the state file for the writer, and one on a file beside it for the next writer. Only the next writer
+ * ends: one on the state file for the writer, and one on a file next to it for the next writer. Only the next writer
  * tries to lock the state file, so that no later process overtakes it; and only it creates a missing state file.
  *
  * A change replaces the file at the path. A process that holds the lock of a replaced file starts over.

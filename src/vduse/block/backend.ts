@@ -50,12 +50,12 @@ export interface BlockBackend {
   close(): void;
 }
 
-/** The most bytes that a {@link SimpleBlockBackend} is given at once. */
+/** Maximum number of bytes passed to a {@link SimpleBlockBackend} in one call. */
 const PIECE = 64 * 1024;
 
 /**
- * A backend made of functions, for data that JavaScript produces or consumes. The data is copied once. The functions
- * throw {@link BackendError} for an operation that they cannot do; any other error ends the server.
+ * A backend of simple functions, for data that JavaScript produces or consumes. The data is copied once. The functions
+ * throw {@link BackendError} for an operation that fails; any other error ends the server.
  */
 export abstract class SimpleBlockBackend implements BlockBackend {
   readonly #scratch = new NativeBuffer(PIECE);

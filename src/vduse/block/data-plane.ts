@@ -307,7 +307,7 @@ export class BlockPlane implements DataPlane<BlockChange> {
     for (const write of writes) write.error ||= flush.error;
   }
 
-  /** Completes the requests of a batch, in the order in which they came. */
+  /** Completes the requests of a batch, in the order in which they arrived. */
   #finish(queue: DeviceQueue): void {
     const { ring } = queue;
     for (let index = 0; index < this.#requestCount; index++) {

@@ -1,4 +1,4 @@
-/** What a driver sees of a block device before it uses it. Does not access the machine. */
+/** The driver-visible properties of a block device. Does not access the machine. */
 import * as blk from '../../virtio/block.js';
 import { blockConfigLength, blockConfigOffset } from '../../virtio/config-space.js';
 import { VIRTIO_ID_BLOCK } from '../../virtio/ids.js';
@@ -49,7 +49,7 @@ export function blockLimits(
   };
 }
 
-/** What a driver sees of a block device before it uses it. */
+/** The driver-visible properties of a block device. */
 export function blockIdentity(device: {
   readonly limits: BlockLimits;
   readonly blocks: BlockSizes;

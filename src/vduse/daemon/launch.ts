@@ -32,7 +32,7 @@ export async function launchServer(name: string, args: readonly string[]): Promi
   try {
     await awaitReadiness(child);
   } finally {
-    // It does not write to this process any more, which does not wait for it.
+    // It no longer writes to this process, which does not wait for it.
     child.stderr?.destroy();
     child.unref();
   }

@@ -145,7 +145,7 @@ class Supervisor {
     });
   }
 
-  /** Runs one server after the other, until one ends on request. */
+  /** Runs one server after another, until one ends on request. */
   async #superviseAll(folder: RuntimeFolder): Promise<void> {
     for (let earlyExits = 0; !this.#ending; this.#generation++) {
       folder.removeSocket();

@@ -14,7 +14,7 @@ export interface DataPlane<Change = never> {
    * DeviceQueue.flush}. Called when the driver kicks and when a watched descriptor is readable. All chains taken must
    * be completed or put back before it returns. {@link DeviceQueue.checkMemory} must be called between taking chains
    * and executing them.
-   * @throws BrokenRingError: the queue is not served any longer until the device is reset
+   * @throws BrokenRingError: the queue is no longer served until the device is reset
    */
   serve(queue: DeviceQueue): ServeResult;
 

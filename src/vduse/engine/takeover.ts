@@ -1,4 +1,4 @@
-/** Finds out the state of an existing instance, which the kernel does not report directly. */
+/** Determines the state of an existing instance, which the kernel does not report directly. */
 import { existsSync } from 'node:fs';
 import { Errno } from '../../sys/errno.js';
 import { SystemError } from '../../sys/error.js';
@@ -8,7 +8,7 @@ import { DeviceOptionError } from '../spec/error.js';
 import { checkDeviceName } from '../kernel/name.js';
 import { negotiated } from './negotiation.js';
 
-/** What a device's file tells of its instance. */
+/** The functions of a device's file that report on its instance. */
 type InstanceFile = Pick<VduseDevice, 'queueInfo' | 'driverFeatures' | 'interruptForConfig'>;
 
 /** Whether a device of that name is on the vdpa bus. @throws DeviceNameError */

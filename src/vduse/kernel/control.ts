@@ -7,7 +7,7 @@ import { checkDeviceName } from './name.js';
 import { O_RDWR, openFile } from '../../sys/open-file.js';
 import * as uapi from './uapi.js';
 
-/** What a driver sees of a device before it uses it. */
+/** The driver-visible properties of a device. */
 export interface DeviceIdentity {
   /**
    * virtio device id: the kernel accepts those of block and net devices (and of file systems, which it then cannot

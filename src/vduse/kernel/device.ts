@@ -8,10 +8,10 @@ import { devicePath } from './name.js';
 import { O_NONBLOCK, O_RDWR, openFile } from '../../sys/open-file.js';
 import * as uapi from './uapi.js';
 
-/** Where the driver put a queue. */
+/** A queue as set up by the driver. */
 export interface QueueInfo {
   readonly ready: boolean;
-  /** How many descriptors. */
+  /** Number of descriptors. */
   readonly size: number;
   /** IOVAs. */
   readonly descriptorTable: bigint;

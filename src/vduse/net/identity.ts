@@ -1,4 +1,4 @@
-/** What a driver sees of a network device before it uses it. Does not access the machine. */
+/** The driver-visible properties of a network device. Does not access the machine. */
 import { netConfigLength, netConfigOffset } from '../../virtio/config-space.js';
 import { VIRTIO_ID_NET } from '../../virtio/ids.js';
 import { parseMac } from '../../virtio/mac-address.js';
@@ -19,7 +19,7 @@ const TAP_FEATURES = [
   net.VIRTIO_NET_F_MRG_RXBUF,
 ];
 
-/** What a driver sees of a network device before it uses it. */
+/** The driver-visible properties of a network device. */
 export function netIdentity(device: {
   readonly mac: string;
   readonly mtu: number | undefined;

@@ -27,7 +27,7 @@ export interface QueueContext {
   readonly controlCommands: bigint;
 }
 
-/** The driver of a management device: `struct vdpa_mgmtdev_ops` and the behaviour of its devices. */
+/** The driver of a management device: `struct vdpa_mgmtdev_ops` and the behavior of its devices. */
 export interface ManagementDriver<M extends ManagementDeviceState = ManagementDeviceState> {
   /** The VDPA_ATTR_* that {@link ManagementDriver.add} supports, one bit each (config_attr_mask). */
   configAttributes(management: M): bigint;

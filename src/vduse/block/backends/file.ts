@@ -8,7 +8,7 @@ import { NativeBuffer, writeAddress } from '../../../sys/memory.js';
 import { DISCARD, FLUSH, READ, WRITE, WRITE_ZEROES, type BlockBackend, type Operation } from '../backend.js';
 import type { FlushRecord } from '../flush-record.js';
 
-/** The most bytes that one call transfers (MAX_RW_COUNT). */
+/** Maximum number of bytes that one call transfers (MAX_RW_COUNT). */
 const MAX_BYTES = 0x7fff_f000;
 
 const ZEROS = 64 * 1024;
@@ -20,7 +20,7 @@ const BLKDISCARD = io(0x12, 119);
 const FLUSH_FAILED = 0;
 const FLUSHING = 1;
 
-/** The most transfers in one system call; the rest of a batch follows in the next. */
+/** Maximum number of transfers in one system call; the rest of a batch follows in the next. */
 const MAX_TRANSFERS = 128;
 
 /** Operations of a batch that are adjacent on the disk and in the vector: one transfer. */
