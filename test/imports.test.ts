@@ -90,7 +90,7 @@ test('a layer imports none above it', () => {
 });
 
 for (const layer of ['vduse', 'sim']) {
-  test(`a room of src/${layer} imports none above or beside it`, () => {
+  test(`a folder of src/${layer} imports none above or beside it`, () => {
     const steps = readOrder(new RegExp(`^ {4}src/${layer}: (.*)$`, 'm'));
     checkOrder({ base: `src/${layer}`, steps, siblings: false });
   });
