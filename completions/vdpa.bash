@@ -1,7 +1,7 @@
-# bash completion of vdpa: the program itself says what a word can be.
+# bash completion of vdpa: the program itself returns the candidates.
 
 _vdpa() {
-  # Readline takes words apart at ":" and "=": what has no blank between belongs together.
+  # Readline splits words at ":" and "=": join the pieces without blanks between them.
   local words=() word rest=$COMP_LINE i
   for ((i = 0; i <= COMP_CWORD; i++)); do
     word=${COMP_WORDS[i]}
@@ -14,7 +14,7 @@ _vdpa() {
     rest=${rest#"$word"}
   done
 
-  # And it replaces only the last piece: nothing yet, where that is what it took the word apart at.
+  # And it replaces only the last piece, which is empty if the word ends with such a character.
   local piece=${COMP_WORDS[COMP_CWORD]} kept=
   if [[ $piece == [:=] ]]; then piece=; fi
   kept=${words[-1]%"${piece//[\\\'\"]/}"}
@@ -22,7 +22,7 @@ _vdpa() {
   COMPREPLY=()
   while IFS=$'\t' read -r word _; do
     word=${word#"$kept"}
-    # As it has to stand on the line: behind the quote that was typed, or with backslashes.
+    # Quote it for the line: after the quote that was typed, or with backslashes.
     case $piece in
       \'*\'* | \"*\"*) printf -v word %q "$word" ;;
       \'*) word=${word//\'/\'\\\'\'} ;;
@@ -32,13 +32,13 @@ _vdpa() {
         word=${word//\$/\\\$}
         word=${word//\`/\\\`}
         ;;
-      # The shell knows what a "~" means that begins a word.
+      # The shell expands a "~" at the start of a word.
       \~*) printf -v word '~%q' "${word#\~}" ;;
       *) printf -v word %q "$word" ;;
     esac
     COMPREPLY+=("$word")
   done < <("$1" __complete "${words[@]:1}" 2>/dev/null)
-  # A folder is not the end of a word.
+  # After a folder, the word continues.
   if [[ ${COMPREPLY[0]-} == */ ]]; then compopt -o nospace 2>/dev/null; fi
 }
 

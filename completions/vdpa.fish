@@ -1,4 +1,4 @@
-# fish completion of vdpa: the program itself says what a word can be.
+# fish completion of vdpa: the program itself returns the candidates.
 
 function __vdpa_candidates
     set -l words (commandline -opc) (commandline -ct | string trim --left --chars '\'"' | string unescape)

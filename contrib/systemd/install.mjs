@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// Writes the systemd units of this folder for the program where it is: install.mjs [FOLDER], /etc/systemd/system if not given.
+// Writes the systemd units of this folder for the program at its path: install.mjs [FOLDER], by default /etc/systemd/system.
 import {
   existsSync,
   readFileSync,
@@ -17,7 +17,7 @@ const units = import.meta.dirname;
 const program = fileURLToPath(new URL('../../bin/vdpa.js', import.meta.url));
 const node = process.execPath;
 
-/** What ProtectHome=yes hides. */
+/** The folders that ProtectHome=yes hides. */
 const homes = ['/home', '/root', '/run/user'].filter(existsSync).map((home) => realpathSync(home));
 const isBelow = (path, folder) => path.startsWith(`${folder}/`);
 
@@ -33,7 +33,7 @@ function main() {
   warnOfOthers();
   const isAtHome = [node, program].some((path) => homes.some((home) => isBelow(path, home)));
   const values = {
-    // Not by its "#!" line: systemd's PATH need not have Node.
+    // Not through its "#!" line: systemd's PATH may not include Node.
     '@VDPA@': [node, program].map((path) => (/[ %]/.test(path) ? `"${path.replaceAll('%', '%%')}"` : path)).join(' '),
     '@PROTECT_HOME@': isAtHome ? 'read-only' : 'yes',
   };
@@ -44,7 +44,7 @@ function main() {
   console.log('Next: systemctl daemon-reload; systemctl enable vdpa-restore.service');
 }
 
-/** Writes a file whole or not at all. */
+/** Writes a file atomically. */
 function write(path, text) {
   const temporary = `${path}.${process.pid}`;
   try {
@@ -57,11 +57,11 @@ function write(path, text) {
   console.log(path);
 }
 
-/** The units run as root what others than root may be able to change. */
+/** Warns that the units run, as root, files that other users may be able to change. */
 function warnOfOthers() {
   const changeable = (path) => {
     const { uid, mode } = statSync(path);
-    // In a folder with the sticky bit nobody can replace what is another's.
+    // In a folder with the sticky bit, users cannot replace the files of others.
     if (uid !== 0 || ((mode & 0o022) !== 0 && (mode & 0o1000) === 0)) return path;
     return path === '/' ? undefined : changeable(dirname(path));
   };
