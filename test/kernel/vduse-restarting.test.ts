@@ -186,7 +186,7 @@ describe('a supervised server that is told to exit', () => {
     driver.close();
     const ending = vdpa('vduse del slow');
     const supervisor = { name: 'slow', socketPath: '/run/vdpa/vduse/slow/supervisor' };
-    await until('its supervisor is told', async () => {
+    await until('its supervisor is notified', async () => {
       const answer = await ask(supervisor, { do: 'status' });
       return answer && 'starting' in answer && answer.starting.state === 'ending';
     });

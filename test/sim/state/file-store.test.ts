@@ -356,7 +356,7 @@ describe('the state file', () => {
       const lost = [...acknowledged].filter((name) => !there.has(name));
       assert.ok(lost.length <= 1, `lost: ${lost.join(', ')}`);
       const more = [...there].filter((name) => !acknowledged.has(name));
-      assert.ok(more.length <= 1, `not told: ${more.join(', ')}`);
+      assert.ok(more.length <= 1, `not acknowledged: ${more.join(', ')}`);
       for (const name of lost) acknowledged.delete(name);
       for (const name of more) acknowledged.add(name);
       const begun = performance.now();
