@@ -9,7 +9,7 @@ import { StateFileError, readDesiredState, type DesiredState } from '../host/sta
 import { formatChange, outcomes, renderOutcome, type Outcome, type OutcomeDetails } from '../render/plan.js';
 import type { VdpaBus } from '../sysfs/bus.js';
 import type { VduseServers } from '../vduse/daemon/servers.js';
-import { IncompleteError, UsageError, type InterruptedError } from './error.js';
+import { IncompleteError, UsageError } from './error.js';
 import { readText } from './input.js';
 import { OutputError } from './io.js';
 import { withStateLock, machineBus, managementCapacity, vduseServers } from './machine.js';
@@ -52,32 +52,38 @@ export async function applyState(session: Session, file: string, args: ApplyArgu
       );
       return;
     }
-    const report = await execute(session, work, { force: args.force, keepGoing: false });
-    const { changes, failures, interrupted } = report;
-    const lines = failures.flatMap(describeFailure);
-    const error = [...lines, ...(interrupted ? [interrupted.message] : [])].join('\n');
-    const done = changes.filter(([, outcome]) => outcome === 'done').length;
-    const summary =
-      done === changes.length
-        ? count(done, 'made')
-        : `${done} of ${changes.length} changes made; run the command again to continue.`;
-    printOutcome(session, changes, { dryRun, lost: hasLostDevices(failures), ...(error !== '' && { error }) }, summary);
-    throwFailures(session, { failures, interrupted }, lines);
+    await withSignals(async (signal) => {
+      const report = await execute(session, work, { force: args.force, keepGoing: false, signal });
+      const { changes, failures } = report;
+      const done = changes.filter(([, outcome]) => outcome === 'done').length;
+      const summary =
+        done === changes.length
+          ? count(done, 'made')
+          : `${done} of ${changes.length} changes made; run the command again to continue.`;
+      printOutcome(session, changes, { dryRun, lost: hasLostDevices(failures), ...errorOf(report) }, summary);
+      throwFailures(session, report, failures.flatMap(describeFailure));
+    });
   };
   return dryRun ? run() : withStateLock(session, run);
 }
 
-/** Throws if a change failed. @throws InterruptedError, IncompleteError */
-export function throwFailures(
-  session: Session,
-  { failures, interrupted }: Pick<Report, 'failures' | 'interrupted'>,
-  lines: readonly string[],
-): void {
-  if (lines.length === 0 && !interrupted) return;
+/** The errors of a report, for its JSON document. */
+export function errorOf({ failures, stopped }: Report): { readonly error?: string } {
+  const lines = [...failures.flatMap(describeFailure), ...(stopped === undefined ? [] : describeError(stopped))];
+  return lines.length === 0 ? {} : { error: lines.join('\n') };
+}
+
+/**
+ * Throws if a change failed, or what stopped the others.
+ * @param lines what failed, human-readable
+ * @throws IncompleteError; whatever stopped the others
+ */
+export function throwFailures(session: Session, { failures, stopped }: Report, lines: readonly string[]): void {
+  if (lines.length === 0 && stopped === undefined) return;
   const incomplete = new IncompleteError(lines, { cause: failures[0]?.error });
-  if (!interrupted) throw incomplete;
+  if (stopped === undefined) throw incomplete;
   if (lines.length > 0) session.io.stderr(`${incomplete.message}\n`);
-  throw interrupted;
+  throw stopped;
 }
 
 const count = (changes: number, what: string): string =>
@@ -133,8 +139,8 @@ export async function planWork(session: Session, desired: DesiredState, options:
 export interface Report {
   readonly changes: readonly (readonly [Change, Outcome])[];
   readonly failures: readonly Failure[];
-  /** The interruption that skipped changes, if any. */
-  readonly interrupted: InterruptedError | undefined;
+  /** Why changes were not started, other than a failure: an InterruptedError, for example. */
+  readonly stopped?: Error;
 }
 
 /** How changes are executed. */
@@ -142,13 +148,15 @@ export interface ExecuteOptions {
   readonly force: boolean;
   /** Continue after a change that failed. */
   readonly keepGoing: boolean;
+  /** Stops between two changes. */
+  readonly signal: AbortSignal;
 }
 
-/** Executes the changes, and prints each one. A signal stops between two changes; a closed standard output does not. */
+/** Executes the changes, and prints each one. A closed standard output does not stop it. */
 export async function execute(
   session: Session,
   { plan, bus, servers }: Work,
-  { force, keepGoing }: ExecuteOptions,
+  { force, keepGoing, signal }: ExecuteOptions,
 ): Promise<Report> {
   const client = await session.client();
   const changes: (readonly [Change, Outcome])[] = [];
@@ -156,24 +164,23 @@ export async function execute(
   const onDone = (change: Change): void => {
     printLine(session, formatChange(change));
   };
-  const { result: left, interrupted } = await withSignals(async (signal) => {
-    const options = { force, signal, onDone, ...(servers && { servers }) };
-    let rest = plan.changes;
-    for (;;) {
-      const result = await applyChanges(client, bus, rest, options);
-      changes.push(...outcomes(result));
-      if (!result.failed) return result.left;
-      failures.push(result.failed);
-      printLine(session, `${formatChange(result.failed.change)}  (failed)`);
-      rest = result.left;
-      if (!keepGoing) return rest;
-    }
-  });
+  const options = { force, signal, onDone, ...(servers && { servers }) };
+  let left = plan.changes;
+  for (;;) {
+    const result = await applyChanges(client, bus, left, options);
+    changes.push(...outcomes(result));
+    ({ left } = result);
+    if (!result.failed) break;
+    failures.push(result.failed);
+    printLine(session, `${formatChange(result.failed.change)}  (failed)`);
+    if (!keepGoing) break;
+  }
   for (const change of left) {
     changes.push([change, 'left']);
     printLine(session, `${formatChange(change)}  (not started)`);
   }
-  return { changes, failures, interrupted: left.length > 0 ? interrupted : undefined };
+  const reason: unknown = signal.reason;
+  return { changes, failures, ...(left.length > 0 && reason instanceof Error && { stopped: reason }) };
 }
 
 /** Prints a line of text; JSON is one document at the end. */

@@ -38,7 +38,7 @@ export class InterruptedError extends Error {
   readonly number: number;
 
   constructor(signal: NodeJS.Signals, number: number) {
-    super(`Interrupted by ${signal}: the change in progress was completed, the remaining ones were not started.`);
+    super(`Interrupted by ${signal}: a change in progress was completed, no other was started.`);
     this.number = number;
   }
 }

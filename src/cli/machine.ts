@@ -55,13 +55,19 @@ async function stateLockPath(session: Session): Promise<string | undefined> {
 
 /**
  * Runs a task while no other process applies or restores a state.
- * @throws SystemError if another process does so for too long; whatever the task throws
+ * @param signal ends the wait for another process
+ * @throws SystemError if another process does so for too long; the reason of the signal; whatever the task throws
  */
-export async function withStateLock<Result>(session: Session, task: () => Promise<Result>): Promise<Result> {
+export async function withStateLock<Result>(
+  session: Session,
+  task: () => Promise<Result>,
+  signal?: AbortSignal,
+): Promise<Result> {
   const path = await stateLockPath(session);
   if (path === undefined) return task();
   const { lockState } = await import('../host/state/lock.js');
   const unlock = await lockState(path, {
+    ...(signal && { signal }),
     onWait: (holder) => {
       session.io.stderr(`${holder} is changing devices; waiting for it to finish.\n`);
     },

@@ -1,11 +1,12 @@
 /** `vdpa restore`: creates the devices of a file, as soon as that is possible. */
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Failure } from '../host/state/apply.js';
 import type { Refusal } from '../host/state/plan.js';
 import type { DesiredState } from '../host/state/desired.js';
 import { GenlFamilyNotFoundError } from '../netlink/error.js';
+import { sleep } from '../sys/wait.js';
 import {
   execute,
+  errorOf,
   printOutcome,
   describeFailure,
   describeRefusal,
@@ -15,12 +16,18 @@ import {
   readFile,
   type Report,
 } from './apply-state.js';
-import type { InterruptedError } from './error.js';
 import { withStateLock } from './machine.js';
 import type { Session } from './session.js';
+import { withSignals } from './signals.js';
 
 /** The interval of checks for what is still missing, in milliseconds. */
 const pollMs = 250;
+
+/** What was done, and why devices of the file are still missing. */
+interface Progress {
+  readonly report: Report;
+  readonly refusals: readonly Refusal[];
+}
 
 /**
  * Creates the devices of a file as far as possible, and reports the others.
@@ -30,28 +37,51 @@ const pollMs = 250;
  */
 export async function restoreState(session: Session, file: string, waitSeconds: number): Promise<void> {
   const desired = readFile(file);
+  await withSignals(async (signal) => {
+    finish(session, await restoreInRounds(session, desired, waitSeconds, signal));
+  });
+}
+
+/**
+ * Creates what is possible, until nothing is missing that may still come.
+ * @throws errors of the first round; later ones, and the signal, are part of the result
+ */
+async function restoreInRounds(
+  session: Session,
+  desired: DesiredState,
+  waitSeconds: number,
+  signal: AbortSignal,
+): Promise<Progress> {
   const deadline = performance.now() + waitSeconds * 1000;
   const isTimeLeft = (): boolean => performance.now() < deadline;
   const changes: Report['changes'][number][] = [];
   const failures: Failure[] = [];
   let refusals: readonly Refusal[] = [];
-  let interrupted: InterruptedError | undefined;
   let told = false;
-  for (;;) {
-    const round = await restoreOnce(session, without(desired, failures), isTimeLeft);
-    if (round) {
-      changes.push(...round.report.changes);
-      failures.push(...round.report.failures);
-      ({ refusals } = round);
-      ({ interrupted } = round.report);
+  const progress = (stopped?: Error): Progress => ({
+    report: { changes, failures, ...(stopped && { stopped }) },
+    refusals,
+  });
+  try {
+    for (;;) {
+      const round = await restoreOnce(session, without(desired, failures), isTimeLeft, signal);
+      if (round) {
+        changes.push(...round.report.changes);
+        failures.push(...round.report.failures);
+        ({ refusals } = round);
+        if (round.report.stopped) return progress(round.report.stopped);
+      }
+      const awaited = refusals.filter(({ isTransient }) => isTransient);
+      if (!isTimeLeft() || (round && awaited.length === 0)) return progress();
+      if (!told) printWait(session, awaited, waitSeconds);
+      told = true;
+      await sleep(Math.min(pollMs, Math.max(0, deadline - performance.now())), signal);
     }
-    const awaited = refusals.filter(({ isTransient }) => isTransient);
-    if (interrupted || !isTimeLeft() || (round && awaited.length === 0)) break;
-    if (!told) printWait(session, awaited, waitSeconds);
-    told = true;
-    await sleep(Math.min(pollMs, Math.max(0, deadline - performance.now())));
+  } catch (error) {
+    // Without a change there is nothing to report but the error.
+    if (!(error instanceof Error) || (changes.length === 0 && error !== signal.reason)) throw error;
+    return progress(error);
   }
-  finish(session, { changes, failures, interrupted }, refusals);
 }
 
 /** @returns undefined while the kernel has no vdpa family */
@@ -59,13 +89,15 @@ async function restoreOnce(
   session: Session,
   desired: DesiredState,
   isTimeLeft: () => boolean,
-): Promise<{ readonly report: Report; readonly refusals: readonly Refusal[] } | undefined> {
+  signal: AbortSignal,
+): Promise<Progress | undefined> {
+  const restore = async (): Promise<Progress> => {
+    const work = await planWork(session, desired, { prune: false });
+    const report = await execute(session, work, { force: false, keepGoing: true, signal });
+    return { report, refusals: work.plan.refusals };
+  };
   try {
-    return await withStateLock(session, async () => {
-      const work = await planWork(session, desired, { prune: false });
-      const report = await execute(session, work, { force: false, keepGoing: true });
-      return { report, refusals: work.plan.refusals };
-    });
+    return await withStateLock(session, restore, signal);
   } catch (error) {
     if (error instanceof GenlFamilyNotFoundError && isTimeLeft()) return undefined;
     throw error;
@@ -85,15 +117,16 @@ function printWait(session: Session, awaited: readonly Refusal[], seconds: numbe
 }
 
 /** Reports what was done, and what failed. */
-function finish(session: Session, { changes, failures, interrupted }: Report, refusals: readonly Refusal[]): void {
+function finish(session: Session, { report, refusals }: Progress): void {
+  const { changes, failures } = report;
   const refused = refusals.flatMap(({ reason }) => describeRefusal(reason));
-  const failed = failures.flatMap(describeFailure);
   const done = changes.filter(([, outcome]) => outcome === 'done').length;
-  const missing = [...new Set([...failures.map(({ change }) => change.name), ...refusals.map(({ name }) => name)])];
+  const left = changes.filter(([, outcome]) => outcome === 'failed' || outcome === 'left');
+  const missing = [...new Set([...left.map(([{ name }]) => name), ...refusals.map(({ name }) => name)])];
+  const details = { dryRun: false, lost: hasLostDevices(failures), refused, ...errorOf(report) };
+  const isAll = missing.length === 0 && report.stopped === undefined;
   const made = done === 1 ? '1 change made' : `${done} changes made`;
-  const all = changes.length === 0 ? 'Nothing to change.' : `${made}.`;
-  const error = [...failed, ...(interrupted ? [interrupted.message] : [])].join('\n');
-  const details = { dryRun: false, lost: hasLostDevices(failures), refused, ...(error !== '' && { error }) };
-  printOutcome(session, changes, details, missing.length === 0 ? all : `${made}; not restored: ${missing.join(', ')}.`);
-  throwFailures(session, { failures, interrupted }, [...failed, ...refused]);
+  const rest = missing.length === 0 ? '' : `; not restored: ${missing.join(', ')}`;
+  printOutcome(session, changes, details, isAll && changes.length === 0 ? 'Nothing to change.' : `${made}${rest}.`);
+  throwFailures(session, report, [...failures.flatMap(describeFailure), ...refused]);
 }

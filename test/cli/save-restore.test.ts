@@ -1,7 +1,5 @@
 /** `vdpa save` writes its file completely or not at all, and `vdpa restore` restores what it can. */
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import {
   chmodSync,
   chownSync,
@@ -17,11 +15,11 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, beforeEach, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
+import { lockState } from '../../src/host/state/lock.js';
 import { vdpa, type Outcome } from '../support/command-line.js';
 import { checkOutput } from '../support/output-schemas.js';
+import { start } from '../support/simulating-program.js';
 
-const program = fileURLToPath(new URL('../../../bin/vdpa.js', import.meta.url));
 const root = mkdtempSync(join(tmpdir(), 'vdpa-save-'));
 const folder = join(root, 'files');
 const file = join(folder, 'state.json');
@@ -125,23 +123,70 @@ test('restore continues after a device that fails', async () => {
 
 test('restore wait: a management device that comes late gets its device, the others are not kept waiting', async () => {
   writeFileSync(file, JSON.stringify({ version: 1, devices: wanted }));
-  const child = spawn(process.execPath, [program, '--sim', 'restore', file, 'wait', '60'], {
-    env: { PATH: process.env['PATH'], ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  let stdout = '';
-  let stderr = '';
-  child.stdout.setEncoding('utf8').on('data', (part: string) => (stdout += part));
-  child.stderr.setEncoding('utf8').on('data', (part: string) => (stderr += part));
-  const ended = once(child, 'close');
-  while (!stderr.includes('Waiting')) await once(child.stderr, 'data');
-  assert.equal(stdout, '+ foo1 mgmtdev vdpasim_net\n');
-  // The machine has its card now; rebooting it deletes the devices, which are restored again.
+  const restore = start(`restore ${file} wait 60`, env);
+  await restore.told('Waiting');
+  assert.equal(restore.stdout(), '+ foo1 mgmtdev vdpasim_net\n');
+  // The machine's card is there now; booting it anew takes the devices away, which come again.
   await boot('pci/0000:03:00.2');
-  const [status] = (await ended) as [number];
+  const { status, stdout, stderr } = await restore.ended;
   assert.equal(status, 0);
   assert.equal(stderr, `Waiting for up to 60 s: ${absent}`);
   assert.match(stdout, /\+ card0 mgmtdev pci\/0000:03:00\.2 mac 02:00:00:00:00:07\n(.*\n)*\d changes made\.\n$/);
+});
+
+const interrupted = 'Interrupted by SIGTERM: a change in progress was completed, no other was started.';
+
+test('restore wait: a signal ends the wait, and what was done is reported', async () => {
+  writeFileSync(file, JSON.stringify({ version: 1, devices: wanted }));
+  const restore = start(`-j restore ${file} wait 600`, env);
+  await restore.told('Waiting');
+  restore.kill('SIGTERM');
+  const { status, stdout, stderr } = await restore.ended;
+  assert.deepEqual([status, stderr], [143, `Waiting for up to 600 s: ${absent}${absent}${interrupted}\n`]);
+  checkOutput('restore', stdout);
+  assert.deepEqual(JSON.parse(stdout), {
+    changed: true,
+    dry_run: false,
+    changes: [{ action: 'add', name: 'foo1', outcome: 'done' }],
+    refused: [absent.trimEnd()],
+    error: interrupted,
+  });
+});
+
+test('restore: a signal ends the wait for another process, and that nothing was done is reported', async () => {
+  writeFileSync(file, JSON.stringify({ version: 1, devices: wanted }));
+  const unlock = await lockState(`${env.VDPA_SIM_STATE}.apply`);
+  try {
+    const restore = start(`-j restore ${file}`, env);
+    await restore.told('waiting for it to finish.');
+    restore.kill('SIGTERM');
+    const { status, stdout } = await restore.ended;
+    assert.equal(status, 143);
+    checkOutput('restore', stdout);
+    assert.deepEqual(JSON.parse(stdout), { changed: false, dry_run: false, changes: [], error: interrupted });
+  } finally {
+    unlock();
+  }
+});
+
+test('restore wait: an error after changes does not hide them', async () => {
+  writeFileSync(file, JSON.stringify({ version: 1, devices: wanted }));
+  const faults = 'mgmtdev show skip 1 errno EIO';
+  const { status, stdout, stderr } = await sim(`-j restore ${file} wait 600`, faults);
+  assert.deepEqual([status, stderr.endsWith('kernel answers: Input/output error\n')], [1, true], stderr);
+  checkOutput('restore', stdout);
+  assert.deepEqual(JSON.parse(stdout), {
+    changed: true,
+    dry_run: false,
+    changes: [{ action: 'add', name: 'foo1', outcome: 'done' }],
+    refused: [absent.trimEnd()],
+    error: 'kernel answers: Input/output error',
+  });
+  assert.deepEqual(await sim(`-j restore ${file}`, 'mgmtdev show errno EIO'), {
+    status: 1,
+    stdout: '{}\n',
+    stderr: 'kernel answers: Input/output error\n',
+  });
 });
 
 test('restore wait: after the time the rest is reported', async () => {

@@ -1,16 +1,14 @@
 /** Serializes the processes that apply state files to a machine. */
 import { closeSync, constants, fstatSync, ftruncateSync, mkdirSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { Errno } from '../../sys/errno.js';
 import { SystemError } from '../../sys/error.js';
 import { flock, LOCK_EX, LOCK_NB } from '../../sys/file.js';
 import { checked } from '../../sys/libc.js';
+import { sleep, type WaitOptions } from '../../sys/wait.js';
 
-/** Options for waiting for a lock. */
-export interface LockOptions {
-  /** How long to wait for another process, in milliseconds. */
-  readonly timeoutMs?: number;
+/** Options for waiting for a lock; the time limit is 60 s by default. */
+export interface LockOptions extends WaitOptions {
   /** Called once if another process holds the lock. */
   readonly onWait?: (holder: string) => void;
 }
@@ -21,9 +19,12 @@ const pollMs = 20;
  * Acquires the lock in a file; creates the file and its directory if necessary. The system releases it however the
  * process ends.
  * @returns a function that releases it
- * @throws SystemError: EBUSY if another process holds it for too long
+ * @throws SystemError: EBUSY if another process holds it for too long; the reason of the signal
  */
-export async function lockState(path: string, { timeoutMs = 60_000, onWait }: LockOptions = {}): Promise<() => void> {
+export async function lockState(
+  path: string,
+  { timeoutMs = 60_000, signal, onWait }: LockOptions = {},
+): Promise<() => void> {
   const fd = openLock(path);
   try {
     const deadline = performance.now() + timeoutMs;
@@ -34,7 +35,7 @@ export async function lockState(path: string, { timeoutMs = 60_000, onWait }: Lo
         const hint = `${holder} has been changing devices for ${timeoutMs / 1000} s`;
         throw new SystemError({ operation: `lock ${path}`, errno: Errno.EBUSY, hint });
       }
-      await sleep(pollMs);
+      await sleep(pollMs, signal);
     }
     ftruncateSync(fd);
     writeSync(fd, `${process.pid}\n`, 0);
