@@ -117,9 +117,9 @@ async function deleteFailed(client: VdpaClient, name: string, failure: unknown):
     await client.deleteDevice(name);
     return failure;
   } catch (cause) {
-    if (!(failure instanceof SystemError)) return failure;
-    const hint = `${failure.message}. Deleting it also failed: ${messageOf(cause)}`;
-    return new SystemError({ operation: `add ${name}`, errno: failure.errno, hint, cause: failure });
+    const [{ errno } = { errno: Errno.EIO }] = [failure, cause].filter((error) => error instanceof SystemError);
+    const hint = `${messageOf(failure)}. Deleting it also failed: ${messageOf(cause)}`;
+    return new SystemError({ operation: `add ${name}`, errno, hint, cause: failure });
   }
 }
 
