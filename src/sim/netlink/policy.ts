@@ -140,8 +140,7 @@ function checkAttribute(
     return;
   }
   if (strictness === 'strict') {
-    const exact = policy.kind in integerLength ? integerLength[policy.kind as keyof typeof integerLength] : undefined;
-    if (exact !== undefined && payload.length !== exact) {
+    if (isInteger(policy) && payload.length !== integerLength[policy.kind]) {
       throw complain(Errno.EINVAL, 'invalid attribute length', policy);
     }
     if ((rawType & NLA_F_NESTED) !== 0) throw complain(Errno.EINVAL, 'NLA_F_NESTED not expected', policy);
@@ -165,6 +164,10 @@ function checkAttribute(
       }
       break;
   }
+}
+
+function isInteger(policy: AttributePolicy): policy is AttributePolicy & { readonly kind: keyof typeof integerLength } {
+  return policy.kind in integerLength;
 }
 
 function checkString(

@@ -68,10 +68,11 @@ function isObject(value: unknown): value is Record<string, unknown> {
 
 function isSplice(value: unknown, length: number): value is Splice {
   if (!Array.isArray(value)) return false;
-  const [start, removed] = value as unknown[];
+  const values: readonly unknown[] = value;
+  const [start, removed] = values;
   return isCount(start) && isCount(removed) && start + removed <= length;
 }
 
 function isCount(value: unknown): value is number {
-  return Number.isSafeInteger(value) && (value as number) >= 0;
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
 }

@@ -82,13 +82,16 @@ export function parseMachine(text: string, source: string): MachineState {
   } catch (error) {
     throw refuse(`invalid JSON: ${error instanceof Error ? error.message : String(error)}`);
   }
-  const complaint = check(value);
-  if (complaint !== undefined) throw refuse(complaint);
+  if (!isDescription(value)) throw refuse(check(value) ?? '');
   try {
-    return toMachine(value as MachineDescription);
+    return toMachine(value);
   } catch (error) {
     throw error instanceof DescriptionError || error instanceof ArgumentError ? refuse(error.message) : error;
   }
+}
+
+function isDescription(value: unknown): value is MachineDescription {
+  return check(value) === undefined;
 }
 
 /** An error in a description, without the name of its file. */
@@ -99,7 +102,7 @@ class DescriptionError extends Error {
 function toMachine(description: MachineDescription): MachineState {
   const { uid = 0, bus_driver = 'virtio_vdpa', vduse = {}, faults = [] } = description;
   for (const { errno } of faults) {
-    if (errno !== undefined && !(errno in Errno)) throw new DescriptionError(`unknown error ${errno}`);
+    if (errno !== undefined && !Object.hasOwn(Errno, errno)) throw new DescriptionError(`unknown error ${errno}`);
   }
   return {
     uid,

@@ -59,7 +59,7 @@ function readKeyword(fault: { -readonly [Key in keyof Fault]: Fault[Key] }, word
 }
 
 function isErrnoName(text: string): text is ErrnoName {
-  return text in Errno;
+  return Object.hasOwn(Errno, text);
 }
 
 /** A list of words for each fault. */

@@ -21,12 +21,14 @@ export function parseState(text: string, path: string): SimState {
     throw damaged(path, `invalid JSON: ${error instanceof Error ? error.message : String(error)}`);
   }
   if (isOtherVersion(value)) throw otherVersion(path);
-  const complaint = check(value);
-  if (complaint !== undefined) throw damaged(path, complaint);
-  const state = value as SimState;
-  const broken = brokenReference(state);
+  if (!isState(value)) throw damaged(path, check(value) ?? '');
+  const broken = brokenReference(value);
   if (broken !== undefined) throw damaged(path, broken);
-  return state;
+  return value;
+}
+
+function isState(value: unknown): value is SimState {
+  return check(value) === undefined;
 }
 
 /** Checks beyond the schema: the management devices and instances of devices exist. */

@@ -123,6 +123,7 @@ describe('faults as text', () => {
     ['add errno EIO', /expected one of mgmtdev show/],
     ['dev add errno', /"errno" is not a keyword, or its value is missing/],
     ['dev add errno EFOO', /unknown error "EFOO"/],
+    ['dev add errno toString', /unknown error "toString"/],
     ['dev add delay soon', /delay "soon" is not a number/],
     ['dev add color red', /unknown keyword "color"; expected errno, device/],
     ['dev add message "no end', /unterminated quote/],
