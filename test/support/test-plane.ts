@@ -6,6 +6,8 @@ import { WAIT } from '../../src/vduse/engine/data-plane.js';
 export interface TestPlaneOptions {
   /** The message of an error while it is created. */
   readonly fails?: string;
+  /** What no thread can be given. */
+  readonly symbol?: symbol;
   /** How often each event has happened; see {@link testPlaneWord}. */
   readonly words: SharedArrayBuffer;
 }

@@ -50,7 +50,7 @@ class ThreadHandle {
   readonly worker: Worker;
   readonly #port: MessagePort;
   readonly #words = new Int32Array(new SharedArrayBuffer(threadWord.length * 4));
-  readonly #mappings = MappingTable.allocate();
+  readonly #mappings: MappingTable;
   readonly #waiting = new Map<number, () => void>();
   #progress = { serving: 0, at: monotonicMs() };
   #ticket = 0;
@@ -58,32 +58,43 @@ class ThreadHandle {
   /** It has not executed a command in time, and still has not. */
   #overdue = false;
 
+  /** @throws errors of starting a thread, which a data plane causes whose options cannot be passed to one */
   constructor(options: HostOptions, queues: readonly number[], shared: SharedArrayBuffer) {
     const { port1, port2 } = new MessageChannel();
     this.#port = port1;
     port1.unref();
-    const start: DataThreadOptions = {
-      module: options.module.module,
-      options: options.module.options,
-      deviceFd: options.device.fd,
-      apiVersion: options.device.apiVersion,
-      queueCount: options.queueCount,
-      queueSize: options.queueSize,
-      queues,
-      kick: this.kick,
-      commands: port2,
-      words: this.#words.buffer,
-      mappings: this.#mappings.shared,
-      counters: options.counters,
-      shared,
-      guard: installMemoryGuard(),
-    };
-    this.worker = new Worker(new URL(moduleUrl('data-thread')), {
-      workerData: start,
-      transferList: [port2],
-      env: SHARE_ENV,
-      trackUnmanagedFds: false,
-    });
+    let mappings: MappingTable | undefined;
+    try {
+      mappings = MappingTable.allocate();
+      const start: DataThreadOptions = {
+        module: options.module.module,
+        options: options.module.options,
+        deviceFd: options.device.fd,
+        apiVersion: options.device.apiVersion,
+        queueCount: options.queueCount,
+        queueSize: options.queueSize,
+        queues,
+        kick: this.kick,
+        commands: port2,
+        words: this.#words.buffer,
+        mappings: mappings.shared,
+        counters: options.counters,
+        shared,
+        guard: installMemoryGuard(),
+      };
+      this.worker = new Worker(new URL(moduleUrl('data-thread')), {
+        workerData: start,
+        transferList: [port2],
+        env: SHARE_ENV,
+        trackUnmanagedFds: false,
+      });
+    } catch (error) {
+      port1.close();
+      mappings?.free();
+      close(this.kick);
+      throw error;
+    }
+    this.#mappings = mappings;
     this.worker.once('exit', () => {
       this.#exited = true;
       for (const settle of this.#waiting.values()) settle();

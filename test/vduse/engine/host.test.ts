@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { openSync } from 'node:fs';
+import { openSync, readdirSync } from 'node:fs';
 import { afterEach, beforeEach, describe, test } from 'node:test';
 import { QueueCounters } from '../../../src/vduse/engine/counters.js';
 import { DataPlaneHost } from '../../../src/vduse/engine/host.js';
+import { MappingTable } from '../../../src/vduse/engine/mappings.js';
 import type { QueueSetup } from '../../../src/vduse/engine/queue.js';
 import { testPlaneWord, type TestPlaneOptions } from '../../support/test-plane.js';
 
@@ -110,7 +111,17 @@ describe('a thread that fails', () => {
     await assert.rejects(start({}, 1, 'no-such-module.js'), /no-such-module/);
   });
 
-  test('by exiting: the host reports the exit code', async () => {
+  test('before it exists: nothing of it is left', async (context) => {
+    const open = (): number => readdirSync('/proc/self/fd').length;
+    const before = open();
+    const allocate = context.mock.method(MappingTable, 'allocate');
+    const free = context.mock.method(MappingTable.prototype, 'free');
+    await assert.rejects(start({ symbol: Symbol() }), /could not be cloned/);
+    assert.deepEqual([allocate.mock.callCount(), free.mock.callCount()], [1, 1]);
+    assert.equal(open(), before);
+  });
+
+  test('by ending: the host says with which code', async () => {
     const host = await start({}, 1);
     const failed = once(host, 'error');
     host.change('end');
