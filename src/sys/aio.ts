@@ -2,7 +2,7 @@
  * The kernel's asynchronous I/O: io_submit(2) and related calls, from linux/aio_abi.h. It is used for many transfers in
  * one system call: for a file that uses the page cache, the kernel executes each before the call returns.
  */
-import { libc } from './libc.js';
+import { checked, libc, retryInterrupted } from './libc.js';
 import { NativeBuffer, viewMemory, writeAddress } from './memory.js';
 
 export const IOCB_CMD_PREADV = 7;
@@ -106,6 +106,7 @@ export class TransferBatch {
   /**
    * Executes the list, in any order, and waits until all are done. See {@link result}.
    * @returns how many were executed, from the first on: possibly fewer than in the list
+   * @throws SystemError if it is unknown when they are done: the kernel may use their memory until it ends this process
    */
   run(): number {
     let submitted = syscall(this.#call.submit, this.#context, this.count, this.#pointers.address, 0, 0);
@@ -135,9 +136,10 @@ export class TransferBatch {
 
   /** Waits for one more, and takes it. Some files execute transfers asynchronously. */
   #wait(): number {
-    const count = syscall(this.#call.getEvents, this.#context, 1, this.capacity, this.#events.address, 0);
+    const wait = (): number => syscall(this.#call.getEvents, this.#context, 1, this.capacity, this.#events.address, 0);
+    const count = checked('wait for transfers', retryInterrupted(wait));
     for (let index = 0; index < count; index++) this.#take(this.#events.u32, index * EVENT_WORDS);
-    return Math.max(count, 0);
+    return count;
   }
 
   #take(words: Uint32Array, at: number): void {
