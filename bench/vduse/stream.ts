@@ -1,11 +1,10 @@
 /**
- * A program that moves bytes over TCP: `stream.js listen PORT` accepts one connection and prints bytes and seconds as JSON;
- * `stream.js send ADDRESS PORT SECONDS` sends. It uses system calls on its own memory: Node's streams allocate memory for what
- * they read, which costs more in the lab than the transfer.
+ * A program that moves bytes over TCP: `stream.js listen PORT` takes one connection and prints bytes and seconds as JSON;
+ * `stream.js send ADDRESS PORT SECONDS` sends. It does so with system calls on the same memory: streams of Node's take new
+ * memory for what they read, which costs more in the lab than the way there.
  */
-import { read, write } from '../../src/sys/file.js';
+import { readSync, writeSync } from 'node:fs';
 import { checked, close, libc } from '../../src/sys/libc.js';
-import { NativeBuffer } from '../../src/sys/memory.js';
 import { bind, SOCK_CLOEXEC, socket } from '../../src/sys/socket.js';
 
 const AF_INET = 2;
@@ -34,7 +33,7 @@ function socketAddress(host: string, port: string): Uint8Array {
 function send([host = '', port = '', seconds = '']: readonly string[]): void {
   checked('connect', connect(fd, socketAddress(host, port), sockaddrBytes));
   const end = performance.now() + Number(seconds) * 1000;
-  while (performance.now() < end) checked('send', write(fd, piece.address, pieceBytes));
+  while (performance.now() < end) writeSync(fd, piece);
 }
 
 function receive([port = '']: readonly string[]): void {
@@ -44,7 +43,7 @@ function receive([port = '']: readonly string[]): void {
   const begin = performance.now();
   let bytes = 0;
   for (;;) {
-    const length = checked('receive', read(connection, piece.address, pieceBytes));
+    const length = readSync(connection, piece);
     if (length === 0) break;
     bytes += length;
   }
@@ -53,8 +52,7 @@ function receive([port = '']: readonly string[]): void {
 
 const [action = '', ...words] = process.argv.slice(2);
 const fd = checked('open a socket', socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-const piece = new NativeBuffer(pieceBytes);
-piece.u8.fill(1);
+const piece = new Uint8Array(pieceBytes).fill(1);
 if (action === 'send') send(words);
 else receive(words);
 close(fd);

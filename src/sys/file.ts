@@ -11,16 +11,6 @@ export const FALLOC_FL_ZERO_RANGE = 0x10;
 /** Maximum number of entries of a vectored call (UIO_MAXIOV). */
 export const IOV_MAX = 1024;
 
-/** read(2). */
-export const read: (fd: number, address: number, length: number) => number = libc.func(
-  'intptr_t read(int fd, uintptr_t address, size_t length)',
-);
-
-/** write(2). */
-export const write: (fd: number, address: number, length: number) => number = libc.func(
-  'intptr_t write(int fd, uintptr_t address, size_t length)',
-);
-
 /** readv(2): `vector` is the address of `count` struct iovec. */
 export const readv: (fd: number, vector: number, count: number) => number = libc.func(
   'intptr_t readv(int fd, uintptr_t vector, int count)',

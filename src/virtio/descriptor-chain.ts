@@ -23,7 +23,7 @@ export class DescriptorChain {
   writableBytes = 0;
   /** Why not all of its buffers are valid, or undefined. The segments are the valid ones. */
   fault: string | undefined;
-  /** Whether the last byte of the writable part can be written, even if the chain is faulty. */
+  /** Whether the last byte of the writable part can be written, at `writableBytes - 1`, even if the chain is faulty. */
   endWritable = false;
 
   readonly capacity: number;
@@ -140,13 +140,6 @@ export class DescriptorChain {
       }
       skip -= length;
     }
-  }
-
-  /** Writes the last byte of the writable part, if {@link endWritable} is set. */
-  writeLastByte(byte: number): void {
-    if (!this.endWritable) return;
-    const last = this.count - 1;
-    this.region(last).u8[this.offset(last) + this.length(last) - 1] = byte;
   }
 
   /**

@@ -36,7 +36,7 @@ describe('split virtqueue', () => {
     assert.equal(data.u8[0x40], 7);
     for (const position of [7, 8, 9]) chain.writeByte(position, position);
     assert.deepEqual([...data.u8.subarray(0x26, 0x29), data.u8[0x40], data.u8[0x41]], [9, 7, 0, 8, 0]);
-    chain.writeLastByte(5);
+    chain.writeByte(chain.writableBytes - 1, 5);
     assert.equal(data.u8[0x40], 5);
     queue.complete(chain.head, 9);
     assert.equal(driver.collect(), undefined);
@@ -96,12 +96,11 @@ describe('split virtqueue', () => {
       assert.equal(queue.take(chain), true);
       assert.match(chain.fault ?? '', message);
       assert.equal(chain.endWritable, true);
-      chain.writeLastByte(77);
+      chain.writeByte(chain.writableBytes - 1, 77);
       assert.equal(data.u8[0], 77);
       driver.offer(driver.chain(buffers));
       queue.take(chain);
       assert.equal(chain.endWritable, false);
-      chain.writeLastByte(78);
     });
   }
 

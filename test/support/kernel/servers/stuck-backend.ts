@@ -1,7 +1,5 @@
-/** A disk whose reads from {@link STUCK_SECTOR} on block until something is written to a pipe. */
-import { closeSync, constants, openSync } from 'node:fs';
-import { read } from '../../../../src/sys/file.js';
-import { NativeBuffer } from '../../../../src/sys/memory.js';
+/** A disk whose reads from {@link STUCK_SECTOR} on do not come back until something is written to a pipe. */
+import { closeSync, constants, openSync, readSync } from 'node:fs';
 import { SECTOR_SIZE } from '../../../../src/virtio/block.js';
 import { READ, type BlockBackend, type Operation } from '../../../../src/vduse/block/backend.js';
 
@@ -10,7 +8,7 @@ export const STUCK_SECTOR = 1000;
 
 class StuckBackend implements BlockBackend {
   readonly #pipe: number;
-  readonly #byte = new NativeBuffer(1);
+  readonly #byte = new Uint8Array(1);
 
   constructor(pipe: string) {
     this.#pipe = openSync(pipe, constants.O_RDWR);
@@ -19,7 +17,7 @@ class StuckBackend implements BlockBackend {
   execute(operations: readonly Operation[], count: number): void {
     for (const operation of operations.slice(0, count)) {
       if (operation.type === READ && operation.position === STUCK_SECTOR * SECTOR_SIZE)
-        read(this.#pipe, this.#byte.address, 1);
+        readSync(this.#pipe, this.#byte);
       operation.error = 0;
     }
   }
