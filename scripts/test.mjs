@@ -1,7 +1,8 @@
-// npm test [-- [--machine NAME] [PATTERN]]: installs what is missing, builds, lints, type-checks, and runs all tests, including
-// those on the lab's real kernels. With PATTERN only the test files whose path contains it, without lint and type check. With
-// --machine, or VDPA_LAB_MACHINE, all tests on a kernel run only on this machine of the lab.
-// npm run test:unit: the tests that need no kernel, without lint and type check.
+// npm test [-- [--machine NAME] [PATTERN]]: installs what is missing, builds, lints, type-checks, checks the reference of the
+// library, and runs all tests, those on the lab's real kernels too. With PATTERN only the test files whose path contains
+// it, and nothing before. With --machine, or VDPA_LAB_MACHINE, all tests on a kernel run on this machine of the lab, and on
+// no other.
+// npm run test:unit: the tests that need no kernel, and nothing before.
 // Without PATTERN the tests that need no kernel measure the lines that they cover; each folder of src/ must reach its
 // floor (scripts/coverage.mjs).
 // npm run test:long [-- [--machine NAME] [PATTERN]]: the tests on a kernel that take too long for npm test.
@@ -88,12 +89,14 @@ async function runMeasured(names) {
   }
 }
 
-/** Lints and checks the format and the types, in parallel; reports what fails. */
+/** Lints, checks the format, the types and the reference of the library, at once; says what fails. */
 async function check() {
   const checks = {
     eslint: [tool('eslint', 'bin/eslint.js'), '.'],
     prettier: [tool('prettier', 'bin/prettier.cjs'), '--log-level=warn', '--check', '.'],
     tsc: [tool('typescript', 'bin/tsc'), '--noEmit', '-p', 'tsconfig.json'],
+    // Whether the reference of the library lacks anything; the types are tsc's.
+    typedoc: [tool('typedoc', 'bin/typedoc'), '--emit', 'none', '--skipErrorChecking', '--logLevel', 'Warn'],
   };
   const names = Object.keys(checks);
   const start = Date.now();

@@ -51,8 +51,9 @@ export {
 export { MachineFiles, type DeviceNumber } from './sysfs/machine-files.js';
 export { VHOST_VDPA, VIRTIO_VDPA, VdpaBus, driverName, type BusDevice, type ParentDevice } from './sysfs/bus.js';
 export { bindDriver, unbindDriver, type BindOptions, type BindResult } from './sysfs/binding.js';
+export type { NodeAccess } from './sysfs/node-access.js';
 export { findDevices, type DeviceQuery } from './sysfs/find-devices.js';
-export type { VirtioDevice } from './sysfs/virtio-device.js';
+export type { BusInfo, DeviceFolder, VirtioDevice } from './sysfs/virtio-device.js';
 export {
   describeUser,
   findUsers,
@@ -61,7 +62,8 @@ export {
   type NodeUser,
   type FindUsersOptions,
 } from './sysfs/users.js';
-export type { InterfaceUser } from './sysfs/interface-users.js';
+export type { InterfaceUser, ReadInterfaceUses } from './sysfs/interface-users.js';
+export { OpenNodes, type Opener } from './sysfs/open-nodes.js';
 export type { DiskUser } from './sysfs/disk-users.js';
 export { describeInTheWay, findBlockers, type Blocker, type RemovalOptions } from './sysfs/removal.js';
 export { findServerTrouble, type ServerTrouble } from './sysfs/instance-server.js';
@@ -104,6 +106,9 @@ export type {
 } from './host/state/change.js';
 export { refuseInUse } from './host/state/in-use.js';
 export { capacityOf } from './host/state/capacity.js';
+export type { CapacityOf } from './host/state/conflicts.js';
+export type { Accounts, NodeEntry, NodeOwnership } from './host/state/node.js';
+export type { DesiredServer, ServerStart } from './host/state/servers.js';
 export {
   planChanges,
   planPossible,
@@ -113,7 +118,10 @@ export {
   type ActualState,
 } from './host/state/plan.js';
 export { machineServers } from './vduse/daemon/machine-servers.js';
-export type { InstanceStatus, VduseInstance, VduseServers } from './vduse/daemon/servers.js';
+export type { InstanceStatus, StartServerOptions, VduseInstance, VduseServers } from './vduse/daemon/servers.js';
+export type { ServiceStatus, StartingStatus } from './vduse/daemon/socket.js';
+export type { ServedEntry, ServerArguments, ServerEntry } from './vduse/spec/arguments.js';
+export type { BlockDeviceSpec, NetDeviceSpec, ServedDeviceSpec } from './vduse/spec/device-spec.js';
 export { applyChanges, type ApplyOptions, type ApplyResult, type Failure } from './host/state/apply.js';
 export { featureBit, featureBits, featureName } from './virtio/features.js';
 export { deviceClasses, deviceTypeId, deviceTypeName, deviceTypeNames, type DeviceType } from './virtio/classes.js';

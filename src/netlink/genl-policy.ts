@@ -46,7 +46,16 @@ export interface OperationPolicy {
   readonly dump?: number;
 }
 
-const unsignedKinds = new Map<number, 'u8' | 'u16' | 'u32' | 'u64' | 'uint'>([
+/** A kind of attributes with numbers from 0 on; `uint` has 32 or 64 bits. */
+export type UnsignedKind = 'u8' | 'u16' | 'u32' | 'u64' | 'uint';
+
+/** A kind of attributes with signed numbers; `sint` has 32 or 64 bits. */
+export type SignedKind = 's8' | 's16' | 's32' | 's64' | 'sint';
+
+/** A kind of attributes with bytes. */
+export type BytesKind = 'binary' | 'string' | 'nul-string';
+
+const unsignedKinds = new Map<number, UnsignedKind>([
   [NL_ATTR_TYPE_U8, 'u8'],
   [NL_ATTR_TYPE_U16, 'u16'],
   [NL_ATTR_TYPE_U32, 'u32'],
@@ -54,7 +63,7 @@ const unsignedKinds = new Map<number, 'u8' | 'u16' | 'u32' | 'u64' | 'uint'>([
   [NL_ATTR_TYPE_UINT, 'uint'],
 ]);
 
-const signedKinds = new Map<number, 's8' | 's16' | 's32' | 's64' | 'sint'>([
+const signedKinds = new Map<number, SignedKind>([
   [NL_ATTR_TYPE_S8, 's8'],
   [NL_ATTR_TYPE_S16, 's16'],
   [NL_ATTR_TYPE_S32, 's32'],
@@ -62,27 +71,25 @@ const signedKinds = new Map<number, 's8' | 's16' | 's32' | 's64' | 'sint'>([
   [NL_ATTR_TYPE_SINT, 'sint'],
 ]);
 
-const bytesKinds = new Map<number, 'binary' | 'string' | 'nul-string'>([
+const bytesKinds = new Map<number, BytesKind>([
   [NL_ATTR_TYPE_BINARY, 'binary'],
   [NL_ATTR_TYPE_STRING, 'string'],
   [NL_ATTR_TYPE_NUL_STRING, 'nul-string'],
 ]);
 
-type ValueOf<Kinds> = Kinds extends Map<number, infer Kind> ? Kind : never;
-
 /** The values that the kernel accepts for one attribute. Limits that it does not report are absent. */
 export type AttributePolicy =
   | { readonly kind: 'flag' }
   | {
-      readonly kind: ValueOf<typeof unsignedKinds>;
+      readonly kind: UnsignedKind;
       readonly min?: bigint;
       readonly max?: bigint;
       /** The bits that may be set. */
       readonly mask?: bigint;
     }
-  | { readonly kind: ValueOf<typeof signedKinds>; readonly min?: bigint; readonly max?: bigint }
+  | { readonly kind: SignedKind; readonly min?: bigint; readonly max?: bigint }
   | {
-      readonly kind: ValueOf<typeof bytesKinds>;
+      readonly kind: BytesKind;
       /** In bytes; for a NUL-terminated string without the NUL. */
       readonly minLength?: number;
       readonly maxLength?: number;

@@ -37,6 +37,13 @@ export { GenlSocket, decodeGenl, encodeGenl } from './genl.js';
 export type { GenlMessage, GenlRequest } from './genl.js';
 export type { GenlFamily, GenlMulticastGroup, GenlOperation } from './genl-family.js';
 export { decodeAttributePolicy } from './genl-policy.js';
-export type { AttributePolicy, GenlPolicy, OperationPolicy } from './genl-policy.js';
+export type {
+  AttributePolicy,
+  BytesKind,
+  GenlPolicy,
+  OperationPolicy,
+  SignedKind,
+  UnsignedKind,
+} from './genl-policy.js';
 export { transportNames, chosenTransport, openTransport } from './transports/index.js';
 export type { TransportName } from './transports/index.js';

@@ -5,7 +5,7 @@
 import { dirname } from 'node:path';
 import { readBusInfo } from '../sys/ethtool.js';
 import { MachineFiles } from './machine-files.js';
-import { findVirtio, type BusInfo, type Placed, type VirtioDevice } from './virtio-device.js';
+import { findVirtio, type BusInfo, type DeviceFolder, type VirtioDevice } from './virtio-device.js';
 
 const busFolder = '/sys/bus/vdpa';
 
@@ -70,7 +70,7 @@ export class VdpaBus {
   }
 
   /** The directory of each device in sysfs, without links: `/sys/devices/foo0`. */
-  folders(): Placed[] {
+  folders(): DeviceFolder[] {
     return this.names().flatMap((name) => {
       const folder = this.files.real(deviceFolder(name));
       return folder === undefined ? [] : [{ name, folder }];
@@ -112,13 +112,13 @@ export class VdpaBus {
     return text === '(null)' || text === '' ? undefined : text;
   }
 
-  #virtioPart(device: Placed): Partial<BusDevice> {
+  #virtioPart(device: DeviceFolder): Partial<BusDevice> {
     const found = findVirtio(this.files, device, () => this.#boundTo(VIRTIO_VDPA), this.#busInfo);
     if (!found) return {};
     return found.kind === 'found' ? found.device : { virtioCandidates: found.candidates };
   }
 
-  #boundTo(driver: string): Placed[] {
+  #boundTo(driver: string): DeviceFolder[] {
     return this.folders().filter(({ folder }) => this.files.linkName(`${folder}/driver`) === driver);
   }
 

@@ -31,7 +31,7 @@ export type FoundVirtio =
 export type BusInfo = (netdev: string) => Uint8Array | undefined;
 
 /** A vdpa device and its directory in sysfs, without links. */
-export interface Placed {
+export interface DeviceFolder {
   readonly name: string;
   readonly folder: string;
 }
@@ -44,8 +44,8 @@ export interface Placed {
  */
 export function findVirtio(
   files: MachineFiles,
-  { name, folder }: Placed,
-  bound: () => readonly Placed[],
+  { name, folder }: DeviceFolder,
+  bound: () => readonly DeviceFolder[],
   busInfo: BusInfo,
 ): FoundVirtio | undefined {
   const place = dmaFolder(files, folder);

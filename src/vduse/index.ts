@@ -21,7 +21,7 @@ export { QueueCounter, type CounterName, type QueueState } from './engine/counte
 export { ServeResult } from './engine/data-plane.js';
 export type { CreateDataPlane, DataPlane, DataPlaneContext, DataPlaneModule } from './engine/data-plane.js';
 export { MemoryRevokedError, type DeviceQueue } from './engine/queue.js';
-export { BrokenRingError, type SplitQueue } from '../virtio/split-queue.js';
+export { BrokenRingError, type QueueLayout, type SplitQueue } from '../virtio/split-queue.js';
 export { DescriptorChain, type SegmentSink } from '../virtio/descriptor-chain.js';
 export type { MemoryRegion } from '../virtio/guest-memory.js';
 export { IoVector } from '../sys/io-vector.js';

@@ -2,10 +2,10 @@
 import { featureBits } from './features.js';
 import { VIRTIO_ID_BLOCK, VIRTIO_ID_NET } from './ids.js';
 
-const ids = { net: VIRTIO_ID_NET, block: VIRTIO_ID_BLOCK } as const;
-
 /** A type of devices that has a name. */
-export type DeviceType = keyof typeof ids;
+export type DeviceType = 'net' | 'block';
+
+const ids: Readonly<Record<DeviceType, number>> = { net: VIRTIO_ID_NET, block: VIRTIO_ID_BLOCK };
 
 /** The types of devices that have a name, as iproute2 spells them. */
 export const deviceTypeNames: readonly DeviceType[] = ['net', 'block'];

@@ -9,7 +9,7 @@ export class BrokenRingError extends Error {
 
 /** The addresses of a queue and the negotiated features. */
 export interface QueueLayout {
-  /** Number of descriptors: a power of two, at most {@link ring.MAX_QUEUE_SIZE}. */
+  /** Number of descriptors: a power of two, at most 32768. */
   readonly size: number;
   /** IOVAs. */
   readonly descriptorTable: number;

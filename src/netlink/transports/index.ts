@@ -1,23 +1,21 @@
 import { NetlinkTransportError } from '../error.js';
 import type { NetlinkTransport, TransportOptions } from '../transport.js';
 
-/** Transports to the netlink sockets of this machine. Each is loaded when it is first used. */
-const transports = {
-  /** The C library through koffi. Blocks the thread while the kernel works. */
-  koffi: async (options: TransportOptions): Promise<NetlinkTransport> =>
-    (await import('./koffi.js')).openKoffiTransport(options),
-  /**
-   * The package node-netlink, an optional dependency. Without socket options, so without error messages of the kernel.
-   */
-  'node-netlink': async (options: TransportOptions): Promise<NetlinkTransport> =>
-    (await import('./node-netlink.js')).openNodeNetlinkTransport(options),
-};
-
 /** The name of a transport. */
-export type TransportName = keyof typeof transports;
+export type TransportName =
+  /** The C library through koffi. Blocks the thread while the kernel works. */
+  | 'koffi'
+  /** The package node-netlink, an optional dependency. Without socket options, so without error messages of the kernel. */
+  | 'node-netlink';
 
 /** Names of all transports, the default one first. */
-export const transportNames = Object.keys(transports) as readonly TransportName[];
+export const transportNames: readonly TransportName[] = ['koffi', 'node-netlink'];
+
+/** Transports to the netlink sockets of this machine. Each is loaded when it is first used. */
+const transports: Readonly<Record<TransportName, (options: TransportOptions) => Promise<NetlinkTransport>>> = {
+  koffi: async (options) => (await import('./koffi.js')).openKoffiTransport(options),
+  'node-netlink': async (options) => (await import('./node-netlink.js')).openNodeNetlinkTransport(options),
+};
 
 /**
  * The transport named by the environment variable VDPA_NETLINK_TRANSPORT, or koffi if it is unset or empty.

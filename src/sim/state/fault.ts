@@ -2,7 +2,11 @@
 import type { ErrnoName } from '../../sys/errno.js';
 import * as uapi from '../../vdpa/uapi.js';
 
-/** The commands that a fault can affect. */
+/** A command that a fault can affect. */
+export type FaultCommand =
+  'mgmtdev show' | 'dev show' | 'dev add' | 'dev del' | 'dev set' | 'dev config show' | 'dev vstats show';
+
+/** What each of them sends to the kernel. */
 export const faultCommands = {
   'mgmtdev show': uapi.VDPA_CMD_MGMTDEV_GET,
   'dev show': uapi.VDPA_CMD_DEV_GET,
@@ -11,9 +15,7 @@ export const faultCommands = {
   'dev set': uapi.VDPA_CMD_DEV_ATTR_SET,
   'dev config show': uapi.VDPA_CMD_DEV_CONFIG_GET,
   'dev vstats show': uapi.VDPA_CMD_DEV_VSTATS_GET,
-} as const satisfies Record<string, uapi.VdpaCommandNumber>;
-
-export type FaultCommand = keyof typeof faultCommands;
+} as const satisfies Record<FaultCommand, uapi.VdpaCommandNumber>;
 
 /** One fault: its condition and its effect. */
 export interface Fault {

@@ -19,9 +19,12 @@ interface ManagementDeviceBase {
   readonly features: Hex64;
 }
 
+/** The driver of a management device. */
+export type ManagementDriver = 'vdpasim_net' | 'vdpasim_blk' | 'vduse' | 'hardware';
+
 /** A management device of a simulator of the kernel or of VDUSE: its driver defines the rest. */
 export interface SoftwareManagementDevice extends ManagementDeviceBase {
-  readonly driver: 'vdpasim_net' | 'vdpasim_blk' | 'vduse';
+  readonly driver: Exclude<ManagementDriver, 'hardware'>;
 }
 
 /** The attributes of adding or changing a device. */
@@ -47,9 +50,6 @@ export interface HardwareManagementDevice extends ManagementDeviceBase {
 }
 
 export type ManagementDeviceState = SoftwareManagementDevice | HardwareManagementDevice;
-
-/** The driver of a management device. */
-export type ManagementDriver = ManagementDeviceState['driver'];
 
 /** A device that a VDUSE server created with VDUSE_CREATE_DEV and VDUSE_VQ_SETUP: `struct vduse_dev_config`. */
 export interface VduseInstanceState {

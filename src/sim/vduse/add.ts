@@ -4,7 +4,7 @@ import { InstanceExistsError } from '../../vduse/error.js';
 import { serverPart, toEntry } from '../../vduse/spec/arguments.js';
 import { checkDeviceSpec, resolveSpec } from '../../vduse/spec/resolve.js';
 import type { BlockDeviceSpec, ServedDeviceSpec } from '../../vduse/spec/device-spec.js';
-import type { ServeOptions } from '../../vduse/daemon/servers.js';
+import type { StartServerOptions } from '../../vduse/daemon/servers.js';
 import { identityOfBlock, identityOfNet } from '../state/identity.js';
 import { Simulation } from '../simulation.js';
 import type { FileState, SimState } from '../state/model.js';
@@ -22,7 +22,7 @@ export async function addSimulatedServer(
   environment: Readonly<Record<string, string | undefined>>,
   device: ServedDeviceSpec,
   attach: () => Promise<void>,
-  { makeFile = false }: ServeOptions = {},
+  { makeFile = false }: StartServerOptions = {},
 ): Promise<void> {
   const simulation = new Simulation(environment);
   const { store } = simulation;

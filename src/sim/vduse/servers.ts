@@ -14,7 +14,7 @@ import { checkDeviceName } from '../../vduse/kernel/name.js';
 import { readServerEntry, toDeviceSpec, toEntry, type ServerEntry } from '../../vduse/spec/arguments.js';
 import { resolveSpec } from '../../vduse/spec/resolve.js';
 import type { ServedDeviceSpec } from '../../vduse/spec/device-spec.js';
-import type { InstanceStatus, ServeOptions, VduseInstance, VduseServers } from '../../vduse/daemon/servers.js';
+import type { InstanceStatus, StartServerOptions, VduseInstance, VduseServers } from '../../vduse/daemon/servers.js';
 import { SimulationError } from '../error.js';
 import { findDevice, openDevice } from '../machine/bus.js';
 import { addSimulatedServer } from './add.js';
@@ -53,7 +53,7 @@ export class SimulatedServers implements VduseServers {
     return Promise.resolve(store.read().vduse.some((instance) => instance.name === name));
   }
 
-  add(device: ServedDeviceSpec, attach: () => Promise<void>, options?: ServeOptions): Promise<void> {
+  add(device: ServedDeviceSpec, attach: () => Promise<void>, options?: StartServerOptions): Promise<void> {
     return addSimulatedServer(this.#environment, device, attach, options);
   }
 

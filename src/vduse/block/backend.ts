@@ -14,7 +14,8 @@ export const WRITE_ZEROES = 4;
 /** The types of operations, for programs. */
 export const OperationType = { READ, WRITE, FLUSH, DISCARD, WRITE_ZEROES } as const;
 
-export type OperationType = typeof READ | typeof WRITE | typeof FLUSH | typeof DISCARD | typeof WRITE_ZEROES;
+/** The type of an operation. */
+export type OperationType = (typeof OperationType)[keyof typeof OperationType];
 
 /** One operation. The object is reused for others afterwards. */
 export interface Operation {

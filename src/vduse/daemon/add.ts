@@ -5,7 +5,7 @@ import { createBackingFile } from './create-file.js';
 import { formatArguments } from '../spec/arguments.js';
 import { launchServer } from './launch.js';
 import type { ServedDeviceSpec } from '../spec/device-spec.js';
-import type { ServeOptions } from './servers.js';
+import type { StartServerOptions } from './servers.js';
 
 /**
  * Starts a server of vdpa and attaches its device. If attaching fails, the server and its instance are removed.
@@ -16,7 +16,7 @@ import type { ServeOptions } from './servers.js';
 export async function launchAndAttach(
   device: ServedDeviceSpec,
   attach: () => Promise<void>,
-  { makeFile = false }: ServeOptions = {},
+  { makeFile = false }: StartServerOptions = {},
 ): Promise<void> {
   const removeFile = makeFile ? createBackingFile(device) : undefined;
   try {

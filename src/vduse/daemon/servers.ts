@@ -32,7 +32,7 @@ export function ownStatus(instance: VduseInstance | undefined): OwnStatus | unde
 }
 
 /** Options for starting a server. */
-export interface ServeOptions {
+export interface StartServerOptions {
   /**
    * Create the file of a block device if its size is given and it does not exist; it is removed if anything fails
    * afterwards.
@@ -53,7 +53,7 @@ export interface VduseServers {
    * @param attach sends the request to the kernel
    * @throws DeviceOptionError; VduseError: InstanceExistsError if another program created it first; errors of `attach`
    */
-  add(device: ServedDeviceSpec, attach: () => Promise<void>, options?: ServeOptions): Promise<void>;
+  add(device: ServedDeviceSpec, attach: () => Promise<void>, options?: StartServerOptions): Promise<void>;
 
   /** Takes over a device whose server has died. @throws VduseError */
   takeOver(device: ServedDeviceSpec): Promise<void>;

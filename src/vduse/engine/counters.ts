@@ -1,17 +1,14 @@
-/** The counters of each queue of a device. */
-export const counterNames = [
+/** A counter of each queue of a device. */
+export type CounterName =
   /** Chains that were taken and completed. */
-  'requests',
+  | 'requests'
   /** Bytes of data passed to the driver: read from a disk, received from a network. */
-  'bytesIn',
+  | 'bytesIn'
   /** Bytes of data received from the driver. */
-  'bytesOut',
+  | 'bytesOut'
   /** Requests that failed, packets that were dropped. */
-  'errors',
-  'interrupts',
-] as const;
-
-export type CounterName = (typeof counterNames)[number];
+  | 'errors'
+  | 'interrupts';
 
 export const REQUESTS = 0;
 export const BYTES_IN = 1;
@@ -30,9 +27,11 @@ const STATE = 6;
 
 const SLOTS = 8;
 
-/** The state of a queue; the number is its place in the list. */
-export const queueStates = ['stopped', 'running', 'unmapped', 'broken'] as const;
-export type QueueState = (typeof queueStates)[number];
+/** The state of a queue. */
+export type QueueState = 'stopped' | 'running' | 'unmapped' | 'broken';
+
+/** The number of a state is its place in the list. */
+const queueStates: readonly QueueState[] = ['stopped', 'running', 'unmapped', 'broken'];
 
 /** The counters of one queue, in memory that all threads share. One data thread writes them, the others read. */
 export class QueueCounters {
@@ -76,9 +75,13 @@ export class QueueCounters {
   }
 
   read(): Record<CounterName, number> {
-    return Object.fromEntries(counterNames.map((name, slot) => [name, this.#words[slot] ?? 0])) as Record<
-      CounterName,
-      number
-    >;
+    const count = (counter: number): number => this.#words[counter] ?? 0;
+    return {
+      requests: count(REQUESTS),
+      bytesIn: count(BYTES_IN),
+      bytesOut: count(BYTES_OUT),
+      errors: count(ERRORS),
+      interrupts: count(INTERRUPTS),
+    };
   }
 }

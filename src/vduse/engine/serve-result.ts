@@ -12,4 +12,4 @@ export const STARVED = 3;
 export const ServeResult = { MORE, WAIT, QUIET, STARVED } as const;
 
 /** The result of serving a queue for a while. */
-export type ServeResult = typeof MORE | typeof WAIT | typeof QUIET | typeof STARVED;
+export type ServeResult = (typeof ServeResult)[keyof typeof ServeResult];

@@ -18,16 +18,22 @@ export type DeviceArguments = { readonly type?: DeviceType } & {
   readonly [Name in FieldName as Snake<Name>]?: ValueOf<FieldNamed<Name>>;
 };
 
-/** Arguments for its server only. */
+/**
+ * Arguments for its server only.
+ * @interface
+ */
 export type ServerArguments = { readonly [Name in FieldOfServer as Snake<Name>]?: ValueOf<FieldNamed<Name>> };
 
 /** The same in files; see schemas/vduse-server.schema.json. */
 export interface ServerEntry extends Omit<ServerArguments, 'size'> {
-  /** Bytes, or a text for {@link parseSize}. */
+  /** Bytes, or a text such as `64M`. */
   readonly size?: number | string;
 }
 
-/** A served device in JSON, without its name. */
+/**
+ * A served device in JSON, without its name.
+ * @interface
+ */
 export type ServedEntry = { readonly type: DeviceType } & {
   readonly [Name in FieldName as Snake<Name>]?: ValueOf<FieldNamed<Name>>;
 };

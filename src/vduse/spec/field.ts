@@ -28,17 +28,21 @@ export type Field = Common &
 
 export type Fields = Readonly<Record<string, Field>>;
 
-/** The type of a field. */
-export type ValueOf<F extends Field> = F extends {
-  readonly kind: 'choice';
-  readonly choices: readonly (infer Choice)[];
-}
+/**
+ * The type of a field; of several fields of one kind, what any of them may be. In brackets, so that the type of a choice
+ * is that of its choices, and does not refer to the table where it is shown.
+ */
+export type ValueOf<F extends Field> = [F] extends [
+  { readonly kind: 'choice'; readonly choices: readonly (infer Choice)[] },
+]
   ? Choice
-  : F extends { readonly kind: 'integer' | 'size' }
+  : [F] extends [{ readonly kind: 'integer' | 'size' }]
     ? number
-    : F extends { readonly kind: 'flag' | 'switch' }
+    : [F] extends [{ readonly kind: 'flag' | 'switch' }]
       ? boolean
-      : string;
+      : [F] extends [{ readonly kind: 'text' | 'file' | 'mac' }]
+        ? string
+        : never;
 
 /** `block_size` for `blockSize`. */
 export type Snake<Name extends string> = Name extends `${infer First}${infer Rest}`
