@@ -13,6 +13,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { publint } from 'publint';
 import { checkoutRoot } from '../../lab/cache.js';
 import { cloneFresh, needsGit } from '../support/fresh-clone.js';
 import { isOffline, type Ended } from '../support/registry.js';
@@ -67,6 +68,12 @@ describe('the package that npm pack makes', needsGit, () => {
       paths.filter((path) => workshop.test(path)),
       [],
     );
+  });
+
+  test('is one as npm and the tools of its users want it', async () => {
+    const { buffer: tarball } = Uint8Array.from(readFileSync(join(folder, pack.filename)));
+    const { messages } = await publint({ pack: { tarball }, strict: true });
+    assert.deepEqual(messages, []);
   });
 
   describe('installed into an empty folder', () => {
