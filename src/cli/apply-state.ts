@@ -117,8 +117,16 @@ export interface Work {
   readonly servers: VduseServers | undefined;
 }
 
-/** Reads the state of the machine and plans the changes. */
-export async function planWork(session: Session, desired: DesiredState, options: PlanOptions): Promise<Work> {
+/**
+ * Reads the state of the machine and plans the changes.
+ * @param signal ends the wait for a server that is being replaced
+ */
+export async function planWork(
+  session: Session,
+  desired: DesiredState,
+  options: PlanOptions,
+  signal?: AbortSignal,
+): Promise<Work> {
   const client = await session.client();
   const bus = session.options.sim ? undefined : await machineBus(session);
   const actual = await readActualDevices(client, bus);
@@ -132,7 +140,7 @@ export async function planWork(session: Session, desired: DesiredState, options:
     capacityOf: await managementCapacity(session),
   };
   const plan = planPossible(desired, actual, actualState, options);
-  return { plan: bus && options.force !== true ? await refuseInUse(bus, plan) : plan, bus, servers };
+  return { plan: bus && options.force !== true ? await refuseInUse(bus, plan, signal) : plan, bus, servers };
 }
 
 /** The outcome of the changes. */

@@ -92,7 +92,7 @@ async function restoreOnce(
   signal: AbortSignal,
 ): Promise<Progress | undefined> {
   const restore = async (): Promise<Progress> => {
-    const work = await planWork(session, desired, { prune: false });
+    const work = await planWork(session, desired, { prune: false }, signal);
     const report = await execute(session, work, { force: false, keepGoing: true, signal });
     return { report, refusals: work.plan.refusals };
   };

@@ -16,7 +16,10 @@ export interface ApplyOptions {
   readonly force?: boolean;
   /** The servers of the machine's VDUSE devices; needed where the plan has such devices. */
   readonly servers?: VduseServers;
-  /** Once aborted, no further change is started; the current one is finished or undone. */
+  /**
+   * Once aborted, no further change is started. The current one is finished or undone, unless it still waits for a server
+   * that is being replaced: then it is not started either.
+   */
   readonly signal?: AbortSignal;
   /** Called after each change that was made. */
   readonly onDone?: (change: Change) => void;
@@ -65,8 +68,9 @@ export async function applyChanges(
     if (signal?.aborted === true) return { done, left: changes.slice(index) };
     try {
       if (change.action === 'delete') former.set(change, await takeSnapshot(machine, change.actual));
-      await make(machine, change);
+      await make(machine, change, signal);
     } catch (error) {
+      if (error !== undefined && error === signal?.reason) return { done, left: changes.slice(index) };
       const failed = await undo(machine, change, error, former);
       const undone = new Set<Change>(failed.undone);
       return { done: done.filter((made) => !undone.has(made)), failed, left: changes.slice(index + 1) };
@@ -90,17 +94,18 @@ class ReplacementError extends Error {
   }
 }
 
-async function make(machine: Machine, change: Change): Promise<void> {
+/** @param signal ends a wait before anything is done */
+async function make(machine: Machine, change: Change, signal: AbortSignal | undefined): Promise<void> {
   switch (change.action) {
     case 'delete':
-      return remove(machine, change.actual);
+      return remove(machine, change.actual, signal);
     case 'add':
-      return add(machine, change.device, change.start);
+      return add(machine, change.device, change.start, signal);
     case 'replace': {
       if (change.losesMemory === true && !machine.force) throw memoryLoss(change.name);
       const former = await takeSnapshot(machine, change.actual);
       try {
-        await remove(machine, change.actual);
+        await remove(machine, change.actual, signal);
         await add(machine, change.device, change.start);
         return;
       } catch (error) {

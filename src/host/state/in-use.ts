@@ -11,13 +11,14 @@ import type { Plan, Refusal } from './plan.js';
  * Removes from a plan the changes that would affect devices in use, or make the kernel wait.
  *
  * Command line: Part of `vdpa apply FILE`.
- * @throws SystemError if the machine's files cannot be read
+ * @param signal ends the wait for a server that is being replaced
+ * @throws SystemError if the machine's files cannot be read; the reason of the signal
  */
-export async function refuseInUse(bus: VdpaBus, { changes, refusals }: Plan): Promise<Plan> {
+export async function refuseInUse(bus: VdpaBus, { changes, refusals }: Plan, signal?: AbortSignal): Promise<Plan> {
   const free: Change[] = [];
   const used: Refusal[] = [];
   for (const change of changes) {
-    const reason = await userOf(bus, change);
+    const reason = await userOf(bus, change, signal);
     if (reason) used.push({ name: change.name, reason, isTransient: false });
     else free.push(change);
   }
@@ -25,14 +26,14 @@ export async function refuseInUse(bus: VdpaBus, { changes, refusals }: Plan): Pr
 }
 
 /** Why a device cannot be removed. */
-async function userOf(bus: VdpaBus, change: Change): Promise<SystemError | undefined> {
+async function userOf(bus: VdpaBus, change: Change, signal?: AbortSignal): Promise<SystemError | undefined> {
   if (change.action !== 'replace' && change.action !== 'delete' && change.action !== 'bind') return undefined;
   const { onBus } = change.actual;
   if (!onBus) return undefined;
   // A process that has the node open keeps it.
   if (change.action === 'bind' && change.driver === onBus.driver) return undefined;
   try {
-    await awaitServer(change.name);
+    await awaitServer(change.name, signal);
     await refuseUsed(bus, onBus, operationOf(change));
     return undefined;
   } catch (error) {

@@ -49,37 +49,55 @@ export function adjust(machine: Machine, change: Adjustment): Promise<void> {
   }
 }
 
-/** Deletes a device, and stops its server if it is one of vdpa. */
-export async function remove(machine: Machine, actual: ActualDevice): Promise<void> {
+/**
+ * Deletes a device, and stops its server if it is one of vdpa.
+ * @param signal ends the wait for a server that is being replaced; the device is left as it is then
+ * @throws the reason of the signal
+ */
+export async function remove(machine: Machine, actual: ActualDevice, signal?: AbortSignal): Promise<void> {
   const { bus, force } = machine;
   const { name, managementDevice } = actual.device;
   // The plan has checked this already, but the device may be in use since.
   if (bus && actual.onBus) {
-    await awaitServer(name);
+    await awaitServer(name, signal);
     await refuseUsed(bus, actual.onBus, `delete ${name}`, { force });
   }
   await machine.client.deleteDevice(name);
   if (managementDevice === VDUSE) await machine.servers?.end(name);
 }
 
-/** Creates a device, with its server for a VDUSE device. If a step fails, both are removed. */
-export async function add(machine: Machine, device: NewDevice, start: ServerStart | undefined): Promise<void> {
+/**
+ * Creates a device, with its server for a VDUSE device. If a step fails, both are removed.
+ * @param signal ends the wait for a server that is being replaced; the device is not created then
+ * @throws the reason of the signal
+ */
+export async function add(
+  machine: Machine,
+  device: NewDevice,
+  start: ServerStart | undefined,
+  signal?: AbortSignal,
+): Promise<void> {
   const { name } = device.spec;
-  if (start?.how !== 'start') return addToBus(machine, device);
+  if (start?.how !== 'start') return addToBus(machine, device, signal);
   const servers = serversOf(machine, name);
   if (start.stale) await servers.remove(name, () => deleteDevice(machine.client, machine.bus, name, machine));
-  return servers.add(start.device, () => addToBus(machine, device, withoutServerAttributes(device.spec)));
+  return servers.add(start.device, () => addToBus(machine, device, signal, withoutServerAttributes(device.spec)));
 }
 
 /**
  * Creates a device, checks that it is as desired, and binds it. If a step fails, it is deleted.
  * @param request the request to the kernel
  */
-async function addToBus(machine: Machine, device: NewDevice, request: DeviceSpec = device.spec): Promise<void> {
+async function addToBus(
+  machine: Machine,
+  device: NewDevice,
+  signal: AbortSignal | undefined,
+  request: DeviceSpec = device.spec,
+): Promise<void> {
   const { client, bus } = machine;
   const { name } = device.spec;
   if (bus && device.spec.managementDevice === VDUSE) {
-    await awaitServer(name);
+    await awaitServer(name, signal);
     refuseUnserved(bus.files, name, `add ${name}`);
   }
   const unreported = await addLeniently(client, request);

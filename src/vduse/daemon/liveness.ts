@@ -3,11 +3,11 @@
  * is deleted.
  */
 import { existsSync } from 'node:fs';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { monotonicMs } from '../../sys/clock.js';
 import { Errno } from '../../sys/errno.js';
 import { SystemError } from '../../sys/error.js';
 import { close } from '../../sys/libc.js';
+import { abortable, sleep } from '../../sys/wait.js';
 import { devicePath } from '../kernel/name.js';
 import { O_NONBLOCK, O_RDWR, openFile } from '../../sys/open-file.js';
 import { findServingProcess, type ServingProcess } from './holder.js';
@@ -54,11 +54,13 @@ const REPLACEMENT_POLL_MS = 10;
 /**
  * Waits up to ten seconds while an instance has no server and one of vdpa is about to serve it, for example after the
  * last one was killed.
- * @throws DeviceNameError
+ * @throws DeviceNameError; the reason of the signal
  */
-export async function awaitReplacement(name: string): Promise<void> {
+export async function awaitReplacement(name: string, signal?: AbortSignal): Promise<void> {
   const end = monotonicMs() + REPLACEMENT_TIMEOUT_MS;
-  while ((await probeServer(name))?.state === 'starting' && monotonicMs() < end) await sleep(REPLACEMENT_POLL_MS);
+  while ((await abortable(probeServer(name), signal))?.state === 'starting' && monotonicMs() < end) {
+    await sleep(REPLACEMENT_POLL_MS, signal);
+  }
 }
 
 /** Whether a server of vdpa responds, or there is no socket. */
