@@ -1,14 +1,17 @@
-/** `vdpa apply` as a process: signals, what it reports and when, and concurrent runs. */
+/** `vdpa apply`: signals, what is told when, and others at the same time. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { once } from 'node:events';
+import { EventEmitter, once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, beforeEach, test } from 'node:test';
-import { setTimeout } from 'node:timers/promises';
+import { setImmediate } from 'node:timers/promises';
+import type { NetlinkTransport } from '../../src/netlink/transport.js';
+import { Simulation } from '../../src/sim/simulation.js';
+import { VDPA_CMD_DEV_DEL } from '../../src/vdpa/uapi.js';
 import { vdpa, type Outcome } from '../support/command-line.js';
-import { program, start as startProgram, type Running } from '../support/simulating-program.js';
+import { program, start } from '../support/simulating-program.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'vdpa-signals-'));
 const file = join(folder, 'state.json');
@@ -28,16 +31,64 @@ beforeEach(async () => {
   writeFileSync(file, JSON.stringify({ version: 1, devices }));
 });
 
-/** Runs a line; what a fault delays is under way when the line before it is told. */
-const start = (line: string, faults = ''): Running => startProgram(line, { ...env, VDPA_SIM_FAULTS: faults });
-
-/** Waits until a device is deleted and another is about to take its place. */
-async function untilGone(name: string): Promise<void> {
-  while ((await sim(`dev show ${name}`)).status === 0) await setTimeout(5);
+/** A line that runs in this process, and is about to be told that a device is deleted. */
+interface Held {
+  /** What it has printed so far. */
+  readonly stdout: () => string;
+  /** Lets it go on. */
+  readonly release: () => void;
+  readonly ended: Promise<Outcome>;
 }
 
-/** The deletion is done, but answered late. */
-const delayed = 'dev del device foo0 delay 1500';
+/** Runs a line until it has deleted a device; it is told so only once it is released. */
+async function hold(line: string, faults = ''): Promise<Held> {
+  const simulation = await new Simulation({ ...env, VDPA_SIM_FAULTS: faults }).open();
+  const events = new EventEmitter();
+  const [deleted, released] = [once(events, 'deleted'), once(events, 'released')];
+  let isHeld = false;
+  const transport: NetlinkTransport = {
+    port: simulation.port,
+    send: (datagram) => {
+      // The command in the genlmsghdr after the nlmsghdr.
+      isHeld = datagram[16] === VDPA_CMD_DEV_DEL;
+      return simulation.send(datagram);
+    },
+    receive: async (timeoutMs) => {
+      if (isHeld) {
+        events.emit('deleted');
+        await released;
+      }
+      return simulation.receive(timeoutMs);
+    },
+    close: () => {
+      simulation.close();
+    },
+  };
+  const texts = { stdout: '', stderr: '' };
+  const status = vdpa(`--sim ${line}`, {
+    env,
+    openTransport: () => transport,
+    stdout: (text) => {
+      texts.stdout += text;
+    },
+    stderr: (text) => {
+      texts.stderr += text;
+    },
+  });
+  const ended = status.then(({ status }) => ({ status, ...texts }));
+  await Promise.race([deleted, ended]);
+  return { stdout: () => texts.stdout, release: () => events.emit('released'), ended };
+}
+
+/** Sends this process a signal, and waits until it is delivered. */
+async function interrupt(signal: NodeJS.Signals): Promise<void> {
+  const delivery = new AbortController();
+  process.once(signal, () => {
+    delivery.abort();
+  });
+  process.kill(process.pid, signal);
+  while (!delivery.signal.aborted) await setImmediate();
+}
 
 for (const [signal, number] of [
   ['SIGINT', 2],
@@ -45,12 +96,14 @@ for (const [signal, number] of [
   ['SIGHUP', 1],
 ] as const) {
   test(`${signal} between delete and add: the change is completed, no other is started, and that is reported`, async () => {
-    const running = start(`apply ${file}`, delayed);
-    // Reported as soon as it is made, while the next one is in progress.
-    await running.told('+ foo1 mgmtdev vdpasim_net\n');
-    await untilGone('foo0');
-    running.kill(signal);
-    assert.deepEqual(await running.ended, {
+    const { stdout, release, ended } = await hold(`apply ${file}`);
+    assert.match((await sim('dev show foo0')).stderr, /device not found/);
+    // Told as it is made, while the next one is under way.
+    assert.equal(stdout(), '+ foo1 mgmtdev vdpasim_net\n');
+    // Delivered by the time of the next change at the latest.
+    process.kill(process.pid, signal);
+    release();
+    assert.deepEqual(await ended, {
       status: 128 + number,
       stdout:
         '+ foo1 mgmtdev vdpasim_net\n! foo0 mtu 1500 -> 9000\n+ foo2 mgmtdev vdpasim_net  (not started)\n' +
@@ -62,12 +115,11 @@ for (const [signal, number] of [
   });
 }
 
-test('a signal during a failing change: what the change removed is still restored', async () => {
-  const running = start(`apply ${file}`, `${delayed}; dev add device foo0 errno EIO times 1`);
-  await running.told('+ foo1');
-  await untilGone('foo0');
-  running.kill('SIGINT');
-  const { status, stderr } = await running.ended;
+test('a signal during a failing change: what it removed is restored nevertheless', async () => {
+  const { release, ended } = await hold(`apply ${file}`, 'dev add device foo0 errno EIO times 1');
+  await interrupt('SIGINT');
+  release();
+  const { status, stderr } = await ended;
   assert.equal(status, 130);
   assert.match(stderr, /^kernel answers: Input\/output error\nfoo0 was restored\.\nInterrupted by SIGINT/);
   assert.match((await sim('dev config show foo0')).stdout, /mtu 1500/);
@@ -76,22 +128,25 @@ test('a signal during a failing change: what the change removed is still restore
 test('a signal ends a batch too', async () => {
   const batch = join(folder, 'batch');
   writeFileSync(batch, `apply ${file}\ndev add mgmtdev vdpasim_net name bar0\n`);
-  const running = start(`-f -b ${batch}`, delayed);
-  await untilGone('foo0');
-  running.kill('SIGTERM');
-  assert.equal((await running.ended).status, 143);
+  const { release, ended } = await hold(`-f -b ${batch}`);
+  await interrupt('SIGTERM');
+  release();
+  assert.equal((await ended).status, 143);
   assert.match((await sim('dev show bar0')).stderr, /device not found/);
 });
 
-test('two at the same time: the second waits, says for which process, and finds nothing left to change', async () => {
-  const first = start(`apply ${file}`, delayed);
-  await first.told('+ foo1');
-  const second = start(`apply ${file}`);
+test('two at once: the second waits, says for whom, and finds nothing left to change', async () => {
+  const first = await hold(`apply ${file}`);
+  const second = start(`apply ${file}`, env);
   await second.told('is changing devices; waiting for it to finish.');
+  first.release();
   const [one, other] = await Promise.all([first.ended, second.ended]);
   assert.match(one.stdout, /\n3 changes made\.\n$/);
-  assert.deepEqual([other.status, other.stdout], [0, 'Nothing to change.\n']);
-  assert.match(other.stderr, /^Process \d+ is changing devices; waiting for it to finish\.\n$/);
+  assert.deepEqual(other, {
+    status: 0,
+    stdout: 'Nothing to change.\n',
+    stderr: `Process ${process.pid} is changing devices; waiting for it to finish.\n`,
+  });
 });
 
 test('a closed standard output does not stop it halfway', async () => {

@@ -63,8 +63,7 @@ export async function applyChanges(
   const done: Change[] = [];
   const former = new Map<Deletion, DeviceSnapshot>();
   for (const [index, change] of changes.entries()) {
-    // Signals are delivered when there is nothing else to do.
-    await setImmediate();
+    await deliverSignals();
     if (signal?.aborted === true) return { done, left: changes.slice(index) };
     try {
       if (change.action === 'delete') former.set(change, await takeSnapshot(machine, change.actual));
@@ -79,6 +78,15 @@ export async function applyChanges(
     onDone?.(change);
   }
   return { done, left: [] };
+}
+
+/**
+ * Lets the signals be delivered that have arrived. Node's event loop reads them when it waits for input, which may come
+ * only after the first turn.
+ */
+async function deliverSignals(): Promise<void> {
+  await setImmediate();
+  await setImmediate();
 }
 
 /** A replacement failed, and this is the result for the old device. */
