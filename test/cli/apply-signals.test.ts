@@ -11,7 +11,7 @@ import type { NetlinkTransport } from '../../src/netlink/transport.js';
 import { Simulation } from '../../src/sim/simulation.js';
 import { VDPA_CMD_DEV_DEL } from '../../src/vdpa/uapi.js';
 import { vdpa, type Outcome } from '../support/command-line.js';
-import { program, start } from '../support/simulating-program.js';
+import { program, programEnv, start } from '../support/simulating-program.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'vdpa-signals-'));
 const file = join(folder, 'state.json');
@@ -151,7 +151,7 @@ test('two at once: the second waits, says for whom, and finds nothing left to ch
 
 test('a closed standard output does not stop it halfway', async () => {
   const child = spawn('bash', ['-c', `"$@" | head -n 1`, 'bash', process.execPath, program, '--sim', 'apply', file], {
-    env: { PATH: process.env['PATH'], ...env },
+    env: { ...programEnv, ...env },
     stdio: 'ignore',
   });
   await once(child, 'close');

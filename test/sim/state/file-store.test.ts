@@ -28,20 +28,31 @@ import { bootState, bareMachine } from '../../../src/sim/state/model.js';
 import type { SimState } from '../../../src/sim/state/model.js';
 import { VdpaClient } from '../../../src/vdpa/client.js';
 import { Random } from '../../support/random.js';
+import { program, programEnv } from '../../support/simulating-program.js';
 
 const lockCalls = async () => ({ file: await import('../../../src/sys/file.js') });
 
-/** Whether a process has this file open, or one with the same prefix. */
+/** Whether a process has this file open. */
 function hasOpen(pid: number | undefined, path: string): boolean {
   try {
     const folder = `/proc/${pid ?? ''}/fd`;
-    return readdirSync(folder).some((fd) => readlinkSync(`${folder}/${fd}`).startsWith(path));
+    return readdirSync(folder).some((fd) => readlinkSync(`${folder}/${fd}`) === path);
   } catch {
     return false; // A descriptor was closed in the meantime.
   }
 }
 
-const changer = new URL('../../support/sim-changer.js', import.meta.url).pathname;
+/** The arguments that add a device, as words. */
+const addition = (name: string): string[] => ['dev', 'add', 'name', name, 'mgmtdev', 'vdpasim_net'];
+
+/** What a batch adds and deletes: in turn, as long as it is let. */
+const churn = (prefix: string): readonly { readonly sign: '+' | '-'; readonly name: string }[] =>
+  Array.from({ length: 10_000 }, (_none, count) => `${prefix}-${count}`).flatMap((name, count) => [
+    { sign: '+', name },
+    ...(count % 3 === 2 ? [{ sign: '-', name } as const] : []),
+  ]);
+const linesOf = (changes: ReturnType<typeof churn>): string =>
+  changes.map(({ sign, name }) => `${(sign === '+' ? addition(name) : ['dev', 'del', name]).join(' ')}\n`).join('');
 
 describe('where the state is kept', () => {
   test('VDPA_SIM_STATE names the file', () => {
@@ -69,11 +80,11 @@ describe('without a home folder in the environment', () => {
       os.userInfo = () => { throw new Error('ENOENT: no such file or directory, uv_os_get_passwd'); };`;
     const { status, stderr } = spawnSync(
       process.execPath,
-      ['--import', `data:text/javascript,${encodeURIComponent(forget)}`, changer, 'add', 'foo0'],
-      { cwd: folder, env: { PATH: process.env['PATH'], HOME: '' }, encoding: 'utf8' },
+      ['--import', `data:text/javascript,${encodeURIComponent(forget)}`, program, '--sim', ...addition('foo0')],
+      { cwd: folder, env: { ...programEnv, HOME: '' }, encoding: 'utf8' },
     );
     assert.deepEqual(readdirSync(folder), []);
-    assert.match(stderr, /SimulationError: No home folder .*VDPA_SIM_STATE/);
+    assert.match(stderr, /^No home folder .*VDPA_SIM_STATE/);
     assert.equal(status, 1);
     rmSync(folder, { recursive: true });
   });
@@ -98,6 +109,17 @@ describe('the state file', () => {
   after(() => {
     rmSync(folder, { recursive: true });
   });
+
+  /** Starts the program on the machine. */
+  const start = (...args: string[]) => {
+    const child = spawn(process.execPath, [program, '--sim', ...args], {
+      env: { ...programEnv, ...environment },
+      stdio: ['pipe', 'pipe', 'inherit'],
+    });
+    // It may be killed while it is written to.
+    child.stdin.on('error', () => undefined);
+    return child;
+  };
 
   const withClient = async <Result>(work: (client: VdpaClient) => Promise<Result>): Promise<Result> => {
     const client = await VdpaClient.open({ transport: await new Simulation(environment).open() });
@@ -231,10 +253,8 @@ describe('the state file', () => {
     const names = Array.from({ length: 100 }, (_none, at) => `p${at}`);
     const statuses = await Promise.all(
       names.map(async (name) => {
-        const child = spawn(process.execPath, [changer, 'add', `${name}a`, `${name}b`], {
-          env: { ...process.env, ...environment },
-          stdio: ['ignore', 'ignore', 'inherit'],
-        });
+        const child = start('-b', '-');
+        child.stdin.end(['a', 'b'].map((end) => `${addition(`${name}${end}`).join(' ')}\n`).join(''));
         const [status] = (await once(child, 'exit')) as [number | null];
         return status;
       }),
@@ -251,12 +271,9 @@ describe('the state file', () => {
     assert.equal(file.flock(held, file.LOCK_EX), 0);
     const children: ChildProcess[] = [];
     const startWaiting = async (name: string): Promise<void> => {
-      const child = spawn(process.execPath, [changer, 'add', name], {
-        env: { ...process.env, ...environment },
-        stdio: ['ignore', 'ignore', 'inherit'],
-      });
+      const child = start(...addition(name));
       children.push(child);
-      while (!hasOpen(child.pid, path)) await sleep(1);
+      while (!hasOpen(child.pid, `${path}.lock`)) await sleep(5);
     };
     await startWaiting('oldest');
     await Promise.all(Array.from({ length: 12 }, (_none, at) => startWaiting(`later${at}`)));
@@ -284,13 +301,12 @@ describe('the state file', () => {
     update();
   });
 
-  test('many processes that change it in turn do not make others time out', async () => {
-    const churns = Array.from({ length: 4 }, (_none, at) =>
-      spawn(process.execPath, [changer, 'churn', `c${at}`], {
-        env: { ...process.env, ...environment },
-        stdio: ['ignore', 'pipe', 'inherit'],
-      }),
-    );
+  test('many that change it in turn are no reason to give up', async () => {
+    const churns = Array.from({ length: 4 }, (_none, at) => {
+      const child = start('-j', '-b', '-');
+      child.stdin.end(linesOf(churn(`c${at}`)));
+      return child;
+    });
     try {
       await Promise.all(churns.map(({ stdout }) => once(stdout, 'data')));
       for (const { stdout } of churns) stdout.resume();
@@ -320,8 +336,8 @@ describe('the state file', () => {
       syncBuiltinESMExports();`;
     const { status, stderr } = spawnSync(
       process.execPath,
-      ['--import', `data:text/javascript,${encodeURIComponent(refuse)}`, changer, 'add', 'foo0'],
-      { env: { ...process.env, ...environment }, encoding: 'utf8' },
+      ['--import', `data:text/javascript,${encodeURIComponent(refuse)}`, program, '--sim', ...addition('foo0')],
+      { env: { ...programEnv, ...environment }, encoding: 'utf8' },
     );
     assert.deepEqual([status, stderr], [0, '']);
     assert.deepEqual(
@@ -334,10 +350,9 @@ describe('the state file', () => {
     const random = new Random(1);
     const acknowledged = new Set<string>();
     for (let round = 0; round < 25; round++) {
-      const child = spawn(process.execPath, [changer, 'churn', `r${round}`], {
-        env: { ...process.env, ...environment },
-        stdio: ['ignore', 'pipe', 'inherit'],
-      });
+      const changes = churn(`r${round}`);
+      const child = start('-j', '-b', '-');
+      child.stdin.end(linesOf(changes));
       let told = '';
       child.stdout.setEncoding('utf8').on('data', (text: string) => {
         told += text;
@@ -345,9 +360,10 @@ describe('the state file', () => {
       await once(child.stdout, 'data');
       setTimeout(() => child.kill('SIGKILL'), random.below(40));
       await once(child, 'close');
-      for (const [, sign, name] of told.matchAll(/^([+-])(.*)\n/gm)) {
-        if (sign === '+') acknowledged.add(name ?? '');
-        else acknowledged.delete(name ?? '');
+      // Each line is answered once it is done.
+      for (const { sign, name } of changes.slice(0, told.split('{}\n').length - 1)) {
+        if (sign === '+') acknowledged.add(name);
+        else acknowledged.delete(name);
       }
       // Intact, except for a last change during which it was killed.
       parseState(readFileSync(path, 'utf8'), path);
