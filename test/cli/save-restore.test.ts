@@ -126,7 +126,7 @@ test('restore wait: a management device that comes late gets its device, the oth
   const restore = start(`restore ${file} wait 60`, env);
   await restore.told('Waiting');
   assert.equal(restore.stdout(), '+ foo1 mgmtdev vdpasim_net\n');
-  // The machine's card is there now; booting it anew takes the devices away, which come again.
+  // The machine has its card now; rebooting it deletes the devices, which are restored again.
   await boot('pci/0000:03:00.2');
   const { status, stdout, stderr } = await restore.ended;
   assert.equal(status, 0);

@@ -15,6 +15,9 @@ import { Peer, concat, hex } from '../support/peer.js';
 const skip = !littleEndian && 'the recordings are those of a little-endian machine';
 const seed = Number(process.env['TEST_SEED'] ?? 20260101);
 
+// Most of the time would be spent on the traces of errors that are expected.
+Error.stackTraceLimit = 1;
+
 /** Pseudo-random numbers: mulberry32. The same seed gives the same ones. */
 class Random {
   #state: number;

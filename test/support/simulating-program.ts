@@ -16,7 +16,7 @@ export interface Running {
   readonly kill: (signal: NodeJS.Signals) => void;
   /** What it has printed so far. */
   readonly stdout: () => string;
-  /** Waits for a text on one of the streams. */
+  /** Waits for a text on either stream. */
   readonly told: (text: string) => Promise<void>;
   readonly ended: Promise<Outcome>;
 }
