@@ -19,11 +19,15 @@ export class IoVector {
 
   /** Adds an entry. The caller ensures that `count` is below `capacity`. */
   push(address: number, length: number): void {
-    const word = this.count * 4;
+    this.replace(this.count++, address, length);
+  }
+
+  /** Changes entry `index`. */
+  replace(index: number, address: number, length: number): void {
+    const word = index * 4;
     writeAddress(this.#words, word, address);
     this.#words[word + 2] = length;
     this.#words[word + 3] = 0;
-    this.count++;
   }
 
   /** The address of entry `index`, for a system call. */

@@ -36,6 +36,11 @@ const mprotectCall: (address: number, length: number, protection: number) => num
   'int mprotect(uintptr_t address, size_t length, int protection)',
 );
 
+const MADV_DONTFORK = 10;
+const madvise: (address: number, length: number, advice: number) => number = libc.func(
+  'int madvise(uintptr_t address, size_t length, int advice)',
+);
+
 const getpagesize: () => number = libc.func('int getpagesize()');
 
 /** Page size of this machine, in bytes. */
@@ -105,6 +110,11 @@ export function mapEmptyFile(operation: string, address: number, length: number)
   emptyFile ??= openEmptyFile();
   const flags = MAP_SHARED | MAP_NORESERVE | MAP_FIXED;
   checked(operation, mmapCall(address, length, PROT_READ | PROT_WRITE, flags, emptyFile, 0));
+}
+
+/** madvise(2): a child process does not get the mapping. @throws SystemError */
+export function keepFromChildren(operation: string, address: number, length: number): void {
+  checked(operation, madvise(address, length, MADV_DONTFORK));
 }
 
 /** munmap(2). Its views must not be used afterwards: accessing one ends the process. @throws SystemError */
