@@ -37,6 +37,7 @@ const parts = {
 const threadModules = {
   'data-thread': 'src/vduse/engine/thread-entry.ts',
   'file-thread': 'src/vduse/block/file-thread.ts',
+  'pool-thread': 'src/vduse/block/backends/pool-thread.ts',
   'block-module': 'src/vduse/block/module.ts',
   'net-module': 'src/vduse/net/module.ts',
 };
@@ -224,6 +225,7 @@ async function buildThreads(bin, common) {
     splitting: true,
     minifySyntax: true,
     external: packages,
+    define: { ...common.define, VDUSE_MODULES: '"./"' },
   });
   writeFileSync(join(bin, 'threads/package.json'), '{ "type": "module" }\n');
 }

@@ -50,6 +50,9 @@ function keywordFor(keyword: string, field: Field): Keyword<unknown> {
       return { placeholder: field.placeholder, read: (text) => text };
     case 'file':
       return { placeholder: 'FILE', read: (text) => text, completes: 'file' };
+    case 'processors':
+      // It is checked with the others.
+      return { placeholder: 'LIST', read: (text) => text };
     case 'mac':
       return { placeholder: 'MACADDR', read: readMac };
   }

@@ -38,7 +38,8 @@ function renderDevice(printer: Printer, status: OwnStatus): void {
   printer.string('server', 'vdpa', 'server ');
   if ('pid' in status) printer.number('pid', status.pid, ' pid ');
   if (status.supervisor !== undefined) printer.number('supervisor', status.supervisor, ' supervisor ');
-  const device = { ...status.device, ...('size' in status && { size: status.size }) };
+  const { device: own } = status;
+  const device = { ...own, ...('size' in status && { size: status.size }), ...('access' in status && status.access) };
   printer.string('type', device.type, ' type ');
   for (const [name, { shown = false }] of fieldEntries(device.type)) {
     const keyword = keywordOf(name);

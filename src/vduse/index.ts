@@ -7,7 +7,15 @@ export { serve, type ServeOptions, type ServedDevice } from './serve.js';
 export type { BlockDeviceOptions } from './block/device.js';
 export type { NetDeviceOptions } from './net/device.js';
 export type { BlockBackendOptions, NetBackendOptions } from './spec/backend.js';
-export { OperationType, SimpleBlockBackend, type BlockBackend, type Operation } from './block/backend.js';
+export type { AioMode, CacheMode } from './spec/fields.js';
+export {
+  ImmediateBackend,
+  OperationType,
+  SimpleBlockBackend,
+  type BackendTransfers,
+  type BlockBackend,
+  type Operation,
+} from './block/backend.js';
 export type { CreateBlockBackend } from './block/module.js';
 export { BlockPlane, type BlockChange, type BlockLimits } from './block/data-plane.js';
 export { NetPlane, type NetBackend } from './net/data-plane.js';
@@ -19,7 +27,8 @@ export type { DeviceIdentity } from './kernel/control.js';
 export { RING_FEATURES, hasFeature } from './engine/negotiation.js';
 export { QueueCounter, type CounterName, type QueueState } from './engine/counters.js';
 export { ServeResult } from './engine/data-plane.js';
-export type { CreateDataPlane, DataPlane, DataPlaneContext, DataPlaneModule } from './engine/data-plane.js';
+export type { CreateDataPlane, DataPlane, DataPlaneContext, DataPlaneModule, Transfers } from './engine/data-plane.js';
+export { InflightFile } from './engine/inflight-file.js';
 export { MemoryRevokedError, type DeviceQueue } from './engine/queue.js';
 export { BrokenRingError, type QueueLayout, type SplitQueue } from '../virtio/split-queue.js';
 export { DescriptorChain, type SegmentSink } from '../virtio/descriptor-chain.js';

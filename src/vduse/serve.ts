@@ -4,6 +4,7 @@ import type { DeviceType } from '../virtio/classes.js';
 import { serveBlockDevice, type BlockDeviceOptions } from './block/device.js';
 import { serveNetDevice, type NetDeviceOptions } from './net/device.js';
 import type { VduseServer } from './server.js';
+import type { AioMode, CacheMode } from './spec/fields.js';
 
 /**
  * A device to serve: `type` decides which options it has. The time limit, none by default, and the signal are for the
@@ -18,6 +19,9 @@ export interface ServedDevice extends AsyncDisposable {
   readonly type: DeviceType;
   /** Its server: state, status and events. */
   readonly server: VduseServer;
+  /** Of a block device in a file: how the file is accessed. */
+  readonly cache?: CacheMode;
+  readonly aio?: AioMode;
   /** Of a network device: `02:00:00:00:00:01`. */
   readonly mac?: string;
   /** Of a network device on a TAP interface: the name of the interface. */
@@ -50,7 +54,10 @@ export function serve(options: ServeOptions): Promise<ServedDevice> {
 }
 
 async function start(options: ServeOptions): Promise<ServedDevice> {
-  if (options.type === 'block') return served(options, await serveBlockDevice(options), {});
+  if (options.type === 'block') {
+    const { server, access } = await serveBlockDevice(options);
+    return served(options, server, access ?? {});
+  }
   const { server, mac, ifname, lostTap } = await serveNetDevice(options);
   return served(options, server, {
     mac,
@@ -62,7 +69,7 @@ async function start(options: ServeOptions): Promise<ServedDevice> {
 function served(
   { name, type }: ServeOptions,
   server: VduseServer,
-  facts: Pick<ServedDevice, 'mac' | 'ifname' | 'lostTap'>,
+  facts: Pick<ServedDevice, 'mac' | 'ifname' | 'lostTap' | 'cache' | 'aio'>,
 ): ServedDevice {
   return {
     name,

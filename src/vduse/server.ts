@@ -1,4 +1,5 @@
 import { EventEmitter } from 'node:events';
+import { allowedProcessors, onlineProcessors } from '../sys/affinity.js';
 import { EPOLLERR, EPOLLIN, EventPoll, openEventfd, signalEventfd } from '../sys/events.js';
 import { Errno } from '../sys/errno.js';
 import { ignoring } from '../sys/error.js';
@@ -9,9 +10,11 @@ import { VduseControl, type DeviceIdentity } from './kernel/control.js';
 import { QueueCounters } from './engine/counters.js';
 import type { DataPlaneModule } from './engine/data-plane.js';
 import { DataPlaneHost } from './engine/host.js';
+import type { InflightFile } from './engine/inflight-file.js';
 import { VduseDevice } from './kernel/device.js';
 import { DriverSession } from './engine/driver-session.js';
 import { isAttached, probeInstance } from './engine/takeover.js';
+import { checkCpus } from './spec/processors.js';
 import { checkDeviceName } from './kernel/name.js';
 import type { ServerState, ServerStatus } from './engine/status.js';
 
@@ -36,10 +39,17 @@ export interface ServerOptions extends WaitOptions {
   readonly dataPlane: DataPlaneModule;
   /** Number of threads, among which the queues are distributed. 1 by default. */
   readonly threads?: number;
+  /**
+   * Processors that the threads run on: the first thread on the first, and so on, from the first again if there are more
+   * threads. All that the process may use by default.
+   */
+  readonly cpus?: readonly number[];
   /** Number of consecutive queues that the same thread serves. 1 by default. */
   readonly queueGroup?: number;
   /** Takes over the existing instance of that name, whose server has ended. */
   readonly takeOver?: boolean;
+  /** The log of the chains in flight, for the server that takes over. It remains the caller's. */
+  readonly inflight?: Pick<InflightFile, 'open'>;
   /** Closed when the server stops; if the server does not start, the caller keeps it. */
   readonly backing?: Backing;
 }
@@ -99,6 +109,7 @@ export class VduseServer<Change = never> extends EventEmitter<ServerEvents> impl
 
   static async #start<Change>(options: ServerOptions): Promise<VduseServer<Change>> {
     checkDeviceName(options.name);
+    if (options.cpus) checkCpus(options.cpus, { allowed: allowedProcessors(), online: onlineProcessors() });
     const control = new VduseControl();
     try {
       if (options.takeOver !== true) control.create(options.name, options.identity);
@@ -132,6 +143,8 @@ export class VduseServer<Change = never> extends EventEmitter<ServerEvents> impl
         queueSize: identity.queueSize,
         threads: Math.min(options.threads ?? 1, identity.queueCount / (options.queueGroup ?? 1)),
         queueGroup: options.queueGroup ?? 1,
+        cpus: options.cpus,
+        inflight: options.inflight?.open(identity.queueCount, identity.queueSize, resumed !== undefined),
       });
       server = new VduseServer<Change>(options, device, host, counters);
       // The configuration of this server may be newer than that of the last one.
@@ -244,6 +257,7 @@ export class VduseServer<Change = never> extends EventEmitter<ServerEvents> impl
   async #stop(keep: boolean): Promise<void> {
     this.#ending = true;
     signalEventfd(this.#wake);
+    this.#host.abandon();
     await this.#loop;
     await this.#host.exit();
     // Descriptors that a blocked thread may still use are not closed: they would become those of another file.
@@ -281,7 +295,7 @@ export class VduseServer<Change = never> extends EventEmitter<ServerEvents> impl
           if (this.#poll.tag(index) !== DEVICE) continue;
           if ((this.#poll.events(index) & EPOLLERR) !== 0) {
             this.#poll.remove(this.#device.fd);
-            await this.#host.stop();
+            await this.#host.stop({ reset: true });
             this.#driver.enter('broken');
           }
         }

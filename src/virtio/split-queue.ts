@@ -35,8 +35,8 @@ const MAX_HIGH_WORD = 0x1f_fffe;
  * The driver is not trusted. Each index, flag and length is read once and checked before it is used; violations of the
  * ring throw {@link BrokenRingError}, faulty buffers of a chain are recorded in the chain.
  *
- * Chains must be completed in the order in which they were taken. The used index alone therefore tells where to
- * continue after the device was stopped at any moment.
+ * If chains are completed in the order in which they were taken, the used index alone tells where to continue after the
+ * device was stopped at any moment.
  */
 export class SplitQueue {
   readonly layout: QueueLayout;
@@ -132,17 +132,31 @@ export class SplitQueue {
   take(chain: DescriptorChain): boolean {
     if (this.nextAvailable === this.#availableIndex && this.pending() === 0) return false;
     const head = this.#available[this.#availableAt + 2 + (this.nextAvailable & this.#mask)] ?? 0;
+    this.read(head, chain);
+    this.nextAvailable = (this.nextAvailable + 1) & 0xffff;
+    return true;
+  }
+
+  /**
+   * Reads the chain that begins at a descriptor.
+   * @throws BrokenRingError
+   */
+  read(head: number, chain: DescriptorChain): void {
     if (head >= this.#size)
       throw new BrokenRingError(`descriptor index ${head} out of range in a queue of ${this.#size}`);
     chain.reset(head);
     this.#walk(head, chain);
-    this.nextAvailable = (this.nextAvailable + 1) & 0xffff;
-    return true;
   }
 
   /** Puts back the last `count` chains that were taken but not completed. */
   putBack(count: number): void {
     this.nextAvailable = (this.nextAvailable - count) & 0xffff;
+  }
+
+  /** Continues after `count` chains more, which were taken before. */
+  skip(count: number): void {
+    this.nextAvailable = (this.nextAvailable + count) & 0xffff;
+    this.#availableIndex = this.nextAvailable;
   }
 
   #walk(head: number, chain: DescriptorChain): void {

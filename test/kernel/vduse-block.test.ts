@@ -149,7 +149,7 @@ describe('a VDUSE block device', () => {
   test('created, used and deleted without a trace, repeatedly', async () => {
     const before = readdirSync('/dev/vduse');
     for (let round = 0; round < 5; round++) {
-      const server = await serveBlockDevice({ name: 'again', backend: { type: 'ram' } });
+      const { server } = await serveBlockDevice({ name: 'again', backend: { type: 'ram' } });
       await attach('again');
       const disk = await diskOf('again');
       await sh(`mkfs.ext4 -q ${disk}`);
@@ -164,13 +164,13 @@ describe('a VDUSE block device', () => {
   test('remains for another server to take over if it is kept', async () => {
     const path = await makeFile('/tmp/kept', 16);
     const options = { name: 'kept', backend: { type: 'file', path } } as const;
-    const first = await serveBlockDevice(options);
+    const { server: first } = await serveBlockDevice(options);
     await attach('kept');
     const disk = await diskOf('kept');
     const sum = await checksum(disk);
     const writing = sh(`dd if=/dev/urandom of=${disk} bs=1M count=16 oflag=direct conv=fsync`);
     await first.stop({ keep: true });
-    const second = await serveBlockDevice({ ...options, takeOver: true });
+    const { server: second } = await serveBlockDevice({ ...options, takeOver: true });
     await writing;
     assert.notEqual(await checksum(disk), sum);
     await bash('echo 3 > /proc/sys/vm/drop_caches');
@@ -214,7 +214,7 @@ describe('a VDUSE block device that is invalid', () => {
   }
 
   test('its name is taken', async () => {
-    const first = await serveBlockDevice({ name: 'taken', backend: { type: 'ram' } });
+    const { server: first } = await serveBlockDevice({ name: 'taken', backend: { type: 'ram' } });
     await assert.rejects(
       serveBlockDevice({ name: 'taken', backend: { type: 'ram' } }),
       /create the VDUSE instance taken: File exists/,
@@ -228,7 +228,7 @@ describe('a VDUSE block device that is invalid', () => {
   });
 
   test('it is stopped twice at the same time, and once more', async () => {
-    const server = await serveBlockDevice({ name: 'twice', backend: { type: 'ram' } });
+    const { server } = await serveBlockDevice({ name: 'twice', backend: { type: 'ram' } });
     await Promise.all([server.stop(), server.stop()]);
     await server.stop();
     nothingLeft();
@@ -236,7 +236,7 @@ describe('a VDUSE block device that is invalid', () => {
 
   test('its file is in use by another', async () => {
     const path = await makeFile('/tmp/shared', 1);
-    const first = await serveBlockDevice({ name: 'one', backend: { type: 'file', path } });
+    const { server: first } = await serveBlockDevice({ name: 'one', backend: { type: 'file', path } });
     await assert.rejects(
       serveBlockDevice({ name: 'two', backend: { type: 'file', path } }),
       /in use by another program/,

@@ -82,6 +82,8 @@ describe('vdpa dev add mgmtdev vduse', () => {
         path: '/tmp/disk.img',
         size: 8 * 1024 * 1024,
         block_size: 4096,
+        cache: 'writeback',
+        aio: 'sync',
         readonly: false,
         state: 'running',
         attached: true,
@@ -103,6 +105,14 @@ describe('vdpa dev add mgmtdev vduse', () => {
     );
     assert.match(stdout, /\n {2}queue: 0 state running requests [1-9]/);
     await done('dev del file0');
+  });
+
+  test('on processors of its own; show tells of them', async () => {
+    await done(`${ADD} here0 type net queues 2 threads 2 cpus 0`);
+    const shown = await show('here0');
+    assert.equal(shown['cpus'], '0');
+    assert.match((await vdpa('vduse show here0')).stdout, /^here0: server vdpa pid [0-9]+ type net cpus 0 backend /);
+    await done('vduse del here0');
   });
 
   test('a network device on a tap', async () => {
@@ -212,6 +222,12 @@ describe('rejected, with nothing left behind', () => {
     ['a file that is missing', `${ADD} e0 path /tmp/nosuch`, /^vdpa: open \/tmp\/nosuch: No such file or directory/],
     ['a file that cannot be written', `${ADD} e0 path /tmp`, /^vdpa: open \/tmp: Is a directory/],
     ['a size that is not whole blocks', `${ADD} e0 size 1000`, /^vdpa: Invalid size: 1000 bytes is not a multiple/],
+    ['an invalid list of processors', `${ADD} e0 cpus 1-0`, /^Invalid cpus "1-0": expected a list of processors/],
+    [
+      'a processor that does not exist',
+      `${ADD} e0 cpus 0,4000`,
+      /^vdpa: Invalid cpus: processor 4000 does not exist or is offline; this machine has 0/,
+    ],
     ['an invalid size', `${ADD} e0 size 1X`, /Invalid size "1X"/],
     [
       'a name that is too long',

@@ -28,6 +28,7 @@ test(
     });
     assert.equal(attribute(disk, 'queue/logical_block_size'), '4096');
     assert.equal(attribute(disk, 'queue/discard_granularity'), attribute(lower, 'queue/discard_granularity'));
+    assert.equal(attribute(disk, 'queue/minimum_io_size'), attribute(lower, 'queue/minimum_io_size'));
     await bash(`dd if=/dev/urandom of=${disk} bs=1M count=32 oflag=direct status=none`);
     const before = discardsOf(lower);
     await sh(`blkdiscard -o ${4 * MIB} -l ${8 * MIB} ${disk}`);

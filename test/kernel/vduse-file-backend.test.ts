@@ -7,6 +7,8 @@ import { Errno } from '../../src/sys/errno.js';
 import { IoVector } from '../../src/sys/io-vector.js';
 import { NativeBuffer } from '../../src/sys/memory.js';
 import { FileBackend } from '../../src/vduse/block/backends/file.js';
+import { FlushFailure } from '../../src/vduse/block/backends/flush-failure.js';
+import { carryOut } from '../support/block-operations.js';
 import { FLUSH, READ, WRITE, type Operation, type OperationType } from '../../src/vduse/block/backend.js';
 
 const path = '/tmp/backend.img';
@@ -110,7 +112,7 @@ describe('the file backend', () => {
       writeFileSync(LIMIT, together ? limit : '0');
       assert.equal(probe(), together);
       const fd = openImage();
-      const backend = new FileBackend({ fd, size: BLOCKS * BLOCK, blockDevice: undefined }, new Int32Array(16));
+      const backend = openBackend(fd);
       const memory = new NativeBuffer(64 * BLOCK);
       const vector = new IoVector(64);
       for (let index = 0; index < 64; index++) vector.push(memory.address + index * BLOCK, BLOCK);
@@ -129,7 +131,7 @@ describe('the file backend', () => {
         operation(READ, BLOCKS - 1, 2, 17),
         operation(READ, 201, 1, 19),
       ];
-      backend.execute(operations, operations.length, vector);
+      carryOut(backend, operations, vector);
       assert.deepEqual(
         operations.map(({ error }) => error),
         [0, 0, 0, 0, 0, 0, 0, Errno.EIO, 0],
@@ -149,7 +151,7 @@ describe('the file backend', () => {
     test(`only the operation that failed gets an error, ${how}`, () => {
       writeFileSync(LIMIT, together ? limit : '0');
       const fd = openImage('r');
-      const backend = new FileBackend({ fd, size: BLOCKS * BLOCK, blockDevice: undefined }, new Int32Array(16));
+      const backend = openBackend(fd);
       const memory = new NativeBuffer(4 * BLOCK);
       const vector = new IoVector(4);
       vector.push(memory.address, BLOCK);
@@ -162,7 +164,7 @@ describe('the file backend', () => {
         operation(READ, 7, 1, 2),
         operation(WRITE, 100, 1, 3),
       ];
-      backend.execute(operations, operations.length, vector);
+      carryOut(backend, operations, vector);
       assert.deepEqual(
         operations.map(({ error }) => error),
         [0, Errno.EFAULT, 0, Errno.EBADF],
@@ -175,6 +177,15 @@ describe('the file backend', () => {
     });
   }
 });
+
+function openBackend(fd: number): FileBackend {
+  const shared = new Int32Array(16);
+  return new FileBackend(
+    { fd, size: BLOCKS * BLOCK, blockDevice: undefined },
+    shared,
+    new FlushFailure(shared, undefined),
+  );
+}
 
 /** Whether the kernel supports batches of transfers now. */
 function probe(): boolean {

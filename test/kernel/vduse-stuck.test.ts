@@ -1,13 +1,15 @@
 import '../support/kernel/lab/inside.js';
 import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
+import type { TestContext } from 'node:test';
 import * as blk from '../../src/virtio/block.js';
+import type { CacheMode } from '../../src/vduse/spec/fields.js';
 import { testsWith, VDUSE } from '../support/kernel/lab/needs.js';
 import { ServerProcess } from '../support/kernel/servers/server-process.js';
 import { STUCK_SECTOR } from '../support/kernel/servers/stuck-backend.js';
 import { VhostBlock } from '../support/kernel/drivers/vhost-block.js';
 import { BASE, DATA, MEMORY_BYTES } from '../support/kernel/drivers/vhost-driver.js';
-import { attach, bash, detach, giveToVhost, mountPoint } from '../support/kernel/servers/vduse.js';
+import { attach, bash, detach, giveToVhost, mountPoint, until } from '../support/kernel/servers/vduse.js';
 
 const { test } = testsWith(VDUSE);
 
@@ -73,12 +75,24 @@ test('a backend stuck in I/O delays no control message, and accesses no revoked 
 const BEFORE = 0x4f;
 const WRITTEN = 0x4e;
 
-test('a write blocked in the file system during a reset of the guest: old or new data on the disk, never zeros', async (context) => {
+interface Frozen {
+  readonly folder: string;
+  readonly server: ServerProcess;
+  readonly driver: VhostBlock;
+  readonly thaw: () => Promise<void>;
+  /** Checks what the disk has in the place of the write. */
+  readonly checkDisk: () => void;
+}
+
+/** A device in a file whose file system is frozen, and a write that is blocked in it. */
+async function blockedWrite(context: TestContext, cache: CacheMode): Promise<Frozen> {
   const folder = mountPoint('frozen');
   const loop = (
     await bash(`truncate -s 32M /tmp/frozen.img; mkfs.ext4 -q -F /tmp/frozen.img; losetup -f --show /tmp/frozen.img`)
   ).trim();
-  const thaw = (): Promise<string> => bash(`fsfreeze -u ${folder} 2>/dev/null || true`);
+  const thaw = async (): Promise<void> => {
+    await bash(`fsfreeze -u ${folder} 2>/dev/null || true`);
+  };
   context.after(async () => {
     await thaw();
     await bash(`umount ${folder}; losetup -d ${loop}; rm /tmp/frozen.img`);
@@ -87,7 +101,7 @@ test('a write blocked in the file system during a reset of the guest: old or new
   const path = `${folder}/disk.img`;
   writeFileSync(path, new Uint8Array(MIB).fill(BEFORE));
   await bash('sync');
-  const server = await ServerProcess.start({ name: 'frozen', backend: { type: 'file', path } });
+  const server = await ServerProcess.start({ name: 'frozen', backend: { type: 'file', path, cache } });
   await attach('frozen');
   const driver = new VhostBlock(await giveToVhost('frozen'));
   driver.start();
@@ -98,18 +112,63 @@ test('a write blocked in the file system during a reset of the guest: old or new
   const header = driver.header(DATA, blk.VIRTIO_BLK_T_OUT, 64);
   driver.offer(driver.ring().chain([header, { iova: DATA + 0x1000, length: 4096 }, driver.statusByte(DATA + 0x100)]));
   assert.equal(driver.used(0, 500), undefined);
+  const checkDisk = (): void => {
+    const bytes = readFileSync(path).subarray(64 * 512, 64 * 512 + 4096);
+    const found = [...new Set(bytes)];
+    assert.ok(
+      found.every((byte) => byte === BEFORE || byte === WRITTEN),
+      `on the disk: ${found.join(', ')}`,
+    );
+  };
+  return { folder, server, driver, thaw, checkDisk };
+}
+
+test('a write blocked in the file system during a reset of the guest: old or new data on the disk, never zeros', async (context) => {
+  const { server, driver, thaw, checkDisk } = await blockedWrite(context, 'writeback');
   driver.vhost.status = 0;
   assert.equal(driver.vhost.status, 0);
   await thaw();
   // When the device serves again, the write has finished.
   driver.start();
   driver.checkService(1);
-  const bytes = readFileSync(path).subarray(64 * 512, 64 * 512 + 4096);
-  const found = [...new Set(bytes)];
-  assert.ok(
-    found.every((byte) => byte === BEFORE || byte === WRITTEN),
-    `on the disk: ${found.join(', ')}`,
+  checkDisk();
+  driver.close();
+  await detach('frozen');
+  await server.stop();
+});
+
+test('the same past the page cache: the disk may still read the memory, so the reset is not answered', async (context) => {
+  const { server, driver, thaw, checkDisk } = await blockedWrite(context, 'none');
+  // Longer than the server waits before it does anything.
+  writeFileSync('/sys/class/vduse/frozen/msg_timeout', '15');
+  assert.equal((await server.device('frozen')).state, 'running');
+  assert.throws(
+    () => {
+      driver.vhost.status = 0;
+    },
+    { code: 'EIO' },
   );
+  await until('the server knows', async () => (await server.device('frozen')).state === 'broken');
+  await thaw();
+  await until('the write has ended', async () => (await server.device('frozen')).stalledSeconds === undefined);
+  checkDisk();
+  driver.close();
+  await detach('frozen');
+  await server.stop();
+});
+
+test('the same past the page cache, until the kernel would give up: the reset is answered when the disk is done', async (context) => {
+  const { folder, server, driver, checkDisk } = await blockedWrite(context, 'none');
+  // The request blocks this thread: another process ends the wait.
+  const thawed = bash(`sleep 12; fsfreeze -u ${folder}`);
+  const begin = performance.now();
+  driver.vhost.status = 0;
+  const took = performance.now() - begin;
+  assert.ok(took > 9000 && took < KERNEL_PATIENCE_MS, `it took ${took} ms`);
+  await thawed;
+  driver.start();
+  driver.checkService(1);
+  checkDisk();
   driver.close();
   await detach('frozen');
   await server.stop();

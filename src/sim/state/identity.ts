@@ -23,6 +23,7 @@ export function identityOfBlock(device: BlockDeviceSpec): DeviceIdentity {
     blocks: defaultBlockSizes(blockSize),
     queues,
     queueSize,
+    hasCache: device.cache !== 'writethrough',
   });
 }
 

@@ -3,6 +3,7 @@ import { Errno } from '../../sys/errno.js';
 import { copyMemory } from '../../sys/guarded-copy.js';
 import type { IoVector } from '../../sys/io-vector.js';
 import { NativeBuffer } from '../../sys/memory.js';
+import type { Transfers } from '../engine/data-plane.js';
 import { BackendError } from '../error.js';
 
 export const READ = 0;
@@ -17,7 +18,7 @@ export const OperationType = { READ, WRITE, FLUSH, DISCARD, WRITE_ZEROES } as co
 /** The type of an operation. */
 export type OperationType = (typeof OperationType)[keyof typeof OperationType];
 
-/** One operation. The object is reused for others afterwards. */
+/** One operation. The object is reused for others once it is done. */
 export interface Operation {
   readonly type: OperationType;
   /** Offset from the start of the device, in bytes; within the device, with `length`. */
@@ -30,25 +31,60 @@ export interface Operation {
   /** WRITE_ZEROES: space may be deallocated. */
   readonly unmap: boolean;
   /**
-   * Set by the backend: 0, or an error number: one call executes many operations, each with a result of its own. EOPNOTSUPP
-   * reports the operation as unsupported to the driver.
+   * Set by the backend: 0, or an error number. EOPNOTSUPP reports the operation as unsupported to the driver, and
+   * CANCELLED leaves the request to the next server.
    */
   error: number;
 }
 
+/** The error of an operation that was cancelled, and may have been carried out in part. */
+export const CANCELLED = -1;
+
 /** Stores the data of a block device; one for each data thread. */
 export interface BlockBackend {
   /**
-   * Executes operations, in any order; all are done when it returns.
-   * @param count only the first `count` of the list
+   * Takes an operation, which begins during the next {@link reap} at the latest.
+   * @param vector its entries; valid until the next {@link reap} returns
    */
-  execute(operations: readonly Operation[], count: number, vector: IoVector): void;
+  submit(operation: Operation, vector: IoVector): void;
+
+  /**
+   * Begins the operations that were submitted, and passes those that are done to `done`, in any order. `done` may submit
+   * others.
+   */
+  reap(done: (operation: Operation) => void): void;
+
+  /** For a backend whose operations may not be done when {@link reap} returns. */
+  readonly transfers?: BackendTransfers;
 
   /** The size of the device is now `size` bytes. */
   resize?(size: number): void;
 
-  /** Makes all data durable and closes open files. */
+  /** Makes all data durable and closes open files. Nothing is in flight. */
   close(): void;
+}
+
+/** The operations in flight of a backend. */
+export type BackendTransfers = Pick<Transfers, 'pinned' | 'hasDone' | 'eventfd' | 'arm' | 'cancel'>;
+
+/** A backend that carries out each operation when it is submitted. */
+export abstract class ImmediateBackend implements BlockBackend {
+  readonly #done: Operation[] = [];
+
+  /** @returns 0, or an error number */
+  protected abstract execute(operation: Operation, vector: IoVector): number;
+
+  abstract close(): void;
+
+  submit(operation: Operation, vector: IoVector): void {
+    operation.error = this.execute(operation, vector);
+    this.#done.push(operation);
+  }
+
+  reap(done: (operation: Operation) => void): void {
+    for (const operation of this.#done) done(operation);
+    this.#done.length = 0;
+  }
 }
 
 /** Maximum number of bytes passed to a {@link SimpleBlockBackend} in one call. */
@@ -58,7 +94,7 @@ const PIECE = 64 * 1024;
  * A backend of simple functions, for data that JavaScript produces or consumes. The data is copied once. The functions
  * throw {@link BackendError} for an operation that fails; any other error ends the server.
  */
-export abstract class SimpleBlockBackend implements BlockBackend {
+export abstract class SimpleBlockBackend extends ImmediateBackend {
   readonly #scratch = new NativeBuffer(PIECE);
 
   /** Fills `target` with the data at `position`; a request may take several calls. @throws BackendError */
@@ -70,18 +106,11 @@ export abstract class SimpleBlockBackend implements BlockBackend {
   /** Makes written data durable. @throws BackendError */
   flush?(): void;
 
-  close(): void {
+  override close(): void {
     this.flush?.();
   }
 
-  execute(operations: readonly Operation[], count: number, vector: IoVector): void {
-    for (let index = 0; index < count; index++) {
-      const operation = operations[index];
-      if (operation) operation.error = this.#resultOf(operation, vector);
-    }
-  }
-
-  #resultOf(operation: Operation, vector: IoVector): number {
+  protected override execute(operation: Operation, vector: IoVector): number {
     try {
       return this.#one(operation, vector);
     } catch (error) {

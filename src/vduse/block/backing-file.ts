@@ -5,6 +5,8 @@ import { SystemError, type SystemErrorDetails } from '../../sys/error.js';
 import type { BlockSizes } from './identity.js';
 import { DeviceOptionError } from '../spec/error.js';
 import { moduleUrl } from '../engine/module-url.js';
+import type { AioMode, CacheMode } from '../spec/fields.js';
+import type { FileAccess } from './file-access.js';
 
 /** The file to open, and how to open it. */
 export interface FileOptions {
@@ -14,11 +16,15 @@ export interface FileOptions {
   /** Size of a logical block, in bytes; by default that of the file or the disk. */
   readonly blockSize: 512 | 4096 | undefined;
   readonly readonly: boolean;
+  readonly cache: CacheMode | undefined;
+  readonly aio: AioMode | undefined;
+  /** Number of data threads. */
+  readonly threads: number;
 }
 
 /** Properties of an open file. */
 export interface FileInfo {
-  readonly fd: number;
+  readonly access: FileAccess;
   /** Bytes. */
   readonly length: number;
   /** Identifies the file or disk, independent of its path; see RecordedSpec. */

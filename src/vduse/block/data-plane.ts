@@ -5,9 +5,16 @@ import * as blk from '../../virtio/block.js';
 import { DescriptorChain } from '../../virtio/descriptor-chain.js';
 import type { MemoryRegion } from '../../virtio/guest-memory.js';
 import * as backend from './backend.js';
-import type { BlockBackend, Operation, OperationType } from './backend.js';
+import type { BackendTransfers, BlockBackend, Operation, OperationType } from './backend.js';
 import { BYTES_IN, BYTES_OUT, ERRORS, REQUESTS } from '../engine/counters.js';
-import { MORE, WAIT, type DataPlane, type DataPlaneContext, type ServeResult } from '../engine/data-plane.js';
+import {
+  MORE,
+  WAIT,
+  type DataPlane,
+  type DataPlaneContext,
+  type ServeResult,
+  type Transfers,
+} from '../engine/data-plane.js';
 import type { DeviceQueue } from '../engine/queue.js';
 import { hasFeature } from '../engine/negotiation.js';
 
@@ -45,15 +52,28 @@ class OperationSlot implements Operation {
   count = 0;
   unmap = false;
   error = 0;
+  readonly request: RequestSlot;
+
+  constructor(request: RequestSlot) {
+    this.request = request;
+  }
 }
 
 /** A request that was taken and is not completed yet. */
 class RequestSlot {
+  queue: DeviceQueue;
   head = 0;
-  firstOperation = 0;
+  /** The first `operationCount` are its own; the others are for later requests. */
+  readonly operations: OperationSlot[] = [];
   operationCount = 0;
-  /** The result if no operation is needed: an error number, or 0. */
+  /** How many of them are not done. */
+  pending = 0;
+  /** It can be completed once those before it are, where the order matters. */
+  isDone = false;
+  /** An error number, or 0. */
   error = 0;
+  /** Data must be durable before it is completed. */
+  mustFlush = false;
   /** Bytes of the writable part before the status byte. */
   dataIn = 0;
   dataOut = 0;
@@ -61,6 +81,10 @@ class RequestSlot {
   writable = 0;
   statusRegion: MemoryRegion | undefined;
   statusOffset = 0;
+
+  constructor(queue: DeviceQueue) {
+    this.queue = queue;
+  }
 }
 
 /** The file of the device was resized: the size of the device from now on, and what is left of the file, in bytes. */
@@ -70,28 +94,63 @@ export interface BlockChange {
 }
 
 export class BlockPlane implements DataPlane<BlockChange> {
+  readonly outOfOrder = true;
+  readonly transfers?: Transfers;
   readonly #limits: BlockLimits;
   #size: number;
   readonly #backend: BlockBackend;
   readonly #chain: DescriptorChain;
   readonly #vector: IoVector;
-  readonly #requests: RequestSlot[];
-  readonly #operations: OperationSlot[] = [];
-  #requestCount = 0;
-  #operationCount = 0;
+  readonly #queueSize: number;
+  /** The requests taken in this round. */
+  readonly #batch: RequestSlot[] = [];
+  /** Slots that are free. */
+  readonly #free: RequestSlot[] = [];
+  /** Queues with completed requests that are not published. */
+  readonly #touched: DeviceQueue[] = [];
+  /** Requests that are begun and not done. */
+  #inFlight = 0;
+  /** For each queue the requests that are not completed, in the order in which they were taken, if that matters. */
+  readonly #orders: WeakMap<DeviceQueue, RequestSlot[]> | undefined;
   #batchBytes = 0;
   #writeThrough = false;
   readonly #header = new Uint8Array(blk.HEADER_SIZE);
   readonly #headerView = new DataView(this.#header.buffer);
 
-  constructor(limits: BlockLimits, backend: BlockBackend, context: Pick<DataPlaneContext, 'queueSize'>) {
+  constructor(limits: BlockLimits, backend: BlockBackend, context: Pick<DataPlaneContext, 'queueSize' | 'ordered'>) {
     this.#limits = limits;
+    this.#orders = context.ordered ? new WeakMap() : undefined;
     this.#size = limits.size;
     this.#backend = backend;
+    this.#queueSize = context.queueSize;
     // A buffer that spans regions, of which there are few, adds a segment.
     this.#chain = new DescriptorChain(context.queueSize * 2);
     this.#vector = new IoVector(Math.max(4096, this.#chain.capacity));
-    this.#requests = Array.from({ length: context.queueSize }, () => new RequestSlot());
+    if (backend.transfers) this.transfers = this.#transfersOf(backend.transfers);
+  }
+
+  #transfersOf(transfers: BackendTransfers): Transfers {
+    const count = (): number => this.#inFlight;
+    return {
+      get count() {
+        return count();
+      },
+      get hasDone() {
+        return transfers.hasDone;
+      },
+      pinned: transfers.pinned,
+      eventfd: transfers.eventfd,
+      arm: () => {
+        transfers.arm();
+      },
+      reap: () => {
+        this.#backend.reap(this.#done);
+        return this.#publish();
+      },
+      cancel: () => {
+        transfers.cancel();
+      },
+    };
   }
 
   start(features: bigint): void {
@@ -111,12 +170,18 @@ export class BlockPlane implements DataPlane<BlockChange> {
 
   serve(queue: DeviceQueue): ServeResult {
     for (let round = 0; round < ROUNDS; round++) {
-      this.#collect(queue);
-      if (this.#requestCount === 0) return WAIT;
-      queue.checkMemory();
-      this.#backend.execute(this.#operations, this.#operationCount, this.#vector);
-      if (this.#writeThrough) this.#flushWrites();
-      this.#finish(queue);
+      try {
+        this.#collect(queue);
+        if (this.#batch.length === 0) return WAIT;
+        queue.checkMemory();
+        this.#begin();
+      } finally {
+        // Those that were not begun are taken again.
+        for (const request of this.#batch) this.#release(request);
+        this.#batch.length = 0;
+      }
+      this.#backend.reap(this.#done);
+      this.#publish();
       if (queue.hasPendingCommand()) break;
     }
     return MORE;
@@ -124,31 +189,123 @@ export class BlockPlane implements DataPlane<BlockChange> {
 
   /** Takes available requests, up to a batch. */
   #collect(queue: DeviceQueue): void {
-    const { ring } = queue;
-    this.#requestCount = 0;
-    this.#operationCount = 0;
     this.#batchBytes = 0;
     this.#vector.count = 0;
-    while (this.#requestCount < this.#requests.length && this.#batchBytes < BATCH_BYTES && ring.take(this.#chain)) {
-      const request = this.#requests[this.#requestCount];
-      if (!request) return;
+    while (this.#batch.length < this.#queueSize && this.#batchBytes < BATCH_BYTES && queue.take(this.#chain)) {
+      const request = this.#acquire(queue);
       if (!this.#prepare(request)) {
         // It does not fit into this batch, but into one of its own.
-        ring.putBack(1);
-        this.#operationCount = request.firstOperation;
+        queue.putBack(request.head);
+        this.#release(request);
         return;
       }
-      this.#requestCount++;
+      this.#batch.push(request);
     }
+  }
+
+  /** A free slot. */
+  #acquire(queue: DeviceQueue): RequestSlot {
+    const request = this.#free.pop() ?? new RequestSlot(queue);
+    request.queue = queue;
+    return request;
+  }
+
+  #release(request: RequestSlot): void {
+    request.statusRegion = undefined;
+    this.#free.push(request);
+  }
+
+  /** Begins the requests of the batch. */
+  #begin(): void {
+    for (const request of this.#batch) {
+      request.queue.begin(request.head);
+      if (this.#orders) this.#orderOf(request.queue, this.#orders).push(request);
+      this.#inFlight++;
+      request.pending = request.operationCount;
+      for (let each = 0; each < request.operationCount; each++) {
+        const operation = request.operations[each];
+        if (operation) this.#backend.submit(operation, this.#vector);
+      }
+      if (request.pending === 0) this.#finish(request);
+    }
+    this.#batch.length = 0;
+  }
+
+  #orderOf(queue: DeviceQueue, orders: WeakMap<DeviceQueue, RequestSlot[]>): RequestSlot[] {
+    const known = orders.get(queue);
+    if (known) return known;
+    const order: RequestSlot[] = [];
+    orders.set(queue, order);
+    return order;
+  }
+
+  /** An operation is done. */
+  readonly #done = (operation: Operation): void => {
+    if (!(operation instanceof OperationSlot)) return;
+    const { request } = operation;
+    request.error ||= operation.error;
+    request.pending--;
+    if (request.pending > 0) return;
+    if (request.mustFlush && request.error === 0) {
+      request.mustFlush = false;
+      request.operationCount = 0;
+      request.pending = 1;
+      this.#backend.submit(this.#addOperation(request, backend.FLUSH, 0, 0), this.#vector);
+      return;
+    }
+    this.#finish(request);
+  };
+
+  /** A request is done, or cancelled. */
+  #finish(request: RequestSlot): void {
+    this.#inFlight--;
+    if (this.#orders === undefined) {
+      if (request.error !== backend.CANCELLED) this.#complete(request);
+      this.#release(request);
+      return;
+    }
+    request.isDone = request.error !== backend.CANCELLED;
+    const order = this.#orders.get(request.queue) ?? [];
+    let count = 0;
+    for (; order[count]?.isDone === true; count++) {
+      const next = order[count];
+      if (next) this.#complete(next);
+      if (next) this.#release(next);
+    }
+    order.splice(0, count);
+  }
+
+  /** Completes a request. The driver sees it after {@link DeviceQueue.flush}. */
+  #complete(request: RequestSlot): void {
+    const { queue, error, statusRegion } = request;
+    if (statusRegion) statusRegion.u8[request.statusOffset] = statusByte(error);
+    queue.complete(request.head, bytesWritten(request, error));
+    queue.count(REQUESTS, 1);
+    if (error !== 0) queue.count(ERRORS, 1);
+    else if (request.dataIn > 0) queue.count(BYTES_IN, request.dataIn);
+    else if (request.dataOut > 0) queue.count(BYTES_OUT, request.dataOut);
+    if (this.#touched.at(-1) !== queue && !this.#touched.includes(queue)) this.#touched.push(queue);
+  }
+
+  /** Publishes completed requests. @returns whether there were any @throws MemoryRevokedError */
+  #publish(): boolean {
+    if (this.#touched.length === 0) return false;
+    try {
+      for (const queue of this.#touched) if (queue.usable) queue.flush();
+    } finally {
+      this.#touched.length = 0;
+    }
+    return true;
   }
 
   /** Converts a chain to operations. @returns false if it does not fit into the vector */
   #prepare(request: RequestSlot): boolean {
     const chain = this.#chain;
     request.head = chain.head;
-    request.firstOperation = this.#operationCount;
     request.operationCount = 0;
     request.error = 0;
+    request.isDone = false;
+    request.mustFlush = false;
     request.dataIn = 0;
     request.dataOut = 0;
     request.writable = chain.fault === undefined ? chain.writableBytes : 0;
@@ -237,7 +394,7 @@ export class BlockPlane implements DataPlane<BlockChange> {
   }
 
   #addOperation(request: RequestSlot, type: OperationType, position: number, length: number): OperationSlot {
-    const operation = (this.#operations[this.#operationCount++] ??= new OperationSlot());
+    const operation = (request.operations[request.operationCount++] ??= new OperationSlot(request));
     operation.type = type;
     operation.position = position;
     operation.length = length;
@@ -245,7 +402,7 @@ export class BlockPlane implements DataPlane<BlockChange> {
     operation.count = 0;
     operation.unmap = false;
     operation.error = 0;
-    request.operationCount++;
+    request.mustFlush ||= this.#writeThrough && type !== backend.READ && type !== backend.FLUSH;
     return operation;
   }
 
@@ -285,9 +442,7 @@ export class BlockPlane implements DataPlane<BlockChange> {
       }
     }
     // One invalid range makes the request invalid: none of them is executed.
-    if (request.error === 0) return;
-    this.#operationCount = request.firstOperation;
-    request.operationCount = 0;
+    if (request.error !== 0) request.operationCount = 0;
   }
 
   #writeId(request: RequestSlot): void {
@@ -295,42 +450,6 @@ export class BlockPlane implements DataPlane<BlockChange> {
     id.set(Buffer.from(this.#limits.serial).subarray(0, id.length));
     this.#chain.write(id);
     request.dataIn = id.length;
-  }
-
-  /** Makes the writes of a batch durable before they are completed. */
-  #flushWrites(): void {
-    const flush = new OperationSlot();
-    const isWrite = ({ type }: OperationSlot): boolean => type !== backend.READ && type !== backend.FLUSH;
-    const writes = this.#operations.slice(0, this.#operationCount).filter(isWrite);
-    if (writes.length === 0) return;
-    this.#backend.execute([flush], 1, this.#vector);
-    for (const write of writes) write.error ||= flush.error;
-  }
-
-  /** Completes the requests of a batch, in the order in which they arrived. */
-  #finish(queue: DeviceQueue): void {
-    const { ring } = queue;
-    for (let index = 0; index < this.#requestCount; index++) {
-      const request = this.#requests[index];
-      if (!request) break;
-      let { error } = request;
-      for (let each = 0; each < request.operationCount; each++) {
-        error ||= this.#operations[request.firstOperation + each]?.error ?? 0;
-      }
-      const { statusRegion } = request;
-      if (statusRegion) statusRegion.u8[request.statusOffset] = statusByte(error);
-      ring.complete(request.head, bytesWritten(request, error));
-      if (error !== 0) {
-        queue.count(ERRORS, 1);
-      } else if (request.dataIn > 0) {
-        queue.count(BYTES_IN, request.dataIn);
-      } else if (request.dataOut > 0) {
-        queue.count(BYTES_OUT, request.dataOut);
-      }
-      request.statusRegion = undefined;
-    }
-    queue.count(REQUESTS, this.#requestCount);
-    queue.flush();
   }
 }
 

@@ -1,12 +1,15 @@
 import { blockConfigOffset } from '../../virtio/config-space.js';
 import type { BlockChange } from './data-plane.js';
 import { blockIdentity, blockLimits, capacityField } from './identity.js';
+import type { FileAccessModes } from './file-access.js';
 import type { BlockModuleOptions } from './module.js';
 import { Storage } from './storage.js';
 import { checkBlockOptions } from '../spec/limits.js';
 import type { DeviceIdentity } from '../kernel/control.js';
 import type { FlushRecord } from './flush-record.js';
 import { startAndRecord, type RecordedSpec, type InstanceRecord } from '../spec/instance-record.js';
+import type { InflightFile } from '../engine/inflight-file.js';
+import { threadCount } from '../engine/host.js';
 import { moduleUrl } from '../engine/module-url.js';
 import { VduseServer } from '../server.js';
 import type { BlockBackendOptions } from '../spec/backend.js';
@@ -25,25 +28,40 @@ export interface BlockDeviceOptions {
   readonly queues?: number;
   /** Maximum number of descriptors of each queue: a power of two from 4 to 1024, 256 by default. */
   readonly queueSize?: number;
-  /** Number of threads that serve the queues; 1 by default. */
+  /** Number of threads that serve the queues; one for each queue by default, up to the number of `cpus`, or processors. */
   readonly threads?: number;
+  /**
+   * Processors that the threads run on: the first thread on the first, and so on, from the first again if there are more
+   * threads. All that the process may use by default.
+   */
+  readonly cpus?: readonly number[];
   /** Takes over an existing instance whose server has ended. */
   readonly takeOver?: boolean;
   /** Records a failed flush of the file for the server that takes over. It remains the caller's. */
   readonly flushRecord?: FlushRecord;
+  /** The log of the requests in flight, for the server that takes over. It remains the caller's. */
+  readonly inflight?: InflightFile;
   /** Records what the device was created with, for the server that takes over. */
   readonly record?: InstanceRecord;
+}
+
+/** A block device that is served. */
+export interface ServedBlockDevice {
+  readonly server: VduseServer<BlockChange>;
+  /** How its file is accessed; undefined if it is not stored in one. */
+  readonly access: FileAccessModes | undefined;
 }
 
 /**
  * Serves a block device until its server is stopped. The device can be attached to the vdpa bus once this returns.
  * @throws DeviceNameError, DeviceOptionError, SystemError
  */
-export async function serveBlockDevice(options: BlockDeviceOptions): Promise<VduseServer<BlockChange>> {
+export async function serveBlockDevice(options: BlockDeviceOptions): Promise<ServedBlockDevice> {
   const { queues = 1, queueSize = DEFAULT_QUEUE_SIZE } = options;
+  const threads = threadCount(options, queues);
   const serial = options.serial ?? defaultSerial(options.name);
   checkBlockOptions({ queues, queueSize, serial });
-  const storage = await Storage.open(options.backend, options.blockSize, options.readonly === true);
+  const storage = await Storage.open(options.backend, options.blockSize, options.readonly === true, threads);
   try {
     const limits = blockLimits(storage, serial);
     const moduleOptions: BlockModuleOptions = {
@@ -51,19 +69,23 @@ export async function serveBlockDevice(options: BlockDeviceOptions): Promise<Vdu
       backend: storage.backend,
       ...(options.flushRecord !== undefined && { flushRecord: options.flushRecord.fd }),
     };
-    const identity = blockIdentity({ limits, blocks: storage.blocks, queues, queueSize });
+    const access = storage.file?.facts.access;
+    const hasCache = access?.cache !== 'writethrough';
+    const identity = blockIdentity({ limits, blocks: storage.blocks, queues, queueSize, hasCache });
     const server = await startAndRecord(recordedSpecOf(options, storage, identity), options, () =>
       VduseServer.start<BlockChange>({
         name: options.name,
         identity,
         dataPlane: { module: moduleUrl('block-module'), options: moduleOptions },
         backing: storage,
-        ...(options.threads !== undefined && { threads: options.threads }),
+        threads,
+        ...(options.cpus && { cpus: options.cpus }),
+        ...(options.inflight && { inflight: options.inflight }),
         ...(options.takeOver !== undefined && { takeOver: options.takeOver }),
       }),
     );
     followFile(server, storage, options.backend.size === undefined, options.record);
-    return server;
+    return { server, access: access && { cache: access.cache, aio: access.aio } };
   } catch (error) {
     await storage.close();
     throw error;

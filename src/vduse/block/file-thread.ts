@@ -2,7 +2,7 @@
  * Entry point of the thread that opens, measures and closes the file of a block device: each of these may block in the
  * file system. See backing-file.ts, which uses it.
  */
-import { fstatSync, readFileSync, type BigIntStats } from 'node:fs';
+import { fstatSync, type BigIntStats } from 'node:fs';
 import { parentPort, workerData } from 'node:worker_threads';
 import { majorOf, minorOf } from '../../sys/device-number.js';
 import { Errno } from '../../sys/errno.js';
@@ -12,6 +12,8 @@ import { io, ior, ioctl } from '../../sys/ioctl.js';
 import { checked, close } from '../../sys/libc.js';
 import { SECTOR_SIZE } from '../../virtio/block.js';
 import type { FileInfo, FileReply, FileRequest, FileOptions } from './backing-file.js';
+import { blocksOfDisk, readDiskLimits, refuseZoned } from './disk-limits.js';
+import { openAccess, type FileAccess } from './file-access.js';
 import { defaultBlockSizes, type BlockSizes } from './identity.js';
 import { DeviceOptionError } from '../spec/error.js';
 import { O_NONBLOCK, O_RDONLY, O_RDWR, openFile } from '../../sys/open-file.js';
@@ -24,7 +26,8 @@ const BLKPBSZGET = io(0x12, 123);
 
 const reply = (message: FileReply): void => parentPort?.postMessage(message);
 
-function openBackingFile({ path, size, blockSize, readonly }: FileOptions): FileInfo {
+function openBackingFile(options: FileOptions): { readonly fd: number; readonly facts: FileInfo } {
+  const { path, size, blockSize, readonly } = options;
   const fd = openFile(path, (readonly ? O_RDONLY : O_RDWR) | O_NONBLOCK, {
     [Errno.EACCES]: 'To serve a read-only file, add "readonly"',
     [Errno.EROFS]: 'To serve a read-only file, add "readonly"',
@@ -38,7 +41,7 @@ function openBackingFile({ path, size, blockSize, readonly }: FileOptions): File
     const blocks =
       deviceBlock === undefined
         ? defaultBlockSizes(blockSize ?? DEFAULT_BLOCK_SIZE)
-        : blocksOfDevice(fd, stats, deviceBlock, blockSize);
+        : blocksOfDevice(fd, stats, deviceBlock, options);
     const length = measure(fd, stats);
     if (size !== undefined && size > length) {
       throw new DeviceOptionError(`${path} is too small: ${length} bytes, ${size} requested`);
@@ -51,7 +54,13 @@ function openBackingFile({ path, size, blockSize, readonly }: FileOptions): File
     if (length < SECTOR_SIZE)
       throw new DeviceOptionError(`${path} is empty: set its size first, for example with truncate(1)`);
     lock(path, fd, readonly);
-    return { fd, length, name: nameOf(stats), deviceBlock, blocks };
+    const file = {
+      fd,
+      path,
+      logicalBlock: blocks.logical,
+      ...(deviceBlock !== undefined && { ownBlock: deviceBlock }),
+    };
+    return { fd, facts: { access: openAccess(file, options), length, name: nameOf(stats), deviceBlock, blocks } };
   } catch (error) {
     close(fd);
     throw error;
@@ -64,34 +73,16 @@ function nameOf(stats: BigIntStats): string {
   return stats.isBlockDevice() ? `disk ${number(stats.rdev)}` : `inode ${stats.ino} of ${number(stats.dev)}`;
 }
 
-/** The driver gets the sizes that the disk reports, as far as virtio has them. */
-function blocksOfDevice(fd: number, { rdev }: BigIntStats, own: number, wanted: FileOptions['blockSize']): BlockSizes {
-  const logical = wanted ?? (own > DEFAULT_BLOCK_SIZE ? 4096 : DEFAULT_BLOCK_SIZE);
-  const plain = defaultBlockSizes(logical);
-  return {
-    logical,
-    physical: Math.max(readInteger(fd, BLKPBSZGET), plain.physical),
-    discard: Math.max(discardGranularity(Number(rdev)), plain.discard),
-  };
+function blocksOfDevice(fd: number, { rdev }: BigIntStats, logical: number, options: FileOptions): BlockSizes {
+  const disk = readDiskLimits(`/sys/dev/block/${majorOf(Number(rdev))}:${minorOf(Number(rdev))}`);
+  refuseZoned(options.path, disk);
+  return blocksOfDisk(disk, { logical, physical: readInteger(fd, BLKPBSZGET) }, options.blockSize);
 }
 
 function readInteger(fd: number, request: number): number {
   const word = new Int32Array(1);
   ioctl('get the block size of a block device', fd, request, new Uint8Array(word.buffer));
   return word[0] ?? 0;
-}
-
-/** Bytes; 0 if the disk does not support discard, or does not report it. A partition uses the queue of its disk. */
-function discardGranularity(rdev: number): number {
-  const folder = `/sys/dev/block/${majorOf(rdev)}:${minorOf(rdev)}`;
-  for (const queue of [`${folder}/queue`, `${folder}/../queue`]) {
-    try {
-      return Number(readFileSync(`${queue}/discard_granularity`, 'latin1'));
-    } catch {
-      // It is the other one, or sysfs is not mounted.
-    }
-  }
-  return 0;
 }
 
 function measure(fd: number, stats = fstatSync(fd, { bigint: true })): number {
@@ -125,7 +116,7 @@ function toReply(error: unknown): FileReply {
   return { type: 'failed', text: String(error) };
 }
 
-function handle(fd: number, request: FileRequest): void {
+function handle(fd: number, access: FileAccess, request: FileRequest): void {
   if (request === 'measure') {
     let length: number | undefined;
     try {
@@ -136,15 +127,16 @@ function handle(fd: number, request: FileRequest): void {
     reply({ type: 'measured', length });
     return;
   }
+  for (const other of access.fds) close(other);
   close(fd);
   reply({ type: 'closed' });
   parentPort?.close();
 }
 
 try {
-  const facts = openBackingFile(workerData as FileOptions);
+  const { fd, facts } = openBackingFile(workerData as FileOptions);
   parentPort?.on('message', (request: FileRequest) => {
-    handle(facts.fd, request);
+    handle(fd, facts.access, request);
   });
   reply({ type: 'opened', facts });
 } catch (error) {

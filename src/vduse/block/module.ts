@@ -2,14 +2,19 @@
 import { BlockPlane, type BlockChange, type BlockLimits } from './data-plane.js';
 import type { BlockBackend } from './backend.js';
 import type { CreateDataPlane, DataPlaneContext } from '../engine/data-plane.js';
+import { VduseError } from '../error.js';
+import type { Carrier } from './backends/carrier.js';
+import { FlushFailure } from './backends/flush-failure.js';
+import type { FileAccess } from './file-access.js';
 import { FlushRecord } from './flush-record.js';
+import type { AioMode } from '../spec/fields.js';
 
 /** The backend that a data thread creates. */
 export type BackendOptions =
   | { readonly backend: 'ram'; readonly fd: number; readonly size: number }
   | {
       readonly backend: 'file';
-      readonly fd: number;
+      readonly access: FileAccess;
       readonly size: number;
       /** For a block device: size of its logical blocks, in bytes. */
       readonly blockDevice: number | undefined;
@@ -43,11 +48,8 @@ async function createBackend(
       const { RamBackend } = await import('./backends/ram.js');
       return new RamBackend(options.fd, options.size);
     }
-    case 'file': {
-      const { FileBackend } = await import('./backends/file.js');
-      const note = flushRecord === undefined ? undefined : FlushRecord.forThread(flushRecord);
-      return new FileBackend(options, context.shared, note);
-    }
+    case 'file':
+      return openFile(options, flushRecord, context);
     case 'null': {
       const { NullBackend } = await import('./backends/null.js');
       return new NullBackend();
@@ -55,6 +57,49 @@ async function createBackend(
     case 'module': {
       const module = (await import(options.module)) as { createBlockBackend: CreateBlockBackend };
       return module.createBlockBackend(options.options, context);
+    }
+  }
+}
+
+async function openFile(
+  { access, size, blockDevice }: Extract<BackendOptions, { backend: 'file' }>,
+  flushRecord: number | undefined,
+  { queues, queueSize, shared }: DataPlaneContext,
+): Promise<BlockBackend> {
+  const record = flushRecord === undefined ? undefined : FlushRecord.forThread(flushRecord);
+  const failure = new FlushFailure(shared, record);
+  // The first queues of the threads are the first of the device.
+  const fd = access.fds[queues[0] ?? 0];
+  if (fd === undefined) throw new Error(`the thread of queue ${queues[0] ?? 0} has no descriptor of the file`);
+  const { aio } = access;
+  if (aio === 'sync') {
+    const { FileBackend } = await import('./backends/file.js');
+    return new FileBackend({ fd, size, blockDevice }, shared, failure);
+  }
+  const { AsyncFileBackend } = await import('./backends/async-file.js');
+  const carrier = await openCarrier(fd, aio, queues.length * queueSize);
+  return new AsyncFileBackend({ fd, size, blockDevice, direct: access.direct }, carrier, failure);
+}
+
+/** @param depth operations in flight */
+async function openCarrier(fd: number, aio: Exclude<AioMode, 'sync'>, depth: number): Promise<Carrier> {
+  switch (aio) {
+    case 'io_uring': {
+      const { RingCarrier } = await import('./backends/ring-carrier.js');
+      const carrier = RingCarrier.open(fd, depth);
+      if (carrier === undefined)
+        throw new VduseError('This kernel does not support io_uring for files: try "aio threads"');
+      return carrier;
+    }
+    case 'native': {
+      const { AioCarrier } = await import('./backends/aio-carrier.js');
+      const carrier = AioCarrier.open(fd, depth);
+      if (carrier === undefined) throw new VduseError('This machine has no more asynchronous I/O: raise fs.aio-max-nr');
+      return carrier;
+    }
+    case 'threads': {
+      const { ThreadPool } = await import('./backends/thread-pool.js');
+      return new ThreadPool(fd);
     }
   }
 }

@@ -21,12 +21,14 @@ export class Storage {
   /**
    * Opens the storage.
    * @param blockSize the size must be a multiple of it; by default the block size of the storage
+   * @param threads number of data threads
    * @throws DeviceOptionError, SystemError
    */
   static async open(
     options: BlockBackendOptions,
     blockSize: 512 | 4096 | undefined,
     readonly: boolean,
+    threads: number,
   ): Promise<Storage> {
     const logical = blockSize ?? DEFAULT_BLOCK_SIZE;
     if (options.size !== undefined) checkSize(options.size, logical);
@@ -38,7 +40,7 @@ export class Storage {
         return new Storage({ size, readonly, blocks, fd, backend: { backend: 'ram', fd, size } });
       }
       case 'file':
-        return openPath(options.path, options.size, blockSize, readonly);
+        return openPath(options, blockSize, readonly, threads);
       case 'null':
         return new Storage({ size, readonly, blocks, backend: { backend: 'null' } });
       case 'module': {
@@ -89,19 +91,19 @@ function openMemory(size: number): number {
 }
 
 async function openPath(
-  path: string,
-  wanted: number | undefined,
+  { path, size: wanted, cache, aio }: Extract<BlockBackendOptions, { type: 'file' }>,
   blockSize: 512 | 4096 | undefined,
   readonly: boolean,
+  threads: number,
 ): Promise<Storage> {
-  const backing = await BackingFile.open({ path, size: wanted, blockSize, readonly });
-  const { fd, length, deviceBlock, blocks } = backing.facts;
+  const backing = await BackingFile.open({ path, size: wanted, blockSize, readonly, cache, aio, threads });
+  const { access, length, deviceBlock, blocks } = backing.facts;
   const size = wanted ?? length;
   return new Storage({
     size,
     readonly,
     blocks,
-    backend: { backend: 'file', fd, size, blockDevice: deviceBlock },
+    backend: { backend: 'file', access, size, blockDevice: deviceBlock },
     file: backing,
   });
 }

@@ -17,6 +17,7 @@ import { checked } from '../../sys/libc.js';
 import { lockHolder } from '../../sys/lock-holder.js';
 import { VduseError } from '../error.js';
 import { FlushRecord } from '../block/flush-record.js';
+import { InflightFile } from '../engine/inflight-file.js';
 import { checkDeviceName, devicePath } from '../kernel/name.js';
 import { RecordFile } from './record-file.js';
 import { madeTapOf } from '../spec/instance-record.js';
@@ -31,6 +32,7 @@ const SOCKET = 'socket';
 const SUPERVISOR_SOCKET = 'supervisor';
 const FLUSH_RECORD = 'flush-note';
 const RECORD = 'instance';
+const INFLIGHT = 'inflight';
 
 /** The device already has a server of vdpa. */
 export class AlreadyServedError extends VduseError {
@@ -191,6 +193,14 @@ export class RuntimeFolder {
   }
 
   /**
+   * The log of requests in flight, which one server of the device leaves for the next; it exists as long as the instance
+   * does.
+   */
+  inflight(): InflightFile {
+    return new InflightFile(this.#path(INFLIGHT));
+  }
+
+  /**
    * The record of what the instance was created with; it exists as long as the instance does.
    * @param force the next server may serve it with other properties
    */
@@ -224,7 +234,7 @@ export class RuntimeFolder {
   /** Removes the records for its next server, and what servers have created for it on this machine. */
   deleteInstanceFiles(): void {
     const recorded = this.record(false).read();
-    for (const file of [FLUSH_RECORD, RECORD]) remove(this.#path(file));
+    for (const file of [FLUSH_RECORD, INFLIGHT, RECORD]) remove(this.#path(file));
     const tap = madeTapOf(recorded);
     if (tap && recorded) removeTap(tap, recorded.queues / 2);
   }

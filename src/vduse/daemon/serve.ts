@@ -6,6 +6,7 @@ import { SECTOR_SIZE } from '../../virtio/block.js';
 import { blockConfigOffset } from '../../virtio/config-space.js';
 import { VduseError } from '../error.js';
 import { devicePath } from '../kernel/name.js';
+import type { FileAccessModes } from '../block/file-access.js';
 import type { FlushRecord } from '../block/flush-record.js';
 import type { VduseServer } from '../server.js';
 import { startServer, type RunningDevice } from './start.js';
@@ -95,9 +96,10 @@ async function serve(
 ): Promise<void> {
   const takeOver = existsSync(devicePath(device.name));
   const flushRecord = folder.openFlushRecord(!takeOver);
+  const inflight = folder.inflight();
   try {
     const record = folder.record(force);
-    const running = await startServer(device, { takeOver, flushRecord, record }).catch((error: unknown) => {
+    const running = await startServer(device, { takeOver, flushRecord, inflight, record }).catch((error: unknown) => {
       // The instance was not created, or belongs to another program: the new record applies to none.
       const isKnown = takeOver && (flushRecord.failed || record.read() !== undefined);
       if (!isKnown) folder.deleteInstanceFiles();
@@ -105,6 +107,7 @@ async function serve(
     });
     await new Service(running, flushRecord, events, supervisor).run(folder, prepared);
   } finally {
+    inflight.close();
     flushRecord.close();
   }
 }
@@ -112,6 +115,7 @@ async function serve(
 class Service {
   readonly #server: VduseServer;
   readonly #device: ServedEntry;
+  readonly #access: FileAccessModes | undefined;
   readonly #events: ServiceEvents;
   readonly #supervisor: number | undefined;
   readonly #flushRecord: FlushRecord;
@@ -123,7 +127,7 @@ class Service {
   readonly #endWaiters: ((answer: ServerAnswer) => void)[] = [];
 
   constructor(
-    { server, device, warning }: RunningDevice,
+    { server, device, access, warning }: RunningDevice,
     flushRecord: FlushRecord,
     events: ServiceEvents,
     supervisor: number | undefined,
@@ -132,6 +136,7 @@ class Service {
     this.#supervisor = supervisor;
     this.#server = server;
     this.#device = toEntry(device);
+    this.#access = access;
     this.#events = events;
     if (warning !== undefined) this.#warn(warning);
   }
@@ -196,10 +201,10 @@ class Service {
     };
   }
 
-  #deviceStatus(): Pick<ServiceStatus, 'device' | 'size'> {
+  #deviceStatus(): Pick<ServiceStatus, 'device' | 'size' | 'access'> {
     if (this.#device.type !== 'block') return { device: this.#device };
     const { size, blockSize } = sizesOf(this.#server.config);
-    return { device: { ...this.#device, block_size: blockSize }, size };
+    return { device: { ...this.#device, block_size: blockSize }, size, ...(this.#access && { access: this.#access }) };
   }
 
   async #stop(socket: Server | undefined): Promise<void> {

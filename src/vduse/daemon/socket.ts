@@ -6,6 +6,7 @@ import { chmodSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { VduseError } from '../error.js';
 import type { ServerStatus } from '../engine/status.js';
+import type { FileAccessModes } from '../block/file-access.js';
 import type { ServedEntry } from '../spec/arguments.js';
 
 export type ServerRequest = { readonly do: 'status' } | { readonly do: 'end' };
@@ -16,6 +17,8 @@ export interface ServiceStatus extends Omit<ServerStatus, 'features'> {
   readonly device: ServedEntry;
   /** Current size of a block device, in bytes. */
   readonly size?: number;
+  /** How the file of a block device is accessed, as was asked for or as it permits. */
+  readonly access?: FileAccessModes;
   readonly pid: number;
   /** The process id of its supervisor, if any. */
   readonly supervisor?: number;

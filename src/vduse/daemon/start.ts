@@ -1,9 +1,12 @@
-import { serveBlockDevice } from '../block/device.js';
+import { serveBlockDevice, type BlockDeviceOptions } from '../block/device.js';
+import type { FileAccessModes } from '../block/file-access.js';
 import type { FlushRecord } from '../block/flush-record.js';
+import type { InflightFile } from '../engine/inflight-file.js';
 import type { InstanceRecord } from '../spec/instance-record.js';
 import { serveNetDevice } from '../net/device.js';
 import type { VduseServer } from '../server.js';
 import { blockBackendFor, netBackendFor } from '../spec/backend.js';
+import { parseCpus } from '../spec/processors.js';
 import { resolveSpec } from '../spec/resolve.js';
 import type { BlockDeviceSpec, NetDeviceSpec, ServedDeviceSpec } from '../spec/device-spec.js';
 
@@ -12,6 +15,7 @@ export interface RunningDevice {
   readonly server: VduseServer;
   /** With its defaults, and the interface chosen by the kernel. */
   readonly device: ServedDeviceSpec;
+  readonly access?: FileAccessModes;
   /** Human-readable warnings from the start. */
   readonly warning?: string;
 }
@@ -20,8 +24,9 @@ export interface RunningDevice {
 export interface InstanceState {
   /** The instance exists: another server served it before. */
   readonly takeOver: boolean;
-  /** Not used for a network device. */
+  /** Not used for a network device, which completes its requests in order. */
   readonly flushRecord: FlushRecord;
+  readonly inflight: InflightFile;
   readonly record: InstanceRecord;
 }
 
@@ -32,17 +37,26 @@ export function startServer(device: ServedDeviceSpec, kept: InstanceState): Prom
 
 async function startBlock(device: BlockDeviceSpec, kept: InstanceState): Promise<RunningDevice> {
   const { name, queues, queueSize, blockSize, readonly, serial } = device;
-  const server = await serveBlockDevice({
+  const { takeOver, flushRecord, inflight, record } = kept;
+  const { server, access } = await serveBlockDevice({
     name,
-    backend: blockBackendFor(device, kept.takeOver || device.restart === true),
-    ...kept,
+    backend: blockBackendFor(device, takeOver || device.restart === true),
+    takeOver,
+    flushRecord,
+    inflight,
+    record,
     ...(blockSize !== undefined && { blockSize }),
     ...(readonly !== undefined && { readonly }),
     ...(serial !== undefined && { serial }),
     ...(queues !== undefined && { queues }),
     ...(queueSize !== undefined && { queueSize }),
+    ...threadOptions(device),
   });
-  return { server, device: resolveSpec(device) };
+  return { server, device: resolveSpec(device), ...(access && { access }) };
+}
+
+function threadOptions({ threads, cpus }: ServedDeviceSpec): Pick<BlockDeviceOptions, 'threads' | 'cpus'> {
+  return { ...(threads !== undefined && { threads }), ...(cpus !== undefined && { cpus: parseCpus(cpus) }) };
 }
 
 async function startNet(device: NetDeviceSpec, { takeOver, record }: InstanceState): Promise<RunningDevice> {
@@ -56,6 +70,7 @@ async function startNet(device: NetDeviceSpec, { takeOver, record }: InstanceSta
     ...(queueSize !== undefined && { queueSize }),
     ...(mac !== undefined && { mac }),
     ...(mtu !== undefined && { mtu }),
+    ...threadOptions(device),
   });
   return {
     server,

@@ -12,17 +12,47 @@ export interface DataPlane<Change = never> {
   /**
    * Serves a queue for a while: takes chains, completes them in the order in which it took them, and calls {@link
    * DeviceQueue.flush}. Called when the driver kicks and when a watched descriptor is readable. All chains taken must
-   * be completed or put back before it returns. {@link DeviceQueue.checkMemory} must be called between taking chains
+   * be completed or put back before it returns, except those of {@link transfers}. {@link DeviceQueue.checkMemory} must be called between taking chains
    * and executing them.
    * @throws BrokenRingError: the queue is no longer served until the device is reset
    */
   serve(queue: DeviceQueue): ServeResult;
+
+  /**
+   * It completes chains in any order, with {@link DeviceQueue.take}, {@link DeviceQueue.begin} and {@link
+   * DeviceQueue.complete}.
+   */
+  readonly outOfOrder?: boolean;
+
+  /** For a plane that leaves chains in flight when {@link serve} returns. */
+  readonly transfers?: Transfers;
 
   /** Handles a change sent by the main thread. */
   change?(change: Change): void;
 
   /** The last call: makes all written data durable and closes everything. */
   close(): void;
+}
+
+/** The chains that a data plane has begun and not completed, of all its queues. */
+export interface Transfers {
+  /** How many they are. */
+  readonly count: number;
+  /**
+   * Whether the kernel may read or write their memory until they are done, even if it is revoked: it has pinned the
+   * pages.
+   */
+  readonly pinned: boolean;
+  /** Whether {@link reap} has something to do. */
+  readonly hasDone: boolean;
+  /** An eventfd that is signalled when something is done between {@link arm} and {@link reap}. */
+  readonly eventfd: number;
+  /** The thread is about to sleep, unless {@link hasDone} is set now. */
+  arm(): void;
+  /** Completes and publishes the chains that are done. @returns whether there were any @throws MemoryRevokedError */
+  reap(): boolean;
+  /** Cancels what can be cancelled: these chains are not completed, and the next server of the queue begins them again. */
+  cancel(): void;
 }
 
 /** The context in which a data plane is created. */
@@ -32,6 +62,11 @@ export interface DataPlaneContext {
   readonly queueSize: number;
   /** The queues that this thread serves. */
   readonly queues: readonly number[];
+  /**
+   * No log of the chains in flight outlives the server, so that chains must be completed in the order in which they were
+   * taken: the used index alone tells the next server where to continue.
+   */
+  readonly ordered: boolean;
   /** Words shared by all threads of the device; initially 0. */
   readonly shared: Int32Array;
   /**

@@ -96,8 +96,8 @@ export class DriverSession {
       case 'set-status':
         return this.#setStatus(request.status, respond);
       case 'update-iotlb':
-        await this.#host.invalidate(request.start, request.last);
-        respond({ ok: true });
+        // No answer is better than a wrong one: without it, the kernel gives up the device.
+        if (await this.#host.invalidate(request.start, request.last)) respond({ ok: true });
         return undefined;
       case 'set-group-asid':
         respond({ ok: request.group === 0 && request.asid === 0 });
@@ -105,7 +105,7 @@ export class DriverSession {
       case 'set-queue-ready':
         return this.#setQueueReady(request.queue, request.ready, respond);
       case 'suspend':
-        await this.#host.stop();
+        if (!(await this.#host.stop())) return undefined;
         this.#started.clear();
         if (this.#state === 'running') this.enter('suspended');
         respond({ ok: true });
@@ -119,7 +119,7 @@ export class DriverSession {
   async #setStatus(status: number, respond: (answer: Answer) => void): Promise<(() => void) | undefined> {
     const added = status & ~this.#driverStatus;
     if (status === 0) {
-      await this.#host.stop();
+      if (!(await this.#host.stop({ reset: true }))) return undefined;
       this.#started.clear();
       this.#driverStatus = 0;
       this.#unknownPast = false;
@@ -176,13 +176,17 @@ export class DriverSession {
       return undefined;
     }
     if (!ready) {
-      await this.#host.stopQueue(index);
+      if (!(await this.#host.stopQueue(index))) return undefined;
       this.#started.delete(index);
       respond({ ok: true });
       return undefined;
     }
     respond({ ok: true });
     return async () => {
+      if (QueueCounters.at(this.#counters, index).state === 'broken') {
+        this.needReset(index, 'it was broken, or requests in flight were lost, before it was made ready again');
+        return;
+      }
       for (let waited = 0; waited < READY_WAIT_MS; waited++) {
         const info = this.#device.queueInfo(index);
         // The kernel does not let a driver change the index while the device runs: a queue that was disabled continues

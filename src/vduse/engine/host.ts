@@ -1,4 +1,6 @@
 import { EventEmitter } from 'node:events';
+import { availableParallelism } from 'node:os';
+import { setTimeout } from 'node:timers/promises';
 import { MessageChannel, SHARE_ENV, Worker, type MessagePort } from 'node:worker_threads';
 import { monotonicMs } from '../../sys/clock.js';
 import { openEventfd, signalEventfd } from '../../sys/events.js';
@@ -21,6 +23,9 @@ const REPLY_TIMEOUT_MS = 10_000;
 /** Time limit when the device ends, which includes writing its data. */
 const EXIT_TIMEOUT_MS = 60_000;
 
+/** Interval for checking whether the kernel still accesses the memory of a thread that does not respond. */
+const PIN_CHECK_MS = 20;
+
 /** Words shared by the data planes of a device; see DataPlaneContext. */
 const SHARED_WORDS = 16;
 
@@ -34,7 +39,7 @@ interface HostEvents {
 
 /** Options of the data threads of a device. */
 export interface HostOptions {
-  readonly device: Pick<VduseDevice, 'fd' | 'apiVersion' | 'setKick'>;
+  readonly device: Pick<VduseDevice, 'fd' | 'apiVersion' | 'setKick' | 'isBroken'>;
   readonly counters: SharedArrayBuffer;
   readonly module: DataPlaneModule;
   readonly queueCount: number;
@@ -42,6 +47,26 @@ export interface HostOptions {
   readonly threads: number;
   /** Number of consecutive queues that the same thread serves. */
   readonly queueGroup: number;
+  /** The processors of the threads: see {@link processorOf}. */
+  readonly cpus: readonly number[] | undefined;
+  /** The descriptor of an InflightFile. */
+  readonly inflight: number | undefined;
+}
+
+/**
+ * How many data threads a device has.
+ * @param queues its queues, or the groups of queues that a thread serves as a whole
+ */
+export function threadCount(
+  { threads, cpus }: { readonly threads?: number; readonly cpus?: readonly number[] },
+  queues: number,
+): number {
+  return Math.min(threads ?? cpus?.length ?? availableParallelism(), queues);
+}
+
+/** The processor of a thread; undefined for any. */
+function processorOf(thread: number, cpus: readonly number[] | undefined): number | undefined {
+  return cpus?.[thread % cpus.length];
 }
 
 /** A data thread as the main thread sees it. */
@@ -52,14 +77,14 @@ class ThreadHandle {
   readonly #words = new Int32Array(new SharedArrayBuffer(threadWord.length * 4));
   readonly #mappings: MappingTable;
   readonly #waiting = new Map<number, () => void>();
-  #progress = { serving: 0, at: monotonicMs() };
+  #progress = { at: 0, since: monotonicMs() };
   #ticket = 0;
   #exited = false;
   /** It has not executed a command in time, and still has not. */
   #overdue = false;
 
   /** @throws errors of starting a thread, which a data plane causes whose options cannot be passed to one */
-  constructor(options: HostOptions, queues: readonly number[], shared: SharedArrayBuffer) {
+  constructor(options: HostOptions, index: number, queues: readonly number[], shared: SharedArrayBuffer) {
     const { port1, port2 } = new MessageChannel();
     this.#port = port1;
     port1.unref();
@@ -80,7 +105,9 @@ class ThreadHandle {
         mappings: mappings.shared,
         counters: options.counters,
         shared,
+        inflight: options.inflight,
         guard: installMemoryGuard(),
+        processor: processorOf(index, options.cpus),
       };
       this.worker = new Worker(new URL(moduleUrl('data-thread')), {
         workerData: start,
@@ -132,7 +159,7 @@ class ThreadHandle {
         this.#overdue ||= !done;
         resolve(done);
       };
-      const timer = setTimeout(settle, timeoutMs, false);
+      const timer = globalThis.setTimeout(settle, timeoutMs, false);
       this.#waiting.set(ticket, () => {
         settle(true);
       });
@@ -140,20 +167,35 @@ class ThreadHandle {
     });
   }
 
-  /** Checks whether it still serves the same queue as the last time. @returns for how long, in milliseconds */
+  /** Checks whether it has made progress since the last time. @returns for how long not, in milliseconds */
   serviceTimeMs(): number {
-    const serving = Atomics.load(this.#words, threadWord.serving);
-    if (serving % 2 === 0 || serving !== this.#progress.serving) this.#progress = { serving, at: monotonicMs() };
-    return monotonicMs() - this.#progress.at;
+    const word = (index: number): number => Atomics.load(this.#words, index);
+    const serving = word(threadWord.serving);
+    const isBusy = serving % 2 === 1 || word(threadWord.inFlight) > 0;
+    const at = serving + word(threadWord.completions);
+    if (!isBusy || at !== this.#progress.at) this.#progress = { at, since: monotonicMs() };
+    return monotonicMs() - this.#progress.since;
   }
 
   /**
    * Revokes guest memory from a thread that does not respond: its further reads and writes go to memory that does not
    * matter.
+   * @returns false if it has begun a transfer before, for which the kernel has pinned memory
    */
-  revoke(): void {
+  revoke(): boolean {
     Atomics.add(this.#words, threadWord.revocations, 1);
     this.#mappings.revokeAll();
+    return !this.isPinned;
+  }
+
+  /** Whether a command was not executed in time, and still was not. */
+  get isOverdue(): boolean {
+    return !this.#exited && this.#overdue;
+  }
+
+  /** Whether the kernel may access guest memory even if it is revoked. */
+  get isPinned(): boolean {
+    return !this.#exited && Atomics.load(this.#words, threadWord.pinned) !== 0;
   }
 
   close(): void {
@@ -169,6 +211,7 @@ export class DataPlaneHost extends EventEmitter<HostEvents> {
   readonly #queueGroup: number;
   readonly #threads: ThreadHandle[] = [];
   #ended = false;
+  #abandoned = false;
   /** Whether a thread has not ended on command. */
   stuck = false;
 
@@ -180,7 +223,7 @@ export class DataPlaneHost extends EventEmitter<HostEvents> {
     try {
       for (let thread = 0; thread < options.threads; thread++) {
         const own = indices.filter((index) => Math.floor(index / options.queueGroup) % options.threads === thread);
-        host.#threads.push(new ThreadHandle(options, own, shared));
+        host.#threads.push(new ThreadHandle(options, thread, own, shared));
       }
       await Promise.all(host.#threads.map((thread) => host.#ready(thread)));
     } catch (error) {
@@ -250,28 +293,48 @@ export class DataPlaneHost extends EventEmitter<HostEvents> {
     this.#device.setKick(queue.index, thread.kick);
   }
 
-  /** Stops all queues. When this returns, guest memory is no longer accessed. */
-  async stop(): Promise<void> {
-    await this.#callAll({ type: 'stop' });
+  /**
+   * Stops all queues. The methods that stop access to guest memory return whether it is no longer accessed. They wait as
+   * long as that takes, unless the kernel gives up the device, or the host is ended: if the device answered the driver
+   * before, the driver would use the memory for something else.
+   * @param reset the driver does not wait for its requests any longer
+   */
+  async stop({ reset = false } = {}): Promise<boolean> {
+    return this.#callAll({ type: 'stop', reset });
   }
 
   /** Stops one queue. */
-  async stopQueue(queue: number): Promise<void> {
-    const thread = this.#threadOf(queue);
-    if (!(await thread.call({ type: 'stop-queue', queue }))) thread.revoke();
+  async stopQueue(queue: number): Promise<boolean> {
+    return this.#stopAccess(this.#threadOf(queue), { type: 'stop-queue', queue });
   }
 
-  /** Drops the mappings in [start, last]. When this returns, they are no longer used. */
-  async invalidate(start: bigint, last: bigint): Promise<void> {
-    await this.#callAll({ type: 'invalidate', start, last });
+  /** Drops the mappings in [start, last]. */
+  async invalidate(start: bigint, last: bigint): Promise<boolean> {
+    return this.#callAll({ type: 'invalidate', start, last });
   }
 
-  async #callAll(command: WithoutTicket<Ticketed>): Promise<void> {
-    await Promise.all(
-      this.#threads.map(async (thread) => {
-        if (!(await thread.call(command))) thread.revoke();
-      }),
-    );
+  async #callAll(command: WithoutTicket<Ticketed>): Promise<boolean> {
+    const stopped = await Promise.all(this.#threads.map((thread) => this.#stopAccess(thread, command)));
+    return stopped.every((each) => each);
+  }
+
+  /** A thread that does not respond loses its memory, unless the kernel has pinned it: then only waiting helps. */
+  async #stopAccess(thread: ThreadHandle, command: WithoutTicket<Ticketed>): Promise<boolean> {
+    if (await thread.call(command)) return true;
+    while (thread.isOverdue) {
+      if (!thread.isPinned && thread.revoke()) return true;
+      if (this.#abandoned || this.#device.isBroken()) {
+        thread.revoke();
+        return false;
+      }
+      await setTimeout(PIN_CHECK_MS);
+    }
+    return true;
+  }
+
+  /** The server ends: what does not stop is not waited for any longer. */
+  abandon(): void {
+    this.#abandoned = true;
   }
 
   /** How long a thread has been busy with the same work, in milliseconds, as of the last check. */

@@ -1,7 +1,9 @@
 import type { GuestMemory } from '../../virtio/guest-memory.js';
-import { SplitQueue, type QueueLayout } from '../../virtio/split-queue.js';
+import type { DescriptorChain } from '../../virtio/descriptor-chain.js';
+import { BrokenRingError, SplitQueue, type QueueLayout } from '../../virtio/split-queue.js';
 import { INTERRUPTS, type QueueCounters } from './counters.js';
 import type { Interrupt } from '../kernel/interrupt.js';
+import type { InflightLog } from './inflight-log.js';
 import { MORE, type ServeResult } from './serve-result.js';
 
 /** Guest memory was revoked while the thread was working: its results since then may be lost. */
@@ -42,12 +44,20 @@ export class DeviceQueue {
   readonly #counters: QueueCounters;
   readonly #interrupt: Interrupt;
   readonly #isRevoked: () => boolean;
+  readonly #log: InflightLog | undefined;
+  /** Chains to take again: they were in flight when the ring was last in use. */
+  #again: number[] = [];
+  /** Which heads are taken and not completed. */
+  readonly #taken: Uint8Array;
+  /** Completed and not published. */
+  #batch = 0;
   /** Whether the main thread waits for this one, so that serving should end soon. */
   readonly hasPendingCommand: () => boolean;
   #begin: number | undefined;
   #ring: SplitQueue | undefined;
 
-  constructor(setup: QueueSetup, counters: QueueCounters, owner: QueueOwner) {
+  /** @param log for chains that are completed in any order; without it, in the order in which they were taken */
+  constructor(setup: QueueSetup, counters: QueueCounters, owner: QueueOwner, log?: InflightLog) {
     this.index = setup.index;
     this.#layout = setup.layout;
     this.#begin = setup.availableIndex;
@@ -57,7 +67,11 @@ export class DeviceQueue {
     this.#isRevoked = owner.isRevoked;
     this.hasPendingCommand = owner.hasPendingCommand;
     this.interruptPending = setup.availableIndex === undefined;
-    counters.usedIndex = setup.availableIndex;
+    this.#log = log;
+    if (setup.availableIndex !== undefined) log?.clear();
+    this.#taken = new Uint8Array(log === undefined ? 0 : setup.layout.size);
+    // Where another server has stopped, the ring tells, or the log while the ring is missing.
+    counters.usedIndex = setup.availableIndex ?? log?.position;
     counters.state = 'running';
   }
 
@@ -78,9 +92,68 @@ export class DeviceQueue {
     this.#ring = SplitQueue.map(this.#memory, this.#layout, this.#begin);
     this.#counters.state = this.#ring ? 'running' : 'unmapped';
     if (this.#ring === undefined) return false;
+    if (this.#log !== undefined) this.#recover(this.#ring, this.#log);
     this.#begin = undefined;
     this.#counters.usedIndex = this.#ring.nextUsed;
     return true;
+  }
+
+  /** Continues with the chains in flight, or begins with none. */
+  #recover(ring: SplitQueue, log: InflightLog): void {
+    this.#taken.fill(0);
+    this.#batch = 0;
+    if (this.#begin !== undefined) {
+      log.reset(ring.nextUsed);
+      this.#again = [];
+      return;
+    }
+    this.#again = log.recover(ring.nextUsed).filter((head) => head < this.#layout.size);
+    ring.skip(this.#again.length);
+  }
+
+  /** Whether there is a chain to take that the driver has not added since. */
+  get hasAgain(): boolean {
+    return this.#again.length > 0;
+  }
+
+  /**
+   * Takes the next chain, of a queue with a log. It is begun with {@link begin}, or put back.
+   * @returns false if there is none
+   * @throws BrokenRingError
+   */
+  take(chain: DescriptorChain): boolean {
+    const [again] = this.#again;
+    if (again !== undefined) {
+      this.ring.read(again, chain);
+      this.#again.shift();
+    } else if (!this.ring.take(chain)) {
+      return false;
+    }
+    if (this.#taken[chain.head] !== 0) throw new BrokenRingError(`descriptor ${chain.head} is in flight already`);
+    this.#taken[chain.head] = 1;
+    return true;
+  }
+
+  /** Puts back the chain that was taken last. */
+  putBack(head: number): void {
+    this.#taken[head] = 0;
+    if (this.#log?.isInFlight(head) === true) this.#again.unshift(head);
+    else this.ring.putBack(1);
+  }
+
+  /** A chain is about to be executed, after {@link checkMemory}. */
+  begin(head: number): void {
+    this.#log?.begin(head);
+  }
+
+  /**
+   * Completes a chain of a queue with a log. The driver sees it after {@link flush}, unless the queue is stopped.
+   */
+  complete(head: number, written: number): void {
+    if (this.#ring === undefined) return;
+    this.#log?.complete(this.#batch++, head);
+    this.#taken[head] = 0;
+    this.#ring.complete(head, written);
   }
 
   /** Discards the mapping of the ring. After it is mapped again, its used index tells where to continue. */
@@ -111,9 +184,13 @@ export class DeviceQueue {
     const ring = this.ring;
     // A status byte may be lost even if the used ring is not: a polling driver must not see the entry without it.
     this.checkMemory();
+    const batch = this.#batch;
+    this.#batch = 0;
+    if (batch > 0) this.#log?.beforePublish((ring.nextUsed - batch) & 0xffff, batch);
     ring.publish();
     // The index itself may be lost: then the driver has not seen the requests, and they are served again.
     this.checkMemory();
+    if (batch > 0) this.#log?.afterPublish(ring.nextUsed);
     this.#counters.usedIndex = ring.nextUsed;
     if (ring.needsInterrupt()) this.interrupt();
   }
@@ -125,9 +202,18 @@ export class DeviceQueue {
     if (result === 'sent') this.count(INTERRUPTS, 1);
   }
 
+  /** The driver has reset the device: what is still in flight is not begun again. */
+  forget(): void {
+    this.#log?.clear();
+  }
+
   /** The queue is no longer served. @param state its reported state from now on */
   stop(state: 'stopped' | 'broken'): void {
     this.#ring = undefined;
     this.#counters.state = state;
+    if (this.#log?.hasInFlight !== true) return;
+    // Chains whose results are lost are still in flight: no index tells where to continue.
+    this.#counters.usedIndex = undefined;
+    this.#counters.state = 'broken';
   }
 }

@@ -1,8 +1,11 @@
 /** Entry point of a data thread. */
 import { parentPort, workerData, type MessagePort } from 'node:worker_threads';
+import { runOn } from '../../sys/affinity.js';
 import { useGuardedCopies } from '../../sys/guarded-copy.js';
 import type { MemoryGuard } from '../../sys/memory-guard.js';
 import type { CreateDataPlane } from './data-plane.js';
+import { mapInflightLogs } from './inflight-file.js';
+import { InflightLog } from './inflight-log.js';
 import { DataThread, type ThreadMessage, type Watched } from './thread.js';
 import { VduseDevice } from '../kernel/device.js';
 import { vduseInterrupt } from '../kernel/interrupt.js';
@@ -23,7 +26,11 @@ export interface DataThreadOptions {
   readonly mappings: SharedMappings;
   readonly counters: SharedArrayBuffer;
   readonly shared: SharedArrayBuffer;
+  /** The descriptor of an InflightFile; undefined if no other server follows. */
+  readonly inflight: number | undefined;
   readonly guard: MemoryGuard | undefined;
+  /** The processor that it runs on; undefined for any. */
+  readonly processor: number | undefined;
 }
 
 const start = workerData as DataThreadOptions;
@@ -31,6 +38,7 @@ const notify = (notice: ThreadMessage): void => {
   parentPort?.postMessage(notice);
 };
 
+if (start.processor !== undefined) runOn(start.processor);
 if (start.guard) useGuardedCopies(start.guard.copies);
 const { createDataPlane } = (await import(start.module)) as { createDataPlane: CreateDataPlane<unknown, unknown> };
 const watched: Watched[] = [];
@@ -38,15 +46,26 @@ const plane = await createDataPlane(start.options, {
   queueCount: start.queueCount,
   queueSize: start.queueSize,
   queues: start.queues,
+  ordered: start.inflight === undefined,
   shared: new Int32Array(start.shared),
   watch: (fd, readable) => void watched.push({ fd, readable }),
 });
+
+/** The logs of the queues, for a data plane that completes chains in any order. */
+function openLogs(): InflightLog[] {
+  const { inflight, queueCount, queueSize } = start;
+  if (plane.outOfOrder !== true) return [];
+  if (inflight !== undefined) return mapInflightLogs(inflight, queueCount, queueSize);
+  return Array.from({ length: queueCount }, () => InflightLog.inMemory(queueSize));
+}
+
 const thread = new DataThread({
   ...start,
   device: new VduseDevice(start.deviceFd, start.apiVersion),
   interrupt: vduseInterrupt(start.deviceFd),
   plane,
   watched,
+  logs: openLogs(),
   notify,
 });
 notify({ type: 'ready' });

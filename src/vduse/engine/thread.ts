@@ -5,10 +5,11 @@ import { LostMemory, type MemoryGuard } from '../../sys/memory-guard.js';
 import { yieldProcessor } from '../../sys/process.js';
 import { BrokenRingError } from '../../virtio/split-queue.js';
 import { QueueCounters } from './counters.js';
-import { MORE, QUIET, STARVED, WAIT, type DataPlane } from './data-plane.js';
+import { MORE, QUIET, STARVED, WAIT, type DataPlane, type Transfers } from './data-plane.js';
 import type { VduseDevice } from '../kernel/device.js';
 import type { Interrupt } from '../kernel/interrupt.js';
 import { DeviceQueue, MemoryRevokedError, type QueueOwner, type QueueSetup } from './queue.js';
+import type { InflightLog } from './inflight-log.js';
 import { Iotlb } from './iotlb.js';
 import { MappingTable, type SharedMappings } from './mappings.js';
 import { BusyPoll } from './busy-poll.js';
@@ -17,7 +18,8 @@ import { BusyPoll } from './busy-poll.js';
 export type Command =
   | { readonly type: 'start'; readonly features: bigint; readonly queues: readonly QueueSetup[] }
   | { readonly type: 'start-queue'; readonly queue: QueueSetup }
-  | { readonly type: 'stop'; readonly ticket: number }
+  /** `reset`: the driver does not wait for its requests any longer. */
+  | { readonly type: 'stop'; readonly ticket: number; readonly reset: boolean }
   | { readonly type: 'stop-queue'; readonly ticket: number; readonly queue: number }
   | { readonly type: 'invalidate'; readonly ticket: number; readonly start: bigint; readonly last: bigint }
   | { readonly type: 'change'; readonly change: unknown }
@@ -37,14 +39,24 @@ export const threadWord = {
   revocations: 1,
   /** Incremented when the thread starts to serve a queue and when it stops: odd while it serves. */
   serving: 2,
-  length: 3,
+  /** Number of chains in flight, and how often some were completed. */
+  inFlight: 3,
+  completions: 4,
+  /** Whether the kernel may access the memory of the chains in flight even if it is revoked. */
+  pinned: 5,
+  length: 6,
 } as const;
 
 /** While an interrupt is pending. */
 const RETRY_MS = 1;
 
-/** Tag of the kick; the tags of watched descriptors follow. */
+/** Tags of the kick and of transfers that are done; the tags of watched descriptors follow. */
 const KICK = 0;
+const DONE = 1;
+const WATCHED = 2;
+
+/** Time that transfers are given before those that can be are cancelled, when the driver does not wait for them. */
+const CANCEL_AFTER_MS = 1000;
 
 /** A descriptor that a data plane watches. */
 export interface Watched {
@@ -59,6 +71,8 @@ export interface Watched {
  */
 export class DataThread {
   readonly #plane: DataPlane<unknown>;
+  readonly #transfers: Transfers | undefined;
+  readonly #logs: readonly InflightLog[];
   readonly #commands: MessagePort;
   readonly #words: Int32Array;
   readonly #counters: SharedArrayBuffer;
@@ -87,11 +101,15 @@ export class DataThread {
     readonly words: SharedArrayBuffer;
     readonly mappings: SharedMappings;
     readonly counters: SharedArrayBuffer;
+    /** The log of each queue of the device; none if its chains are completed in order. */
+    readonly logs: readonly InflightLog[];
     readonly watched: readonly Watched[];
     readonly guard: MemoryGuard | undefined;
     readonly notify: (notice: ThreadMessage) => void;
   }) {
     this.#plane = parts.plane;
+    this.#transfers = parts.plane.transfers;
+    this.#logs = parts.logs;
     this.#commands = parts.commands;
     this.#words = new Int32Array(parts.words);
     this.#counters = parts.counters;
@@ -108,8 +126,9 @@ export class DataThread {
     this.#poll.add(parts.kick, EPOLLIN | EPOLLET, KICK);
     this.#watched = parts.watched;
     this.#watched.forEach(({ fd }, index) => {
-      this.#poll.add(fd, EPOLLIN | EPOLLET, KICK + 1 + index);
+      this.#poll.add(fd, EPOLLIN | EPOLLET, WATCHED + index);
     });
+    if (this.#transfers) this.#poll.add(this.#transfers.eventfd, EPOLLIN | EPOLLET, DONE);
   }
 
   /**
@@ -124,8 +143,9 @@ export class DataThread {
         continue;
       }
       try {
+        this.#reap();
         if (this.#serveAll()) this.#pollWatched();
-        else if (!this.#busyPoll() && !this.#enableKicks()) this.#sleep();
+        else if (!this.#busyPoll() && !this.#enableKicks() && !this.#armTransfers()) this.#sleep();
       } catch (error) {
         if (!(error instanceof MemoryRevokedError)) throw error;
         this.#dropMappings();
@@ -133,6 +153,48 @@ export class DataThread {
     }
     this.#memoryLoss.end();
     this.#poll.close();
+  }
+
+  /** Completes what is done of the chains in flight. */
+  #reap(): void {
+    const transfers = this.#transfers;
+    if (transfers === undefined) return;
+    try {
+      if (!transfers.hasDone || !transfers.reap()) return;
+      this.#didWork = true;
+      Atomics.add(this.#words, threadWord.completions, 1);
+    } finally {
+      this.#reportTransfers(transfers);
+    }
+  }
+
+  #reportTransfers({ count, pinned }: Transfers): void {
+    Atomics.store(this.#words, threadWord.inFlight, count);
+    Atomics.store(this.#words, threadWord.pinned, pinned && count > 0 ? 1 : 0);
+  }
+
+  /**
+   * Waits until no chain is in flight. Memory that a transfer uses must not be unmapped before: something else may be
+   * mapped there then.
+   * @param cancel what takes long is cancelled if possible
+   */
+  #settle(cancel = false): void {
+    const transfers = this.#transfers;
+    if (transfers === undefined) return;
+    let mayCancel = cancel;
+    while (transfers.count > 0) {
+      try {
+        this.#reap();
+      } catch (error) {
+        // What they have done is lost: these chains are begun again.
+        if (!(error instanceof MemoryRevokedError)) throw error;
+      }
+      if (transfers.count === 0 || this.#armTransfers()) continue;
+      this.#wait(mayCancel ? CANCEL_AFTER_MS : -1);
+      if (!mayCancel || this.#poll.count > 0) continue;
+      mayCancel = false;
+      transfers.cancel();
+    }
   }
 
   /** Serves each queue once, with kicks disabled. @returns true if there may be more work */
@@ -159,6 +221,7 @@ export class DataThread {
       queue.served = this.#plane.serve(queue);
     } finally {
       Atomics.add(this.#words, threadWord.serving, 1);
+      if (this.#transfers) this.#reportTransfers(this.#transfers);
     }
     if (ring.nextUsed !== before) this.#didWork = true;
     if (this.#memoryLoss.check()) this.#loseMemory(queue);
@@ -169,6 +232,8 @@ export class DataThread {
   #busyPoll(): boolean {
     if (!this.#didWork) return false;
     this.#didWork = false;
+    // A disk takes longer than polling is worthwhile.
+    if (this.#transfers !== undefined && this.#transfers.count > 0) return false;
     const spins = this.#polling.spins();
     for (let spin = 1; spin <= spins; spin++) {
       yieldProcessor();
@@ -181,7 +246,7 @@ export class DataThread {
   }
 
   #hasMore(): boolean {
-    if (this.#hasPendingCommand()) return true;
+    if (this.#hasPendingCommand() || this.#transfers?.hasDone === true) return true;
     for (const queue of this.#queues) {
       if (queue.usable && queue.served === WAIT && queue.ring.hasNew) return true;
     }
@@ -200,6 +265,14 @@ export class DataThread {
       }
     }
     return more;
+  }
+
+  /** Lets transfers that are done wake the thread. @returns true if some are */
+  #armTransfers(): boolean {
+    const transfers = this.#transfers;
+    if (transfers === undefined) return false;
+    transfers.arm();
+    return transfers.hasDone;
   }
 
   /** The result for a queue that failed. @throws errors that the driver did not cause */
@@ -224,6 +297,7 @@ export class DataThread {
   #loseMemory(queue: DeviceQueue): void {
     if (this.#isRevoked()) throw new MemoryRevokedError();
     this.#break(queue, 'memory that the driver has mapped was truncated');
+    this.#settle();
     for (const other of this.#queues) other.unmap();
     this.#iotlb.clear();
   }
@@ -244,7 +318,7 @@ export class DataThread {
 
   #wait(timeoutMs: number): void {
     this.#poll.wait(timeoutMs);
-    for (let index = 0; index < this.#poll.count; index++) this.#watched[this.#poll.tag(index) - KICK - 1]?.readable();
+    for (let index = 0; index < this.#poll.count; index++) this.#watched[this.#poll.tag(index) - WATCHED]?.readable();
   }
 
   readonly #isRevoked = (): boolean => Atomics.load(this.#words, threadWord.revocations) !== this.#seenRevocations;
@@ -253,6 +327,7 @@ export class DataThread {
 
   /** The mappings no longer map the driver's memory. The rings, mapped again, tell where to continue. */
   #dropMappings(): void {
+    this.#settle();
     this.#seenRevocations = Atomics.load(this.#words, threadWord.revocations);
     // A copy that failed because of it counts as lost memory.
     this.#memoryLoss.check();
@@ -281,15 +356,21 @@ export class DataThread {
         this.#addQueue(command.queue);
         break;
       case 'stop':
-        for (const queue of this.#queues) queue.stop('stopped');
+        this.#settle(command.reset);
+        for (const queue of this.#queues) {
+          if (command.reset) queue.forget();
+          queue.stop('stopped');
+        }
         this.#queues = [];
         this.#dropMappings();
         break;
       case 'stop-queue':
+        this.#settle();
         for (const queue of this.#queues) if (queue.index === command.queue) queue.stop('stopped');
         this.#queues = this.#queues.filter((queue) => queue.index !== command.queue);
         break;
       case 'invalidate':
+        this.#settle();
         if (this.#isRevoked()) this.#dropMappings();
         for (const queue of this.#queues) queue.unmap();
         this.#iotlb.invalidate(command.start, command.last);
@@ -298,6 +379,7 @@ export class DataThread {
         this.#plane.change?.(command.change);
         break;
       case 'exit':
+        this.#settle(true);
         for (const queue of this.#queues) queue.stop('stopped');
         this.#queues = [];
         this.#iotlb.clear();
@@ -309,7 +391,7 @@ export class DataThread {
 
   #addQueue(setup: QueueSetup): void {
     const counters = QueueCounters.at(this.#counters, setup.index);
-    const queue = new DeviceQueue(setup, counters, this.#owner);
+    const queue = new DeviceQueue(setup, counters, this.#owner, this.#logs[setup.index]);
     this.#queues = [...this.#queues.filter((other) => other.index !== setup.index), queue];
   }
 }

@@ -3,6 +3,7 @@ import { Errno } from '../../sys/errno.js';
 import { ignoring, SystemError } from '../../sys/error.js';
 import { ioctl } from '../../sys/ioctl.js';
 import { close } from '../../sys/libc.js';
+import { poll } from '../../sys/poll.js';
 import { decodeRequest, encodeResponse, type Answer, type Request } from './messages.js';
 import { devicePath } from './name.js';
 import { O_NONBLOCK, O_RDWR, openFile } from '../../sys/open-file.js';
@@ -53,6 +54,11 @@ export class VduseDevice {
   constructor(fd: number, apiVersion: bigint) {
     this.fd = fd;
     this.apiVersion = apiVersion;
+  }
+
+  /** Whether the kernel has given up the device, because a request was not answered in time. */
+  isBroken(): boolean {
+    return poll(this.fd, 0, 0) === 1;
   }
 
   /** The next request of the kernel, or undefined if there is none. @throws SystemError */

@@ -3,6 +3,7 @@ import { setInterfaceMtu } from '../../sys/network-interface.js';
 import { normalizeMac, parseMac } from '../../virtio/mac-address.js';
 import { checkNetOptions } from '../spec/limits.js';
 import { madeTapOf, startAndRecord, type RecordedSpec, type InstanceRecord } from '../spec/instance-record.js';
+import { threadCount } from '../engine/host.js';
 import { moduleUrl } from '../engine/module-url.js';
 import { netIdentity } from './identity.js';
 import type { NetModuleOptions } from './module.js';
@@ -22,8 +23,13 @@ export interface NetDeviceOptions {
   readonly queues?: number;
   /** Maximum number of descriptors of each queue: a power of two from 4 to 1024, 256 by default. */
   readonly queueSize?: number;
-  /** Number of threads that serve the pairs; 1 by default. */
+  /** Number of threads that serve the pairs; one for each pair by default, up to the number of `cpus`, or processors. */
   readonly threads?: number;
+  /**
+   * Processors that the threads run on: the first thread on the first, and so on, from the first again if there are more
+   * threads. All that the process may use by default.
+   */
+  readonly cpus?: readonly number[];
   readonly takeOver?: boolean;
   /** Records what the device was created with, for the server that takes over. */
   readonly record?: InstanceRecord;
@@ -76,7 +82,8 @@ export async function serveNetDevice(options: NetDeviceOptions): Promise<NetDevi
         dataPlane: { module: moduleUrl('net-module'), options: moduleOptions(mac, tap) },
         // Both queues of a pair are served by the same thread.
         queueGroup: 2,
-        ...(options.threads !== undefined && { threads: options.threads }),
+        threads: threadCount(options, pairs),
+        ...(options.cpus && { cpus: options.cpus }),
         ...(options.takeOver !== undefined && { takeOver: options.takeOver }),
       }),
     );

@@ -5,6 +5,7 @@ import { DeviceOptionError } from './error.js';
 import { keywordOf, type Field, type Snake, type ValueOf } from './field.js';
 import type { DeviceType } from '../../virtio/classes.js';
 import { allFields, fieldEntries, type FieldName, type FieldNamed } from './fields.js';
+import { parseCpus } from './processors.js';
 import { parseSize, SIZE_FORM } from './size.js';
 
 type FieldOfDevice = {
@@ -48,6 +49,7 @@ export function toDeviceSpec(name: string, values: DeviceArguments): ServedDevic
     const field = own.get(key);
     if (!field) throw strayArgument(keywordOf(key), type);
     checkChoice(type, field, value);
+    if (field.kind === 'processors') parseCpus(String(value));
     return [[key, value] as const];
   });
   const fields = Object.fromEntries(given);

@@ -2,13 +2,21 @@
 import type { BlockDeviceSpec, NetDeviceSpec } from './device-spec.js';
 import { DeviceOptionError } from './error.js';
 import { DEFAULT_SIZE } from './defaults.js';
+import type { AioMode, CacheMode } from './fields.js';
 
 /** Where the data of a block device is stored. */
 export type BlockBackendOptions =
   /** In memory: it is lost when the server ends. */
   | { readonly type: 'ram'; readonly size?: number }
   /** In a file or on a block device. Without a size the device has the size of the file, and grows with it. */
-  | { readonly type: 'file'; readonly path: string; readonly size?: number }
+  | {
+      readonly type: 'file';
+      readonly path: string;
+      readonly size?: number;
+      /** Chosen for the file by default, as is `aio`. */
+      readonly cache?: CacheMode;
+      readonly aio?: AioMode;
+    }
   /** Nowhere: it reads as zeros. */
   | { readonly type: 'null'; readonly size?: number }
   /** In a backend of a module; see `CreateBlockBackend`. */
@@ -25,15 +33,23 @@ export type NetBackendOptions = { readonly type: 'loopback' } | { readonly type:
  * @throws DeviceOptionError
  */
 export function blockBackendFor(
-  { name, backend, path, size }: BlockDeviceSpec,
+  { name, backend, path, size, cache, aio }: BlockDeviceSpec,
   again: boolean,
 ): Exclude<BlockBackendOptions, { readonly type: 'module' }> {
   const chosen = backend ?? (path === undefined ? 'ram' : 'file');
   if (chosen === 'file') {
     if (path === undefined) throw new DeviceOptionError('Backend file requires "path"');
-    return { type: 'file', path, ...(size !== undefined && { size }) };
+    return {
+      type: 'file',
+      path,
+      ...(size !== undefined && { size }),
+      ...(cache !== undefined && { cache }),
+      ...(aio !== undefined && { aio }),
+    };
   }
-  if (path !== undefined) throw new DeviceOptionError(`"path" is not supported by backend ${chosen}`);
+  for (const [keyword, value] of Object.entries({ path, cache, aio })) {
+    if (value !== undefined) throw new DeviceOptionError(`"${keyword}" is not supported by backend ${chosen}`);
+  }
   if (chosen === 'ram' && again) {
     throw new DeviceOptionError(
       `${name} is a disk in memory, which is lost with its server: only a disk in a file supports "restart"`,

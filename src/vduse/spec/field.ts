@@ -23,6 +23,8 @@ export type Field = Common &
     | { readonly kind: 'switch' }
     | { readonly kind: 'text'; readonly placeholder: string }
     | { readonly kind: 'file' }
+    /** A text for `parseCpus`. */
+    | { readonly kind: 'processors' }
     | { readonly kind: 'mac' }
   );
 
@@ -40,7 +42,7 @@ export type ValueOf<F extends Field> = [F] extends [
     ? number
     : [F] extends [{ readonly kind: 'flag' | 'switch' }]
       ? boolean
-      : [F] extends [{ readonly kind: 'text' | 'file' | 'mac' }]
+      : [F] extends [{ readonly kind: 'text' | 'file' | 'mac' | 'processors' }]
         ? string
         : never;
 

@@ -5,6 +5,14 @@
 import type { DeviceType } from '../../virtio/classes.js';
 import type { Field, Fields } from './field.js';
 
+/** QEMU's cache modes: no page cache; written when flushed or later; written before a write is completed. */
+export type CacheMode = 'none' | 'writeback' | 'writethrough';
+const cacheModes: readonly CacheMode[] = ['none', 'writeback', 'writethrough'];
+
+/** Ways to carry out transfers: in flight together, in three ways; one after another, for files where nothing waits. */
+export type AioMode = 'io_uring' | 'native' | 'threads' | 'sync';
+const aioModes: readonly AioMode[] = ['io_uring', 'native', 'threads', 'sync'];
+
 /** Fields of a device of either type. */
 export const sharedFields = {
   /** Number of queues of a block device, or of queue pairs of a network device. */
@@ -24,6 +32,20 @@ export const sharedFields = {
     placeholder: 'N',
     kept: 'always',
     help: 'Number of descriptors of each queue, a power of two; 256 by default',
+  },
+  /** Data threads; each serves whole queues, or pairs. */
+  threads: {
+    kind: 'integer',
+    minimum: 1,
+    maximum: 256,
+    placeholder: 'N',
+    help: 'Number of threads that serve the queues; one for each queue or pair by default, up to the number of processors',
+  },
+  /** Processors of the data threads: the first is that of the first thread, and so on, from the first again. */
+  cpus: {
+    kind: 'processors',
+    shown: true,
+    help: 'Processors that the threads run on, one for each thread; all by default',
   },
   /** The user that the server switches to once the device is open. */
   user: { kind: 'text', placeholder: 'USER', help: 'Unprivileged user that the server switches to' },
@@ -53,6 +75,20 @@ export const blockFields = {
     shown: true,
     kept: 'always',
     help: 'Logical block size in bytes; 512 by default, or that of the backing block device',
+  },
+  /** Whether transfers go through the page cache, as QEMU means it; only for a file. */
+  cache: {
+    kind: 'choice',
+    choices: cacheModes,
+    shown: true,
+    help: 'How the page cache is used; none by default, if the file supports it, else writeback',
+  },
+  /** How transfers are carried out; only for a file. */
+  aio: {
+    kind: 'choice',
+    choices: aioModes,
+    shown: true,
+    help: 'How transfers are carried out; io_uring by default, if permitted, or sync for a file in memory',
   },
   readonly: { kind: 'flag', shown: true, kept: 'unless forced', help: 'Reject writes' },
   /** At most 20 bytes; the name by default. */

@@ -89,7 +89,8 @@ function keptFields(kept: NonNullable<Field['kept']>): (keyof RecordedSpec)[] {
   return allFields().flatMap(([name, field]) => (field.kept === kept && isRecorded(name) ? [name] : []));
 }
 
-const isRecorded = (name: FieldName): name is FieldName & keyof RecordedSpec => name !== 'user' && name !== 'restart';
+const unrecorded: readonly FieldName[] = ['user', 'restart', 'cache', 'aio', 'threads', 'cpus'];
+const isRecorded = (name: FieldName): name is FieldName & keyof RecordedSpec => !unrecorded.includes(name);
 
 const keywordOfMaking = (key: keyof RecordedSpec): string => (key === 'fixedSize' ? 'size' : keywordOf(key));
 

@@ -10,6 +10,7 @@ import {
   VduseError,
   type Operation,
 } from '../../../src/vduse/index.js';
+import { carryOut } from '../../support/block-operations.js';
 
 const SIZE = 4096;
 
@@ -45,8 +46,11 @@ function execute(backend: SimpleBlockBackend, type: OperationType, memory: Nativ
   const vector = new IoVector(1);
   vector.push(memory.address, 512);
   const operation: Operation = { type, position: 512, length: 512, first: 0, count: 1, unmap: false, error: -1 };
-  backend.execute([operation], 1, vector);
-  vector.free();
+  try {
+    carryOut(backend, [operation], vector);
+  } finally {
+    vector.free();
+  }
   return operation.error;
 }
 

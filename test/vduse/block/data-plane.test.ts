@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import * as blk from '../../../src/virtio/block.js';
 import { blockLimits } from '../../../src/vduse/block/identity.js';
+import type { Operation } from '../../../src/vduse/block/backend.js';
 import { BlockPlane } from '../../../src/vduse/block/data-plane.js';
 import { MORE, WAIT } from '../../../src/vduse/engine/data-plane.js';
 import { MemoryRevokedError, type QueueOwner } from '../../../src/vduse/engine/queue.js';
@@ -28,6 +29,7 @@ function flooded(type: number, ranges: number, sectors: number, thread: Thread =
   const { queue, driver, data, interrupts } = setUpDeviceQueue({ size: QUEUE_SIZE, owner });
   const view = new DataView(data.u8.buffer);
   const batches: number[] = [];
+  const submitted: Operation[] = [];
   for (let request = 0; request < REQUESTS; request++) {
     const at = request * 0x400;
     view.setUint32(at, type, true);
@@ -46,13 +48,16 @@ function flooded(type: number, ranges: number, sectors: number, thread: Thread =
   const plane = new BlockPlane(
     limits,
     {
-      execute(operations, count) {
+      submit: (operation) => void submitted.push(operation),
+      reap: (done) => {
+        if (submitted.length === 0) return;
         onExecute();
-        batches.push(operations.slice(0, count).reduce((sum, { length }) => sum + length, 0));
+        batches.push(submitted.reduce((sum, { length }) => sum + length, 0));
+        for (const operation of submitted.splice(0)) done(operation);
       },
       close: () => undefined,
     },
-    { queueSize: QUEUE_SIZE },
+    { queueSize: QUEUE_SIZE, ordered: false },
   );
   return {
     plane,

@@ -42,12 +42,18 @@ export class Disk {
 
   constructor(
     backend: BlockBackend,
-    options: { readonly size: number; readonly limits?: Partial<BlockLimits>; readonly features?: bigint },
+    options: {
+      readonly size: number;
+      readonly limits?: Partial<BlockLimits>;
+      readonly features?: bigint;
+      readonly ordered?: boolean;
+    },
   ) {
-    const { size, limits = {}, features = 1n << blk.VIRTIO_BLK_F_FLUSH } = options;
+    const { size, limits = {}, features = 1n << blk.VIRTIO_BLK_F_FLUSH, ordered = false } = options;
     this.#parts = setUpDeviceQueue({ size: 64, native: true });
     this.plane = new BlockPlane({ ...blockLimits({ size, readonly: false }, 'a disk'), ...limits }, backend, {
       queueSize: 64,
+      ordered,
     });
     this.plane.start(features);
   }

@@ -2,9 +2,18 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { Errno } from '../../../src/sys/errno.js';
 import * as blk from '../../../src/virtio/block.js';
-import { DISCARD, FLUSH, READ, WRITE, WRITE_ZEROES, type Operation } from '../../../src/vduse/block/backend.js';
+import {
+  DISCARD,
+  FLUSH,
+  READ,
+  WRITE,
+  WRITE_ZEROES,
+  type BlockBackend,
+  type Operation,
+} from '../../../src/vduse/block/backend.js';
 import type { BlockLimits } from '../../../src/vduse/block/data-plane.js';
 import { WAIT } from '../../../src/vduse/engine/data-plane.js';
+import { FunctionBackend } from '../../support/block-operations.js';
 import { Disk, range, type DriverRequest } from './disk-and-driver.js';
 
 const SIZE = 64 * 512;
@@ -22,17 +31,15 @@ function watchedDisk(
   const resized: number[] = [];
   let closed = 0;
   const disk = new Disk(
-    {
-      execute(operations, count) {
-        for (const operation of operations.slice(0, count)) {
-          const { type, position, length, unmap } = operation;
-          seen.push({ type, position, length, unmap });
-          operation.error = fail(operation);
-        }
+    new FunctionBackend({
+      execute: (operation) => {
+        const { type, position, length, unmap } = operation;
+        seen.push({ type, position, length, unmap });
+        return fail(operation);
       },
       resize: (size) => void resized.push(size),
       close: () => closed++,
-    },
+    }),
     { size: SIZE, ...options },
   );
   return { disk, seen, resized, closed: () => closed };
@@ -138,7 +145,7 @@ describe('flushes', () => {
     disk.results();
     assert.deepEqual(
       seen.map(({ type }) => type),
-      [WRITE, WRITE_ZEROES, FLUSH],
+      [WRITE, WRITE_ZEROES, FLUSH, FLUSH],
     );
     disk.do({ type: blk.VIRTIO_BLK_T_IN, in: 512 });
     assert.equal(seen.at(-1)?.type, READ, 'reads need none');
@@ -146,10 +153,13 @@ describe('flushes', () => {
 
   test('a driver without them: writes that do not become durable fail, reads in the same batch do not', () => {
     const { disk } = watchedDisk({ features: 0n }, ({ type }) => (type === FLUSH ? Errno.EIO : 0));
-    disk.request({ type: blk.VIRTIO_BLK_T_OUT, out: sector });
-    disk.request({ type: blk.VIRTIO_BLK_T_IN, in: 512 });
+    const heads = [
+      disk.request({ type: blk.VIRTIO_BLK_T_OUT, out: sector }),
+      disk.request({ type: blk.VIRTIO_BLK_T_IN, in: 512 }),
+    ];
+    const statuses = new Map(disk.results().map(({ head, result }) => [head, result.status]));
     assert.deepEqual(
-      disk.results().map(({ result }) => result.status),
+      heads.map((head) => statuses.get(head)),
       [IOERR, OK],
     );
   });
@@ -290,5 +300,62 @@ describe('the disk', () => {
     const { disk, closed } = watchedDisk();
     disk.plane.close();
     assert.equal(closed(), 1);
+  });
+});
+
+describe('requests that are done in another order than they came', () => {
+  /** A disk whose operations are done when the test says so. */
+  function slowDisk(ordered: boolean) {
+    const submitted: Operation[] = [];
+    const finished: Operation[] = [];
+    const backend: BlockBackend = {
+      transfers: {
+        get hasDone() {
+          return finished.length > 0;
+        },
+        pinned: true,
+        eventfd: -1,
+        arm: () => undefined,
+        cancel: () => undefined,
+      },
+      submit: (operation) => void submitted.push(operation),
+      reap: (done) => {
+        for (const operation of finished.splice(0)) done(operation);
+      },
+      close: () => undefined,
+    };
+    const disk = new Disk(backend, { size: SIZE, ordered });
+    const heads = [0, 1, 2].map((at) => disk.request({ type: blk.VIRTIO_BLK_T_OUT, sector: at, out: sector }));
+    assert.equal(disk.serve(), WAIT);
+    /** These operations are done. @returns which requests are completed therefore */
+    const finish = (...operations: number[]): number[] => {
+      for (const index of operations) {
+        const operation = submitted[index];
+        if (!operation) continue;
+        operation.error = 0;
+        finished.push(operation);
+      }
+      disk.plane.transfers?.reap();
+      return disk.results().map(({ head, result }) => (result.status === OK ? heads.indexOf(head) : -1));
+    };
+    return { disk, finish };
+  }
+
+  test('are completed as they are done', () => {
+    const { disk, finish } = slowDisk(false);
+    assert.deepEqual([disk.plane.transfers?.count, disk.plane.transfers?.pinned], [3, true]);
+    assert.deepEqual(finish(2), [2]);
+    assert.deepEqual(finish(1, 0), [1, 0]);
+    assert.equal(disk.plane.transfers?.count, 0);
+    assert.equal(disk.interrupts, 2);
+  });
+
+  test('wait for those before them where no log outlives the server', () => {
+    const { disk, finish } = slowDisk(true);
+    assert.deepEqual(finish(2), []);
+    assert.equal(disk.plane.transfers?.count, 2);
+    assert.deepEqual(finish(0), [0]);
+    assert.deepEqual(finish(1), [1, 2]);
+    assert.equal(disk.interrupts, 2);
   });
 });

@@ -24,7 +24,14 @@ function file(name: string, size: number): string {
   return path;
 }
 
-const context = { queueCount: 1, queueSize: 8, queues: [0], shared: new Int32Array(16), watch: () => undefined };
+const context = {
+  queueCount: 1,
+  queueSize: 8,
+  queues: [0],
+  ordered: true,
+  shared: new Int32Array(16),
+  watch: () => undefined,
+};
 
 /** Makes a data plane on a storage carry out one request of one sector. @returns its status, and the data */
 async function transfer(storage: Storage, type: number, data: Uint8Array): Promise<[number | undefined, Uint8Array]> {
@@ -44,6 +51,7 @@ async function transfer(storage: Storage, type: number, data: Uint8Array): Promi
   let served = plane.serve(queue);
   while (served === MORE) served = plane.serve(queue);
   assert.equal(served, WAIT);
+  while (plane.transfers !== undefined && plane.transfers.count > 0) plane.transfers.reap();
   plane.close();
   return [memory.u8[1024], memory.u8.slice(512, 1024)];
 }
@@ -53,7 +61,7 @@ const blank = new Uint8Array(512);
 
 describe('storage', () => {
   test('in memory: one thread reads what another writes', async () => {
-    const storage = await Storage.open({ type: 'ram', size: 8192 }, undefined, false);
+    const storage = await Storage.open({ type: 'ram', size: 8192 }, undefined, false, 1);
     assert.deepEqual([storage.size, storage.readonly, storage.file, storage.stalledMs], [8192, false, undefined, 0]);
     assert.deepEqual((await transfer(storage, VIRTIO_BLK_T_OUT, sector))[0], 0);
     assert.deepEqual(await transfer(storage, VIRTIO_BLK_T_IN, blank), [0, sector]);
@@ -61,7 +69,7 @@ describe('storage', () => {
   });
 
   test('nowhere: what is written is discarded', async () => {
-    const storage = await Storage.open({ type: 'null' }, undefined, false);
+    const storage = await Storage.open({ type: 'null' }, undefined, false, 1);
     assert.equal((await transfer(storage, VIRTIO_BLK_T_OUT, sector))[0], 0);
     assert.deepEqual(await transfer(storage, VIRTIO_BLK_T_IN, sector), [0, blank]);
     assert.equal(await storage.close(), true);
@@ -72,17 +80,24 @@ describe('storage', () => {
     writeFileSync(
       module,
       `export const createBlockBackend = ({ error }, { queueSize }) => ({
-        execute(operations, count) { for (let i = 0; i < count; i++) operations[i].error = error * queueSize; },
+        submitted: [],
+        submit(operation) { this.submitted.push(Object.assign(operation, { error: error * queueSize })); },
+        reap(done) { this.submitted.splice(0).forEach(done); },
         close() {},
       });`,
     );
-    const storage = await Storage.open({ type: 'module', module, options: { error: 1 }, size: 512 }, undefined, false);
+    const storage = await Storage.open(
+      { type: 'module', module, options: { error: 1 }, size: 512 },
+      undefined,
+      false,
+      1,
+    );
     assert.equal((await transfer(storage, VIRTIO_BLK_T_OUT, sector))[0], 1);
     assert.equal(await storage.close(), true);
   });
 
   test('in a file: it has the size of the file, and the data is in the file', async () => {
-    const storage = await Storage.open({ type: 'file', path: file('disk', 4096) }, undefined, false);
+    const storage = await Storage.open({ type: 'file', path: file('disk', 4096) }, undefined, false, 1);
     assert.equal(storage.size, 4096);
     assert.equal((await transfer(storage, VIRTIO_BLK_T_OUT, sector))[0], 0);
     assert.deepEqual(await transfer(storage, VIRTIO_BLK_T_IN, blank), [0, sector]);
@@ -91,9 +106,9 @@ describe('storage', () => {
 
   test('of a size that is not a multiple of its block size is rejected before anything is opened', async () => {
     const rejected = { name: 'DeviceOptionError' };
-    await assert.rejects(Storage.open({ type: 'ram', size: 4096 + 512 }, 4096, false), rejected);
-    await assert.rejects(Storage.open({ type: 'null', size: 0 }, undefined, false), rejected);
-    await assert.rejects(Storage.open({ type: 'file', path: '/nowhere', size: 513 }, undefined, false), rejected);
+    await assert.rejects(Storage.open({ type: 'ram', size: 4096 + 512 }, 4096, false, 1), rejected);
+    await assert.rejects(Storage.open({ type: 'null', size: 0 }, undefined, false, 1), rejected);
+    await assert.rejects(Storage.open({ type: 'file', path: '/nowhere', size: 513 }, undefined, false, 1), rejected);
   });
 });
 
@@ -110,7 +125,7 @@ describe('a file that cannot be a disk', () => {
   for (const [what, path, error, size] of cases) {
     test(`because it ${what}`, async () => {
       await assert.rejects(
-        Storage.open({ type: 'file', path, ...(size !== undefined && { size }) }, undefined, false),
+        Storage.open({ type: 'file', path, ...(size !== undefined && { size }) }, undefined, false, 1),
         error,
       );
     });
@@ -118,24 +133,24 @@ describe('a file that cannot be a disk', () => {
 
   test('because another server has it; two that only read share it', async () => {
     const path = file('shared', 4096);
-    const writer = await Storage.open({ type: 'file', path }, undefined, false);
-    await assert.rejects(Storage.open({ type: 'file', path }, undefined, true), {
+    const writer = await Storage.open({ type: 'file', path }, undefined, false, 1);
+    await assert.rejects(Storage.open({ type: 'file', path }, undefined, true, 1), {
       name: 'SystemError',
       code: 'EAGAIN',
     });
     await writer.close();
     const readers = [
-      await Storage.open({ type: 'file', path }, undefined, true),
-      await Storage.open({ type: 'file', path }, undefined, true),
+      await Storage.open({ type: 'file', path }, undefined, true, 1),
+      await Storage.open({ type: 'file', path }, undefined, true, 1),
     ];
-    await assert.rejects(Storage.open({ type: 'file', path }, undefined, false), { code: 'EAGAIN' });
+    await assert.rejects(Storage.open({ type: 'file', path }, undefined, false, 1), { code: 'EAGAIN' });
     for (const reader of readers) await reader.close();
   });
 });
 
 test('the size of a file is checked while it is served: growth and truncation are reported', async () => {
   const path = file('grows', 4096);
-  const storage = await Storage.open({ type: 'file', path }, undefined, false);
+  const storage = await Storage.open({ type: 'file', path }, undefined, false, 1);
   const lengths: number[] = [];
   await new Promise<void>((resolve) => {
     storage.file?.follow((length) => {
@@ -156,7 +171,7 @@ test('a device that cannot be created releases its file', { skip: hasVduse() }, 
   await assert.rejects(serveBlockDevice({ ...options, name: 'a/b' }), { name: 'DeviceNameError' });
   await assert.rejects(serveBlockDevice({ ...options, queues: 0 }), { name: 'DeviceOptionError' });
   await assert.rejects(serveBlockDevice({ ...options, serial: 'x'.repeat(21) }), { name: 'DeviceOptionError' });
-  const storage = await Storage.open({ type: 'file', path }, undefined, false);
+  const storage = await Storage.open({ type: 'file', path }, undefined, false, 1);
   await storage.close();
 });
 

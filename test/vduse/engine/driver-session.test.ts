@@ -47,9 +47,9 @@ const session = (unknownPast = false): DriverSession =>
         log.push(`run ${features.toString(16)} ${begins.join(' ')}`.trimEnd());
       },
       runQueue: ({ index, availableIndex }) => void log.push(`run queue ${index}@${availableIndex ?? '?'}`),
-      stop: () => Promise.resolve(void log.push('stop')),
-      stopQueue: (queue) => Promise.resolve(void log.push(`stop queue ${queue}`)),
-      invalidate: (start, last) => Promise.resolve(void log.push(`invalidate ${start}-${last}`)),
+      stop: () => Promise.resolve(log.push('stop') > 0),
+      stopQueue: (queue) => Promise.resolve(log.push(`stop queue ${queue}`) > 0),
+      invalidate: (start, last) => Promise.resolve(log.push(`invalidate ${start}-${last}`) > 0),
     },
     counters,
     unknownPast,

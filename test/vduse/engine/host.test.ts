@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { openSync, readdirSync } from 'node:fs';
+import { openSync, readdirSync, readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { afterEach, beforeEach, describe, test } from 'node:test';
+import { allowedProcessors } from '../../../src/sys/affinity.js';
 import { QueueCounters } from '../../../src/vduse/engine/counters.js';
-import { DataPlaneHost } from '../../../src/vduse/engine/host.js';
+import { DataPlaneHost, threadCount } from '../../../src/vduse/engine/host.js';
 import { MappingTable } from '../../../src/vduse/engine/mappings.js';
 import type { QueueSetup } from '../../../src/vduse/engine/queue.js';
 import { testPlaneWord, type TestPlaneOptions } from '../../support/test-plane.js';
@@ -28,9 +30,19 @@ afterEach(async () => {
   for (const host of hosts) await host.exit();
 });
 
-async function start(options: Partial<TestPlaneOptions> = {}, threads = 2, module = 'test-plane.js') {
+async function start(
+  options: Partial<TestPlaneOptions> = {},
+  threads = 2,
+  module = 'test-plane.js',
+  cpus?: readonly number[],
+) {
   const host = await DataPlaneHost.start({
-    device: { fd: rejecting, apiVersion: 0n, setKick: (queue, kick) => void kicks.push([queue, kick]) },
+    device: {
+      fd: rejecting,
+      apiVersion: 0n,
+      setKick: (queue, kick) => void kicks.push([queue, kick]),
+      isBroken: () => false,
+    },
     counters,
     module: {
       module: new URL(`../../support/${module}`, import.meta.url).href,
@@ -40,6 +52,8 @@ async function start(options: Partial<TestPlaneOptions> = {}, threads = 2, modul
     queueSize: 8,
     threads,
     queueGroup: 2,
+    cpus,
+    inflight: undefined,
   });
   hosts.push(host);
   return host;
@@ -61,7 +75,38 @@ const setup = (index: number): QueueSetup => ({
   },
 });
 
+/** The processors of each thread of this process. */
+function boundTo(): string[] {
+  return readdirSync('/proc/self/task').map(
+    (thread) =>
+      /^Cpus_allowed_list:\s*(.*)$/m.exec(readFileSync(`/proc/self/task/${thread}/status`, 'utf8'))?.[1] ?? '',
+  );
+}
+
+test('as many threads as queues, up to the processors that they may run on, or as is asked for', () => {
+  assert.equal(threadCount({}, 1000), availableParallelism());
+  assert.equal(threadCount({}, 1), 1);
+  assert.equal(threadCount({ cpus: [0, 1, 5] }, 1000), 3);
+  assert.equal(threadCount({ cpus: [0, 1, 5] }, 2), 2);
+  assert.equal(threadCount({ cpus: [0], threads: 4 }, 8), 4);
+});
+
 describe('the threads of a device', () => {
+  test('each run on a processor of the list, from the first again', async (context) => {
+    const [first, second] = allowedProcessors();
+    if (first === undefined || second === undefined) {
+      context.skip('there is one processor');
+      return;
+    }
+    const count = (processor: number): number => boundTo().filter((list) => list === `${processor}`).length;
+    await start({}, 2, 'test-plane.js', [second, first, second]);
+    assert.deepEqual([count(first), count(second)], [1, 1]);
+    await start({}, 2, 'test-plane.js', [second]);
+    assert.deepEqual([count(first), count(second)], [1, 3]);
+    await start({}, 2);
+    assert.deepEqual([count(first), count(second)], [1, 3]);
+  });
+
   test('each have a data plane, and the queues of whole groups', async () => {
     const host = await start();
     assert.deepEqual([count('created'), count('queues')], [2, 0b1111]);

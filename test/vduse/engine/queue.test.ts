@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { SystemError } from '../../../src/sys/error.js';
+import { BrokenRingError } from '../../../src/virtio/split-queue.js';
+import { InflightLog } from '../../../src/vduse/engine/inflight-log.js';
 import { DeviceQueue, MemoryRevokedError, type QueueOwner } from '../../../src/vduse/engine/queue.js';
 import { QueueCounters } from '../../../src/vduse/engine/counters.js';
 import type { InterruptResult } from '../../../src/vduse/kernel/interrupt.js';
@@ -162,4 +164,144 @@ test('each queue has its own counters, which other threads can read', () => {
     const other = QueueCounters.at(shared, queue);
     assert.deepEqual([other.read().requests, other.usedIndex, other.state], [0, undefined, 'stopped']);
   }
+});
+
+describe('chains that are completed in any order', () => {
+  const offer = ({ driver }: ReturnType<typeof setUpDeviceQueue>, count: number): number[] =>
+    Array.from({ length: count }, () => {
+      const head = driver.chain([{ iova: DATA, length: 16 }]);
+      driver.offer(head);
+      return head;
+    });
+
+  const takeAll = ({ queue, chain }: ReturnType<typeof setUpDeviceQueue>): number[] => {
+    const heads = [];
+    while (queue.take(chain)) heads.push(chain.head);
+    return heads;
+  };
+
+  test('are published in the order of their completion', () => {
+    const parts = setUpDeviceQueue();
+    const heads = offer(parts, 3);
+    assert.deepEqual(takeAll(parts), heads);
+    for (const head of heads) parts.queue.begin(head);
+    parts.queue.complete(heads[2] ?? -1, 7);
+    parts.queue.complete(heads[0] ?? -1, 8);
+    assert.equal(parts.driver.usedIndex, 0);
+    parts.queue.flush();
+    assert.deepEqual(
+      [parts.driver.collect(), parts.driver.collect(), parts.driver.collect()],
+      [{ head: heads[2], written: 7 }, { head: heads[0], written: 8 }, undefined],
+    );
+  });
+
+  test('that are in flight when the ring is mapped again are taken again, before the new ones', () => {
+    const parts = setUpDeviceQueue();
+    const heads = offer(parts, 4);
+    takeAll(parts);
+    for (const head of heads.slice(0, 3)) parts.queue.begin(head);
+    parts.queue.complete(heads[1] ?? -1, 0);
+    parts.queue.flush();
+    parts.queue.unmap();
+    const [late = -1] = offer(parts, 1);
+    assert.ok(parts.queue.map());
+    assert.equal(parts.queue.hasAgain, true);
+    assert.deepEqual(takeAll(parts), [heads[0], heads[2], heads[3], late], 'the one that was not begun is in the ring');
+    assert.equal(parts.queue.hasAgain, false);
+  });
+
+  test('that were put back are taken again, wherever they came from', () => {
+    const parts = setUpDeviceQueue();
+    const heads = offer(parts, 2);
+    for (let time = 0; time < 2; time++) {
+      assert.ok(parts.queue.take(parts.chain));
+      assert.equal(parts.chain.head, heads[0]);
+      parts.queue.putBack(parts.chain.head);
+    }
+    assert.deepEqual(takeAll(parts), heads);
+    for (const head of heads) parts.queue.begin(head);
+    parts.queue.unmap();
+    assert.ok(parts.queue.map());
+    assert.ok(parts.queue.take(parts.chain));
+    parts.queue.putBack(parts.chain.head);
+    assert.deepEqual(takeAll(parts), heads);
+  });
+
+  test('of which one is in flight already break the ring', () => {
+    const parts = setUpDeviceQueue();
+    const [head = -1] = offer(parts, 1);
+    assert.ok(parts.queue.take(parts.chain));
+    parts.driver.offer(head);
+    assert.throws(() => parts.queue.take(parts.chain), BrokenRingError);
+  });
+
+  test('whose memory is revoked while their index is written are taken again', () => {
+    let checks = 0;
+    const parts = setUpDeviceQueue({ owner: { isRevoked: () => ++checks > 1 } });
+    const [head = -1] = offer(parts, 1);
+    takeAll(parts);
+    parts.queue.begin(head);
+    parts.queue.complete(head, 0);
+    assert.throws(() => {
+      parts.queue.flush();
+    }, MemoryRevokedError);
+    // The index went to memory that is not the driver's.
+    parts.driver.usedIndex = 0;
+    parts.queue.unmap();
+    assert.ok(parts.queue.map());
+    assert.deepEqual(takeAll(parts), [head]);
+  });
+
+  test('of a driver that resets the device are not taken again', () => {
+    const parts = setUpDeviceQueue();
+    const [head = -1] = offer(parts, 1);
+    takeAll(parts);
+    parts.queue.begin(head);
+    parts.queue.forget();
+    parts.queue.unmap();
+    parts.driver.setAvailableIndex(0);
+    assert.ok(parts.queue.map());
+    assert.deepEqual(takeAll(parts), []);
+  });
+
+  test('are dropped when the queue is stopped', () => {
+    const parts = setUpDeviceQueue();
+    const [head = -1] = offer(parts, 1);
+    takeAll(parts);
+    parts.queue.begin(head);
+    parts.queue.stop('broken');
+    parts.queue.complete(head, 0);
+    assert.equal(parts.driver.usedIndex, 0);
+  });
+});
+
+describe('where a device continues in a queue', () => {
+  test('is unknown if results of chains in flight are lost', () => {
+    const parts = setUpDeviceQueue();
+    parts.driver.offer(parts.driver.chain([{ iova: DATA, length: 16 }]));
+    assert.ok(parts.queue.take(parts.chain));
+    parts.queue.begin(parts.chain.head);
+    parts.queue.stop('stopped');
+    assert.deepEqual([parts.counters.usedIndex, parts.counters.state], [undefined, 'broken']);
+  });
+
+  test('is known from the log while the ring of the last server is missing', () => {
+    const log = InflightLog.inMemory(8);
+    log.reset(5);
+    const { layout, memory } = setUp();
+    const counters = QueueCounters.at(QueueCounters.allocate(1), 0);
+    const owner: QueueOwner = {
+      memory,
+      interrupt: () => 'sent',
+      isRevoked: () => false,
+      hasPendingCommand: () => false,
+    };
+    memory.regions.splice(0);
+    const queue = new DeviceQueue({ index: 0, layout, availableIndex: undefined }, counters, owner, log);
+    assert.equal(queue.map(), false);
+    assert.equal(counters.usedIndex, 5);
+    log.begin(3);
+    const next = new DeviceQueue({ index: 0, layout, availableIndex: undefined }, counters, owner, log);
+    assert.deepEqual([next.usable, counters.usedIndex], [false, undefined]);
+  });
 });

@@ -5,6 +5,7 @@ import { checked, close, libc } from '../../../src/sys/libc.js';
 import { MAP_SHARED, mapFile, PROT_READ, PROT_WRITE, viewMemory } from '../../../src/sys/memory.js';
 import { QueueCounters } from '../../../src/vduse/engine/counters.js';
 import type { DataPlane } from '../../../src/vduse/engine/data-plane.js';
+import type { InflightLog } from '../../../src/vduse/engine/inflight-log.js';
 import { MappingTable } from '../../../src/vduse/engine/mappings.js';
 import type { QueueSetup } from '../../../src/vduse/engine/queue.js';
 import {
@@ -44,7 +45,11 @@ export class ThreadUnderTest {
   /** @param serve serves a queue; see DataPlane */
   constructor(
     plane: Pick<DataPlane, 'serve'> & Partial<DataPlane>,
-    options: { readonly watched?: readonly Watched[]; readonly interrupt?: Interrupt } = {},
+    options: {
+      readonly watched?: readonly Watched[];
+      readonly interrupt?: Interrupt;
+      readonly logs?: readonly InflightLog[];
+    } = {},
   ) {
     this.#memory = checked('make a memory file', memfdCreate('driver', 1));
     checked('size it', ftruncate(this.#memory, BYTES));
@@ -59,6 +64,7 @@ export class ThreadUnderTest {
       words: this.#words,
       mappings: this.#table.shared,
       counters: this.counters,
+      logs: options.logs ?? [],
       watched: options.watched ?? [],
       guard: undefined,
       notify: (notice) => void this.notices.push(notice),
@@ -77,6 +83,12 @@ export class ThreadUnderTest {
     const { size, descriptorTable, availableRing, usedRing } = this.driver;
     const layout = { size, descriptorTable, availableRing, usedRing, eventIndex: false, indirect: false, maxChain: 8 };
     return { index: 0, layout, availableIndex };
+  }
+
+  /** What the thread says about its transfers: chains in flight, completions, whether memory is pinned. */
+  get transferWords(): number[] {
+    const words = new Int32Array(this.#words);
+    return [threadWord.inFlight, threadWord.completions, threadWord.pinned].map((word) => Atomics.load(words, word));
   }
 
   /** What the main thread does with a command. */

@@ -127,7 +127,7 @@ describe('a data thread', () => {
       { type: 'change', change: { size: 4096 } },
       { type: 'stop-queue', ticket: 1, queue: 0 },
       { type: 'invalidate', ticket: 2, start: 0n, last: 2n ** 64n - 1n },
-      { type: 'stop', ticket: 3 },
+      { type: 'stop', ticket: 3, reset: false },
       EXIT,
     );
     await thread.run();

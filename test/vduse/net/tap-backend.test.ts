@@ -28,6 +28,7 @@ beforeEach(async () => {
       queueCount: 2,
       queueSize: QUEUE_SIZE,
       queues: [0, 1],
+      ordered: true,
       shared: new Int32Array(16),
       watch: (fd, readable) => void watched.push({ fd, readable }),
     },

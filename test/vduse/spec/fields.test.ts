@@ -61,6 +61,7 @@ test('the schema of servers accepts what the fields accept', () => {
         assert.equal(property.type, 'boolean', name);
         break;
       case 'text':
+      case 'processors':
       case 'file':
         assert.equal(property.type, 'string', name);
         break;

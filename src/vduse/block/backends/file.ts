@@ -6,7 +6,7 @@ import { IoVector } from '../../../sys/io-vector.js';
 import { lastErrno, retryInterrupted } from '../../../sys/libc.js';
 import { NativeBuffer, writeAddress } from '../../../sys/memory.js';
 import { DISCARD, FLUSH, READ, WRITE, WRITE_ZEROES, type BlockBackend, type Operation } from '../backend.js';
-import type { FlushRecord } from '../flush-record.js';
+import type { FlushFailure } from './flush-failure.js';
 
 /** Maximum number of bytes that one call transfers (MAX_RW_COUNT). */
 const MAX_BYTES = 0x7fff_f000;
@@ -16,8 +16,7 @@ const ZEROS = 64 * 1024;
 /** From linux/fs.h: discards a range of a block device; two u64, in bytes. */
 const BLKDISCARD = io(0x12, 119);
 
-/** Words that the threads of a device share: the error number of a failed flush, and the flush lock. */
-const FLUSH_FAILED = 0;
+/** The word of the flush lock, which the threads of a device share; see also FlushFailure. */
 const FLUSHING = 1;
 
 /** Maximum number of transfers in one system call; the rest of a batch follows in the next. */
@@ -46,11 +45,15 @@ export class FileBackend implements BlockBackend {
   /** The range of BLKDISCARD: two u64. */
   readonly #range = new NativeBuffer(16);
   readonly #shared: Int32Array;
-  readonly #flushRecord: FlushRecord | undefined;
+  readonly #failure: FlushFailure;
   /** How many bytes of the file belong to the disk, or remain of it: accesses beyond fail. */
   #size: number;
   #zeros: NativeBuffer | undefined;
   readonly #rest = new IoVector(file.IOV_MAX);
+  /** The vector of the operations submitted. */
+  #vector = this.#rest;
+  #submitted: Operation[] = [];
+  #spare: Operation[] = [];
   readonly #batch = TransferBatch.open(MAX_TRANSFERS);
   readonly #runs = Array.from({ length: MAX_TRANSFERS }, (): Run => ({
     type: READ,
@@ -65,34 +68,53 @@ export class FileBackend implements BlockBackend {
   /**
    * @param opened its descriptor stays open until the server closes it
    * @param shared words that the data threads of the device share
-   * @param flushRecord records a failed flush for the next server; the previous one may have recorded one
    */
   constructor(
     opened: { readonly fd: number; readonly size: number; readonly blockDevice: number | undefined },
     shared: Int32Array,
-    flushRecord?: FlushRecord,
+    failure: FlushFailure,
   ) {
     this.#fd = opened.fd;
     this.#size = opened.size;
     this.#blockDevice = opened.blockDevice;
     this.#shared = shared;
-    this.#flushRecord = flushRecord;
-    if (flushRecord?.failed === true) Atomics.store(shared, FLUSH_FAILED, Errno.EIO);
+    this.#failure = failure;
   }
 
   resize(size: number): void {
     this.#size = size;
   }
 
-  execute(operations: readonly Operation[], count: number, vector: IoVector): void {
-    for (let index = 0; index < count;) {
+  submit(operation: Operation, vector: IoVector): void {
+    this.#vector = vector;
+    this.#submitted.push(operation);
+  }
+
+  reap(done: (operation: Operation) => void): void {
+    while (this.#submitted.length > 0) {
+      const operations = this.#submitted;
+      this.#submitted = this.#spare;
+      this.#spare = operations;
+      this.#execute(operations, this.#vector);
+      for (const operation of operations) done(operation);
+      operations.length = 0;
+    }
+  }
+
+  #execute(operations: readonly Operation[], vector: IoVector): void {
+    for (let index = 0; index < operations.length;) {
       const operation = operations[index];
       if (!operation) return;
       if (operation.type === READ || operation.type === WRITE) {
-        index = this.#transferRuns(operations, index, count, vector);
-      } else {
-        operation.error = this.#executeOther(operation);
-        index++;
+        index = this.#transferRuns(operations, index, operations.length, vector);
+        continue;
+      }
+      operation.error = this.#executeOther(operation);
+      index++;
+      // One flush is enough for several in a row.
+      for (; operation.type === FLUSH && operations[index]?.type === FLUSH; index++) {
+        const next = operations[index];
+        if (next) next.error = operation.error;
       }
     }
   }
@@ -236,19 +258,16 @@ export class FileBackend implements BlockBackend {
   }
 
   /**
-   * A failed flush may have lost data permanently, which the next one would not report: from then on every flush fails.
-   * The threads share an open file, for which the kernel reports a loss once: they flush one at a time, so that no
-   * flush succeeds before the failure of another one is recorded.
+   * The threads flush one at a time, so that no flush succeeds before the failure of another one is recorded.
    */
   #flush(): number {
     const shared = this.#shared;
     while (Atomics.compareExchange(shared, FLUSHING, 0, 1) !== 0) Atomics.wait(shared, FLUSHING, 1);
     try {
-      if (Atomics.load(shared, FLUSH_FAILED) !== 0) return Errno.EIO;
+      if (this.#failure.hasFailed) return Errno.EIO;
       if (retryInterrupted(() => file.fdatasync(this.#fd)) === 0) return 0;
       const error = lastErrno();
-      Atomics.store(shared, FLUSH_FAILED, error);
-      this.#flushRecord?.record();
+      this.#failure.set(error);
       return error;
     } finally {
       Atomics.store(shared, FLUSHING, 0);

@@ -4,29 +4,23 @@ import { copyMemory } from '../../../sys/guarded-copy.js';
 import type { IoVector } from '../../../sys/io-vector.js';
 import { lastErrno } from '../../../sys/libc.js';
 import { MAP_NORESERVE, MAP_SHARED, mapFile, PROT_READ, PROT_WRITE, unmap } from '../../../sys/memory.js';
-import { DISCARD, FLUSH, READ, WRITE, WRITE_ZEROES, type BlockBackend, type Operation } from '../backend.js';
+import { DISCARD, FLUSH, ImmediateBackend, READ, WRITE, WRITE_ZEROES, type Operation } from '../backend.js';
 
 /** A disk in memory. It is a memory file, so that all threads share it and discarded ranges take no memory. */
-export class RamBackend implements BlockBackend {
+export class RamBackend extends ImmediateBackend {
   readonly #fd: number;
   readonly #size: number;
   readonly #address: number;
 
   /** @param fd a memory file of `size` bytes, sealed against shrinking */
   constructor(fd: number, size: number) {
+    super();
     this.#fd = fd;
     this.#size = size;
     this.#address = mapFile('map the disk', fd, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, 0);
   }
 
-  execute(operations: readonly Operation[], count: number, vector: IoVector): void {
-    for (let index = 0; index < count; index++) {
-      const operation = operations[index];
-      if (operation) operation.error = this.#one(operation, vector);
-    }
-  }
-
-  #one(operation: Operation, vector: IoVector): number {
+  protected override execute(operation: Operation, vector: IoVector): number {
     let at = this.#address + operation.position;
     const end = operation.first + operation.count;
     switch (operation.type) {
@@ -52,7 +46,7 @@ export class RamBackend implements BlockBackend {
     }
   }
 
-  close(): void {
+  override close(): void {
     unmap('unmap the disk', this.#address, this.#size);
   }
 }

@@ -42,7 +42,7 @@ function inUse(): InUse {
 }
 
 const serve = async (device: ServedDeviceSpec): Promise<VduseServer> =>
-  isNet(device) ? (await serveNetDevice(device)).server : serveBlockDevice(device);
+  isNet(device) ? (await serveNetDevice(device)).server : (await serveBlockDevice(device)).server;
 
 const isNet = (device: ServedDeviceSpec): device is NetDeviceOptions =>
   device.backend.type === 'loopback' || device.backend.type === 'tap';

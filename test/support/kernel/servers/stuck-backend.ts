@@ -1,28 +1,26 @@
 /** A disk whose reads from {@link STUCK_SECTOR} on do not come back until something is written to a pipe. */
 import { closeSync, constants, openSync, readSync } from 'node:fs';
 import { SECTOR_SIZE } from '../../../../src/virtio/block.js';
-import { READ, type BlockBackend, type Operation } from '../../../../src/vduse/block/backend.js';
+import { ImmediateBackend, READ, type BlockBackend, type Operation } from '../../../../src/vduse/block/backend.js';
 
 /** Partition scans do not read it. */
 export const STUCK_SECTOR = 1000;
 
-class StuckBackend implements BlockBackend {
+class StuckBackend extends ImmediateBackend {
   readonly #pipe: number;
   readonly #byte = new Uint8Array(1);
 
   constructor(pipe: string) {
+    super();
     this.#pipe = openSync(pipe, constants.O_RDWR);
   }
 
-  execute(operations: readonly Operation[], count: number): void {
-    for (const operation of operations.slice(0, count)) {
-      if (operation.type === READ && operation.position === STUCK_SECTOR * SECTOR_SIZE)
-        readSync(this.#pipe, this.#byte);
-      operation.error = 0;
-    }
+  protected override execute({ type, position }: Operation): number {
+    if (type === READ && position === STUCK_SECTOR * SECTOR_SIZE) readSync(this.#pipe, this.#byte);
+    return 0;
   }
 
-  close(): void {
+  override close(): void {
     closeSync(this.#pipe);
   }
 }

@@ -101,7 +101,7 @@ export async function blockDevice(
   context: TestContext,
   options: BlockDeviceOptions,
 ): Promise<{ readonly server: VduseServer; readonly disk: string }> {
-  const server = await serveBlockDevice(options);
+  const { server } = await serveBlockDevice(options);
   context.after(async () => {
     if (new VdpaBus().device(options.name)) await detach(options.name);
     await server.stop();

@@ -1,6 +1,7 @@
 import { IoVector } from '../../../../src/sys/io-vector.js';
 import { NativeBuffer } from '../../../../src/sys/memory.js';
 import type { BlockBackend, Operation } from '../../../../src/vduse/block/backend.js';
+import { carryOut } from '../../../support/block-operations.js';
 
 /** An operation on a backend; its data is the memory between `from` and `from + length`, in pieces of `piece` bytes. */
 export interface Transfer extends Partial<Pick<Operation, 'position' | 'length' | 'unmap'>> {
@@ -23,10 +24,7 @@ export function execute(backend: BlockBackend, transfers: readonly Transfer[]): 
     }
     return { type, position, length, unmap, first, count: vector.count - first, error: -1 };
   });
-  // The list of a data plane is longer than its batch.
-  const leftOver: Operation = { type: 0, position: 0, length: 0, first: 0, count: 0, unmap: false, error: -1 };
-  backend.execute([...operations, leftOver], operations.length, vector);
+  carryOut(backend, operations, vector);
   vector.free();
-  if (leftOver.error !== -1) throw new Error('an operation beyond the batch was carried out');
   return operations.map(({ error }) => error);
 }

@@ -1,0 +1,151 @@
+import { SHARE_ENV, Worker } from 'node:worker_threads';
+import { Errno } from '../../../sys/errno.js';
+import { openEventfd } from '../../../sys/events.js';
+import { close } from '../../../sys/libc.js';
+import { moduleUrl } from '../../engine/module-url.js';
+import type { Carrier } from './carrier.js';
+import { PoolKind, PoolQueue, SLOTS, type PoolOperation } from './pool-queue.js';
+import type { PoolThreadOptions } from './pool-thread.js';
+
+/** Each thread takes about 9 MiB of memory. */
+const MAX_THREADS = 4;
+
+/** Time limit for threads that have nothing to do, and perhaps have only just started. */
+const END_TIMEOUT_MS = 10_000;
+
+/**
+ * Operations by threads that wait in system calls, at most {@link MAX_THREADS} at a time. They are started when there
+ * is an operation for them.
+ */
+export class ThreadPool implements Carrier {
+  readonly eventfd: number;
+  readonly #ownsEventfd: boolean;
+  readonly #fd: number;
+  readonly #queue = PoolQueue.allocate();
+  readonly #threads: Worker[] = [];
+  readonly #freeSlots = Array.from({ length: SLOTS }, (_, slot) => slot);
+  /** Operations that have no slot yet. */
+  readonly #waiting: PoolOperation[] = [];
+  /** The tags of operations that were cancelled, to be reported. */
+  readonly #cancelled: number[] = [];
+  /** Operations offered to the threads since they were last woken. */
+  #unannounced = 0;
+  #maxThreads = MAX_THREADS;
+  /** How many results were taken; see {@link PoolQueue.peekDone}. */
+  #taken = 0;
+
+  /** @param options `eventfd`: one of the caller, to be signalled in place of an own one */
+  constructor(fd: number, { eventfd }: { readonly eventfd?: number } = {}) {
+    this.#fd = fd;
+    this.#ownsEventfd = eventfd === undefined;
+    this.eventfd = eventfd ?? openEventfd();
+  }
+
+  set signals(wanted: boolean) {
+    this.#queue.signals = wanted;
+  }
+
+  get hasUnsubmitted(): boolean {
+    return this.#unannounced > 0;
+  }
+
+  get hasCompletions(): boolean {
+    return this.#cancelled.length > 0 || (this.#inFlight > 0 && this.#queue.peekDone(this.#taken) !== undefined);
+  }
+
+  get #inFlight(): number {
+    return SLOTS - this.#freeSlots.length;
+  }
+
+  transfer(writing: boolean, position: number, address: number, length: number, tag: number): void {
+    this.#push({ kind: writing ? PoolKind.WRITE : PoolKind.READ, position, address, length, mode: 0, tag });
+  }
+
+  transferVector(writing: boolean, position: number, address: number, length: number, tag: number): void {
+    const kind = writing ? PoolKind.WRITE_VECTOR : PoolKind.READ_VECTOR;
+    this.#push({ kind, position, address, length, mode: 0, tag });
+  }
+
+  flush(tag: number): void {
+    this.#push({ kind: PoolKind.FLUSH, position: 0, address: 0, length: 0, mode: 0, tag });
+  }
+
+  allocate(mode: number, position: number, length: number, tag: number): void {
+    this.#push({ kind: PoolKind.ALLOCATE, position, address: 0, length, mode, tag });
+  }
+
+  discard(position: number, length: number, tag: number): void {
+    this.#push({ kind: PoolKind.DISCARD, position, address: 0, length, mode: 0, tag });
+  }
+
+  #push(operation: PoolOperation): void {
+    const slot = this.#freeSlots.pop();
+    if (slot === undefined) {
+      this.#waiting.push(operation);
+      return;
+    }
+    this.#queue.offer(slot, operation);
+    this.#unannounced++;
+  }
+
+  submit(): void {
+    if (this.#unannounced === 0) return;
+    this.#queue.wake(this.#unannounced);
+    this.#unannounced = 0;
+    while (this.#threads.length < Math.min(this.#inFlight, this.#maxThreads)) this.#startThread();
+  }
+
+  #startThread(): void {
+    const options: PoolThreadOptions = { queue: this.#queue.shared, fd: this.#fd, eventfd: this.eventfd };
+    this.#queue.enter();
+    try {
+      const thread = new Worker(new URL(moduleUrl('pool-thread')), {
+        workerData: options,
+        env: SHARE_ENV,
+        trackUnmanagedFds: false,
+      });
+      thread.unref();
+      this.#threads.push(thread);
+    } catch (error) {
+      this.#queue.leave();
+      // The process may have no more threads (RLIMIT_NPROC, pids.max): those that there are do it.
+      if (this.#threads.length === 0) throw error;
+      this.#maxThreads = this.#threads.length;
+    }
+  }
+
+  reap(done: (tag: number, result: number) => void): void {
+    for (const tag of this.#cancelled.splice(0)) done(tag, -Errno.ECANCELED);
+    while (this.#inFlight > 0) {
+      const slot = this.#queue.peekDone(this.#taken);
+      if (slot === undefined) return;
+      const result = this.#queue.takeDone(this.#taken, slot);
+      this.#taken = (this.#taken + 1) | 0;
+      this.#free(slot, result, done);
+    }
+  }
+
+  #free(slot: number, result: number, done: (tag: number, result: number) => void): void {
+    const tag = this.#queue.tag(slot);
+    this.#freeSlots.push(slot);
+    const next = this.#waiting.shift();
+    if (next !== undefined) this.#push(next);
+    done(tag, result);
+  }
+
+  /** Cancels those that no thread has begun. */
+  cancel(): void {
+    for (let slot = this.#queue.claim(); slot !== undefined; slot = this.#queue.claim()) {
+      this.#cancelled.push(this.#queue.tag(slot));
+      this.#freeSlots.push(slot);
+    }
+    for (const { tag } of this.#waiting.splice(0)) this.#cancelled.push(tag);
+    this.#unannounced = 0;
+  }
+
+  close(): void {
+    // Threads that do not end in time have not begun: nothing is in flight.
+    this.#queue.end(END_TIMEOUT_MS);
+    if (this.#ownsEventfd) close(this.eventfd);
+  }
+}
