@@ -30,6 +30,21 @@ interface FioReport {
 export function fio(disk: string, workload: WorkloadName, seconds: number, more: readonly string[] = []): Direction {
   // fio would create a plain file if there is no block device.
   if (!statSync(disk).isBlockDevice()) throw new Error(`${disk} is not a block device`);
+  return run(disk, workload, seconds, 'libaio', more);
+}
+
+/** The same on an existing file, through io_uring. @throws Error if fio is missing or fails */
+export function fioOnFile(path: string, workload: WorkloadName, seconds: number): Direction {
+  return run(path, workload, seconds, 'io_uring', []);
+}
+
+function run(
+  disk: string,
+  workload: WorkloadName,
+  seconds: number,
+  ioengine: 'libaio' | 'io_uring',
+  more: readonly string[],
+): Direction {
   const { rw, bs, depth, batch } = workloads[workload];
   const { status, stdout, stderr } = spawnSync(
     'fio',
@@ -43,7 +58,7 @@ export function fio(disk: string, workload: WorkloadName, seconds: number, more:
         '--allow_file_create=0',
       ],
       ...[
-        '--ioengine=libaio',
+        `--ioengine=${ioengine}`,
         '--direct=1',
         `--runtime=${Math.round(seconds * 1000)}ms`,
         '--time_based',

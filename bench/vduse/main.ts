@@ -8,6 +8,7 @@ import { leaveOut, printTable } from '../report.js';
 import { delayRows, growthRows, netRows } from './net-rows.js';
 import { includes, parts, readPlan, type Plan } from './plan.js';
 import { waits, type Results } from './results.js';
+import { measureRealDisk } from './real-disk.js';
 import { diskTable, diskRows, queueRows, waitingRows } from './disk-rows.js';
 
 const timeLimitMs = 3_600_000;
@@ -54,7 +55,7 @@ async function measure(machine: MachineKind, plan: Plan, kernelParameters: reado
   return JSON.parse(results) as Results;
 }
 
-const inUml = parts.filter((part) => part !== 'waiting' && includes(plan, part));
+const inUml = parts.filter((part) => part !== 'waiting' && part !== 'real' && includes(plan, part));
 const measured = inUml.length === 0 ? {} : await measure('uml', { ...plan, parts: inUml });
 if (measured.disks) {
   diskTable(measured.disks);
@@ -64,6 +65,13 @@ if (measured.queues) printTable('Four queues', queueRows(measured.queues));
 if (measured.net) printTable('Networks', netRows(measured.net));
 if (measured.delay) printTable('Delay', delayRows(measured.delay));
 if (measured.growth) printTable('Growth', growthRows(measured.growth));
+if (includes(plan, 'real')) {
+  try {
+    printTable('The disk of this machine', await measureRealDisk(plan));
+  } catch (error) {
+    leaveOut('real', (error as Error).message);
+  }
+}
 if (includes(plan, 'waiting')) {
   for (const wait of waits) {
     const disk = ['null_blk.irqmode=2', `null_blk.completion_nsec=${wait}`, 'null_blk.gb=1'];

@@ -3,7 +3,8 @@ import { queueDisks } from './disk-names.js';
 import { imageBytes, serverCommand } from './disks.js';
 import type { Plan } from './plan.js';
 import type { QueueResults, Turn } from './results.js';
-import { loadQueues, type Load } from './ring-load.js';
+import type { Load } from './loaded-queue.js';
+import { loadQueues } from './ring-load.js';
 import { giveToVhost, ServerProcess } from './server.js';
 
 const load: Load = { queues: 4, depth: 32, size: imageBytes };

@@ -1,0 +1,107 @@
+/** The engine alone, on a file of this machine: no kernel's device, no lab. */
+import { once } from 'node:events';
+import { MessageChannel, Worker } from 'node:worker_threads';
+import { EPOLLET, EPOLLIN, EventPoll, openEventfd, signalEventfd } from '../../src/sys/events.js';
+import { ftruncate, memfdCreate } from '../../src/sys/file.js';
+import { checked, close } from '../../src/sys/libc.js';
+import { MAP_SHARED, mapFile, PROT_READ, PROT_WRITE, unmap, viewMemory } from '../../src/sys/memory.js';
+import { blockLimits } from '../../src/vduse/block/identity.js';
+import type { BlockModuleOptions } from '../../src/vduse/block/module.js';
+import { Storage } from '../../src/vduse/block/storage.js';
+import { QueueCounters } from '../../src/vduse/engine/counters.js';
+import { MappingTable } from '../../src/vduse/engine/mappings.js';
+import { threadWord, type Command } from '../../src/vduse/engine/thread.js';
+import type { AioMode, CacheMode } from '../../src/vduse/spec/fields.js';
+import type { EngineThreadOptions } from './engine-thread.js';
+import { driveQueues, LoadedQueue, memoryBytes, queueSize, type Load } from './loaded-queue.js';
+
+export interface EngineOptions {
+  readonly path: string;
+  readonly cache?: CacheMode;
+  readonly aio?: AioMode;
+  readonly queues: number;
+  readonly depth: number;
+  readonly threads: number;
+}
+
+/** Random reads or writes of 4 KiB on a file, for so many seconds. @returns requests a second */
+export async function measureEngine(options: EngineOptions, writing: boolean, seconds: number): Promise<number> {
+  const { path, cache, aio, threads } = options;
+  const backend = { type: 'file', path, ...(cache && { cache }), ...(aio && { aio }) } as const;
+  const storage = await Storage.open(backend, undefined, false, threads);
+  const load: Load = { ...options, size: storage.size };
+  const plane: BlockModuleOptions = { limits: blockLimits(storage, 'engine'), backend: storage.backend };
+  const bytes = Math.ceil(memoryBytes(load) / 4096) * 4096;
+  const memory = checked('create a memory file', memfdCreate('driver', 1));
+  checked('set its size', ftruncate(memory, bytes));
+  const address = mapFile('map it', memory, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, 0);
+  const buffer = viewMemory(address, bytes);
+  const kicks = Array.from({ length: threads }, openEventfd);
+  const queues = Array.from(
+    { length: load.queues },
+    (_, index) => new LoadedQueue({ buffer, u8: new Uint8Array(buffer) }, index, load, kicks[index % threads]),
+  );
+  const counters = QueueCounters.allocate(load.queues);
+  const shared = new SharedArrayBuffer(64);
+  const engines = await Promise.all(
+    kicks.map(async (kick, thread) => {
+      const { port1, port2 } = new MessageChannel();
+      const words = new SharedArrayBuffer(threadWord.length * 4);
+      const workerOptions: EngineThreadOptions = {
+        plane,
+        queues: queues.flatMap((_, index) => (index % threads === thread ? [index] : [])),
+        queueCount: load.queues,
+        memory,
+        memoryBytes: bytes,
+        kick,
+        calls: queues.map(({ call }) => call),
+        commands: port2,
+        words,
+        mappings: MappingTable.allocate().shared,
+        counters,
+        shared,
+      };
+      const worker = new Worker(new URL('./engine-thread.js', import.meta.url), {
+        workerData: workerOptions,
+        transferList: [port2],
+        trackUnmanagedFds: false,
+      });
+      await once(worker, 'message');
+      const send = (command: Command): void => {
+        port1.postMessage(command);
+        Atomics.add(new Int32Array(words), threadWord.commands, 1);
+        signalEventfd(kick);
+      };
+      return { worker, send, own: workerOptions.queues, port: port1 };
+    }),
+  );
+  const poll = new EventPoll();
+  for (const [index, { call }] of queues.entries()) poll.add(call, (EPOLLIN | EPOLLET) >>> 0, index);
+  for (const { send, own } of engines) {
+    const setups = own.map((index) => {
+      const ring = queues[index]?.ring;
+      if (!ring) throw new Error(`there is no queue ${index}`);
+      const { descriptorTable, availableRing, usedRing } = ring;
+      const layout = { size: queueSize, descriptorTable, availableRing, usedRing };
+      return {
+        index,
+        availableIndex: 0,
+        layout: { ...layout, eventIndex: true, indirect: false, maxChain: queueSize },
+      };
+    });
+    send({ type: 'start', features: (1n << 9n) | (1n << 29n), queues: setups });
+  }
+  const result = driveQueues(queues, poll, load, writing, seconds);
+  for (const { send, worker, port } of engines) {
+    send({ type: 'exit', ticket: 1 });
+    await once(worker, 'exit');
+    port.close();
+  }
+  await storage.close();
+  poll.close();
+  for (const queue of queues) close(queue.call);
+  for (const kick of kicks) close(kick);
+  unmap('unmap it', address, bytes);
+  close(memory);
+  return result.requests / result.seconds;
+}

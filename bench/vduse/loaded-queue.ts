@@ -1,0 +1,155 @@
+/** A driver that keeps the queues of a block device full of requests of one block each. */
+import { randomInt } from 'node:crypto';
+import { openEventfd, signalEventfd, type EventPoll } from '../../src/sys/events.js';
+import { close } from '../../src/sys/libc.js';
+import { HEADER_SIZE, VIRTIO_BLK_T_IN, VIRTIO_BLK_T_OUT } from '../../src/virtio/block.js';
+import { RingDriver } from '../../test/support/ring-driver.js';
+
+/** The IOVA at which the memory of the driver begins. */
+export const base = 0x1000_0000;
+export const queueSize = 256;
+const ringBytes = 0x10000;
+const blockBytes = 4096;
+const headerBytes = 32;
+/** Descriptors of a request: header, data, status byte. */
+const descriptors = 3;
+
+export interface Load {
+  readonly queues: number;
+  readonly depth: number;
+  /** Bytes of the device. */
+  readonly size: number;
+}
+
+/** The memory of a driver: the rings, the headers, and the data, which is aligned as a page cache has it. */
+interface Memory {
+  readonly buffer: ArrayBuffer;
+  readonly u8: Uint8Array;
+}
+
+/** How much memory a driver needs, in bytes. */
+export function memoryBytes(load: Load): number {
+  return dataAt(load) + load.queues * load.depth * blockBytes;
+}
+
+function dataAt({ queues, depth }: Load): number {
+  return Math.ceil((queues * (ringBytes + depth * headerBytes)) / blockBytes) * blockBytes;
+}
+
+export class LoadedQueue {
+  readonly kick: number;
+  readonly call = openEventfd();
+  readonly ring: RingDriver;
+  readonly #memory: Memory;
+  readonly #view: DataView;
+  readonly #sectors: number;
+  /** Where each request's header is; its status byte follows it, its data starts at #data. */
+  readonly #headers: number;
+  readonly #data: number;
+  /** The index that the device had seen at the last kick. */
+  #kicked = 0;
+  #type: number = VIRTIO_BLK_T_IN;
+
+  /** @param kick an eventfd for the kicks, which the queue closes */
+  constructor(memory: Memory, index: number, load: Load, kick = openEventfd()) {
+    const { queues, depth, size } = load;
+    this.kick = kick;
+    this.#memory = memory;
+    this.#view = new DataView(memory.buffer);
+    this.ring = new RingDriver(memory.buffer, base, base + index * ringBytes, queueSize);
+    this.#headers = queues * ringBytes + index * depth * headerBytes;
+    this.#data = dataAt(load) + index * depth * blockBytes;
+    this.#sectors = size / blockBytes;
+  }
+
+  /** Offers all requests for the first time. */
+  begin(type: number, depth: number): void {
+    this.#type = type;
+    for (let slot = 0; slot < depth; slot++) {
+      const header = this.#headers + slot * headerBytes;
+      const head = slot * descriptors;
+      const dataFlags = type === VIRTIO_BLK_T_IN ? 3 : 1;
+      this.ring.descriptor(head, base + header, HEADER_SIZE, 1, head + 1);
+      this.ring.descriptor(head + 1, base + this.#data + slot * blockBytes, blockBytes, dataFlags, head + 2);
+      this.ring.descriptor(head + 2, base + header + HEADER_SIZE, 1, 2);
+      this.#offer(slot);
+    }
+    this.#notify();
+  }
+
+  #offer(slot: number): void {
+    const header = this.#headers + slot * headerBytes;
+    this.#view.setUint32(header, this.#type, true);
+    this.#view.setUint32(header + 8, randomInt(this.#sectors) * (blockBytes / 512), true);
+    this.#view.setUint32(header + 12, 0, true);
+    this.#memory.u8[header + HEADER_SIZE] = 0xff;
+    this.ring.offer(slot * descriptors);
+  }
+
+  #notify(): void {
+    const { availableIndex, availableEvent } = this.ring;
+    const wanted = ((availableIndex - availableEvent - 1) & 0xffff) < ((availableIndex - this.#kicked) & 0xffff);
+    this.#kicked = availableIndex;
+    if (wanted) signalEventfd(this.kick);
+  }
+
+  /** Collects completed requests, and offers as many again. @returns how many @throws Error if one failed */
+  turn(again: boolean): number {
+    let count = 0;
+    for (let used = this.ring.collect(); used; used = this.ring.collect()) {
+      const slot = used.head / descriptors;
+      const status = this.#memory.u8[this.#headers + slot * headerBytes + HEADER_SIZE];
+      if (status !== 0) throw new Error(`a request failed with status ${status ?? -1}`);
+      count++;
+      if (again) this.#offer(slot);
+    }
+    if (count > 0 && again) this.#notify();
+    return count;
+  }
+
+  /** Requests an interrupt for the next completion. */
+  arm(): void {
+    this.ring.usedEvent = this.ring.seenUsed;
+  }
+
+  close(): void {
+    close(this.kick);
+    close(this.call);
+  }
+}
+
+/**
+ * Keeps the queues full for so many seconds.
+ * @param poll becomes readable when a queue is called
+ * @returns requests, and the seconds they took
+ */
+export function driveQueues(
+  queues: readonly LoadedQueue[],
+  poll: EventPoll,
+  { depth }: Load,
+  writing: boolean,
+  seconds: number,
+): { readonly requests: number; readonly seconds: number } {
+  const begin = performance.now();
+  const end = begin + seconds * 1000;
+  for (const queue of queues) queue.begin(writing ? VIRTIO_BLK_T_OUT : VIRTIO_BLK_T_IN, depth);
+  let requests = 0;
+  let time = begin;
+  for (let open = queues.length * depth; open > 0;) {
+    // Reading the clock costs a system call in the lab.
+    const again = time < end;
+    let count = 0;
+    for (const queue of queues) count += queue.turn(again);
+    requests += count;
+    if (!again) open -= count;
+    if (count > 0) continue;
+    for (const queue of queues) queue.arm();
+    for (const queue of queues) count += queue.turn(again);
+    requests += count;
+    if (!again) open -= count;
+    if (count > 0) continue;
+    poll.wait(-1);
+    time = performance.now();
+  }
+  return { requests, seconds: (performance.now() - begin) / 1000 };
+}
