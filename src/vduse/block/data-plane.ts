@@ -3,7 +3,6 @@ import { Errno } from '../../sys/errno.js';
 import { IoVector } from '../../sys/io-vector.js';
 import * as blk from '../../virtio/block.js';
 import { DescriptorChain } from '../../virtio/descriptor-chain.js';
-import type { MemoryRegion } from '../../virtio/guest-memory.js';
 import * as backend from './backend.js';
 import type { BackendTransfers, BlockBackend, Operation, OperationType } from './backend.js';
 import { BYTES_IN, BYTES_OUT, ERRORS, REQUESTS } from '../engine/counters.js';
@@ -17,6 +16,7 @@ import {
 } from '../engine/data-plane.js';
 import type { DeviceQueue } from '../engine/queue.js';
 import { hasFeature } from '../engine/negotiation.js';
+import { bytesWritten, OperationSlot, RequestSlot, statusByte } from './request.js';
 
 /** Limits of one request; part of the configuration space. */
 export interface BlockLimits {
@@ -43,49 +43,6 @@ const ROUNDS = 8;
 
 /** Sectors up to this one have a byte offset that is a number. */
 const MAX_SECTOR_HIGH_WORD = 0xfff;
-
-class OperationSlot implements Operation {
-  type: OperationType = backend.FLUSH;
-  position = 0;
-  length = 0;
-  first = 0;
-  count = 0;
-  unmap = false;
-  error = 0;
-  readonly request: RequestSlot;
-
-  constructor(request: RequestSlot) {
-    this.request = request;
-  }
-}
-
-/** A request that was taken and is not completed yet. */
-class RequestSlot {
-  queue: DeviceQueue;
-  head = 0;
-  /** The first `operationCount` are its own; the others are for later requests. */
-  readonly operations: OperationSlot[] = [];
-  operationCount = 0;
-  /** How many of them are not done. */
-  pending = 0;
-  /** It can be completed once those before it are, where the order matters. */
-  isDone = false;
-  /** An error number, or 0. */
-  error = 0;
-  /** Data must be durable before it is completed. */
-  mustFlush = false;
-  /** Bytes of the writable part before the status byte. */
-  dataIn = 0;
-  dataOut = 0;
-  /** Bytes that the device may write; 0 if that is not known. */
-  writable = 0;
-  statusRegion: MemoryRegion | undefined;
-  statusOffset = 0;
-
-  constructor(queue: DeviceQueue) {
-    this.queue = queue;
-  }
-}
 
 /** The file of the device was resized: the size of the device from now on, and what is left of the file, in bytes. */
 export interface BlockChange {
@@ -451,15 +408,4 @@ export class BlockPlane implements DataPlane<BlockChange> {
     this.#chain.write(id);
     request.dataIn = id.length;
   }
-}
-
-/** Only contiguous bytes from the first one count as written: the status byte only if there is no gap before it. */
-function bytesWritten(request: RequestSlot, error: number): number {
-  const data = error === 0 ? request.dataIn : 0;
-  return data + 1 === request.writable ? data + 1 : data;
-}
-
-function statusByte(error: number): number {
-  if (error === 0) return blk.VIRTIO_BLK_S_OK;
-  return error === Errno.EOPNOTSUPP ? blk.VIRTIO_BLK_S_UNSUPP : blk.VIRTIO_BLK_S_IOERR;
 }
