@@ -96,10 +96,10 @@ test(
       { name: 'blk0', mgmtdev: 'vdpasim_blk' },
     ];
     // Check mode changes nothing, so the next run still has to.
-    assert.match(play(devices, '--check'), /See what there is to change\] \*+\nchanged: /);
-    assert.match(play(devices), /Make the devices what they should be\] \*+\nchanged: /);
+    assert.match(play(devices, '--check'), /Plan the changes\] \*+\nchanged: /);
+    assert.match(play(devices), /Apply the changes\] \*+\nchanged: /);
     assert.match(play(devices), /machine +: ok=3 +changed=0 /);
-    assert.match(play(devices.slice(1)), /Make the devices what they should be\] \*+\nchanged: /);
+    assert.match(play(devices.slice(1)), /Apply the changes\] \*+\nchanged: /);
     assert.match(play(devices.slice(1)), /changed=0 /);
   },
 );

@@ -17,13 +17,13 @@ import {
   VDPA_CMD_DEV_GET,
   VDPA_CMD_DEV_NEW,
 } from '../../src/vdpa/uapi.js';
-import { bindingContract, whyNot } from '../netlink/transports.contract.js';
+import { transportContract, whySkipped } from '../netlink/transports.contract.js';
 import { koffiContract } from '../netlink/koffi.contract.js';
 import { SIMULATORS, testsWith } from '../support/kernel/lab/needs.js';
 
 const { after, before, describe, test: it } = testsWith(...SIMULATORS);
 
-for (const name of transportNames) await bindingContract(name);
+for (const name of transportNames) await transportContract(name);
 await koffiContract();
 
 /** Counts the datagrams received through a transport. */
@@ -74,7 +74,7 @@ const ways: [name: string, skip: string | false, open: () => NetlinkTransport | 
   ['room for 4 KiB per datagram', false, () => openKoffiTransport({ protocol: NETLINK_GENERIC }, 4096)],
 ];
 for (const name of transportNames) {
-  ways.push([name, await whyNot(name), () => openTransport({ protocol: NETLINK_GENERIC }, name)]);
+  ways.push([name, await whySkipped(name), () => openTransport({ protocol: NETLINK_GENERIC }, name)]);
 }
 
 describe('the vdpa family', () => {

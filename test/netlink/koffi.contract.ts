@@ -14,11 +14,11 @@ import { encodeMessage } from '../../src/netlink/message.js';
 import { close, lastErrno } from '../../src/sys/libc.js';
 import { AF_NETLINK, SOCK_CLOEXEC, SOCK_RAW, sendto, socket } from '../../src/sys/socket.js';
 import { Errno } from '../../src/sys/errno.js';
-import { whyNot } from './transports.contract.js';
+import { whySkipped } from './transports.contract.js';
 
 /** What koffi's transport does in addition to what every transport does, tested on the running kernel. */
 export async function koffiContract(): Promise<void> {
-  await describe('transport koffi, beyond the contract', { skip: await whyNot('koffi'), timeout: 60_000 }, () => {
+  await describe('transport koffi, beyond the contract', { skip: await whySkipped('koffi'), timeout: 60_000 }, () => {
     it('delivers the extended acknowledgement of an error', async () => {
       const genl = await GenlSocket.open(openKoffiTransport({ protocol: NETLINK_GENERIC }));
       const attributes = new AttributeWriter().string(CTRL_ATTR_FAMILY_NAME, 'a-name-that-is-too-long').finish();

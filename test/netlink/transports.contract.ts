@@ -16,7 +16,7 @@ import { NetlinkSocket } from '../../src/netlink/socket.js';
 import type { NetlinkTransport } from '../../src/netlink/transport.js';
 
 /** Why a transport cannot be tested on this machine, or false if it can. */
-export async function whyNot(name: TransportName): Promise<string | false> {
+export async function whySkipped(name: TransportName): Promise<string | false> {
   try {
     const transport = await openTransport({ protocol: NETLINK_GENERIC }, name);
     await transport.close();
@@ -30,8 +30,8 @@ export async function whyNot(name: TransportName): Promise<string | false> {
 }
 
 /** What every transport does, tested on the running kernel with requests that any user may make. */
-export async function bindingContract(transport: TransportName): Promise<void> {
-  await describe(`transport ${transport}`, { skip: await whyNot(transport), timeout: 60_000 }, () => {
+export async function transportContract(transport: TransportName): Promise<void> {
+  await describe(`transport ${transport}`, { skip: await whySkipped(transport), timeout: 60_000 }, () => {
     const open = (): Promise<NetlinkTransport> => openTransport({ protocol: NETLINK_GENERIC }, transport);
     let socket: GenlSocket;
     before(async () => {
@@ -39,7 +39,7 @@ export async function bindingContract(transport: TransportName): Promise<void> {
     });
     after(() => socket.close());
 
-    it('finds a family', async () => {
+    it('resolves a family', async () => {
       const family = await socket.family('nlctrl');
       assert.equal(family.id, controlFamily.id);
       assert.equal(family.name, 'nlctrl');
@@ -63,7 +63,7 @@ export async function bindingContract(transport: TransportName): Promise<void> {
       for (const family of families) assert.deepEqual(await socket.family(family.name), family);
     });
 
-    it('dumps the policies of all families, each in as many datagrams as it takes', async () => {
+    it('dumps the policies of all families, each of which may take several datagrams', async () => {
       for (const family of await socket.families()) {
         const { operations } = await socket.policy(family);
         const described = family.operations.filter(({ flags }) => (flags & GENL_CMD_CAP_HASPOL) !== 0);
@@ -76,22 +76,22 @@ export async function bindingContract(transport: TransportName): Promise<void> {
       assert.deepEqual(control.policies.get(index)?.get(2), { kind: 'nul-string', maxLength: 15 });
     });
 
-    it('passes on an error', async () => {
+    it('reports an error of the kernel', async () => {
       await assert.rejects(
-        socket.gather(controlFamily, { command: 200 }, { operation: 'ask for what there is not' }),
+        socket.gather(controlFamily, { command: 200 }, { operation: 'send an unknown command' }),
         (error) => {
           assert.ok(error instanceof NetlinkError);
-          assert.equal(error.message, 'ask for what there is not: Operation not supported (EOPNOTSUPP)');
+          assert.equal(error.message, 'send an unknown command: Operation not supported (EOPNOTSUPP)');
           return true;
         },
       );
     });
 
-    it('makes many requests over one socket', async () => {
+    it('sends many requests over one socket', async () => {
       for (let count = 0; count < 100; count++) assert.equal((await socket.family('nlctrl')).id, controlFamily.id);
     });
 
-    it('has its own port, which the kernel answers to', async () => {
+    it('has a port of its own, to which the kernel answers', async () => {
       const [first, second] = [await open(), await open()];
       assert.notEqual(first.port, 0);
       assert.notEqual(first.port, second.port);
@@ -111,7 +111,7 @@ export async function bindingContract(transport: TransportName): Promise<void> {
       await transport.close();
     });
 
-    it('is closed once, and then rejects every use', async () => {
+    it('can be closed twice, and then rejects every use', async () => {
       const transport = await open();
       await transport.close();
       await transport.close();
@@ -127,7 +127,7 @@ export async function bindingContract(transport: TransportName): Promise<void> {
       });
     });
 
-    it('is the one that VDPA_NETLINK_TRANSPORT names', async () => {
+    it('is selected by VDPA_NETLINK_TRANSPORT', async () => {
       assert.equal(chosenTransport({ VDPA_NETLINK_TRANSPORT: transport }), transport);
       const byDefault = await GenlSocket.open();
       assert.equal((await byDefault.family('nlctrl')).id, controlFamily.id);

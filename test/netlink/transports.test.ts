@@ -3,10 +3,10 @@ import { test } from 'node:test';
 import { transportNames, chosenTransport, openTransport } from '../../src/netlink/transports/index.js';
 import { NETLINK_GENERIC } from '../../src/netlink/constants.js';
 import { NetlinkTransportError } from '../../src/netlink/error.js';
-import { bindingContract } from './transports.contract.js';
+import { transportContract } from './transports.contract.js';
 import { koffiContract } from './koffi.contract.js';
 
-for (const name of transportNames) await bindingContract(name);
+for (const name of transportNames) await transportContract(name);
 await koffiContract();
 
 void test('koffi is the default transport', () => {

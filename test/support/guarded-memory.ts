@@ -1,4 +1,4 @@
-/** Loses mapped memory in various ways, in a separate process; see test/sys/memory-guard.test.ts. */
+/** Loses mapped memory in a way that the argument names, in a separate process; see test/sys/memory-guard.test.ts. */
 import { Worker, isMainThread, workerData } from 'node:worker_threads';
 import { constants, openSync } from 'node:fs';
 import { errnoName } from '../../src/sys/errno.js';
@@ -22,30 +22,30 @@ const BYTES = PAGES * pageSize;
 const O_TMPFILE = 0o20200000;
 
 const fd = checked('create a memory file', memfdCreate('guarded', 1));
-checked('size it', ftruncate(fd, BYTES));
+checked('set its size', ftruncate(fd, BYTES));
 const map = (): number => mapFile('map it', fd, BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, 0);
 
 if (isMainThread) {
-  const what = process.argv[2] ?? '';
+  const scenario = process.argv[2] ?? '';
   const guard = installMemoryGuard();
   const table = MappingTable.allocate();
   const lost = new LostMemory(guard, table.shared.entries);
-  const mapped = what === 'not noted' ? undefined : table.add(BYTES, table.revocations, map);
+  const mapped = scenario === 'unregistered' ? undefined : table.add(BYTES, table.revocations, map);
   const address = mapped?.view ?? map();
   const bytes = new Uint8Array(viewMemory(address, BYTES));
   bytes.fill(7);
-  switch (what) {
-    case 'noted':
-    case 'not noted':
-      checked('cut it', ftruncate(fd, pageSize));
+  switch (scenario) {
+    case 'registered':
+    case 'unregistered':
+      checked('truncate it', ftruncate(fd, pageSize));
       bytes[2 * pageSize] = 1;
       console.log(JSON.stringify({ bytes: [0, 1, 2].map((page) => bytes[page * pageSize]), lost: lost.check() }));
       console.log(JSON.stringify({ lost: lost.check() }));
       break;
-    case 'copied':
-    case 'taken away': {
+    case 'truncated':
+    case 'revoked': {
       if (guard) useGuardedCopies(guard.copies);
-      if (what === 'copied') checked('cut it', ftruncate(fd, pageSize));
+      if (scenario === 'truncated') checked('truncate it', ftruncate(fd, pageSize));
       else table.revokeAll();
       const own = new NativeBuffer(BYTES);
       own.u8.fill(1);
@@ -59,16 +59,16 @@ if (isMainThread) {
       console.log(JSON.stringify({ copied, filled, pages, written, error, seen: bytes[pageSize], lost: lost.check() }));
       break;
     }
-    case 'ended':
+    case 'unguarded':
       lost.end();
-      checked('cut it', ftruncate(fd, 0));
+      checked('truncate it', ftruncate(fd, 0));
       bytes[0] = 1;
       break;
-    case 'of another thread':
-      checked('cut it', ftruncate(fd, 0));
+    case 'other-thread':
+      checked('truncate it', ftruncate(fd, 0));
       new Worker(new URL(import.meta.url), { workerData: address });
       break;
-    case 'sent':
+    case 'kill':
       process.kill(process.pid, 'SIGBUS');
       setInterval(() => undefined, 1000);
       break;
