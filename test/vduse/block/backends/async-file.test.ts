@@ -3,12 +3,12 @@ import assert from 'node:assert/strict';
 import {
   closeSync,
   constants,
-  ftruncateSync,
   mkdtempSync,
   openSync,
   readdirSync,
   readFileSync,
   rmSync,
+  truncateSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -23,12 +23,15 @@ import { CANCELLED, DISCARD, FLUSH, READ, WRITE, type Operation } from '../../..
 import { AsyncFileBackend } from '../../../../src/vduse/block/backends/async-file.js';
 import { FlushFailure } from '../../../../src/vduse/block/backends/flush-failure.js';
 import { carryOut } from '../../../support/block-operations.js';
-import { asyncModes, openCarrier, whySkipped, type AsyncMode } from './carriers.js';
+import { asyncModes, openCarrier, whyNotDirect, whySkipped, type AsyncMode } from './carriers.js';
 import { execute, memory, type Transfer } from './transfers.js';
 
 const SIZE = 1.5 * 2 ** 20;
 const folder = mkdtempSync(join(tmpdir(), 'vdpa-async-file-'));
 const path = join(folder, 'disk');
+writeFileSync(path, '');
+truncateSync(path, SIZE);
+const notDirect = whyNotDirect();
 after(() => {
   rmSync(folder, { recursive: true });
 });
@@ -42,10 +45,9 @@ interface Options {
 
 function openFile(
   aio: AsyncMode,
-  flags: number,
   options: Options = {},
 ): { readonly backend: AsyncFileBackend; readonly close: () => void } {
-  const fd = options.fd ?? openSync(path, constants.O_RDWR | constants.O_CREAT | flags, 0o600);
+  const fd = options.fd ?? openSync(path, constants.O_RDWR);
   const carrier = openCarrier(aio, fd);
   assert.ok(carrier);
   const failure = new FlushFailure(options.shared ?? new Int32Array(16), undefined);
@@ -56,6 +58,14 @@ function openFile(
     closeSync(fd);
   };
   return { backend, close };
+}
+
+/** Opens the file for access without the page cache. */
+function openDirect(aio: AsyncMode): ReturnType<typeof openFile> {
+  const fd = openSync(path, constants.O_RDWR | constants.O_DIRECT);
+  const alignment = directAlignment(fd);
+  assert.ok(alignment);
+  return openFile(aio, { fd, direct: alignment.memory });
 }
 
 const flush = (): Operation => ({ type: FLUSH, position: 0, length: 0, first: 0, count: 0, unmap: false, error: -9 });
@@ -79,19 +89,10 @@ for (const aio of asyncModes) {
 }
 
 function operationsInFlight(aio: AsyncMode): void {
-  const open = (flags: number, options?: Options): ReturnType<typeof openFile> => openFile(aio, flags, options);
+  const open = (options?: Options): ReturnType<typeof openFile> => openFile(aio, options);
 
-  test('memory that is not aligned: direct transfers go through memory that is', (context) => {
-    writeFileSync(path, '');
-    const probe = openSync(path, 'r+');
-    ftruncateSync(probe, SIZE);
-    const alignment = directAlignment(probe);
-    closeSync(probe);
-    if (alignment === undefined || 4096 % alignment.offset !== 0) {
-      context.skip(`no direct access to files of ${tmpdir()}`);
-      return;
-    }
-    const { backend, close } = open(constants.O_DIRECT, { direct: alignment.memory });
+  test('memory that is not aligned: direct transfers go through memory that is', { skip: notDirect }, () => {
+    const { backend, close } = openDirect(aio);
     for (let at = 0; at < SIZE; at++) memory.u8[at] = (at * 31) % 251;
     const from = 1;
     const errors = execute(backend, [
@@ -112,15 +113,8 @@ function operationsInFlight(aio: AsyncMode): void {
     close();
   });
 
-  test('more such memory than there may be: the transfers wait for it, and each gets its own', (context) => {
-    const probe = openSync(path, 'r');
-    const alignment = directAlignment(probe);
-    closeSync(probe);
-    if (alignment === undefined || 4096 % alignment.offset !== 0) {
-      context.skip(`no direct access to files of ${tmpdir()}`);
-      return;
-    }
-    const { backend, close } = open(constants.O_DIRECT, { direct: alignment.memory });
+  test('more such memory than is permitted: transfers wait for it, and each gets its own', { skip: notDirect }, () => {
+    const { backend, close } = openDirect(aio);
     for (let at = 0; at < SIZE; at++) memory.u8[at] = (at * 7) % 241;
     const whole = [
       { type: WRITE, position: 0, length: SIZE, from: 1 },
@@ -140,7 +134,7 @@ function operationsInFlight(aio: AsyncMode): void {
   });
 
   test('memory of the driver that is missing is the error of its request', () => {
-    const { backend, close } = open(0);
+    const { backend, close } = open();
     const vector = new IoVector(4);
     vector.push(4096, 512);
     vector.push(memory.address, 512);
@@ -158,7 +152,7 @@ function operationsInFlight(aio: AsyncMode): void {
   });
 
   test('flushes that come during one share the next', () => {
-    const { backend, close } = open(0);
+    const { backend, close } = open();
     const flushes = Array.from({ length: 10 }, flush);
     const done = carryOut(backend, flushes, new IoVector(1));
     assert.equal(done[0], flushes[0]);
@@ -169,7 +163,7 @@ function operationsInFlight(aio: AsyncMode): void {
 
   test('a flush that succeeds while one of another thread fails is not called durable', () => {
     const shared = new Int32Array(16);
-    const { backend, close } = open(0, { shared });
+    const { backend, close } = open({ shared });
     const operation = flush();
     backend.submit(operation, new IoVector(1));
     new FlushFailure(shared, undefined).set(Errno.EIO);
@@ -179,7 +173,7 @@ function operationsInFlight(aio: AsyncMode): void {
   });
 
   test('what was cancelled says so, and the backend goes on', () => {
-    const { backend, close } = open(0);
+    const { backend, close } = open();
     const first = flush();
     const waiting = flush();
     const vector = new IoVector(1);
@@ -195,7 +189,7 @@ function operationsInFlight(aio: AsyncMode): void {
   });
 
   test('many operations that are cancelled at once end, and each says how', () => {
-    const { backend, close } = open(0);
+    const { backend, close } = open();
     const vector = new IoVector(1000);
     const operations = Array.from({ length: 1000 }, (_, index): Operation => {
       vector.push(memory.address + index * 512, 512);
@@ -212,7 +206,7 @@ function operationsInFlight(aio: AsyncMode): void {
   });
 
   test('a thread that sleeps is woken for each', () => {
-    const { backend, close } = open(0);
+    const { backend, close } = open();
     const poll = new EventPoll();
     poll.add(backend.transfers.eventfd, (EPOLLIN | EPOLLET) >>> 0, 0);
     const vector = new IoVector(3);
@@ -250,7 +244,7 @@ function operationsInFlight(aio: AsyncMode): void {
 
   test('a discard of a block device that only ioctl(2) knows goes to a thread', () => {
     // A file has no such operation, in any way: the error is that of ioctl(2).
-    const { backend, close } = open(0, { blockDevice: 512 });
+    const { backend, close } = open({ blockDevice: 512 });
     const discard = { type: DISCARD, position: 0, length: 4096 } as const;
     assert.deepEqual(execute(backend, [discard, { type: READ, length: 512, from: 0 }, discard]), [
       Errno.ENOTTY,
@@ -262,7 +256,7 @@ function operationsInFlight(aio: AsyncMode): void {
 
   test('its threads end with it', async () => {
     const before = threads();
-    const { backend, close } = open(0);
+    const { backend, close } = open();
     const ranges = Array.from({ length: 8 }, (_, index): Transfer => ({
       type: DISCARD,
       position: index * 4096,
