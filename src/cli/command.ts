@@ -52,6 +52,7 @@ export abstract class VdpaCommand extends Command {
       runBatch: () => {
         throw new UsageError('-b is not supported by a single command');
       },
+      // TypeScript knows the constructor of an object only as a function.
       helpOn: () => Promise.resolve(commandHelp(this.constructor as CommandClass)),
     });
   }

@@ -10,7 +10,10 @@ import type { Keyword } from './grammar.js';
 import { deviceTypeNames } from '../virtio/classes.js';
 import { readDeviceType, readMac, readNumber } from './values.js';
 
-/** Keywords with the values of arguments. */
+/**
+ * Keywords with the values of arguments. Both come from the table of fields, but TypeScript does not know the type of an
+ * object that is made of a list: the two tables below therefore assert it.
+ */
 type KeywordsFor<Arguments> = { readonly [Word in keyof Arguments]-?: Keyword<NonNullable<Arguments[Word]>> };
 
 /** Those that describe the server: only for mgmtdev vduse. */

@@ -70,14 +70,17 @@ export function parseKeywords<K extends Keywords>(keywords: K, args: readonly st
     if (missing !== undefined && !Object.hasOwn(values, full)) throw new UsageError(missing);
   }
   if (stricter) throw stricter;
+  // Each value was read by its keyword, and the required ones are there: TypeScript cannot follow a loop over keys.
   return values as Values<K>;
 }
 
 /** The keyword that a word stands for: the first that matches, in the order of iproute2. */
 export function findKeyword<K extends Keywords>(keywords: K, arg: string): [string, K[keyof K]] | undefined {
-  return (Object.entries(keywords) as [string, K[keyof K]][]).find(([full, { abbreviable }]) =>
-    abbreviable ? isPrefix(arg, full) : arg === full,
-  );
+  for (const full in keywords) {
+    const keyword = keywords[full];
+    if (keyword && (keyword.abbreviable === true ? isPrefix(arg, full) : arg === full)) return [full, keyword];
+  }
+  return undefined;
 }
 
 /**

@@ -1,7 +1,7 @@
 import { readFileSync, writeSync } from 'node:fs';
 import type { NetlinkTransport } from '../netlink/transport.js';
 import { decodeText, encodeText } from '../netlink/text-encoding.js';
-import { Errno } from '../sys/errno.js';
+import { Errno, nodeErrno } from '../sys/errno.js';
 import { SystemError } from '../sys/error.js';
 
 /** Writing to standard output failed. */
@@ -68,9 +68,9 @@ export function processArguments(): string[] {
   return raw.length > args.length ? raw.slice(-args.length) : args;
 }
 
-/** The error number of an error that node:fs threw, which is negative there. */
+/** The error number of an error that node:fs threw; EIO if it has none. */
 export function errnoOf(error: unknown): number {
-  return error instanceof Error && 'errno' in error && typeof error.errno === 'number' ? -error.errno : Errno.EIO;
+  return nodeErrno(error) ?? Errno.EIO;
 }
 
 /** Repeats a call of node:fs while the other end of a non-blocking pipe is not ready. */

@@ -63,16 +63,21 @@ function loadPackage(name: string): unknown {
 
 type PartFunction = (share: (pieces: Pieces) => void, require: typeof load, filename: string, dirname: string) => void;
 
+function evaluate(part: Script): PartFunction {
+  // Each part is one expression: the function that the bundler wraps around it.
+  return part.runInThisContext() as PartFunction;
+}
+
 function compile(part: string, filename: string): PartFunction {
   const { bytes, owner } = readPart(filename);
   const text = textOf(bytes);
   const cachePath = isCaching ? cachePathOf(part) : undefined;
-  if (cachePath === undefined) return new Script(text, { filename }).runInThisContext() as PartFunction;
+  if (cachePath === undefined) return evaluate(new Script(text, { filename }));
   const cache = readCache(cachePath, owner);
   const script = new Script(text, cache === undefined ? { filename } : { filename, cachedData: cache.bytes });
   // Different builds of the same version of Node must not replace each other's cache.
   if (cache === undefined || (script.cachedDataRejected === true && cache.ageMs > dayMs)) lacksCode = true;
-  return script.runInThisContext() as PartFunction;
+  return evaluate(script);
 }
 
 /** The cache file of a part, if it is cached. */

@@ -7,6 +7,12 @@ import * as uapi from './uapi.js';
 /** The number of an I/O address space in its /dev/iommu file. */
 export type IoasId = number & { readonly brand: 'IoasId' };
 
+/** A number that the kernel has given to an I/O address space. */
+export function toIoasId(id: number): IoasId {
+  // The brand exists only in the type: it says where the number comes from.
+  return id as IoasId;
+}
+
 /** I/O virtual addresses from `start` to `last`, both included. */
 export interface IovaRange {
   readonly start: bigint;

@@ -1,8 +1,8 @@
 import { closeSync, openSync } from 'node:fs';
-import { Errno } from '../sys/errno.js';
+import { Errno, nodeErrno } from '../sys/errno.js';
 import { SystemError } from '../sys/error.js';
 import { ioctl } from '../sys/ioctl.js';
-import { Ioas, type IoasId, type IommufdCall } from './ioas.js';
+import { Ioas, toIoasId, type IommufdCall } from './ioas.js';
 import { Structure } from './structure.js';
 import * as uapi from './uapi.js';
 
@@ -35,8 +35,8 @@ export class Iommufd {
     try {
       return new Iommufd(openSync(path, 'r+'));
     } catch (cause) {
-      if (!(cause instanceof Error && 'errno' in cause && typeof cause.errno === 'number')) throw cause;
-      const errno = -cause.errno;
+      const errno = nodeErrno(cause);
+      if (errno === undefined) throw cause;
       const hint = openHints[errno];
       throw new SystemError({ operation: `open ${path}`, errno, cause, ...(hint !== undefined && { hint }) });
     }
@@ -46,7 +46,7 @@ export class Iommufd {
   allocateIoas(): Ioas {
     const argument = new Structure(12);
     this.#ioctl('allocate an I/O address space', uapi.IOMMU_IOAS_ALLOC, argument.bytes);
-    return new Ioas(this.#ioctl, argument.readU32(8) as IoasId);
+    return new Ioas(this.#ioctl, toIoasId(argument.readU32(8)));
   }
 
   /**
@@ -75,7 +75,7 @@ export class Iommufd {
       if (error instanceof SystemError && error.errno === Errno.ENODEV) return undefined;
       throw error;
     }
-    return new Ioas(this.#ioctl, argument.readU32(4) as IoasId);
+    return new Ioas(this.#ioctl, toIoasId(argument.readU32(4)));
   }
 
   /** Sets it (IOMMU_VFIO_IOAS_SET), or unsets it (IOMMU_VFIO_IOAS_CLEAR), which destroys nothing. */

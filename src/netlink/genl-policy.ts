@@ -185,5 +185,6 @@ function decodeOperationPolicy(attributes: AttributeList): OperationPolicy {
 
 /** An object with the property if it has a value, else an empty object. */
 function given<Key extends string, Value>(key: Key, value: Value | undefined): Partial<Record<Key, Value>> {
+  // TypeScript widens a computed key to any text.
   return value === undefined ? {} : ({ [key]: value } as Record<Key, Value>);
 }

@@ -49,7 +49,7 @@ export class TablePrinter implements Printer {
   #rows: Map<string, Cell>[] = [];
   #row = new Map<string, Cell>();
   #rowsName = '';
-  #list = { key: '', words: [] as string[] };
+  #list: { readonly key: string; readonly words: string[] } = { key: '', words: [] };
   #finished = false;
 
   constructor(output: Output, paint: Paint, layout: TableLayout = { utf8: true }) {

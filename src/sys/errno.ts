@@ -293,5 +293,19 @@ export function strerror(errno: number): string {
 }
 
 function findName(errno: number): ErrnoName | undefined {
-  return (Object.keys(Errno) as ErrnoName[]).find((name) => Errno[name] === errno);
+  return Object.keys(Errno)
+    .filter(isErrnoName)
+    .find((name) => Errno[name] === errno);
+}
+
+/** Whether a text is the name of an error number. */
+export function isErrnoName(text: string): text is ErrnoName {
+  return Object.hasOwn(Errno, text);
+}
+
+/** The error number, positive, of an error that a function of Node threw; undefined for any other error. */
+export function nodeErrno(error: unknown): number | undefined {
+  // Node's are negative, those of SystemError positive.
+  const errno = error instanceof Error && 'errno' in error ? error.errno : undefined;
+  return typeof errno === 'number' && errno < 0 ? -errno : undefined;
 }

@@ -60,6 +60,7 @@ let fill: Fill = (destination, byte, length) => {
  * Makes this thread copy with the functions at `code`, which contains {@link x64Copies} and is known to the handler.
  */
 export function useGuardedCopies(code: number): void {
+  // Koffi makes a function of the prototype, which has no type of its own.
   copy = koffi.decode(code, koffi.proto('int (uintptr_t destination, uintptr_t source, size_t length)')) as Copy;
   fill = koffi.decode(code + FILL_OFFSET, koffi.proto('int (uintptr_t destination, int byte, size_t length)')) as Fill;
 }

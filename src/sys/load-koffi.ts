@@ -65,6 +65,7 @@ function loadPackage(): Koffi {
   const { createRequire } = process.getBuiltinModule('node:module');
   const load: (name: string) => unknown = createRequire(import.meta.filename);
   try {
+    // The package that its types belong to: package.json requires its version.
     return load('koffi') as Koffi;
   } catch (cause) {
     throw new MissingKoffiError(cause);

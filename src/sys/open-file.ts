@@ -1,6 +1,6 @@
 import { constants, openSync } from 'node:fs';
 import { SystemError } from './error.js';
-import { Errno } from './errno.js';
+import { Errno, nodeErrno } from './errno.js';
 
 /**
  * Opens a file for reading and writing, non-blocking and close-on-exec.
@@ -11,7 +11,7 @@ export function openFile(path: string, flags: number, hints: Readonly<Partial<Re
   try {
     return openSync(path, flags);
   } catch (error) {
-    const errno = -((error as NodeJS.ErrnoException).errno ?? -Errno.EIO);
+    const errno = nodeErrno(error) ?? Errno.EIO;
     const hint = hints[errno];
     throw new SystemError({ operation: `open ${path}`, errno, cause: error, ...(hint !== undefined && { hint }) });
   }

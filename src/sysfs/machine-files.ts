@@ -18,7 +18,7 @@ import type { Stats } from 'node:fs';
 import { basename, relative, resolve } from 'node:path';
 import { decodeText, encodeText } from '../netlink/text-encoding.js';
 import { majorOf, minorOf } from '../sys/device-number.js';
-import { Errno } from '../sys/errno.js';
+import { Errno, nodeErrno } from '../sys/errno.js';
 import { SystemError } from '../sys/error.js';
 
 /** The type and device number of a device node. */
@@ -183,7 +183,8 @@ function guard<Result>(operation: string, act: () => Result): Result {
     return act();
   } catch (cause) {
     if (cause instanceof SystemError) throw cause;
-    if (!(cause instanceof Error && 'errno' in cause && typeof cause.errno === 'number')) throw cause;
-    throw new SystemError({ operation, errno: -cause.errno, cause });
+    const errno = nodeErrno(cause);
+    if (errno === undefined) throw cause;
+    throw new SystemError({ operation, errno, cause });
   }
 }

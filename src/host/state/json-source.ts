@@ -95,7 +95,7 @@ class Reader {
   }
 
   #object(path: string, depth: number): JsonValue {
-    const object = Object.create(null) as Record<string, JsonValue>;
+    const object: Record<string, JsonValue> = { __proto__: null };
     this.#at++;
     if (this.#take('}')) return object;
     do {
@@ -125,7 +125,8 @@ class Reader {
     if (end === undefined) throw this.#error('unterminated string');
     const token = this.#text.slice(this.#at, end);
     this.#at = end;
-    const text = this.#native(token, 'invalid string') as string;
+    const text = this.#native(token, 'invalid string');
+    if (typeof text !== 'string') throw this.#error('invalid string');
     if (lacksBytes(text)) {
       this.#at -= token.length;
       throw this.#error('the string contains a lone surrogate');
@@ -152,13 +153,14 @@ class Reader {
   #literal(): JsonValue {
     const token = this.#match(/[-+.\w]+/y);
     if (token === undefined) throw this.#error(`unexpected ${JSON.stringify(this.#text[this.#at])}`);
-    return this.#native(token, `invalid value ${JSON.stringify(shortened(token))}`) as JsonValue;
+    return this.#native(token, `invalid value ${JSON.stringify(shortened(token))}`);
   }
 
   /** A token parsed by JavaScript's own parser; `#at` is already after it. */
-  #native(token: string, reason: string): unknown {
+  #native(token: string, reason: string): JsonValue {
     try {
-      return JSON.parse(token) as unknown;
+      // A token is no object, so that what it gives is a JSON value of this module.
+      return JSON.parse(token) as JsonValue;
     } catch {
       this.#at -= token.length;
       throw this.#error(reason);

@@ -1,7 +1,7 @@
 /** Serializes the processes that apply state files to a machine. */
 import { closeSync, constants, fstatSync, ftruncateSync, mkdirSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { Errno } from '../../sys/errno.js';
+import { Errno, nodeErrno } from '../../sys/errno.js';
 import { SystemError } from '../../sys/error.js';
 import { flock, LOCK_EX, LOCK_NB } from '../../sys/file.js';
 import { checked } from '../../sys/libc.js';
@@ -60,8 +60,9 @@ function openLock(path: string): number {
     if (fstatSync(fd).isFile()) return fd;
     closeSync(fd);
   } catch (cause) {
-    if (!(cause instanceof Error && 'errno' in cause && typeof cause.errno === 'number')) throw cause;
-    throw new SystemError({ operation, errno: -cause.errno, cause });
+    const errno = nodeErrno(cause);
+    if (errno === undefined) throw cause;
+    throw new SystemError({ operation, errno, cause });
   }
   throw new SystemError({ operation, errno: Errno.EINVAL, hint: 'It is not a regular file' });
 }

@@ -71,10 +71,16 @@ export function compareServer({ specified }: DesiredServer, status: OwnStatus): 
   // A device that grows with its file also has a size.
   const { size } = 'size' in status ? status : {};
   const actual: ServerArguments = { ...(size !== undefined && { size }), ...serverArgumentsOf(status) };
-  return (Object.keys(specified) as ServerKey[]).flatMap((key) => {
+  return keysOf(specified).flatMap((key) => {
     const [from, to] = [actual[key], specified[key]];
     return to === undefined || to === from ? [] : [{ key, from: from?.toString() ?? '(none)', to: to.toString() }];
   });
+}
+
+function keysOf<T extends object>(object: T): Extract<keyof T, string>[] {
+  const keys: Extract<keyof T, string>[] = [];
+  for (const key in object) keys.push(key);
+  return keys;
 }
 
 /** How a device that does not exist yet gets a server. */

@@ -1,11 +1,11 @@
 /** The syntax of VDPA_SIM_FAULTS: `dev add errno ENOSPC message "no room" times 1; dev show delay 200`. */
-import { Errno } from '../../sys/errno.js';
-import type { ErrnoName } from '../../sys/errno.js';
+import { isErrnoName } from '../../sys/errno.js';
 import { SimulationError } from '../error.js';
 import { faultCommands } from './fault.js';
 import type { Fault, FaultCommand } from './fault.js';
 
-const commands = Object.keys(faultCommands) as FaultCommand[];
+const isFaultCommand = (text: string): text is FaultCommand => Object.hasOwn(faultCommands, text);
+const commands = Object.keys(faultCommands).filter(isFaultCommand);
 const numbers = ['skip', 'times', 'delay', 'after'] as const;
 const texts = ['device', 'mgmtdev', 'message'] as const;
 
@@ -56,10 +56,6 @@ function readKeyword(fault: { -readonly [Key in keyof Fault]: Fault[Key] }, word
       `Invalid VDPA_SIM_FAULTS: unknown keyword "${keyword}"; expected errno, ${[...texts, ...numbers].join(', ')}, vanish`,
     );
   }
-}
-
-function isErrnoName(text: string): text is ErrnoName {
-  return Object.hasOwn(Errno, text);
 }
 
 /** A list of words for each fault. */

@@ -1,6 +1,6 @@
 /** Creates the file of a block device if it does not exist. */
 import { closeSync, constants, fstatSync, ftruncateSync, lstatSync, openSync, unlinkSync } from 'node:fs';
-import { Errno } from '../../sys/errno.js';
+import { Errno, nodeErrno } from '../../sys/errno.js';
 import { SystemError } from '../../sys/error.js';
 import { checkDeviceSpec } from '../spec/resolve.js';
 import type { ServedDeviceSpec } from '../spec/device-spec.js';
@@ -29,7 +29,7 @@ export function createBackingFile(device: ServedDeviceSpec): (() => void) | unde
   try {
     fd = openSync(path, NEW_FILE, 0o600);
   } catch (error) {
-    if (errnoOf(error) === Errno.EEXIST) return undefined;
+    if (nodeErrno(error) === Errno.EEXIST) return undefined;
     throw failure(`make ${path}`, error);
   }
   const { dev, ino } = fstatSync(fd, { bigint: true });
@@ -49,11 +49,6 @@ export function createBackingFile(device: ServedDeviceSpec): (() => void) | unde
 }
 
 function failure(operation: string, cause: unknown): unknown {
-  const errno = errnoOf(cause);
+  const errno = nodeErrno(cause);
   return errno === undefined ? cause : new SystemError({ operation, errno, cause });
-}
-
-/** Node's error numbers are negative. */
-function errnoOf(error: unknown): number | undefined {
-  return error instanceof Error && 'errno' in error && typeof error.errno === 'number' ? -error.errno : undefined;
 }

@@ -91,10 +91,17 @@ export async function awaitReadiness(child: ChildProcess): Promise<void> {
       );
     });
   });
-  const answer = JSON.parse(report) as Readiness;
-  if ('failed' in answer) {
+  const readiness: unknown = JSON.parse(report);
+  if (!isReadiness(readiness)) throw new LaunchError(['vdpa: the server sent an invalid report on its start']);
+  if ('failed' in readiness) {
     // It reports that before it has ended.
     await gone;
-    throw new LaunchError(answer.failed);
+    throw new LaunchError(readiness.failed);
   }
+}
+
+function isReadiness(value: unknown): value is Readiness {
+  if (typeof value !== 'object' || value === null) return false;
+  if ('ready' in value) return value.ready === true;
+  return 'failed' in value && Array.isArray(value.failed) && value.failed.every((line) => typeof line === 'string');
 }

@@ -1,4 +1,5 @@
 import { closeSync, constants, fsyncSync, openSync, readFileSync, renameSync, unlinkSync, writeSync } from 'node:fs';
+import { Errno, nodeErrno } from '../../sys/errno.js';
 import { DeviceOptionError } from '../spec/error.js';
 import { compareRecordedSpecs, type RecordedSpec, type InstanceRecord } from '../spec/instance-record.js';
 
@@ -30,10 +31,10 @@ export class RecordFile implements InstanceRecord {
         closeSync(fd);
       }
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+      if (nodeErrno(error) === Errno.ENOENT) return undefined;
       throw error;
     }
-    // It is written as a whole, by root or this user only; see RuntimeFolder.
+    // It has this type, since it is written as a whole, and only by servers of this user; see RuntimeFolder.
     const { features, ...makings } = JSON.parse(text) as Written;
     return { ...makings, features: BigInt(features) };
   }
@@ -67,7 +68,7 @@ export class RecordFile implements InstanceRecord {
     try {
       unlinkSync(draft);
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+      if (nodeErrno(error) !== Errno.ENOENT) throw error;
     }
     const { O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW } = constants;
     const fd = openSync(draft, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600);

@@ -10,7 +10,7 @@ import {
   statSync,
   unlinkSync,
 } from 'node:fs';
-import { Errno } from '../../sys/errno.js';
+import { Errno, nodeErrno } from '../../sys/errno.js';
 import { SystemError } from '../../sys/error.js';
 import { flock, LOCK_EX, LOCK_NB } from '../../sys/file.js';
 import { checked } from '../../sys/libc.js';
@@ -156,7 +156,7 @@ export class RuntimeFolder {
     try {
       fd = openSync(this.#path(LOCK), flags, 0o600);
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+      if (nodeErrno(error) === Errno.ENOENT) return undefined;
       throw error;
     }
     try {
@@ -250,7 +250,7 @@ function remove(path: string): void {
   try {
     unlinkSync(path);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    if (nodeErrno(error) !== Errno.ENOENT) throw error;
   }
 }
 
@@ -290,14 +290,14 @@ function enter(parent: number, name: string, make: boolean): number | undefined 
     try {
       mkdirSync(path, { mode: 0o700 });
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+      if (nodeErrno(error) !== Errno.EEXIST) throw error;
     }
   }
   let fd: number;
   try {
     fd = openSync(path, FOLDER);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    if (nodeErrno(error) === Errno.ENOENT) return undefined;
     throw error;
   }
   const { uid, mode } = fstatSync(fd);

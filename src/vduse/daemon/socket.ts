@@ -4,6 +4,7 @@
  */
 import { chmodSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
+import { Errno, nodeErrno } from '../../sys/errno.js';
 import { VduseError } from '../error.js';
 import type { ServerStatus } from '../engine/status.js';
 import type { FileAccessModes } from '../block/file-access.js';
@@ -62,6 +63,9 @@ class EndedError extends VduseError {
 const MAX_LENGTH = 1024 * 1024;
 const REPLY_TIMEOUT_MS = 5000;
 
+/** Errors of connect(2) if no server listens; after ECONNRESET it died before it accepted the connection. */
+const isNotListening: ReadonlySet<number | undefined> = new Set([Errno.ENOENT, Errno.ECONNREFUSED, Errno.ECONNRESET]);
+
 /**
  * Answers every connection. @param path of a socket that does not exist yet @param answer returns the answer; it may
  * take time
@@ -70,7 +74,7 @@ export async function listen(path: string, answer: (request: ServerRequest) => P
   const server = createServer((socket) => {
     socket.on('error', () => socket.destroy());
     readLine(socket, REPLY_TIMEOUT_MS)
-      .then((line) => answer(JSON.parse(line) as ServerRequest))
+      .then((line) => answer(parseRequest(line)))
       .catch((error: unknown): ServerAnswer => ({ error: String(error) }))
       .then((reply) => {
         // A client that has asked the server to stop waits for the end of the process, which closes the socket.
@@ -104,9 +108,7 @@ export async function ask(
       socket.once('error', reject);
     });
   } catch (error) {
-    const { code = '' } = error as NodeJS.ErrnoException;
-    // The last error means that it died before it accepted the connection.
-    if (code === 'ENOENT' || code === 'ECONNREFUSED' || code === 'ECONNRESET') return undefined;
+    if (isNotListening.has(nodeErrno(error))) return undefined;
     throw error;
   }
   try {
@@ -118,13 +120,37 @@ export async function ask(
     });
     // It died during the request.
     if (line === undefined) return undefined;
-    const answer = JSON.parse(line) as ServerAnswer;
+    const answer = parseAnswer(name, line);
     if ('error' in answer) throw new VduseError(`The server of ${name}: ${answer.error}`);
     if ('ended' in answer) await closed(socket);
     return answer;
   } finally {
     socket.destroy();
   }
+}
+
+/** @throws VduseError, SyntaxError */
+function parseRequest(line: string): ServerRequest {
+  const request: unknown = JSON.parse(line);
+  const action = typeof request === 'object' && request !== null && 'do' in request ? request.do : undefined;
+  if (action === 'status' || action === 'end') return { do: action };
+  throw new VduseError('invalid request');
+}
+
+/** @throws VduseError, SyntaxError */
+function parseAnswer(name: string, line: string): ServerAnswer {
+  const answer: unknown = JSON.parse(line);
+  if (isAnswer(answer)) return answer;
+  throw new VduseError(`The server of ${name} sent an invalid answer`);
+}
+
+/** Checks which answer it is; its parts are those of a server of this program, since only this user can listen. */
+function isAnswer(value: unknown): value is ServerAnswer {
+  if (typeof value !== 'object' || value === null) return false;
+  if ('error' in value) return typeof value.error === 'string';
+  if ('ended' in value) return value.ended === true;
+  const status = 'status' in value ? value.status : 'starting' in value ? value.starting : undefined;
+  return typeof status === 'object' && status !== null;
 }
 
 /** Waits until the other end closes the connection. */

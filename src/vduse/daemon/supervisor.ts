@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ChildProcess } from 'node:child_process';
-import { Errno } from '../../sys/errno.js';
+import { Errno, nodeErrno } from '../../sys/errno.js';
 import { SystemError } from '../../sys/error.js';
 import { monotonicMs } from '../../sys/clock.js';
 import { findUser, setNoNewPrivileges } from '../../sys/privileges.js';
@@ -211,9 +211,9 @@ function signalServer({ pid, exitCode, signalCode }: ChildProcess, signal: NodeJ
   try {
     process.kill(pid, signal);
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === 'EPERM') return false;
-    if (code !== 'ESRCH') throw error;
+    const errno = nodeErrno(error);
+    if (errno === Errno.EPERM) return false;
+    if (errno !== Errno.ESRCH) throw error;
   }
   return true;
 }

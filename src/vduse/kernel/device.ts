@@ -1,5 +1,5 @@
 import { readSync, writeSync } from 'node:fs';
-import { Errno } from '../../sys/errno.js';
+import { Errno, nodeErrno } from '../../sys/errno.js';
 import { ignoring, SystemError } from '../../sys/error.js';
 import { ioctl } from '../../sys/ioctl.js';
 import { close } from '../../sys/libc.js';
@@ -66,9 +66,9 @@ export class VduseDevice {
     try {
       readSync(this.fd, this.#request);
     } catch (error) {
-      const { code, errno } = error as NodeJS.ErrnoException;
-      if (code === 'EAGAIN' || code === 'EINTR') return undefined;
-      throw new SystemError({ operation: 'read a VDUSE request', errno: -(errno ?? -Errno.EIO), cause: error });
+      const errno = nodeErrno(error) ?? Errno.EIO;
+      if (errno === Errno.EAGAIN || errno === Errno.EINTR) return undefined;
+      throw new SystemError({ operation: 'read a VDUSE request', errno, cause: error });
     }
     return decodeRequest(this.#request, this.apiVersion);
   }
@@ -78,9 +78,9 @@ export class VduseDevice {
     try {
       writeSync(this.fd, encodeResponse(id, answer));
     } catch (error) {
-      const { code, errno } = error as NodeJS.ErrnoException;
-      if (code === 'ENOENT') return;
-      throw new SystemError({ operation: 'answer a VDUSE request', errno: -(errno ?? -Errno.EIO), cause: error });
+      const errno = nodeErrno(error) ?? Errno.EIO;
+      if (errno === Errno.ENOENT) return;
+      throw new SystemError({ operation: 'answer a VDUSE request', errno, cause: error });
     }
   }
 

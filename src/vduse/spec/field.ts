@@ -55,5 +55,6 @@ export type Snake<Name extends string> = Name extends `${infer First}${infer Res
 
 /** The keyword of a field: `block_size` for `blockSize`. */
 export function keywordOf<Name extends string>(name: Name): Snake<Name> {
+  // TypeScript does not compute the type of a text with replacements.
   return name.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`) as Snake<Name>;
 }

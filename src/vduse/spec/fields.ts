@@ -152,7 +152,11 @@ export type FieldNamed<Name extends FieldName> =
 
 /** The fields of a type of devices, in the order in which they are written. */
 export function fieldEntries(type: DeviceType): [FieldName, Field][] {
-  return Object.entries(fieldsOf[type]) as [FieldName, Field][];
+  return Object.entries<Field>(fieldsOf[type]).filter(isFieldEntry);
+}
+
+function isFieldEntry(entry: [string, Field]): entry is [FieldName, Field] {
+  return entry[0] in blockFields || entry[0] in netFields;
 }
 
 /** All fields, in the order in which they are written. A field of both types appears once, with the choices of both. */
