@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, test } from 'node:test';
+import { after, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { Worker, isMainThread, parentPort, workerData } from 'node:worker_threads';
 import { Simulation } from '../../src/sim/simulation.js';
@@ -96,16 +96,20 @@ if (isMainThread) {
   after(() => {
     rmSync(folder, { recursive: true });
   });
-  for (const name of Object.keys(parts)) {
-    // On a thread of its own: the test runner follows every promise of this one.
-    test(name, async (context) => {
-      const [summary] = (await once(
-        new Worker(fileURLToPath(import.meta.url), { workerData: { name, folder } }),
-        'message',
-      )) as [string];
-      context.diagnostic(summary);
-    });
-  }
+  describe('command lines as people write them', { concurrency: true }, () => {
+    for (const name of Object.keys(parts)) {
+      // On a thread of its own: the test runner follows every promise of this one.
+      test(name, async (context) => {
+        const [summary] = (await once(
+          new Worker(fileURLToPath(import.meta.url), { workerData: { name, folder } }),
+          'message',
+        )) as [string];
+        context.diagnostic(summary);
+      });
+    }
+  });
 } else {
+  // The traces of the errors that are expected would take long to make.
+  Error.stackTraceLimit = 1;
   parentPort?.postMessage(await parts[given.name]?.());
 }

@@ -18,6 +18,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, beforeEach, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { programEnv } from '../support/simulating-program.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'vdpa-launcher-'));
 const bin = join(folder, 'bin');
@@ -40,7 +41,7 @@ function vdpa(
   env: Record<string, string> = {},
 ): { status: number | null; stdout: string; stderr: string } {
   const { status, stdout, stderr } = spawnSync(process.execPath, [join(bin, 'vdpa.js'), '--sim', ...line.split(' ')], {
-    env: { VDPA_SIM_STATE: join(folder, 'sim.json'), ...env },
+    env: { ...programEnv, VDPA_SIM_STATE: join(folder, 'sim.json'), ...env },
     encoding: 'utf8',
   });
   return { status, stdout, stderr };

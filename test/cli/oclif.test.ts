@@ -10,6 +10,7 @@ import { checkoutRoot } from '../../lab/cache.js';
 import DevAdd from '../../src/commands/dev/add.js';
 import DevShow from '../../src/commands/dev/show.js';
 import { commandWords } from '../support/output-schemas.js';
+import { programEnv } from '../support/simulating-program.js';
 import { TestMachine } from '../support/test-machine.js';
 
 // A package as npm installs it, whose commands are those that the tests were built with.
@@ -48,7 +49,7 @@ test('the commands are oclif commands, and oclif finds all of them', async () =>
 
 test("under oclif's own runner they do the same as without it", async () => {
   const machine = new TestMachine();
-  const env = { PATH: process.env['PATH'], VDPA_SIM: '1', VDPA_SIM_STATE: join(folder, 'sim.json'), HOME: folder };
+  const env = { ...programEnv, VDPA_SIM: '1', VDPA_SIM_STATE: join(folder, 'sim.json'), HOME: folder };
   for (const line of [
     'dev add mgmtdev vdpasim_net name foo0 mtu 9000',
     'dev show foo0 -jp',

@@ -19,7 +19,7 @@ async function watch(line: string, io: Partial<Io> = {}) {
   return { printed, status, stderr };
 }
 
-describe('watched statistics', () => {
+describe('watched statistics', { concurrency: true }, () => {
   test('are printed one after another until the device is deleted', async () => {
     const { printed, status, stderr } = await watch('-w dev stats show foo0');
     assert.equal(status, 1);

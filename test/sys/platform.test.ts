@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { test } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { whyUnsupported } from '../../src/sys/platform.js';
+import { program, programEnv } from '../support/simulating-program.js';
 
-const program = fileURLToPath(new URL('../../../bin/vdpa.js', import.meta.url));
 const koffi = new URL('../../src/sys/koffi.js', import.meta.url).href;
 
 /** Runs Node as if it were built for another architecture. */
@@ -13,7 +12,7 @@ function on(arch: string, argv: readonly string[]): { status: number | null; std
   const { status, stdout, stderr } = spawnSync(
     process.execPath,
     ['--import', `data:text/javascript,${encodeURIComponent(pretend)}`, ...argv],
-    { encoding: 'utf8', env: { PATH: process.env['PATH'], VDPA_CODE_CACHE: '0' } },
+    { encoding: 'utf8', env: { ...programEnv, VDPA_CODE_CACHE: '0' } },
   );
   return { status, stdout, stderr };
 }
