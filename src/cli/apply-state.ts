@@ -192,7 +192,7 @@ export async function execute(
 }
 
 /** Prints a line of text; JSON is one document at the end. */
-export function printLine(session: Session, line: string): void {
+function printLine(session: Session, line: string): void {
   if (session.options.json) return;
   try {
     session.io.stdout(`${line}\n`);

@@ -131,7 +131,7 @@ function defaultOptions(env: NodeJS.ProcessEnv): Options {
 }
 
 /** Whether an argument is an option, or several; a single dash is not. */
-export function isOption(argument: string): boolean {
+function isOption(argument: string): boolean {
   return argument.startsWith('-') && argument !== '-';
 }
 

@@ -30,7 +30,7 @@ export function renderDetails(printer: Printer, { device, users }: DeviceDetails
 }
 
 /** `pci/0000:03:00.2`, in the notation of management devices. */
-export function formatParent(parent: ParentDevice): string {
+function formatParent(parent: ParentDevice): string {
   return `${parent.subsystem}/${parent.name}`;
 }
 

@@ -21,7 +21,7 @@ export function userIds(name: string): { readonly uid: number; readonly gid: num
 }
 
 /** The id of a group; undefined if there is no group of that name. */
-export function groupId(name: string): number | undefined {
+function groupId(name: string): number | undefined {
   const entry = name.includes('\0') ? 0 : getgrnam(name);
   return entry === 0 ? undefined : new Uint32Array(viewMemory(entry + IDS, 4))[0];
 }

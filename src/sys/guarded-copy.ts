@@ -9,7 +9,9 @@ import { libc } from './libc.js';
 
 const u32 = (value: number): number[] => [...new Uint8Array(Uint32Array.of(value).buffer)];
 
-/** int copy(void *destination, const void *source, size_t length) of the System V ABI for AMD64: 0, or -1 after a fault. */
+/**
+ * int copy(void *destination, const void *source, size_t length) of the System V ABI for AMD64: 0, or -1 after a fault.
+ */
 const copyCode = [
   ...[0x48, 0x89, 0xd1], //  mov rcx, rdx
   ...[0xf3, 0xa4], //        rep movsb
@@ -34,7 +36,7 @@ const failCode = [
 
 /** The two functions, followed by the code where they end after a fault. */
 export const x64Copies = Uint8Array.from([...copyCode, ...fillCode, ...failCode]);
-export const FILL_OFFSET = copyCode.length;
+const FILL_OFFSET = copyCode.length;
 export const FAIL_OFFSET = copyCode.length + fillCode.length;
 
 type Copy = (destination: number, source: number, length: number) => number;

@@ -96,7 +96,7 @@ export function mapZeros(operation: string, address: number, length: number): vo
 let emptyFile: number | undefined;
 
 function openEmptyFile(): number {
-  const fd = checked('create an empty file', memfdCreate('taken-away', MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  const fd = checked('create an empty file', memfdCreate('revoked', MFD_CLOEXEC | MFD_ALLOW_SEALING));
   checked('seal the empty file', fcntl(fd, F_ADD_SEALS, F_SEAL_GROW | F_SEAL_SEAL));
   return fd;
 }

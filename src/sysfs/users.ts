@@ -104,7 +104,7 @@ export function findVhostUsers(files: MachineFiles, { name, vhost, parent }: Bus
 }
 
 /** The processes that have one of these nodes open. */
-export function processesWith(nodes: readonly string[], open: OpenNodes): NodeUser[] {
+function processesWith(nodes: readonly string[], open: OpenNodes): NodeUser[] {
   return nodes.flatMap((node) =>
     open.openersOf(node).map(({ pid, command }) => ({ kind: 'process' as const, pid, command, node })),
   );

@@ -73,9 +73,9 @@ export function readDesiredState(text: string, file: string): DesiredState {
     const problem = check(content) ?? '';
     // The checker's message starts with the path, or with "it" for the whole document.
     const [, at = '', reason = ''] = /^(\S+) ([^]*)$/.exec(problem) ?? [];
-    const stranger = /^must NOT have additional properties: (.*)$/.exec(reason)?.[1];
-    const path = `${at === 'it' ? '' : at}${stranger === undefined ? '' : `/${stranger}`}`;
-    throw new StateFileError(`${place(path)} ${stranger === undefined ? reason : 'is an unknown key'}`);
+    const unknownKey = /^must NOT have additional properties: (.*)$/.exec(reason)?.[1];
+    const path = `${at === 'it' ? '' : at}${unknownKey === undefined ? '' : `/${unknownKey}`}`;
+    throw new StateFileError(`${place(path)} ${unknownKey === undefined ? reason : 'is an unknown key'}`);
   }
   const paths = new Map<DesiredDevice, string>();
   const names = new Map<string, string>();
@@ -135,15 +135,15 @@ function toNode(
   driver: string | null | undefined,
   wrong: (key: string, reason: string) => StateFileError,
 ): NodeEntry | undefined {
-  const words = {
+  const entry = {
     ...(owner !== undefined && { owner }),
     ...(group !== undefined && { group }),
     ...(mode !== undefined && { mode }),
   };
-  const [key] = Object.keys(words);
+  const [key] = Object.keys(entry);
   if (key === undefined) return undefined;
   if (driver !== VHOST_VDPA) throw wrong(key, 'requires driver vhost: only vhost_vdpa creates /dev/vhost-vdpa-N');
-  return words;
+  return entry;
 }
 
 function toServer(

@@ -1,4 +1,4 @@
-/** Making one change. */
+/** Makes one change. */
 import { NetlinkError } from '../../netlink/error.js';
 import { Errno } from '../../sys/errno.js';
 import { SystemError } from '../../sys/error.js';
@@ -104,8 +104,8 @@ async function addToBus(
   try {
     const differences = compareDevice(device, await client.device(name), await configOf(client, name, unreported));
     if (differences.length > 0) {
-      const words = differences.map(({ key, from, to }) => `${key} is ${from}, not ${to}`).join('; ');
-      const hint = `${device.spec.managementDevice} created it differently: ${words}`;
+      const list = differences.map(({ key, from, to }) => `${key} is ${from}, not ${to}`).join('; ');
+      const hint = `${device.spec.managementDevice} created it differently: ${list}`;
       throw new SystemError({ operation: `add ${name}`, errno: Errno.EOPNOTSUPP, hint });
     }
     if (device.driver !== undefined) await setDriver({ ...machine, force: false }, name, device.driver, device.node);

@@ -67,7 +67,7 @@ export function exclusiveResources(server: { readonly path?: string; readonly if
 }
 
 /** The differences of a server from its desired state. */
-export function compareServer({ specified }: DesiredServer, status: OwnStatus): ServerDifference[] {
+function compareServer({ specified }: DesiredServer, status: OwnStatus): ServerDifference[] {
   // A device that grows with its file also has a size.
   const { size } = 'size' in status ? status : {};
   const actual: ServerArguments = { ...(size !== undefined && { size }), ...serverArgumentsOf(status) };

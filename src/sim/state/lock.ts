@@ -90,11 +90,11 @@ export class StateLock {
     const begun = monotonicMs();
     let seen: FileIdentity | undefined;
     let lastChange = begun;
-    let nextLook = begun;
+    let nextCheck = begun;
     while (!this.#tryLock(fd)) {
       const now = monotonicMs();
-      if (now >= nextLook) {
-        nextLook = now + progressInterval;
+      if (now >= nextCheck) {
+        nextCheck = now + progressInterval;
         const current = identify(this.#path);
         if (!isSame(current, seen)) lastChange = now;
         seen = current;

@@ -28,12 +28,12 @@ export async function launchAndAttach(
 }
 
 async function serveAndAttach(device: ServedDeviceSpec, attach: () => Promise<void>): Promise<void> {
-  const end = await launchNew(device);
+  const stopServer = await launchNew(device);
   try {
     await attach();
   } catch (error) {
     try {
-      await end();
+      await stopServer();
     } catch (cause) {
       throw new VduseError(`${String(error)}; stopping its server also failed: ${String(cause)}`, {
         cause: error,

@@ -8,7 +8,7 @@ import type { ServedDeviceSpec } from '../spec/device-spec.js';
 const NEW_FILE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
 
 /** The path and size of the file of a device, if both were given. */
-export function fileOf(device: ServedDeviceSpec): { readonly path: string; readonly size: number } | undefined {
+function fileOf(device: ServedDeviceSpec): { readonly path: string; readonly size: number } | undefined {
   if (device.type !== 'block') return undefined;
   const { path, size } = device;
   return path === undefined || size === undefined ? undefined : { path, size };
@@ -30,7 +30,7 @@ export function createBackingFile(device: ServedDeviceSpec): (() => void) | unde
     fd = openSync(path, NEW_FILE, 0o600);
   } catch (error) {
     if (nodeErrno(error) === Errno.EEXIST) return undefined;
-    throw failure(`make ${path}`, error);
+    throw failure(`create ${path}`, error);
   }
   const { dev, ino } = fstatSync(fd, { bigint: true });
   const remove = (): void => {

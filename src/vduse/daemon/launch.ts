@@ -6,7 +6,7 @@ import { endServer } from './catalogue.js';
 declare const VDUSE_MODULES: string | undefined;
 
 /** The descriptor on which a server reports its start to its launcher; the variable says that it exists. */
-export const READY_FD = 3;
+const READY_FD = 3;
 export const READY_VARIABLE = 'VDPA_READY_FD';
 
 /** The report of a server on its start. */
@@ -94,7 +94,7 @@ export async function awaitReadiness(child: ChildProcess): Promise<void> {
   const readiness: unknown = JSON.parse(report);
   if (!isReadiness(readiness)) throw new LaunchError(['vdpa: the server sent an invalid report on its start']);
   if ('failed' in readiness) {
-    // It reports that before it has ended.
+    // It reports the failure before it exits.
     await gone;
     throw new LaunchError(readiness.failed);
   }

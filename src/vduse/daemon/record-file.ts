@@ -3,8 +3,8 @@ import { Errno, nodeErrno } from '../../sys/errno.js';
 import { DeviceOptionError } from '../spec/error.js';
 import { compareRecordedSpecs, type RecordedSpec, type InstanceRecord } from '../spec/instance-record.js';
 
-/** The contents of a record. */
-type Written = Omit<RecordedSpec, 'features'> & { readonly features: string };
+/** The contents of the file. */
+type StoredSpec = Omit<RecordedSpec, 'features'> & { readonly features: string };
 
 /** The record of an instance in a file of its runtime directory. */
 export class RecordFile implements InstanceRecord {
@@ -12,7 +12,7 @@ export class RecordFile implements InstanceRecord {
   readonly #path: string;
   readonly #force: boolean;
   #features: bigint | undefined;
-  #makings: RecordedSpec | undefined;
+  #spec: RecordedSpec | undefined;
 
   /** @param force the instance may be served with other properties than it was created with */
   constructor(name: string, path: string, force: boolean) {
@@ -35,8 +35,8 @@ export class RecordFile implements InstanceRecord {
       throw error;
     }
     // It has this type, since it is written as a whole, and only by servers of this user; see RuntimeFolder.
-    const { features, ...makings } = JSON.parse(text) as Written;
-    return { ...makings, features: BigInt(features) };
+    const { features, ...spec } = JSON.parse(text) as StoredSpec;
+    return { ...spec, features: BigInt(features) };
   }
 
   check(is: RecordedSpec): void {
@@ -45,25 +45,25 @@ export class RecordFile implements InstanceRecord {
     // The features that the kernel offers drivers do not change after creation.
     this.#features = was.features;
     const { lasting, others } = compareRecordedSpecs(was, is);
-    const refused = this.#force ? lasting : [...lasting, ...others];
-    if (refused.length === 0) return;
-    const way = lasting.length > 0 ? '' : ', or use "force"';
+    const differences = this.#force ? lasting : [...lasting, ...others];
+    if (differences.length === 0) return;
+    const remedy = lasting.length > 0 ? '' : ', or use "force"';
     throw new DeviceOptionError(
-      `Instance ${this.#name} was created with ${refused.join('; ')}: serve it with the same settings${way}`,
+      `Instance ${this.#name} was created with ${differences.join('; ')}: serve it with the same settings${remedy}`,
     );
   }
 
-  keep(makings: RecordedSpec): void {
-    this.#write({ ...makings, features: this.#features ?? makings.features });
+  keep(spec: RecordedSpec): void {
+    this.#write({ ...spec, features: this.#features ?? spec.features });
   }
 
   grow(size: number): void {
-    if (this.#makings) this.#write({ ...this.#makings, size });
+    if (this.#spec) this.#write({ ...this.#spec, size });
   }
 
-  #write(makings: RecordedSpec): void {
-    this.#makings = makings;
-    const written: Written = { ...makings, features: `0x${makings.features.toString(16)}` };
+  #write(spec: RecordedSpec): void {
+    this.#spec = spec;
+    const stored: StoredSpec = { ...spec, features: `0x${spec.features.toString(16)}` };
     const draft = `${this.#path}.new`;
     try {
       unlinkSync(draft);
@@ -73,7 +73,7 @@ export class RecordFile implements InstanceRecord {
     const { O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW } = constants;
     const fd = openSync(draft, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600);
     try {
-      writeSync(fd, `${JSON.stringify(written)}\n`);
+      writeSync(fd, `${JSON.stringify(stored)}\n`);
       fsyncSync(fd);
     } finally {
       closeSync(fd);

@@ -35,7 +35,7 @@ const RECORD = 'instance';
 const INFLIGHT = 'inflight';
 
 /** The device already has a server of vdpa. */
-export class AlreadyServedError extends VduseError {
+class AlreadyServedError extends VduseError {
   override readonly name = 'AlreadyServedError';
 }
 
@@ -54,7 +54,10 @@ export class RuntimeFolder {
   readonly #fd: number;
   readonly #parent: number;
 
-  /** Opens it to query the server; undefined if it does not exist. @throws DeviceNameError, SystemError */
+  /**
+   * Opens it, to query the server or for a server that a supervisor has started; undefined if it does not exist.
+   * @throws DeviceNameError, SystemError
+   */
   static find(name: string): RuntimeFolder | undefined {
     checkDeviceName(name);
     const parent = openParent(false);
@@ -66,7 +69,8 @@ export class RuntimeFolder {
   }
 
   /**
-   * Creates it for the server of a device, and holds it until {@link remove}.
+   * Creates it for the server of a device, and holds it until `release` is called, which also removes it unless another
+   * server needs its files.
    * @throws AlreadyServedError, DeviceNameError, SystemError
    */
   static claim(name: string): { readonly folder: RuntimeFolder; readonly release: () => void } {
@@ -193,8 +197,8 @@ export class RuntimeFolder {
   }
 
   /**
-   * The log of requests in flight, which one server of the device leaves for the next; it exists as long as the instance
-   * does.
+   * The log of requests in flight, which one server of the device leaves for the next; it exists as long as the
+   * instance does.
    */
   inflight(): InflightFile {
     return new InflightFile(this.#path(INFLIGHT));
@@ -255,12 +259,12 @@ function remove(path: string): void {
 }
 
 /** The directory of all devices. @returns undefined if it does not exist and is not to be created */
-function openParent(make: boolean): number | undefined {
+function openParent(create: boolean): number | undefined {
   let fd = openSync(runtimePath(), constants.O_RDONLY | constants.O_DIRECTORY);
   for (const name of SERVERS_FOLDER) {
     let next: number | undefined;
     try {
-      next = enter(fd, name, make);
+      next = enter(fd, name, create);
     } finally {
       closeSync(fd);
     }
@@ -271,9 +275,9 @@ function openParent(make: boolean): number | undefined {
 }
 
 /** The same as {@link enter}; on failure, the parent is closed. */
-function enterOrClose(parent: number, name: string, make: boolean): number | undefined {
+function enterOrClose(parent: number, name: string, create: boolean): number | undefined {
   try {
-    return enter(parent, name, make);
+    return enter(parent, name, create);
   } catch (error) {
     closeSync(parent);
     throw error;
@@ -284,9 +288,9 @@ function enterOrClose(parent: number, name: string, make: boolean): number | und
  * Opens a directory in an open one, and checks that only this user can access it.
  * @returns undefined if it does not exist
  */
-function enter(parent: number, name: string, make: boolean): number | undefined {
+function enter(parent: number, name: string, create: boolean): number | undefined {
   const path = `/proc/self/fd/${parent}/${name}`;
-  if (make) {
+  if (create) {
     try {
       mkdirSync(path, { mode: 0o700 });
     } catch (error) {

@@ -29,11 +29,11 @@ export interface ServiceEvents {
 
 /** Options for serving a device. */
 export interface ServiceOptions {
-  /** An existing instance is served with other properties than it was created with. */
+  /** An existing instance may be served with other properties than it was created with. */
   readonly force: boolean;
 }
 
-/** Human-readable. */
+/** What the status says after a failed flush. */
 const FLUSH_FAILED = 'a flush failed: written data may be lost, and every flush fails until the device is deleted';
 
 /**
@@ -84,6 +84,7 @@ export async function runSupervisedServer(
 }
 
 /**
+ * Serves a device until it is asked to stop, with the records of its runtime directory.
  * @param supervisor the process id of a supervisor that finally destroys the instance
  * @param prepared called when everything is open and nothing is served yet
  */

@@ -67,8 +67,9 @@ const REPLY_TIMEOUT_MS = 5000;
 const isNotListening: ReadonlySet<number | undefined> = new Set([Errno.ENOENT, Errno.ECONNREFUSED, Errno.ECONNRESET]);
 
 /**
- * Answers every connection. @param path of a socket that does not exist yet @param answer returns the answer; it may
- * take time
+ * Answers every connection.
+ * @param path of a socket that does not exist yet
+ * @param answer returns the answer; it may take time
  */
 export async function listen(path: string, answer: (request: ServerRequest) => Promise<ServerAnswer>): Promise<Server> {
   const server = createServer((socket) => {

@@ -16,7 +16,7 @@ export interface RunningDevice {
   /** With its defaults, and the interface chosen by the kernel. */
   readonly device: ServedDeviceSpec;
   readonly access?: FileAccessModes;
-  /** Human-readable warnings from the start. */
+  /** A human-readable warning from the start. */
   readonly warning?: string;
 }
 
@@ -24,20 +24,21 @@ export interface RunningDevice {
 export interface InstanceState {
   /** The instance exists: another server served it before. */
   readonly takeOver: boolean;
-  /** Not used for a network device, which completes its requests in order. */
+  /** Only for a block device. */
   readonly flushRecord: FlushRecord;
+  /** Only for a block device: a network device completes its requests in order. */
   readonly inflight: InflightFile;
   readonly record: InstanceRecord;
 }
 
 /** Starts to serve a device. @throws VduseError, SystemError */
-export function startServer(device: ServedDeviceSpec, kept: InstanceState): Promise<RunningDevice> {
-  return device.type === 'block' ? startBlock(device, kept) : startNet(device, kept);
+export function startServer(device: ServedDeviceSpec, state: InstanceState): Promise<RunningDevice> {
+  return device.type === 'block' ? startBlock(device, state) : startNet(device, state);
 }
 
-async function startBlock(device: BlockDeviceSpec, kept: InstanceState): Promise<RunningDevice> {
+async function startBlock(device: BlockDeviceSpec, state: InstanceState): Promise<RunningDevice> {
   const { name, queues, queueSize, blockSize, readonly, serial } = device;
-  const { takeOver, flushRecord, inflight, record } = kept;
+  const { takeOver, flushRecord, inflight, record } = state;
   const { server, access } = await serveBlockDevice({
     name,
     backend: blockBackendFor(device, takeOver || device.restart === true),

@@ -78,14 +78,14 @@ class Supervisor {
       this.#end();
     };
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, end);
-    const wasThere = existsSync(devicePath(this.#device.name));
+    const existedBefore = existsSync(devicePath(this.#device.name));
     let answer: ServerAnswer = { ended: true };
     try {
       try {
         await this.#superviseAll(folder);
       } finally {
         // An instance that existed before, and that no server of this supervisor could serve, is left unchanged.
-        if (!wasThere || this.#wasReady) destroyInstance(this.#device.name);
+        if (!existedBefore || this.#wasReady) destroyInstance(this.#device.name);
       }
     } catch (error) {
       answer = { error: String(error) };
@@ -165,7 +165,7 @@ class Supervisor {
   /** Runs a server from its start to its end. @returns how it ended, undefined if it was asked to */
   async #runServer(): Promise<string | undefined> {
     const isFirst = this.#generation === 0;
-    // From then on, the forced properties are those of the instance.
+    // Once the first server has started, the forced properties are those of the instance.
     const args = [...formatArguments(this.#device), ...(this.#force && isFirst ? ['force'] : [])];
     const server = spawnServer(args, { [SUPERVISED_VARIABLE]: String(process.pid) });
     this.#server = server;

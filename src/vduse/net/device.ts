@@ -23,11 +23,13 @@ export interface NetDeviceOptions {
   readonly queues?: number;
   /** Maximum number of descriptors of each queue: a power of two from 4 to 1024, 256 by default. */
   readonly queueSize?: number;
-  /** Number of threads that serve the pairs; one for each pair by default, up to the number of `cpus`, or processors. */
+  /**
+   * Number of threads that serve the pairs; one for each pair by default, up to the number of `cpus`, or processors.
+   */
   readonly threads?: number;
   /**
-   * Processors that the threads run on: the first thread on the first, and so on, from the first again if there are more
-   * threads. All that the process may use by default.
+   * Processors that the threads run on: the first thread on the first, and so on, from the first again if there are
+   * more threads. All that the process may use by default.
    */
   readonly cpus?: readonly number[];
   readonly takeOver?: boolean;
@@ -63,7 +65,7 @@ export async function serveNetDevice(options: NetDeviceOptions): Promise<NetDevi
     const isAgain = tap?.former === 'found';
     if (tap && mtu !== undefined && !isAgain) setInterfaceMtu(tap.name, mtu);
     const identity = netIdentity({ mac, mtu, pairs, queueSize, offloads: tap !== undefined });
-    const makings: RecordedSpec = {
+    const spec: RecordedSpec = {
       type: 'net',
       backend: backend.type,
       queues: identity.queueCount,
@@ -75,7 +77,7 @@ export async function serveNetDevice(options: NetDeviceOptions): Promise<NetDevi
       ...(tap && { ifname: made && isAgain ? made.name : tap.name }),
       ...(tap?.isMade === true && { madeInterface: tap.index, interfaceAddress: tap.address }),
     };
-    const server = await startAndRecord(makings, options, () =>
+    const server = await startAndRecord(spec, options, () =>
       VduseServer.start({
         name: options.name,
         identity,

@@ -31,8 +31,8 @@ export type Field = Common &
 export type Fields = Readonly<Record<string, Field>>;
 
 /**
- * The type of a field; of several fields of one kind, what any of them may be. In brackets, so that the type of a choice
- * is that of its choices, and does not refer to the table where it is shown.
+ * The type of a field; of several fields of one kind, what any of them may be. In brackets, so that the type of a
+ * choice is that of its choices, and does not refer to the table where it is shown.
  */
 export type ValueOf<F extends Field> = [F] extends [
   { readonly kind: 'choice'; readonly choices: readonly (infer Choice)[] },

@@ -140,7 +140,7 @@ export const netFields = {
   },
 } as const satisfies Fields;
 
-export const fieldsOf = { block: blockFields, net: netFields } as const satisfies Record<DeviceType, Fields>;
+const fieldsOf = { block: blockFields, net: netFields } as const satisfies Record<DeviceType, Fields>;
 
 /** A field's name: `blockSize`. */
 export type FieldName = keyof typeof blockFields | keyof typeof netFields;

@@ -56,10 +56,10 @@ export interface InstanceRecord {
   read(): RecordedSpec | undefined;
 
   /** Checks that an existing instance was created with these properties. @throws DeviceOptionError if not */
-  check(makings: RecordedSpec): void;
+  check(spec: RecordedSpec): void;
 
   /** Stores the record of an instance. */
-  keep(makings: RecordedSpec): void;
+  keep(spec: RecordedSpec): void;
 
   /** Records the new size of a device that has grown, in bytes. */
   grow(size: number): void;
@@ -71,14 +71,14 @@ export interface InstanceRecord {
  * @throws DeviceOptionError if the instance was created with other properties
  */
 export async function startAndRecord<Server>(
-  makings: RecordedSpec,
+  spec: RecordedSpec,
   { record, takeOver = false }: { readonly record?: InstanceRecord; readonly takeOver?: boolean },
   start: () => Promise<Server>,
 ): Promise<Server> {
-  if (takeOver) record?.check(makings);
-  else record?.keep(makings);
+  if (takeOver) record?.check(spec);
+  else record?.keep(spec);
   const server = await start();
-  if (takeOver) record?.keep(makings);
+  if (takeOver) record?.keep(spec);
   return server;
 }
 
@@ -92,10 +92,10 @@ function keptFields(kept: NonNullable<Field['kept']>): (keyof RecordedSpec)[] {
 const unrecorded: readonly FieldName[] = ['user', 'restart', 'cache', 'aio', 'threads', 'cpus'];
 const isRecorded = (name: FieldName): name is FieldName & keyof RecordedSpec => !unrecorded.includes(name);
 
-const keywordOfMaking = (key: keyof RecordedSpec): string => (key === 'fixedSize' ? 'size' : keywordOf(key));
+const keywordOfRecorded = (key: keyof RecordedSpec): string => (key === 'fixedSize' ? 'size' : keywordOf(key));
 
 /**
- * Finds the differences between the record of an instance and what it should be served from.
+ * Finds the differences between the record of an instance and what it should be served with.
  * @returns human-readable differences; `lasting` are those that `force` does not permit
  */
 export function compareRecordedSpecs(
@@ -129,4 +129,4 @@ function differingFile(was: RecordedSpec, is: RecordedSpec): Difference[] {
 
 const textOf = (value: RecordedSpec[keyof RecordedSpec]): string => value?.toString() ?? '(none)';
 
-const describe = ([key, was, is]: Difference): string => `${keywordOfMaking(key)} ${was}, not ${is}`;
+const describe = ([key, was, is]: Difference): string => `${keywordOfRecorded(key)} ${was}, not ${is}`;
