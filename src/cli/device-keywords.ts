@@ -11,8 +11,8 @@ import { deviceTypeNames } from '../virtio/classes.js';
 import { readDeviceType, readMac, readNumber } from './values.js';
 
 /**
- * Keywords with the values of arguments. Both come from the table of fields, but TypeScript does not know the type of an
- * object that is made of a list: the two tables below therefore assert it.
+ * Keywords with the values of arguments. Both come from the table of fields, but TypeScript does not know the type of
+ * an object that is made of a list: the two tables below therefore assert it.
  */
 type KeywordsFor<Arguments> = { readonly [Word in keyof Arguments]-?: Keyword<NonNullable<Arguments[Word]>> };
 

@@ -1,10 +1,10 @@
 /**
  * The first file of the bundled program: it loads the others, and caches their compiled code.
  *
- * V8 takes longer to compile the program than a short command runs. A run without cached code therefore writes that of all common
- * parts to bin/cache/, with every function, used or not, for later commands. The cache is stored next to the program because it
- * must be as trustworthy: a user who can write there can change either. Without write permission nothing is written, and a cache
- * file that other users could have written is not read.
+ * V8 takes longer to compile the program than a short command runs. A run without cached code therefore writes that of
+ * all common parts to bin/cache/, with every function, used or not, for later commands. The cache is stored next to the
+ * program because it must be as trustworthy: a user who can write there can change either. Without write permission
+ * nothing is written, and a cache file that other users could have written is not read.
  */
 import {
   accessSync,

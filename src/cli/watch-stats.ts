@@ -11,8 +11,8 @@ import { isUtf8Locale, supportsEscapes } from './terminal.js';
 const clearScreen = '\x1b[H\x1b[J';
 
 /**
- * Shows statistics and their rates every second, until the process is stopped or a named device is deleted: on a terminal in
- * place, with bars and within its size; otherwise one after another, and in JSON one document per line.
+ * Shows statistics and their rates every second, until the process is stopped or a named device is deleted: on a
+ * terminal in place, with bars and within its size; otherwise one after another, and in JSON one document per line.
  */
 export async function watchStats(session: Session, name: string | undefined): Promise<void> {
   const { io, options } = session;

@@ -14,7 +14,8 @@ import { waitUntilUsable } from './usable-device.js';
  * @param options those of {@link bindDriver}; if the signal is aborted, the device is deleted
  * @returns the device afterwards: with vhost_vdpa its node can be opened
  * @throws SystemError, before anything is created: ENOENT if there is no such driver, EBUSY for a VDUSE device whose
- * server has ended or is stopped; errors of {@link bindDriver}; NetlinkError if the kernel rejects the device; the reason of the signal
+ * server has ended or is stopped; errors of {@link bindDriver}; NetlinkError if the kernel rejects the device; the
+ * reason of the signal
  */
 export async function addBoundDevice(
   client: VdpaClient,

@@ -17,8 +17,8 @@ const pollMs = 10;
  * @param deviceId the virtio id of its type
  * @param options the time limit is 10 s by default
  * @returns the device afterwards
- * @throws SystemError ENODEV if the device was deleted, ETIMEDOUT with what is missing after the time limit; the reason of
- * the signal
+ * @throws SystemError ENODEV if the device was deleted, ETIMEDOUT with what is missing after the time limit; the reason
+ * of the signal
  */
 export async function waitUntilUsable(
   bus: VdpaBus,

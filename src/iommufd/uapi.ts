@@ -9,9 +9,15 @@ export const IOMMU_DESTROY = io(IOMMUFD_TYPE, 0x80);
 export const IOMMU_IOAS_ALLOC = io(IOMMUFD_TYPE, 0x81);
 /** `struct iommu_ioas_allow_iovas`: u32 size, u32 ioas_id, u32 num_iovas, u32 reserved, u64 allowed_iovas. */
 export const IOMMU_IOAS_ALLOW_IOVAS = io(IOMMUFD_TYPE, 0x82);
-/** `struct iommu_ioas_copy`: u32 size, u32 flags, u32 dst_ioas_id, u32 src_ioas_id, u64 length, u64 dst_iova, u64 src_iova. */
+/**
+ * `struct iommu_ioas_copy`: u32 size, u32 flags, u32 dst_ioas_id, u32 src_ioas_id, u64 length, u64 dst_iova, u64
+ * src_iova.
+ */
 export const IOMMU_IOAS_COPY = io(IOMMUFD_TYPE, 0x83);
-/** `struct iommu_ioas_iova_ranges`: u32 size, u32 ioas_id, u32 num_iovas, u32 reserved, u64 allowed_iovas, u64 out_iova_alignment. */
+/**
+ * `struct iommu_ioas_iova_ranges`: u32 size, u32 ioas_id, u32 num_iovas, u32 reserved, u64 allowed_iovas, u64
+ * out_iova_alignment.
+ */
 export const IOMMU_IOAS_IOVA_RANGES = io(IOMMUFD_TYPE, 0x84);
 /** `struct iommu_ioas_map`: u32 size, u32 flags, u32 ioas_id, u32 reserved, u64 user_va, u64 length, u64 iova. */
 export const IOMMU_IOAS_MAP = io(IOMMUFD_TYPE, 0x85);

@@ -9,7 +9,9 @@ export interface ExtendedAck {
   readonly offset?: number;
   /** NLMSGERR_ATTR_MISS_TYPE: the type of a required attribute that is missing from the request. */
   readonly missingType?: number;
-  /** NLMSGERR_ATTR_MISS_NEST: where the nest that lacks `missingType` starts in the request; absent at the top level. */
+  /**
+   * NLMSGERR_ATTR_MISS_NEST: where the nest that lacks `missingType` starts in the request; absent at the top level.
+   */
   readonly missingNest?: number;
   /** NLMSGERR_ATTR_POLICY: the policy that the attribute at `offset` violates, undecoded (`NL_POLICY_TYPE_ATTR_*`). */
   readonly policy?: Uint8Array;

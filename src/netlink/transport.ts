@@ -40,8 +40,8 @@ export interface TransportOptions {
    */
   readonly strictChecks?: boolean;
   /**
-   * Waits for datagrams on another thread, so that this one can continue: for sockets that wait long. Answers to requests arrive
-   * immediately; waiting for them on this thread is faster.
+   * Waits for datagrams on another thread, so that this one can continue: for sockets that wait long. Answers to
+   * requests arrive immediately; waiting for them on this thread is faster.
    */
   readonly waitBeside?: boolean;
 }

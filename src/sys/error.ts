@@ -35,7 +35,9 @@ export class SystemError extends Error {
   }
 }
 
-/** `open /dev/vduse/control: No such file or directory (ENOENT). Load the module vduse.` `middle` comes before the hint. */
+/**
+ * `open /dev/vduse/control: No such file or directory (ENOENT). Load the module vduse.` `middle` comes before the hint.
+ */
 export function describeSystemError(details: SystemErrorDetails, middle = ''): string {
   const text = `${details.operation}: ${strerror(details.errno)} (${errnoName(details.errno)})${middle}`;
   return details.hint === undefined ? text : `${text}. ${details.hint}`;

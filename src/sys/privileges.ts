@@ -20,7 +20,8 @@ const initgroups: (user: string, group: number) => number = libc.func(
 );
 
 /**
- * no_new_privs for the calling thread and everything that it starts from now on: executing programs no longer grants privileges.
+ * no_new_privs for the calling thread and everything that it starts from now on: executing programs no longer grants
+ * privileges.
  * @throws SystemError
  */
 export function setNoNewPrivileges(): void {

@@ -28,9 +28,10 @@ const u32 = (value: number): number[] => [...new Uint8Array(Uint32Array.of(value
 const u64 = (value: number): number[] => [...new Uint8Array(BigUint64Array.of(BigInt(value)).buffer)];
 
 /**
- * void handler(int signal, siginfo_t *info, void *context) of the System V ABI for AMD64. It only makes system calls, and
- * accesses no memory except its stack, the siginfo, the tables and the stored action. The return from the signal restores all
- * registers, so it may use any. SIGBUS is blocked while it runs: a fault in the handler itself would end the process.
+ * void handler(int signal, siginfo_t *info, void *context) of the System V ABI for AMD64. It only makes system calls,
+ * and accesses no memory except its stack, the siginfo, the tables and the stored action. The return from the signal
+ * restores all registers, so it may use any. SIGBUS is blocked while it runs: a fault in the handler itself would end
+ * the process.
  *
  * A fault in the functions of guarded-copy.ts ends them. Any other access to a registered mapping reads zeros.
  *

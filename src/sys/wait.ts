@@ -11,7 +11,8 @@ export interface WaitOptions {
 }
 
 /**
- * Settles as the promise does, or rejects with the reason of the signal if that is aborted first. The operation itself continues.
+ * Settles as the promise does, or rejects with the reason of the signal if that is aborted first. The operation itself
+ * continues.
  */
 export async function abortable<Result>(promise: Promise<Result>, signal: AbortSignal | undefined): Promise<Result> {
   if (signal === undefined) return promise;

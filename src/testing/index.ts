@@ -1,7 +1,7 @@
 /// <reference types="node" preserve="true" />
 /**
- * A simulated machine in memory, for tests of programs that use vDPA: no kernel module, no hardware, no root. It answers
- * netlink requests as drivers/vdpa/vdpa.c of Linux 7.3 does, to the byte.
+ * A simulated machine in memory, for tests of programs that use vDPA: no kernel module, no hardware, no root. It
+ * answers netlink requests as drivers/vdpa/vdpa.c of Linux 7.3 does, to the byte.
  *
  * @example
  * const machine = simulate({ faults: [{ command: 'dev add', errno: 'ENOSPC', times: 1 }] });

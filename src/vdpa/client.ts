@@ -11,7 +11,9 @@ import { Listing } from './listing.js';
 import type { DeviceConfig, ManagementDevice, VdpaDevice, VendorStats } from './model.js';
 import { VDPA_GENL_NAME, type VdpaCommandNumber } from './uapi.js';
 
-/** Options of a client. Its time limit is for each answer of the kernel, 10 s by default; its signal is for opening it. */
+/**
+ * Options of a client. Its time limit is for each answer of the kernel, 10 s by default; its signal is for opening it.
+ */
 export interface VdpaClientOptions extends WaitOptions {
   /** Transport to a kernel, or to something that answers like one; by default a netlink socket of this machine. */
   readonly transport?: NetlinkTransport;
@@ -20,8 +22,8 @@ export interface VdpaClientOptions extends WaitOptions {
 }
 
 /**
- * Options of a list that is passed on object by object. Its time limit is for each answer of the kernel, as long as that
- * of the client by default.
+ * Options of a list that is passed on object by object. Its time limit is for each answer of the kernel, as long as
+ * that of the client by default.
  */
 export interface EachOptions extends WaitOptions {
   /**
@@ -229,8 +231,8 @@ export class VdpaClient implements AsyncDisposable {
   }
 
   /**
-   * Passes on configurations one by one; see {@link eachManagementDevice}. Without a name it is the kernel's list, which
-   * ends at the first device that is neither net nor block; {@link deviceConfigs} returns all.
+   * Passes on configurations one by one; see {@link eachManagementDevice}. Without a name it is the kernel's list,
+   * which ends at the first device that is neither net nor block; {@link deviceConfigs} returns all.
    */
   eachDeviceConfig(
     name: string | undefined,

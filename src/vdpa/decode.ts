@@ -50,7 +50,8 @@ export function decodeManagementDevice(attributes: AttributeList): ManagementDev
 
 /**
  * Decodes an answer to VDPA_CMD_DEV_GET.
- * @throws NetlinkProtocolError if the device's name or id, or its management device, is missing, or an attribute has a wrong length
+ * @throws NetlinkProtocolError if the device's name or id, or its management device, is missing, or an attribute has a
+ * wrong length
  */
 export function decodeDevice(attributes: AttributeList): VdpaDevice {
   // In the kernel's order, which is fastest.
@@ -104,7 +105,8 @@ function emptyConfig(name: string, deviceId: number): Mutable<NetConfig> | Mutab
 
 /**
  * Decodes an answer to VDPA_CMD_DEV_VSTATS_GET.
- * @throws NetlinkProtocolError if the device's name or id is missing, a counter has no value, or an attribute has a wrong length
+ * @throws NetlinkProtocolError if the device's name or id is missing, a counter has no value, or an attribute has a
+ * wrong length
  */
 export function decodeVendorStats(attributes: AttributeList): VendorStats {
   const stats: Mutable<VendorStats> = {

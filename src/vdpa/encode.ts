@@ -62,8 +62,8 @@ export interface EncodedRequest {
 
 /**
  * Encodes a request of the vdpa family.
- * @throws ArgumentError if a name is longer than an attribute can be, a number does not fit its attribute, or a handle or a MAC
- * address is invalid
+ * @throws ArgumentError if a name is longer than an attribute can be, a number does not fit its attribute, or a handle
+ * or a MAC address is invalid
  */
 export function encodeRequest(request: VdpaRequest): EncodedRequest {
   const writer = new AttributeWriter();

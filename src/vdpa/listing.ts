@@ -6,11 +6,11 @@ type ReadList<Item> = (onItem: (item: Item) => void, onRestart: () => void, sign
 const ignore = (): void => undefined;
 
 /**
- * A list of the kernel's objects. `await` reads it whole, as an array; `for await` yields each object as the kernel sends
- * it. It is read when it is awaited or iterated.
+ * A list of the kernel's objects. `await` reads it whole, as an array; `for await` yields each object as the kernel
+ * sends it. It is read when it is awaited or iterated.
  *
- * A list that changes while it is read is read again. An iteration still yields each object only once, but may have yielded one
- * that was deleted in the meantime. Leaving the loop discards the rest. The client can be used in the loop.
+ * A list that changes while it is read is read again. An iteration still yields each object only once, but may have
+ * yielded one that was deleted in the meantime. Leaving the loop discards the rest. The client can be used in the loop.
  *
  * @example
  * const names = (await client.devices()).map(({ name }) => name);

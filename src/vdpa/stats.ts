@@ -69,8 +69,8 @@ export interface WatchStatsOptions extends WaitOptions {
 }
 
 /**
- * Yields samples of the statistics endlessly, one immediately and then one per interval, until the loop is left or the signal is
- * aborted. `vdpa -w dev stats show [ DEV ]`
+ * Yields samples of the statistics endlessly, one immediately and then one per interval, until the loop is left or the
+ * signal is aborted. `vdpa -w dev stats show [ DEV ]`
  * @throws ArgumentError for an invalid interval; NetlinkError as {@link eachDeviceStats} does; the reason of the signal
  */
 export async function* watchStats(

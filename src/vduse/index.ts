@@ -1,7 +1,7 @@
 /// <reference types="node" preserve="true" />
 /**
- * The library of VDUSE: devices served by this process. {@link serve} serves block and network devices, with backends of
- * your own if needed; {@link VduseServer.start} serves any device with a data plane of your own.
+ * The library of VDUSE: devices served by this process. {@link serve} serves block and network devices, with backends
+ * of your own if needed; {@link VduseServer.start} serves any device with a data plane of your own.
  */
 export { serve, type ServeOptions, type ServedDevice } from './serve.js';
 export type { BlockDeviceOptions } from './block/device.js';

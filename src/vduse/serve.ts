@@ -36,8 +36,8 @@ export interface ServedDevice extends AsyncDisposable {
 }
 
 /**
- * Serves a VDUSE device from this process until it is stopped. Once this returns, the device can be attached to the vdpa
- * bus: `client.addDevice({ name, managementDevice: 'vduse' })`. `vdpa vduse serve name NAME`
+ * Serves a VDUSE device from this process until it is stopped. Once this returns, the device can be attached to the
+ * vdpa bus: `client.addDevice({ name, managementDevice: 'vduse' })`. `vdpa vduse serve name NAME`
  *
  * @example
  * await using device = await serve({ type: 'block', name: 'disk0', backend: { type: 'ram', size: 64 * 1024 * 1024 } });

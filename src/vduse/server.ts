@@ -40,8 +40,8 @@ export interface ServerOptions extends WaitOptions {
   /** Number of threads, among which the queues are distributed. 1 by default. */
   readonly threads?: number;
   /**
-   * Processors that the threads run on: the first thread on the first, and so on, from the first again if there are more
-   * threads. All that the process may use by default.
+   * Processors that the threads run on: the first thread on the first, and so on, from the first again if there are
+   * more threads. All that the process may use by default.
    */
   readonly cpus?: readonly number[];
   /** Number of consecutive queues that the same thread serves. 1 by default. */

@@ -17,8 +17,8 @@ export interface ApplyOptions {
   /** The servers of the machine's VDUSE devices; needed where the plan has such devices. */
   readonly servers?: VduseServers;
   /**
-   * Once aborted, no further change is started. The current one is finished or undone, unless it still waits for a server
-   * that is being replaced: then it is not started either.
+   * Once aborted, no further change is started. The current one is finished or undone, unless it still waits for a
+   * server that is being replaced: then it is not started either.
    */
   readonly signal?: AbortSignal;
   /** Called after each change that was made. */
@@ -161,7 +161,7 @@ async function isThere({ client }: Machine, name: string): Promise<boolean> {
   }
 }
 
-/** Restores a device. @returns what is lost */
+/** Restores a device. @returns the devices that are lost: it, or none */
 async function putBack(machine: Machine, former: DeviceSnapshot): Promise<Failure['lost']> {
   const { name } = former.device.spec;
   try {

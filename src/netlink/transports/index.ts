@@ -5,7 +5,9 @@ import type { NetlinkTransport, TransportOptions } from '../transport.js';
 export type TransportName =
   /** The C library through koffi. Blocks the thread while the kernel works. */
   | 'koffi'
-  /** The package node-netlink, an optional dependency. Without socket options, so without error messages of the kernel. */
+  /**
+   * The package node-netlink, an optional dependency. Without socket options, so without error messages of the kernel.
+   */
   | 'node-netlink';
 
 /** Names of all transports, the default one first. */

@@ -1,7 +1,7 @@
 /**
- * The virtio drivers of the machine, which use new vDPA devices. virtio_vdpa binds to a new device immediately and hands it to
- * virtio_net or virtio_blk, which negotiates features before `dev add` is acknowledged. drivers/virtio/virtio.c and
- * virtio_vdpa.c, drivers/net/virtio_net.c, drivers/block/virtio_blk.c
+ * The virtio drivers of the machine, which use new vDPA devices. virtio_vdpa binds to a new device immediately and
+ * hands it to virtio_net or virtio_blk, which negotiates features before `dev add` is acknowledged.
+ * drivers/virtio/virtio.c and virtio_vdpa.c, drivers/net/virtio_net.c, drivers/block/virtio_blk.c
  */
 import { viewOf } from '../../netlink/bytes.js';
 import { netConfigOffset } from '../../virtio/config-space.js';

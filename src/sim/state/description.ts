@@ -25,7 +25,9 @@ import { identityOfBlock, identityOfNet } from './identity.js';
 import { toInstance } from './vduse-instance.js';
 import { DEFAULT_SIZE } from '../../vduse/spec/defaults.js';
 
-/** A management device. Absent properties have the defaults of its driver; without a driver of that name it is hardware. */
+/**
+ * A management device. Absent properties have the defaults of its driver; without a driver of that name it is hardware.
+ */
 export interface ManagementDescription {
   readonly driver?: ManagementDriver;
   readonly supported_classes?: readonly (string | number)[];
