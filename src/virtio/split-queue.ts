@@ -63,6 +63,8 @@ export class SplitQueue {
   #publishedUsed: number;
   #interruptedUsed: number;
   #indirectAt = 0;
+  /** A driver that has set up a ring kicks. */
+  #kicksEnabled = true;
 
   /**
    * @param nextAvailable the first available entry to take; undefined to continue at the end of the used ring
@@ -289,10 +291,17 @@ export class SplitQueue {
     return ((now - event - 1) & 0xffff) < ((now - before) & 0xffff);
   }
 
+  #storeEvent(index: number): void {
+    Atomics.store(this.#usedWords, this.#usedWordsAt + 2 + this.#size * 4, index);
+  }
+
   /** Tells the driver that it need not kick. It may kick nevertheless. */
   disableKicks(): void {
-    // With an event index the driver kicks only when it passes the index requested last.
-    if (!this.#eventIndex) Atomics.store(this.#usedWords, this.#usedWordsAt, ring.VRING_USED_F_NO_NOTIFY);
+    if (!this.#kicksEnabled) return;
+    this.#kicksEnabled = false;
+    // With an event index the driver kicks when it passes the index requested last: it has passed this one.
+    if (this.#eventIndex) this.#storeEvent((this.nextAvailable - 1) & 0xffff);
+    else Atomics.store(this.#usedWords, this.#usedWordsAt, ring.VRING_USED_F_NO_NOTIFY);
   }
 
   /**
@@ -303,11 +312,9 @@ export class SplitQueue {
    */
   enableKicks(beyond = false): boolean {
     const seen = beyond ? this.#availableIndex : this.nextAvailable;
-    if (this.#eventIndex) {
-      Atomics.store(this.#usedWords, this.#usedWordsAt + 2 + this.#size * 4, seen);
-    } else {
-      Atomics.store(this.#usedWords, this.#usedWordsAt, 0);
-    }
+    this.#kicksEnabled = true;
+    if (this.#eventIndex) this.#storeEvent(seen);
+    else Atomics.store(this.#usedWords, this.#usedWordsAt, 0);
     this.pending();
     return this.#availableIndex !== seen;
   }
