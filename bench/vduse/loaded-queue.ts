@@ -13,6 +13,7 @@ const blockBytes = 4096;
 const headerBytes = 32;
 /** Descriptors of a request: header, data, status byte. */
 const descriptors = 3;
+const BLOCKS = 1 << 16;
 
 export interface Load {
   readonly queues: number;
@@ -42,13 +43,15 @@ export class LoadedQueue {
   readonly ring: RingDriver;
   readonly #memory: Memory;
   readonly #view: DataView;
-  readonly #sectors: number;
   /** Where each request's header is; its status byte follows it, its data starts at #data. */
   readonly #headers: number;
   readonly #data: number;
   /** The index that the device had seen at the last kick. */
   #kicked = 0;
   #type: number = VIRTIO_BLK_T_IN;
+  /** The blocks of the next requests, in a circle: a generator takes longer than the rest of a request. */
+  readonly #blocks: Uint32Array;
+  #next = 0;
 
   /** @param kick an eventfd for the kicks, which the queue closes */
   constructor(memory: Memory, index: number, load: Load, kick = openEventfd()) {
@@ -59,7 +62,8 @@ export class LoadedQueue {
     this.ring = new RingDriver(memory.buffer, base, base + index * ringBytes, queueSize);
     this.#headers = queues * ringBytes + index * depth * headerBytes;
     this.#data = dataAt(load) + index * depth * blockBytes;
-    this.#sectors = size / blockBytes;
+    const blocks = size / blockBytes;
+    this.#blocks = Uint32Array.from({ length: BLOCKS }, () => randomInt(blocks));
   }
 
   /** Offers all requests for the first time. */
@@ -80,7 +84,7 @@ export class LoadedQueue {
   #offer(slot: number): void {
     const header = this.#headers + slot * headerBytes;
     this.#view.setUint32(header, this.#type, true);
-    this.#view.setUint32(header + 8, randomInt(this.#sectors) * (blockBytes / 512), true);
+    this.#view.setUint32(header + 8, (this.#blocks[this.#next++ % BLOCKS] ?? 0) * (blockBytes / 512), true);
     this.#view.setUint32(header + 12, 0, true);
     this.#memory.u8[header + HEADER_SIZE] = 0xff;
     this.ring.offer(slot * descriptors);
@@ -121,6 +125,7 @@ export class LoadedQueue {
 /**
  * Keeps the queues full for so many seconds.
  * @param poll becomes readable when a queue is called
+ * @param spinning the driver never sleeps: what is measured is the device, and not how soon its driver is woken
  * @returns requests, and the seconds they took
  */
 export function driveQueues(
@@ -129,6 +134,7 @@ export function driveQueues(
   { depth }: Load,
   writing: boolean,
   seconds: number,
+  spinning = false,
 ): { readonly requests: number; readonly seconds: number } {
   const begin = performance.now();
   const end = begin + seconds * 1000;
@@ -142,7 +148,8 @@ export function driveQueues(
     for (const queue of queues) count += queue.turn(again);
     requests += count;
     if (!again) open -= count;
-    if (count > 0) continue;
+    if (spinning && time < end) time = performance.now();
+    if (count > 0 || spinning) continue;
     for (const queue of queues) queue.arm();
     for (const queue of queues) count += queue.turn(again);
     requests += count;

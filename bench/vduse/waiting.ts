@@ -22,6 +22,9 @@ function command(name: Exclude<WaitingDisk, 'the disk itself'>): string[] {
   }
 }
 
+/** The time in which V8 compiles what a server executes often: on emulated processors it takes this long. */
+const WARM_UP_SECONDS = 15;
+
 /** Requests per second of each workload. */
 function take(node: string, seconds: number): number[] {
   return waitingWorkloads.map((workload) => {
@@ -41,7 +44,9 @@ export async function measureWaiting({ rounds, seconds }: Plan): Promise<Waiting
         continue;
       }
       const server = await ServerProcess.start(device, command(name));
-      results[name].push(take(await diskOf(device), seconds));
+      const node = await diskOf(device);
+      fio(node, 'random read, depth 32', WARM_UP_SECONDS);
+      results[name].push(take(node, seconds));
       await server.stop();
     }
     console.error(`waiting: round ${round + 1} of ${rounds}`);

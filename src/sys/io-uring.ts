@@ -2,10 +2,9 @@
  * io_uring(7), from linux/io_uring.h: operations on files that the kernel carries out while the thread goes on. Both
  * rings are views of memory that the kernel shares, so that only beginning operations takes a system call.
  */
-import { openEventfd } from './events.js';
 import { Errno } from './errno.js';
 import { SystemError } from './error.js';
-import { checked, close, lastErrno, libc } from './libc.js';
+import { close, lastErrno, libc } from './libc.js';
 import {
   keepFromChildren,
   MAP_SHARED,
@@ -22,6 +21,7 @@ import {
 export const IORING_OP_READV = 1;
 export const IORING_OP_WRITEV = 2;
 export const IORING_OP_FSYNC = 3;
+const IORING_OP_POLL_ADD = 6;
 const IORING_OP_ASYNC_CANCEL = 14;
 export const IORING_OP_FALLOCATE = 17;
 export const IORING_OP_READ = 22;
@@ -32,6 +32,8 @@ export const IORING_FSYNC_DATASYNC = 1;
 
 const IORING_ASYNC_CANCEL_ALL = 1;
 const IORING_ASYNC_CANCEL_ANY = 4;
+const IORING_POLL_ADD_MULTI = 1;
+const POLLIN = 1;
 
 /** The same numbers on every architecture. */
 const SETUP = 425;
@@ -40,12 +42,16 @@ const REGISTER = 427;
 
 const IORING_SETUP_CQSIZE = 1 << 3;
 const IORING_SETUP_CLAMP = 1 << 4;
+/** What completes operations runs when the thread asks for it, and not in the midst of something else: since Linux 6.1. */
+const DEFERRED = (1 << 9) | (1 << 12) | (1 << 13);
 const IORING_FEAT_NODROP = 1 << 1;
 const IORING_FEAT_SUBMIT_STABLE = 1 << 2;
+const IORING_FEAT_EXT_ARG = 1 << 8;
 const IORING_ENTER_GETEVENTS = 1;
+const IORING_ENTER_EXT_ARG = 1 << 3;
 const IORING_SQ_CQ_OVERFLOW = 1 << 1;
-const IORING_CQ_EVENTFD_DISABLED = 1 << 0;
-const IORING_REGISTER_EVENTFD = 4;
+const IORING_SQ_TASKRUN = 1 << 2;
+const IORING_CQE_F_MORE = 1 << 1;
 const IORING_REGISTER_PROBE = 8;
 const IO_URING_OP_SUPPORTED = 1;
 
@@ -68,7 +74,6 @@ const param = {
   cqTail: 21,
   cqMask: 22,
   cqEvents: 25,
-  cqFlags: 26,
 } as const;
 const PARAMS_BYTES = 120;
 const MAP_POPULATE = 0x8000;
@@ -77,13 +82,23 @@ const MAP_POPULATE = 0x8000;
 const SQE_WORDS = 16;
 const sqe = { operation: 0, fd: 1, offset: 2, address: 4, length: 6, flags: 7, tag: 8, address3: 12 } as const;
 const CQE_WORDS = 4;
-const cqe = { tag: 0, result: 2 } as const;
+const cqe = { tag: 0, kind: 1, result: 2, flags: 3 } as const;
 
 /** struct io_uring_probe: a header of 16 bytes, and 8 for each operation. */
 const PROBE_OPERATIONS = 64;
 
-/** The tag of what nobody waits for. */
-const NO_TAG = 0xffff_ffff;
+/** What a completion is of: an operation of the caller, a descriptor that is watched, or what nobody waits for. */
+const kind = { OPERATION: 0, WATCH: 1, CANCELLATION: 2 } as const;
+
+/**
+ * struct io_uring_getevents_arg, in words of 32 bits, and after it a struct __kernel_timespec: two of 64 bits, of which
+ * the upper halves are 0 here.
+ */
+const WAIT_ARGUMENT_BYTES = 24;
+const waitArgument = { timeout: 4, seconds: 6, nanoseconds: 8 } as const;
+
+/** Time until operations are tried again that the kernel had no memory for. */
+const RETRY_MS = 1;
 
 const syscall: (number: number, a: number, b: number, c: number, d: number, e: number, f: number) => number = libc.func(
   'intptr_t syscall(long number, intptr_t a, intptr_t b, intptr_t c, intptr_t d, intptr_t e, intptr_t f)',
@@ -106,22 +121,21 @@ export interface RingOperation {
 
 /** A ring of a single thread. */
 export class IoUring {
-  /** An eventfd, signalled when an operation is done while {@link signals} is set. */
-  readonly eventfd: number;
   readonly #fd: number;
   readonly #maps: readonly { readonly address: number; readonly length: number }[];
   readonly #sq: Uint32Array;
   readonly #sqes: Uint32Array;
   readonly #cq: Uint32Array;
-  readonly #at: Readonly<
-    Record<'sqHead' | 'sqTail' | 'sqFlags' | 'sqArray' | 'cqHead' | 'cqTail' | 'cqEvents' | 'cqFlags', number>
-  >;
+  readonly #at: Readonly<Record<'sqTail' | 'sqFlags' | 'sqArray' | 'cqHead' | 'cqTail' | 'cqEvents', number>>;
   readonly #sqMask: number;
   readonly #cqMask: number;
   readonly #supported: readonly boolean[];
   /** The index after the last operation written. */
   #tail: number;
   #unsubmitted = 0;
+  #inFlight = 0;
+  readonly #watched: { readonly fd: number; readonly readable: () => void }[] = [];
+  readonly #waitArgument = new NativeBuffer(WAIT_ARGUMENT_BYTES + 16);
 
   /**
    * @param entries operations that one system call can begin; rounded up to a power of two
@@ -132,15 +146,19 @@ export class IoUring {
   static open(entries: number, completions: number): IoUring | undefined {
     const params = new NativeBuffer(PARAMS_BYTES);
     try {
-      params.u32[param.flags] = IORING_SETUP_CLAMP | IORING_SETUP_CQSIZE;
       params.u32[param.cqEntries] = Math.max(entries * 2, completions);
-      const fd = syscall(SETUP, entries, params.address, 0, 0, 0, 0);
+      let fd = -1;
+      for (const flags of [DEFERRED, 0]) {
+        params.u32[param.flags] = IORING_SETUP_CLAMP | IORING_SETUP_CQSIZE | flags;
+        fd = syscall(SETUP, entries, params.address, 0, 0, 0, 0);
+        if (fd >= 0 || lastErrno() !== Errno.EINVAL) break;
+      }
       if (fd < 0) {
         const errno = lastErrno();
         if (errno === Errno.ENOMEM) throw new SystemError({ operation: 'create an io_uring', errno });
         return undefined;
       }
-      const needed = IORING_FEAT_NODROP | IORING_FEAT_SUBMIT_STABLE;
+      const needed = IORING_FEAT_NODROP | IORING_FEAT_SUBMIT_STABLE | IORING_FEAT_EXT_ARG;
       if (((params.u32[param.features] ?? 0) & needed) === needed) return IoUring.#of(fd, params.u32.slice(0, 30));
       close(fd);
       return undefined;
@@ -177,31 +195,18 @@ export class IoUring {
     this.#cq = cq.words;
     this.#sqes = sqes.words;
     this.#at = {
-      sqHead: of(param.sqHead) / 4,
       sqTail: of(param.sqTail) / 4,
       sqFlags: of(param.sqFlags) / 4,
       sqArray: of(param.sqArray) / 4,
       cqHead: of(param.cqHead) / 4,
       cqTail: of(param.cqTail) / 4,
       cqEvents: of(param.cqEvents) / 4,
-      cqFlags: of(param.cqFlags) / 4,
     };
     this.#sqMask = this.#sq[of(param.sqMask) / 4] ?? 0;
     this.#cqMask = this.#cq[of(param.cqMask) / 4] ?? 0;
     this.#tail = this.#sq[this.#at.sqTail] ?? 0;
-    this.eventfd = openEventfd();
-    const word = new NativeBuffer(4);
-    word.u32[0] = this.eventfd;
-    try {
-      checked(
-        'register the eventfd of an io_uring',
-        syscall(REGISTER, fd, IORING_REGISTER_EVENTFD, word.address, 1, 0, 0),
-      );
-    } finally {
-      word.free();
-    }
     this.#supported = probe(fd);
-    this.signals = false;
+    writeAddress(this.#waitArgument.u32, waitArgument.timeout, this.#waitArgument.address + WAIT_ARGUMENT_BYTES);
   }
 
   /** Whether the kernel knows an operation. */
@@ -210,10 +215,15 @@ export class IoUring {
   }
 
   /**
-   * Adds an operation, which begins with the next {@link submit}, or now if there is no space for more.
-   * @param tag identifies it in {@link reap}; below 2^32 - 1
+   * Adds an operation, which begins with the next {@link submit} or {@link wait}, or now if there is no space for more.
+   * @param tag identifies it in {@link reap}; below 2^32
    */
   push(operation: RingOperation, tag: number): void {
+    this.#inFlight++;
+    this.#push(operation, tag, kind.OPERATION);
+  }
+
+  #push(operation: RingOperation, tag: number, tagKind: number): void {
     while (this.#unsubmitted > this.#sqMask) this.submit();
     const { opcode, fd, offset, address, length, flags = 0, address3 = 0 } = operation;
     const index = this.#tail & this.#sqMask;
@@ -226,7 +236,7 @@ export class IoUring {
     words[at + sqe.length] = length;
     words[at + sqe.flags] = flags;
     words[at + sqe.tag] = tag;
-    words[at + sqe.tag + 1] = 0;
+    words[at + sqe.tag + 1] = tagKind;
     words[at + sqe.tag + 2] = 0;
     words[at + sqe.tag + 3] = 0;
     writeAddress(words, at + sqe.address3, address3);
@@ -240,54 +250,121 @@ export class IoUring {
   /** Cancels all operations in flight that can be; those that are, end with ECANCELED. */
   cancelAll(): void {
     const flags = IORING_ASYNC_CANCEL_ALL | IORING_ASYNC_CANCEL_ANY;
-    this.push({ opcode: IORING_OP_ASYNC_CANCEL, fd: -1, offset: 0, address: 0, length: 0, flags }, NO_TAG);
+    this.#push(
+      { opcode: IORING_OP_ASYNC_CANCEL, fd: -1, offset: 0, address: 0, length: 0, flags },
+      0,
+      kind.CANCELLATION,
+    );
     this.submit();
+  }
+
+  /**
+   * Lets {@link wait} return when there is something new to read from a descriptor.
+   * @param readable called by {@link reap} then
+   */
+  watch(fd: number, readable: () => void): void {
+    this.#watched.push({ fd, readable });
+    this.#watch(this.#watched.length - 1);
+  }
+
+  #watch(index: number): void {
+    const fd = this.#watched[index]?.fd ?? -1;
+    const poll = { opcode: IORING_OP_POLL_ADD, fd, offset: 0, address: 0 };
+    this.#push({ ...poll, length: IORING_POLL_ADD_MULTI, flags: POLLIN }, index, kind.WATCH);
   }
 
   /** Begins the operations that were added. If the kernel lacks memory for some, they begin later. @throws SystemError */
   submit(): void {
-    const overflow = (Atomics.load(this.#sq, this.#at.sqFlags) & IORING_SQ_CQ_OVERFLOW) !== 0;
-    if (this.#unsubmitted === 0 && !overflow) return;
-    Atomics.store(this.#sq, this.#at.sqTail, this.#tail);
-    const begun = syscall(ENTER, this.#fd, this.#unsubmitted, 0, overflow ? IORING_ENTER_GETEVENTS : 0, 0, 0);
+    if (this.#unsubmitted > 0) this.#enter(0, 0);
+  }
+
+  /**
+   * The same, and sleeps until an operation is done, a watched descriptor is readable, or a signal arrives.
+   * @param timeoutMs -1 for no limit
+   * @returns whether something has happened
+   * @throws SystemError
+   */
+  wait(timeoutMs: number): boolean {
+    if (this.hasCompletions) {
+      this.submit();
+      return true;
+    }
+    if (!this.#enter(1, timeoutMs)) this.#enter(1, RETRY_MS, 0);
+    return this.hasCompletions;
+  }
+
+  /** @returns false if the kernel lacks memory @throws SystemError */
+  #enter(completions: number, timeoutMs: number, unsubmitted = this.#unsubmitted): boolean {
+    let flags = completions > 0 || this.#hasDeferred ? IORING_ENTER_GETEVENTS : 0;
+    let argument = 0;
+    if (completions > 0 && timeoutMs >= 0) {
+      flags |= IORING_ENTER_EXT_ARG;
+      argument = this.#waitArgument.address;
+      this.#waitArgument.u32[waitArgument.seconds] = Math.trunc(timeoutMs / 1000);
+      this.#waitArgument.u32[waitArgument.nanoseconds] = (timeoutMs % 1000) * 1e6;
+    }
+    if (unsubmitted > 0) Atomics.store(this.#sq, this.#at.sqTail, this.#tail);
+    const size = argument === 0 ? 0 : WAIT_ARGUMENT_BYTES;
+    const begun = syscall(ENTER, this.#fd, unsubmitted, completions, flags, argument, size);
     if (begun >= 0) {
       this.#unsubmitted -= begun;
-      return;
+      return true;
     }
     const errno = lastErrno();
-    if (errno === Errno.EAGAIN || errno === Errno.EBUSY || errno === Errno.EINTR) return;
+    if (errno === Errno.EINTR || errno === Errno.ETIME) return true;
+    if (errno === Errno.EAGAIN || errno === Errno.EBUSY) return false;
     throw new SystemError({ operation: 'begin operations of an io_uring', errno });
   }
 
-  /** Whether operations were added that have not begun. */
-  get hasUnsubmitted(): boolean {
-    return this.#unsubmitted > 0;
+  /**
+   * Whether the kernel has completions that it reports when it is asked to. A hint: another processor may set the flag
+   * after they were reported.
+   */
+  get #hasDeferred(): boolean {
+    return (Atomics.load(this.#sq, this.#at.sqFlags) & (IORING_SQ_CQ_OVERFLOW | IORING_SQ_TASKRUN)) !== 0;
   }
 
-  /** Whether the eventfd is signalled: needed only for a thread that sleeps. Look at {@link hasCompletions} afterwards. */
-  set signals(wanted: boolean) {
-    Atomics.store(this.#cq, this.#at.cqFlags, wanted ? 0 : IORING_CQ_EVENTFD_DISABLED);
+  /** Number of operations that were added and not begun. */
+  get unsubmitted(): number {
+    return this.#unsubmitted;
   }
 
-  /** Whether operations are done. */
+  /** Number of operations that were added and not taken with {@link reap}. */
+  get inFlight(): number {
+    return this.#inFlight;
+  }
+
+  /** Whether operations are done, or watched descriptors are readable. {@link wait} and {@link reap} may find more. */
   get hasCompletions(): boolean {
     return Atomics.load(this.#cq, this.#at.cqTail) !== this.#cq[this.#at.cqHead];
   }
 
   /**
-   * Takes the operations that are done, in the order in which they were done.
+   * Takes operations that are done, in the order in which they were done.
    * @param done is given the tag, and the result: negative for an error number. It may add operations.
+   * @param limit the most operations to take
    */
-  reap(done: (tag: number, result: number) => void): void {
+  reap(done: (tag: number, result: number) => void, limit = Infinity): void {
     const cq = this.#cq;
+    if (!this.hasCompletions && this.#hasDeferred) this.#enter(0, 0);
     let head = cq[this.#at.cqHead] ?? 0;
-    for (let tail = Atomics.load(cq, this.#at.cqTail); head !== tail; head = (head + 1) >>> 0) {
+    const tail = Atomics.load(cq, this.#at.cqTail);
+    for (let count = 0; head !== tail && count < limit; head = (head + 1) >>> 0, count++) {
       const at = this.#at.cqEvents + (head & this.#cqMask) * CQE_WORDS;
-      const tag = cq[at + cqe.tag] ?? NO_TAG;
+      const tag = cq[at + cqe.tag] ?? 0;
+      const tagKind = cq[at + cqe.kind] ?? 0;
       const result = (cq[at + cqe.result] ?? 0) | 0;
+      const flags = cq[at + cqe.flags] ?? 0;
       // Free before the call, which may begin more.
       Atomics.store(cq, this.#at.cqHead, (head + 1) >>> 0);
-      if (tag !== NO_TAG) done(tag, result);
+      if (tagKind === kind.OPERATION) {
+        this.#inFlight--;
+        done(tag, result);
+      } else if (tagKind === kind.WATCH) {
+        // The kernel ends it when it lacks space for events, or if everything is cancelled.
+        if ((flags & IORING_CQE_F_MORE) === 0) this.#watch(tag);
+        this.#watched[tag]?.readable();
+      }
     }
   }
 
@@ -295,7 +372,7 @@ export class IoUring {
   close(): void {
     for (const { address, length } of this.#maps) unmap('unmap an io_uring', address, length);
     close(this.#fd);
-    close(this.eventfd);
+    this.#waitArgument.free();
   }
 }
 

@@ -28,6 +28,7 @@ export { RING_FEATURES, hasFeature } from './engine/negotiation.js';
 export { QueueCounter, type CounterName, type QueueState } from './engine/counters.js';
 export { ServeResult } from './engine/data-plane.js';
 export type { CreateDataPlane, DataPlane, DataPlaneContext, DataPlaneModule, Transfers } from './engine/data-plane.js';
+export { EpollWaiter, type Waiter } from './engine/waiter.js';
 export { InflightFile } from './engine/inflight-file.js';
 export { MemoryRevokedError, type DeviceQueue } from './engine/queue.js';
 export { BrokenRingError, type QueueLayout, type SplitQueue } from '../virtio/split-queue.js';

@@ -4,8 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
 import { Errno } from '../../src/sys/errno.js';
-import { EPOLLET, EPOLLIN, EventPoll } from '../../src/sys/events.js';
+import { openEventfd, signalEventfd } from '../../src/sys/events.js';
 import { IORING_OP_FSYNC, IORING_OP_READ, IORING_OP_WRITE, IoUring } from '../../src/sys/io-uring.js';
+import { close } from '../../src/sys/libc.js';
 import { NativeBuffer } from '../../src/sys/memory.js';
 
 const probed = IoUring.open(1, 1);
@@ -45,9 +46,9 @@ describe('io_uring', { skip: probed === undefined && 'this machine does not perm
     const ring = open(8, 8);
     memory.u8.fill(0);
     ring.push({ ...read, offset: 100 }, 1);
-    assert.deepEqual([ring.hasUnsubmitted, ring.hasCompletions], [true, false]);
+    assert.deepEqual([ring.inFlight, ring.hasCompletions], [1, false]);
     assert.deepEqual(complete(ring, 1), [[1, 512]]);
-    assert.deepEqual([ring.hasUnsubmitted, ring.hasCompletions], [false, false]);
+    assert.deepEqual([ring.inFlight, ring.hasCompletions], [0, false]);
     assert.ok(memory.u8.subarray(0, 512).every((byte) => byte === 7));
     ring.push({ ...read, opcode: IORING_OP_WRITE, offset: 65536 - 256 }, 2);
     ring.push({ ...read, fd: -1 }, 3);
@@ -94,27 +95,38 @@ describe('io_uring', { skip: probed === undefined && 'this machine does not perm
     ring.close();
   });
 
-  test('its eventfd is signalled only while that is wanted', () => {
+  test('waits for operations, for descriptors that are watched, and for a time', () => {
     const ring = open(4, 4);
-    const poll = new EventPoll();
-    poll.add(ring.eventfd, (EPOLLIN | EPOLLET) >>> 0, 1);
-    const isSignalled = (): boolean => {
-      poll.wait(0);
-      return poll.count > 0;
+    const event = openEventfd();
+    const events: string[] = [];
+    ring.watch(event, () => void events.push('readable'));
+    const wait = (timeoutMs: number): boolean => {
+      const happened = ring.wait(timeoutMs);
+      ring.reap(() => undefined);
+      return happened;
     };
+    /** A signal wakes it too. */
+    const waitUntil = (isDone: () => boolean): void => {
+      while (!isDone()) wait(60_000);
+    };
+    assert.equal(wait(1), false);
     ring.push(read, 1);
-    complete(ring, 1);
-    assert.equal(isSignalled(), false);
-    ring.signals = true;
-    ring.push(read, 1);
-    complete(ring, 1);
-    assert.equal(isSignalled(), true);
-    ring.signals = false;
-    ring.push(read, 1);
-    complete(ring, 1);
-    assert.equal(isSignalled(), false);
-    poll.close();
+    assert.equal(ring.inFlight, 1);
+    waitUntil(() => ring.inFlight === 0);
+    for (let time = 1; time <= 3; time++) {
+      // It is never read.
+      signalEventfd(event);
+      waitUntil(() => events.length === time);
+      assert.equal(wait(0), false);
+    }
+    // This ends the watch too, which begins again.
+    ring.cancelAll();
+    wait(0);
+    const before = events.length;
+    signalEventfd(event);
+    waitUntil(() => events.length > before);
     ring.close();
+    close(event);
   });
 
   test('knows which operations the kernel has', () => {

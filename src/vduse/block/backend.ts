@@ -43,13 +43,13 @@ export const CANCELLED = -1;
 /** Stores the data of a block device; one for each data thread. */
 export interface BlockBackend {
   /**
-   * Takes an operation, which begins during the next {@link reap} at the latest.
-   * @param vector its entries; valid until the next {@link reap} returns
+   * Takes an operation, which begins during the next {@link reap} at the latest, or when the thread is about to sleep.
+   * @param vector its entries; valid until the next {@link reap} returns, or with {@link transfers} until this returns
    */
   submit(operation: Operation, vector: IoVector): void;
 
   /**
-   * Begins the operations that were submitted, and passes those that are done to `done`, in any order. `done` may submit
+   * Begins the operations that were submitted, and passes operations that are done to `done`, in any order. `done` may submit
    * others.
    */
   reap(done: (operation: Operation) => void): void;
@@ -65,7 +65,7 @@ export interface BlockBackend {
 }
 
 /** The operations in flight of a backend. */
-export type BackendTransfers = Pick<Transfers, 'pinned' | 'hasDone' | 'eventfd' | 'arm' | 'cancel'>;
+export type BackendTransfers = Pick<Transfers, 'pinned' | 'hasDone' | 'waiter' | 'cancel'>;
 
 /** A backend that carries out each operation when it is submitted. */
 export abstract class ImmediateBackend implements BlockBackend {

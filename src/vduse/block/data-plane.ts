@@ -40,6 +40,8 @@ const BATCH_BYTES = 4 * 1024 * 1024;
 const DISCARD_WEIGHT = 1 / 256;
 /** Rounds before other queues are served. */
 const ROUNDS = 8;
+/** At most so many requests begin with the sleep that follows, in one system call. */
+const FEW = 4;
 
 /** Sectors up to this one have a byte offset that is a number. */
 const MAX_SECTOR_HIGH_WORD = 0xfff;
@@ -96,10 +98,7 @@ export class BlockPlane implements DataPlane<BlockChange> {
         return transfers.hasDone;
       },
       pinned: transfers.pinned,
-      eventfd: transfers.eventfd,
-      arm: () => {
-        transfers.arm();
-      },
+      waiter: transfers.waiter,
       reap: () => {
         this.#backend.reap(this.#done);
         return this.#publish();
@@ -127,21 +126,32 @@ export class BlockPlane implements DataPlane<BlockChange> {
 
   serve(queue: DeviceQueue): ServeResult {
     for (let round = 0; round < ROUNDS; round++) {
-      try {
-        this.#collect(queue);
-        if (this.#batch.length === 0) return WAIT;
-        queue.checkMemory();
-        this.#begin();
-      } finally {
-        // Those that were not begun are taken again.
-        for (const request of this.#batch) this.#release(request);
-        this.#batch.length = 0;
+      const count = this.#serveBatch(queue);
+      if (count === 0) return WAIT;
+      const beginLater = this.transfers !== undefined && round === 0 && count <= FEW;
+      if (!beginLater || this.#touched.length > 0) {
+        this.#backend.reap(this.#done);
+        this.#publish();
       }
-      this.#backend.reap(this.#done);
-      this.#publish();
       if (queue.hasPendingCommand()) break;
     }
     return MORE;
+  }
+
+  /** Submits a batch of requests. @returns how many */
+  #serveBatch(queue: DeviceQueue): number {
+    try {
+      this.#collect(queue);
+      const count = this.#batch.length;
+      if (count === 0) return 0;
+      queue.checkMemory();
+      this.#begin();
+      return count;
+    } finally {
+      // Those that were not begun are taken again.
+      for (const request of this.#batch) this.#release(request);
+      this.#batch.length = 0;
+    }
   }
 
   /** Takes available requests, up to a batch. */

@@ -1,7 +1,15 @@
+import { availableParallelism } from 'node:os';
+import { yieldProcessor } from '../../sys/process.js';
+
 /** Maximum number of polls before a thread sleeps. */
 const MAX_SPINS = 32;
 /** Maximum number of sleeps without polling after polls that found nothing. */
 const MAX_PAUSE = 64;
+/** Accesses to memory between two polls: about a microsecond. */
+const PAUSE_ACCESSES = 200;
+
+const isAlone = availableParallelism() === 1;
+const word = new Int32Array(new SharedArrayBuffer(4));
 
 /**
  * Limits how long a data thread polls for more work before it sleeps: as long as polling has been worthwhile recently.
@@ -21,6 +29,15 @@ export class BusyPoll {
     if (this.#pause === 0) return this.#spins;
     this.#pause--;
     return 0;
+  }
+
+  /**
+   * Lets a little time pass between two polls. The driver may need the only processor there is; with several, sched_yield(2)
+   * could give this one to somebody else for milliseconds.
+   */
+  pause(): void {
+    if (isAlone) yieldProcessor();
+    else for (let access = 0; access < PAUSE_ACCESSES; access++) Atomics.load(word, 0);
   }
 
   /** Poll `spin`, counted from 1, has found work. */

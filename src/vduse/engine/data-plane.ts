@@ -1,6 +1,7 @@
 /** The work of a kind of device on its queues. It runs in a data thread of its own, which may block; see thread.ts. */
 import type { DeviceQueue } from './queue.js';
 import type { ServeResult } from './serve-result.js';
+import type { Waiter } from './waiter.js';
 
 export { MORE, QUIET, STARVED, ServeResult, WAIT } from './serve-result.js';
 
@@ -45,10 +46,8 @@ export interface Transfers {
   readonly pinned: boolean;
   /** Whether {@link reap} has something to do. */
   readonly hasDone: boolean;
-  /** An eventfd that is signalled when something is done between {@link arm} and {@link reap}. */
-  readonly eventfd: number;
-  /** The thread is about to sleep, unless {@link hasDone} is set now. */
-  arm(): void;
+  /** What the thread sleeps in; it wakes when something is done. The plane closes it. */
+  readonly waiter: Waiter;
   /** Completes and publishes the chains that are done. @returns whether there were any @throws MemoryRevokedError */
   reap(): boolean;
   /** Cancels what can be cancelled: these chains are not completed, and the next server of the queue begins them again. */

@@ -1,8 +1,7 @@
 import { setImmediate } from 'node:timers/promises';
 import { receiveMessageOnPort, type MessagePort } from 'node:worker_threads';
-import { EPOLLET, EPOLLIN, EventPoll } from '../../sys/events.js';
+import { monotonicMs } from '../../sys/clock.js';
 import { LostMemory, type MemoryGuard } from '../../sys/memory-guard.js';
-import { yieldProcessor } from '../../sys/process.js';
 import { BrokenRingError } from '../../virtio/split-queue.js';
 import { QueueCounters } from './counters.js';
 import { MORE, QUIET, STARVED, WAIT, type DataPlane, type Transfers } from './data-plane.js';
@@ -13,6 +12,7 @@ import type { InflightLog } from './inflight-log.js';
 import { Iotlb } from './iotlb.js';
 import { MappingTable, type SharedMappings } from './mappings.js';
 import { BusyPoll } from './busy-poll.js';
+import { EpollWaiter, type Waiter } from './waiter.js';
 
 /** Commands of the main thread to a data thread. Those with a ticket are answered when they are done. */
 export type Command =
@@ -50,11 +50,6 @@ export const threadWord = {
 /** While an interrupt is pending. */
 const RETRY_MS = 1;
 
-/** Tags of the kick and of transfers that are done; the tags of watched descriptors follow. */
-const KICK = 0;
-const DONE = 1;
-const WATCHED = 2;
-
 /** Time that transfers are given before those that can be are cancelled, when the driver does not wait for them. */
 const CANCEL_AFTER_MS = 1000;
 
@@ -77,10 +72,11 @@ export class DataThread {
   readonly #words: Int32Array;
   readonly #counters: SharedArrayBuffer;
   readonly #iotlb: Iotlb;
-  readonly #poll = new EventPoll();
+  readonly #ownWaiter?: EpollWaiter;
+  readonly #waiter: Waiter;
   readonly #owner: QueueOwner;
   readonly #notify: (notice: ThreadMessage) => void;
-  readonly #watched: readonly Watched[];
+  readonly #isWatching: boolean;
   readonly #memoryLoss: LostMemory;
   readonly #polling = new BusyPoll();
   #queues: DeviceQueue[] = [];
@@ -122,13 +118,10 @@ export class DataThread {
     };
     this.#notify = parts.notify;
     this.#memoryLoss = new LostMemory(parts.guard, parts.mappings.entries);
-    // Each new kick is reported once, so that it need not be read.
-    this.#poll.add(parts.kick, EPOLLIN | EPOLLET, KICK);
-    this.#watched = parts.watched;
-    this.#watched.forEach(({ fd }, index) => {
-      this.#poll.add(fd, EPOLLIN | EPOLLET, WATCHED + index);
-    });
-    if (this.#transfers) this.#poll.add(this.#transfers.eventfd, EPOLLIN | EPOLLET, DONE);
+    this.#waiter = this.#transfers?.waiter ?? (this.#ownWaiter = new EpollWaiter());
+    this.#waiter.watch(parts.kick, () => undefined);
+    this.#isWatching = parts.watched.length > 0;
+    for (const { fd, readable } of parts.watched) this.#waiter.watch(fd, readable);
   }
 
   /**
@@ -145,14 +138,14 @@ export class DataThread {
       try {
         this.#reap();
         if (this.#serveAll()) this.#pollWatched();
-        else if (!this.#busyPoll() && !this.#enableKicks() && !this.#armTransfers()) this.#sleep();
+        else if (this.#transfers?.hasDone !== true && !this.#busyPoll() && !this.#enableKicks()) this.#sleep();
       } catch (error) {
         if (!(error instanceof MemoryRevokedError)) throw error;
         this.#dropMappings();
       }
     }
     this.#memoryLoss.end();
-    this.#poll.close();
+    this.#ownWaiter?.close();
   }
 
   /** Completes what is done of the chains in flight. */
@@ -181,7 +174,7 @@ export class DataThread {
   #settle(cancel = false): void {
     const transfers = this.#transfers;
     if (transfers === undefined) return;
-    let mayCancel = cancel;
+    let cancelAt = cancel ? monotonicMs() + CANCEL_AFTER_MS : undefined;
     while (transfers.count > 0) {
       try {
         this.#reap();
@@ -189,10 +182,10 @@ export class DataThread {
         // What they have done is lost: these chains are begun again.
         if (!(error instanceof MemoryRevokedError)) throw error;
       }
-      if (transfers.count === 0 || this.#armTransfers()) continue;
-      this.#wait(mayCancel ? CANCEL_AFTER_MS : -1);
-      if (!mayCancel || this.#poll.count > 0) continue;
-      mayCancel = false;
+      if (transfers.count === 0 || transfers.hasDone) continue;
+      this.#waiter.wait(cancelAt === undefined ? -1 : Math.max(1, Math.ceil(cancelAt - monotonicMs())));
+      if (cancelAt === undefined || monotonicMs() < cancelAt) continue;
+      cancelAt = undefined;
       transfers.cancel();
     }
   }
@@ -236,7 +229,7 @@ export class DataThread {
     if (this.#transfers !== undefined && this.#transfers.count > 0) return false;
     const spins = this.#polling.spins();
     for (let spin = 1; spin <= spins; spin++) {
-      yieldProcessor();
+      this.#polling.pause();
       if (!this.#hasMore()) continue;
       this.#polling.hit(spin);
       return true;
@@ -267,14 +260,6 @@ export class DataThread {
     return more;
   }
 
-  /** Lets transfers that are done wake the thread. @returns true if some are */
-  #armTransfers(): boolean {
-    const transfers = this.#transfers;
-    if (transfers === undefined) return false;
-    transfers.arm();
-    return transfers.hasDone;
-  }
-
   /** The result for a queue that failed. @throws errors that the driver did not cause */
   #handleError(queue: DeviceQueue, error: unknown): void {
     if (!(error instanceof BrokenRingError)) throw error;
@@ -303,22 +288,20 @@ export class DataThread {
   }
 
   #sleep(): void {
+    if (this.#transfers?.hasDone === true) return;
     let pending = false;
     for (const queue of this.#queues) {
       if (queue.interruptPending) queue.interrupt();
       pending ||= queue.interruptPending;
     }
-    this.#wait(pending ? RETRY_MS : -1);
+    this.#waiter.wait(pending ? RETRY_MS : -1);
+    // The thread is awake, whatever has woken it.
+    for (const queue of this.#queues) if (queue.usable) queue.ring.disableKicks();
   }
 
   /** Between two rounds of work: new commands do not wait until there is no work. */
   #pollWatched(): void {
-    if (this.#watched.length > 0) this.#wait(0);
-  }
-
-  #wait(timeoutMs: number): void {
-    this.#poll.wait(timeoutMs);
-    for (let index = 0; index < this.#poll.count; index++) this.#watched[this.#poll.tag(index) - WATCHED]?.readable();
+    if (this.#isWatching) this.#waiter.wait(0);
   }
 
   readonly #isRevoked = (): boolean => Atomics.load(this.#words, threadWord.revocations) !== this.#seenRevocations;

@@ -314,8 +314,7 @@ describe('requests that are done in another order than they came', () => {
           return finished.length > 0;
         },
         pinned: true,
-        eventfd: -1,
-        arm: () => undefined,
+        waiter: { watch: () => undefined, wait: () => true },
         cancel: () => undefined,
       },
       submit: (operation) => void submitted.push(operation),

@@ -9,6 +9,7 @@ import { WAIT, type ServeResult, type Transfers } from '../../../src/vduse/engin
 import { InflightLog } from '../../../src/vduse/engine/inflight-log.js';
 import type { DeviceQueue } from '../../../src/vduse/engine/queue.js';
 import type { Command } from '../../../src/vduse/engine/thread.js';
+import { EpollWaiter } from '../../../src/vduse/engine/waiter.js';
 import { ThreadUnderTest } from './thread-and-driver.js';
 
 const EXIT: Command = { type: 'exit', ticket: 99 };
@@ -29,6 +30,7 @@ class Flight {
   readonly events: string[] = [];
   readonly heads: number[] = [];
   readonly #eventfd = openEventfd();
+  readonly #waiter = new EpollWaiter(() => this.#prepareToSleep());
   readonly #options: Options;
   readonly #chain = new DescriptorChain(16);
   readonly #inFlight: { queue: DeviceQueue; head: number }[] = [];
@@ -39,6 +41,7 @@ class Flight {
 
   constructor(options: Options) {
     this.#options = options;
+    this.#waiter.watch(this.#eventfd, () => undefined);
     this.thread = new ThreadUnderTest(
       {
         outOfOrder: true,
@@ -62,6 +65,13 @@ class Flight {
     return WAIT;
   }
 
+  #prepareToSleep(): boolean {
+    const next = this.#options.whenIdle?.(this.thread, this.#idle++) ?? 'done';
+    this.#isDone = next === 'done';
+    if (next !== 'sleep') signalEventfd(this.#eventfd);
+    return this.#isDone && this.#inFlight.length > 0;
+  }
+
   #transfers(): Transfers {
     const count = (): number => this.#inFlight.length;
     const isDone = (): boolean => this.#isDone;
@@ -73,12 +83,7 @@ class Flight {
         return isDone() && count() > 0;
       },
       pinned: this.#options.pinned ?? false,
-      eventfd: this.#eventfd,
-      arm: () => {
-        const next = this.#options.whenIdle?.(this.thread, this.#idle++) ?? 'done';
-        this.#isDone = next === 'done';
-        if (next !== 'sleep') signalEventfd(this.#eventfd);
-      },
+      waiter: this.#waiter,
       reap: () => {
         const done = this.#inFlight.splice(0).reverse();
         this.#isDone = false;
@@ -99,6 +104,7 @@ class Flight {
   async run(): Promise<void> {
     this.thread.send({ type: 'start', features: 0n, queues: [this.thread.setup()] });
     await this.thread.run();
+    this.#waiter.close();
     close(this.#eventfd);
   }
 

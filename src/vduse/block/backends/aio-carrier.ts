@@ -7,6 +7,7 @@ import {
   IOCB_CMD_PWRITEV,
 } from '../../../sys/aio.js';
 import { Errno } from '../../../sys/errno.js';
+import { EpollWaiter } from '../../engine/waiter.js';
 import type { Carrier } from './carrier.js';
 import { ThreadPool } from './thread-pool.js';
 
@@ -18,7 +19,7 @@ const MAX_IN_FLIGHT = 1024;
  * transfer. A pool of threads does what it has no operation for. None can be cancelled once it has begun.
  */
 export class AioCarrier implements Carrier {
-  readonly eventfd: number;
+  readonly waiter: EpollWaiter;
   readonly #fd: number;
   readonly #queue: AioQueue;
   readonly #pool: ThreadPool;
@@ -39,17 +40,14 @@ export class AioCarrier implements Carrier {
   private constructor(fd: number, queue: AioQueue) {
     this.#fd = fd;
     this.#queue = queue;
-    this.eventfd = queue.eventfd;
-    this.#pool = new ThreadPool(fd, { eventfd: queue.eventfd });
+    this.#pool = new ThreadPool(fd);
+    this.waiter = new EpollWaiter(() => this.#prepareToSleep());
+    for (const { eventfd } of [queue, this.#pool]) this.waiter.watch(eventfd, () => undefined);
   }
 
-  /** The kernel signals each of its operations. */
-  set signals(wanted: boolean) {
-    this.#pool.signals = wanted;
-  }
-
-  get hasUnsubmitted(): boolean {
-    return this.#queue.hasUnsubmitted;
+  #prepareToSleep(): boolean {
+    this.#queue.submit();
+    return this.#pool.prepareToSleep() || this.#queue.hasCompletions;
   }
 
   get hasCompletions(): boolean {
@@ -113,6 +111,7 @@ export class AioCarrier implements Carrier {
 
   close(): void {
     this.#pool.close();
+    this.waiter.close();
     this.#queue.close();
   }
 }

@@ -71,15 +71,12 @@ export class AsyncFileBackend implements BlockBackend {
     this.#direct = opened.direct;
     this.#carrier = carrier;
     this.#failure = failure;
-    const hasDone = (): boolean => carrier.hasCompletions || carrier.hasUnsubmitted || this.#finished.length > 0;
+    const hasDone = (): boolean => carrier.hasCompletions || this.#finished.length > 0;
     this.transfers = {
       pinned: opened.direct !== undefined,
-      eventfd: carrier.eventfd,
+      waiter: carrier.waiter,
       get hasDone() {
         return hasDone();
-      },
-      arm: () => {
-        carrier.signals = true;
       },
       cancel: () => {
         this.#cancel();
@@ -115,14 +112,10 @@ export class AsyncFileBackend implements BlockBackend {
   }
 
   reap(done: (operation: Operation) => void): void {
-    this.#carrier.signals = false;
-    do {
-      this.#carrier.submit();
-      if (this.#carrier.hasCompletions) this.#carrier.reap(this.#completed);
-      for (const operation of this.#finished) done(operation);
-      this.#finished.length = 0;
-    } while (this.#carrier.hasCompletions);
     this.#carrier.submit();
+    this.#carrier.reap(this.#completed);
+    for (const operation of this.#finished) done(operation);
+    this.#finished.length = 0;
   }
 
   #job(operation: Operation): Job {

@@ -1,20 +1,16 @@
+import type { Waiter } from '../../engine/waiter.js';
+
 /** Carries out operations on an open file, several at a time and in any order, while the thread goes on. */
 export interface Carrier {
-  /** An eventfd that is signalled when an operation is done while {@link signals} is set, and perhaps at other times. */
-  readonly eventfd: number;
-
-  /** Whether {@link eventfd} is needed: by a thread that sleeps. Look at {@link hasCompletions} afterwards. */
-  set signals(wanted: boolean);
-
-  /** Whether operations were added that {@link submit} can begin now. */
-  readonly hasUnsubmitted: boolean;
+  /** What a thread sleeps in until an operation is done. It begins those that were added. */
+  readonly waiter: Waiter;
 
   /** Whether operations are done. */
   readonly hasCompletions: boolean;
 
   /**
    * Adds a read or a write; its result is the number of bytes. The operations that are added begin with the next {@link
-   * submit} at the latest.
+   * submit} at the latest, or when the thread is about to sleep.
    * @param tag identifies it in {@link reap}; no other operation in flight has it
    */
   transfer(writing: boolean, position: number, address: number, length: number, tag: number): void;
@@ -35,7 +31,7 @@ export interface Carrier {
   submit(): void;
 
   /**
-   * Takes the operations that are done.
+   * Takes operations that are done, perhaps not all.
    * @param done is given the tag, and the result: negative for an error number, ECANCELED after {@link cancel}. It may
    * add operations.
    */

@@ -2,6 +2,7 @@ import { Errno } from '../../../sys/errno.js';
 import { io } from '../../../sys/ioctl.js';
 import * as uring from '../../../sys/io-uring.js';
 import type { Carrier } from './carrier.js';
+import { RingWaiter } from './ring-waiter.js';
 import { ThreadPool } from './thread-pool.js';
 
 /** From linux/blkdev.h: discards a range of a block device, since Linux 6.12. */
@@ -9,6 +10,12 @@ const BLOCK_URING_CMD_DISCARD = io(0x12, 0);
 
 /** Operations that one system call begins. */
 const ENTRIES = 256;
+
+/**
+ * Operations that begin, or are given back, together: while the disk or the driver works on these, the thread goes on
+ * with the next.
+ */
+const BATCH = 8;
 
 /** A discard in flight. */
 interface Range {
@@ -18,7 +25,7 @@ interface Range {
 
 /** Operations through an io_uring. A pool of threads discards ranges where the kernel has no operation for that. */
 export class RingCarrier implements Carrier {
-  readonly eventfd: number;
+  readonly waiter: RingWaiter;
   readonly #fd: number;
   readonly #ring: uring.IoUring;
   readonly #pool: ThreadPool;
@@ -49,18 +56,10 @@ export class RingCarrier implements Carrier {
   private constructor(fd: number, ring: uring.IoUring) {
     this.#fd = fd;
     this.#ring = ring;
-    this.eventfd = ring.eventfd;
-    this.#pool = new ThreadPool(fd, { eventfd: ring.eventfd });
+    this.#pool = new ThreadPool(fd);
+    this.waiter = new RingWaiter(ring, () => this.#pool.prepareToSleep());
+    this.waiter.watch(this.#pool.eventfd, () => undefined);
     this.#hasDiscard = ring.supports(uring.IORING_OP_URING_CMD);
-  }
-
-  set signals(wanted: boolean) {
-    this.#ring.signals = wanted;
-    this.#pool.signals = wanted;
-  }
-
-  get hasUnsubmitted(): boolean {
-    return this.#ring.hasUnsubmitted;
   }
 
   get hasCompletions(): boolean {
@@ -70,11 +69,13 @@ export class RingCarrier implements Carrier {
   transfer(writing: boolean, offset: number, address: number, length: number, tag: number): void {
     const opcode = writing ? uring.IORING_OP_WRITE : uring.IORING_OP_READ;
     this.#ring.push({ opcode, fd: this.#fd, offset, address, length }, tag);
+    if (this.#ring.unsubmitted >= BATCH) this.#ring.submit();
   }
 
   transferVector(writing: boolean, offset: number, address: number, length: number, tag: number): void {
     const opcode = writing ? uring.IORING_OP_WRITEV : uring.IORING_OP_READV;
     this.#ring.push({ opcode, fd: this.#fd, offset, address, length }, tag);
+    if (this.#ring.unsubmitted >= BATCH) this.#ring.submit();
   }
 
   flush(tag: number): void {
@@ -106,7 +107,7 @@ export class RingCarrier implements Carrier {
 
   reap(done: (tag: number, result: number) => void): void {
     this.#done = done;
-    if (this.#ring.hasCompletions) this.#ring.reap(this.#completed);
+    this.#ring.reap(this.#completed, BATCH);
     this.#pool.reap(done);
   }
 
@@ -133,6 +134,7 @@ export class RingCarrier implements Carrier {
 
   close(): void {
     this.#pool.close();
+    this.waiter.close();
     this.#ring.close();
   }
 }

@@ -3,6 +3,7 @@ import { Errno } from '../../../sys/errno.js';
 import { openEventfd } from '../../../sys/events.js';
 import { close } from '../../../sys/libc.js';
 import { moduleUrl } from '../../engine/module-url.js';
+import { EpollWaiter } from '../../engine/waiter.js';
 import type { Carrier } from './carrier.js';
 import { PoolKind, PoolQueue, SLOTS, type PoolOperation } from './pool-queue.js';
 import type { PoolThreadOptions } from './pool-thread.js';
@@ -18,8 +19,8 @@ const END_TIMEOUT_MS = 10_000;
  * is an operation for them.
  */
 export class ThreadPool implements Carrier {
-  readonly eventfd: number;
-  readonly #ownsEventfd: boolean;
+  /** Signalled when an operation is done after {@link prepareToSleep}. */
+  readonly eventfd = openEventfd();
   readonly #fd: number;
   readonly #queue = PoolQueue.allocate();
   readonly #threads: Worker[] = [];
@@ -33,20 +34,25 @@ export class ThreadPool implements Carrier {
   #maxThreads = MAX_THREADS;
   /** How many results were taken; see {@link PoolQueue.peekDone}. */
   #taken = 0;
+  #waiter: EpollWaiter | undefined;
 
-  /** @param options `eventfd`: one of the caller, to be signalled in place of an own one */
-  constructor(fd: number, { eventfd }: { readonly eventfd?: number } = {}) {
+  constructor(fd: number) {
     this.#fd = fd;
-    this.#ownsEventfd = eventfd === undefined;
-    this.eventfd = eventfd ?? openEventfd();
   }
 
-  set signals(wanted: boolean) {
-    this.#queue.signals = wanted;
+  get waiter(): EpollWaiter {
+    if (this.#waiter === undefined) {
+      this.#waiter = new EpollWaiter(() => this.prepareToSleep());
+      this.#waiter.watch(this.eventfd, () => undefined);
+    }
+    return this.#waiter;
   }
 
-  get hasUnsubmitted(): boolean {
-    return this.#unannounced > 0;
+  /** Begins what was added, and lets the threads signal {@link eventfd}. @returns whether operations are done already */
+  prepareToSleep(): boolean {
+    this.submit();
+    if (this.#inFlight > 0) this.#queue.signals = true;
+    return this.hasCompletions;
   }
 
   get hasCompletions(): boolean {
@@ -115,6 +121,7 @@ export class ThreadPool implements Carrier {
   }
 
   reap(done: (tag: number, result: number) => void): void {
+    this.#queue.signals = false;
     for (const tag of this.#cancelled.splice(0)) done(tag, -Errno.ECANCELED);
     while (this.#inFlight > 0) {
       const slot = this.#queue.peekDone(this.#taken);
@@ -146,6 +153,7 @@ export class ThreadPool implements Carrier {
   close(): void {
     // Threads that do not end in time have not begun: nothing is in flight.
     this.#queue.end(END_TIMEOUT_MS);
-    if (this.#ownsEventfd) close(this.eventfd);
+    this.#waiter?.close();
+    close(this.eventfd);
   }
 }
