@@ -4,7 +4,7 @@ import { mebibytes, type Row } from '../report.js';
 import { diskNames, type DiskName } from './disk-names.js';
 import { workloadNames, workloads, type WorkloadName } from './fio.js';
 import { waitingWorkloads } from './results.js';
-import type { DiskResults, QueueResults, Turn, Wait, WaitingDisk, WaitingResults } from './results.js';
+import type { DiskResults, FlushResults, QueueResults, Turn, Wait, WaitingDisk, WaitingResults } from './results.js';
 
 /** The goals, as multiples of the other's rate. */
 const goals: readonly { readonly ours: DiskName; readonly theirs: DiskName; readonly atLeast: Goal }[] = [
@@ -133,13 +133,27 @@ export function queueRows(results: QueueResults): Row[] {
 /** The same disk served by two servers. @param wait how long it takes for a request, in nanoseconds */
 export function waitingRows(results: WaitingResults, wait: Wait): Row[] {
   const rate = (disk: WaitingDisk, index: number): number => median(results[disk].map((round) => round[index] ?? 0));
-  return waitingWorkloads.map((workload, index) => ({
+  return Object.entries(waitingWorkloads).map(([workload, { atLeast }], index) => ({
     what: `a disk of ${wait / 1000} µs a request, which alone does ${perSecond(rate('the disk itself', index))}: ${workload}`,
     ours: perSecond(rate('vdpa file', index)),
     against: `qemu io_uring ${perSecond(rate('qemu io_uring', index))}`,
     figure: rate('vdpa file', index) / rate('qemu io_uring', index),
-    goal: { atLeast: workloads[workload].depth === 1 ? 1 : 1.2 },
+    goal: { atLeast },
   }));
+}
+
+/** Reads while flushes take long. */
+export function flushRows({ alone, beside }: FlushResults): Row[] {
+  const [without, during] = [median(alone), median(beside)];
+  return [
+    {
+      what: 'vdpa file: random read, depth 32, while flushes of 50 ms are under way',
+      ours: perSecond(during),
+      against: `without them ${perSecond(without)}`,
+      figure: during / without,
+      goal: { atLeast: 0.8 },
+    },
+  ];
 }
 
 function perSecond(rate: number): string {

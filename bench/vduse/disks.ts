@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { randomFillSync } from 'node:crypto';
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { diskNames, type DiskName } from './disk-names.js';
-import { fio, workloadNames, type WorkloadName } from './fio.js';
+import { fio, workloadNames, workloads, type WorkloadName } from './fio.js';
 import type { Plan } from './plan.js';
 import type { DiskResults, Resident, Turn } from './results.js';
 import { diskOf, ServerProcess } from './server.js';
@@ -71,7 +71,7 @@ async function makeDisk(name: DiskName, index: number): Promise<Disk> {
 
 function take({ node, server }: Disk, workload: WorkloadName, seconds: number): Turn {
   const before = server?.cpuSeconds ?? 0;
-  const { iops, bw_bytes: bytesPerSecond, total_ios: requests } = fio(node, workload, seconds);
+  const { iops, bw_bytes: bytesPerSecond, total_ios: requests } = fio(node, workloads[workload], seconds);
   const cpuSeconds = (server?.cpuSeconds ?? 0) - before;
   return { requestsPerSecond: iops, bytesPerSecond, requests, cpuSeconds };
 }

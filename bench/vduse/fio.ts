@@ -1,7 +1,15 @@
 import { spawnSync } from 'node:child_process';
 import { statSync } from 'node:fs';
 
-/** `batch` is how many requests fio submits in one system call, and reaps at most. Its default is one. */
+/** `batch` is how many requests fio submits in one system call, and reaps at most. `jobs` is how many processes do so. */
+interface Workload {
+  readonly rw: 'randread' | 'randwrite' | 'read' | 'write';
+  readonly bs: '4k' | '1m';
+  readonly depth: number;
+  readonly batch: number;
+  readonly jobs?: number;
+}
+
 export const workloads = {
   'random read, depth 1': { rw: 'randread', bs: '4k', depth: 1, batch: 1 },
   'random write, depth 1': { rw: 'randwrite', bs: '4k', depth: 1, batch: 1 },
@@ -11,7 +19,7 @@ export const workloads = {
   'random write, depth 32, submitted by 16': { rw: 'randwrite', bs: '4k', depth: 32, batch: 16 },
   'sequential read, 1 MiB, depth 4': { rw: 'read', bs: '1m', depth: 4, batch: 1 },
   'sequential write, 1 MiB, depth 4': { rw: 'write', bs: '1m', depth: 4, batch: 1 },
-} as const;
+} as const satisfies Record<string, Workload>;
 
 export type WorkloadName = keyof typeof workloads;
 export const workloadNames = Object.keys(workloads) as WorkloadName[];
@@ -27,7 +35,7 @@ interface FioReport {
 }
 
 /** Runs fio on a disk: libaio, direct. @param more additional options. @throws Error if it is not a block device, or fio fails */
-export function fio(disk: string, workload: WorkloadName, seconds: number, more: readonly string[] = []): Direction {
+export function fio(disk: string, workload: Workload, seconds: number, more: readonly string[] = []): Direction {
   // fio would create a plain file if there is no block device.
   if (!statSync(disk).isBlockDevice()) throw new Error(`${disk} is not a block device`);
   return run(disk, workload, seconds, 'libaio', more);
@@ -35,17 +43,16 @@ export function fio(disk: string, workload: WorkloadName, seconds: number, more:
 
 /** The same on an existing file, through io_uring. @throws Error if fio is missing or fails */
 export function fioOnFile(path: string, workload: WorkloadName, seconds: number): Direction {
-  return run(path, workload, seconds, 'io_uring', []);
+  return run(path, workloads[workload], seconds, 'io_uring', []);
 }
 
 function run(
   disk: string,
-  workload: WorkloadName,
+  { rw, bs, depth, batch, jobs = 1 }: Workload,
   seconds: number,
   ioengine: 'libaio' | 'io_uring',
   more: readonly string[],
 ): Direction {
-  const { rw, bs, depth, batch } = workloads[workload];
   const { status, stdout, stderr } = spawnSync(
     'fio',
     [
@@ -56,6 +63,8 @@ function run(
         `--bs=${bs}`,
         `--iodepth=${depth}`,
         '--allow_file_create=0',
+        `--numjobs=${jobs}`,
+        '--group_reporting',
       ],
       ...[
         `--ioengine=${ioengine}`,

@@ -1,5 +1,6 @@
 /** Runs inside the lab: measures what the plan says and writes it to the lab's results, as JSON. */
 import { writeFileSync } from 'node:fs';
+import { measureBesideFlush } from './beside-flush.js';
 import { measureDelay } from './delay.js';
 import { measureDisks } from './disks.js';
 import { measureGrowth } from './growth.js';
@@ -17,5 +18,6 @@ const results: Results = {
   ...(includes(plan, 'delay') && { delay: await measureDelay(plan) }),
   ...(includes(plan, 'growth') && { growth: await measureGrowth(plan) }),
   ...(includes(plan, 'waiting') && { waiting: await measureWaiting(plan) }),
+  ...(includes(plan, 'flush') && { flush: await measureBesideFlush(plan) }),
 };
 writeFileSync('/run/lab/results', JSON.stringify(results));

@@ -9,7 +9,7 @@ import { delayRows, growthRows, netRows } from './net-rows.js';
 import { includes, parts, readPlan, type Plan } from './plan.js';
 import { waits, type Results } from './results.js';
 import { measureRealDisk } from './real-disk.js';
-import { diskTable, diskRows, queueRows, waitingRows } from './disk-rows.js';
+import { diskTable, diskRows, flushRows, queueRows, waitingRows } from './disk-rows.js';
 
 const timeLimitMs = 3_600_000;
 const memoryMiB = 4096;
@@ -55,7 +55,7 @@ async function measure(machine: MachineKind, plan: Plan, kernelParameters: reado
   return JSON.parse(results) as Results;
 }
 
-const inUml = parts.filter((part) => part !== 'waiting' && part !== 'real' && includes(plan, part));
+const inUml = parts.filter((part) => part !== 'waiting' && part !== 'flush' && part !== 'real' && includes(plan, part));
 const measured = inUml.length === 0 ? {} : await measure('uml', { ...plan, parts: inUml });
 if (measured.disks) {
   diskTable(measured.disks);
@@ -78,4 +78,8 @@ if (includes(plan, 'waiting')) {
     const { waiting } = await measure('qemu', { ...plan, parts: ['waiting'] }, disk);
     if (waiting) printTable('Disks that wait, on the machine qemu', waitingRows(waiting, wait));
   }
+}
+if (includes(plan, 'flush')) {
+  const { flush } = await measure('qemu', { ...plan, parts: ['flush'] });
+  if (flush) printTable('Reads beside a flush, on the machine qemu', flushRows(flush));
 }

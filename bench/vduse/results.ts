@@ -1,6 +1,6 @@
 /** The results of measurements inside the lab. */
 import type { DiskName, queueDisks } from './disk-names.js';
-import type { WorkloadName } from './fio.js';
+import { workloads, type WorkloadName } from './fio.js';
 
 /** The result of one run of fio, and the server's resource usage during it. */
 export interface Turn {
@@ -62,10 +62,20 @@ export type Wait = (typeof waits)[number];
 export const waitingDisks = ['the disk itself', 'vdpa file', 'qemu io_uring'] as const;
 export type WaitingDisk = (typeof waitingDisks)[number];
 
-export const waitingWorkloads = ['random read, depth 1', 'random read, depth 32'] as const satisfies WorkloadName[];
+export const waitingWorkloads = {
+  'random read, depth 1': { ...workloads['random read, depth 1'], atLeast: 1 },
+  'random read, depth 32': { ...workloads['random read, depth 32'], atLeast: 1.2 },
+  'random read on 4 queues, depth 32 each': { ...workloads['random read, depth 32'], jobs: 4, atLeast: 1.5 },
+} as const;
 
 /** Requests per second, for each round and each of these workloads. */
 export type WaitingResults = Readonly<Record<WaitingDisk, readonly (readonly number[])[]>>;
+
+/** Requests per second of each round. */
+export interface FlushResults {
+  readonly alone: readonly number[];
+  readonly beside: readonly number[];
+}
 
 export interface Results {
   readonly net?: NetResults;
@@ -74,4 +84,5 @@ export interface Results {
   readonly disks?: DiskResults;
   readonly queues?: QueueResults;
   readonly waiting?: WaitingResults;
+  readonly flush?: FlushResults;
 }

@@ -1,6 +1,6 @@
 /** A slow disk: the machine's null_blk, directly and through servers, one after another. */
 import { writeFileSync } from 'node:fs';
-import { fio } from './fio.js';
+import { fio, workloads } from './fio.js';
 import type { Plan } from './plan.js';
 import { waitingDisks, waitingWorkloads, type WaitingDisk, type WaitingResults } from './results.js';
 import { diskOf, ServerProcess } from './server.js';
@@ -11,13 +11,13 @@ const device = 'waiting0';
 function command(name: Exclude<WaitingDisk, 'the disk itself'>): string[] {
   switch (name) {
     case 'vdpa file':
-      return ['vdpa', 'vduse', 'serve', 'name', device, 'queue_size', '256', 'path', disk];
+      return ['vdpa', 'vduse', 'serve', 'name', device, 'queues', '4', 'queue_size', '256', 'path', disk];
     case 'qemu io_uring':
       return [
         ...['qemu-storage-daemon', '--blockdev'],
         `driver=host_device,node-name=f,filename=${disk},aio=io_uring,cache.direct=on`,
         ...['--blockdev', 'driver=raw,node-name=d,file=f'],
-        ...['--export', `type=vduse-blk,id=e,node-name=d,name=${device},writable=on,num-queues=1,queue-size=256`],
+        ...['--export', `type=vduse-blk,id=e,node-name=d,name=${device},writable=on,num-queues=4,queue-size=256`],
       ];
   }
 }
@@ -27,7 +27,7 @@ const WARM_UP_SECONDS = 15;
 
 /** Requests per second of each workload. */
 function take(node: string, seconds: number): number[] {
-  return waitingWorkloads.map((workload) => {
+  return Object.values(waitingWorkloads).map((workload) => {
     // What a server has already read must not come from the page cache.
     writeFileSync('/proc/sys/vm/drop_caches', '3');
     return fio(node, workload, seconds).iops;
@@ -45,7 +45,7 @@ export async function measureWaiting({ rounds, seconds }: Plan): Promise<Waiting
       }
       const server = await ServerProcess.start(device, command(name));
       const node = await diskOf(device);
-      fio(node, 'random read, depth 32', WARM_UP_SECONDS);
+      fio(node, workloads['random read, depth 32'], WARM_UP_SECONDS);
       results[name].push(take(node, seconds));
       await server.stop();
     }
