@@ -5,6 +5,7 @@ import { IoVector } from '../../sys/io-vector.js';
 import { lastErrno } from '../../sys/libc.js';
 import { NativeBuffer } from '../../sys/memory.js';
 import { DescriptorChain } from '../../virtio/descriptor-chain.js';
+import type { MemoryRegion } from '../../virtio/guest-memory.js';
 import { HEADER_BUFFERS, HEADER_SIZE, MAX_PACKET } from '../../virtio/net.js';
 import { ERRORS } from '../engine/counters.js';
 import type { DeviceQueue } from '../engine/queue.js';
@@ -15,6 +16,9 @@ interface Taken {
   bytes: number;
   /** The number of its entries in the vector. */
   entries: number;
+  /** Where a header here has its number of buffers; undefined if the header spans several pieces of memory. */
+  region: MemoryRegion | undefined;
+  offset: number;
 }
 
 /**
@@ -84,18 +88,22 @@ export class ReceiveWindow {
 
   /** @returns false if the chain is too small for a packet, or the vector for the chain */
   #add(): boolean {
-    const { head, writableBytes, fault } = this.#chain;
+    const chain = this.#chain;
+    const { head, writableBytes, fault } = chain;
     if (fault !== undefined || writableBytes < HEADER_SIZE) return false;
     const before = this.#vector.count;
     // One entry is reserved for the overflow.
-    if (!this.#chain.gather(this.#vector, true, 0, writableBytes) || this.#vector.count === IOV_MAX) {
+    if (!chain.gather(this.#vector, true, 0, writableBytes) || this.#vector.count === IOV_MAX) {
       this.#vector.count = before;
       return false;
     }
-    const taken = (this.#taken[this.#end++] ??= { head: 0, bytes: 0, entries: 0 });
+    const taken = (this.#taken[this.#end++] ??= newTaken());
+    const first = chain.readableCount;
     taken.head = head;
     taken.bytes = writableBytes;
     taken.entries = this.#vector.count - before;
+    taken.region = chain.length(first) < HEADER_SIZE ? undefined : chain.region(first);
+    taken.offset = chain.offset(first) + HEADER_BUFFERS;
     this.bytes += writableBytes;
     return true;
   }
@@ -129,6 +137,7 @@ export class ReceiveWindow {
    */
   deliver(length: number): void {
     const { ring } = this.#opened;
+    const packet = this.#taken[this.#first];
     const packetEntry = this.#firstEntry;
     let buffers = 0;
     for (let left = length; left > 0; buffers++) {
@@ -141,11 +150,21 @@ export class ReceiveWindow {
       this.#firstEntry += taken.entries;
       this.bytes -= taken.bytes;
     }
-    this.#writeByte(packetEntry, HEADER_BUFFERS, buffers & 0xff);
-    this.#writeByte(packetEntry, HEADER_BUFFERS + 1, buffers >>> 8);
+    if (packet) this.#writeCount(packet, packetEntry, buffers);
   }
 
-  /** The header may span several buffers. */
+  /** A tap does not write it. The view of guest memory saves a call for each packet. */
+  #writeCount({ region, offset }: Taken, firstEntry: number, buffers: number): void {
+    if (region) {
+      region.u8[offset] = buffers & 0xff;
+      region.u8[offset + 1] = buffers >>> 8;
+    } else {
+      this.#writeByte(firstEntry, HEADER_BUFFERS, buffers & 0xff);
+      this.#writeByte(firstEntry, HEADER_BUFFERS + 1, buffers >>> 8);
+    }
+  }
+
+  /** For a header that spans several pieces of memory. */
   #writeByte(firstEntry: number, offset: number, byte: number): void {
     let skip = offset;
     for (let entry = firstEntry; entry < this.#vector.count; entry++) {
@@ -177,3 +196,5 @@ export class ReceiveWindow {
     this.#overflow.free();
   }
 }
+
+const newTaken = (): Taken => ({ head: 0, bytes: 0, entries: 0, region: undefined, offset: 0 });

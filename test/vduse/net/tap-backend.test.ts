@@ -130,6 +130,16 @@ describe('packets of the driver', () => {
   });
 });
 
+test('a driver that sends without a pause, and a network that does: turns are of equal length', () => {
+  for (let index = 0; index < 100; index++) {
+    transmit.driver.offer(transmit.driver.chain([{ iova: DATA, length: 100 }]));
+  }
+  assert.equal(plane.serve(transmit.queue), MORE);
+  assert.equal(transmit.driver.usedIndex, 64);
+  assert.equal(plane.serve(transmit.queue), MORE);
+  assert.equal(transmit.driver.usedIndex, 100);
+});
+
 describe('packets of the network', () => {
   test('the tap is watched only for a receive queue, and read only when it is readable', () => {
     assert.deepEqual(
@@ -218,6 +228,26 @@ describe('packets of the network', () => {
       ],
     );
     assert.equal(receive.counters.read().errors, 2);
+  });
+
+  test('the number of buffers is written to a header in any number of pieces', () => {
+    const pieces = (at: number, ...lengths: number[]): void => {
+      let iova = DATA + at;
+      const buffers = lengths.map((length) => ({ iova: (iova += length) - length, length, writable: true }));
+      receive.driver.offer(receive.driver.chain(buffers));
+    };
+    receive.data.u8.fill(0xee);
+    pieces(0, HEADER_SIZE, 500);
+    pieces(1000, 11, 500);
+    pieces(2000, 10, 1, 500);
+    pieces(3000, ...Array.from({ length: HEADER_SIZE }, () => 1), 500);
+    for (let index = 0; index < 4; index++) fromNetwork(100, 9);
+    plane.serve(receive.queue);
+    for (let index = 0; index < 4; index++) {
+      assert.equal(receive.driver.collect()?.written, 100);
+      const at = index * 1000 + HEADER_BUFFERS;
+      assert.deepEqual([...receive.data.u8.subarray(at, at + 3)], [1, 0, 9], `packet ${index}`);
+    }
   });
 
   test('with mergeable buffers a packet spans as many as it needs', () => {

@@ -25,9 +25,11 @@ import { hasFeature } from '../../engine/negotiation.js';
 import type { NetBackend } from '../data-plane.js';
 import { ReceiveWindow } from '../receive-window.js';
 
-/** Number of packets before the driver is notified and other queues are served: each received one takes a call. */
-const SEND_BATCH = 256;
-const RECEIVE_BATCH = 64;
+/**
+ * Number of packets before the driver is notified and other queues are served: as many in each direction, so that a
+ * driver that sends without a pause receives as much.
+ */
+const BATCH = 64;
 
 /** The features that a driver needs for the tap to pass it such packets. */
 const OFFLOADS: readonly (readonly [bigint, number])[] = [
@@ -58,8 +60,8 @@ export class TapBackend implements NetBackend {
   readonly #chain: DescriptorChain;
   readonly #vector: IoVector;
   readonly #window: ReceiveWindow;
-  readonly #batch = TransferBatch.open(SEND_BATCH);
-  readonly #packets = Array.from({ length: SEND_BATCH }, (): Packet => ({ head: 0, length: 0, first: 0, entries: 0 }));
+  readonly #batch = TransferBatch.open(BATCH);
+  readonly #packets = Array.from({ length: BATCH }, (): Packet => ({ head: 0, length: 0, first: 0, entries: 0 }));
   /** A struct ifreq. */
   readonly #request = new NativeBuffer(IFREQ_LENGTH);
   #merge = false;
@@ -140,7 +142,7 @@ export class TapBackend implements NetBackend {
     const vector = this.#vector;
     vector.count = 0;
     let count = 0;
-    for (; count < SEND_BATCH && ring.take(chain); count++) {
+    for (; count < BATCH && ring.take(chain); count++) {
       const packet = this.#packets[count];
       if (!packet) break;
       packet.head = chain.head;
@@ -187,7 +189,7 @@ export class TapBackend implements NetBackend {
     const window = this.#window;
     window.open(receiving, this.#merge);
     try {
-      for (let count = 0; count < RECEIVE_BATCH; count++) {
+      for (let count = 0; count < BATCH; count++) {
         if (!window.fill()) return STARVED;
         const length = window.read(this.#fd(receiving.index));
         if (length < 0) {
