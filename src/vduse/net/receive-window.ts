@@ -1,20 +1,21 @@
 import { Errno } from '../../sys/errno.js';
 import { IOV_MAX, readv } from '../../sys/file.js';
-import { fillMemory } from '../../sys/guarded-copy.js';
+import { copyMemory, fillMemory } from '../../sys/guarded-copy.js';
 import { IoVector } from '../../sys/io-vector.js';
 import { lastErrno } from '../../sys/libc.js';
 import { NativeBuffer } from '../../sys/memory.js';
 import { DescriptorChain } from '../../virtio/descriptor-chain.js';
 import type { MemoryRegion } from '../../virtio/guest-memory.js';
 import { HEADER_BUFFERS, HEADER_SIZE, MAX_PACKET } from '../../virtio/net.js';
-import { ERRORS } from '../engine/counters.js';
+import { BYTES_IN, ERRORS, REQUESTS } from '../engine/counters.js';
 import type { DeviceQueue } from '../engine/queue.js';
 
 /** A receive buffer that was taken and contains no packet yet. */
 interface Taken {
   head: number;
   bytes: number;
-  /** The number of its entries in the vector. */
+  /** The first of its entries in the vector, and their number. */
+  entry: number;
   entries: number;
   /** Where a header here has its number of buffers; undefined if the header spans several pieces of memory. */
   region: MemoryRegion | undefined;
@@ -23,7 +24,7 @@ interface Taken {
 
 /**
  * Receive buffers of a queue, taken in advance: as many as the longest packet may need, so that a packet of any length
- * can be read with one vector. Unused buffers must finally be put back.
+ * can be read with one vector, or one for each of several packets. Unused buffers must finally be put back.
  */
 export class ReceiveWindow {
   readonly #chain: DescriptorChain;
@@ -58,26 +59,50 @@ export class ReceiveWindow {
   }
 
   /**
-   * Takes buffers until the longest packet fits, or the vector is full.
+   * Takes buffers until a packet fits, or the vector is full. If a packet may not use several, exactly one is taken.
+   * @param length of the packet; that of the longest one by default
    * @returns false if there are too few and the driver will add more
    * @throws BrokenRingError
    */
-  fill(): boolean {
+  fill(length = MAX_PACKET): boolean {
+    if (!this.#merge) this.#keepFirst();
+    if (this.#take(1, this.#merge ? length : 0)) return true;
+    // A driver may leave half of a ring without buffers. For a short ring these may be all that it ever adds.
+    const buffers = this.#end - this.#first;
+    return buffers > 0 && buffers >= this.#opened.ring.layout.size / 2;
+  }
+
+  /** Takes up to this many buffers. @returns how many there are @throws BrokenRingError */
+  take(buffers: number): number {
+    this.#take(buffers, 0);
+    return Math.min(this.#end - this.#first, buffers);
+  }
+
+  /** Puts back all buffers except the first. */
+  #keepFirst(): void {
+    const taken = this.#taken[this.#first];
+    if (!taken || this.#end <= this.#first + 1) return;
+    this.#opened.ring.putBack(this.#end - this.#first - 1);
+    this.#end = this.#first + 1;
+    this.bytes = taken.bytes;
+    this.#vector.count = taken.entry + taken.entries;
+  }
+
+  /** @returns false if the ring does not have as many buffers, or bytes */
+  #take(buffers: number, bytes: number): boolean {
     const { ring } = this.#opened;
-    while (this.#merge ? this.bytes < MAX_PACKET : this.#first === this.#end) {
-      if (!ring.take(this.#chain)) {
-        // A driver may leave half of a ring without buffers. For a short ring these may be all that it ever adds.
-        return this.#end > this.#first && this.#end - this.#first >= ring.layout.size / 2;
-      }
+    while (this.#end - this.#first < buffers || this.bytes < bytes) {
+      if (!ring.take(this.#chain)) return false;
       if (this.#add()) continue;
+      if (this.#firstEntry > 0) {
+        // The vector has space again where buffers were delivered.
+        ring.putBack(this.#end - this.#first + 1);
+        this.#reset();
+        continue;
+      }
       if (this.#first < this.#end) {
         ring.putBack(1);
         return true;
-      }
-      if (this.#firstEntry > 0) {
-        ring.putBack(1);
-        this.#reset();
-        continue;
       }
       // A buffer without space for any packet, with none before it.
       ring.complete(this.#chain.head, 0);
@@ -101,6 +126,7 @@ export class ReceiveWindow {
     const first = chain.readableCount;
     taken.head = head;
     taken.bytes = writableBytes;
+    taken.entry = before;
     taken.entries = this.#vector.count - before;
     taken.region = chain.length(first) < HEADER_SIZE ? undefined : chain.region(first);
     taken.offset = chain.offset(first) + HEADER_BUFFERS;
@@ -131,11 +157,41 @@ export class ReceiveWindow {
     }
   }
 
+  /** Adds the memory of the buffer `index`, counted from the first one, to a vector. @returns its size in bytes */
+  gather(index: number, vector: IoVector): number {
+    const taken = this.#taken[this.#first + index];
+    if (!taken) return 0;
+    for (let entry = taken.entry; entry < taken.entry + taken.entries; entry++) {
+      vector.push(this.#vector.base(entry), this.#vector.length(entry));
+    }
+    return taken.bytes;
+  }
+
   /**
-   * Passes a packet in the buffers to the driver.
-   * @param length of the packet with its header; at most {@link bytes}
+   * Copies a packet to the buffers.
+   * @param length at most {@link bytes}
+   * @returns false if memory of a buffer has disappeared
    */
-  deliver(length: number): void {
+  write(address: number, length: number): boolean {
+    let done = 0;
+    for (let entry = this.#firstEntry; done < length; entry++) {
+      const piece = Math.min(this.#vector.length(entry), length - done);
+      if (!copyMemory(this.#vector.base(entry), address + done, piece)) return false;
+      done += piece;
+    }
+    return true;
+  }
+
+  /**
+   * Passes a packet in the buffers to the driver. One that did not fit or was lost is counted as an error.
+   * @param length of the packet with its header, as {@link read} returns it
+   * @returns the number of buffers that it uses
+   */
+  deliver(length: number): number {
+    if (length < HEADER_SIZE || length > this.bytes) {
+      this.#opened.count(ERRORS, 1);
+      return 0;
+    }
     const { ring } = this.#opened;
     const packet = this.#taken[this.#first];
     const packetEntry = this.#firstEntry;
@@ -151,8 +207,10 @@ export class ReceiveWindow {
       this.bytes -= taken.bytes;
     }
     if (packet) this.#writeCount(packet, packetEntry, buffers);
+    this.#opened.count(REQUESTS, 1);
+    this.#opened.count(BYTES_IN, length - HEADER_SIZE);
+    return buffers;
   }
-
   /** A tap does not write it. The view of guest memory saves a call for each packet. */
   #writeCount({ region, offset }: Taken, firstEntry: number, buffers: number): void {
     if (region) {
@@ -197,4 +255,4 @@ export class ReceiveWindow {
   }
 }
 
-const newTaken = (): Taken => ({ head: 0, bytes: 0, entries: 0, region: undefined, offset: 0 });
+const newTaken = (): Taken => ({ head: 0, bytes: 0, entry: 0, entries: 0, region: undefined, offset: 0 });

@@ -21,3 +21,22 @@ test('a packet for a buffer whose memory is unmapped is lost, but not the next o
   close(network);
   window.free();
 });
+
+test('without mergeable buffers a packet has one buffer, however many were taken for a batch', () => {
+  const { queue, driver } = setUpDeviceQueue({ native: true });
+  for (let index = 0; index < 3; index++) {
+    driver.offer(driver.chain([{ iova: DATA + index * 0x1000, length: 100, writable: true }]));
+  }
+  const { tap, network } = openSocketPair();
+  const window = new ReceiveWindow(8);
+  window.open(queue, false);
+  assert.deepEqual([window.take(5), window.bytes], [3, 300]);
+  writeSync(network, new Uint8Array(150));
+  assert.ok(window.fill());
+  assert.equal(window.bytes, 100);
+  assert.equal(window.deliver(window.read(tap)), 0);
+  assert.deepEqual([window.take(5), queue.ring.nextUsed], [3, 0]);
+  close(tap);
+  close(network);
+  window.free();
+});

@@ -18,18 +18,22 @@ import {
 } from '../../../sys/tun.js';
 import { DescriptorChain } from '../../../virtio/descriptor-chain.js';
 import * as net from '../../../virtio/net.js';
-import { BYTES_IN, BYTES_OUT, ERRORS, REQUESTS } from '../../engine/counters.js';
+import { BYTES_OUT, ERRORS, REQUESTS } from '../../engine/counters.js';
 import { MORE, QUIET, STARVED, WAIT, type DataPlaneContext, type ServeResult } from '../../engine/data-plane.js';
 import type { DeviceQueue } from '../../engine/queue.js';
 import { hasFeature } from '../../engine/negotiation.js';
 import type { NetBackend } from '../data-plane.js';
+import { BatchSize } from '../batch-size.js';
+import { ReceiveBatch } from '../receive-batch.js';
 import { ReceiveWindow } from '../receive-window.js';
 
 /**
  * Number of packets before the driver is notified and other queues are served: as many in each direction, so that a
  * driver that sends without a pause receives as much.
  */
-const BATCH = 64;
+const BATCH = 256;
+/** Number of packets that one call reads: more save nothing, and each has private memory for its end. */
+const READ_BATCH = 64;
 
 /** The features that a driver needs for the tap to pass it such packets. */
 const OFFLOADS: readonly (readonly [bigint, number])[] = [
@@ -50,8 +54,8 @@ interface Packet {
 }
 
 /**
- * A tap interface of this machine. Packets with their headers are transferred to and from guest memory without a copy;
- * sent packets go in one system call per batch, if the kernel supports it.
+ * A tap interface of this machine. Packets with their headers are transferred to and from guest memory without a copy, a
+ * batch with one system call if the kernel supports it.
  */
 export class TapBackend implements NetBackend {
   /** One descriptor for each pair; non-blocking. */
@@ -61,12 +65,15 @@ export class TapBackend implements NetBackend {
   readonly #vector: IoVector;
   readonly #window: ReceiveWindow;
   readonly #batch = TransferBatch.open(BATCH);
+  readonly #receiveBatch: ReceiveBatch | undefined;
   readonly #packets = Array.from({ length: BATCH }, (): Packet => ({ head: 0, length: 0, first: 0, entries: 0 }));
   /** A struct ifreq. */
   readonly #request = new NativeBuffer(IFREQ_LENGTH);
   #merge = false;
   /** Receive queues whose tap may have packets. */
   readonly #readable = new Set<number>();
+  /** Of each receive queue. */
+  readonly #sizes = new Map<number, BatchSize>();
   /** The pairs that the driver uses. The tap distributes packets over all attached queues. */
   readonly #attached = new Set<number>();
 
@@ -75,6 +82,7 @@ export class TapBackend implements NetBackend {
     this.#chain = new DescriptorChain(context.queueSize * 2);
     this.#vector = new IoVector(IOV_MAX);
     this.#window = new ReceiveWindow(context.queueSize);
+    this.#receiveBatch = this.#batch && new ReceiveBatch(this.#batch, this.#window, READ_BATCH);
     this.#receiveQueues = context.queues.filter(net.isReceiveQueue);
     for (const queue of this.#receiveQueues) {
       this.#attached.add(queue);
@@ -92,6 +100,7 @@ export class TapBackend implements NetBackend {
 
   start(features: bigint): void {
     this.#merge = hasFeature(features, net.VIRTIO_NET_F_MRG_RXBUF);
+    this.#receiveBatch?.forget();
     let offloads = 0;
     for (const [bit, flag] of OFFLOADS) if (hasFeature(features, bit)) offloads |= flag;
     // A tap that rejects the offloads, for example an invalid combination, would keep those of the previous driver.
@@ -184,35 +193,63 @@ export class TapBackend implements NetBackend {
   }
 
   receive(receiving: DeviceQueue): ServeResult {
-    if (!this.#attached.has(receiving.index)) this.#setQueue(receiving.index, true);
-    if (!this.#readable.has(receiving.index)) return QUIET;
+    const { index } = receiving;
+    if (!this.#attached.has(index)) this.#setQueue(index, true);
+    const holding = this.#receiveBatch?.heldFor === index ? this.#receiveBatch : undefined;
+    if (!holding && !this.#readable.has(index)) return QUIET;
     const window = this.#window;
     window.open(receiving, this.#merge);
     try {
-      for (let count = 0; count < BATCH; count++) {
-        if (!window.fill()) return STARVED;
-        const length = window.read(this.#fd(receiving.index));
-        if (length < 0) {
-          this.#readable.delete(receiving.index);
-          return QUIET;
-        }
-        if (length > window.bytes || length < net.HEADER_SIZE) {
-          receiving.count(ERRORS, 1);
-          continue;
-        }
-        window.deliver(length);
-        receiving.count(REQUESTS, 1);
-        receiving.count(BYTES_IN, length - net.HEADER_SIZE);
-      }
-      return MORE;
+      if (holding && !holding.deliverHeld(this.#size(index))) return STARVED;
+      return this.#readable.has(index) ? this.#readPackets(index) : QUIET;
     } finally {
       window.putBack();
       receiving.flush();
     }
   }
 
+  /** Reads packets into the window, up to a batch. */
+  #readPackets(queue: number): ServeResult {
+    const window = this.#window;
+    const fd = this.#fd(queue);
+    const size = this.#size(queue);
+    for (let count = 0; count < BATCH;) {
+      const wanted = Math.min(size.next, READ_BATCH, BATCH - count);
+      const batch = wanted > 1 && this.#receiveBatch?.heldFor === undefined ? this.#receiveBatch : undefined;
+      const together = batch ? window.take(wanted) : 0;
+      if (batch && together > 1 && batch.read(fd, queue, together, size)) {
+        count += batch.found;
+        if (batch.ended) this.#setEmpty(queue, size);
+        if (batch.heldFor !== undefined) return STARVED;
+        if (batch.ended) return QUIET;
+        continue;
+      }
+      if (!window.fill()) return STARVED;
+      const length = window.read(fd);
+      if (length < 0) {
+        this.#setEmpty(queue, size);
+        return QUIET;
+      }
+      size.add(window.deliver(length));
+      count++;
+    }
+    return MORE;
+  }
+
+  #setEmpty(queue: number, size: BatchSize): void {
+    this.#readable.delete(queue);
+    size.end();
+  }
+
+  #size(queue: number): BatchSize {
+    let size = this.#sizes.get(queue);
+    if (!size) this.#sizes.set(queue, (size = new BatchSize()));
+    return size;
+  }
+
   close(): void {
     this.#vector.free();
+    this.#receiveBatch?.free();
     this.#window.free();
     this.#batch?.close();
     this.#request.free();
