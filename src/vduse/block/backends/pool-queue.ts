@@ -23,7 +23,7 @@ const word = {
   /** Whether the eventfd is to be signalled. */
   signals: 64,
   ending: 80,
-  /** The number of threads. */
+  /** The number of threads that work. */
   threads: 81,
   claims: 96,
   results: 96 + SLOTS,
@@ -171,9 +171,21 @@ export class PoolQueue {
     return Atomics.load(this.#words, word.ending) === 1;
   }
 
-  /** A thread is about to be started. */
+  /** A thread has begun to work. */
   enter(): void {
     Atomics.add(this.#words, word.threads, 1);
+    Atomics.notify(this.#words, word.threads);
+  }
+
+  /** Waits until a thread works. @returns false if none does in so many milliseconds */
+  waitForThread(timeoutMs: number): boolean {
+    const deadline = monotonicMs() + timeoutMs;
+    while (Atomics.load(this.#words, word.threads) === 0) {
+      const left = deadline - monotonicMs();
+      if (left <= 0) return false;
+      Atomics.wait(this.#words, word.threads, 0, left);
+    }
+    return true;
   }
 
   /** A thread does nothing any more. */

@@ -1,5 +1,6 @@
 /** Entry point of a thread of a pool: it carries out one operation of the queue after another. */
 import { workerData } from 'node:worker_threads';
+import { Errno } from '../../../sys/errno.js';
 import * as file from '../../../sys/file.js';
 import { io, ioctlNumber } from '../../../sys/ioctl.js';
 import { lastErrno, retryInterrupted } from '../../../sys/libc.js';
@@ -40,24 +41,34 @@ function call(fd: number, { kind, position, address, length, mode }: PoolOperati
   }
 }
 
+function carryOut(queue: PoolQueue, slot: number, fd: number, range: NativeBuffer, eventfd: number): void {
+  // An operation that was claimed has a result, whatever ends the thread.
+  let result = -Errno.EIO;
+  try {
+    const operation = queue.operation(slot);
+    const returned = retryInterrupted(() => call(fd, operation, range));
+    result = returned === -1 ? -lastErrno() : returned;
+  } finally {
+    queue.complete(slot, result, eventfd);
+  }
+}
+
 function work({ queue: shared, fd, eventfd }: PoolThreadOptions): void {
   const queue = new PoolQueue(shared);
   const range = new NativeBuffer(16);
-  for (;;) {
-    const { wakes } = queue;
-    const slot = queue.claim();
-    if (slot !== undefined) {
-      const operation = queue.operation(slot);
-      const result = retryInterrupted(() => call(fd, operation, range));
-      queue.complete(slot, result === -1 ? -lastErrno() : result, eventfd);
-    } else if (queue.isEnding) {
-      break;
-    } else {
-      queue.sleep(wakes);
+  queue.enter();
+  try {
+    for (;;) {
+      const { wakes } = queue;
+      const slot = queue.claim();
+      if (slot !== undefined) carryOut(queue, slot, fd, range, eventfd);
+      else if (queue.isEnding) break;
+      else queue.sleep(wakes);
     }
+  } finally {
+    range.free();
+    queue.leave();
   }
-  range.free();
-  queue.leave();
 }
 
 work(workerData as PoolThreadOptions);

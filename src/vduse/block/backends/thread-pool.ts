@@ -4,6 +4,7 @@ import { openEventfd } from '../../../sys/events.js';
 import { close } from '../../../sys/libc.js';
 import { moduleUrl } from '../../engine/module-url.js';
 import { EpollWaiter } from '../../engine/waiter.js';
+import { VduseError } from '../../error.js';
 import type { Carrier } from './carrier.js';
 import { PoolKind, PoolQueue, SLOTS, type PoolOperation } from './pool-queue.js';
 import type { PoolThreadOptions } from './pool-thread.js';
@@ -11,7 +12,10 @@ import type { PoolThreadOptions } from './pool-thread.js';
 /** Each thread takes about 9 MiB of memory. */
 const MAX_THREADS = 4;
 
-/** Time limit for threads that have nothing to do, and perhaps have only just started. */
+/** Time limit for the first thread to start; it takes 50 ms. */
+const START_TIMEOUT_MS = 20_000;
+
+/** Time limit for threads that have nothing to do. */
 const END_TIMEOUT_MS = 10_000;
 
 /**
@@ -32,12 +36,15 @@ export class ThreadPool implements Carrier {
   /** Operations offered to the threads since they were last woken. */
   #unannounced = 0;
   #maxThreads = MAX_THREADS;
+  readonly #startTimeoutMs: number;
   /** How many results were taken; see {@link PoolQueue.peekDone}. */
   #taken = 0;
   #waiter: EpollWaiter | undefined;
 
-  constructor(fd: number) {
+  /** @param startTimeoutMs for the first thread to start */
+  constructor(fd: number, startTimeoutMs = START_TIMEOUT_MS) {
     this.#fd = fd;
+    this.#startTimeoutMs = startTimeoutMs;
   }
 
   get waiter(): EpollWaiter {
@@ -99,11 +106,16 @@ export class ThreadPool implements Carrier {
     this.#queue.wake(this.#unannounced);
     this.#unannounced = 0;
     while (this.#threads.length < Math.min(this.#inFlight, this.#maxThreads)) this.#startThread();
+    // A thread may end before it works, which only the event loop would report: the operations would wait forever.
+    if (this.#inFlight === 0 || this.#queue.waitForThread(this.#startTimeoutMs)) return;
+    throw new VduseError(
+      `No thread for operations on the file has started within ${this.#startTimeoutMs / 1000} s: ` +
+        'the server has no memory, threads or descriptors left, or its program files were removed',
+    );
   }
 
   #startThread(): void {
     const options: PoolThreadOptions = { queue: this.#queue.shared, fd: this.#fd, eventfd: this.eventfd };
-    this.#queue.enter();
     try {
       const thread = new Worker(new URL(moduleUrl('pool-thread')), {
         workerData: options,
@@ -111,9 +123,10 @@ export class ThreadPool implements Carrier {
         trackUnmanagedFds: false,
       });
       thread.unref();
+      // The others do its work, and submit() fails if there is none.
+      thread.on('error', () => void this.#threads.splice(this.#threads.indexOf(thread), 1));
       this.#threads.push(thread);
     } catch (error) {
-      this.#queue.leave();
       // The process may have no more threads (RLIMIT_NPROC, pids.max): those that there are do it.
       if (this.#threads.length === 0) throw error;
       this.#maxThreads = this.#threads.length;
@@ -151,7 +164,7 @@ export class ThreadPool implements Carrier {
   }
 
   close(): void {
-    // Threads that do not end in time have not begun: nothing is in flight.
+    // Nothing is in flight: a thread that only begins to work now finds nothing to do.
     this.#queue.end(END_TIMEOUT_MS);
     this.#waiter?.close();
     close(this.eventfd);
