@@ -3,13 +3,13 @@ import '../support/kernel/lab/inside.js';
 import assert from 'node:assert/strict';
 import { closeSync, constants, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename } from 'node:path';
-import type { TestContext } from 'node:test';
 import { IoVector } from '../../src/sys/io-vector.js';
 import { DISCARD, READ, type Operation } from '../../src/vduse/block/backend.js';
 import { AsyncFileBackend } from '../../src/vduse/block/backends/async-file.js';
 import { FlushFailure } from '../../src/vduse/block/backends/flush-failure.js';
 import { serveBlockDevice } from '../../src/vduse/block/device.js';
 import { needs, testsWith, VDUSE } from '../support/kernel/lab/needs.js';
+import { loopDisk } from '../support/kernel/servers/loop-disk.js';
 import { bash, blockDevice, mountPoint, sh } from '../support/kernel/servers/vduse.js';
 import { asyncModes, openCarrier, whySkipped } from '../vduse/block/backends/carriers.js';
 import { memory } from '../vduse/block/backends/transfers.js';
@@ -17,13 +17,6 @@ import { memory } from '../vduse/block/backends/transfers.js';
 const { test } = testsWith(VDUSE);
 
 const MIB = 1024 * 1024;
-
-async function loopDevice(context: TestContext, name: string): Promise<string> {
-  const file = `/tmp/${name}.img`;
-  const disk = (await bash(`truncate -s 32M ${file}; losetup -f --show ${file}`)).trim();
-  context.after(() => bash(`losetup -d ${disk}; rm ${file}`));
-  return disk;
-}
 
 /** How many discards a disk has carried out, from Documentation/block/stat. */
 const discardsOf = (disk: string): number =>
@@ -43,7 +36,7 @@ for (const aio of asyncModes) {
       context.skip(skip);
       return;
     }
-    const lower = await loopDevice(context, aio);
+    const lower = await loopDisk(context, `/tmp/${aio}`, 32);
     const { disk, server } = await blockDevice(context, {
       name: `by-${aio}`,
       backend: { type: 'file', path: lower, cache: 'none', aio },
@@ -71,7 +64,7 @@ for (const aio of asyncModes) {
       context.skip(skip);
       return;
     }
-    const lower = await loopDevice(context, `frozen-${aio}`);
+    const lower = await loopDisk(context, `/tmp/frozen-${aio}`, 32);
     const folder = mountPoint(`frozen-${aio}`);
     await bash(`mkfs.ext4 -q ${lower}; mount ${lower} ${folder}`);
     context.after(() => bash(`umount ${folder}`));
@@ -117,7 +110,7 @@ test('without io_uring, Linux AIO is chosen; without the page cache only', needs
     writeFileSync(disabled, before);
   });
   writeFileSync(disabled, '2');
-  const lower = await loopDevice(context, 'without');
+  const lower = await loopDisk(context, '/tmp/without', 32);
   const access = async (name: string, cache?: 'writeback'): Promise<unknown> => {
     const backend = { type: 'file', path: lower, ...(cache && { cache }) } as const;
     const served = await serveBlockDevice({ name, backend });
