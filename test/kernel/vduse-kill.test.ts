@@ -4,7 +4,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { BlockDeviceOptions } from '../../src/vduse/block/device.js';
 import { noDiskErrors, sameContent } from '../support/kernel/drivers/disk-checks.js';
 import { fio, totals } from '../support/kernel/drivers/fio.js';
+import { killInFlight } from '../support/kernel/drivers/kill-in-flight.js';
 import { testsWith, VDUSE } from '../support/kernel/lab/needs.js';
+import { loopDisk } from '../support/kernel/servers/loop-disk.js';
 import { ServerProcess } from '../support/kernel/servers/server-process.js';
 import { attach, bash, detach, diskOf } from '../support/kernel/servers/vduse.js';
 import { Random } from '../support/random.js';
@@ -78,4 +80,8 @@ test(`${KILLS} servers killed at random moments under fio --verify: no error, ev
   );
   await detach('killed');
   await server.stop();
+});
+
+test(`${KILLS} servers killed with requests of a disk in flight: no error, every block verified`, async (context) => {
+  await killInFlight(context, await loopDisk(context, '/tmp/in-flight', 32), KILLS, SEED);
 });

@@ -1,35 +1,18 @@
 /** Disks whose requests take a while: many are in flight when something happens to the server or to the disk. */
 import '../../support/kernel/lab/inside.js';
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { test, type TestContext } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { noDiskErrors, sameContent } from '../../support/kernel/drivers/disk-checks.js';
-import { fio, totals } from '../../support/kernel/drivers/fio.js';
+import { killInFlight } from '../../support/kernel/drivers/kill-in-flight.js';
 import { nothingLeft, runningServers } from '../../support/kernel/lab/leftovers.js';
 import { needs } from '../../support/kernel/lab/needs.js';
+import { NullDisk } from '../../support/kernel/servers/null-disk.js';
+import { errorsOf, show } from '../../support/kernel/servers/shown.js';
 import { bash, diskOf, sh, start, until } from '../../support/kernel/servers/vduse.js';
-import { Random } from '../../support/random.js';
 
 const VDPA = '/run/bin/vdpa';
 const KILLS = Number(process.env['VDPA_KILLS'] ?? 3);
 const SEED = Number(process.env['VDPA_KILL_SEED'] ?? Math.floor(Date.now() / 86_400_000));
-
-interface Shown {
-  readonly pid?: number;
-  readonly cache?: string;
-  readonly aio?: string;
-  readonly state?: string;
-  readonly stalled?: number;
-  readonly queue?: readonly { readonly errors: number; readonly requests: number }[];
-}
-
-async function show(name: string): Promise<Shown> {
-  return (JSON.parse(await sh(`${VDPA} -j vduse show ${name}`)) as { vduse: Record<string, Shown> }).vduse[name] ?? {};
-}
-
-const errorsOf = async (name: string): Promise<number> =>
-  ((await show(name)).queue ?? []).reduce((sum, { errors }) => sum + errors, 0);
 
 interface LowerDisk {
   readonly path: string;
@@ -37,19 +20,7 @@ interface LowerDisk {
 }
 
 /** A disk in memory that takes a millisecond for each request. */
-async function slowDisk(mebibytes: number): Promise<LowerDisk> {
-  const known = new Set(readdirSync('/sys/block'));
-  const folder = '/sys/kernel/config/nullb/waits';
-  await bash(`mountpoint -q /sys/kernel/config || mount -t configfs configfs /sys/kernel/config
-    mkdir ${folder}; cd ${folder}
-    echo ${mebibytes} > size; echo 512 > blocksize; echo 1 > memory_backed; echo 1 > discard
-    echo 2 > irqmode; echo 1000000 > completion_nsec; echo 1 > power`);
-  const path = await until('the disk is there', () => {
-    const name = readdirSync('/sys/block').find((each) => !known.has(each));
-    return name !== undefined && `/dev/${name}`;
-  });
-  return { path, remove: () => bash(`echo 0 > ${folder}/power; rmdir ${folder}`) };
-}
+const slowDisk = (mebibytes: number): Promise<LowerDisk> => NullDisk.create('waits', { mebibytes, microseconds: 1000 });
 
 /** A disk that is mapped by a table of the device mapper; `sectors` is the size of the disk below. */
 async function mappedDisk(name: string, table: (sectors: number) => string): Promise<LowerDisk> {
@@ -59,58 +30,23 @@ async function mappedDisk(name: string, table: (sectors: number) => string): Pro
 }
 
 /** Serves a disk. @returns the disk that its driver makes of it */
-async function serve(context: TestContext, name: string, { path, remove }: LowerDisk, options = ''): Promise<string> {
+async function serve(context: TestContext, name: string, lower: LowerDisk, options = ''): Promise<string> {
   // Hooks run in the order in which they were registered.
   context.after(async () => {
     await sh(`${VDPA} dev del ${name}`);
     await until('no server is left', () => runningServers().length === 0);
-    await remove();
+    await lower.remove();
     nothingLeft();
   });
-  await sh(`${VDPA} dev add mgmtdev vduse name ${name} path ${path} ${options}`.trim());
+  await sh(`${VDPA} dev add mgmtdev vduse name ${name} path ${lower.path} ${options}`.trim());
   return diskOf(name);
 }
 
 test(`${KILLS} servers killed with requests in flight: no error, every block verified`, async (context) => {
   const lower = await slowDisk(32);
-  const disk = await serve(context, 'waits0', lower, 'queues 2 restart on');
-  const { cache, aio } = await show('waits0');
-  assert.deepEqual([cache, aio], ['none', 'io_uring']);
-  const random = new Random(SEED);
-  let requests = 0;
-  let kills = 0;
-  const killer = (async () => {
-    for (let last = 0; kills < KILLS; kills++) {
-      const { pid } = await until('another server serves', async () => {
-        const shown = await show('waits0');
-        return shown.pid !== undefined && shown.pid !== last && shown.state === 'running' && { pid: shown.pid };
-      });
-      await sleep(random.below(500));
-      process.kill(pid, 'SIGKILL');
-      last = pid;
-    }
-  })();
-  do {
-    const jobs = await fio(
-      2,
-      ...[
-        '--name=waits',
-        `--filename=${disk}`,
-        '--rw=randwrite',
-        '--bs=4k',
-        '--size=4m',
-        `--randseed=${random.below(2 ** 31)}`,
-      ],
-      ...['--verify=crc32c', '--do_verify=1', '--verify_fatal=1', '--ioengine=libaio', '--direct=1', '--iodepth=32'],
-      ...['--offset_increment=16m', '--fsync=64'],
-    );
-    requests += totals(jobs).requests;
-  } while (kills < KILLS);
-  await killer;
-  context.diagnostic(`seed ${SEED}: ${kills} kills, ${requests} requests`);
-  await noDiskErrors();
-  await sameContent(disk, lower.path);
-  assert.equal(await errorsOf('waits0'), 0);
+  context.after(() => lower.remove());
+  await killInFlight(context, lower.path, KILLS, SEED);
+  nothingLeft();
 });
 
 test(
