@@ -28,7 +28,7 @@ const TIMEOUT_MS = 60_000;
 for (const mode of MODES) {
   const [cache, aio] = mode.split(' ');
   test(`cache ${cache} aio ${aio}: only writes without space fail, and succeed once there is some`, async (context) => {
-    const small = await loopDisk(context, '/tmp/small.img', 16);
+    const small = await loopDisk(context, '/tmp/small', 16);
     await bash(`mkfs.ext4 -q -b 4096 ${small}; mkdir -p /tmp/small; mount -t ext4 ${small} /tmp/small
       fallocate -l 6M /tmp/small/other; truncate -s ${BLOCKS * 4}K /tmp/small/disk`);
     context.after(() => bash('umount /tmp/small'));
