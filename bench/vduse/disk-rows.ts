@@ -3,7 +3,7 @@ import { median } from '../measure.js';
 import { mebibytes, type Row } from '../report.js';
 import { diskNames, type DiskName } from './disk-names.js';
 import { workloadNames, workloads, type WorkloadName } from './fio.js';
-import { waitingWorkloads } from './results.js';
+import { fullQueues, waitingWorkloads } from './results.js';
 import type { DiskResults, FlushResults, QueueResults, Turn, Wait, WaitingDisk, WaitingResults } from './results.js';
 
 /** The goals, as multiples of the other's rate. */
@@ -20,6 +20,7 @@ interface Goal {
 }
 
 const maxResidentMiB = 90;
+const maxResidentInFlightMiB = 110;
 
 function goalOf(goal: Goal, workload: WorkloadName): number {
   const { depth } = workloads[workload];
@@ -131,15 +132,28 @@ export function queueRows(results: QueueResults): Row[] {
 }
 
 /** The same disk served by two servers. @param wait how long it takes for a request, in nanoseconds */
-export function waitingRows(results: WaitingResults, wait: Wait): Row[] {
-  const rate = (disk: WaitingDisk, index: number): number => median(results[disk].map((round) => round[index] ?? 0));
-  return Object.entries(waitingWorkloads).map(([workload, { atLeast }], index) => ({
+export function waitingRows({ rates, resident }: WaitingResults, wait: Wait): Row[] {
+  const rate = (disk: WaitingDisk, index: number): number => median(rates[disk].map((round) => round[index] ?? 0));
+  const speed = Object.entries(waitingWorkloads).map(([workload, { atLeast }], index) => ({
     what: `a disk of ${wait / 1000} µs a request, which alone does ${perSecond(rate('the disk itself', index))}: ${workload}`,
     ours: perSecond(rate('vdpa file', index)),
     against: `qemu io_uring ${perSecond(rate('qemu io_uring', index))}`,
     figure: rate('vdpa file', index) / rate('qemu io_uring', index),
     goal: { atLeast },
   }));
+  const total = median(resident.map((each) => each.total));
+  const { jobs, depth } = fullQueues;
+  return [
+    ...speed,
+    {
+      what: `a disk of ${wait / 1000} µs a request: resident memory after ${jobs} × ${depth} requests in flight`,
+      ours: mebibytes(total),
+      against: '',
+      figure: total / 1024,
+      goal: { atMost: maxResidentInFlightMiB },
+      unit: 'MiB',
+    },
+  ];
 }
 
 /** Reads while flushes take long. */

@@ -68,8 +68,15 @@ export const waitingWorkloads = {
   'random read on 4 queues, depth 32 each': { ...workloads['random read, depth 32'], jobs: 4, atLeast: 1.5 },
 } as const;
 
-/** Requests per second, for each round and each of these workloads. */
-export type WaitingResults = Readonly<Record<WaitingDisk, readonly (readonly number[])[]>>;
+export interface WaitingResults {
+  /** Requests per second, for each round and each of these workloads. */
+  readonly rates: Readonly<Record<WaitingDisk, readonly (readonly number[])[]>>;
+  /** Of vdpa's servers, each after {@link fullQueues}. */
+  readonly resident: readonly Resident[];
+}
+
+/** As many requests in flight as four queues have descriptors. */
+export const fullQueues = { ...workloads['random read, depth 32'], depth: 256, jobs: 4 } as const;
 
 /** Requests per second of each round. */
 export interface FlushResults {

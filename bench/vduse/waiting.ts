@@ -2,7 +2,14 @@
 import { writeFileSync } from 'node:fs';
 import { fio, workloads } from './fio.js';
 import type { Plan } from './plan.js';
-import { waitingDisks, waitingWorkloads, type WaitingDisk, type WaitingResults } from './results.js';
+import {
+  fullQueues,
+  waitingDisks,
+  waitingWorkloads,
+  type Resident,
+  type WaitingDisk,
+  type WaitingResults,
+} from './results.js';
 import { diskOf, ServerProcess } from './server.js';
 
 const disk = '/dev/nullb0';
@@ -36,20 +43,25 @@ function take(node: string, seconds: number): number[] {
 
 /** Each disk, all workloads, in turn. */
 export async function measureWaiting({ rounds, seconds }: Plan): Promise<WaitingResults> {
-  const results: Record<WaitingDisk, number[][]> = { 'the disk itself': [], 'vdpa file': [], 'qemu io_uring': [] };
+  const rates: Record<WaitingDisk, number[][]> = { 'the disk itself': [], 'vdpa file': [], 'qemu io_uring': [] };
+  const resident: Resident[] = [];
   for (let round = 0; round < rounds; round++) {
     for (const name of waitingDisks) {
       if (name === 'the disk itself') {
-        results[name].push(take(disk, seconds));
+        rates[name].push(take(disk, seconds));
         continue;
       }
       const server = await ServerProcess.start(device, command(name));
       const node = await diskOf(device);
       fio(node, workloads['random read, depth 32'], WARM_UP_SECONDS);
-      results[name].push(take(node, seconds));
+      rates[name].push(take(node, seconds));
+      if (name === 'vdpa file') {
+        fio(node, fullQueues, seconds);
+        resident.push(server.resident);
+      }
       await server.stop();
     }
     console.error(`waiting: round ${round + 1} of ${rounds}`);
   }
-  return results;
+  return { rates, resident };
 }
