@@ -134,6 +134,7 @@ function handle(fd: number, access: FileAccess, request: FileRequest): void {
 }
 
 try {
+  // backing-file.ts starts this thread with them.
   const { fd, facts } = openBackingFile(workerData as FileOptions);
   parentPort?.on('message', (request: FileRequest) => {
     handle(fd, facts.access, request);

@@ -55,10 +55,20 @@ async function createBackend(
       return new NullBackend();
     }
     case 'module': {
-      const module = (await import(options.module)) as { createBlockBackend: CreateBlockBackend };
-      return module.createBlockBackend(options.options, context);
+      const module: unknown = await import(options.module);
+      if (isBackendModule(module)) return module.createBlockBackend(options.options, context);
+      throw new VduseError(`${options.module} does not export a function createBlockBackend`);
     }
   }
+}
+
+function isBackendModule(loaded: unknown): loaded is { readonly createBlockBackend: CreateBlockBackend } {
+  return (
+    typeof loaded === 'object' &&
+    loaded !== null &&
+    'createBlockBackend' in loaded &&
+    typeof loaded.createBlockBackend === 'function'
+  );
 }
 
 async function openFile(

@@ -7,6 +7,7 @@ import type { CreateDataPlane } from './data-plane.js';
 import { mapInflightLogs } from './inflight-file.js';
 import { InflightLog } from './inflight-log.js';
 import { DataThread, type ThreadMessage, type Watched } from './thread.js';
+import { VduseError } from '../error.js';
 import { VduseDevice } from '../kernel/device.js';
 import { vduseInterrupt } from '../kernel/interrupt.js';
 import type { SharedMappings } from './mappings.js';
@@ -33,6 +34,7 @@ export interface DataThreadOptions {
   readonly processor: number | undefined;
 }
 
+// The host starts this thread with them.
 const start = workerData as DataThreadOptions;
 const notify = (notice: ThreadMessage): void => {
   parentPort?.postMessage(notice);
@@ -40,9 +42,10 @@ const notify = (notice: ThreadMessage): void => {
 
 if (start.processor !== undefined) runOn(start.processor);
 if (start.guard) useGuardedCopies(start.guard.copies);
-const { createDataPlane } = (await import(start.module)) as { createDataPlane: CreateDataPlane<unknown, unknown> };
+const module: unknown = await import(start.module);
+if (!isDataPlaneModule(module)) throw new VduseError(`${start.module} does not export a function createDataPlane`);
 const watched: Watched[] = [];
-const plane = await createDataPlane(start.options, {
+const plane = await module.createDataPlane(start.options, {
   queueCount: start.queueCount,
   queueSize: start.queueSize,
   queues: start.queues,
@@ -50,6 +53,15 @@ const plane = await createDataPlane(start.options, {
   shared: new Int32Array(start.shared),
   watch: (fd, readable) => void watched.push({ fd, readable }),
 });
+
+function isDataPlaneModule(loaded: unknown): loaded is { readonly createDataPlane: CreateDataPlane<unknown, unknown> } {
+  return (
+    typeof loaded === 'object' &&
+    loaded !== null &&
+    'createDataPlane' in loaded &&
+    typeof loaded.createDataPlane === 'function'
+  );
+}
 
 /** The logs of the queues, for a data plane that completes chains in any order. */
 function openLogs(): InflightLog[] {

@@ -117,6 +117,7 @@ export class PoolQueue {
     const words = word.slots + slot * SLOT_WORDS;
     const numbers = slot * SLOT_NUMBERS;
     return {
+      // Written by offer().
       kind: (this.#words[words + slotWord.kind] ?? 0) as PoolKind,
       tag: this.tag(slot),
       mode: this.#words[words + slotWord.mode] ?? 0,

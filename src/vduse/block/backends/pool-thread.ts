@@ -71,4 +71,5 @@ function work({ queue: shared, fd, eventfd }: PoolThreadOptions): void {
   }
 }
 
+// The pool starts this thread with them.
 work(workerData as PoolThreadOptions);
