@@ -42,7 +42,9 @@ const REGISTER = 427;
 
 const IORING_SETUP_CQSIZE = 1 << 3;
 const IORING_SETUP_CLAMP = 1 << 4;
-/** What completes operations runs when the thread asks for it, and not in the midst of something else: since Linux 6.1. */
+/**
+ * What completes operations runs when the thread asks for it, and not in the midst of something else: since Linux 6.1.
+ */
 const DEFERRED = (1 << 9) | (1 << 12) | (1 << 13);
 const IORING_FEAT_NODROP = 1 << 1;
 const IORING_FEAT_SUBMIT_STABLE = 1 << 2;
@@ -273,7 +275,10 @@ export class IoUring {
     this.#push({ ...poll, length: IORING_POLL_ADD_MULTI, flags: POLLIN }, index, kind.WATCH);
   }
 
-  /** Begins the operations that were added. If the kernel lacks memory for some, they begin later. @throws SystemError */
+  /**
+   * Begins the operations that were added. If the kernel lacks memory for some, they begin later.
+   * @throws SystemError
+   */
   submit(): void {
     if (this.#unsubmitted > 0) this.#enter(0, 0);
   }
@@ -343,6 +348,7 @@ export class IoUring {
    * Takes operations that are done, in the order in which they were done.
    * @param done is given the tag, and the result: negative for an error number. It may add operations.
    * @param limit the most operations to take
+   * @throws SystemError if a descriptor cannot be watched
    */
   reap(done: (tag: number, result: number) => void, limit = Infinity): void {
     const cq = this.#cq;
@@ -361,11 +367,19 @@ export class IoUring {
         this.#inFlight--;
         done(tag, result);
       } else if (tagKind === kind.WATCH) {
-        // The kernel ends it when it lacks space for events, or if everything is cancelled.
-        if ((flags & IORING_CQE_F_MORE) === 0) this.#watch(tag);
-        this.#watched[tag]?.readable();
+        this.#watchEvent(tag, result, flags);
       }
     }
+  }
+
+  /** @param result the events of a watched descriptor, or a negative error number */
+  #watchEvent(index: number, result: number, flags: number): void {
+    if (result < 0 && result !== -Errno.ECANCELED) {
+      throw new SystemError({ operation: 'watch a descriptor', errno: -result });
+    }
+    // The kernel ends it when it lacks space for events, or if everything is cancelled.
+    if ((flags & IORING_CQE_F_MORE) === 0) this.#watch(index);
+    this.#watched[index]?.readable();
   }
 
   /** Closes it. Operations in flight must be done. */

@@ -129,6 +129,19 @@ describe('io_uring', { skip: probed === undefined && 'this machine does not perm
     close(event);
   });
 
+  test('a descriptor that cannot be watched is an error', () => {
+    const ring = open(4, 4);
+    ring.watch(-1, () => undefined);
+    ring.submit();
+    assert.throws(
+      () => {
+        ring.reap(() => undefined);
+      },
+      { name: 'SystemError', message: 'watch a descriptor: Bad file descriptor (EBADF)' },
+    );
+    ring.close();
+  });
+
   test('knows which operations the kernel has', () => {
     const ring = open(1, 1);
     assert.deepEqual(
