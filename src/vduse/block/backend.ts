@@ -49,8 +49,8 @@ export interface BlockBackend {
   submit(operation: Operation, vector: IoVector): void;
 
   /**
-   * Begins the operations that were submitted, and passes operations that are done to `done`, in any order. `done` may submit
-   * others.
+   * Begins the operations that were submitted, and passes operations that are done to `done`, in any order. `done` may
+   * submit others.
    */
   reap(done: (operation: Operation) => void): void;
 

@@ -28,11 +28,13 @@ export interface BlockDeviceOptions {
   readonly queues?: number;
   /** Maximum number of descriptors of each queue: a power of two from 4 to 1024, 256 by default. */
   readonly queueSize?: number;
-  /** Number of threads that serve the queues; one for each queue by default, up to the number of `cpus`, or processors. */
+  /**
+   * Number of threads that serve the queues; one for each queue by default, up to the number of `cpus`, or processors.
+   */
   readonly threads?: number;
   /**
-   * Processors that the threads run on: the first thread on the first, and so on, from the first again if there are more
-   * threads. All that the process may use by default.
+   * Processors that the threads run on: the first thread on the first, and so on, from the first again if there are
+   * more threads. All that the process may use by default.
    */
   readonly cpus?: readonly number[];
   /** Takes over an existing instance whose server has ended. */

@@ -111,7 +111,9 @@ function checkAio({ aio, cache }: AccessOptions, available: AvailableAio): void 
   }
 }
 
-/** The best way there is. A transfer of a file in memory does not wait: there is nothing to gain by several in flight. */
+/**
+ * The best way there is. A transfer of a file in memory does not wait: there is nothing to gain by several in flight.
+ */
 function chooseAio(direct: boolean, isInMemory: boolean, available: AvailableAio): AioMode {
   if (isInMemory) return 'sync';
   if (available.ioUring()) return 'io_uring';

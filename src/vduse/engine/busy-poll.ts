@@ -32,8 +32,8 @@ export class BusyPoll {
   }
 
   /**
-   * Lets a little time pass between two polls. The driver may need the only processor there is; with several, sched_yield(2)
-   * could give this one to somebody else for milliseconds.
+   * Lets a little time pass between two polls. The driver may need the only processor there is; with several,
+   * sched_yield(2) could give this one to somebody else for milliseconds.
    */
   pause(): void {
     if (isAlone) yieldProcessor();

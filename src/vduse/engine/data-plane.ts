@@ -5,7 +5,10 @@ import type { Waiter } from './waiter.js';
 
 export { MORE, QUIET, STARVED, ServeResult, WAIT } from './serve-result.js';
 
-/** A device's work on the queues of one data thread. `Change` is what its server sends with `change`; nothing by default. */
+/**
+ * A device's work on the queues of one data thread. `Change` is what its server sends with `change`; nothing by
+ * default.
+ */
 export interface DataPlane<Change = never> {
   /** Called when the driver has set up the device. @param features the negotiated features */
   start(features: bigint): void;
@@ -13,8 +16,8 @@ export interface DataPlane<Change = never> {
   /**
    * Serves a queue for a while: takes chains, completes them in the order in which it took them, and calls {@link
    * DeviceQueue.flush}. Called when the driver kicks and when a watched descriptor is readable. All chains taken must
-   * be completed or put back before it returns, except those of {@link transfers}. {@link DeviceQueue.checkMemory} must be called between taking chains
-   * and executing them.
+   * be completed or put back before it returns, except those of {@link transfers}. {@link DeviceQueue.checkMemory} must
+   * be called between taking chains and executing them.
    * @throws BrokenRingError: the queue is no longer served until the device is reset
    */
   serve(queue: DeviceQueue): ServeResult;
@@ -50,7 +53,9 @@ export interface Transfers {
   readonly waiter: Waiter;
   /** Completes and publishes the chains that are done. @returns whether there were any @throws MemoryRevokedError */
   reap(): boolean;
-  /** Cancels what can be cancelled: these chains are not completed, and the next server of the queue begins them again. */
+  /**
+   * Cancels what can be cancelled: these chains are not completed, and the next server of the queue begins them again.
+   */
   cancel(): void;
 }
 
@@ -62,8 +67,8 @@ export interface DataPlaneContext {
   /** The queues that this thread serves. */
   readonly queues: readonly number[];
   /**
-   * No log of the chains in flight outlives the server, so that chains must be completed in the order in which they were
-   * taken: the used index alone tells the next server where to continue.
+   * No log of the chains in flight outlives the server, so that chains must be completed in the order in which they
+   * were taken: the used index alone tells the next server where to continue.
    */
   readonly ordered: boolean;
   /** Words shared by all threads of the device; initially 0. */

@@ -294,9 +294,9 @@ export class DataPlaneHost extends EventEmitter<HostEvents> {
   }
 
   /**
-   * Stops all queues. The methods that stop access to guest memory return whether it is no longer accessed. They wait as
-   * long as that takes, unless the kernel gives up the device, or the host is ended: if the device answered the driver
-   * before, the driver would use the memory for something else.
+   * Stops all queues. The methods that stop access to guest memory return whether it is no longer accessed. They wait
+   * as long as that takes, unless the kernel gives up the device, or the host is ended: if the device answered the
+   * driver before, the driver would use the memory for something else.
    * @param reset the driver does not wait for its requests any longer
    */
   async stop({ reset = false } = {}): Promise<boolean> {

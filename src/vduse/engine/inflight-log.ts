@@ -1,7 +1,7 @@
 /**
- * Which chains of a queue a device has begun and not completed yet. With it, requests may be completed in any order, and
- * a server may still end at any instruction: its successor serves the chains again that were in flight. The log is in
- * memory that outlives the server, see inflight-file.ts, and written in this order:
+ * Which chains of a queue a device has begun and not completed yet. With it, requests may be completed in any order,
+ * and a server may still end at any instruction: its successor serves the chains again that were in flight. The log is
+ * in memory that outlives the server, see inflight-file.ts, and written in this order:
  *
  * 1. Before a chain is begun: its mark, a number that counts up.
  * 2. Before completed chains are published: their heads, the used index of the ring, and how many they are.

@@ -21,10 +21,10 @@ interface Held {
  * Reads many packets from a tap with one system call, each to a receive buffer of its own. What does not fit there is
  * read to private memory.
  *
- * The kernel executes the reads in order, and none waits: the tap is non-blocking, so that nothing is in flight when the
- * call returns. After a packet that needs more buffers, or a read without one, the packets of the batch are not in the
- * right buffers. These are copied, once all of them are out of the way. A packet that finds no buffers is held until the
- * driver adds some.
+ * The kernel executes the reads in order, and none waits: the tap is non-blocking, so that nothing is in flight when
+ * the call returns. After a packet that needs more buffers, or a read without one, the packets of the batch are not in
+ * the right buffers. These are copied, once all of them are out of the way. A packet that finds no buffers is held
+ * until the driver adds some.
  */
 export class ReceiveBatch {
   readonly #transfers: TransferBatch;
@@ -88,7 +88,11 @@ export class ReceiveBatch {
     return executed > 0;
   }
 
-  /** Delivers held packets to the window of their queue. @returns false if there are too few buffers @throws BrokenRingError */
+  /**
+   * Delivers held packets to the window of their queue.
+   * @returns false if there are too few buffers
+   * @throws BrokenRingError
+   */
   deliverHeld(size: BatchSize): boolean {
     const window = this.#window;
     for (let packet = this.#held[0]; packet; packet = this.#held[0]) {

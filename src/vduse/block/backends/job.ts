@@ -27,7 +27,9 @@ export class Job {
     this.tag = tag;
   }
 
-  /** Its memory is that of these entries. They are copied if they are several: the caller's are for other requests soon. */
+  /**
+   * Its memory is that of these entries. They are copied if they are several: the caller's are for other requests soon.
+   */
   use(vector: IoVector, first: number, count: number): void {
     this.first = 0;
     this.entries = count;

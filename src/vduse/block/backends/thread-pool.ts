@@ -55,7 +55,10 @@ export class ThreadPool implements Carrier {
     return this.#waiter;
   }
 
-  /** Begins what was added, and lets the threads signal {@link eventfd}. @returns whether operations are done already */
+  /**
+   * Begins what was added, and lets the threads signal {@link eventfd}.
+   * @returns whether operations are done already
+   */
   prepareToSleep(): boolean {
     this.submit();
     if (this.#inFlight > 0) this.#queue.signals = true;

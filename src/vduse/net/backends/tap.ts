@@ -54,8 +54,8 @@ interface Packet {
 }
 
 /**
- * A tap interface of this machine. Packets with their headers are transferred to and from guest memory without a copy, a
- * batch with one system call if the kernel supports it.
+ * A tap interface of this machine. Packets with their headers are transferred to and from guest memory without a copy,
+ * a batch with one system call if the kernel supports it.
  */
 export class TapBackend implements NetBackend {
   /** One descriptor for each pair; non-blocking. */
