@@ -103,20 +103,24 @@ for (const aio of asyncModes) {
   });
 }
 
-test('without io_uring, Linux AIO is chosen; without the page cache only', needs('losetup'), async (context) => {
-  const disabled = '/proc/sys/kernel/io_uring_disabled';
-  const before = readFileSync(disabled, 'latin1');
-  context.after(() => {
-    writeFileSync(disabled, before);
-  });
-  writeFileSync(disabled, '2');
-  const lower = await loopDisk(context, '/tmp/without', 32);
-  const access = async (name: string, cache?: 'writeback'): Promise<unknown> => {
-    const backend = { type: 'file', path: lower, ...(cache && { cache }) } as const;
-    const served = await serveBlockDevice({ name, backend });
-    await served.server.stop();
-    return [served.access?.cache, served.access?.aio];
-  };
-  assert.deepEqual(await access('without1'), ['none', 'native']);
-  assert.deepEqual(await access('without2', 'writeback'), ['writeback', 'threads']);
-});
+test(
+  'without io_uring, Linux AIO is chosen; without the page cache only',
+  needs('losetup', '/proc/sys/kernel/io_uring_disabled'),
+  async (context) => {
+    const disabled = '/proc/sys/kernel/io_uring_disabled';
+    const before = readFileSync(disabled, 'latin1');
+    context.after(() => {
+      writeFileSync(disabled, before);
+    });
+    writeFileSync(disabled, '2');
+    const lower = await loopDisk(context, '/tmp/without', 32);
+    const access = async (name: string, cache?: 'writeback'): Promise<unknown> => {
+      const backend = { type: 'file', path: lower, ...(cache && { cache }) } as const;
+      const served = await serveBlockDevice({ name, backend });
+      await served.server.stop();
+      return [served.access?.cache, served.access?.aio];
+    };
+    assert.deepEqual(await access('without1'), ['none', 'native']);
+    assert.deepEqual(await access('without2', 'writeback'), ['writeback', 'threads']);
+  },
+);
