@@ -1,13 +1,18 @@
 import type { TestContext } from 'node:test';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import type { Ending, Lab } from '../../../../lab/boot.js';
 import { boot } from '../../../../lab/boot.js';
 import { checkoutRoot } from '../../../../lab/cache.js';
 import type { MachineKind } from '../../../../lab/machine/machine.js';
 import { Replay } from './replay.js';
 
+const LONG_MS = 3 * 3_600_000;
+
 /** An emulated processor is several times slower. */
-const timeLimitMs = (machine: MachineKind): number => (machine === 'uml' ? 600_000 : 1_200_000);
+function timeLimitMs(machine: MachineKind, file: string): number {
+  if (basename(dirname(file)) === 'long') return LONG_MS;
+  return machine === 'uml' ? 600_000 : 1_200_000;
+}
 
 /**
  * A crash of QEMU itself: its emulation of two processors looks up a memory section that the other one has just replaced. It says
@@ -39,7 +44,7 @@ async function runOnce(lab: Lab, file: string, context: TestContext, node: strin
   const session = {
     command: ['node', '--enable-source-maps', ...report, file],
     cwd: checkoutRoot,
-    timeLimitMs: timeLimitMs(lab.machine.kind),
+    timeLimitMs: timeLimitMs(lab.machine.kind, file),
     ...(node === undefined ? {} : { node }),
   };
   // Only those on User-Mode Linux are shown immediately: it has no emulator that could fail.
