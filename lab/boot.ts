@@ -1,8 +1,8 @@
-import { rmSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { checkoutRoot } from './cache.js';
 import type { GuestUser } from './guest-user.js';
-import { startGuest } from './guest.js';
+import { startGuest, type Guest } from './guest.js';
 import { LabError } from './host.js';
 import type { Machine } from './machine/machine.js';
 import { prepareMachine } from './machine/machine.js';
@@ -40,6 +40,8 @@ export interface Session {
   readonly kernelParameters?: readonly string[];
   /** The guest is killed after this time; undefined for no limit. */
   readonly timeLimitMs?: number | undefined;
+  /** An emulated machine whose kernel has not started its first program by then is booted once more; 3 minutes by default. */
+  readonly startLimitMs?: number;
 }
 
 /** Where a session's output goes, piece by piece, as it is written. With a terminal there is none. */
@@ -59,6 +61,7 @@ export type Ending =
 
 const DEFAULT_MEMORY_MIB = 2048;
 const POLL_MS = 15;
+const START_LIMIT_MS = 180_000;
 
 /** Folders of the host over which lab/init.sh and lab/fstab mount an empty one. */
 const HIDDEN_FOLDERS = ['/tmp', '/var/tmp', '/run', '/dev/shm'];
@@ -73,6 +76,14 @@ const INHERITED = /^(TERM|COLORTERM|LANG|LC_.*|TZ|NO_COLOR|FORCE_COLOR|CI|NODE_O
  * @throws {LabError} when it cannot be started
  */
 export async function boot(lab: Lab, session: Session, sinks: Sinks = {}): Promise<Ending> {
+  const startLimitMs = lab.machine.kind === 'uml' ? undefined : (session.startLimitMs ?? START_LIMIT_MS);
+  // Once in a thousand boots QEMU's guest sleeps forever while it reads its first program: it has run nothing yet.
+  const ending = await bootOnce(lab, session, sinks, startLimitMs);
+  return ending ?? (await bootOnce(lab, session, sinks)) ?? { kind: 'died', console: '' };
+}
+
+/** @returns undefined if it has not started its first program in time */
+async function bootOnce(lab: Lab, session: Session, sinks: Sinks, startLimitMs?: number): Promise<Ending | undefined> {
   const memoryMiB = session.memoryMiB ?? DEFAULT_MEMORY_MIB;
   // The memory of User-Mode Linux is a file there.
   const folder = makeRunFolder(lab.machine.kind === 'uml' ? memoryMiB : 0, lab.user.id);
@@ -108,9 +119,12 @@ export async function boot(lab: Lab, session: Session, sinks: Sinks = {}): Promi
     const poll = setInterval(() => {
       shared.poll();
     }, POLL_MS);
+    const start = limitStart(guest, folder, startLimitMs);
     const timedOut = await guest.ended(session.timeLimitMs).finally(() => {
       clearInterval(poll);
+      clearTimeout(start.timer);
     });
+    if (start.hasTimedOut) return undefined;
     shared.poll();
     const console = guest.console().slice(-3000).trimEnd();
     if (/^\d+\n$/.test(status)) return { kind: 'exited', status: Number(status) };
@@ -120,6 +134,22 @@ export async function boot(lab: Lab, session: Session, sinks: Sinks = {}): Promi
     shared.close();
     rmSync(folder, { recursive: true, force: true });
   }
+}
+
+interface StartLimit {
+  hasTimedOut: boolean;
+  timer: NodeJS.Timeout | undefined;
+}
+
+/** Ends a guest whose lab/init.sh has not done the first thing that it does in a shared folder by then. */
+function limitStart(guest: Guest, folder: string, limitMs: number | undefined): StartLimit {
+  const limit: StartLimit = { hasTimedOut: false, timer: undefined };
+  if (limitMs === undefined) return limit;
+  limit.timer = setTimeout(() => {
+    limit.hasTimedOut = !existsSync(join(folder, 'started'));
+    if (limit.hasTimedOut) guest.stop();
+  }, limitMs);
+  return limit;
 }
 
 /** The parameters that lab/init.sh needs in its environment, and those of each machine. */

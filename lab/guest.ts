@@ -8,6 +8,8 @@ import type { PreparedMachine } from './machine/start.js';
 export interface Guest {
   /** The last messages of the kernel. */
   console(): string;
+  /** Kills it. */
+  stop(): void;
   /** Settles when the guest and its keeper are gone, with whether the time limit ended them. */
   ended(timeLimitMs: number | undefined): Promise<boolean>;
 }
@@ -49,6 +51,7 @@ export function startGuest({ user, folder, machine, terminal }: GuestProcess): G
   process.on('exit', stop);
   return {
     console: () => output,
+    stop,
     ended: (timeLimitMs) =>
       new Promise((resolve, reject) => {
         let timedOut = false;

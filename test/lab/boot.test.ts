@@ -134,6 +134,12 @@ const aCommand = (machine: BuiltMachine) => () => {
     }
   });
 
+  if (machine !== 'uml') {
+    test('runs on a second boot if the first program has not started in time', async () => {
+      assert.equal((await run('echo again', { startLimitMs: 1 })).stdout, 'again\n');
+    });
+  }
+
   test('a panic is reported with the message of the kernel', async () => {
     // Without memory the machine qemu cannot even read the program's next page from the host, and waits forever.
     const { line, message } = {
