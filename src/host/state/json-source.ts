@@ -159,7 +159,7 @@ class Reader {
   /** A token parsed by JavaScript's own parser; `#at` is already after it. */
   #native(token: string, reason: string): JsonValue {
     try {
-      // A token is no object, so that what it gives is a JSON value of this module.
+      // A token is not an object: its value is a JSON value of this module.
       return JSON.parse(token) as JsonValue;
     } catch {
       this.#at -= token.length;

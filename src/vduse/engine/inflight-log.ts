@@ -9,7 +9,7 @@
  * 4. The marks of these chains are cleared, then the used index of the log follows, then their number becomes 0.
  *
  * If the ring's index is not that of the log, the server has ended between 3 and 4: the chains of the last batch are
- * done. JavaScript keeps the order, since atomic operations stand between the steps; a kill is no exception to it.
+ * done. JavaScript keeps the order, since atomic operations stand between the steps. A kill does not change it.
  */
 
 /** Words of a log, each of 32 bits; the heads of the last batch and the marks of all heads follow. */

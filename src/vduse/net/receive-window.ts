@@ -211,6 +211,7 @@ export class ReceiveWindow {
     this.#opened.count(BYTES_IN, length - HEADER_SIZE);
     return buffers;
   }
+
   /** A tap does not write it. The view of guest memory saves a call for each packet. */
   #writeCount({ region, offset }: Taken, firstEntry: number, buffers: number): void {
     if (region) {
