@@ -1,9 +1,9 @@
 import '../lab/inside.js';
 import assert from 'node:assert/strict';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { TestContext } from 'node:test';
 import { Random } from '../../random.js';
 import { errorsOf, show } from '../servers/shown.js';
+import { letLive } from '../servers/supervised.js';
 import { diskOf, sh, until } from '../servers/vduse.js';
 import { noDiskErrors, sameContent } from './disk-checks.js';
 import { fio, totals } from './fio.js';
@@ -29,7 +29,7 @@ export async function killInFlight(context: TestContext, path: string, kills: nu
         const shown = await show(NAME);
         return shown.pid !== undefined && shown.pid !== last && shown.state === 'running' && { pid: shown.pid };
       });
-      await sleep(random.below(500));
+      await letLive(random, killed);
       process.kill(pid, 'SIGKILL');
       last = pid;
     }

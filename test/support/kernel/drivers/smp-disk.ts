@@ -1,7 +1,6 @@
 import '../lab/inside.js';
 import assert from 'node:assert/strict';
 import { availableParallelism } from 'node:os';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { TestContext } from 'node:test';
 import { VdpaBus } from '../../../../src/sysfs/bus.js';
 import { Random } from '../../random.js';
@@ -9,7 +8,7 @@ import { noDiskErrors, sameContent } from './disk-checks.js';
 import { fio, totals } from './fio.js';
 import { watchProcessors } from '../lab/processors.js';
 import { ServerProcess } from '../servers/server-process.js';
-import { done, newServer, serverOf } from '../servers/supervised.js';
+import { done, letLive, newServer, serverOf } from '../servers/supervised.js';
 import { attach, bash, detach, diskOf, until } from '../servers/vduse.js';
 
 /** How requests are made: one at a time by a blocking thread, or `depth` at a time. */
@@ -116,7 +115,7 @@ export async function killUnderLoad(context: TestContext, kills: number, seed: n
     let { pid } = await serverOf('smp');
     while (killed < kills) {
       await until('the server has work', async () => (await serverOf('smp')).requests > 0);
-      await sleep(random.below(500));
+      await letLive(random, killed);
       process.kill(pid, 'SIGKILL');
       killed++;
       pid = await newServer('smp', pid);

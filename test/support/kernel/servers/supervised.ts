@@ -1,5 +1,7 @@
 import '../lab/inside.js';
 import assert from 'node:assert/strict';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Random } from '../../random.js';
 import { start, until, type Ran } from './vduse.js';
 
 /** Runs a command line in a separate process. */
@@ -43,4 +45,14 @@ export function newServer(name: string, old: number): Promise<number> {
     const { pid = old } = (await show(name)).server;
     return pid !== old && pid;
   });
+}
+
+/** A supervisor gives up after five servers in a row that lived for less than two seconds each. */
+const SHORT_LIVES = 3;
+const LONG_LIFE_MS = 2000;
+
+/** Waits until a server may be killed: a random time, and so long now and then that its supervisor does not give up. */
+export async function letLive(random: Random, killed: number): Promise<void> {
+  const isLong = killed % (SHORT_LIVES + 1) === SHORT_LIVES;
+  await sleep((isLong ? LONG_LIFE_MS : 0) + random.below(500));
 }
