@@ -111,6 +111,23 @@ describe('a server that is being replaced by its supervisor', () => {
     await done('dev del again');
   });
 
+  test('is not started again after five that ended early: the supervisor reports it and exits', async () => {
+    await bash(`rm -f ${FILE}; truncate -s 16M ${FILE}`);
+    const foreground = start(VDPA, 'vduse', 'serve', 'name', 'dying', 'path', FILE, 'restart', 'on');
+    await until('the instance exists', () => existsSync('/dev/vduse/dying'));
+    const first = await serving('dying');
+    const { supervisor = 0 } = first;
+    let pid: number | undefined = first.pid;
+    // Whether the first one counts depends on how long it took to start.
+    for (let killed = 0; killed < 6 && pid !== undefined; killed++) {
+      process.kill(pid, 'SIGKILL');
+      pid = await Promise.race([childOf(supervisor, pid), foreground.then(() => undefined)]);
+    }
+    const { status, stderr } = await foreground;
+    assert.equal(status, 1);
+    assert.match(stderr, /^vdpa: the server of dying exited .*, 5 times in a row, each time shortly after its start$/m);
+  });
+
   test('is stopped by "vduse del" before it serves, and not restarted', async () => {
     await bash(`rm -f ${FILE}; truncate -s 16M ${FILE}`);
     const foreground = start(VDPA, 'vduse', 'serve', 'name', 'early', 'path', FILE, 'restart', 'on');
