@@ -1,5 +1,6 @@
 import { closeSync, constants, fsyncSync, openSync, readFileSync, renameSync, unlinkSync, writeSync } from 'node:fs';
 import { Errno, nodeErrno } from '../../sys/errno.js';
+import { VduseError } from '../error.js';
 import { DeviceOptionError } from '../spec/error.js';
 import { compareRecordedSpecs, type RecordedSpec, type InstanceRecord } from '../spec/instance-record.js';
 
@@ -21,6 +22,7 @@ export class RecordFile implements InstanceRecord {
     this.#force = force;
   }
 
+  /** @throws VduseError if it is damaged; with `force`, it counts as missing */
   read(): RecordedSpec | undefined {
     let text: string;
     try {
@@ -34,9 +36,16 @@ export class RecordFile implements InstanceRecord {
       if (nodeErrno(error) === Errno.ENOENT) return undefined;
       throw error;
     }
-    // It has this type, since it is written as a whole, and only by servers of this user; see RuntimeFolder.
-    const { features, ...spec } = JSON.parse(text) as StoredSpec;
-    return { ...spec, features: BigInt(features) };
+    try {
+      // It has this type unless it is damaged: only servers of this user write it, as a whole; see RuntimeFolder.
+      const { features, ...spec } = JSON.parse(text) as StoredSpec;
+      return { ...spec, features: BigInt(features) };
+    } catch {
+      if (this.#force) return undefined;
+      throw new VduseError(
+        `the record of instance ${this.#name} is damaged: serve it with the same settings and "force"`,
+      );
+    }
   }
 
   check(is: RecordedSpec): void {

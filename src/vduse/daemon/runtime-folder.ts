@@ -237,7 +237,8 @@ export class RuntimeFolder {
 
   /** Removes the records for its next server, and what servers have created for it on this machine. */
   deleteInstanceFiles(): void {
-    const recorded = this.record(false).read();
+    // A damaged record names no tap that could be removed.
+    const recorded = this.record(true).read();
     for (const file of [FLUSH_RECORD, INFLIGHT, RECORD]) remove(this.#path(file));
     const tap = madeTapOf(recorded);
     if (tap && recorded) removeTap(tap, recorded.queues / 2);

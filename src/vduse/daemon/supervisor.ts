@@ -71,7 +71,8 @@ class Supervisor {
   }
 
   async run(folder: RuntimeFolder): Promise<void> {
-    this.#record = folder.record(false);
+    // A server that starts reports a damaged record.
+    this.#record = folder.record(true);
     this.#socketPath = folder.socketPath;
     const socket = await listen(folder.supervisorPath, (request) => this.#answer(request));
     const end = (): void => {
