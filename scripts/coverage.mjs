@@ -12,6 +12,7 @@ import { root } from './project.mjs';
 const floors = {
   virtio: 95,
   netlink: 95,
+  rtnetlink: 95,
   vdpa: 95,
   sim: 95,
   'vduse/engine': 85,
