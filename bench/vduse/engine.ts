@@ -1,11 +1,8 @@
 /** The engine alone, on a file of this machine: no kernel's device, no lab. */
 import { once } from 'node:events';
-import { availableParallelism } from 'node:os';
 import { MessageChannel, Worker } from 'node:worker_threads';
-import { EPOLLET, EPOLLIN, EventPoll, openEventfd, signalEventfd } from '../../src/sys/events.js';
-import { ftruncate, memfdCreate } from '../../src/sys/file.js';
-import { checked, close } from '../../src/sys/libc.js';
-import { MAP_SHARED, mapFile, PROT_READ, PROT_WRITE, unmap, viewMemory } from '../../src/sys/memory.js';
+import { openEventfd, signalEventfd } from '../../src/sys/events.js';
+import { close } from '../../src/sys/libc.js';
 import { blockLimits } from '../../src/vduse/block/identity.js';
 import type { BlockModuleOptions } from '../../src/vduse/block/module.js';
 import { Storage } from '../../src/vduse/block/storage.js';
@@ -14,7 +11,8 @@ import { MappingTable } from '../../src/vduse/engine/mappings.js';
 import { threadWord, type Command } from '../../src/vduse/engine/thread.js';
 import type { AioMode, CacheMode } from '../../src/vduse/spec/fields.js';
 import type { EngineThreadOptions } from './engine-thread.js';
-import { driveQueues, LoadedQueue, memoryBytes, queueSize, type Load } from './loaded-queue.js';
+import { queueSize, type Load } from './loaded-queue.js';
+import { MemoryDriver } from './memory-driver.js';
 
 export interface EngineOptions {
   readonly path: string;
@@ -25,9 +23,6 @@ export interface EngineOptions {
   readonly threads: number;
 }
 
-/** Before it measures: the time in which V8 compiles what is executed often. */
-const WARM_UP_SECONDS = 3;
-
 /** Random reads or writes of 4 KiB on a file, for so many seconds. @returns requests a second */
 export async function measureEngine(options: EngineOptions, writing: boolean, seconds: number): Promise<number> {
   const { path, cache, aio, threads } = options;
@@ -35,16 +30,8 @@ export async function measureEngine(options: EngineOptions, writing: boolean, se
   const storage = await Storage.open(backend, undefined, false, threads);
   const load: Load = { ...options, size: storage.size };
   const plane: BlockModuleOptions = { limits: blockLimits(storage, 'engine'), backend: storage.backend };
-  const bytes = Math.ceil(memoryBytes(load) / 4096) * 4096;
-  const memory = checked('create a memory file', memfdCreate('driver', 1));
-  checked('set its size', ftruncate(memory, bytes));
-  const address = mapFile('map it', memory, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, 0);
-  const buffer = viewMemory(address, bytes);
   const kicks = Array.from({ length: threads }, openEventfd);
-  const queues = Array.from(
-    { length: load.queues },
-    (_, index) => new LoadedQueue({ buffer, u8: new Uint8Array(buffer) }, index, load, kicks[index % threads]),
-  );
+  const driver = new MemoryDriver(load, (queue) => kicks[queue % threads] ?? -1);
   const counters = QueueCounters.allocate(load.queues);
   const shared = new SharedArrayBuffer(64);
   const engines = await Promise.all(
@@ -53,12 +40,12 @@ export async function measureEngine(options: EngineOptions, writing: boolean, se
       const words = new SharedArrayBuffer(threadWord.length * 4);
       const workerOptions: EngineThreadOptions = {
         plane,
-        queues: queues.flatMap((_, index) => (index % threads === thread ? [index] : [])),
+        queues: driver.queues.flatMap((_, index) => (index % threads === thread ? [index] : [])),
         queueCount: load.queues,
-        memory,
-        memoryBytes: bytes,
+        memory: driver.memory,
+        memoryBytes: driver.bytes,
         kick,
-        calls: queues.map(({ call }) => call),
+        calls: driver.queues.map(({ call }) => call),
         commands: port2,
         words,
         mappings: MappingTable.allocate().shared,
@@ -79,11 +66,9 @@ export async function measureEngine(options: EngineOptions, writing: boolean, se
       return { worker, send, own: workerOptions.queues, port: port1 };
     }),
   );
-  const poll = new EventPoll();
-  for (const [index, { call }] of queues.entries()) poll.add(call, (EPOLLIN | EPOLLET) >>> 0, index);
   for (const { send, own } of engines) {
     const setups = own.map((index) => {
-      const ring = queues[index]?.ring;
+      const ring = driver.queues[index]?.ring;
       if (!ring) throw new Error(`there is no queue ${index}`);
       const { descriptorTable, availableRing, usedRing } = ring;
       const layout = { size: queueSize, descriptorTable, availableRing, usedRing };
@@ -95,19 +80,14 @@ export async function measureEngine(options: EngineOptions, writing: boolean, se
     });
     send({ type: 'start', features: (1n << 9n) | (1n << 29n), queues: setups });
   }
-  const spinning = availableParallelism() > threads;
-  driveQueues(queues, poll, load, writing, WARM_UP_SECONDS, spinning);
-  const result = driveQueues(queues, poll, load, writing, seconds, spinning);
+  const rate = driver.measure(writing, seconds, threads);
   for (const { send, worker, port } of engines) {
     send({ type: 'exit', ticket: 1 });
     await once(worker, 'exit');
     port.close();
   }
   await storage.close();
-  poll.close();
-  for (const queue of queues) close(queue.call);
+  driver.close();
   for (const kick of kicks) close(kick);
-  unmap('unmap it', address, bytes);
-  close(memory);
-  return result.requests / result.seconds;
+  return rate;
 }
