@@ -228,8 +228,9 @@ export class VduseServer<Change = never> extends EventEmitter<ServerEvents> impl
     return stalled < STALLED_MS ? {} : { stalledSeconds: Math.floor(stalled / 1000) };
   }
 
-  /** Writes to the configuration space and notifies the driver. @throws SystemError */
+  /** Writes to the configuration space and notifies the driver, unless the service ends. @throws SystemError */
   changeConfig(offset: number, bytes: Uint8Array): void {
+    if (this.#ending) return;
     this.#config.set(bytes, offset);
     // EPERM: the kernel has given up the device, and its configuration is no longer read.
     ignoring([Errno.EPERM], () => {

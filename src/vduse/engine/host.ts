@@ -342,7 +342,9 @@ export class DataPlaneHost extends EventEmitter<HostEvents> {
     return Math.max(...this.#threads.map((thread) => thread.serviceTimeMs()));
   }
 
+  /** Sends every data plane a change; once they end, nobody needs it. */
   change(change: unknown): void {
+    if (this.#ended) return;
     for (const thread of this.#threads) thread.send({ type: 'change', change });
   }
 

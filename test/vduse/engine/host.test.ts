@@ -141,6 +141,13 @@ describe('the threads of a device', () => {
     assert.equal(Math.floor(host.serviceTimeMs()), 0, 'none of them serves a queue');
   });
 
+  test('get no change once they end: their descriptors may be those of other files', async () => {
+    const host = await start();
+    await host.exit();
+    host.change({ type: 'late' });
+    assert.equal(count('changed'), 0);
+  });
+
   test('close their data planes once, when they end', async () => {
     const host = await start();
     await host.exit();
