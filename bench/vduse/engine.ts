@@ -70,11 +70,12 @@ export async function measureEngine(options: EngineOptions, writing: boolean, se
     const setups = own.map((index) => {
       const ring = driver.queues[index]?.ring;
       if (!ring) throw new Error(`there is no queue ${index}`);
-      const { descriptorTable, availableRing, usedRing } = ring;
-      const layout = { size: queueSize, descriptorTable, availableRing, usedRing };
+      const { descriptorArea, driverArea, deviceArea } = ring;
+      const layout = { packed: false, size: queueSize, descriptorArea, driverArea, deviceArea };
       return {
         index,
-        availableIndex: 0,
+        position: 0,
+        resume: false,
         layout: { ...layout, eventIndex: true, indirect: false, maxChain: queueSize },
       };
     });

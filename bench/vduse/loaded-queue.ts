@@ -3,7 +3,7 @@ import { randomInt } from 'node:crypto';
 import { openEventfd, signalEventfd, type EventPoll } from '../../src/sys/events.js';
 import { close } from '../../src/sys/libc.js';
 import { HEADER_SIZE, VIRTIO_BLK_T_IN, VIRTIO_BLK_T_OUT } from '../../src/virtio/block.js';
-import { RingDriver } from '../../test/support/ring-driver.js';
+import { SplitDriver } from '../../test/support/split-driver.js';
 
 /** The IOVA at which the memory of the driver begins. */
 export const base = 0x1000_0000;
@@ -40,14 +40,13 @@ function dataAt({ queues, depth }: Load): number {
 export class LoadedQueue {
   readonly kick: number;
   readonly call = openEventfd();
-  readonly ring: RingDriver;
+  readonly ring: SplitDriver;
   readonly #memory: Memory;
   readonly #view: DataView;
   /** Where each request's header is; its status byte follows it, its data starts at #data. */
   readonly #headers: number;
   readonly #data: number;
   /** The index that the device had seen at the last kick. */
-  #kicked = 0;
   #type: number = VIRTIO_BLK_T_IN;
   /** The blocks of the next requests, in a circle: a generator takes longer than the rest of a request. */
   readonly #blocks: Uint32Array;
@@ -59,7 +58,7 @@ export class LoadedQueue {
     this.kick = kick;
     this.#memory = memory;
     this.#view = new DataView(memory.buffer);
-    this.ring = new RingDriver(memory.buffer, base, base + index * ringBytes, queueSize);
+    this.ring = new SplitDriver(memory.buffer, base, base + index * ringBytes, queueSize);
     this.#headers = queues * ringBytes + index * depth * headerBytes;
     this.#data = dataAt(load) + index * depth * blockBytes;
     const blocks = size / blockBytes;
@@ -71,11 +70,12 @@ export class LoadedQueue {
     this.#type = type;
     for (let slot = 0; slot < depth; slot++) {
       const header = this.#headers + slot * headerBytes;
-      const head = slot * descriptors;
-      const dataFlags = type === VIRTIO_BLK_T_IN ? 3 : 1;
-      this.ring.descriptor(head, base + header, HEADER_SIZE, 1, head + 1);
-      this.ring.descriptor(head + 1, base + this.#data + slot * blockBytes, blockBytes, dataFlags, head + 2);
-      this.ring.descriptor(head + 2, base + header + HEADER_SIZE, 1, 2);
+      const data = base + this.#data + slot * blockBytes;
+      this.ring.chainAt(slot * descriptors, [
+        { iova: base + header, length: HEADER_SIZE },
+        { iova: data, length: blockBytes, writable: type === VIRTIO_BLK_T_IN },
+        { iova: base + header + HEADER_SIZE, length: 1, writable: true },
+      ]);
       this.#offer(slot);
     }
     this.#notify();
@@ -91,10 +91,7 @@ export class LoadedQueue {
   }
 
   #notify(): void {
-    const { availableIndex, availableEvent } = this.ring;
-    const wanted = ((availableIndex - availableEvent - 1) & 0xffff) < ((availableIndex - this.#kicked) & 0xffff);
-    this.#kicked = availableIndex;
-    if (wanted) signalEventfd(this.kick);
+    if (this.ring.needsKick()) signalEventfd(this.kick);
   }
 
   /** Collects completed requests, and offers as many again. @returns how many @throws Error if one failed */
@@ -113,7 +110,7 @@ export class LoadedQueue {
 
   /** Requests an interrupt for the next completion. */
   arm(): void {
-    this.ring.usedEvent = this.ring.seenUsed;
+    this.ring.waitFor(1);
   }
 
   close(): void {

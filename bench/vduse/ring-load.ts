@@ -26,7 +26,7 @@ export function loadQueues(
         for (const [index, { ring, call, kick }] of queues.entries()) {
           vhost.setQueueSize(index, queueSize);
           vhost.setQueueBase(index, 0);
-          vhost.setQueueAddress(index, ring.descriptorTable, ring.availableRing, ring.usedRing);
+          vhost.setQueueAddress(index, ring.descriptorArea, ring.driverArea, ring.deviceArea);
           vhost.setCall(index, call);
           vhost.setKick(index, kick);
           vhost.enable(index, true);

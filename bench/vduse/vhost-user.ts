@@ -75,7 +75,7 @@ export class VhostUserDisk {
     const pair = (value: number): bigint => index | (BigInt(value) << 32n);
     this.#send(Request.SET_VRING_NUM, [pair(queueSize)]);
     this.#send(Request.SET_VRING_BASE, [pair(0)]);
-    const addresses = [ring.descriptorTable, ring.usedRing, ring.availableRing].map(BigInt);
+    const addresses = [ring.descriptorArea, ring.deviceArea, ring.driverArea].map(BigInt);
     this.#send(Request.SET_VRING_ADDR, [pair(0), ...addresses, 0n]);
     this.#send(Request.SET_VRING_CALL, [index], call);
     this.#send(Request.SET_VRING_KICK, [index], kick);

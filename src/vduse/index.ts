@@ -31,7 +31,7 @@ export type { CreateDataPlane, DataPlane, DataPlaneContext, DataPlaneModule, Tra
 export { EpollWaiter, type Waiter } from './engine/waiter.js';
 export { InflightFile } from './engine/inflight-file.js';
 export { MemoryRevokedError, type DeviceQueue } from './engine/queue.js';
-export { BrokenRingError, type QueueLayout, type SplitQueue } from '../virtio/split-queue.js';
+export { BrokenRingError, type QueueLayout, type Virtqueue } from '../virtio/virtqueue.js';
 export { DescriptorChain, type SegmentSink } from '../virtio/descriptor-chain.js';
 export type { MemoryRegion } from '../virtio/guest-memory.js';
 export { IoVector } from '../sys/io-vector.js';

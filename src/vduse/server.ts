@@ -10,7 +10,8 @@ import { VduseControl, type DeviceIdentity } from './kernel/control.js';
 import { QueueCounters } from './engine/counters.js';
 import type { DataPlaneModule } from './engine/data-plane.js';
 import { DataPlaneHost } from './engine/host.js';
-import type { InflightFile } from './engine/inflight-file.js';
+import { missingLog, type InflightFile } from './engine/inflight-file.js';
+import { hasFeature, VIRTIO_F_RING_PACKED } from './engine/negotiation.js';
 import { VduseDevice } from './kernel/device.js';
 import { DriverSession } from './engine/driver-session.js';
 import { isAttached, probeInstance } from './engine/takeover.js';
@@ -135,16 +136,20 @@ export class VduseServer<Change = never> extends EventEmitter<ServerEvents> impl
       if (resumed === undefined) {
         for (let queue = 0; queue < identity.queueCount; queue++) device.setUpQueue(queue, identity.queueSize);
       }
+      const { queueCount, queueSize } = identity;
+      const packed = hasFeature(identity.features, VIRTIO_F_RING_PACKED);
+      if (packed && resumed !== undefined && options.inflight === undefined) throw missingLog();
       host = await DataPlaneHost.start({
         device,
         counters,
         module: options.dataPlane,
-        queueCount: identity.queueCount,
-        queueSize: identity.queueSize,
+        queueCount,
+        queueSize,
+        packed,
         threads: Math.min(options.threads ?? 1, identity.queueCount / (options.queueGroup ?? 1)),
         queueGroup: options.queueGroup ?? 1,
         cpus: options.cpus,
-        inflight: options.inflight?.open(identity.queueCount, identity.queueSize, resumed !== undefined),
+        inflight: options.inflight?.open({ queueCount, queueSize, packed }, resumed !== undefined),
       });
       server = new VduseServer<Change>(options, device, host, counters);
       // The configuration of this server may be newer than that of the last one.

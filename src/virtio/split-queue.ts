@@ -1,50 +1,22 @@
+import { ChainBuilder } from './chain-builder.js';
 import type { DescriptorChain } from './descriptor-chain.js';
 import type { GuestMemory, RingMemory } from './guest-memory.js';
-import * as ring from './ring.js';
-
-/** The driver has violated the rules of a ring, so that its contents are unreliable until the device is reset. */
-export class BrokenRingError extends Error {
-  override readonly name = 'BrokenRingError';
-}
-
-/** The addresses of a queue and the negotiated features. */
-export interface QueueLayout {
-  /** Number of descriptors: a power of two, at most 32768. */
-  readonly size: number;
-  /** IOVAs. */
-  readonly descriptorTable: number;
-  readonly availableRing: number;
-  readonly usedRing: number;
-  /** VIRTIO_RING_F_EVENT_IDX and VIRTIO_RING_F_INDIRECT_DESC. */
-  readonly eventIndex: boolean;
-  readonly indirect: boolean;
-  /**
-   * Maximum length of a chain: the queue size that the device offers, which a driver may use even if it made the queue
-   * shorter.
-   */
-  readonly maxChain: number;
-}
-
-/** Addresses whose upper half is above this cannot be represented exactly by a number. */
-const MAX_HIGH_WORD = 0x1f_fffe;
+import * as ring from './split-ring.js';
+import { BrokenRingError, type QueueLayout, type Virtqueue } from './virtqueue.js';
 
 /**
- * The device's side of a split virtqueue. It handles rings independent of the type of device: it takes chains and
- * returns used entries.
- *
- * The driver is not trusted. Each index, flag and length is read once and checked before it is used; violations of the
- * ring throw {@link BrokenRingError}, faulty buffers of a chain are recorded in the chain.
+ * The device's side of a split virtqueue.
  *
  * If chains are completed in the order in which they were taken, the used index alone tells where to continue after the
  * device was stopped at any moment.
  */
-export class SplitQueue {
+export class SplitQueue implements Virtqueue {
   readonly layout: QueueLayout;
   /** The next available entry to take, and the next used entry to fill; both wrap from 65535 to 0. */
   nextAvailable: number;
   nextUsed: number;
 
-  readonly #memory: GuestMemory;
+  readonly #builder: ChainBuilder;
   readonly #size: number;
   readonly #mask: number;
   readonly #eventIndex: boolean;
@@ -62,7 +34,6 @@ export class SplitQueue {
   /** The used index published in memory, and the one of the last interrupt. */
   #publishedUsed: number;
   #interruptedUsed: number;
-  #indirectAt = 0;
   /** A driver that has set up a ring kicks. */
   #kicksEnabled = true;
 
@@ -71,10 +42,10 @@ export class SplitQueue {
    * @returns undefined if the rings are not mapped; they may be later
    */
   static map(memory: GuestMemory, layout: QueueLayout, nextAvailable: number | undefined): SplitQueue | undefined {
-    const { size, descriptorTable, availableRing, usedRing } = layout;
-    const table = memory.ring(descriptorTable, ring.descriptorTableBytes(size), ring.DESCRIPTOR_TABLE_ALIGNMENT, false);
-    const available = memory.ring(availableRing, ring.availableRingBytes(size), ring.AVAILABLE_RING_ALIGNMENT, false);
-    const used = memory.ring(usedRing, ring.usedRingBytes(size), ring.USED_RING_ALIGNMENT, true);
+    const { size, descriptorArea, driverArea, deviceArea } = layout;
+    const table = memory.ring(descriptorArea, ring.descriptorTableBytes(size), ring.DESCRIPTOR_TABLE_ALIGNMENT, false);
+    const available = memory.ring(driverArea, ring.availableRingBytes(size), ring.AVAILABLE_RING_ALIGNMENT, false);
+    const used = memory.ring(deviceArea, ring.usedRingBytes(size), ring.USED_RING_ALIGNMENT, true);
     if (!table || !available || !used) return undefined;
     return new SplitQueue(memory, layout, table, available, used, nextAvailable);
   }
@@ -88,7 +59,7 @@ export class SplitQueue {
     nextAvailable: number | undefined,
   ) {
     this.layout = layout;
-    this.#memory = memory;
+    this.#builder = new ChainBuilder(memory, layout);
     this.#size = layout.size;
     this.#mask = layout.size - 1;
     this.#eventIndex = layout.eventIndex;
@@ -105,6 +76,14 @@ export class SplitQueue {
     this.#interruptedUsed = this.nextUsed;
     this.nextAvailable = nextAvailable ?? this.nextUsed;
     this.#availableIndex = this.nextAvailable;
+  }
+
+  get published(): number {
+    return this.#publishedUsed;
+  }
+
+  get completed(): number {
+    return (this.nextUsed - this.#publishedUsed) & 0xffff;
   }
 
   /** Whether the driver's index has changed since the last chain was taken; its value is not checked. */
@@ -126,11 +105,10 @@ export class SplitQueue {
     return count;
   }
 
-  /**
-   * Takes the next chain.
-   * @returns false if there is none
-   * @throws BrokenRingError
-   */
+  hasPending(): boolean {
+    return this.pending() > 0;
+  }
+
   take(chain: DescriptorChain): boolean {
     if (this.nextAvailable === this.#availableIndex && this.pending() === 0) return false;
     const head = this.#available[this.#availableAt + 2 + (this.nextAvailable & this.#mask)] ?? 0;
@@ -139,34 +117,28 @@ export class SplitQueue {
     return true;
   }
 
-  /**
-   * Reads the chain that begins at a descriptor.
-   * @throws BrokenRingError
-   */
   read(head: number, chain: DescriptorChain): void {
     if (head >= this.#size)
       throw new BrokenRingError(`descriptor index ${head} out of range in a queue of ${this.#size}`);
-    chain.reset(head);
+    this.#builder.begin(chain, head);
     this.#walk(head, chain);
   }
 
-  /** Puts back the last `count` chains that were taken but not completed. */
   putBack(count: number): void {
     this.nextAvailable = (this.nextAvailable - count) & 0xffff;
   }
 
-  /** Continues after `count` chains more, which were taken before. */
-  skip(count: number): void {
-    this.nextAvailable = (this.nextAvailable + count) & 0xffff;
+  resume(heads: readonly number[]): void {
+    this.nextAvailable = (this.nextAvailable + heads.length) & 0xffff;
     this.#availableIndex = this.nextAvailable;
   }
 
   #walk(head: number, chain: DescriptorChain): void {
+    const builder = this.#builder;
     let table = this.#descriptors;
     let tableAt = this.#descriptorsAt;
     let entries = this.#size;
     let inIndirect = false;
-    let writing = false;
     let index = head;
     for (let steps = 0; ; steps++) {
       if (steps > this.layout.maxChain) {
@@ -180,17 +152,14 @@ export class SplitQueue {
       const flags = word & 0xffff;
       if ((flags & ring.VRING_DESC_F_INDIRECT) !== 0) {
         if (inIndirect) throw new BrokenRingError('nested indirect descriptor');
-        table = this.#indirectTable(low, high, length, flags);
-        tableAt = this.#indirectAt;
+        table = builder.indirectTable(low, high, length, flags);
+        tableAt = builder.tableAt;
         entries = length / ring.DESCRIPTOR_SIZE;
         inIndirect = true;
         index = 0;
         continue;
       }
-      const writable = (flags & ring.VRING_DESC_F_WRITE) !== 0;
-      if (writing && !writable) throw new BrokenRingError('device-readable buffer after a device-writable one');
-      writing = writable;
-      this.#addBuffer(chain, low, high, length, writable);
+      builder.add(chain, low, high, length, (flags & ring.VRING_DESC_F_WRITE) !== 0);
       if ((flags & ring.VRING_DESC_F_NEXT) === 0) return;
       index = word >>> 16;
       if (index >= entries)
@@ -198,69 +167,6 @@ export class SplitQueue {
     }
   }
 
-  /** The view that contains an indirect table, at byte #indirectAt. */
-  #indirectTable(low: number, high: number, length: number, flags: number): DataView {
-    if (!this.layout.indirect) throw new BrokenRingError('indirect descriptor without RING_INDIRECT_DESC');
-    if ((flags & ring.VRING_DESC_F_NEXT) !== 0) throw new BrokenRingError('indirect descriptor with VIRTQ_DESC_F_NEXT');
-    const entries = length / ring.DESCRIPTOR_SIZE;
-    if (entries === 0 || !Number.isInteger(entries) || entries > this.layout.maxChain) {
-      throw new BrokenRingError(`invalid indirect table length: ${length} bytes`);
-    }
-    const iova = high * 0x1_0000_0000 + low;
-    const region = high <= MAX_HIGH_WORD ? this.#memory.find(iova) : undefined;
-    if (!region?.readable || iova + length > region.end) return this.#copyTable(high, iova, length);
-    this.#indirectAt = iova - region.start;
-    return region.data;
-  }
-
-  /** The copy of a table that spans regions. */
-  #copyTable(high: number, iova: number, length: number): DataView {
-    const copy = new Uint8Array(length);
-    for (let done = 0; done < length;) {
-      const region = high <= MAX_HIGH_WORD ? this.#memory.find(iova + done) : undefined;
-      if (!region?.readable) throw new BrokenRingError('indirect table in unmapped memory');
-      const offset = iova + done - region.start;
-      const take = Math.min(length - done, region.end - (iova + done));
-      copy.set(region.u8.subarray(offset, offset + take), done);
-      done += take;
-    }
-    this.#indirectAt = 0;
-    return new DataView(copy.buffer);
-  }
-
-  #addBuffer(chain: DescriptorChain, low: number, high: number, length: number, writable: boolean): void {
-    chain.endWritable = false;
-    if (length === 0) {
-      chain.fault = 'zero-length buffer';
-      return;
-    }
-    if (high > MAX_HIGH_WORD) {
-      chain.fault = 'buffer in unmapped memory';
-      return;
-    }
-    let iova = high * 0x1_0000_0000 + low;
-    for (let left = length; left > 0;) {
-      const region = this.#memory.find(iova);
-      if (region === undefined || !(writable ? region.writable : region.readable)) {
-        chain.fault = region ? 'buffer in memory without the required permission' : 'buffer in unmapped memory';
-        return;
-      }
-      const take = Math.min(left, region.end - iova);
-      if (!chain.push(region, iova - region.start, take, writable)) {
-        chain.fault = `buffers in more than ${chain.capacity} pieces of memory`;
-        return;
-      }
-      iova += take;
-      left -= take;
-    }
-    chain.endWritable = writable;
-  }
-
-  /**
-   * Fills the next used entry. The driver sees it after {@link publish}.
-   * @param head of the chain
-   * @param written number of bytes written to its writable part, from the first on
-   */
   complete(head: number, written: number): void {
     const at = this.#usedEntriesAt + (this.nextUsed & this.#mask) * 2;
     this.#usedEntries[at] = head;
@@ -268,17 +174,12 @@ export class SplitQueue {
     this.nextUsed = (this.nextUsed + 1) & 0xffff;
   }
 
-  /** Publishes completed chains to the driver. */
   publish(): void {
     if (this.nextUsed === this.#publishedUsed) return;
     this.#publishedUsed = this.nextUsed;
     Atomics.store(this.#usedWords, this.#usedWordsAt + 1, this.nextUsed);
   }
 
-  /**
-   * Whether the driver wants an interrupt for the entries published since the last one. Must be called after each
-   * publish().
-   */
   needsInterrupt(): boolean {
     const before = this.#interruptedUsed;
     const now = this.#publishedUsed;
@@ -295,7 +196,6 @@ export class SplitQueue {
     Atomics.store(this.#usedWords, this.#usedWordsAt + 2 + this.#size * 4, index);
   }
 
-  /** Tells the driver that it need not kick. It may kick nevertheless. */
   disableKicks(): void {
     if (!this.#kicksEnabled) return;
     this.#kicksEnabled = false;
@@ -304,12 +204,6 @@ export class SplitQueue {
     else Atomics.store(this.#usedWords, this.#usedWordsAt, ring.VRING_USED_F_NO_NOTIFY);
   }
 
-  /**
-   * Requests a kick of the driver for the next chain.
-   * @param beyond only for chains after those already available
-   * @returns true if one has arrived in the meantime, for which there may be no kick
-   * @throws BrokenRingError
-   */
   enableKicks(beyond = false): boolean {
     const seen = beyond ? this.#availableIndex : this.nextAvailable;
     this.#kicksEnabled = true;

@@ -42,7 +42,7 @@ describe('a driver that changes things in use', () => {
     driver.kick();
     const usedIndex = new Uint16Array(memory.buffer);
     const end = performance.now() + 5000;
-    while (Atomics.load(usedIndex, (ring.usedRing - BASE + 2) / 2) !== ring.availableIndex) {
+    while (Atomics.load(usedIndex, (ring.deviceArea - BASE + 2) / 2) !== ring.availableIndex) {
       assert.ok(performance.now() < end, 'the request was not completed');
     }
     assert.equal(memory.u8[driver.at(STATUS)], OK);
@@ -74,8 +74,8 @@ describe('a driver that changes things in use', () => {
     const memory = borrow(MIB);
     driver.prepare();
     driver.vhost.map(ELSEWHERE, MIB, memory.address, VHOST_ACCESS_WO);
-    const { descriptorTable, availableRing } = driver.ring();
-    driver.vhost.setQueueAddress(0, descriptorTable, availableRing, ELSEWHERE);
+    const { descriptorArea, driverArea } = driver.ring();
+    driver.vhost.setQueueAddress(0, descriptorArea, driverArea, ELSEWHERE);
     driver.vhost.status = DRIVER_OK;
     driver.offer(driver.ring().chain([driver.header(HEADER, IN, 0), driver.statusByte(STATUS)]));
     const words = new Uint16Array(memory.buffer);
@@ -113,8 +113,8 @@ describe('a driver that changes things in use', () => {
 
   test('both queues in the same memory: the server lives', () => {
     driver.prepare();
-    const { descriptorTable, availableRing, usedRing } = driver.ring();
-    driver.vhost.setQueueAddress(1, descriptorTable, availableRing, usedRing);
+    const { descriptorArea, driverArea, deviceArea } = driver.ring();
+    driver.vhost.setQueueAddress(1, descriptorArea, driverArea, deviceArea);
     driver.vhost.status = DRIVER_OK;
     for (let round = 0; round < 20; round++) {
       driver.offer(driver.ring().chain([driver.header(HEADER, IN, 0), driver.statusByte(STATUS)]));
@@ -124,8 +124,8 @@ describe('a driver that changes things in use', () => {
   });
 
   test('buffer that is the ring itself: the server lives', () => {
-    const { descriptorTable, usedRing } = driver.ring();
-    for (const iova of [descriptorTable, usedRing & ~511]) {
+    const { descriptorArea, deviceArea } = driver.ring();
+    for (const iova of [descriptorArea, deviceArea & ~511]) {
       const head = driver
         .ring()
         .chain([driver.header(HEADER, IN, 0), { iova, length: 512, writable: true }, driver.statusByte(STATUS)]);

@@ -1,5 +1,5 @@
 import '../support/kernel/lab/inside.js';
-import { VRING_DESC_F_INDIRECT, VRING_DESC_F_NEXT } from '../../src/virtio/ring.js';
+import { VRING_DESC_F_INDIRECT, VRING_DESC_F_NEXT } from '../../src/virtio/split-ring.js';
 import {
   setUpTarget,
   borrow,
@@ -131,9 +131,9 @@ describe('a driver that breaks a ring', () => {
     const memory = borrow(MIB);
     driver.prepare();
     driver.vhost.map(ELSEWHERE, MIB, memory.address);
-    const { descriptorTable, availableRing, usedRing } = driver.ring();
+    const { descriptorArea, driverArea, deviceArea } = driver.ring();
     const moved = (place: number): number => place - BASE + ELSEWHERE;
-    driver.vhost.setQueueAddress(0, moved(descriptorTable), moved(availableRing), moved(usedRing));
+    driver.vhost.setQueueAddress(0, moved(descriptorArea), moved(driverArea), moved(deviceArea));
     driver.vhost.status = DRIVER_OK;
     await until('the queue runs', async () => (await server.device('target')).queues[0]?.state === 'running');
     memory.truncate(0);

@@ -137,12 +137,12 @@ describe('a VDUSE device through vhost-vdpa', () => {
       driver.vhost.map(BASE, MEMORY_BYTES, away.address);
       // What the device does now must appear in the other memory, and not here.
       const view = new DataView(away.buffer);
-      const { availableRing, usedRing, size, availableIndex } = driver.ring();
-      view.setUint16(driver.at(availableRing) + 4 + (availableIndex % size) * 2, 0, true);
-      const used = view.getUint16(driver.at(usedRing) + 2, true);
-      view.setUint16(driver.at(availableRing) + 2, (availableIndex + 1) & 0xffff, true);
+      const { driverArea, deviceArea, size, availableIndex } = driver.ring();
+      view.setUint16(driver.at(driverArea) + 4 + (availableIndex % size) * 2, 0, true);
+      const used = view.getUint16(driver.at(deviceArea) + 2, true);
+      view.setUint16(driver.at(driverArea) + 2, (availableIndex + 1) & 0xffff, true);
       driver.kick();
-      for (const end = performance.now() + 5000; view.getUint16(driver.at(usedRing) + 2, true) === used;) {
+      for (const end = performance.now() + 5000; view.getUint16(driver.at(deviceArea) + 2, true) === used;) {
         assert.ok(performance.now() < end, 'nothing is completed in the new memory');
         driver.clearCall(0, 10);
       }

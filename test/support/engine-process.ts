@@ -14,7 +14,8 @@ import { InflightLog } from '../../src/vduse/engine/inflight-log.js';
 import { MappingTable } from '../../src/vduse/engine/mappings.js';
 import { DataThread, threadWord, type Command } from '../../src/vduse/engine/thread.js';
 import type { AioMode } from '../../src/vduse/spec/fields.js';
-import type { QueueLayout } from '../../src/virtio/split-queue.js';
+import { WRAP_COUNTER } from '../../src/virtio/packed-ring.js';
+import type { QueueLayout } from '../../src/virtio/virtqueue.js';
 
 export const KICK = 3;
 export const CALL = 4;
@@ -65,7 +66,9 @@ const thread = new DataThread({
   words,
   mappings: MappingTable.allocate().shared,
   counters: QueueCounters.allocate(1),
-  logs: ordered ? [InflightLog.inMemory(queueSize)] : mapInflightLogs(INFLIGHT, 1, queueSize),
+  logs: ordered
+    ? [InflightLog.inMemory(queueSize)]
+    : mapInflightLogs(INFLIGHT, { queueCount: 1, queueSize, packed: layout.packed }),
   watched: [],
   guard: undefined,
   notify: () => undefined,
@@ -73,7 +76,7 @@ const thread = new DataThread({
 const start: Command = {
   type: 'start',
   features: 1n << 9n,
-  queues: [{ index: 0, layout, availableIndex: resume ? undefined : 0 }],
+  queues: [{ index: 0, layout, position: layout.packed ? WRAP_COUNTER : 0, resume }],
 };
 port1.postMessage(start);
 Atomics.add(new Int32Array(words), threadWord.commands, 1);

@@ -1,56 +1,24 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { VRING_DESC_F_INDIRECT, VRING_DESC_F_NEXT, VRING_DESC_F_WRITE } from '../../src/virtio/ring.js';
-import { BrokenRingError, SplitQueue } from '../../src/virtio/split-queue.js';
+import { VRING_DESC_F_INDIRECT, VRING_DESC_F_NEXT, VRING_DESC_F_WRITE } from '../../src/virtio/split-ring.js';
+import { SplitQueue } from '../../src/virtio/split-queue.js';
+import { BrokenRingError } from '../../src/virtio/virtqueue.js';
 import { PlainMemory } from '../support/plain-memory.js';
-import { RingDriver, type Buffer } from '../support/ring-driver.js';
-import { DATA, DATA_BYTES, RINGS, setUp, type Options } from '../support/queue-and-driver.js';
+import { SplitDriver } from '../support/split-driver.js';
+import { DATA, RINGS, setUpSplit, type Options } from '../support/queue-and-driver.js';
 
 const breaks = (work: () => unknown, message: RegExp): void => {
   assert.throws(work, (error) => error instanceof BrokenRingError && message.test(error.message));
 };
 
 describe('split virtqueue', () => {
-  it('gives a chain with its buffers and returns it', () => {
-    const { driver, queue, chain, data } = setUp();
-    data.u8.set([1, 2, 3, 4], 0x10);
-    const head = driver.chain([
-      { iova: DATA + 0x10, length: 4 },
-      { iova: DATA + 0x20, length: 8, writable: true },
-      { iova: DATA + 0x40, length: 1, writable: true },
-    ]);
-    assert.equal(queue.take(chain), false);
-    driver.offer(head);
-    assert.equal(queue.pending(), 1);
-    assert.equal(queue.take(chain), true);
-    assert.equal(queue.take(chain), false);
-    assert.equal(chain.head, head);
-    assert.equal(chain.fault, undefined);
-    assert.deepEqual([chain.count, chain.readableCount, chain.readableBytes, chain.writableBytes], [3, 1, 4, 9]);
-    const read = new Uint8Array(8);
-    assert.equal(chain.read(read), 4);
-    assert.deepEqual([...read], [1, 2, 3, 4, 0, 0, 0, 0]);
-    assert.deepEqual([chain.readByte(0), chain.readByte(3), chain.readByte(4)], [1, 4, 0]);
-    assert.equal(chain.write(Uint8Array.of(9, 8, 7), 6), 3);
-    assert.deepEqual([...data.u8.subarray(0x26, 0x29)], [9, 8, 0]);
-    assert.equal(data.u8[0x40], 7);
-    for (const position of [7, 8, 9]) chain.writeByte(position, position);
-    assert.deepEqual([...data.u8.subarray(0x26, 0x29), data.u8[0x40], data.u8[0x41]], [9, 7, 0, 8, 0]);
-    chain.writeByte(chain.writableBytes - 1, 5);
-    assert.equal(data.u8[0x40], 5);
-    queue.complete(chain.head, 9);
-    assert.equal(driver.collect(), undefined);
-    queue.publish();
-    assert.deepEqual(driver.collect(), { head, written: 9 });
-  });
-
   it('accepts an indirect table, even one that spans two regions', () => {
-    const { memory, driver, queue, chain } = setUp();
+    const { memory, driver, queue, chain } = setUpSplit();
     const table = 0x40000 - 24;
     const first = memory.map(0x40000 - 64, 64);
     const second = memory.map(0x40000, 64);
     const whole = new PlainMemory().map(table, 48);
-    const writer = new RingDriver(whole.u8.buffer as ArrayBuffer, table, RINGS, 8);
+    const writer = new SplitDriver(whole.u8.buffer as ArrayBuffer, table, RINGS, 8);
     writer.descriptor(0, DATA, 16, VRING_DESC_F_NEXT, 1, table);
     writer.descriptor(1, DATA + 16, 512, VRING_DESC_F_NEXT | VRING_DESC_F_WRITE, 2, table);
     writer.descriptor(2, DATA + 1024, 1, VRING_DESC_F_WRITE, 0, table);
@@ -65,46 +33,7 @@ describe('split virtqueue', () => {
     assert.deepEqual([chain.count, chain.readableBytes, chain.writableBytes], [1, 16, 0]);
   });
 
-  it('splits a buffer that spans two regions', () => {
-    const { memory, driver, queue, chain } = setUp();
-    memory.map(DATA + DATA_BYTES, 0x1000);
-    driver.offer(driver.chain([{ iova: DATA + DATA_BYTES - 100, length: 300, writable: true }]));
-    queue.take(chain);
-    assert.equal(chain.fault, undefined);
-    assert.deepEqual([chain.length(0), chain.length(1), chain.offset(1)], [100, 200, 0]);
-    const sink = { count: 0, capacity: 2, pieces: [] as number[], push: (_: number, n: number) => void pieces.push(n) };
-    const pieces = sink.pieces;
-    assert.equal(chain.gather(sink, true, 50, 200), true);
-    assert.deepEqual(pieces, [50, 150]);
-  });
-
-  const faults: [string, Buffer[], RegExp][] = [
-    ['an address that is not mapped', [{ iova: 0x900000, length: 16 }], /in unmapped memory/],
-    ['an address above 2^53', [{ iova: 2n ** 60n, length: 16 }], /in unmapped memory/],
-    ['a range that wraps around', [{ iova: 2n ** 64n - 8n, length: 16 }], /in unmapped memory/],
-    ['a range that leaves its region', [{ iova: DATA + DATA_BYTES - 8, length: 16 }], /in unmapped memory/],
-    ['an empty buffer', [{ iova: DATA, length: 0 }], /zero-length buffer/],
-    ['read-only memory', [{ iova: 0x50000, length: 8, writable: true }], /without the required permission/],
-    ['write-only memory', [{ iova: 0x60000, length: 8 }], /without the required permission/],
-  ];
-  for (const [name, buffers, message] of faults) {
-    it(`records ${name}, and the status byte after it stays reachable`, () => {
-      const { memory, driver, queue, chain, data } = setUp();
-      memory.map(0x50000, 0x1000, 'r');
-      memory.map(0x60000, 0x1000, 'w');
-      driver.offer(driver.chain([...buffers, { iova: DATA, length: 1, writable: true }]));
-      assert.equal(queue.take(chain), true);
-      assert.match(chain.fault ?? '', message);
-      assert.equal(chain.endWritable, true);
-      chain.writeByte(chain.writableBytes - 1, 77);
-      assert.equal(data.u8[0], 77);
-      driver.offer(driver.chain(buffers));
-      queue.take(chain);
-      assert.equal(chain.endWritable, false);
-    });
-  }
-
-  const broken: [string, Options, (driver: RingDriver) => number, RegExp][] = [
+  const broken: [string, Options, (driver: SplitDriver) => number, RegExp][] = [
     ['a head out of range', {}, () => 8, /descriptor index 8 out of range in a queue of 8/],
     [
       'a next descriptor out of range',
@@ -185,14 +114,14 @@ describe('split virtqueue', () => {
   ];
   for (const [name, options, write, message] of broken) {
     it(`breaks on ${name}`, () => {
-      const { driver, queue, chain } = setUp(options);
+      const { driver, queue, chain } = setUpSplit(options);
       driver.offer(write(driver));
       breaks(() => queue.take(chain), message);
     });
   }
 
   it('breaks on an available index that is further ahead than the queue size', () => {
-    const { driver, queue, chain } = setUp();
+    const { driver, queue, chain } = setUpSplit();
     driver.setAvailableIndex(9);
     breaks(() => queue.pending(), /9 entries ahead in a queue of 8/);
     breaks(() => queue.take(chain), /9 entries ahead/);
@@ -202,16 +131,16 @@ describe('split virtqueue', () => {
   });
 
   it('is not mapped if a ring is unmapped, misaligned or read-only', () => {
-    const { memory, layout } = setUp();
-    assert.equal(SplitQueue.map(memory, { ...layout, descriptorTable: 0x900000 }, 0), undefined);
-    assert.equal(SplitQueue.map(memory, { ...layout, availableRing: RINGS + 0x7fff }, 0), undefined);
-    assert.equal(SplitQueue.map(memory, { ...layout, usedRing: RINGS + 2 }, 0), undefined);
+    const { memory, layout } = setUpSplit();
+    assert.equal(SplitQueue.map(memory, { ...layout, descriptorArea: 0x900000 }, 0), undefined);
+    assert.equal(SplitQueue.map(memory, { ...layout, driverArea: RINGS + 0x7fff }, 0), undefined);
+    assert.equal(SplitQueue.map(memory, { ...layout, deviceArea: RINGS + 2 }, 0), undefined);
     memory.map(0x50000, 0x1000, 'r');
-    assert.equal(SplitQueue.map(memory, { ...layout, usedRing: 0x50000 }, 0), undefined);
+    assert.equal(SplitQueue.map(memory, { ...layout, deviceArea: 0x50000 }, 0), undefined);
   });
 
   it('continues at the end of the used ring, for a device that was stopped', () => {
-    const { memory, driver, queue, chain, layout } = setUp({ start: 65534 });
+    const { memory, driver, queue, chain, layout } = setUpSplit({ start: 65534 });
     const heads = Array.from({ length: 5 }, () => driver.chain([{ iova: DATA, length: 8 }]));
     heads.forEach((head) => {
       driver.offer(head);
@@ -230,7 +159,7 @@ describe('split virtqueue', () => {
   });
 
   it('puts chains back', () => {
-    const { driver, queue, chain } = setUp({ start: 65535 });
+    const { driver, queue, chain } = setUpSplit({ start: 65535 });
     const head = driver.chain([{ iova: DATA, length: 8 }]);
     driver.offer(head);
     driver.offer(head);
@@ -242,7 +171,7 @@ describe('split virtqueue', () => {
   });
 
   it('follows the flags without event index', () => {
-    const { driver, queue } = setUp();
+    const { driver, queue } = setUpSplit();
     assert.equal(queue.needsInterrupt(), false);
     queue.complete(0, 0);
     queue.publish();
@@ -261,7 +190,7 @@ describe('split virtqueue', () => {
   });
 
   it('follows the event index, including across its wraparound', () => {
-    const { driver, queue } = setUp({ eventIndex: true, start: 65533 });
+    const { driver, queue } = setUpSplit({ eventIndex: true, start: 65533 });
     const publish = (count: number): boolean => {
       for (let index = 0; index < count; index++) queue.complete(0, 0);
       queue.publish();

@@ -19,8 +19,8 @@ export const INTERRUPTS = 4;
 /** The counters of a queue, for `DeviceQueue.count` in programs. */
 export const QueueCounter = { REQUESTS, BYTES_IN, BYTES_OUT, ERRORS, INTERRUPTS } as const;
 
-/** Not a count: the used index, which is the progress of the device in the queue, or UNKNOWN. */
-const USED_INDEX = 5;
+/** Not a count: the progress of the device in the queue, or UNKNOWN. */
+const POSITION = 5;
 const UNKNOWN = -1;
 /** Not a count either: one of the states below. */
 const STATE = 6;
@@ -44,7 +44,7 @@ export class QueueCounters {
   /** Memory for the counters of `queueCount` queues. */
   static allocate(queueCount: number): SharedArrayBuffer {
     const shared = new SharedArrayBuffer(queueCount * SLOTS * 8);
-    for (let queue = 0; queue < queueCount; queue++) QueueCounters.at(shared, queue).usedIndex = undefined;
+    for (let queue = 0; queue < queueCount; queue++) QueueCounters.at(shared, queue).position = undefined;
     return shared;
   }
 
@@ -56,14 +56,17 @@ export class QueueCounters {
     this.#words[counter] = (this.#words[counter] ?? 0) + count;
   }
 
-  /** The progress of the device; undefined if it is unknown, or the queue was not served since the last reset. */
-  get usedIndex(): number | undefined {
-    const index = this.#words[USED_INDEX];
-    return index === UNKNOWN ? undefined : index;
+  /**
+   * The progress of the device, see Virtqueue.nextUsed; undefined if it is unknown, or the queue was not served since
+   * the last reset.
+   */
+  get position(): number | undefined {
+    const position = this.#words[POSITION];
+    return position === UNKNOWN ? undefined : position;
   }
 
-  set usedIndex(index: number | undefined) {
-    this.#words[USED_INDEX] = index ?? UNKNOWN;
+  set position(position: number | undefined) {
+    this.#words[POSITION] = position ?? UNKNOWN;
   }
 
   get state(): QueueState {

@@ -8,7 +8,7 @@ import { QueueCounters } from './counters.js';
 import type { DataPlaneHost } from './host.js';
 import type { VduseDevice } from '../kernel/device.js';
 import type { Answer, Request } from '../kernel/messages.js';
-import { negotiated, queueSetup } from './negotiation.js';
+import { hasFeature, initialPosition, negotiated, queueSetup, VIRTIO_F_RING_PACKED } from './negotiation.js';
 import type { ServerState } from './status.js';
 
 /** Time limit until the kernel shows the queue as ready after SET_VQ_READY; it does so right after the answer. */
@@ -124,7 +124,7 @@ export class DriverSession {
       this.#driverStatus = 0;
       this.#unknownPast = false;
       for (let queue = 0; queue < this.#identity.queueCount; queue++) {
-        QueueCounters.at(this.#counters, queue).usedIndex = undefined;
+        QueueCounters.at(this.#counters, queue).position = undefined;
       }
       this.#features = 0n;
       this.enter('idle');
@@ -152,11 +152,10 @@ export class DriverSession {
     const queues = [];
     for (let index = 0; index < this.#identity.queueCount; index++) {
       const info = this.#device.queueInfo(index);
-      const begin = resume ? undefined : info.availableIndex;
-      const setup = queueSetup(index, info, this.#features, this.#identity.queueSize, begin);
+      const setup = queueSetup(index, info, this.#features, this.#identity.queueSize, { resume });
       if (setup === 'not ready') continue;
       if (setup === 'invalid') {
-        this.needReset(index, 'invalid size or address');
+        this.needReset(index, 'invalid size, address or state');
         continue;
       }
       queues.push(setup);
@@ -189,9 +188,10 @@ export class DriverSession {
       }
       for (let waited = 0; waited < READY_WAIT_MS; waited++) {
         const info = this.#device.queueInfo(index);
-        // The kernel does not let a driver change the index while the device runs: a queue that was disabled continues
-        // where it stopped.
-        const begin = QueueCounters.at(this.#counters, index).usedIndex ?? info.availableIndex;
+        // The kernel does not let a driver change the state while the device runs: a queue that was disabled continues
+        // where it stopped, also if that was under the last server.
+        const { position } = QueueCounters.at(this.#counters, index);
+        const begin = position === undefined ? { resume: this.#unknownPast } : { position };
         const setup = queueSetup(index, info, this.#features, this.#identity.queueSize, begin);
         if (typeof setup === 'object') {
           this.#host.runQueue(setup);
@@ -200,20 +200,23 @@ export class DriverSession {
         }
         await new Promise((resolve) => setTimeout(resolve, 1));
       }
-      this.needReset(index, 'invalid size or address');
+      this.needReset(index, 'invalid size, address or state');
     };
   }
 
-  /** The available index at which the device continues in a queue. */
+  /** Where the device continues in a queue. */
   #queueState(queue: number): Answer {
     if (queue >= this.#identity.queueCount) return { ok: false };
-    const { state, usedIndex } = QueueCounters.at(this.#counters, queue);
-    if (usedIndex !== undefined) return { ok: true, queueState: { queue, availableIndex: usedIndex } };
+    const { state, position } = QueueCounters.at(this.#counters, queue);
+    // The kernel expects the form that belongs to the features as it has them.
+    const features = this.#device.driverFeatures();
+    const packed = hasFeature(features, VIRTIO_F_RING_PACKED);
+    if (position !== undefined) return { ok: true, queueState: { queue, packed, position } };
     // Either served from the position of the last server, and the ring with that position is missing; or suspended
     // under the last server: the progress of the device is unknown.
     if (state !== 'stopped' || this.#unknownPast) return { ok: false };
-    const { availableIndex } = this.#device.queueInfo(queue);
-    return { ok: true, queueState: { queue, availableIndex } };
+    const initial = initialPosition(this.#device.queueInfo(queue), features);
+    return { ok: true, queueState: { queue, packed, position: initial } };
   }
 
   /** Continues where another server has ended. @param features the features of the running driver */

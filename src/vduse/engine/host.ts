@@ -44,6 +44,8 @@ export interface HostOptions {
   readonly module: DataPlaneModule;
   readonly queueCount: number;
   readonly queueSize: number;
+  /** Whether the driver may make its queues packed. */
+  readonly packed: boolean;
   readonly threads: number;
   /** Number of consecutive queues that the same thread serves. */
   readonly queueGroup: number;
@@ -98,6 +100,7 @@ class ThreadHandle {
         apiVersion: options.device.apiVersion,
         queueCount: options.queueCount,
         queueSize: options.queueSize,
+        packed: options.packed,
         queues,
         kick: this.kick,
         commands: port2,

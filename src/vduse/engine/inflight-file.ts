@@ -7,11 +7,27 @@ import { InflightLog } from './inflight-log.js';
 /** Words of the header, which takes a cache line. */
 const HEADER_WORDS = 16;
 const MAGIC = 0x4c46_4456; // "VDFL"
+/** A log with the chains of packed queues is a different one. */
 const VERSION = 1;
+const PACKED_VERSION = 2;
+
+/** The queues of a device. */
+export interface LoggedQueues {
+  readonly queueCount: number;
+  /** The most descriptors that a queue may have. */
+  readonly queueSize: number;
+  /** Whether they may be packed. */
+  readonly packed: boolean;
+}
 
 /** Bytes of the file. */
-function fileBytes(queueCount: number, queueSize: number): number {
-  return (HEADER_WORDS + queueCount * InflightLog.words(queueSize)) * 4;
+function fileBytes({ queueCount, queueSize, packed }: LoggedQueues): number {
+  return (HEADER_WORDS + queueCount * InflightLog.words(queueSize, packed)) * 4;
+}
+
+/** The words with which it begins. */
+function header({ queueCount, queueSize, packed }: LoggedQueues): number[] {
+  return [MAGIC, packed ? PACKED_VERSION : VERSION, queueCount, queueSize];
 }
 
 /** The file, for the main thread. */
@@ -27,14 +43,16 @@ export class InflightFile {
    * Opens the file, or creates it.
    * @param resume its content is that of the running driver; otherwise it is forgotten
    * @returns its descriptor, for mapInflightLogs
-   * @throws as openSync; VduseError if another version of the program has written it: the chains in flight are unknown
+   * @throws as openSync; VduseError if another version of the program has written it, or if it is missing for packed
+   *   queues: the chains in flight are unknown
    */
-  open(queueCount: number, queueSize: number, resume: boolean): number {
+  open(queues: LoggedQueues, resume: boolean): number {
     const fd = openSync(this.#path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
     this.#fd = fd;
-    const length = fileBytes(queueCount, queueSize);
-    if (!resume || fstatSync(fd).size === 0) create(fd, length, queueCount, queueSize);
-    else check(fd, length, queueCount, queueSize);
+    const isEmpty = fstatSync(fd).size === 0;
+    if (resume && isEmpty && queues.packed) throw missingLog();
+    if (!resume || isEmpty) create(fd, queues);
+    else check(fd, queues);
     return fd;
   }
 
@@ -46,35 +64,42 @@ export class InflightFile {
 }
 
 /** Its size is set last: an empty file is one that was not finished. */
-function create(fd: number, length: number, queueCount: number, queueSize: number): void {
+function create(fd: number, queues: LoggedQueues): void {
+  const length = fileBytes(queues);
   ftruncateSync(fd, 0);
   // Written, not only made longer: lack of space must be an error now, not a signal later.
   const words = new Uint32Array(length / 4);
-  words.set([MAGIC, VERSION, queueCount, queueSize]);
-  const blank = InflightLog.blank(queueSize);
-  for (let queue = 0; queue < queueCount; queue++) words.set(blank, HEADER_WORDS + queue * blank.length);
+  words.set(header(queues));
+  const blank = InflightLog.blank(queues.queueSize, queues.packed);
+  for (let queue = 0; queue < queues.queueCount; queue++) words.set(blank, HEADER_WORDS + queue * blank.length);
   const bytes = new Uint8Array(words.buffer);
   for (let done = 0; done < length;) done += writeSync(fd, bytes, done, length - done, done);
 }
 
-function check(fd: number, length: number, queueCount: number, queueSize: number): void {
-  const header = new Uint32Array(4);
-  readSync(fd, header, 0, header.byteLength, 0);
-  const expected = [MAGIC, VERSION, queueCount, queueSize];
-  if (fstatSync(fd).size === length && expected.every((word, index) => header[index] === word)) return;
+function check(fd: number, queues: LoggedQueues): void {
+  const found = new Uint32Array(4);
+  readSync(fd, found, 0, found.byteLength, 0);
+  if (fstatSync(fd).size === fileBytes(queues) && header(queues).every((word, index) => found[index] === word)) return;
   throw new VduseError(
     'The log of requests in flight is that of another version of vdpa: delete the device and add it again',
   );
 }
 
+/** Packed queues cannot be served from where they are: only the log tells. */
+export function missingLog(): VduseError {
+  return new VduseError('The log of requests in flight is missing: delete the device and add it again');
+}
+
 /** The logs of the file, mapped by a data thread. @param fd of {@link InflightFile} */
-export function mapInflightLogs(fd: number, queueCount: number, queueSize: number): InflightLog[] {
-  const length = fileBytes(queueCount, queueSize);
+export function mapInflightLogs(fd: number, queues: LoggedQueues): InflightLog[] {
+  const { queueCount, queueSize, packed } = queues;
+  const length = fileBytes(queues);
   const address = mapFile('map the inflight log', fd, length, PROT_READ | PROT_WRITE, MAP_SHARED, 0);
   const buffer = viewMemory(address, length);
-  const words = InflightLog.words(queueSize);
+  const words = InflightLog.words(queueSize, packed);
   return Array.from(
     { length: queueCount },
-    (_, queue) => new InflightLog(new Uint32Array(buffer, (HEADER_WORDS + queue * words) * 4, words), queueSize),
+    (_, queue) =>
+      new InflightLog(new Uint32Array(buffer, (HEADER_WORDS + queue * words) * 4, words), queueSize, packed),
   );
 }

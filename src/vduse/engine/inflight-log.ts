@@ -1,3 +1,5 @@
+import { PackedChains } from '../../virtio/packed-chains.js';
+
 /**
  * Which chains of a queue a device has begun and not completed yet. With it, requests may be completed in any order,
  * and a server may still end at any instruction: its successor serves the chains again that were in flight. The log is
@@ -10,9 +12,16 @@
  *
  * If the ring's index is not that of the log, the server has ended between 3 and 4: the chains of the last batch are
  * done. JavaScript keeps the order, since atomic operations stand between the steps. A kill does not change it.
+ *
+ * A packed ring has no index. Its log also has the descriptors of the chains in flight, and its used index, a place in
+ * the ring, is the only one. A batch that begins there may have been published or not: the successor publishes it again
+ * if the ring does not show it, see PackedQueue.finish, and goes on after it.
  */
 
-/** Words of a log, each of 32 bits; the heads of the last batch and the marks of all heads follow. */
+/**
+ * Words of a log, each of 32 bits; the heads of the last batch and the marks of all heads follow, and for a device with
+ * packed queues what {@link PackedChains} needs.
+ */
 const USED_INDEX = 0;
 const BATCH_BEGIN = 1;
 const BATCH_COUNT = 2;
@@ -26,30 +35,39 @@ export class InflightLog {
   readonly #heads: number;
   readonly #marks: number;
   #next = 1;
+  /** What a packed queue remembers; undefined if the device has none. */
+  readonly chains: PackedChains | undefined;
 
-  /** Words of the log of a queue. @param queueSize the most descriptors that it may have */
-  static words(queueSize: number): number {
-    return HEADER_WORDS + queueSize * 2;
+  /**
+   * Words of the log of a queue.
+   * @param queueSize the most descriptors that it may have
+   * @param packed whether it may be packed
+   */
+  static words(queueSize: number, packed: boolean): number {
+    return HEADER_WORDS + queueSize * 2 + (packed ? PackedChains.words(queueSize) : 0);
   }
 
   /** The contents of a log that knows nothing yet. */
-  static blank(queueSize: number): Uint32Array {
-    const words = new Uint32Array(InflightLog.words(queueSize));
+  static blank(queueSize: number, packed: boolean): Uint32Array {
+    const words = new Uint32Array(InflightLog.words(queueSize, packed));
     words[USED_INDEX] = UNKNOWN;
     return words;
   }
 
   /** A log that does not outlive the server. */
-  static inMemory(queueSize: number): InflightLog {
-    return new InflightLog(InflightLog.blank(queueSize), queueSize);
+  static inMemory(queueSize: number, packed = false): InflightLog {
+    return new InflightLog(InflightLog.blank(queueSize, packed), queueSize, packed);
   }
 
   /** @param words the memory of the log, see {@link InflightLog.words} */
-  constructor(words: Uint32Array, queueSize: number) {
+  constructor(words: Uint32Array, queueSize: number, packed: boolean) {
     this.#words = words;
     this.#size = queueSize;
     this.#heads = HEADER_WORDS;
     this.#marks = HEADER_WORDS + queueSize;
+    const end = this.#marks + queueSize;
+    if (packed)
+      this.chains = new PackedChains(words.subarray(end), words.subarray(this.#heads, this.#marks), queueSize);
   }
 
   /** A driver has set up the queue: nothing is in flight. @param usedIndex that of its ring */
@@ -58,10 +76,11 @@ export class InflightLog {
     Atomics.store(this.#words, USED_INDEX, usedIndex);
   }
 
-  /** The driver no longer waits for the chains in flight. */
+  /** The driver no longer waits for the chains in flight, and has no queue. */
   clear(): void {
     this.#words.fill(0, this.#marks, this.#marks + this.#size);
     Atomics.store(this.#words, BATCH_COUNT, 0);
+    Atomics.store(this.#words, USED_INDEX, UNKNOWN);
   }
 
   /** A chain is about to be begun. */
@@ -100,6 +119,18 @@ export class InflightLog {
     }
   }
 
+  /** The used index; undefined if nothing was in use since {@link clear}. */
+  get usedIndex(): number | undefined {
+    const index = this.#words[USED_INDEX];
+    return index === UNKNOWN ? undefined : index;
+  }
+
+  /** Number of chains that were about to be published at the used index, or were already. */
+  get batch(): number {
+    if (this.#words[BATCH_BEGIN] !== this.#words[USED_INDEX]) return 0;
+    return Math.min(this.#words[BATCH_COUNT] ?? 0, this.#size);
+  }
+
   /**
    * Repairs the log after its server has ended, or its memory was revoked.
    * @param usedIndex that of the ring
@@ -131,8 +162,7 @@ export class InflightLog {
    * the server has not ended while it published.
    */
   get position(): number | undefined {
-    const isKnown = this.#words[BATCH_COUNT] === 0 && this.#words[USED_INDEX] !== UNKNOWN && !this.hasInFlight;
-    return isKnown ? this.#words[USED_INDEX] : undefined;
+    return this.#words[BATCH_COUNT] === 0 && !this.hasInFlight ? this.usedIndex : undefined;
   }
 
   /** Whether a chain is in flight. */

@@ -1,6 +1,8 @@
 import type { GuestMemory } from '../../virtio/guest-memory.js';
 import type { DescriptorChain } from '../../virtio/descriptor-chain.js';
-import { BrokenRingError, SplitQueue, type QueueLayout } from '../../virtio/split-queue.js';
+import { PackedQueue } from '../../virtio/packed-queue.js';
+import { SplitQueue } from '../../virtio/split-queue.js';
+import { BrokenRingError, type QueueLayout, type Virtqueue } from '../../virtio/virtqueue.js';
 import { INTERRUPTS, type QueueCounters } from './counters.js';
 import type { Interrupt } from '../kernel/interrupt.js';
 import type { InflightLog } from './inflight-log.js';
@@ -15,8 +17,10 @@ export class MemoryRevokedError extends Error {
 export interface QueueSetup {
   readonly index: number;
   readonly layout: QueueLayout;
-  /** The initial available index; undefined to continue at the end of the used ring. */
-  readonly availableIndex: number | undefined;
+  /** Where the driver lets the device begin: the available index, or see {@link Virtqueue.nextUsed}. */
+  readonly position: number;
+  /** Another server may have served it: the used index of the ring or the log tells where to continue. */
+  readonly resume: boolean;
 }
 
 /** The server of queues, as a queue sees it. */
@@ -49,34 +53,41 @@ export class DeviceQueue {
   #again: number[] = [];
   /** Which heads are taken and not completed. */
   readonly #taken: Uint8Array;
-  /** Completed and not published. */
-  #batch = 0;
   /** Whether the main thread waits for this one, so that serving should end soon. */
   readonly hasPendingCommand: () => boolean;
-  #begin: number | undefined;
-  #ring: SplitQueue | undefined;
+  readonly #position: number;
+  /** Whether to continue where the ring was last in use. */
+  #resume: boolean;
+  #ring: Virtqueue | undefined;
 
-  /** @param log for chains that are completed in any order; without it, in the order in which they were taken */
+  /**
+   * @param log for chains that are completed in any order, and for packed queues; without it, in the order in which
+   *   they were taken
+   */
   constructor(setup: QueueSetup, counters: QueueCounters, owner: QueueOwner, log?: InflightLog) {
     this.index = setup.index;
     this.#layout = setup.layout;
-    this.#begin = setup.availableIndex;
+    this.#position = setup.position;
+    this.#resume = setup.resume;
     this.#memory = owner.memory;
     this.#counters = counters;
     this.#interrupt = owner.interrupt;
     this.#isRevoked = owner.isRevoked;
     this.hasPendingCommand = owner.hasPendingCommand;
-    this.interruptPending = setup.availableIndex === undefined;
+    this.interruptPending = setup.resume;
     this.#log = log;
-    if (setup.availableIndex !== undefined) log?.clear();
+    if (!setup.resume) {
+      if (setup.layout.packed) log?.reset(setup.position);
+      else log?.clear();
+    }
     this.#taken = new Uint8Array(log === undefined ? 0 : setup.layout.size);
     // Where another server has stopped, the ring tells, or the log while the ring is missing.
-    counters.usedIndex = setup.availableIndex ?? log?.position;
+    counters.position = setup.resume ? log?.position : setup.position;
     counters.state = 'running';
   }
 
   /** The ring, for a data plane that serves the queue, which implies that it is mapped. */
-  get ring(): SplitQueue {
+  get ring(): Virtqueue {
     if (this.#ring === undefined) throw new Error(`queue ${this.index} is not mapped`);
     return this.#ring;
   }
@@ -89,26 +100,36 @@ export class DeviceQueue {
   /** Maps the ring if necessary. @returns false while its memory is missing */
   map(): boolean {
     if (this.#ring !== undefined) return true;
-    this.#ring = SplitQueue.map(this.#memory, this.#layout, this.#begin);
-    this.#counters.state = this.#ring ? 'running' : 'unmapped';
-    if (this.#ring === undefined) return false;
-    if (this.#log !== undefined) this.#recover(this.#ring, this.#log);
-    this.#begin = undefined;
-    this.#counters.usedIndex = this.#ring.nextUsed;
+    const ring = this.#layout.packed ? this.#mapPacked() : this.#mapSplit();
+    this.#counters.state = ring ? 'running' : 'unmapped';
+    if (ring === undefined) return false;
+    this.#taken.fill(0);
+    this.#again = [];
+    if (this.#resume) {
+      this.#again = this.#log?.recover(ring.nextUsed).filter((head) => head < this.#layout.size) ?? [];
+      ring.resume(this.#again);
+    } else {
+      this.#log?.reset(ring.nextUsed);
+    }
+    this.#ring = ring;
+    this.#resume = true;
+    this.#counters.position = ring.nextUsed;
     return true;
   }
 
-  /** Continues with the chains in flight, or begins with none. */
-  #recover(ring: SplitQueue, log: InflightLog): void {
-    this.#taken.fill(0);
-    this.#batch = 0;
-    if (this.#begin !== undefined) {
-      log.reset(ring.nextUsed);
-      this.#again = [];
-      return;
-    }
-    this.#again = log.recover(ring.nextUsed).filter((head) => head < this.#layout.size);
-    ring.skip(this.#again.length);
+  #mapSplit(): SplitQueue | undefined {
+    return SplitQueue.map(this.#memory, this.#layout, this.#resume ? undefined : this.#position);
+  }
+
+  #mapPacked(): PackedQueue | undefined {
+    const log = this.#log;
+    if (log?.chains === undefined) throw new Error(`packed queue ${this.index} has no log`);
+    // A driver that has reset the device since has begun anew.
+    const position = log.usedIndex ?? this.#position;
+    const ring = PackedQueue.map(this.#memory, this.#layout, position, log.chains);
+    ring?.finish(log.batch);
+    if (ring) log.afterPublish(ring.nextUsed);
+    return ring;
   }
 
   /** Whether there is a chain to take that the driver has not added since. */
@@ -151,12 +172,12 @@ export class DeviceQueue {
    */
   complete(head: number, written: number): void {
     if (this.#ring === undefined) return;
-    this.#log?.complete(this.#batch++, head);
+    this.#log?.complete(this.#ring.completed, head);
     this.#taken[head] = 0;
     this.#ring.complete(head, written);
   }
 
-  /** Discards the mapping of the ring. After it is mapped again, its used index tells where to continue. */
+  /** Discards the mapping of the ring. After it is mapped again, the ring or the log tells where to continue. */
   unmap(): void {
     this.#ring = undefined;
     this.interruptPending = true;
@@ -184,14 +205,13 @@ export class DeviceQueue {
     const ring = this.ring;
     // A status byte may be lost even if the used ring is not: a polling driver must not see the entry without it.
     this.checkMemory();
-    const batch = this.#batch;
-    this.#batch = 0;
-    if (batch > 0) this.#log?.beforePublish((ring.nextUsed - batch) & 0xffff, batch);
+    const batch = ring.completed;
+    if (batch > 0) this.#log?.beforePublish(ring.published, batch);
     ring.publish();
     // The index itself may be lost: then the driver has not seen the requests, and they are served again.
     this.checkMemory();
     if (batch > 0) this.#log?.afterPublish(ring.nextUsed);
-    this.#counters.usedIndex = ring.nextUsed;
+    this.#counters.position = ring.nextUsed;
     if (ring.needsInterrupt()) this.interrupt();
   }
 
@@ -202,18 +222,13 @@ export class DeviceQueue {
     if (result === 'sent') this.count(INTERRUPTS, 1);
   }
 
-  /** The driver has reset the device: what is still in flight is not begun again. */
-  forget(): void {
-    this.#log?.clear();
-  }
-
   /** The queue is no longer served. @param state its reported state from now on */
   stop(state: 'stopped' | 'broken'): void {
     this.#ring = undefined;
     this.#counters.state = state;
     if (this.#log?.hasInFlight !== true) return;
     // Chains whose results are lost are still in flight: no index tells where to continue.
-    this.#counters.usedIndex = undefined;
+    this.#counters.position = undefined;
     this.#counters.state = 'broken';
   }
 }

@@ -20,6 +20,8 @@ export interface DataThreadOptions {
   readonly apiVersion: bigint;
   readonly queueCount: number;
   readonly queueSize: number;
+  /** Whether the driver may make its queues packed. */
+  readonly packed: boolean;
   readonly queues: readonly number[];
   readonly kick: number;
   readonly commands: MessagePort;
@@ -63,12 +65,12 @@ function isDataPlaneModule(loaded: unknown): loaded is { readonly createDataPlan
   );
 }
 
-/** The logs of the queues, for a data plane that completes chains in any order. */
+/** The logs of the queues, for a data plane that completes chains in any order, or for packed queues. */
 function openLogs(): InflightLog[] {
-  const { inflight, queueCount, queueSize } = start;
-  if (plane.outOfOrder !== true) return [];
-  if (inflight !== undefined) return mapInflightLogs(inflight, queueCount, queueSize);
-  return Array.from({ length: queueCount }, () => InflightLog.inMemory(queueSize));
+  const { inflight, queueCount, queueSize, packed } = start;
+  if (plane.outOfOrder !== true && !packed) return [];
+  if (inflight !== undefined) return mapInflightLogs(inflight, start);
+  return Array.from({ length: queueCount }, () => InflightLog.inMemory(queueSize, packed));
 }
 
 const thread = new DataThread({

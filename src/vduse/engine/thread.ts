@@ -2,7 +2,7 @@ import { setImmediate } from 'node:timers/promises';
 import { receiveMessageOnPort, type MessagePort } from 'node:worker_threads';
 import { monotonicMs } from '../../sys/clock.js';
 import { LostMemory, type MemoryGuard } from '../../sys/memory-guard.js';
-import { BrokenRingError } from '../../virtio/split-queue.js';
+import { BrokenRingError } from '../../virtio/virtqueue.js';
 import { QueueCounters } from './counters.js';
 import { MORE, QUIET, STARVED, WAIT, type DataPlane, type Transfers } from './data-plane.js';
 import type { VduseDevice } from '../kernel/device.js';
@@ -97,7 +97,7 @@ export class DataThread {
     readonly words: SharedArrayBuffer;
     readonly mappings: SharedMappings;
     readonly counters: SharedArrayBuffer;
-    /** The log of each queue of the device; none if its chains are completed in order. */
+    /** The log of each queue of the device; none if its chains are completed in order and its queues are split. */
     readonly logs: readonly InflightLog[];
     readonly watched: readonly Watched[];
     readonly guard: MemoryGuard | undefined;
@@ -340,10 +340,9 @@ export class DataThread {
         break;
       case 'stop':
         this.#settle(command.reset);
-        for (const queue of this.#queues) {
-          if (command.reset) queue.forget();
-          queue.stop('stopped');
-        }
+        // What is still in flight is not begun again, also in queues that were stopped before.
+        if (command.reset) for (const log of this.#logs) log.clear();
+        for (const queue of this.#queues) queue.stop('stopped');
         this.#queues = [];
         this.#dropMappings();
         break;

@@ -15,11 +15,13 @@ export interface QueueInfo {
   /** Number of descriptors. */
   readonly size: number;
   /** IOVAs. */
-  readonly descriptorTable: bigint;
-  readonly availableRing: bigint;
-  readonly usedRing: bigint;
-  /** The initial available index of the driver. */
-  readonly availableIndex: number;
+  readonly descriptorArea: bigint;
+  readonly driverArea: bigint;
+  readonly deviceArea: bigint;
+  /** The state that the driver has set, of which one is valid: the available index of a split queue, */
+  readonly split: { readonly available: number };
+  /** or the places in a packed ring, with the wrap counter in bit 15. */
+  readonly packed: { readonly available: number; readonly used: number };
 }
 
 /** A piece of the driver's memory and the file to map it from. */
@@ -110,13 +112,19 @@ export class VduseDevice {
     const view = new DataView(bytes.buffer);
     view.setUint32(queueInfo.index, index, true);
     ioctl(`get the state of queue ${index}`, this.fd, uapi.VDUSE_VQ_GET_INFO, bytes);
+    const place = (counter: number, at: number): number =>
+      (view.getUint16(at, true) & 0x7fff) | ((view.getUint16(counter, true) & 1) << 15);
     return {
       ready: view.getUint8(queueInfo.ready) !== 0,
       size: view.getUint32(queueInfo.size, true),
-      descriptorTable: view.getBigUint64(queueInfo.descriptorTable, true),
-      availableRing: view.getBigUint64(queueInfo.availableRing, true),
-      usedRing: view.getBigUint64(queueInfo.usedRing, true),
-      availableIndex: view.getUint16(queueInfo.availableIndex, true),
+      descriptorArea: view.getBigUint64(queueInfo.descriptorArea, true),
+      driverArea: view.getBigUint64(queueInfo.driverArea, true),
+      deviceArea: view.getBigUint64(queueInfo.deviceArea, true),
+      split: { available: view.getUint16(queueInfo.split.availableIndex, true) },
+      packed: {
+        available: place(queueInfo.packed.lastAvailableCounter, queueInfo.packed.lastAvailableIndex),
+        used: place(queueInfo.packed.lastUsedCounter, queueInfo.packed.lastUsedIndex),
+      },
     };
   }
 

@@ -61,8 +61,13 @@ export function decodeRequest(bytes: Uint8Array, apiVersion: bigint): Request {
 /** How a request was answered. */
 export interface Answer {
   readonly ok: boolean;
-  /** For `get-queue-state`: the available index at which the device continues. */
-  readonly queueState?: { readonly queue: number; readonly availableIndex: number };
+  /** For `get-queue-state`: where the device continues. */
+  readonly queueState?: {
+    readonly queue: number;
+    /** Whether the position is a place in a packed ring, with the wrap counter in bit 15, or an available index. */
+    readonly packed: boolean;
+    readonly position: number;
+  };
 }
 
 /** Writes a struct vduse_dev_response. */
@@ -73,7 +78,20 @@ export function encodeResponse(id: number, answer: Answer): Uint8Array {
   view.setUint32(uapi.response.result, answer.ok ? uapi.VDUSE_REQ_RESULT_OK : uapi.VDUSE_REQ_RESULT_FAILED, true);
   if (answer.queueState) {
     view.setUint32(uapi.response.queueState.index, answer.queueState.queue, true);
-    view.setUint16(uapi.response.queueState.availableIndex, answer.queueState.availableIndex, true);
+    encodeQueueState(view, answer.queueState);
   }
   return bytes;
+}
+
+/** Nothing is in flight in a queue whose state is asked for: the two places of a packed one are the same. */
+function encodeQueueState(view: DataView, { packed, position }: NonNullable<Answer['queueState']>): void {
+  const at = uapi.response.queueState;
+  if (!packed) {
+    view.setUint16(at.split.availableIndex, position, true);
+    return;
+  }
+  view.setUint16(at.packed.lastAvailableCounter, position >>> 15, true);
+  view.setUint16(at.packed.lastAvailableIndex, position & 0x7fff, true);
+  view.setUint16(at.packed.lastUsedCounter, position >>> 15, true);
+  view.setUint16(at.packed.lastUsedIndex, position & 0x7fff, true);
 }

@@ -45,14 +45,19 @@ export const configData = { offset: 0, size: 4, length: 8 } as const;
 /** struct vduse_vq_config. */
 export const queueConfig = { index: 0, maxSize: 4, group: 8, length: 32 } as const;
 
+/** struct vduse_vq_state_packed; struct vduse_vq_state_split is one u16, the available index. */
+const statePacked = (at: number) =>
+  ({ lastAvailableCounter: at, lastAvailableIndex: at + 2, lastUsedCounter: at + 4, lastUsedIndex: at + 6 }) as const;
+
 /** struct vduse_vq_info. */
 export const queueInfo = {
   index: 0,
   size: 4,
-  descriptorTable: 8,
-  availableRing: 16,
-  usedRing: 24,
-  availableIndex: 32,
+  descriptorArea: 8,
+  driverArea: 16,
+  deviceArea: 24,
+  split: { availableIndex: 32 },
+  packed: statePacked(32),
   ready: 40,
   length: 48,
 } as const;
@@ -114,7 +119,7 @@ export const request = {
 export const response = {
   id: 0,
   result: 4,
-  queueState: { index: 24, availableIndex: 28 },
+  queueState: { index: 24, split: { availableIndex: 28 }, packed: statePacked(28) },
   length: 152,
 } as const;
 

@@ -81,9 +81,11 @@ class Queue {
     this.#view.setBigUint64(at + 8, BigInt(writing ? block : 0), true);
     this.#view.setUint8(at + 16, 0xff);
     const head = slot * DESCRIPTORS;
-    driver.descriptor(head, DATA + at, 16, 1, writing ? head + 1 : head + 2);
-    driver.descriptor(head + 1, DATA + dataAt, BLOCK_BYTES, 1, head + 2);
-    driver.descriptor(head + 2, DATA + at + 16, 1, 2);
+    driver.chainAt(head, [
+      { iova: DATA + at, length: 16 },
+      ...(writing ? [{ iova: DATA + dataAt, length: BLOCK_BYTES }] : []),
+      { iova: DATA + at + 16, length: 1, writable: true },
+    ]);
     this.#inFlight.set(slot, writing ? { type: 'write', block, number } : { type: 'flush', covered: history.covered });
     driver.offer(head);
   }

@@ -43,10 +43,10 @@ const session = (unknownPast = false): DriverSession =>
     },
     host: {
       run: (features, queues) => {
-        const begins = queues.map(({ index, availableIndex }) => `${index}@${availableIndex ?? '?'}`);
+        const begins = queues.map(({ index, position, resume }) => `${index}@${resume ? '?' : position}`);
         log.push(`run ${features.toString(16)} ${begins.join(' ')}`.trimEnd());
       },
-      runQueue: ({ index, availableIndex }) => void log.push(`run queue ${index}@${availableIndex ?? '?'}`),
+      runQueue: ({ index, position, resume }) => void log.push(`run queue ${index}@${resume ? '?' : position}`),
       stop: () => Promise.resolve(log.push('stop') > 0),
       stopQueue: (queue) => Promise.resolve(log.push(`stop queue ${queue}`) > 0),
       invalidate: (start, last) => Promise.resolve(log.push(`invalidate ${start}-${last}`) > 0),
@@ -62,10 +62,11 @@ beforeEach(() => {
   infos = Array.from({ length: QUEUES }, (_, index) => ({
     ready: index < 2,
     size: 256,
-    descriptorTable: 0x1000n,
-    availableRing: 0x2000n,
-    usedRing: 0x3000n,
-    availableIndex: index * 10,
+    descriptorArea: 0x1000n,
+    driverArea: 0x2000n,
+    deviceArea: 0x3000n,
+    split: { available: index * 10 },
+    packed: { available: 0x8000 | (index * 10), used: 0x8000 | (index * 10) },
   }));
   taken = RING_FEATURES;
   log = [];
@@ -124,10 +125,10 @@ describe('the status of a driver', () => {
 
   test('0 stops everything before it is answered, and clears the state', async () => {
     const driver = await running();
-    QueueCounters.at(counters, 1).usedIndex = 99;
+    QueueCounters.at(counters, 1).position = 99;
     assert.deepEqual(await happens(driver, status(0)), ['stop', 'state idle', 'answer ok']);
     assert.deepEqual([driver.driverStatus, driver.features], [0, 0n]);
-    assert.equal(QueueCounters.at(counters, 1).usedIndex, undefined);
+    assert.equal(QueueCounters.at(counters, 1).position, undefined);
     assert.deepEqual((await happens(driver, status(0))).includes('state idle'), false, 'it was idle before');
   });
 
@@ -168,8 +169,15 @@ describe('queues while the device runs', () => {
   test('one that is disabled stops before the answer, and later continues where it was', async () => {
     const driver = await running();
     assert.deepEqual(await happens(driver, ready(1, false)), ['stop queue 1', 'answer ok']);
-    QueueCounters.at(counters, 1).usedIndex = 77;
+    QueueCounters.at(counters, 1).position = 77;
     assert.deepEqual(await happens(driver, ready(1, true)), ['answer ok', 'after', 'run queue 1@77']);
+  });
+
+  test('one that was disabled under the last server continues where that one stopped', async () => {
+    const driver = session(true);
+    driver.resume(RING_FEATURES);
+    infos[2] = { ...(infos[2] ?? assert.fail()), ready: true };
+    assert.deepEqual(await happens(driver, ready(2, true)), ['answer ok', 'after', 'run queue 2@?']);
   });
 
   test('one that the kernel never reports as valid is broken', async () => {
@@ -191,9 +199,18 @@ describe('the state of a queue', () => {
 
   test('is the progress of the device, or what the driver set before it runs', async () => {
     const driver = session();
-    assert.deepEqual(await state(driver, 1), { ok: true, queueState: { queue: 1, availableIndex: 10 } });
-    QueueCounters.at(counters, 1).usedIndex = 0xffff;
-    assert.deepEqual(await state(driver, 1), { ok: true, queueState: { queue: 1, availableIndex: 0xffff } });
+    assert.deepEqual(await state(driver, 1), { ok: true, queueState: { queue: 1, packed: false, position: 10 } });
+    QueueCounters.at(counters, 1).position = 0xffff;
+    assert.deepEqual(await state(driver, 1), { ok: true, queueState: { queue: 1, packed: false, position: 0xffff } });
+  });
+
+  test('of a packed queue is a place in the ring with its wrap counter', async () => {
+    taken = RING_FEATURES | (1n << 34n);
+    const driver = session();
+    const answer = { queue: 1, packed: true };
+    assert.deepEqual(await state(driver, 1), { ok: true, queueState: { ...answer, position: 0x800a } });
+    QueueCounters.at(counters, 1).position = 3;
+    assert.deepEqual(await state(driver, 1), { ok: true, queueState: { ...answer, position: 3 } });
   });
 
   test('is an error if it is unknown: if the ring is missing, after another server, or without such a queue', async () => {
@@ -208,7 +225,7 @@ describe('the state of a queue', () => {
   test('after another server is known again once the driver resets', async () => {
     const driver = session(true);
     await happens(driver, status(0));
-    assert.deepEqual(await state(driver, 1), { ok: true, queueState: { queue: 1, availableIndex: 10 } });
+    assert.deepEqual(await state(driver, 1), { ok: true, queueState: { queue: 1, packed: false, position: 10 } });
   });
 });
 

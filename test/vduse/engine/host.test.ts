@@ -50,6 +50,7 @@ async function start(
     },
     queueCount: 4,
     queueSize: 8,
+    packed: false,
     threads,
     queueGroup: 2,
     cpus,
@@ -63,12 +64,14 @@ const count = (word: keyof typeof testPlaneWord): number => Atomics.load(words, 
 
 const setup = (index: number): QueueSetup => ({
   index,
-  availableIndex: 5,
+  position: 5,
+  resume: false,
   layout: {
+    packed: false,
     size: 8,
-    descriptorTable: 0x1000,
-    availableRing: 0x2000,
-    usedRing: 0x3000,
+    descriptorArea: 0x1000,
+    driverArea: 0x2000,
+    deviceArea: 0x3000,
     eventIndex: false,
     indirect: false,
     maxChain: 8,
@@ -130,7 +133,7 @@ describe('the threads of a device', () => {
     assert.notEqual(states()[3], 'stopped');
     await host.stop();
     assert.deepEqual(states(), ['stopped', 'stopped', 'stopped', 'stopped']);
-    assert.equal(QueueCounters.at(counters, 0).usedIndex, 5, 'their positions are remembered');
+    assert.equal(QueueCounters.at(counters, 0).position, 5, 'their positions are remembered');
   });
 
   test('are all notified of changes, and answer when mappings have changed', async () => {

@@ -16,8 +16,8 @@ class Server {
   usedIndex: number;
 
   constructor(usedIndex = 0) {
-    this.words = new Uint32Array(InflightLog.words(SIZE));
-    this.log = new InflightLog(this.words, SIZE);
+    this.words = new Uint32Array(InflightLog.words(SIZE, false));
+    this.log = new InflightLog(this.words, SIZE, false);
     this.usedIndex = usedIndex;
     this.log.reset(usedIndex);
   }
@@ -37,7 +37,7 @@ class Server {
 
   /** What the next server serves again. */
   successor(): number[] {
-    this.log = new InflightLog(this.words, SIZE);
+    this.log = new InflightLog(this.words, SIZE, false);
     return this.log.recover(this.usedIndex);
   }
 }
@@ -111,16 +111,55 @@ describe('a log of chains in flight', () => {
   });
 });
 
+describe('the log of a packed queue', () => {
+  test('has what the queue remembers, and the batch that begins at its used index', () => {
+    const words = InflightLog.blank(SIZE, true);
+    const log = new InflightLog(words, SIZE, true);
+    assert.deepEqual([log.usedIndex, log.batch], [undefined, 0]);
+    log.reset(0x8000);
+    const { chains } = log;
+    assert.ok(chains);
+    chains.setChain(3, 1, 2);
+    log.begin(3);
+    chains.complete(0, 3, 77);
+    log.beforePublish(0x8000, 1);
+    const next = new InflightLog(words, SIZE, true);
+    assert.deepEqual([next.usedIndex, next.batch], [0x8000, 1]);
+    assert.deepEqual([next.chains?.completed(0), next.chains?.written(3), next.chains?.count(3)], [3, 77, 2]);
+    next.afterPublish(0x8002);
+    assert.deepEqual([next.usedIndex, next.batch, next.hasInFlight], [0x8002, 0, false]);
+  });
+
+  test('names no batch that was published before, whatever step was the last', () => {
+    const words = InflightLog.blank(SIZE, true);
+    const log = new InflightLog(words, SIZE, true);
+    log.reset(0x8005);
+    log.beforePublish(0x8005, 2);
+    log.afterPublish(0x8007);
+    words[2] = 2; // The number of chains becomes 0 last.
+    assert.equal(log.batch, 0);
+  });
+
+  test('of a queue that the driver has reset has no used index, and those of split queues have no chains', () => {
+    const log = InflightLog.inMemory(SIZE, true);
+    log.reset(5);
+    log.clear();
+    assert.deepEqual([log.usedIndex, log.position], [undefined, undefined]);
+    assert.equal(InflightLog.inMemory(SIZE).chains, undefined);
+  });
+});
+
 describe('a file with the logs of a device', () => {
   const folder = mkdtempSync(join(tmpdir(), 'vdpa-inflight-'));
   after(() => {
     rmSync(folder, { recursive: true });
   });
 
-  function open(name: string, resume: boolean, queues = 2, size = SIZE): InflightLog[] {
+  function open(name: string, resume: boolean, queues = 2, size = SIZE, packed = false): InflightLog[] {
     const file = new InflightFile(join(folder, name));
     try {
-      return mapInflightLogs(file.open(queues, size, resume), queues, size);
+      const shape = { queueCount: queues, queueSize: size, packed };
+      return mapInflightLogs(file.open(shape, resume), shape);
     } finally {
       file.close();
     }
@@ -167,6 +206,23 @@ describe('a file with the logs of a device', () => {
     open('other', false);
     writeFileSync(join(folder, 'other'), Uint8Array.of(0), { flag: 'r+' });
     assert.throws(() => open('other', true), VduseError);
+  });
+
+  test('for packed queues is of a version of its own', () => {
+    const [first, second] = open('packed', false, 2, SIZE, true);
+    assert.ok(first?.chains && second?.chains);
+    first.reset(0x8003);
+    second.chains.setChain(7, 6, 5);
+    const again = open('packed', true, 2, SIZE, true);
+    assert.deepEqual([again[0]?.usedIndex, again[1]?.chains?.count(7)], [0x8003, 5]);
+    assert.equal(again[0]?.chains?.first(7), 0, 'each queue has its own');
+    assert.throws(() => open('packed', true), VduseError);
+    open('split', false);
+    assert.throws(() => open('split', true, 2, SIZE, true), VduseError);
+  });
+
+  test('for packed queues must be there when a driver uses them: nothing else tells how far they are', () => {
+    assert.throws(() => open('missing', true, 2, SIZE, true), VduseError);
   });
 
   test('is not made through a symbolic link', () => {

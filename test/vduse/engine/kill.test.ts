@@ -16,7 +16,9 @@ import { InflightFile } from '../../../src/vduse/engine/inflight-file.js';
 import type { AioMode } from '../../../src/vduse/spec/fields.js';
 import type { EngineProcessOptions } from '../../support/engine-process.js';
 import { Random } from '../../support/random.js';
-import { RingDriver } from '../../support/ring-driver.js';
+import { createDriver } from '../../support/create-driver.js';
+import { FORMS } from '../../support/queue-and-driver.js';
+import type { RingDriver } from '../../support/ring-driver.js';
 import { asyncModes, whyNotDirect, whySkipped } from '../block/backends/carriers.js';
 
 const base = 0x10_0000;
@@ -53,14 +55,14 @@ class Driver {
   #next = 1;
   answered = 0;
 
-  constructor(random: Random) {
+  constructor(random: Random, packed: boolean) {
     this.#random = random;
     checked('set its size', ftruncate(this.memory, memoryBytes));
     this.#address = mapFile('map it', this.memory, memoryBytes, PROT_READ | PROT_WRITE, MAP_SHARED, 0);
     const buffer = viewMemory(this.#address, memoryBytes);
     this.#view = new DataView(buffer);
     this.#words = new Uint32Array(buffer);
-    this.ring = new RingDriver(buffer, base, base, queueSize);
+    this.ring = createDriver(packed, { buffer, base, iova: base, size: queueSize, start: 0 });
   }
 
   get pending(): number {
@@ -87,9 +89,11 @@ class Driver {
     this.#view.setBigUint64(header + 8, BigInt(block * (blockBytes / 512)), true);
     this.#view.setUint8(header + 16, 0xff);
     const head = slot * descriptors;
-    this.ring.descriptor(head, base + header, 16, 1, head + 1);
-    this.ring.descriptor(head + 1, base + data, blockBytes, type === VIRTIO_BLK_T_IN ? 3 : 1, head + 2);
-    this.ring.descriptor(head + 2, base + header + 16, 1, 2);
+    this.ring.chainAt(head, [
+      { iova: base + header, length: 16 },
+      { iova: base + data, length: blockBytes, writable: type === VIRTIO_BLK_T_IN },
+      { iova: base + header + 16, length: 1, writable: true },
+    ]);
     this.#inFlight.set(slot, { type, block, content });
     this.#busy.add(block);
     this.ring.offer(head);
@@ -127,9 +131,9 @@ async function startServer(
   options: Omit<EngineProcessOptions, 'base' | 'length' | 'layout'>,
   log: number,
 ): Promise<ChildProcess> {
-  const { descriptorTable, availableRing, usedRing } = driver.ring;
+  const { packed, descriptorArea, driverArea, deviceArea } = driver.ring;
   const layout = {
-    ...{ size: queueSize, descriptorTable, availableRing, usedRing },
+    ...{ packed, size: queueSize, descriptorArea, driverArea, deviceArea },
     ...{ eventIndex: false, indirect: false, maxChain: queueSize },
   };
   const all: EngineProcessOptions = { ...options, base, length: memoryBytes, layout };
@@ -150,17 +154,17 @@ const lives = Number(process.env['VDPA_ENGINE_KILLS'] ?? 6);
 const seed = Number(process.env['VDPA_SEED'] ?? Date.now() % 2 ** 31);
 
 /** Kills servers of one device. @param ordered no log outlives them */
-async function kill(aio: AioMode, ordered: boolean): Promise<void> {
+async function kill(aio: AioMode, packed: boolean, ordered = false): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'vdpa-engine-kill-'));
   const path = join(folder, 'disk');
   writeFileSync(path, '');
   truncateSync(path, blocks * blockBytes);
   const inflight = new InflightFile(join(folder, 'inflight'));
   const random = new Random(seed);
-  const driver = new Driver(random);
+  const driver = new Driver(random, packed);
   let server: ChildProcess | undefined;
   try {
-    const log = inflight.open(1, queueSize, false);
+    const log = inflight.open({ queueCount: 1, queueSize, packed }, false);
     for (let life = 0; life < lives; life++) {
       server = await startServer(driver, { path, aio, ordered, resume: life > 0 }, log);
       const before = driver.answered;
@@ -204,14 +208,20 @@ async function kill(aio: AioMode, ordered: boolean): Promise<void> {
 }
 
 describe(`a server that is killed ${lives} times (VDPA_SEED=${seed})`, { concurrency: true }, () => {
-  for (const aio of asyncModes) {
-    const skip = whySkipped(aio) || (aio === 'native' && whyNotDirect());
-    test(`with requests in flight by ${aio}: each is answered once, and every block is right`, { skip }, () =>
-      kill(aio, false),
-    );
+  for (const { name, packed } of FORMS) {
+    for (const aio of asyncModes) {
+      const skip = whySkipped(aio) || (aio === 'native' && whyNotDirect());
+      test(
+        `with requests in flight by ${aio} in a ${name} queue: each is answered once, and every block is right`,
+        {
+          skip,
+        },
+        () => kill(aio, packed),
+      );
+    }
+    test(`with requests one after another in a ${name} queue: the same`, () => kill('sync', packed));
   }
-  test('with requests one after another: the same', () => kill('sync', false));
   test('with requests in flight, but no log that outlives it: the same', { skip: whySkipped('io_uring') }, () =>
-    kill('io_uring', true),
+    kill('io_uring', false, true),
   );
 });

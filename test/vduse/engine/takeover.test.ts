@@ -18,7 +18,15 @@ const identity = {
 const instance = (queues: number, features: bigint | undefined, errno: number = Errno.EINVAL) => ({
   queueInfo: (index: number) => {
     if (index >= queues) throw new SystemError({ operation: 'read a queue', errno });
-    return { ready: false, size: 0, descriptorTable: 0n, availableRing: 0n, usedRing: 0n, availableIndex: 0 };
+    return {
+      ready: false,
+      size: 0,
+      descriptorArea: 0n,
+      driverArea: 0n,
+      deviceArea: 0n,
+      split: { available: 0 },
+      packed: { available: 0, used: 0 },
+    };
   },
   driverFeatures: () => features ?? 0n,
   interruptForConfig: () => {

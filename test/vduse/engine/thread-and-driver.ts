@@ -5,7 +5,7 @@ import { checked, close, libc } from '../../../src/sys/libc.js';
 import { MAP_SHARED, mapFile, PROT_READ, PROT_WRITE, viewMemory } from '../../../src/sys/memory.js';
 import { QueueCounters } from '../../../src/vduse/engine/counters.js';
 import type { DataPlane } from '../../../src/vduse/engine/data-plane.js';
-import type { InflightLog } from '../../../src/vduse/engine/inflight-log.js';
+import { InflightLog } from '../../../src/vduse/engine/inflight-log.js';
 import { MappingTable } from '../../../src/vduse/engine/mappings.js';
 import type { QueueSetup } from '../../../src/vduse/engine/queue.js';
 import {
@@ -17,7 +17,10 @@ import {
 } from '../../../src/vduse/engine/thread.js';
 import type { IotlbEntry } from '../../../src/vduse/kernel/device.js';
 import type { Interrupt } from '../../../src/vduse/kernel/interrupt.js';
-import { RingDriver } from '../../support/ring-driver.js';
+import { WRAP_COUNTER } from '../../../src/virtio/packed-ring.js';
+import { defaultForm } from '../../support/queue-and-driver.js';
+import { createDriver } from '../../support/create-driver.js';
+import type { RingDriver } from '../../support/ring-driver.js';
 
 /** The start of the driver's memory. */
 export const BASE = 0x10000;
@@ -54,7 +57,9 @@ export class ThreadUnderTest {
     this.#memory = checked('make a memory file', memfdCreate('driver', 1));
     checked('size it', ftruncate(this.#memory, BYTES));
     const address = mapFile('map it', this.#memory, BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, 0);
-    this.driver = new RingDriver(viewMemory(address, BYTES), BASE, BASE, 8);
+    const { packed } = defaultForm;
+    const buffer = viewMemory(address, BYTES);
+    this.driver = createDriver(packed, { buffer, base: BASE, iova: BASE, size: 8, start: 0 });
     this.#thread = new DataThread({
       device: { iotlbEntry: () => this.#entry() },
       interrupt: options.interrupt ?? (() => 'sent'),
@@ -64,7 +69,7 @@ export class ThreadUnderTest {
       words: this.#words,
       mappings: this.#table.shared,
       counters: this.counters,
-      logs: options.logs ?? [],
+      logs: options.logs ?? (packed ? [InflightLog.inMemory(8, true)] : []),
       watched: options.watched ?? [],
       guard: undefined,
       notify: (notice) => void this.notices.push(notice),
@@ -79,10 +84,11 @@ export class ThreadUnderTest {
   }
 
   /** The only queue of the driver. */
-  setup(availableIndex: number | undefined = 0): QueueSetup {
-    const { size, descriptorTable, availableRing, usedRing } = this.driver;
-    const layout = { size, descriptorTable, availableRing, usedRing, eventIndex: false, indirect: false, maxChain: 8 };
-    return { index: 0, layout, availableIndex };
+  setup(position = this.driver.packed ? WRAP_COUNTER : 0): QueueSetup {
+    const { packed, size, descriptorArea, driverArea, deviceArea } = this.driver;
+    const areas = { descriptorArea, driverArea, deviceArea };
+    const layout = { packed, size, ...areas, eventIndex: false, indirect: false, maxChain: 8 };
+    return { index: 0, layout, position, resume: false };
   }
 
   /** What the thread says about its transfers: chains in flight, completions, whether memory is pinned. */

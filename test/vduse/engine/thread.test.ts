@@ -95,15 +95,15 @@ describe('a data thread', () => {
   });
 
   test('asks for kicks only where they are useful', async () => {
-    const flags: number[] = [];
+    const suppressed: boolean[] = [];
     const { thread } = stepping([
       (under) => {
-        flags.push(under.driver.usedFlags);
+        suppressed.push(under.driver.suppressesKicks);
         under.kick();
         return QUIET;
       },
       (under) => {
-        flags.push(under.driver.usedFlags);
+        suppressed.push(under.driver.suppressesKicks);
         under.kick();
         return STARVED;
       },
@@ -111,7 +111,7 @@ describe('a data thread', () => {
     ]);
     thread.send({ type: 'start', features: 0n, queues: [thread.setup()] });
     await thread.run();
-    assert.deepEqual(flags, [1, 1], 'while it serves, kicks are of no use');
+    assert.deepEqual(suppressed, [true, true], 'while it serves, kicks are of no use');
   });
 
   test('acknowledges each command that has a ticket, in order', async () => {

@@ -91,9 +91,20 @@ describe('responses', () => {
   });
 
   test('with the state of a queue have its number and its index', () => {
-    const bytes = encodeResponse(3, { ok: true, queueState: { queue: 5, availableIndex: 0xfffe } });
+    const bytes = encodeResponse(3, { ok: true, queueState: { queue: 5, packed: false, position: 0xfffe } });
     const view = new DataView(bytes.buffer);
     assert.equal(view.getUint32(uapi.response.queueState.index, true), 5);
-    assert.equal(view.getUint16(uapi.response.queueState.availableIndex, true), 0xfffe);
+    assert.equal(view.getUint16(uapi.response.queueState.split.availableIndex, true), 0xfffe);
+  });
+
+  test('with the state of a packed queue have its place and its wrap counter, twice', () => {
+    for (const [position, counter, index] of [
+      [0x8000 | 513, 1, 513],
+      [7, 0, 7],
+    ] as const) {
+      const bytes = encodeResponse(3, { ok: true, queueState: { queue: 1, packed: true, position } });
+      const words = Array.from({ length: 4 }, (_, word) => new DataView(bytes.buffer).getUint16(28 + word * 2, true));
+      assert.deepEqual(words, [counter, index, counter, index]);
+    }
   });
 });

@@ -223,7 +223,8 @@ describe('a batch of packets', () => {
         0,
       ]);
     }
-    assert.equal(queue.ring.nextUsed, 2);
+    assert.equal(driver.usedIndex, 2);
+    assert.equal(queue.ring.hasPending(), true);
   });
 });
 

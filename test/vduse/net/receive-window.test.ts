@@ -35,7 +35,7 @@ test('without mergeable buffers a packet has one buffer, however many were taken
   assert.ok(window.fill());
   assert.equal(window.bytes, 100);
   assert.equal(window.deliver(window.read(tap)), 0);
-  assert.deepEqual([window.take(5), queue.ring.nextUsed], [3, 0]);
+  assert.deepEqual([window.take(5), queue.ring.completed], [3, 0]);
   close(tap);
   close(network);
   window.free();

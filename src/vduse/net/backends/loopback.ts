@@ -34,7 +34,7 @@ export class LoopbackBackend implements NetBackend {
   }
 
   receive(receiving: DeviceQueue): ServeResult {
-    return receiving.ring.pending() === 0 ? WAIT : QUIET;
+    return receiving.ring.hasPending() ? QUIET : WAIT;
   }
 
   transmit(sending: DeviceQueue, receiving: DeviceQueue | undefined): ServeResult {
@@ -43,7 +43,7 @@ export class LoopbackBackend implements NetBackend {
     let waits = false;
     while (count < BATCH) {
       // A packet waits for the driver to add a receive buffer.
-      if (receiving.ring.pending() === 0 && !receiving.ring.enableKicks()) {
+      if (!receiving.ring.hasPending() && !receiving.ring.enableKicks()) {
         waits = true;
         break;
       }

@@ -1,6 +1,6 @@
 /** A hostile driver of a device, driven by random numbers: rings, buffers, memory and timing. */
 import '../lab/inside.js';
-import { VRING_DESC_F_INDIRECT, VRING_DESC_F_NEXT, VRING_DESC_F_WRITE } from '../../../../src/virtio/ring.js';
+import { VRING_DESC_F_INDIRECT, VRING_DESC_F_NEXT, VRING_DESC_F_WRITE } from '../../../../src/virtio/split-ring.js';
 import type { Random } from '../../random.js';
 import type { Buffer } from '../../ring-driver.js';
 import { BASE, DRIVER_OK, MEMORY_BYTES, type VhostDriver } from './vhost-driver.js';
@@ -120,7 +120,7 @@ export class FuzzDriver {
     for (let count = 1 + random.below(8); count > 0; count--) {
       this.counts.chains++;
       const indirect = random.chance(30) && (this.#indirect || !this.#careful);
-      const table = indirect ? this.#driver.indirectTable(queue) + 16 * random.below(64) : ring.descriptorTable;
+      const table = indirect ? this.#driver.indirectTable(queue) + 16 * random.below(64) : ring.descriptorArea;
       const least = this.#careful ? 24 : 4;
       const entries = indirect ? least + random.below(this.#likely(970) ? 64 - least : 80) : ring.size;
       const head = free % ring.size;
@@ -171,7 +171,7 @@ export class FuzzDriver {
   /** Writes random bytes over the rings while the device reads them. */
   #scribble(queue: number): void {
     const random = this.#random;
-    const start = this.#driver.at(this.#driver.ring(queue).descriptorTable);
+    const start = this.#driver.at(this.#driver.ring(queue).descriptorArea);
     for (let count = 1 + random.below(64); count > 0; count--) {
       this.#driver.memory.u8[start + random.below(0x8000 + 2048)] = random.below(256);
     }

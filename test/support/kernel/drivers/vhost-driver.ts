@@ -5,7 +5,7 @@ import { openEventfd, signalEventfd } from '../../../../src/sys/events.js';
 import { MFD_HUGETLB } from '../../../../src/sys/file.js';
 import { close } from '../../../../src/sys/libc.js';
 import { poll, POLLIN } from '../../../../src/sys/poll.js';
-import { RingDriver } from '../../ring-driver.js';
+import { SplitDriver } from '../../split-driver.js';
 import { DriverMemory, VhostVdpa } from './vhost-vdpa.js';
 
 /** The IOVA of the driver's memory. */
@@ -40,7 +40,7 @@ export class VhostDriver {
   readonly vhost: VhostVdpa;
   readonly memory: DriverMemory;
   readonly view: DataView;
-  rings: RingDriver[] = [];
+  rings: SplitDriver[] = [];
   readonly #kicks: number[] = [];
   readonly #calls: number[] = [];
   readonly #options: DriverOptions;
@@ -95,9 +95,9 @@ export class VhostDriver {
     const { vhost } = this;
     this.memory.u8.fill(0, 0, this.#kicks.length * QUEUE_BYTES);
     this.rings = this.#kicks.map((kick, queue) => {
-      const ring = new RingDriver(this.memory.buffer, BASE, BASE + queue * QUEUE_BYTES, queueSize);
+      const ring = new SplitDriver(this.memory.buffer, BASE, BASE + queue * QUEUE_BYTES, queueSize);
       vhost.setQueueSize(queue, queueSize);
-      vhost.setQueueAddress(queue, ring.descriptorTable, ring.availableRing, ring.usedRing);
+      vhost.setQueueAddress(queue, ring.descriptorArea, ring.driverArea, ring.deviceArea);
       vhost.setQueueBase(queue, 0);
       vhost.setCall(queue, this.#calls[queue] ?? -1);
       vhost.setKick(queue, kick);
@@ -109,7 +109,7 @@ export class VhostDriver {
     for (const queue of this.#kicks.keys()) this.vhost.enable(queue, on);
   }
 
-  ring(queue = 0): RingDriver {
+  ring(queue = 0): SplitDriver {
     const ring = this.rings[queue];
     if (!ring) throw new RangeError(`the driver has no queue ${queue}`);
     return ring;

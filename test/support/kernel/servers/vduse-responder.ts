@@ -38,7 +38,8 @@ process.stdout.write('ready\n');
 function respond(): void {
   for (const device of devices) {
     for (let request = device.readRequest(); request !== undefined; request = device.readRequest()) {
-      const queueState = request.type === 'get-queue-state' ? { queue: request.queue, availableIndex: 0 } : undefined;
+      const queueState =
+        request.type === 'get-queue-state' ? { queue: request.queue, packed: false, position: 0 } : undefined;
       device.respond(request.id, { ok: true, ...(queueState && { queueState }) });
     }
   }
