@@ -29,7 +29,7 @@ export { QueueCounter, type CounterName, type QueueState } from './engine/counte
 export { ServeResult } from './engine/data-plane.js';
 export type { CreateDataPlane, DataPlane, DataPlaneContext, DataPlaneModule, Transfers } from './engine/data-plane.js';
 export { EpollWaiter, type Waiter } from './engine/waiter.js';
-export { InflightFile } from './engine/inflight-file.js';
+export { InflightFile, type LoggedQueues } from './engine/inflight-file.js';
 export { MemoryRevokedError, type DeviceQueue } from './engine/queue.js';
 export { BrokenRingError, type QueueLayout, type Virtqueue } from '../virtio/virtqueue.js';
 export { DescriptorChain, type SegmentSink } from '../virtio/descriptor-chain.js';

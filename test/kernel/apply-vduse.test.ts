@@ -62,7 +62,7 @@ test(
     await bash('truncate -s 16M /tmp/keep.img; truncate -s 8M /tmp/part.img');
     await output(`${ADD} ram0 serve`);
     await output(
-      `${ADD} file0 path /tmp/keep.img queues 2 queue_size 128 threads 1 cpus 0 block_size 4096 serial S1 restart on`,
+      `${ADD} file0 path /tmp/keep.img queues 2 queue_size 128 packed on threads 1 cpus 0 block_size 4096 serial S1 restart on`,
     );
     await output(`${ADD} part0 path /tmp/part.img size 4M readonly driver vhost`);
     await output(`${ADD} null0 backend null size 1G user nobody`);
@@ -85,11 +85,18 @@ test(
       serial: 'S1',
       queues: 2,
       queue_size: 128,
+      packed: true,
       threads: 1,
       cpus: '0',
       restart: true,
     });
-    assert.deepEqual(server('net0'), { backend: 'loopback', queues: 2, queue_size: 256, restart: false });
+    assert.deepEqual(server('net0'), {
+      backend: 'loopback',
+      queues: 2,
+      queue_size: 256,
+      packed: false,
+      restart: false,
+    });
     assert.equal(server('blk0'), undefined);
     const before = await output('-d dev config show');
     writeFileSync(file, saved);

@@ -128,6 +128,7 @@ describe('a server is started', () => {
     'backend null',
     'queues 2',
     'queue_size 64',
+    'packed on',
     'block_size 4096',
     'readonly',
     'serial S1',

@@ -115,6 +115,7 @@ describe('a server takes over from another', () => {
       [`path ${BIG} readonly`, 'serial S1, not idle0'],
       [`path ${BIG} serial S1 readonly size 32M`, `size (none), not ${32 * MIB}`],
       [`path ${BIG} serial S1 readonly queue_size 128`, 'queue_size 256, not 128'],
+      [`path ${BIG} serial S1 readonly packed on`, 'packed false, not true'],
       [`path ${BIG} serial S1 readonly block_size 4096`, 'block_size 512, not 4096'],
       [`backend null size 64M serial S1 readonly`, 'backend file, not null'],
       ['type net', 'type block, not net'],

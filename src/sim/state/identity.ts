@@ -15,6 +15,7 @@ export function identityOfBlock(device: BlockDeviceSpec): DeviceIdentity {
     blockSize = DEFAULT_BLOCK_SIZE,
     queues = 1,
     queueSize = DEFAULT_QUEUE_SIZE,
+    packed = false,
     serial = '',
   } = device;
   checkQueueSize(queueSize);
@@ -23,14 +24,15 @@ export function identityOfBlock(device: BlockDeviceSpec): DeviceIdentity {
     blocks: defaultBlockSizes(blockSize),
     queues,
     queueSize,
+    packed,
     hasCache: device.cache !== 'writethrough',
   });
 }
 
 /** The driver-visible properties of a served network device. */
 export function identityOfNet(device: NetDeviceSpec): DeviceIdentity {
-  const { name, mac = defaultMac(name), mtu, queues = 1, queueSize = DEFAULT_QUEUE_SIZE } = device;
+  const { name, mac = defaultMac(name), mtu, queues = 1, queueSize = DEFAULT_QUEUE_SIZE, packed = false } = device;
   checkQueueSize(queueSize);
   const offloads = netBackendFor(device).type === 'tap';
-  return netIdentity({ mac, mtu, pairs: queues, queueSize, offloads });
+  return netIdentity({ mac, mtu, pairs: queues, queueSize, packed, offloads });
 }

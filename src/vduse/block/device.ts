@@ -28,6 +28,8 @@ export interface BlockDeviceOptions {
   readonly queues?: number;
   /** Maximum number of descriptors of each queue: a power of two from 4 to 1024, 256 by default. */
   readonly queueSize?: number;
+  /** Offers packed virtqueues to drivers. */
+  readonly packed?: boolean;
   /**
    * Number of threads that serve the queues; one for each queue by default, up to the number of `cpus`, or processors.
    */
@@ -59,7 +61,7 @@ export interface ServedBlockDevice {
  * @throws DeviceNameError, DeviceOptionError, SystemError
  */
 export async function serveBlockDevice(options: BlockDeviceOptions): Promise<ServedBlockDevice> {
-  const { queues = 1, queueSize = DEFAULT_QUEUE_SIZE } = options;
+  const { queues = 1, queueSize = DEFAULT_QUEUE_SIZE, packed = false } = options;
   const threads = threadCount(options, queues);
   const serial = options.serial ?? defaultSerial(options.name);
   checkBlockOptions({ queues, queueSize, serial });
@@ -73,7 +75,7 @@ export async function serveBlockDevice(options: BlockDeviceOptions): Promise<Ser
     };
     const access = storage.file?.facts.access;
     const hasCache = access?.cache !== 'writethrough';
-    const identity = blockIdentity({ limits, blocks: storage.blocks, queues, queueSize, hasCache });
+    const identity = blockIdentity({ limits, blocks: storage.blocks, queues, queueSize, packed, hasCache });
     const server = await startAndRecord(recordedSpecOf(options, storage, identity), options, () =>
       VduseServer.start<BlockChange>({
         name: options.name,
@@ -96,12 +98,13 @@ export async function serveBlockDevice(options: BlockDeviceOptions): Promise<Ser
 
 /** The properties that the device is created with, for the next server of its instance. */
 function recordedSpecOf(options: BlockDeviceOptions, storage: Storage, identity: DeviceIdentity): RecordedSpec {
-  const { backend, serial = defaultSerial(options.name) } = options;
+  const { backend, serial = defaultSerial(options.name), packed = false } = options;
   return {
     type: 'block',
     backend: backend.type,
     queues: identity.queueCount,
     queueSize: identity.queueSize,
+    packed,
     features: identity.features,
     ...(backend.type === 'file' && { path: backend.path }),
     ...(storage.file !== undefined && { file: storage.file.facts.name }),

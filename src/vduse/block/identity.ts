@@ -4,7 +4,7 @@ import { blockConfigLength, blockConfigOffset } from '../../virtio/config-space.
 import { VIRTIO_ID_BLOCK } from '../../virtio/ids.js';
 import type { BlockLimits } from './data-plane.js';
 import type { DeviceIdentity } from '../kernel/control.js';
-import { RING_FEATURES } from '../engine/negotiation.js';
+import { ringFeatures } from '../engine/negotiation.js';
 
 /** Sizes reported to drivers for storage that is not a disk: the page cache works in pages. */
 const PHYSICAL_BLOCK = 4096;
@@ -76,10 +76,12 @@ export function blockIdentity(device: {
   readonly blocks: BlockSizes;
   readonly queues: number;
   readonly queueSize: number;
+  /** Whether drivers may use packed virtqueues. */
+  readonly packed: boolean;
   /** Whether a write may be completed before it is durable. */
   readonly hasCache: boolean;
 }): DeviceIdentity {
-  const { limits, blocks, queues, queueSize, hasCache } = device;
+  const { limits, blocks, queues, queueSize, packed, hasCache } = device;
   const bits = [
     blk.VIRTIO_BLK_F_SIZE_MAX,
     blk.VIRTIO_BLK_F_SEG_MAX,
@@ -112,7 +114,7 @@ export function blockIdentity(device: {
   return {
     deviceId: VIRTIO_ID_BLOCK,
     vendorId: 0,
-    features: bits.reduce((features, bit) => features | (1n << bit), RING_FEATURES),
+    features: bits.reduce((features, bit) => features | (1n << bit), ringFeatures(packed)),
     config,
     queueCount: queues,
     queueSize,

@@ -5,7 +5,7 @@ import { DeviceOptionError } from '../spec/error.js';
 import { compareRecordedSpecs, type RecordedSpec, type InstanceRecord } from '../spec/instance-record.js';
 
 /** The contents of the file. */
-type StoredSpec = Omit<RecordedSpec, 'features'> & { readonly features: string };
+type StoredSpec = Omit<RecordedSpec, 'features' | 'packed'> & { readonly features: string; readonly packed?: boolean };
 
 /** The record of an instance in a file of its runtime directory. */
 export class RecordFile implements InstanceRecord {
@@ -38,8 +38,9 @@ export class RecordFile implements InstanceRecord {
     }
     try {
       // It has this type unless it is damaged: only servers of this user write it, as a whole; see RuntimeFolder.
-      const { features, ...spec } = JSON.parse(text) as StoredSpec;
-      return { ...spec, features: BigInt(features) };
+      const { features, packed, ...spec } = JSON.parse(text) as StoredSpec;
+      // Servers of older versions did not offer packed queues.
+      return { ...spec, packed: packed ?? false, features: BigInt(features) };
     } catch {
       if (this.#force) return undefined;
       throw new VduseError(

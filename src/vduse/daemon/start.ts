@@ -26,7 +26,7 @@ export interface InstanceState {
   readonly takeOver: boolean;
   /** Only for a block device. */
   readonly flushRecord: FlushRecord;
-  /** Only for a block device: a network device completes its requests in order. */
+  /** For a block device, or packed queues: a network device completes its requests in order. */
   readonly inflight: InflightFile;
   readonly record: InstanceRecord;
 }
@@ -37,7 +37,7 @@ export function startServer(device: ServedDeviceSpec, state: InstanceState): Pro
 }
 
 async function startBlock(device: BlockDeviceSpec, state: InstanceState): Promise<RunningDevice> {
-  const { name, queues, queueSize, blockSize, readonly, serial } = device;
+  const { name, queues, queueSize, packed, blockSize, readonly, serial } = device;
   const { takeOver, flushRecord, inflight, record } = state;
   const { server, access } = await serveBlockDevice({
     name,
@@ -51,6 +51,7 @@ async function startBlock(device: BlockDeviceSpec, state: InstanceState): Promis
     ...(serial !== undefined && { serial }),
     ...(queues !== undefined && { queues }),
     ...(queueSize !== undefined && { queueSize }),
+    ...(packed !== undefined && { packed }),
     ...threadOptions(device),
   });
   return { server, device: resolveSpec(device), ...(access && { access }) };
@@ -60,15 +61,17 @@ function threadOptions({ threads, cpus }: ServedDeviceSpec): Pick<BlockDeviceOpt
   return { ...(threads !== undefined && { threads }), ...(cpus !== undefined && { cpus: parseCpus(cpus) }) };
 }
 
-async function startNet(device: NetDeviceSpec, { takeOver, record }: InstanceState): Promise<RunningDevice> {
-  const { name, queues, queueSize, mac, mtu } = device;
+async function startNet(device: NetDeviceSpec, { takeOver, inflight, record }: InstanceState): Promise<RunningDevice> {
+  const { name, queues, queueSize, packed, mac, mtu } = device;
   const { server, ifname, lostTap } = await serveNetDevice({
     name,
     backend: netBackendFor(device),
     takeOver,
     record,
+    ...(packed === true && { inflight }),
     ...(queues !== undefined && { queues }),
     ...(queueSize !== undefined && { queueSize }),
+    ...(packed !== undefined && { packed }),
     ...(mac !== undefined && { mac }),
     ...(mtu !== undefined && { mtu }),
     ...threadOptions(device),

@@ -17,6 +17,11 @@ export const RING_FEATURES =
   (1n << VIRTIO_F_VERSION_1) |
   (1n << VIRTIO_F_ACCESS_PLATFORM);
 
+/** The same with what else the device offers. @param packed whether drivers may use packed virtqueues */
+export function ringFeatures(packed: boolean): bigint {
+  return RING_FEATURES | (packed ? 1n << VIRTIO_F_RING_PACKED : 0n);
+}
+
 const NEEDED = (1n << VIRTIO_F_VERSION_1) | (1n << VIRTIO_F_ACCESS_PLATFORM);
 
 export function hasFeature(features: bigint, bit: bigint): boolean {

@@ -4,6 +4,7 @@ import { normalizeMac, parseMac } from '../../virtio/mac-address.js';
 import { checkNetOptions } from '../spec/limits.js';
 import { madeTapOf, startAndRecord, type RecordedSpec, type InstanceRecord } from '../spec/instance-record.js';
 import { threadCount } from '../engine/host.js';
+import type { InflightFile } from '../engine/inflight-file.js';
 import { moduleUrl } from '../engine/module-url.js';
 import { netIdentity } from './identity.js';
 import type { NetModuleOptions } from './module.js';
@@ -23,6 +24,8 @@ export interface NetDeviceOptions {
   readonly queues?: number;
   /** Maximum number of descriptors of each queue: a power of two from 4 to 1024, 256 by default. */
   readonly queueSize?: number;
+  /** Offers packed virtqueues to drivers. */
+  readonly packed?: boolean;
   /**
    * Number of threads that serve the pairs; one for each pair by default, up to the number of `cpus`, or processors.
    */
@@ -33,6 +36,8 @@ export interface NetDeviceOptions {
    */
   readonly cpus?: readonly number[];
   readonly takeOver?: boolean;
+  /** The log of what packed queues have in flight, for the server that takes over. It remains the caller's. */
+  readonly inflight?: InflightFile;
   /** Records what the device was created with, for the server that takes over. */
   readonly record?: InstanceRecord;
 }
@@ -52,7 +57,7 @@ export interface NetDevice {
  * @throws DeviceNameError, DeviceOptionError, InterfaceNameError, SystemError
  */
 export async function serveNetDevice(options: NetDeviceOptions): Promise<NetDevice> {
-  const { backend, queues: pairs = 1, queueSize = DEFAULT_QUEUE_SIZE, mtu } = options;
+  const { backend, queues: pairs = 1, queueSize = DEFAULT_QUEUE_SIZE, packed = false, mtu } = options;
   const mac = normalizeMac(options.mac ?? defaultMac(options.name));
   checkNetOptions({ pairs, queueSize, mac, mtu });
   const made = madeTapOf(options.record?.read());
@@ -64,12 +69,13 @@ export async function serveNetDevice(options: NetDeviceOptions): Promise<NetDevi
     // An interface that a previous server created keeps its current settings.
     const isAgain = tap?.former === 'found';
     if (tap && mtu !== undefined && !isAgain) setInterfaceMtu(tap.name, mtu);
-    const identity = netIdentity({ mac, mtu, pairs, queueSize, offloads: tap !== undefined });
+    const identity = netIdentity({ mac, mtu, pairs, queueSize, packed, offloads: tap !== undefined });
     const spec: RecordedSpec = {
       type: 'net',
       backend: backend.type,
       queues: identity.queueCount,
       queueSize,
+      packed,
       features: identity.features,
       mac,
       ...(mtu !== undefined && { mtu }),
@@ -86,6 +92,7 @@ export async function serveNetDevice(options: NetDeviceOptions): Promise<NetDevi
         queueGroup: 2,
         threads: threadCount(options, pairs),
         ...(options.cpus && { cpus: options.cpus }),
+        ...(options.inflight && { inflight: options.inflight }),
         ...(options.takeOver !== undefined && { takeOver: options.takeOver }),
       }),
     );

@@ -4,7 +4,7 @@ import { VIRTIO_ID_NET } from '../../virtio/ids.js';
 import { parseMac } from '../../virtio/mac-address.js';
 import * as net from '../../virtio/net.js';
 import type { DeviceIdentity } from '../kernel/control.js';
-import { RING_FEATURES } from '../engine/negotiation.js';
+import { ringFeatures } from '../engine/negotiation.js';
 
 /** Features of a tap that drivers may use. */
 const TAP_FEATURES = [
@@ -25,6 +25,8 @@ export function netIdentity(device: {
   readonly mtu: number | undefined;
   readonly pairs: number;
   readonly queueSize: number;
+  /** Whether drivers may use packed virtqueues. */
+  readonly packed: boolean;
   readonly offloads: boolean;
 }): DeviceIdentity {
   const bits = [
@@ -44,7 +46,7 @@ export function netIdentity(device: {
   return {
     deviceId: VIRTIO_ID_NET,
     vendorId: 0,
-    features: bits.reduce((features, bit) => features | (1n << bit), RING_FEATURES),
+    features: bits.reduce((features, bit) => features | (1n << bit), ringFeatures(device.packed)),
     config,
     queueCount: device.pairs * 2,
     queueSize: device.queueSize,

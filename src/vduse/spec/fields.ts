@@ -33,6 +33,12 @@ export const sharedFields = {
     kept: 'always',
     help: 'Number of descriptors of each queue, a power of two; 256 by default',
   },
+  /** Drivers may use packed virtqueues (VIRTIO_F_RING_PACKED). */
+  packed: {
+    kind: 'switch',
+    kept: 'always',
+    help: 'Whether packed virtqueues are offered to drivers; off by default',
+  },
   /** Data threads; each serves whole queues, or pairs. */
   threads: {
     kind: 'integer',

@@ -21,6 +21,8 @@ export interface RecordedSpec {
   /** Number of virtqueues, and descriptors of each. */
   readonly queues: number;
   readonly queueSize: number;
+  /** Whether packed virtqueues are offered. */
+  readonly packed: boolean;
   /** The features offered to drivers. */
   readonly features: bigint;
   /** Path of a file or a disk, as it was given. */

@@ -10,7 +10,7 @@ import { defaultMac, DEFAULT_BLOCK_SIZE, DEFAULT_QUEUE_SIZE, DEFAULT_SIZE, defau
  * @throws DeviceOptionError for conflicting arguments
  */
 export function resolveSpec(spec: ServedDeviceSpec): ServedDeviceSpec {
-  const common = { queues: 1, queueSize: DEFAULT_QUEUE_SIZE, restart: false };
+  const common = { queues: 1, queueSize: DEFAULT_QUEUE_SIZE, packed: false, restart: false };
   if (spec.type === 'net') {
     const { type: backend } = netBackendFor(spec);
     return { ...common, mac: defaultMac(spec.name), ...spec, backend };

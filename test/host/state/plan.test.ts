@@ -71,6 +71,7 @@ const status = {
     type: 'block',
     queues: 1,
     queue_size: 256,
+    packed: false,
     restart: false,
     backend: 'file',
     path: '/srv/vd',
@@ -104,7 +105,7 @@ test('the server of a VDUSE device: only what the file specifies is compared', (
   for (const server of [
     {},
     { path: '/srv/vd' },
-    { path: '/srv/x/../vd', backend: 'file', size: '8K', queues: 1, queue_size: 256, restart: false },
+    { path: '/srv/x/../vd', backend: 'file', size: '8K', queues: 1, queue_size: 256, packed: false, restart: false },
   ]) {
     assert.deepEqual(planServer({ server }, true, here), [], JSON.stringify(server));
     assert.deepEqual(planServer({ server }, false, { ...here, status: { ...status, attached: false } }), [

@@ -33,7 +33,7 @@ function sysfs(attributes: Readonly<Record<string, string | number>>): string {
 function config(folder: string, own = { logical: 512, physical: 4096 }, wanted?: BlockSizes['logical']) {
   const blocks = blocksOfDisk(readDiskLimits(folder), own, wanted);
   const limits = blockLimits({ size: 64 * MIB, readonly: false }, 's');
-  const { config: bytes } = blockIdentity({ limits, blocks, queues: 1, queueSize: 256, hasCache: true });
+  const { config: bytes } = blockIdentity({ limits, blocks, queues: 1, queueSize: 256, packed: false, hasCache: true });
   const view = new DataView(bytes.buffer);
   return {
     block: view.getUint32(at.blkSize, true),

@@ -7,7 +7,14 @@ import { VduseError } from '../../../src/vduse/error.js';
 import type { RecordedSpec } from '../../../src/vduse/spec/instance-record.js';
 import { withRuntimeFolder } from '../../support/runtime-base.js';
 
-const SPEC: RecordedSpec = { type: 'block', backend: 'ram', queues: 1, queueSize: 128, features: 2n ** 32n };
+const SPEC: RecordedSpec = {
+  type: 'block',
+  backend: 'ram',
+  queues: 1,
+  queueSize: 128,
+  packed: false,
+  features: 2n ** 32n,
+};
 
 for (const [kind, text] of [
   ['empty', ''],

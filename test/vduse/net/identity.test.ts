@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { describe, test } from 'node:test';
+import { VIRTIO_F_RING_PACKED } from '../../../src/vduse/engine/negotiation.js';
 import * as net from '../../../src/virtio/net.js';
 import { serveNetDevice } from '../../../src/vduse/net/device.js';
 import { netIdentity } from '../../../src/vduse/net/identity.js';
@@ -16,6 +17,7 @@ describe('what a driver sees of a network device', () => {
       mtu: 9000,
       pairs: 3,
       queueSize: 256,
+      packed: false,
       offloads: false,
     });
     assert.deepEqual([...config.subarray(0, 12)], [2, 0, 0, 0, 0, 1, 1, 0, 3, 0, 0x28, 0x23]);
@@ -24,7 +26,7 @@ describe('what a driver sees of a network device', () => {
   });
 
   test('offloads and mergeable buffers only with a tap, and an MTU only if one is set', () => {
-    const options = { mac, mtu: undefined, pairs: 1, queueSize: 256 };
+    const options = { mac, mtu: undefined, pairs: 1, queueSize: 256, packed: false };
     const plain = netIdentity({ ...options, offloads: false }).features;
     const tap = netIdentity({ ...options, offloads: true }).features;
     for (const bit of [net.VIRTIO_NET_F_CSUM, net.VIRTIO_NET_F_GUEST_TSO6, net.VIRTIO_NET_F_MRG_RXBUF]) {
@@ -33,6 +35,13 @@ describe('what a driver sees of a network device', () => {
     assert.equal(has(tap, net.VIRTIO_NET_F_MTU), false);
     // It needs a control queue, which VDUSE does not permit.
     assert.equal(has(tap, net.VIRTIO_NET_F_MQ), false);
+  });
+
+  test('packed queues only if they are wanted', () => {
+    const options = { mac, mtu: undefined, pairs: 1, queueSize: 256, offloads: false };
+    for (const packed of [false, true]) {
+      assert.equal(has(netIdentity({ ...options, packed }).features, VIRTIO_F_RING_PACKED), packed);
+    }
   });
 });
 

@@ -17,6 +17,7 @@ const disk = {
   type: 'block',
   queues: 2,
   queueSize: 128,
+  packed: true,
   user: 'nobody',
   restart: true,
   backend: 'file',
@@ -40,7 +41,8 @@ const nic = {
 
 test('a device as the arguments of a command line', () => {
   assert.deepEqual(formatArguments(disk), [
-    ...['name', 'vd0', 'type', 'block', 'queues', '2', 'queue_size', '128', 'user', 'nobody', 'restart', 'on'],
+    ...['name', 'vd0', 'type', 'block', 'queues', '2', 'queue_size', '128', 'packed', 'on'],
+    ...['user', 'nobody', 'restart', 'on'],
     ...['backend', 'file', 'path', '/srv/vd0.img', 'size', '8192', 'block_size', '4096', 'readonly', 'serial', 'S 1'],
   ]);
   assert.deepEqual(formatArguments(nic), [
@@ -62,12 +64,20 @@ test('the fields of a device in the server section of a file', () => {
 
 test('a device with its defaults', () => {
   assert.deepEqual(toEntry(resolveSpec({ name: 'vd1', type: 'block' })), {
-    ...{ type: 'block', queues: 1, queue_size: 256, restart: false, backend: 'ram' },
+    ...{ type: 'block', queues: 1, queue_size: 256, packed: false, restart: false, backend: 'ram' },
     ...{ size: 67108864, block_size: 512, readonly: false, serial: 'vd1' },
   });
   const { mac, ...net } = toEntry(resolveSpec({ name: 'vn1', type: 'net', ifname: 'tap1' }));
   assert.match(mac ?? '', /^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/);
-  assert.deepEqual(net, { type: 'net', queues: 1, queue_size: 256, restart: false, backend: 'tap', ifname: 'tap1' });
+  assert.deepEqual(net, {
+    type: 'net',
+    queues: 1,
+    queue_size: 256,
+    packed: false,
+    restart: false,
+    backend: 'tap',
+    ifname: 'tap1',
+  });
   // The file may grow.
   assert.equal(resolveSpec({ name: 'vd2', type: 'block', path: '/f' }).type === 'block' && toEntry(disk).size, 8192);
   assert.equal(toEntry(resolveSpec({ name: 'vd2', type: 'block', path: '/f' })).size, undefined);
