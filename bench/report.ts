@@ -11,6 +11,11 @@ export interface Row {
   readonly unit?: string;
 }
 
+/** A rate: `12,345/s`. */
+export function perSecond(rate: number): string {
+  return `${Math.round(rate).toLocaleString('en')}/s`;
+}
+
 /** Prints rows as a Markdown table. */
 export function printTable(title: string, rows: readonly Row[]): void {
   if (rows.length === 0) return;

@@ -1,6 +1,6 @@
 /** The tables of disks. */
 import { median } from '../measure.js';
-import { mebibytes, type Row } from '../report.js';
+import { mebibytes, perSecond, type Row } from '../report.js';
 import { diskNames, type DiskName } from './disk-names.js';
 import { workloadNames, workloads, type WorkloadName } from './fio.js';
 import { fullQueues, waitingWorkloads } from './results.js';
@@ -168,8 +168,4 @@ export function flushRows({ alone, beside }: FlushResults): Row[] {
       goal: { atLeast: 0.8 },
     },
   ];
-}
-
-function perSecond(rate: number): string {
-  return `${Math.round(rate).toLocaleString('en')}/s`;
 }

@@ -24,6 +24,7 @@ export interface EngineThreadOptions {
   readonly mappings: SharedMappings;
   readonly counters: SharedArrayBuffer;
   readonly shared: SharedArrayBuffer;
+  readonly packed: boolean;
 }
 
 const dup: (fd: number) => number = libc.func('int dup(int fd)');
@@ -53,7 +54,7 @@ const thread = new DataThread({
     return 'sent';
   },
   plane,
-  logs: Array.from({ length: start.queueCount }, () => InflightLog.inMemory(queueSize)),
+  logs: Array.from({ length: start.queueCount }, () => InflightLog.inMemory(queueSize, start.packed)),
   watched: [],
   guard: undefined,
   notify: (message) => parentPort?.postMessage(message),

@@ -10,6 +10,7 @@ import { QueueCounters } from '../../src/vduse/engine/counters.js';
 import { MappingTable } from '../../src/vduse/engine/mappings.js';
 import { threadWord, type Command } from '../../src/vduse/engine/thread.js';
 import type { AioMode, CacheMode } from '../../src/vduse/spec/fields.js';
+import { WRAP_COUNTER } from '../../src/virtio/packed-ring.js';
 import type { EngineThreadOptions } from './engine-thread.js';
 import { queueSize, type Load } from './loaded-queue.js';
 import { MemoryDriver } from './memory-driver.js';
@@ -21,11 +22,12 @@ export interface EngineOptions {
   readonly queues: number;
   readonly depth: number;
   readonly threads: number;
+  readonly packed?: boolean;
 }
 
 /** Random reads or writes of 4 KiB on a file, for so many seconds. @returns requests a second */
 export async function measureEngine(options: EngineOptions, writing: boolean, seconds: number): Promise<number> {
-  const { path, cache, aio, threads } = options;
+  const { path, cache, aio, threads, packed = false } = options;
   const backend = { type: 'file', path, ...(cache && { cache }), ...(aio && { aio }) } as const;
   const storage = await Storage.open(backend, undefined, false, threads);
   const load: Load = { ...options, size: storage.size };
@@ -51,6 +53,7 @@ export async function measureEngine(options: EngineOptions, writing: boolean, se
         mappings: MappingTable.allocate().shared,
         counters,
         shared,
+        packed,
       };
       const worker = new Worker(new URL('./engine-thread.js', import.meta.url), {
         workerData: workerOptions,
@@ -71,10 +74,10 @@ export async function measureEngine(options: EngineOptions, writing: boolean, se
       const ring = driver.queues[index]?.ring;
       if (!ring) throw new Error(`there is no queue ${index}`);
       const { descriptorArea, driverArea, deviceArea } = ring;
-      const layout = { packed: false, size: queueSize, descriptorArea, driverArea, deviceArea };
+      const layout = { packed, size: queueSize, descriptorArea, driverArea, deviceArea };
       return {
         index,
-        position: 0,
+        position: packed ? WRAP_COUNTER : 0,
         resume: false,
         layout: { ...layout, eventIndex: true, indirect: false, maxChain: queueSize },
       };

@@ -3,7 +3,8 @@ import { randomInt } from 'node:crypto';
 import { openEventfd, signalEventfd, type EventPoll } from '../../src/sys/events.js';
 import { close } from '../../src/sys/libc.js';
 import { HEADER_SIZE, VIRTIO_BLK_T_IN, VIRTIO_BLK_T_OUT } from '../../src/virtio/block.js';
-import { SplitDriver } from '../../test/support/split-driver.js';
+import { createDriver } from '../../test/support/create-driver.js';
+import type { RingDriver } from '../../test/support/ring-driver.js';
 
 /** The IOVA at which the memory of the driver begins. */
 export const base = 0x1000_0000;
@@ -20,6 +21,7 @@ export interface Load {
   readonly depth: number;
   /** Bytes of the device. */
   readonly size: number;
+  readonly packed?: boolean;
 }
 
 /** The memory of a driver: the rings, the headers, and the data, which is aligned as a page cache has it. */
@@ -40,13 +42,12 @@ function dataAt({ queues, depth }: Load): number {
 export class LoadedQueue {
   readonly kick: number;
   readonly call = openEventfd();
-  readonly ring: SplitDriver;
+  readonly ring: RingDriver;
   readonly #memory: Memory;
   readonly #view: DataView;
   /** Where each request's header is; its status byte follows it, its data starts at #data. */
   readonly #headers: number;
   readonly #data: number;
-  /** The index that the device had seen at the last kick. */
   #type: number = VIRTIO_BLK_T_IN;
   /** The blocks of the next requests, in a circle: a generator takes longer than the rest of a request. */
   readonly #blocks: Uint32Array;
@@ -58,7 +59,8 @@ export class LoadedQueue {
     this.kick = kick;
     this.#memory = memory;
     this.#view = new DataView(memory.buffer);
-    this.ring = new SplitDriver(memory.buffer, base, base + index * ringBytes, queueSize);
+    const place = { buffer: memory.buffer, base, iova: base + index * ringBytes };
+    this.ring = createDriver(load.packed === true, { ...place, size: queueSize, start: 0 });
     this.#headers = queues * ringBytes + index * depth * headerBytes;
     this.#data = dataAt(load) + index * depth * blockBytes;
     const blocks = size / blockBytes;

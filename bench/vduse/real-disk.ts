@@ -4,7 +4,7 @@ import { closeSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { checkoutRoot } from '../../lab/cache.js';
 import { median } from '../measure.js';
-import type { Row } from '../report.js';
+import { perSecond, type Row } from '../report.js';
 import { measureEngine } from './engine.js';
 import { fioOnFile, workloads, type WorkloadName } from './fio.js';
 import type { Plan } from './plan.js';
@@ -25,6 +25,9 @@ const goals = {
 type Other = keyof typeof goals;
 const others = Object.keys(goals) as Other[];
 
+/** Measured with a packed queue, too. */
+const packedWorkload: WorkloadName = 'random read, depth 32';
+
 /** Requests per second, by turns. */
 export async function measureRealDisk({ rounds, seconds }: Plan): Promise<Row[]> {
   const folder = mkdtempSync(join(checkoutRoot, 'build', 'disk-'));
@@ -32,6 +35,7 @@ export async function measureRealDisk({ rounds, seconds }: Plan): Promise<Row[]>
     const path = join(folder, 'image');
     makeImage(path);
     const rates = new Map<string, number[]>();
+    const packed: number[] = [];
     const add = (program: Other | 'engine', workload: WorkloadName, rate: number): void => {
       const key = `${program}: ${workload}`;
       rates.set(key, [...(rates.get(key) ?? []), rate]);
@@ -47,19 +51,31 @@ export async function measureRealDisk({ rounds, seconds }: Plan): Promise<Row[]>
         const qemu = await measureQemu({ ...load, size: mebibytes * 2 ** 20, socket }, writing, seconds);
         add('qemu-storage-daemon by vhost-user, io_uring, direct', workload, qemu);
       }
+      const { depth } = workloads[packedWorkload];
+      const engine = { path, cache: 'none', queues: 1, threads: 1, depth, packed: true } as const;
+      packed.push(await measureEngine(engine, false, seconds));
       console.error(`real disk: round ${round + 1} of ${rounds}`);
     }
     const rate = (program: Other | 'engine', workload: WorkloadName): number =>
       median(rates.get(`${program}: ${workload}`) ?? []);
-    return others.flatMap((other) =>
-      realWorkloads.map((workload) => ({
+    const rows = others.flatMap((other) =>
+      realWorkloads.map((workload): Row => ({
         what: `the engine alone, on a file of this machine: ${workload}`,
-        ours: `${Math.round(rate('engine', workload)).toLocaleString('en')}/s`,
-        against: `${other} ${Math.round(rate(other, workload)).toLocaleString('en')}/s`,
+        ours: perSecond(rate('engine', workload)),
+        against: `${other} ${perSecond(rate(other, workload))}`,
         figure: rate('engine', workload) / rate(other, workload),
         goal: { atLeast: goals[other][workloads[workload].depth] },
       })),
     );
+    const split = rate('engine', packedWorkload);
+    const packedRow: Row = {
+      what: `the engine alone, on a file of this machine, packed queue: ${packedWorkload}`,
+      ours: perSecond(median(packed)),
+      against: `split queue ${perSecond(split)}`,
+      figure: median(packed) / split,
+      goal: { atLeast: 1 },
+    };
+    return [...rows, packedRow];
   } finally {
     rmSync(folder, { recursive: true });
   }

@@ -1,7 +1,9 @@
 import '../support/kernel/lab/inside.js';
 import assert from 'node:assert/strict';
+import type { TestContext } from 'node:test';
 import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
 import { testsWith, VDUSE } from '../support/kernel/lab/needs.js';
+import { FORMS } from '../support/queue-and-driver.js';
 import { Random } from '../support/random.js';
 import { FuzzBlock } from '../support/kernel/drivers/fuzz-block.js';
 import { FuzzDriver, type FuzzCounts } from '../support/kernel/drivers/fuzz-driver.js';
@@ -13,7 +15,7 @@ import type { VhostDriver } from '../support/kernel/drivers/vhost-driver.js';
 import { VhostNet } from '../support/kernel/drivers/vhost-net.js';
 import { attach, bash, detach, diskOf, giveToVhost, sh } from '../support/kernel/servers/vduse.js';
 
-const { test } = testsWith(VDUSE);
+const { describe, test } = testsWith(VDUSE);
 
 const MIB = 1024 * 1024;
 /** The duration: VDPA_FUZZ_SECONDS. */
@@ -67,13 +69,14 @@ interface Look {
 const leastInUse = (looks: readonly Look[]): Look =>
   looks.reduce((least, look) => (look.bytes < least.bytes ? look : least));
 
-test('fuzzed driver: the server survives, serves after a reset, and does not grow; another device is unaffected', async (context) => {
+/** Attacks devices of every kind. @param packed they offer packed queues, which most lives of a driver accept */
+async function attack(context: TestContext, packed: boolean): Promise<void> {
   await bash('truncate -s 32M /tmp/fuzzed');
   const server = await ServerProcess.start(
-    { name: 'ram', backend: { type: 'ram', size: SECTORS * 512 }, ...QUEUES },
-    { name: 'file', backend: { type: 'file', path: '/tmp/fuzzed' }, ...QUEUES },
-    { name: 'loop', backend: { type: 'loopback' }, queueSize: QUEUES.queueSize },
-    { name: 'tap', backend: { type: 'tap', ifname: 'fuzzed' }, queueSize: QUEUES.queueSize },
+    { name: 'ram', backend: { type: 'ram', size: SECTORS * 512 }, ...QUEUES, packed },
+    { name: 'file', backend: { type: 'file', path: '/tmp/fuzzed' }, ...QUEUES, packed },
+    { name: 'loop', backend: { type: 'loopback' }, queueSize: QUEUES.queueSize, packed },
+    { name: 'tap', backend: { type: 'tap', ifname: 'fuzzed' }, queueSize: QUEUES.queueSize, packed },
     { name: 'neighbour', backend: { type: 'ram', size: 16 * MIB } },
   );
   for (const name of [...DEVICES, 'neighbour']) await attach(name);
@@ -148,4 +151,11 @@ test('fuzzed driver: the server survives, serves after a reset, and does not gro
   assert.ok(leaked < allowed, `the server has ${leaked} bytes more in use after ${lives} lives of a device`);
   assert.ok(last.rss - first.rss < GROWTH_BYTES, `the server has grown by ${(last.rss - first.rss) / MIB} MiB`);
   assert.ok(server.broken.length > 0 && total('used') > 0, 'the driver was not hostile, or made no valid request');
-});
+}
+
+for (const { name, packed } of FORMS) {
+  describe(`${name} queues`, () => {
+    test('fuzzed driver: the server survives, serves after a reset, and does not grow; another device is unaffected', (context) =>
+      attack(context, packed));
+  });
+}

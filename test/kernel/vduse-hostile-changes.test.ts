@@ -7,6 +7,7 @@ import {
   BUFFER,
   driver,
   ELSEWHERE,
+  form,
   HEADER,
   isBroken,
   MIB,
@@ -23,19 +24,21 @@ import { until } from '../support/kernel/servers/vduse.js';
 const { describe, test } = testsWith(VDUSE);
 
 const PAGE = 4096;
+/** Tests that look into the rings of a split queue. */
+const skip = form.packed && 'it is about a split queue';
 
 const { VIRTIO_BLK_T_IN: IN, VIRTIO_BLK_S_OK: OK } = blk;
 
 setUpTarget();
 
 describe('a driver that changes things in use', () => {
-  test('ring moved while in use: served at its new place', () => {
+  test('ring moved while in use: served at its new place', { skip }, () => {
     driver.checkService(8);
     const memory = borrow(MEMORY_BYTES);
     memory.u8.set(driver.memory.u8);
     driver.vhost.unmap(BASE, MEMORY_BYTES);
     driver.vhost.map(BASE, MEMORY_BYTES, memory.address);
-    const ring = driver.ring();
+    const ring = driver.splitRing();
     const head = ring.chain([driver.header(HEADER, IN, 0), driver.statusByte(STATUS)]);
     ring.offer(head);
     memory.u8.set(driver.memory.u8);
@@ -70,7 +73,7 @@ describe('a driver that changes things in use', () => {
     assert.ok(driver.used());
   });
 
-  test('used ring in write-only memory: served', () => {
+  test('used ring in write-only memory: served', { skip }, () => {
     const memory = borrow(MIB);
     driver.prepare();
     driver.vhost.map(ELSEWHERE, MIB, memory.address, VHOST_ACCESS_WO);
@@ -101,11 +104,11 @@ describe('a driver that changes things in use', () => {
     }
   });
 
-  test('overlapping rings: the server survives', () => {
+  test('overlapping rings: the server survives', { skip }, () => {
     driver.prepare();
     driver.vhost.setQueueAddress(0, BASE, BASE, BASE);
     driver.vhost.status = DRIVER_OK;
-    driver.ring().setAvailableIndex(3);
+    driver.splitRing().setAvailableIndex(3);
     driver.kick();
     driver.used(0, 50);
     driver.checkService(12, 1);
@@ -154,10 +157,10 @@ describe('a driver that changes things in use', () => {
     driver.kick();
     driver.vhost.suspend();
     const base = driver.vhost.queueBase(0);
-    assert.equal(base, driver.ring().usedIndex);
+    assert.equal(base, driver.ring().base);
     driver.kick();
     driver.used(0, 20);
-    assert.equal(driver.ring().usedIndex, base);
+    assert.equal(driver.ring().base, base);
   });
 
   test('queue disabled while requests are in progress, and enabled again', () => {
@@ -183,7 +186,7 @@ describe('a driver that negotiates what does not exist', () => {
   };
 
   test('features that were not offered: FEATURES_OK does not stay', () => {
-    refuse((offered) => offered | (1n << 34n));
+    refuse((offered) => offered | (1n << 35n));
     refuse((offered) => offered | (1n << 40n));
   });
 

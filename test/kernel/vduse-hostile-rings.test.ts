@@ -27,20 +27,20 @@ describe('a driver that breaks a ring', () => {
   });
 
   test('descriptor index out of range, in a chain', async () => {
-    driver.ring().descriptor(0, DATA, 16, VRING_DESC_F_NEXT, 65535);
+    driver.splitRing().descriptor(0, DATA, 16, VRING_DESC_F_NEXT, 65535);
     driver.offer(0);
     await isBroken(/descriptor index 65535 out of range in a table of 64/);
   });
 
   test('chain that loops', async () => {
-    driver.ring().descriptor(0, DATA, 16, VRING_DESC_F_NEXT, 1);
-    driver.ring().descriptor(1, DATA, 16, VRING_DESC_F_NEXT, 0);
+    driver.splitRing().descriptor(0, DATA, 16, VRING_DESC_F_NEXT, 1);
+    driver.splitRing().descriptor(1, DATA, 16, VRING_DESC_F_NEXT, 0);
     driver.offer(0);
     await isBroken(/chain with a loop/);
   });
 
   test('chain that is its own next', async () => {
-    driver.ring().descriptor(5, DATA, 16, VRING_DESC_F_NEXT, 5);
+    driver.splitRing().descriptor(5, DATA, 16, VRING_DESC_F_NEXT, 5);
     driver.offer(5);
     await isBroken(/chain with a loop/);
   });
@@ -54,41 +54,41 @@ describe('a driver that breaks a ring', () => {
 
   test('indirect table that loops', async () => {
     const table = driver.indirectTable();
-    driver.ring().descriptor(0, DATA, 16, VRING_DESC_F_NEXT, 1, table);
-    driver.ring().descriptor(1, DATA, 16, VRING_DESC_F_NEXT, 0, table);
-    driver.ring().descriptor(0, table, 32, VRING_DESC_F_INDIRECT);
+    driver.splitRing().descriptor(0, DATA, 16, VRING_DESC_F_NEXT, 1, table);
+    driver.splitRing().descriptor(1, DATA, 16, VRING_DESC_F_NEXT, 0, table);
+    driver.splitRing().descriptor(0, table, 32, VRING_DESC_F_INDIRECT);
     driver.offer(0);
     await isBroken(/chain with a loop/);
   });
 
   test('indirect inside indirect', async () => {
     const table = driver.indirectTable();
-    driver.ring().descriptor(0, table, 16, VRING_DESC_F_INDIRECT, 0, table);
-    driver.ring().descriptor(0, table, 16, VRING_DESC_F_INDIRECT);
+    driver.splitRing().descriptor(0, table, 16, VRING_DESC_F_INDIRECT, 0, table);
+    driver.splitRing().descriptor(0, table, 16, VRING_DESC_F_INDIRECT);
     driver.offer(0);
     await isBroken(/nested indirect descriptor/);
   });
 
   test('indirect table of odd length', async () => {
-    driver.ring().descriptor(0, driver.indirectTable(), 17, VRING_DESC_F_INDIRECT);
+    driver.splitRing().descriptor(0, driver.indirectTable(), 17, VRING_DESC_F_INDIRECT);
     driver.offer(0);
     await isBroken(/indirect table length: 17 bytes/);
   });
 
   test('indirect table of zero length', async () => {
-    driver.ring().descriptor(0, driver.indirectTable(), 0, VRING_DESC_F_INDIRECT);
+    driver.splitRing().descriptor(0, driver.indirectTable(), 0, VRING_DESC_F_INDIRECT);
     driver.offer(0);
     await isBroken(/indirect table length: 0 bytes/);
   });
 
   test('indirect table of 4 GiB', async () => {
-    driver.ring().descriptor(0, driver.indirectTable(), 0xfffffff0, VRING_DESC_F_INDIRECT);
+    driver.splitRing().descriptor(0, driver.indirectTable(), 0xfffffff0, VRING_DESC_F_INDIRECT);
     driver.offer(0);
     await isBroken(/indirect table length: 4294967280 bytes/);
   });
 
   test('indirect table in unmapped memory', async () => {
-    driver.ring().descriptor(0, NOWHERE, 32, VRING_DESC_F_INDIRECT);
+    driver.splitRing().descriptor(0, NOWHERE, 32, VRING_DESC_F_INDIRECT);
     driver.offer(0);
     await isBroken(/in unmapped memory/);
   });
@@ -100,7 +100,7 @@ describe('a driver that breaks a ring', () => {
   });
 
   test('indirect descriptor that has a next one', async () => {
-    driver.ring().descriptor(0, driver.indirectTable(), 16, VRING_DESC_F_INDIRECT | VRING_DESC_F_NEXT, 1);
+    driver.splitRing().descriptor(0, driver.indirectTable(), 16, VRING_DESC_F_INDIRECT | VRING_DESC_F_NEXT, 1);
     driver.offer(0);
     await isBroken(/with VIRTQ_DESC_F_NEXT/);
   });
@@ -115,14 +115,14 @@ describe('a driver that breaks a ring', () => {
   });
 
   test('available index more than the queue size ahead', async () => {
-    driver.ring().setAvailableIndex(65);
+    driver.splitRing().setAvailableIndex(65);
     driver.kick();
     await isBroken(/65 entries ahead in a queue of 64/);
   });
 
   test('available index that goes back', async () => {
     driver.checkService(4);
-    driver.ring().setAvailableIndex(driver.ring().availableIndex - 1);
+    driver.splitRing().setAvailableIndex(driver.splitRing().availableIndex - 1);
     driver.kick();
     await isBroken(/65535 entries ahead in a queue of 64/);
   });

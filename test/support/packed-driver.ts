@@ -43,6 +43,8 @@ export class PackedDriver implements RingDriver {
   nextAvailable: number;
   nextUsed: number;
   availableIndex = 0;
+  /** A driver that writes nonsense gets nonsense back. */
+  isHostile = false;
   #answered = 0;
   /** Descriptors that were made available since needsKick was called. */
   #added = 0;
@@ -171,8 +173,8 @@ export class PackedDriver implements RingDriver {
       const flags = this.flags(index);
       if ((flags & (DESC_F_AVAIL | DESC_F_USED)) !== expected) return;
       const head = this.#view.getUint16(this.#at(index) + 12, true);
-      const count = this.#inFlight.get(head);
-      if (count === undefined) throw new Error(`buffer id ${head} was used, which is not in flight`);
+      const count = this.#inFlight.get(head) ?? 1;
+      if (!this.#inFlight.has(head) && !this.isHostile) throw new Error(`buffer id ${head} was used, not in flight`);
       const written = (flags & VRING_DESC_F_WRITE) === 0 ? 0 : this.#view.getUint32(this.#at(index) + 8, true);
       this.#answers.push({ head, written });
       this.#inFlight.delete(head);
@@ -184,6 +186,11 @@ export class PackedDriver implements RingDriver {
   get usedIndex(): number {
     this.#readUsed();
     return this.#answered;
+  }
+
+  get base(): number {
+    this.#readUsed();
+    return (this.nextUsed | (this.nextUsed << 16)) >>> 0;
   }
 
   collect(): { head: number; written: number } | undefined {

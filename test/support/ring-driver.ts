@@ -15,6 +15,8 @@ export interface RingDriver {
   /** Number of chains that were made available, and of those that the device has published; both wrap at 65536. */
   readonly availableIndex: number;
   readonly usedIndex: number;
+  /** Where the device begins or has stopped, as for VHOST_SET_VRING_BASE and VHOST_GET_VRING_BASE. */
+  readonly base: number;
   /** Whether the device has said that it needs no kicks. */
   readonly suppressesKicks: boolean;
 

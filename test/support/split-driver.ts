@@ -136,6 +136,10 @@ export class SplitDriver implements RingDriver {
     Atomics.store(this.#words, (this.deviceArea - this.#base + 2) / 2, index);
   }
 
+  get base(): number {
+    return this.usedIndex;
+  }
+
   get usedFlags(): number {
     return Atomics.load(this.#words, (this.deviceArea - this.#base) / 2);
   }

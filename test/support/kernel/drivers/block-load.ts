@@ -10,6 +10,7 @@ import {
 } from '../../../../src/virtio/block.js';
 import type { BlockHistory } from '../../block-history.js';
 import type { Random } from '../../random.js';
+import type { Buffer as Piece } from '../../ring-driver.js';
 import { REPLY_TIMEOUT_MS } from '../lab/patience.js';
 import { DATA, VhostDriver } from './vhost-driver.js';
 
@@ -113,18 +114,16 @@ export class BlockLoad extends VhostDriver {
     this.view.setUint32(this.at(header), type, true);
     this.view.setBigUint64(this.at(header) + 8, 0n, true);
     this.view.setUint8(this.at(status), UNTOUCHED);
-    ring.descriptor(head + 2, status, 1, 2);
-    if (request.type === 'flush') {
-      ring.descriptor(head, header, 16, 1, head + 2);
-    } else {
+    const buffers: Piece[] = [{ iova: header, length: 16 }];
+    if (request.type !== 'flush') {
       this.view.setBigUint64(this.at(header) + 8, BigInt(request.block * SECTORS), true);
       const writing = request.type === 'write';
       const word = this.at(data) / 4;
       this.#words.fill(writing ? request.number : 0xffff_ffff, word, word + BLOCK_BYTES / 4);
-      ring.descriptor(head, header, 16, 1, head + 1);
-      ring.descriptor(head + 1, data, BLOCK_BYTES, writing ? 1 : 3, head + 2);
+      buffers.push({ iova: data, length: BLOCK_BYTES, writable: !writing });
       this.#busy.add(request.block);
     }
+    ring.chainAt(head, [...buffers, { iova: status, length: 1, writable: true }]);
     this.#inFlight.set(queue * DEPTH + slot, request);
     ring.offer(head);
   }

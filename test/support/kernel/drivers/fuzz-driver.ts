@@ -2,7 +2,9 @@
 import '../lab/inside.js';
 import { VRING_DESC_F_INDIRECT, VRING_DESC_F_NEXT, VRING_DESC_F_WRITE } from '../../../../src/virtio/split-ring.js';
 import type { Random } from '../../random.js';
+import { PackedDriver, type PackedDescriptor } from '../../packed-driver.js';
 import type { Buffer } from '../../ring-driver.js';
+import { SplitDriver } from '../../split-driver.js';
 import { BASE, DRIVER_OK, MEMORY_BYTES, type VhostDriver } from './vhost-driver.js';
 import { DriverMemory, VHOST_ACCESS_RO, VHOST_ACCESS_RW, VHOST_ACCESS_WO } from './vhost-vdpa.js';
 
@@ -12,6 +14,7 @@ const SHIFTING = 0x7000_0000;
 const SHIFTING_BYTES = 2 ** 30;
 const EVENT_IDX = 1n << 29n;
 const INDIRECT = 1n << 28n;
+const RING_PACKED = 1n << 34n;
 
 /** Counters of a run. */
 export interface FuzzCounts {
@@ -66,16 +69,21 @@ export class FuzzDriver {
     const random = this.#random;
     const queueSize = random.chance(70) ? this.#queueSize : 2 ** (1 + random.below(Math.log2(this.#queueSize)));
     const ofItsKind = random.chance(20) ? BigInt(random.below(2 ** 24)) : 0n;
-    const dropped = (random.chance(50) ? EVENT_IDX : 0n) | (random.chance(20) ? INDIRECT : 0n) | ofItsKind;
+    const dropped =
+      (random.chance(50) ? EVENT_IDX : 0n) |
+      (random.chance(20) ? INDIRECT : 0n) |
+      (random.chance(20) ? RING_PACKED : 0n) |
+      ofItsKind;
     this.#careful = random.chance(50);
     this.#indirect = (dropped & INDIRECT) === 0n;
     this.#driver.prepare({ queueSize, features: (offered) => offered & ~dropped });
     if (random.chance(10)) this.#misplaceRings();
     if (random.chance(10)) {
       for (let queue = 0; queue < this.#queues; queue++) {
-        const base = random.below(65536);
+        const ring = this.#driver.ring(queue);
+        const base = random.below(ring instanceof SplitDriver ? 65536 : 2 ** 32);
         this.#driver.vhost.setQueueBase(queue, base);
-        this.#driver.ring(queue).setAvailableIndex(base);
+        if (ring instanceof SplitDriver) ring.setAvailableIndex(base);
       }
     }
     this.#driver.vhost.status = DRIVER_OK;
@@ -95,7 +103,7 @@ export class FuzzDriver {
     if (chance < 62) this.#offer(queue);
     else if (chance < 67 && this.#careful) this.#offer(queue);
     else if (chance < 65) this.#scribble(queue);
-    else if (chance < 67) this.#driver.ring(queue).setAvailableIndex(random.below(65536));
+    else if (chance < 67) this.#misplaceNext(queue);
     else if (chance < 72) this.#shiftMemory();
     else if (chance < 77) this.#driver.kick(queue);
     else if (chance < 80) this.#driver.vhost.enable(queue, random.chance(50));
@@ -111,10 +119,53 @@ export class FuzzDriver {
     return this.#careful || this.#random.below(1000) < perMille;
   }
 
+  /** The next chain is somewhere else than the device expects it. */
+  #misplaceNext(queue: number): void {
+    const random = this.#random;
+    const ring = this.#driver.ring(queue);
+    if (ring instanceof SplitDriver) ring.setAvailableIndex(random.below(65536));
+    else this.#driver.packedRing(queue).nextAvailable = random.below(ring.size) | (random.chance(50) ? 0x8000 : 0);
+  }
+
   /** Offers chains, most of them plausible. */
   #offer(queue: number): void {
     const random = this.#random;
     const ring = this.#driver.ring(queue);
+    if (ring instanceof PackedDriver) this.#offerPacked(queue, ring);
+    else this.#offerSplit(queue, this.#driver.splitRing(queue));
+    if (random.chance(90)) this.#driver.kick(queue);
+    if (random.chance(50)) this.#wait(queue);
+  }
+
+  #offerPacked(queue: number, ring: PackedDriver): void {
+    const random = this.#random;
+    ring.isHostile = true;
+    const likely = (): boolean => this.#likely(996);
+    const flagsOf = (flags: number): number => (likely() ? flags : random.below(65536));
+    let free = random.below(ring.size);
+    for (let count = 1 + random.below(8); count > 0; count--) {
+      this.counts.chains++;
+      const indirect = random.chance(30) && (this.#indirect || !this.#careful);
+      const id = likely() ? free++ % ring.size : random.below(65536);
+      const buffers = this.#requests.buffers(queue, () => this.#anyAddress());
+      const descriptors = buffers.map(({ iova, length, writable }, place): PackedDescriptor => {
+        const next = !indirect && place < buffers.length - 1 ? VRING_DESC_F_NEXT : 0;
+        return { iova, length, id, flags: flagsOf((writable === likely() ? VRING_DESC_F_WRITE : 0) | next) };
+      });
+      if (!indirect) {
+        ring.write(descriptors, random.chance(90));
+        continue;
+      }
+      const table = this.#driver.indirectTable(queue) + 16 * random.below(64);
+      for (const [index, descriptor] of descriptors.entries()) ring.tableEntry(index, descriptor, table);
+      const length = likely() ? descriptors.length * 16 : random.below(2 ** 32);
+      const iova = likely() ? table : this.#anyAddress();
+      ring.write([{ iova, length, id, flags: flagsOf(VRING_DESC_F_INDIRECT) }]);
+    }
+  }
+
+  #offerSplit(queue: number, ring: SplitDriver): void {
+    const random = this.#random;
     // Chains must not overlap more often than by chance.
     let free = random.below(ring.size);
     for (let count = 1 + random.below(8); count > 0; count--) {
@@ -132,14 +183,12 @@ export class FuzzDriver {
       }
       ring.offer(this.#likely(995) ? head : random.below(65536));
     }
-    if (random.chance(90)) this.#driver.kick(queue);
-    if (random.chance(50)) this.#wait(queue);
   }
 
   /** Writes a chain that starts at descriptor `first` of a table, or something like a chain. */
   #chain(queue: number, table: number, first: number, entries: number): void {
     const random = this.#random;
-    const ring = this.#driver.ring(queue);
+    const ring = this.#driver.splitRing(queue);
     const likely = (): boolean => this.#likely(996);
     const buffers = this.#requests.buffers(queue, () => this.#anyAddress());
     let index = first;
@@ -216,7 +265,12 @@ export class FuzzDriver {
   #wait(queue: number): void {
     this.#driver.clearCall(queue, this.#random.below(3));
     const ring = this.#driver.ring(queue);
-    this.counts.used += (ring.usedIndex - ring.seenUsed) & 0xffff;
-    ring.seenUsed = ring.usedIndex;
+    if (ring instanceof PackedDriver) {
+      while (ring.collect()) this.counts.used++;
+      return;
+    }
+    const { usedIndex, seenUsed } = this.#driver.splitRing(queue);
+    this.counts.used += (usedIndex - seenUsed) & 0xffff;
+    this.#driver.splitRing(queue).seenUsed = usedIndex;
   }
 }

@@ -23,6 +23,9 @@ export const BUFFER = DATA + 0x1000;
 export const ELSEWHERE = 0x7000_0000;
 export const NOWHERE = 0x9000_0000;
 
+/** The form of the device's queues, chosen before the tests of a file are set up. */
+export const form = { packed: false };
+
 export let server: ServerProcess;
 export let driver: VhostBlock;
 let neighbourDisk: string;
@@ -43,12 +46,16 @@ export function borrow(length: number, mapped = length): DriverMemory {
 const sumOf = (disk: string): Promise<string> =>
   bash(`dd if=${disk} bs=64k count=16 iflag=direct status=none | md5sum`);
 
-/** Sets the device up for the tests of a file. */
+let isSetUp = false;
+
+/** Sets the device up for the tests of a file, once if they are in several modules. */
 export function setUpTarget(): void {
+  if (isSetUp) return;
+  isSetUp = true;
   before(async () => {
     // One process serves both devices: anything that escapes from one device would reach the other.
     server = await ServerProcess.start(
-      { name: 'target', backend: { type: 'ram', size: SIZE }, queues: 2, queueSize: 64 },
+      { name: 'target', backend: { type: 'ram', size: SIZE }, queues: 2, queueSize: 64, packed: form.packed },
       { name: 'neighbour', backend: { type: 'ram', size: 16 * MIB } },
     );
     undo.unshift(() => server.stop());

@@ -14,9 +14,16 @@ const NAME = 'waits0';
  * Kills the server of a disk, again and again, while fio has requests in flight and verifies what it has written. Each
  * time, another server takes over.
  * @param path the disk below, of 32 MiB at least, whose transfers are in flight together
+ * @param words more options of the device
  */
-export async function killInFlight(context: TestContext, path: string, kills: number, seed: number): Promise<void> {
-  await sh(`/run/bin/vdpa dev add mgmtdev vduse name ${NAME} path ${path} queues 2 restart on`);
+export async function killInFlight(
+  context: TestContext,
+  path: string,
+  kills: number,
+  seed: number,
+  words = '',
+): Promise<void> {
+  await sh(`/run/bin/vdpa dev add mgmtdev vduse name ${NAME} path ${path} queues 2 restart on${words}`);
   const disk = await diskOf(NAME);
   const { cache, aio } = await show(NAME);
   assert.deepEqual([cache, aio], ['none', 'io_uring']);

@@ -5,6 +5,9 @@ import { openEventfd, signalEventfd } from '../../../../src/sys/events.js';
 import { MFD_HUGETLB } from '../../../../src/sys/file.js';
 import { close } from '../../../../src/sys/libc.js';
 import { poll, POLLIN } from '../../../../src/sys/poll.js';
+import { createDriver } from '../../create-driver.js';
+import { PackedDriver } from '../../packed-driver.js';
+import type { RingDriver } from '../../ring-driver.js';
 import { SplitDriver } from '../../split-driver.js';
 import { DriverMemory, VhostVdpa } from './vhost-vdpa.js';
 
@@ -17,6 +20,7 @@ const QUEUE_BYTES = 0x10000;
 /** Where buffers are: the rest of the memory. */
 export const DATA = BASE + 0x200000;
 const EVENT_IDX = 1n << 29n;
+const RING_PACKED = 1n << 34n;
 /** ACKNOWLEDGE and DRIVER, then FEATURES_OK, then DRIVER_OK. */
 const ACKNOWLEDGED = 3;
 const FEATURES_OK = 11;
@@ -40,7 +44,9 @@ export class VhostDriver {
   readonly vhost: VhostVdpa;
   readonly memory: DriverMemory;
   readonly view: DataView;
-  rings: SplitDriver[] = [];
+  rings: RingDriver[] = [];
+  /** Whether the queues are packed: if the device offers that, and the features were not chosen otherwise. */
+  #packed = false;
   readonly #kicks: number[] = [];
   readonly #calls: number[] = [];
   readonly #options: DriverOptions;
@@ -70,7 +76,7 @@ export class VhostDriver {
     const { vhost } = this;
     vhost.status = 0;
     vhost.status = ACKNOWLEDGED;
-    vhost.setFeatures(features(vhost.features()));
+    this.#negotiate(features);
     vhost.status = FEATURES_OK;
     assert.equal(vhost.status, FEATURES_OK, 'the features were not accepted');
     this.#makeQueues(queueSize);
@@ -83,7 +89,7 @@ export class VhostDriver {
    */
   startAtOnce({ queueSize = 64, features = withoutEventIndex }: DriverOptions = this.#options): void {
     const { vhost } = this;
-    vhost.setFeatures(features(vhost.features()));
+    this.#negotiate(features);
     vhost.setBackendFeatures(vhost.backendFeatures());
     this.#makeQueues(queueSize);
     this.enableQueues(true);
@@ -91,14 +97,21 @@ export class VhostDriver {
     assert.equal(vhost.status, DRIVER_OK);
   }
 
+  #negotiate(features: (offered: bigint) => bigint): void {
+    const accepted = features(this.vhost.features());
+    this.#packed = (accepted & RING_PACKED) !== 0n;
+    this.vhost.setFeatures(accepted);
+  }
+
   #makeQueues(queueSize: number): void {
     const { vhost } = this;
     this.memory.u8.fill(0, 0, this.#kicks.length * QUEUE_BYTES);
     this.rings = this.#kicks.map((kick, queue) => {
-      const ring = new SplitDriver(this.memory.buffer, BASE, BASE + queue * QUEUE_BYTES, queueSize);
+      const place = { buffer: this.memory.buffer, base: BASE, iova: BASE + queue * QUEUE_BYTES };
+      const ring = createDriver(this.#packed, { ...place, size: queueSize, start: 0 });
       vhost.setQueueSize(queue, queueSize);
       vhost.setQueueAddress(queue, ring.descriptorArea, ring.driverArea, ring.deviceArea);
-      vhost.setQueueBase(queue, 0);
+      vhost.setQueueBase(queue, ring.base);
       vhost.setCall(queue, this.#calls[queue] ?? -1);
       vhost.setKick(queue, kick);
       return ring;
@@ -109,9 +122,21 @@ export class VhostDriver {
     for (const queue of this.#kicks.keys()) this.vhost.enable(queue, on);
   }
 
-  ring(queue = 0): SplitDriver {
+  ring(queue = 0): RingDriver {
     const ring = this.rings[queue];
     if (!ring) throw new RangeError(`the driver has no queue ${queue}`);
+    return ring;
+  }
+
+  splitRing(queue = 0): SplitDriver {
+    const ring = this.ring(queue);
+    assert.ok(ring instanceof SplitDriver);
+    return ring;
+  }
+
+  packedRing(queue = 0): PackedDriver {
+    const ring = this.ring(queue);
+    assert.ok(ring instanceof PackedDriver);
     return ring;
   }
 
