@@ -6,7 +6,8 @@ import type { MachineKind } from '../../lab/machine/machine.js';
 import { prepareLab } from '../../lab/setup.js';
 import { leaveOut, printTable } from '../report.js';
 import { delayRows, growthRows, netRows } from './net-rows.js';
-import { includes, parts, readPlan, type Plan } from './plan.js';
+import { includes, parts, readPlan, type Part, type Plan } from './plan.js';
+import { measureProcessors } from './processors.js';
 import { waits, type Results } from './results.js';
 import { measureRealDisk } from './real-disk.js';
 import { diskTable, diskRows, flushRows, queueRows, waitingRows } from './disk-rows.js';
@@ -55,7 +56,9 @@ async function measure(machine: MachineKind, plan: Plan, kernelParameters: reado
   return JSON.parse(results) as Results;
 }
 
-const inUml = parts.filter((part) => part !== 'waiting' && part !== 'flush' && part !== 'real' && includes(plan, part));
+/** Those that are measured on the machine qemu, or on this machine itself. */
+const elsewhere: readonly Part[] = ['waiting', 'flush', 'real', 'processors'];
+const inUml = parts.filter((part) => !elsewhere.includes(part) && includes(plan, part));
 const measured = inUml.length === 0 ? {} : await measure('uml', { ...plan, parts: inUml });
 if (measured.disks) {
   diskTable(measured.disks);
@@ -65,11 +68,15 @@ if (measured.queues) printTable('Four queues', queueRows(measured.queues));
 if (measured.net) printTable('Networks', netRows(measured.net));
 if (measured.delay) printTable('Delay', delayRows(measured.delay));
 if (measured.growth) printTable('Growth', growthRows(measured.growth));
-if (includes(plan, 'real')) {
+for (const [part, title, measureHere] of [
+  ['real', 'The disk of this machine', measureRealDisk],
+  ['processors', 'Two processors', measureProcessors],
+] as const) {
+  if (!includes(plan, part)) continue;
   try {
-    printTable('The disk of this machine', await measureRealDisk(plan));
+    printTable(title, await measureHere(plan));
   } catch (error) {
-    leaveOut('real', (error as Error).message);
+    leaveOut(part, (error as Error).message);
   }
 }
 if (includes(plan, 'waiting')) {

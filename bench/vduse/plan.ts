@@ -10,7 +10,7 @@ export interface Plan {
   readonly growthRequests: number;
 }
 
-export const parts = ['disks', 'queues', 'net', 'delay', 'growth', 'waiting', 'flush', 'real'] as const;
+export const parts = ['disks', 'queues', 'net', 'delay', 'growth', 'waiting', 'flush', 'real', 'processors'] as const;
 export type Part = (typeof parts)[number];
 
 const usage = `npm run bench:vduse -- [OPTION…] [PART…]

@@ -33,7 +33,7 @@ export async function measureRealDisk({ rounds, seconds }: Plan): Promise<Row[]>
   const folder = mkdtempSync(join(checkoutRoot, 'build', 'disk-'));
   try {
     const path = join(folder, 'image');
-    makeImage(path);
+    makeImage(path, mebibytes);
     const rates = new Map<string, number[]>();
     const packed: number[] = [];
     const add = (program: Other | 'engine', workload: WorkloadName, rate: number): void => {
@@ -81,8 +81,8 @@ export async function measureRealDisk({ rounds, seconds }: Plan): Promise<Row[]>
   }
 }
 
-/** A file every byte of which is on the disk. */
-function makeImage(path: string): void {
+/** A file every byte of which is allocated. */
+export function makeImage(path: string, mebibytes: number): void {
   const piece = randomFillSync(new Uint8Array(2 ** 20));
   const fd = openSync(path, 'wx', 0o600);
   for (let index = 0; index < mebibytes; index++) writeSync(fd, piece);
