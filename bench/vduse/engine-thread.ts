@@ -1,5 +1,6 @@
 /** A data thread without a kernel's device: its driver shares a memory file with it, and each interrupt is an eventfd. */
 import { parentPort, workerData, type MessagePort } from 'node:worker_threads';
+import { runOn } from '../../src/sys/affinity.js';
 import { signalEventfd } from '../../src/sys/events.js';
 import { checked, libc } from '../../src/sys/libc.js';
 import { createDataPlane, type BlockModuleOptions } from '../../src/vduse/block/module.js';
@@ -25,10 +26,13 @@ export interface EngineThreadOptions {
   readonly counters: SharedArrayBuffer;
   readonly shared: SharedArrayBuffer;
   readonly packed: boolean;
+  /** The only one that it runs on. */
+  readonly processor: number | undefined;
 }
 
 const dup: (fd: number) => number = libc.func('int dup(int fd)');
 const start = workerData as EngineThreadOptions;
+if (start.processor !== undefined) runOn(start.processor);
 const plane = await createDataPlane(start.plane, {
   queueCount: start.queueCount,
   queueSize,

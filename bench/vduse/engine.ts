@@ -23,11 +23,13 @@ export interface EngineOptions {
   readonly depth: number;
   readonly threads: number;
   readonly packed?: boolean;
+  /** The processor of its threads. */
+  readonly processor?: number;
 }
 
 /** Random reads or writes of 4 KiB on a file, for so many seconds. @returns requests a second */
 export async function measureEngine(options: EngineOptions, writing: boolean, seconds: number): Promise<number> {
-  const { path, cache, aio, threads, packed = false } = options;
+  const { path, cache, aio, threads, packed = false, processor } = options;
   const backend = { type: 'file', path, ...(cache && { cache }), ...(aio && { aio }) } as const;
   const storage = await Storage.open(backend, undefined, false, threads);
   const load: Load = { ...options, size: storage.size };
@@ -54,6 +56,7 @@ export async function measureEngine(options: EngineOptions, writing: boolean, se
         counters,
         shared,
         packed,
+        processor,
       };
       const worker = new Worker(new URL('./engine-thread.js', import.meta.url), {
         workerData: workerOptions,

@@ -41,9 +41,9 @@ export function fio(disk: string, workload: Workload, seconds: number, more: rea
   return run(disk, workload, seconds, 'libaio', more);
 }
 
-/** The same on an existing file, through io_uring. @throws Error if fio is missing or fails */
-export function fioOnFile(path: string, workload: WorkloadName, seconds: number): Direction {
-  return run(path, workloads[workload], seconds, 'io_uring', []);
+/** The same on an existing file, through io_uring, on one processor. @throws Error if fio is missing or fails */
+export function fioOnFile(path: string, workload: WorkloadName, seconds: number, processor: number): Direction {
+  return run(path, workloads[workload], seconds, 'io_uring', [`--cpus_allowed=${processor}`]);
 }
 
 function run(

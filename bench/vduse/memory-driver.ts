@@ -6,6 +6,9 @@ import { checked, close } from '../../src/sys/libc.js';
 import { MAP_SHARED, mapFile, PROT_READ, PROT_WRITE, unmap, viewMemory } from '../../src/sys/memory.js';
 import { driveQueues, LoadedQueue, memoryBytes, type Load } from './loaded-queue.js';
 
+/** Of this process, before a benchmark binds it to one of them. */
+const processors = availableParallelism();
+
 /** Before it measures: the time in which V8 compiles what is executed often. */
 const WARM_UP_SECONDS = 3;
 
@@ -40,7 +43,7 @@ export class MemoryDriver {
    * @returns requests a second
    */
   measure(writing: boolean, seconds: number, deviceThreads: number): number {
-    const spinning = availableParallelism() > deviceThreads;
+    const spinning = processors > deviceThreads;
     driveQueues(this.queues, this.#poll, this.#load, writing, WARM_UP_SECONDS, spinning);
     const result = driveQueues(this.queues, this.#poll, this.#load, writing, seconds, spinning);
     return result.requests / result.seconds;

@@ -15,18 +15,19 @@ const FEATURES = (1n << 9n) | (1n << 29n) | (1n << 32n);
 /**
  * Random reads or writes of 4 KiB past the page cache, for so many seconds. Its export has a thread of its own, which
  * polls before it sleeps.
- * @param load with the path of the socket to create
+ * @param load with the path of the socket to create, and the processor to run on
  * @returns requests a second
  */
 export async function measureQemu(
-  load: Load & { readonly path: string; readonly socket: string },
+  load: Load & { readonly path: string; readonly socket: string; readonly processor: number },
   writing: boolean,
   seconds: number,
 ): Promise<number> {
-  const { path, socket, queues } = load;
+  const { path, socket, queues, processor } = load;
   const server = spawn(
-    'qemu-storage-daemon',
+    'taskset',
     [
+      ...['--cpu-list', `${processor}`, 'qemu-storage-daemon'],
       ...['--object', 'iothread,id=thread'],
       ...['--blockdev', `driver=file,node-name=file,filename=${path},aio=io_uring,cache.direct=on`],
       ...['--blockdev', 'driver=raw,node-name=disk,file=file'],

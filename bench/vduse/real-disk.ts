@@ -2,6 +2,7 @@
 import { randomFillSync } from 'node:crypto';
 import { closeSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
+import { allowedProcessors, runOn } from '../../src/sys/affinity.js';
 import { checkoutRoot } from '../../lab/cache.js';
 import { median } from '../measure.js';
 import { perSecond, type Row } from '../report.js';
@@ -28,9 +29,16 @@ const others = Object.keys(goals) as Other[];
 /** Measured with a packed queue, too. */
 const packedWorkload: WorkloadName = 'random read, depth 32';
 
-/** Requests per second, by turns. */
+/**
+ * Requests per second, by turns. Every program runs on the last processor, and the driver on the first: at depth 1, it
+ * is the distance from the processor that the disk interrupts that decides.
+ */
 export async function measureRealDisk({ rounds, seconds }: Plan): Promise<Row[]> {
+  const processors = allowedProcessors();
+  const [first = 0] = processors;
+  const processor = processors.at(-1) ?? first;
   const folder = mkdtempSync(join(checkoutRoot, 'build', 'disk-'));
+  runOn(first);
   try {
     const path = join(folder, 'image');
     makeImage(path, mebibytes);
@@ -43,16 +51,16 @@ export async function measureRealDisk({ rounds, seconds }: Plan): Promise<Row[]>
     for (let round = 0; round < rounds; round++) {
       for (const workload of realWorkloads) {
         const { depth, rw } = workloads[workload];
-        const load = { path, cache: 'none', queues: 1, threads: 1, depth } as const;
+        const load = { path, cache: 'none', queues: 1, threads: 1, depth, processor } as const;
         const writing = rw === 'randwrite';
-        add('fio, io_uring, direct', workload, fioOnFile(path, workload, seconds).iops);
+        add('fio, io_uring, direct', workload, fioOnFile(path, workload, seconds, processor).iops);
         add('engine', workload, await measureEngine(load, writing, seconds));
         const socket = join(folder, 'socket');
         const qemu = await measureQemu({ ...load, size: mebibytes * 2 ** 20, socket }, writing, seconds);
         add('qemu-storage-daemon by vhost-user, io_uring, direct', workload, qemu);
       }
       const { depth } = workloads[packedWorkload];
-      const engine = { path, cache: 'none', queues: 1, threads: 1, depth, packed: true } as const;
+      const engine = { path, cache: 'none', queues: 1, threads: 1, depth, packed: true, processor } as const;
       packed.push(await measureEngine(engine, false, seconds));
       console.error(`real disk: round ${round + 1} of ${rounds}`);
     }
@@ -77,6 +85,7 @@ export async function measureRealDisk({ rounds, seconds }: Plan): Promise<Row[]>
     };
     return [...rows, packedRow];
   } finally {
+    runOn(...processors);
     rmSync(folder, { recursive: true });
   }
 }

@@ -23,11 +23,11 @@ export function allowedProcessors(): number[] {
   );
 }
 
-/** Lets the calling thread run on a single processor. @throws SystemError: EINVAL if it may not run there */
-export function runOn(processor: number): void {
+/** Lets the calling thread run on these processors only. @throws SystemError: EINVAL if it may run on none of them */
+export function runOn(...processors: readonly number[]): void {
   const mask = new Uint8Array(MASK_BYTES);
-  mask[processor >>> 3] = 1 << (processor & 7);
-  checked(`run on processor ${processor}`, setAffinity(SELF, MASK_BYTES, mask));
+  for (const processor of processors) mask[processor >>> 3] = (mask[processor >>> 3] ?? 0) | (1 << (processor & 7));
+  checked(`run on processor ${processors.join()}`, setAffinity(SELF, MASK_BYTES, mask));
 }
 
 /** The processors of this machine that are online. @returns undefined if sysfs is not mounted */
