@@ -4,7 +4,15 @@ import { existsSync } from 'node:fs';
 import { parseMac } from '../../src/virtio/mac-address.js';
 import { serveNetDevice } from '../../src/vduse/net/device.js';
 import { testsWith, VDUSE } from '../support/kernel/lab/needs.js';
-import { attribute, frameOf, netDevice, ping, transfer, twoNamespaces } from '../support/kernel/servers/net-device.js';
+import {
+  attribute,
+  frameOf,
+  netDevice,
+  ping,
+  pingAndTransfer,
+  transfer,
+  twoNamespaces,
+} from '../support/kernel/servers/net-device.js';
 import { PacketSocket } from '../support/kernel/drivers/packet-socket.js';
 import { bash, sh, until } from '../support/kernel/servers/vduse.js';
 
@@ -50,17 +58,7 @@ describe('a VDUSE network device', () => {
     await bash('head -c 100M /dev/urandom > /tmp/100M');
     const device = await netDevice(context, { name: 'tap0', backend: { type: 'tap', ifname: 'vdpatap' } });
     assert.equal(device.ifname, 'vdpatap');
-    await twoNamespaces(context, device);
-    await ping('guest', '10.1.1.2', 20, 1000);
-    await ping('host', '10.1.1.1', 5, 4000);
-    for (const [from, to, address] of [
-      ['guest', 'host', '10.1.1.2'],
-      ['host', 'guest', '10.1.1.1'],
-      ['host', 'guest', 'fd00::1'],
-    ] as const) {
-      const [sent, came] = await transfer(from, to, address, '/tmp/100M');
-      assert.equal(came, sent, `${from} to ${address}`);
-    }
+    await pingAndTransfer(context, device, '/tmp/100M');
     const [receiving, sending] = device.server.status().queues;
     assert.ok(receiving && receiving.bytesIn > 200 * 1024 * 1024);
     assert.ok(sending && sending.bytesOut > 100 * 1024 * 1024);

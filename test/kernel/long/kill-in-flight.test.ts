@@ -4,7 +4,9 @@ import { loopDisk } from '../../support/kernel/servers/loop-disk.js';
 
 const { test } = testsWith(VDUSE, 'fio', 'losetup');
 
-test('200 servers killed with requests of a disk in flight: no error, every block verified', async (context) => {
-  const lower = await loopDisk(context, '/tmp/in-flight', 32);
-  await killInFlight(context, lower, 200, Date.now() % 2 ** 31);
-});
+for (const packed of ['off', 'on']) {
+  test(`packed ${packed}, 200 servers killed with requests in flight: no error, every block verified`, async (context) => {
+    const lower = await loopDisk(context, '/tmp/in-flight', 32);
+    await killInFlight(context, lower, 200, Date.now() % 2 ** 31, ` packed ${packed}`);
+  });
+}

@@ -4,8 +4,10 @@ import { NullDisk } from '../../../support/kernel/servers/null-disk.js';
 
 const { test } = testsWith(VDUSE, 'fio');
 
-test('200 servers killed with requests of a slow disk in flight: no error, every block verified', async (context) => {
-  const lower = await NullDisk.create('waits', { mebibytes: 32, microseconds: 1000 });
-  context.after(() => lower.remove());
-  await killInFlight(context, lower.path, 200, Date.now() % 2 ** 31);
-});
+for (const packed of ['off', 'on']) {
+  test(`packed ${packed}, 200 servers killed with requests of a slow disk in flight: every block verified`, async (context) => {
+    const lower = await NullDisk.create('waits', { mebibytes: 32, microseconds: 1000 });
+    context.after(() => lower.remove());
+    await killInFlight(context, lower.path, 200, Date.now() % 2 ** 31, ` packed ${packed}`);
+  });
+}

@@ -79,3 +79,18 @@ export async function transfer(from: string, to: string, address: string, file: 
   const sent = await sh(`ip netns exec ${from} node ${tcp} send ${address} 5000 ${file}`);
   return [sent.trim(), (await came).trim()];
 }
+
+/** Pings between the interface of a device and its tap, and sends a file over TCP each way, over IPv4 and IPv6. */
+export async function pingAndTransfer(context: TestContext, device: Attached, file: string): Promise<void> {
+  await twoNamespaces(context, device);
+  await ping('guest', '10.1.1.2', 20, 1000);
+  await ping('host', '10.1.1.1', 5, 4000);
+  for (const [from, to, address] of [
+    ['guest', 'host', '10.1.1.2'],
+    ['host', 'guest', '10.1.1.1'],
+    ['host', 'guest', 'fd00::1'],
+  ] as const) {
+    const [sent, came] = await transfer(from, to, address, file);
+    assert.equal(came, sent, `${from} to ${address}`);
+  }
+}
