@@ -4,7 +4,7 @@ import { openEventfd, signalEventfd, type EventPoll } from '../../src/sys/events
 import { close } from '../../src/sys/libc.js';
 import { HEADER_SIZE, VIRTIO_BLK_T_IN, VIRTIO_BLK_T_OUT } from '../../src/virtio/block.js';
 import { createDriver } from '../../test/support/create-driver.js';
-import type { RingDriver } from '../../test/support/ring-driver.js';
+import type { Buffer, RingDriver } from '../../test/support/ring-driver.js';
 
 /** The IOVA at which the memory of the driver begins. */
 export const base = 0x1000_0000;
@@ -48,6 +48,8 @@ export class LoadedQueue {
   /** Where each request's header is; its status byte follows it, its data starts at #data. */
   readonly #headers: number;
   readonly #data: number;
+  /** The buffers of each request. */
+  readonly #buffers: Buffer[][] = [];
   #type: number = VIRTIO_BLK_T_IN;
   /** The blocks of the next requests, in a circle: a generator takes longer than the rest of a request. */
   readonly #blocks: Uint32Array;
@@ -61,6 +63,8 @@ export class LoadedQueue {
     this.#view = new DataView(memory.buffer);
     const place = { buffer: memory.buffer, base, iova: base + index * ringBytes };
     this.ring = createDriver(load.packed === true, { ...place, size: queueSize, start: 0 });
+    // A new packed ring wants an interrupt for each completion, a split one with an event index for the first only.
+    this.ring.suppressInterrupts();
     this.#headers = queues * ringBytes + index * depth * headerBytes;
     this.#data = dataAt(load) + index * depth * blockBytes;
     const blocks = size / blockBytes;
@@ -73,11 +77,13 @@ export class LoadedQueue {
     for (let slot = 0; slot < depth; slot++) {
       const header = this.#headers + slot * headerBytes;
       const data = base + this.#data + slot * blockBytes;
-      this.ring.chainAt(slot * descriptors, [
+      const buffers = [
         { iova: base + header, length: HEADER_SIZE },
         { iova: data, length: blockBytes, writable: type === VIRTIO_BLK_T_IN },
         { iova: base + header + HEADER_SIZE, length: 1, writable: true },
-      ]);
+      ];
+      this.#buffers[slot] = buffers;
+      this.ring.chainAt(slot * descriptors, buffers);
       this.#offer(slot);
     }
     this.#notify();
@@ -89,6 +95,9 @@ export class LoadedQueue {
     this.#view.setUint32(header + 8, (this.#blocks[this.#next++ % BLOCKS] ?? 0) * (blockBytes / 512), true);
     this.#view.setUint32(header + 12, 0, true);
     this.#memory.u8[header + HEADER_SIZE] = 0xff;
+    // Drivers write the descriptors of each request. Those of a packed ring are written when they are offered.
+    const buffers = this.#buffers[slot];
+    if (buffers && !this.ring.packed) this.ring.chainAt(slot * descriptors, buffers);
     this.ring.offer(slot * descriptors);
   }
 

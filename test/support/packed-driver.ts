@@ -11,7 +11,10 @@ import {
   WRAP_COUNTER,
 } from '../../src/virtio/packed-ring.js';
 import { VRING_DESC_F_INDIRECT, VRING_DESC_F_NEXT, VRING_DESC_F_WRITE } from '../../src/virtio/split-ring.js';
-import type { Buffer, RingDriver } from './ring-driver.js';
+import { writeAddress, type Buffer, type RingDriver } from './ring-driver.js';
+
+/** The flags that tell the lap of a descriptor. */
+const LAP_FLAGS = DESC_F_AVAIL | DESC_F_USED;
 
 /** A descriptor as it is written to the ring, apart from the flags of the lap. */
 export interface PackedDescriptor {
@@ -34,8 +37,8 @@ export class PackedDriver implements RingDriver {
   readonly #base: number;
   /** Chains that can be offered. */
   readonly #chains = new Map<number, readonly PackedDescriptor[]>();
-  /** The number of descriptors of each chain in flight. */
-  readonly #inFlight = new Map<number, number>();
+  /** By buffer id, the number of descriptors of the chain in flight; 0 for none. */
+  readonly #inFlight = new Uint16Array(2 ** 16);
   /** Used entries that were read and not collected. */
   readonly #answers: { head: number; written: number }[] = [];
   #nextId: number;
@@ -99,7 +102,7 @@ export class PackedDriver implements RingDriver {
   /** Writes one descriptor of the ring, or of an indirect table at `table`, without its flags. */
   #write(index: number, { iova, length, id }: PackedDescriptor, table = this.descriptorArea): number {
     const at = table - this.#base + index * 16;
-    this.#view.setBigUint64(at, BigInt.asUintN(64, BigInt(iova)), true);
+    writeAddress(this.#view, at, iova);
     this.#view.setUint32(at + 8, length, true);
     this.#view.setUint16(at + 12, id, true);
     return at;
@@ -148,20 +151,22 @@ export class PackedDriver implements RingDriver {
   write(descriptors: readonly PackedDescriptor[], marked = true): void {
     this.#readUsed();
     const first = this.nextAvailable;
-    descriptors.forEach((descriptor, place) => {
+    const [head] = descriptors;
+    let last = head;
+    for (const descriptor of descriptors) {
       const position = this.nextAvailable;
       const index = position & ~WRAP_COUNTER;
       this.#write(index, descriptor);
-      const lap = availableFlags((position & WRAP_COUNTER) !== 0);
-      const old = this.flags(index) & (DESC_F_AVAIL | DESC_F_USED);
-      if (place > 0) this.setFlags(index, descriptor.flags | (marked ? lap : old));
+      if (descriptor !== head) {
+        const lap = marked ? availableFlags((position & WRAP_COUNTER) !== 0) : this.flags(index) & LAP_FLAGS;
+        this.setFlags(index, descriptor.flags | lap);
+      }
       this.nextAvailable = advance(position, 1, this.size);
       this.#added++;
-    });
-    const [head] = descriptors;
-    const last = descriptors.at(-1);
+      last = descriptor;
+    }
     if (head === undefined || last === undefined) return;
-    this.#inFlight.set(last.id, descriptors.length);
+    this.#inFlight[last.id] = descriptors.length;
     this.setFlags(first & ~WRAP_COUNTER, head.flags | availableFlags((first & WRAP_COUNTER) !== 0));
   }
 
@@ -171,14 +176,14 @@ export class PackedDriver implements RingDriver {
       const index = this.nextUsed & ~WRAP_COUNTER;
       const expected = usedFlags((this.nextUsed & WRAP_COUNTER) !== 0);
       const flags = this.flags(index);
-      if ((flags & (DESC_F_AVAIL | DESC_F_USED)) !== expected) return;
+      if ((flags & LAP_FLAGS) !== expected) return;
       const head = this.#view.getUint16(this.#at(index) + 12, true);
-      const count = this.#inFlight.get(head) ?? 1;
-      if (!this.#inFlight.has(head) && !this.isHostile) throw new Error(`buffer id ${head} was used, not in flight`);
+      const count = this.#inFlight[head] ?? 0;
+      if (count === 0 && !this.isHostile) throw new Error(`buffer id ${head} was used, not in flight`);
       const written = (flags & VRING_DESC_F_WRITE) === 0 ? 0 : this.#view.getUint32(this.#at(index) + 8, true);
       this.#answers.push({ head, written });
-      this.#inFlight.delete(head);
-      this.nextUsed = advance(this.nextUsed, count, this.size);
+      this.#inFlight[head] = 0;
+      this.nextUsed = advance(this.nextUsed, Math.max(1, count), this.size);
       this.#answered = (this.#answered + 1) & 0xffff;
     }
   }

@@ -8,7 +8,7 @@ import {
   VRING_DESC_F_WRITE,
   VRING_USED_F_NO_NOTIFY,
 } from '../../src/virtio/split-ring.js';
-import type { Buffer, RingDriver } from './ring-driver.js';
+import { writeAddress, type Buffer, type RingDriver } from './ring-driver.js';
 
 /** The driver's side of a split virtqueue, written to memory by hand, correctly or not. */
 export class SplitDriver implements RingDriver {
@@ -54,7 +54,7 @@ export class SplitDriver implements RingDriver {
     table = this.descriptorArea,
   ): void {
     const at = table - this.#base + index * 16;
-    this.#view.setBigUint64(at, BigInt.asUintN(64, BigInt(iova)), true);
+    writeAddress(this.#view, at, iova);
     this.#view.setUint32(at + 8, length, true);
     this.#view.setUint16(at + 12, flags, true);
     this.#view.setUint16(at + 14, next, true);
