@@ -8,12 +8,14 @@ const NONBLOCK = 0o4000;
 const CLOEXEC = 0o2000000;
 
 export const EPOLLIN = 0x001;
+export const EPOLLOUT = 0x004;
 export const EPOLLERR = 0x008;
 /** Report each new event once, whether or not the last one was read. */
 export const EPOLLET = 0x8000_0000;
 
 const EPOLL_CTL_ADD = 1;
 const EPOLL_CTL_DEL = 2;
+const EPOLL_CTL_MOD = 3;
 
 /** struct epoll_event is packed on x86-64 and nowhere else. */
 const EVENT_WORDS = process.arch === 'x64' ? 3 : 4;
@@ -22,6 +24,7 @@ const MAX_EVENTS = 64;
 
 const eventfdCall: (value: number, flags: number) => number = libc.func('int eventfd(unsigned int value, int flags)');
 const eventfdWrite: (fd: number, value: number) => number = libc.func('int eventfd_write(int fd, uint64_t value)');
+const eventfdRead: (fd: number, value: BigUint64Array) => number = libc.func('int eventfd_read(int fd, void *value)');
 const epollCreate: (flags: number) => number = libc.func('int epoll_create1(int flags)');
 const epollCtl: (epoll: number, operation: number, fd: number, event: number) => number = libc.func(
   'int epoll_ctl(int epoll, int operation, int fd, uintptr_t event)',
@@ -46,6 +49,11 @@ export function signalEventfd(fd: number): void {
   checked('signal an eventfd', eventfdWrite(fd, 1));
 }
 
+/** Takes the signals of an eventfd: it is not readable until the next one. */
+export function clearEventfd(fd: number): void {
+  eventfdRead(fd, new BigUint64Array(1));
+}
+
 /**
  * A set of descriptors to wait for. Each has a tag, a small number chosen by the caller, which identifies its events.
  */
@@ -64,10 +72,19 @@ export class EventPoll {
 
   /** @param events EPOLLIN and so on. @throws SystemError */
   add(fd: number, events: number, tag: number): void {
+    this.#control(EPOLL_CTL_ADD, fd, events, tag);
+  }
+
+  /** Waits for other events of a descriptor. What has occurred already is reported again. @throws SystemError */
+  change(fd: number, events: number, tag: number): void {
+    this.#control(EPOLL_CTL_MOD, fd, events, tag);
+  }
+
+  #control(operation: number, fd: number, events: number, tag: number): void {
     this.#event.u32[0] = events;
     this.#event.u32[DATA_WORD] = tag;
     this.#event.u32[DATA_WORD + 1] = 0;
-    checked('watch a descriptor', epollCtl(this.fd, EPOLL_CTL_ADD, fd, this.#event.address));
+    checked('watch a descriptor', epollCtl(this.fd, operation, fd, this.#event.address));
   }
 
   /** @throws SystemError */

@@ -1,11 +1,15 @@
-import { EPOLLIN, EventPoll } from './events.js';
+import { EPOLLET, EPOLLIN, EventPoll, openEventfd, signalEventfd } from './events.js';
+import { close } from './libc.js';
+import { abortReason } from './wait.js';
 
 interface Waiter {
   readonly resolve: () => void;
-  readonly reject: (reason: unknown) => void;
+  readonly reject: (reason: Error) => void;
 }
 
 let poll: EventPoll | undefined;
+/** Wakes the thread of the pool after a wait was given up. */
+let wake: number | undefined;
 const waiting = new Map<number, Waiter>();
 let running = false;
 
@@ -17,14 +21,52 @@ let running = false;
  * @throws SystemError
  */
 export function readable(fd: number): Promise<void> {
+  return ready(fd, EPOLLIN);
+}
+
+/**
+ * The same for other events.
+ * @param events EPOLLIN, EPOLLOUT
+ * @param signal gives the wait up: it rejects with the reason of the signal
+ * @throws SystemError
+ */
+export function ready(fd: number, events: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
-    poll ??= new EventPoll();
-    poll.add(fd, EPOLLIN, fd);
-    waiting.set(fd, { resolve, reject });
-    if (!running) void run(poll);
+    signal?.throwIfAborted();
+    const current = (poll ??= new EventPoll());
+    current.add(fd, events, fd);
+    const giveUp = (): void => {
+      current.remove(fd);
+      waiting.delete(fd);
+      wakeUp(current);
+      if (signal) reject(abortReason(signal));
+    };
+    signal?.addEventListener('abort', giveUp, { once: true });
+    const settled = (): void => signal?.removeEventListener('abort', giveUp);
+    waiting.set(fd, {
+      resolve: () => {
+        settled();
+        resolve();
+      },
+      reject: (reason) => {
+        settled();
+        reject(reason);
+      },
+    });
+    if (!running) void run(current);
   });
 }
 
+/** Lets {@link run} look whether anything is left to wait for. */
+function wakeUp(events: EventPoll): void {
+  if (wake === undefined) {
+    wake = openEventfd();
+    events.add(wake, EPOLLIN | EPOLLET, wake);
+  }
+  signalEventfd(wake);
+}
+
+/** Waits as long as there is something to wait for, and leaves no descriptor open. */
 async function run(events: EventPoll): Promise<void> {
   running = true;
   try {
@@ -32,19 +74,24 @@ async function run(events: EventPoll): Promise<void> {
       await events.waitAsync(-1);
       for (let index = 0; index < events.count; index++) settle(events, events.tag(index));
     }
-  } catch (error) {
+  } catch (cause) {
+    const error = cause instanceof Error ? cause : new Error(String(cause));
     for (const { reject } of waiting.values()) reject(error);
     waiting.clear();
-    events.close();
-    poll = undefined;
   } finally {
     running = false;
+    events.close();
+    poll = undefined;
+    if (wake !== undefined) close(wake);
+    wake = undefined;
   }
 }
 
+/** An event may be that of a wait that was given up. */
 function settle(events: EventPoll, fd: number): void {
-  events.remove(fd);
   const waiter = waiting.get(fd);
+  if (waiter === undefined) return;
+  events.remove(fd);
   waiting.delete(fd);
-  waiter?.resolve();
+  waiter.resolve();
 }

@@ -34,6 +34,11 @@ export async function abortable<Result>(promise: Promise<Result>, signal: AbortS
   }
 }
 
+/** The reason of an aborted signal, as an error. */
+export function abortReason({ reason }: AbortSignal): Error {
+  return reason instanceof Error ? reason : new Error(String(reason));
+}
+
 /** Sleeps, unless a signal is aborted: then it rejects with the reason of the signal. */
 export async function sleep(milliseconds: number, signal?: AbortSignal): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
