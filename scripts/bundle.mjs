@@ -37,6 +37,7 @@ const parts = {
 const threadModules = {
   'data-thread': 'src/vduse/engine/thread-entry.ts',
   'file-thread': 'src/vduse/block/file-thread.ts',
+  'nbd-thread': 'src/vduse/block/nbd/connector-thread.ts',
   'pool-thread': 'src/vduse/block/backends/pool-thread.ts',
   'block-module': 'src/vduse/block/module.ts',
   'net-module': 'src/vduse/net/module.ts',

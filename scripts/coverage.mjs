@@ -13,6 +13,7 @@ const floors = {
   virtio: 95,
   netlink: 95,
   rtnetlink: 95,
+  nbd: 95,
   vdpa: 95,
   sim: 95,
   'vduse/engine': 85,

@@ -31,7 +31,7 @@ export interface EngineOptions {
 export async function measureEngine(options: EngineOptions, writing: boolean, seconds: number): Promise<number> {
   const { path, cache, aio, threads, packed = false, processor } = options;
   const backend = { type: 'file', path, ...(cache && { cache }), ...(aio && { aio }) } as const;
-  const storage = await Storage.open(backend, undefined, false, threads);
+  const storage = await Storage.open(backend, { blockSize: undefined, readonly: false, threads });
   const load: Load = { ...options, size: storage.size };
   const plane: BlockModuleOptions = { limits: blockLimits(storage, 'engine'), backend: storage.backend };
   const kicks = Array.from({ length: threads }, openEventfd);

@@ -53,6 +53,12 @@ function renderDevice(printer: Printer, status: OwnStatus): void {
 function renderStatus(printer: Printer, status: InstanceStatus): void {
   renderDevice(printer, status);
   printer.string('state', status.state, ' state ');
+  if (status.connection !== undefined) {
+    printer.string('connection', status.connection.state, ' connection ');
+    printer.number('connections', status.connection.count, ' connections ');
+    const { reason } = status.connection;
+    if (reason !== undefined) printer.string('connection_error', reason, ' connection_error ');
+  }
   if (status.stalledSeconds !== undefined) printer.number('stalled', status.stalledSeconds, ' stalled ');
   printer.boolean('attached', status.attached, ' attached ');
   printer.boolean('deleted', status.deleted, ' deleted ');

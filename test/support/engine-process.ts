@@ -38,7 +38,7 @@ export interface EngineProcessOptions {
 const dup: (fd: number) => number = libc.func('int dup(int fd)');
 const { path, aio, ordered, base, length, layout, resume } = JSON.parse(process.argv[2] ?? '') as EngineProcessOptions;
 const queueSize = layout.size;
-const storage = await Storage.open({ type: 'file', path, aio }, undefined, false, 1);
+const storage = await Storage.open({ type: 'file', path, aio }, { blockSize: undefined, readonly: false, threads: 1 });
 const plane = await createDataPlane(
   { limits: blockLimits(storage, 'engine'), backend: storage.backend },
   { queueCount: 1, queueSize, queues: [0], ordered, shared: new Int32Array(16), watch: () => undefined },

@@ -99,7 +99,7 @@ export function machines(): void {
 export function servedDevices(): void {
   // From the table of fields: each type has its own.
   expectTypeOf<Extract<ServedDeviceSpec, { type: 'block' }>['backend']>().toEqualTypeOf<
-    'ram' | 'file' | 'null' | undefined
+    'ram' | 'file' | 'nbd' | 'null' | undefined
   >();
   expectTypeOf<Extract<ServedDeviceSpec, { type: 'net' }>['backend']>().toEqualTypeOf<'loopback' | 'tap' | undefined>();
   expectTypeOf<Extract<ServedDeviceSpec, { type: 'block' }>['blockSize']>().toEqualTypeOf<512 | 4096 | undefined>();

@@ -10,6 +10,7 @@ import type { FlushRecord } from './flush-record.js';
 import { startAndRecord, type RecordedSpec, type InstanceRecord } from '../spec/instance-record.js';
 import type { InflightFile } from '../engine/inflight-file.js';
 import { threadCount } from '../engine/host.js';
+import type { NbdConnections } from './nbd/connections.js';
 import { moduleUrl } from '../engine/module-url.js';
 import { VduseServer } from '../server.js';
 import type { BlockBackendOptions } from '../spec/backend.js';
@@ -54,6 +55,10 @@ export interface ServedBlockDevice {
   readonly server: VduseServer<BlockChange>;
   /** How its file is accessed; undefined if it is not stored in one. */
   readonly access: FileAccessModes | undefined;
+  /** Its connections; undefined if it is not stored on an NBD server. */
+  readonly connections: NbdConnections | undefined;
+  /** As was asked for, or as its storage is. */
+  readonly readonly: boolean;
 }
 
 /**
@@ -65,7 +70,13 @@ export async function serveBlockDevice(options: BlockDeviceOptions): Promise<Ser
   const threads = threadCount(options, queues);
   const serial = options.serial ?? defaultSerial(options.name);
   checkBlockOptions({ queues, queueSize, serial });
-  const storage = await Storage.open(options.backend, options.blockSize, options.readonly === true, threads);
+  const storage = await Storage.open(options.backend, {
+    blockSize: options.blockSize,
+    readonly: options.readonly === true,
+    threads,
+    threadsGiven: options.threads !== undefined,
+    takeOver: options.takeOver === true,
+  });
   try {
     const limits = blockLimits(storage, serial);
     const moduleOptions: BlockModuleOptions = {
@@ -74,22 +85,23 @@ export async function serveBlockDevice(options: BlockDeviceOptions): Promise<Ser
       ...(options.flushRecord !== undefined && { flushRecord: options.flushRecord.fd }),
     };
     const access = storage.file?.facts.access;
-    const hasCache = access?.cache !== 'writethrough';
-    const identity = blockIdentity({ limits, blocks: storage.blocks, queues, queueSize, packed, hasCache });
+    const { hasCache, blocks, connections } = storage;
+    const identity = blockIdentity({ limits, blocks, queues, queueSize, packed, hasCache });
     const server = await startAndRecord(recordedSpecOf(options, storage, identity), options, () =>
       VduseServer.start<BlockChange>({
         name: options.name,
         identity,
         dataPlane: { module: moduleUrl('block-module'), options: moduleOptions },
         backing: storage,
-        threads,
+        threads: storage.threads,
         ...(options.cpus && { cpus: options.cpus }),
         ...(options.inflight && { inflight: options.inflight }),
         ...(options.takeOver !== undefined && { takeOver: options.takeOver }),
       }),
     );
     followFile(server, storage, options.backend.size === undefined, options.record);
-    return { server, access: access && { cache: access.cache, aio: access.aio } };
+    const modes = access && { cache: access.cache, aio: access.aio };
+    return { server, access: modes, connections, readonly: storage.readonly };
   } catch (error) {
     await storage.close();
     throw error;
@@ -107,6 +119,7 @@ function recordedSpecOf(options: BlockDeviceOptions, storage: Storage, identity:
     packed,
     features: identity.features,
     ...(backend.type === 'file' && { path: backend.path }),
+    ...(backend.type === 'nbd' && { uri: backend.uri }),
     ...(storage.file !== undefined && { file: storage.file.facts.name }),
     size: storage.size,
     ...(backend.size !== undefined && { fixedSize: backend.size }),

@@ -1,5 +1,6 @@
 /** The module that a block device's data threads load. */
 import { BlockPlane, type BlockChange, type BlockLimits } from './data-plane.js';
+import type { NbdExport } from '../../nbd/handshake.js';
 import type { BlockBackend } from './backend.js';
 import type { CreateDataPlane, DataPlaneContext } from '../engine/data-plane.js';
 import { VduseError } from '../error.js';
@@ -7,6 +8,7 @@ import type { Carrier } from './backends/carrier.js';
 import { FlushFailure } from './backends/flush-failure.js';
 import type { FileAccess } from './file-access.js';
 import { FlushRecord } from './flush-record.js';
+import type { SharedLink } from './nbd/link.js';
 import type { AioMode } from '../spec/fields.js';
 
 /** The backend that a data thread creates. */
@@ -18,6 +20,13 @@ export type BackendOptions =
       readonly size: number;
       /** For a block device: size of its logical blocks, in bytes. */
       readonly blockDevice: number | undefined;
+    }
+  | {
+      readonly backend: 'nbd';
+      /** One for each data thread. */
+      readonly links: readonly SharedLink[];
+      readonly export: NbdExport;
+      readonly writesThrough: boolean;
     }
   | { readonly backend: 'null' }
   /** A module that exports `createBlockBackend`, a {@link CreateBlockBackend}. */
@@ -50,6 +59,8 @@ async function createBackend(
     }
     case 'file':
       return openFile(options, flushRecord, context);
+    case 'nbd':
+      return openNbd(options, flushRecord, context);
     case 'null': {
       const { NullBackend } = await import('./backends/null.js');
       return new NullBackend();
@@ -76,8 +87,7 @@ async function openFile(
   flushRecord: number | undefined,
   { queues, queueSize, shared }: DataPlaneContext,
 ): Promise<BlockBackend> {
-  const record = flushRecord === undefined ? undefined : FlushRecord.forThread(flushRecord);
-  const failure = new FlushFailure(shared, record);
+  const failure = flushFailureOf(shared, flushRecord);
   // The first queues of the threads are the first of the device.
   const fd = access.fds[queues[0] ?? 0];
   if (fd === undefined) throw new Error(`the thread of queue ${queues[0] ?? 0} has no descriptor of the file`);
@@ -89,6 +99,23 @@ async function openFile(
   const { AsyncFileBackend } = await import('./backends/async-file.js');
   const carrier = await openCarrier(fd, aio, queues.length * queueSize);
   return new AsyncFileBackend({ fd, size, blockDevice, direct: access.direct }, carrier, failure);
+}
+
+async function openNbd(
+  { links, export: described, writesThrough }: Extract<BackendOptions, { backend: 'nbd' }>,
+  flushRecord: number | undefined,
+  { queues, shared }: DataPlaneContext,
+): Promise<BlockBackend> {
+  const { NbdBackend } = await import('./backends/nbd.js');
+  const { Link } = await import('./nbd/link.js');
+  // The first queues of the threads are the first of the device.
+  const link = links[queues[0] ?? 0];
+  if (link === undefined) throw new Error(`the thread of queue ${queues[0] ?? 0} has no connection`);
+  return new NbdBackend(new Link(link), described, writesThrough, flushFailureOf(shared, flushRecord));
+}
+
+function flushFailureOf(shared: Int32Array, flushRecord: number | undefined): FlushFailure {
+  return new FlushFailure(shared, flushRecord === undefined ? undefined : FlushRecord.forThread(flushRecord));
 }
 
 /** @param depth operations in flight */

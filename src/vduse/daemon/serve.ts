@@ -7,6 +7,7 @@ import { blockConfigOffset } from '../../virtio/config-space.js';
 import { VduseError } from '../error.js';
 import { devicePath } from '../kernel/name.js';
 import type { FileAccessModes } from '../block/file-access.js';
+import type { ConnectionStatus, NbdConnections } from '../block/nbd/connections.js';
 import type { FlushRecord } from '../block/flush-record.js';
 import type { VduseServer } from '../server.js';
 import { startServer, type RunningDevice } from './start.js';
@@ -117,6 +118,7 @@ class Service {
   readonly #server: VduseServer;
   readonly #device: ServedEntry;
   readonly #access: FileAccessModes | undefined;
+  readonly #connections: NbdConnections | undefined;
   readonly #events: ServiceEvents;
   readonly #supervisor: number | undefined;
   readonly #flushRecord: FlushRecord;
@@ -128,7 +130,7 @@ class Service {
   readonly #endWaiters: ((answer: ServerAnswer) => void)[] = [];
 
   constructor(
-    { server, device, access, warning }: RunningDevice,
+    { server, device, access, connections, warning }: RunningDevice,
     flushRecord: FlushRecord,
     events: ServiceEvents,
     supervisor: number | undefined,
@@ -138,6 +140,7 @@ class Service {
     this.#server = server;
     this.#device = toEntry(device);
     this.#access = access;
+    this.#connections = connections;
     this.#events = events;
     if (warning !== undefined) this.#warn(warning);
   }
@@ -155,6 +158,9 @@ class Service {
     this.#server.on('state', (state) => {
       if (state === 'broken') this.#warn('the kernel has given up on the device: delete it and add it again');
       this.#updateAttached();
+    });
+    this.#connections?.follow((status) => {
+      this.#events.log(describeConnection(status));
     });
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, this.#end);
     let socket: Server | undefined;
@@ -202,10 +208,15 @@ class Service {
     };
   }
 
-  #deviceStatus(): Pick<ServiceStatus, 'device' | 'size' | 'access'> {
+  #deviceStatus(): Pick<ServiceStatus, 'device' | 'size' | 'access' | 'connection'> {
     if (this.#device.type !== 'block') return { device: this.#device };
     const { size, blockSize } = sizesOf(this.#server.config);
-    return { device: { ...this.#device, block_size: blockSize }, size, ...(this.#access && { access: this.#access }) };
+    return {
+      device: { ...this.#device, block_size: blockSize },
+      size,
+      ...(this.#access && { access: this.#access }),
+      ...(this.#connections && { connection: this.#connections.status }),
+    };
   }
 
   async #stop(socket: Server | undefined): Promise<void> {
@@ -222,6 +233,17 @@ class Service {
       // A thread that is blocked in a system call would keep the process from exiting.
       if (this.#server.stuck) setImmediate(exitNow, 1);
     }
+  }
+}
+
+function describeConnection({ state, reason }: ConnectionStatus): string {
+  switch (state) {
+    case 'connected':
+      return 'connected to the NBD server';
+    case 'reconnecting':
+      return `lost the NBD server, connecting again: ${reason ?? ''}`;
+    case 'failed':
+      return `no NBD server: requests fail until it is back: ${reason ?? ''}`;
   }
 }
 

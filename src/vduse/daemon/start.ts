@@ -1,5 +1,6 @@
 import { serveBlockDevice, type BlockDeviceOptions } from '../block/device.js';
 import type { FileAccessModes } from '../block/file-access.js';
+import type { NbdConnections } from '../block/nbd/connections.js';
 import type { FlushRecord } from '../block/flush-record.js';
 import type { InflightFile } from '../engine/inflight-file.js';
 import type { InstanceRecord } from '../spec/instance-record.js';
@@ -16,6 +17,8 @@ export interface RunningDevice {
   /** With its defaults, and the interface chosen by the kernel. */
   readonly device: ServedDeviceSpec;
   readonly access?: FileAccessModes;
+  /** To the NBD server that stores it. */
+  readonly connections?: NbdConnections;
   /** A human-readable warning from the start. */
   readonly warning?: string;
 }
@@ -39,7 +42,7 @@ export function startServer(device: ServedDeviceSpec, state: InstanceState): Pro
 async function startBlock(device: BlockDeviceSpec, state: InstanceState): Promise<RunningDevice> {
   const { name, queues, queueSize, packed, blockSize, readonly, serial } = device;
   const { takeOver, flushRecord, inflight, record } = state;
-  const { server, access } = await serveBlockDevice({
+  const { server, access, connections, ...storage } = await serveBlockDevice({
     name,
     backend: blockBackendFor(device, takeOver || device.restart === true),
     takeOver,
@@ -54,7 +57,12 @@ async function startBlock(device: BlockDeviceSpec, state: InstanceState): Promis
     ...(packed !== undefined && { packed }),
     ...threadOptions(device),
   });
-  return { server, device: resolveSpec(device), ...(access && { access }) };
+  return {
+    server,
+    device: resolveSpec({ ...device, ...storage }),
+    ...(access && { access }),
+    ...(connections && { connections }),
+  };
 }
 
 function threadOptions({ threads, cpus }: ServedDeviceSpec): Pick<BlockDeviceOptions, 'threads' | 'cpus'> {

@@ -4,6 +4,7 @@ declare const VDUSE_MODULES: string | undefined;
 const places = {
   'data-thread': 'engine/thread-entry.js',
   'file-thread': 'block/file-thread.js',
+  'nbd-thread': 'block/nbd/connector-thread.js',
   'pool-thread': 'block/backends/pool-thread.js',
   'block-module': 'block/module.js',
   'net-module': 'net/module.js',

@@ -21,7 +21,8 @@ export interface Waiter {
 /** Sleeps in epoll_wait(2). */
 export class EpollWaiter implements Waiter {
   readonly #poll = new EventPoll();
-  readonly #readable: (() => void)[] = [];
+  /** By descriptor. */
+  readonly #ready = new Map<number, () => void>();
   readonly #prepare: (() => boolean) | undefined;
 
   /**
@@ -33,16 +34,27 @@ export class EpollWaiter implements Waiter {
     this.#prepare = prepare;
   }
 
-  watch(fd: number, readable: () => void): void {
+  watch(fd: number, ready: () => void): void {
     // Each event is reported once, so that the descriptor need not be read.
-    this.#poll.add(fd, EPOLLIN | EPOLLET, this.#readable.length);
-    this.#readable.push(readable);
+    this.#poll.add(fd, EPOLLIN | EPOLLET, fd);
+    this.#ready.set(fd, ready);
+  }
+
+  /** Wakes for other events of a watched descriptor than EPOLLIN. @throws SystemError */
+  watchFor(fd: number, events: number): void {
+    this.#poll.change(fd, events | EPOLLET, fd);
+  }
+
+  /** Before a watched descriptor is closed. @throws SystemError */
+  unwatch(fd: number): void {
+    this.#poll.remove(fd);
+    this.#ready.delete(fd);
   }
 
   wait(timeoutMs: number): boolean {
     if (this.#prepare?.() === true) return true;
     this.#poll.wait(timeoutMs);
-    for (let index = 0; index < this.#poll.count; index++) this.#readable[this.#poll.tag(index)]?.();
+    for (let index = 0; index < this.#poll.count; index++) this.#ready.get(this.#poll.tag(index))?.();
     return this.#poll.count > 0;
   }
 

@@ -1,4 +1,6 @@
 /** Chooses the backend of a served device. Does not access the machine. */
+import { NbdUriError } from '../../nbd/error.js';
+import { parseNbdUri } from '../../nbd/uri.js';
 import type { BlockDeviceSpec, NetDeviceSpec } from './device-spec.js';
 import { DeviceOptionError } from './error.js';
 import { DEFAULT_SIZE } from './defaults.js';
@@ -17,6 +19,17 @@ export type BlockBackendOptions =
       readonly cache?: CacheMode;
       readonly aio?: AioMode;
     }
+  /** On an NBD server. The device has the size of the export. */
+  | {
+      readonly type: 'nbd';
+      /** See `parseNbdUri`: a password in it is rejected. */
+      readonly uri: string;
+      readonly size?: undefined;
+      /** For how long requests wait for a server that is gone, before they fail, in seconds; 30 by default. */
+      readonly reconnect?: number;
+      /** `writeback` by default. */
+      readonly cache?: Exclude<CacheMode, 'none'>;
+    }
   /** Nowhere: it reads as zeros. */
   | { readonly type: 'null'; readonly size?: number }
   /** In a backend of a module; see `CreateBlockBackend`. */
@@ -28,15 +41,18 @@ export type BlockBackendOptions =
 export type NetBackendOptions = { readonly type: 'loopback' } | { readonly type: 'tap'; readonly ifname?: string };
 
 /**
- * The backend of a block device: a file if there is a path, else memory.
+ * The backend of a block device: a file if there is a path, an NBD server if there is a URI, else memory.
  * @param again whether another server is to serve it, after the first
  * @throws DeviceOptionError
  */
 export function blockBackendFor(
-  { name, backend, path, size, cache, aio }: BlockDeviceSpec,
+  device: BlockDeviceSpec,
   again: boolean,
 ): Exclude<BlockBackendOptions, { readonly type: 'module' }> {
-  const chosen = backend ?? (path === undefined ? 'ram' : 'file');
+  const { name, backend, path, uri, reconnect, size, cache, aio } = device;
+  const chosen = backend ?? (path !== undefined ? 'file' : uri !== undefined ? 'nbd' : 'ram');
+  if (chosen === 'nbd') return nbdBackendFor(device);
+  refuse(chosen, { uri, reconnect });
   if (chosen === 'file') {
     if (path === undefined) throw new DeviceOptionError('Backend file requires "path"');
     return {
@@ -47,15 +63,40 @@ export function blockBackendFor(
       ...(aio !== undefined && { aio }),
     };
   }
-  for (const [keyword, value] of Object.entries({ path, cache, aio })) {
-    if (value !== undefined) throw new DeviceOptionError(`"${keyword}" is not supported by backend ${chosen}`);
-  }
+  refuse(chosen, { path, cache, aio });
   if (chosen === 'ram' && again) {
     throw new DeviceOptionError(
-      `${name} is a disk in memory, which is lost with its server: only a disk in a file supports "restart"`,
+      `${name} is a disk in memory, which is lost with its server: only a disk in a file or on an NBD server supports "restart"`,
     );
   }
   return { type: chosen, size: size ?? DEFAULT_SIZE };
+}
+
+function nbdBackendFor({ uri, path, size, reconnect, cache, aio }: BlockDeviceSpec): BlockBackendOptions & {
+  readonly type: 'nbd';
+} {
+  refuse('nbd', { path, size, aio });
+  if (uri === undefined) throw new DeviceOptionError('Backend nbd requires "uri"');
+  if (cache === 'none') throw new DeviceOptionError('"cache none" is not supported by backend nbd');
+  try {
+    parseNbdUri(uri);
+  } catch (error) {
+    if (error instanceof NbdUriError) throw new DeviceOptionError(error.message);
+    throw error;
+  }
+  return {
+    type: 'nbd',
+    uri,
+    ...(reconnect !== undefined && { reconnect }),
+    ...(cache !== undefined && { cache }),
+  };
+}
+
+/** @throws DeviceOptionError for an argument with a value */
+function refuse(backend: string, values: Readonly<Record<string, unknown>>): void {
+  for (const [keyword, value] of Object.entries(values)) {
+    if (value !== undefined) throw new DeviceOptionError(`"${keyword}" is not supported by backend ${backend}`);
+  }
 }
 
 /** The backend of a network device: a tap if it has a name, else loopback. @throws DeviceOptionError */

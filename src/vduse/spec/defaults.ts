@@ -7,6 +7,8 @@ import * as net from '../../virtio/net.js';
 export const DEFAULT_SIZE = 64 * 1024 * 1024;
 /** Default size of its logical blocks, in bytes. */
 export const DEFAULT_BLOCK_SIZE = 512;
+/** Default time for which requests wait for an NBD server that is gone, in seconds. */
+export const DEFAULT_RECONNECT = 30;
 /** Default number of descriptors of a queue. */
 export const DEFAULT_QUEUE_SIZE = 256;
 

@@ -62,16 +62,33 @@ export const sharedFields = {
 /** Fields of a block device. */
 export const blockFields = {
   ...sharedFields,
-  /** Default: a file if there is a path, else memory. */
+  /** Default: a file if there is a path, an NBD server if there is a URI, else memory. */
   backend: {
     kind: 'choice',
-    choices: ['ram', 'file', 'null'],
+    choices: ['ram', 'file', 'nbd', 'null'],
     shown: true,
     kept: 'unless forced',
     help: 'Where data is stored',
   },
   /** Path of a file or a block device. */
   path: { kind: 'file', shown: true, help: 'File or block device' },
+  /** URI of an export of an NBD server: see `parseNbdUri`. */
+  uri: {
+    kind: 'text',
+    placeholder: 'URI',
+    shown: true,
+    kept: 'unless forced',
+    help: 'Export of an NBD server: nbd://, nbds://, nbd+unix:// or nbds+unix://',
+  },
+  /** Seconds. */
+  reconnect: {
+    kind: 'integer',
+    minimum: 0,
+    maximum: 86400,
+    placeholder: 'SECONDS',
+    shown: true,
+    help: 'How long requests wait for an NBD server that is gone, before they fail; 30 by default',
+  },
   /** Bytes; by default the size of the file, or 64 MiB of memory. */
   size: { kind: 'size', shown: true, help: 'Size in bytes, or with suffix K, M, G, T or P' },
   /** Size of a logical block, in bytes. */
@@ -82,7 +99,7 @@ export const blockFields = {
     kept: 'always',
     help: 'Logical block size in bytes; 512 by default, or that of the backing block device',
   },
-  /** Whether transfers go through the page cache, as QEMU means it; only for a file. */
+  /** Whether transfers go through the page cache, as QEMU means it; only for a file, or an NBD server. */
   cache: {
     kind: 'choice',
     choices: cacheModes,

@@ -29,6 +29,8 @@ export interface RecordedSpec {
   readonly path?: string;
   /** Identifies that file or disk: `inode 12 of 8:1`, `disk 8:16`. */
   readonly file?: string;
+  /** URI of an export of an NBD server. */
+  readonly uri?: string;
   /** Size of the device, in bytes. */
   readonly size?: number;
   /** The requested size, in bytes; absent if the device has the size of its file. */
@@ -91,7 +93,7 @@ function keptFields(kept: NonNullable<Field['kept']>): (keyof RecordedSpec)[] {
   return allFields().flatMap(([name, field]) => (field.kept === kept && isRecorded(name) ? [name] : []));
 }
 
-const unrecorded: readonly FieldName[] = ['user', 'restart', 'cache', 'aio', 'threads', 'cpus'];
+const unrecorded: readonly FieldName[] = ['user', 'restart', 'reconnect', 'cache', 'aio', 'threads', 'cpus'];
 const isRecorded = (name: FieldName): name is FieldName & keyof RecordedSpec => !unrecorded.includes(name);
 
 const keywordOfRecorded = (key: keyof RecordedSpec): string => (key === 'fixedSize' ? 'size' : keywordOf(key));

@@ -2,11 +2,18 @@
 import { netBackendFor, blockBackendFor } from './backend.js';
 import type { ServedDeviceSpec } from './device-spec.js';
 import { checkBlockOptions, checkNetOptions, checkSize } from './limits.js';
-import { defaultMac, DEFAULT_BLOCK_SIZE, DEFAULT_QUEUE_SIZE, DEFAULT_SIZE, defaultSerial } from './defaults.js';
+import {
+  defaultMac,
+  DEFAULT_BLOCK_SIZE,
+  DEFAULT_QUEUE_SIZE,
+  DEFAULT_RECONNECT,
+  DEFAULT_SIZE,
+  defaultSerial,
+} from './defaults.js';
 
 /**
- * Fills in omitted fields. A file without a size remains without one, since it may grow; so does an interface without a
- * name, which the kernel chooses.
+ * Fills in omitted fields. A file or an export of an NBD server without a size remains without one; so does an interface
+ * without a name, which the kernel chooses.
  * @throws DeviceOptionError for conflicting arguments
  */
 export function resolveSpec(spec: ServedDeviceSpec): ServedDeviceSpec {
@@ -20,6 +27,7 @@ export function resolveSpec(spec: ServedDeviceSpec): ServedDeviceSpec {
     ...common,
     blockSize: DEFAULT_BLOCK_SIZE,
     readonly: false,
+    ...(backend === 'nbd' && { reconnect: DEFAULT_RECONNECT }),
     serial: defaultSerial(spec.name),
     ...spec,
     backend,

@@ -61,7 +61,10 @@ const blank = new Uint8Array(512);
 
 describe('storage', () => {
   test('in memory: one thread reads what another writes', async () => {
-    const storage = await Storage.open({ type: 'ram', size: 8192 }, undefined, false, 1);
+    const storage = await Storage.open(
+      { type: 'ram', size: 8192 },
+      { blockSize: undefined, readonly: false, threads: 1 },
+    );
     assert.deepEqual([storage.size, storage.readonly, storage.file, storage.stalledMs], [8192, false, undefined, 0]);
     assert.deepEqual((await transfer(storage, VIRTIO_BLK_T_OUT, sector))[0], 0);
     assert.deepEqual(await transfer(storage, VIRTIO_BLK_T_IN, blank), [0, sector]);
@@ -69,7 +72,7 @@ describe('storage', () => {
   });
 
   test('nowhere: what is written is discarded', async () => {
-    const storage = await Storage.open({ type: 'null' }, undefined, false, 1);
+    const storage = await Storage.open({ type: 'null' }, { blockSize: undefined, readonly: false, threads: 1 });
     assert.equal((await transfer(storage, VIRTIO_BLK_T_OUT, sector))[0], 0);
     assert.deepEqual(await transfer(storage, VIRTIO_BLK_T_IN, sector), [0, blank]);
     assert.equal(await storage.close(), true);
@@ -88,16 +91,17 @@ describe('storage', () => {
     );
     const storage = await Storage.open(
       { type: 'module', module, options: { error: 1 }, size: 512 },
-      undefined,
-      false,
-      1,
+      { blockSize: undefined, readonly: false, threads: 1 },
     );
     assert.equal((await transfer(storage, VIRTIO_BLK_T_OUT, sector))[0], 1);
     assert.equal(await storage.close(), true);
   });
 
   test('in a file: it has the size of the file, and the data is in the file', async () => {
-    const storage = await Storage.open({ type: 'file', path: file('disk', 4096) }, undefined, false, 1);
+    const storage = await Storage.open(
+      { type: 'file', path: file('disk', 4096) },
+      { blockSize: undefined, readonly: false, threads: 1 },
+    );
     assert.equal(storage.size, 4096);
     assert.equal((await transfer(storage, VIRTIO_BLK_T_OUT, sector))[0], 0);
     assert.deepEqual(await transfer(storage, VIRTIO_BLK_T_IN, blank), [0, sector]);
@@ -106,9 +110,21 @@ describe('storage', () => {
 
   test('of a size that is not a multiple of its block size is rejected before anything is opened', async () => {
     const rejected = { name: 'DeviceOptionError' };
-    await assert.rejects(Storage.open({ type: 'ram', size: 4096 + 512 }, 4096, false, 1), rejected);
-    await assert.rejects(Storage.open({ type: 'null', size: 0 }, undefined, false, 1), rejected);
-    await assert.rejects(Storage.open({ type: 'file', path: '/nowhere', size: 513 }, undefined, false, 1), rejected);
+    await assert.rejects(
+      Storage.open({ type: 'ram', size: 4096 + 512 }, { blockSize: 4096, readonly: false, threads: 1 }),
+      rejected,
+    );
+    await assert.rejects(
+      Storage.open({ type: 'null', size: 0 }, { blockSize: undefined, readonly: false, threads: 1 }),
+      rejected,
+    );
+    await assert.rejects(
+      Storage.open(
+        { type: 'file', path: '/nowhere', size: 513 },
+        { blockSize: undefined, readonly: false, threads: 1 },
+      ),
+      rejected,
+    );
   });
 });
 
@@ -125,7 +141,10 @@ describe('a file that cannot be a disk', () => {
   for (const [what, path, error, size] of cases) {
     test(`because it ${what}`, async () => {
       await assert.rejects(
-        Storage.open({ type: 'file', path, ...(size !== undefined && { size }) }, undefined, false, 1),
+        Storage.open(
+          { type: 'file', path, ...(size !== undefined && { size }) },
+          { blockSize: undefined, readonly: false, threads: 1 },
+        ),
         error,
       );
     });
@@ -133,24 +152,26 @@ describe('a file that cannot be a disk', () => {
 
   test('because another server has it; two that only read share it', async () => {
     const path = file('shared', 4096);
-    const writer = await Storage.open({ type: 'file', path }, undefined, false, 1);
-    await assert.rejects(Storage.open({ type: 'file', path }, undefined, true, 1), {
+    const writer = await Storage.open({ type: 'file', path }, { blockSize: undefined, readonly: false, threads: 1 });
+    await assert.rejects(Storage.open({ type: 'file', path }, { blockSize: undefined, readonly: true, threads: 1 }), {
       name: 'SystemError',
       code: 'EAGAIN',
     });
     await writer.close();
     const readers = [
-      await Storage.open({ type: 'file', path }, undefined, true, 1),
-      await Storage.open({ type: 'file', path }, undefined, true, 1),
+      await Storage.open({ type: 'file', path }, { blockSize: undefined, readonly: true, threads: 1 }),
+      await Storage.open({ type: 'file', path }, { blockSize: undefined, readonly: true, threads: 1 }),
     ];
-    await assert.rejects(Storage.open({ type: 'file', path }, undefined, false, 1), { code: 'EAGAIN' });
+    await assert.rejects(Storage.open({ type: 'file', path }, { blockSize: undefined, readonly: false, threads: 1 }), {
+      code: 'EAGAIN',
+    });
     for (const reader of readers) await reader.close();
   });
 });
 
 test('the size of a file is checked while it is served: growth and truncation are reported', async () => {
   const path = file('grows', 4096);
-  const storage = await Storage.open({ type: 'file', path }, undefined, false, 1);
+  const storage = await Storage.open({ type: 'file', path }, { blockSize: undefined, readonly: false, threads: 1 });
   const lengths: number[] = [];
   await new Promise<void>((resolve) => {
     storage.file?.follow((length) => {
@@ -171,7 +192,7 @@ test('a device that cannot be created releases its file', { skip: hasVduse() }, 
   await assert.rejects(serveBlockDevice({ ...options, name: 'a/b' }), { name: 'DeviceNameError' });
   await assert.rejects(serveBlockDevice({ ...options, queues: 0 }), { name: 'DeviceOptionError' });
   await assert.rejects(serveBlockDevice({ ...options, serial: 'x'.repeat(21) }), { name: 'DeviceOptionError' });
-  const storage = await Storage.open({ type: 'file', path }, undefined, false, 1);
+  const storage = await Storage.open({ type: 'file', path }, { blockSize: undefined, readonly: false, threads: 1 });
   await storage.close();
 });
 

@@ -88,7 +88,7 @@ test('arguments of the other type are rejected, and so is its backend', () => {
     [{ mtu: 1500 }, '"mtu" is only supported by net devices; this one is of type block'],
     [{ type: 'net', path: '/f' }, '"path" is only supported by block devices; this one is of type net'],
     [{ type: 'net', backend: 'ram' }, 'Backend "ram" is not supported by net devices: expected loopback, tap'],
-    [{ backend: 'tap' }, 'Backend "tap" is not supported by block devices: expected ram, file, null'],
+    [{ backend: 'tap' }, 'Backend "tap" is not supported by block devices: expected ram, file, nbd, null'],
   ] as const) {
     assert.throws(() => toDeviceSpec('x', values), { name: DeviceOptionError.name, message });
   }
