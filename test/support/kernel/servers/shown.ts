@@ -8,6 +8,10 @@ export interface Shown {
   readonly aio?: string;
   readonly state?: string;
   readonly stalled?: number;
+  readonly readonly?: boolean;
+  readonly connection?: string;
+  readonly connections?: number;
+  readonly connection_error?: string;
   readonly queue?: readonly { readonly errors: number; readonly requests: number }[];
 }
 
