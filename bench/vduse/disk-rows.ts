@@ -3,8 +3,19 @@ import { median } from '../measure.js';
 import { mebibytes, perSecond, type Row } from '../report.js';
 import { diskNames, type DiskName } from './disk-names.js';
 import { workloadNames, workloads, type WorkloadName } from './fio.js';
-import { fullQueues, waitingWorkloads } from './results.js';
-import type { DiskResults, FlushResults, QueueResults, Turn, Wait, WaitingDisk, WaitingResults } from './results.js';
+import { fullQueues, nbdDelays, nbdLoads, waitingWorkloads } from './results.js';
+import type {
+  DiskResults,
+  FlushResults,
+  NbdDelay,
+  NbdLoad,
+  NbdResults,
+  QueueResults,
+  Turn,
+  Wait,
+  WaitingDisk,
+  WaitingResults,
+} from './results.js';
 
 /** The goals, as multiples of the other's rate. */
 const goals: readonly { readonly ours: DiskName; readonly theirs: DiskName; readonly atLeast: Goal }[] = [
@@ -168,4 +179,28 @@ export function flushRows({ alone, beside }: FlushResults): Row[] {
       goal: { atLeast: 0.8 },
     },
   ];
+}
+
+/** What is measured on an NBD server. */
+export const nbdWhat = (delay: NbdDelay, load: NbdLoad): string =>
+  `nbdkit in memory, ${delay === 0 ? 'without a delay' : `delay ${delay} ms`}: random read, ${load}`;
+
+/** The delays and loads, the slow server first. */
+export const nbdCases = ([1, 0] as const satisfies readonly NbdDelay[]).flatMap((delay) =>
+  (Object.keys(nbdLoads) as NbdLoad[]).map((load) => ({ delay, load })),
+);
+
+/** A disk of vdpa on an NBD server, and the kernel's own. */
+export function nbdRows(results: NbdResults): Row[] {
+  return nbdCases.map(({ delay, load }) => {
+    const rates = results[delay][load];
+    const [ours, theirs] = [median(rates['vdpa nbd']), median(rates["the kernel's nbd"])];
+    return {
+      what: nbdWhat(delay, load),
+      ours: perSecond(ours),
+      against: `the kernel's nbd ${perSecond(theirs)}`,
+      figure: ours / theirs,
+      goal: { atLeast: nbdDelays[delay] },
+    };
+  });
 }

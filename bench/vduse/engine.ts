@@ -1,4 +1,4 @@
-/** The engine alone, on a file of this machine: no kernel's device, no lab. */
+/** The engine alone, with its storage: no kernel's device, no lab. */
 import { once } from 'node:events';
 import { MessageChannel, Worker } from 'node:worker_threads';
 import { openEventfd, signalEventfd } from '../../src/sys/events.js';
@@ -9,28 +9,27 @@ import { Storage } from '../../src/vduse/block/storage.js';
 import { QueueCounters } from '../../src/vduse/engine/counters.js';
 import { MappingTable } from '../../src/vduse/engine/mappings.js';
 import { threadWord, type Command } from '../../src/vduse/engine/thread.js';
-import type { AioMode, CacheMode } from '../../src/vduse/spec/fields.js';
+import type { BlockBackendOptions } from '../../src/vduse/spec/backend.js';
 import { WRAP_COUNTER } from '../../src/virtio/packed-ring.js';
 import type { EngineThreadOptions } from './engine-thread.js';
 import { queueSize, type Load } from './loaded-queue.js';
 import { MemoryDriver } from './memory-driver.js';
 
 export interface EngineOptions {
-  readonly path: string;
-  readonly cache?: CacheMode;
-  readonly aio?: AioMode;
+  readonly backend: BlockBackendOptions;
   readonly queues: number;
   readonly depth: number;
   readonly threads: number;
   readonly packed?: boolean;
+  /** Busy threads besides the driver, which does not sleep if there is a processor left; `threads` by default. */
+  readonly deviceThreads?: number;
   /** The processor of its threads. */
   readonly processor?: number;
 }
 
-/** Random reads or writes of 4 KiB on a file, for so many seconds. @returns requests a second */
+/** Random reads or writes of 4 KiB, for so many seconds. @returns requests a second */
 export async function measureEngine(options: EngineOptions, writing: boolean, seconds: number): Promise<number> {
-  const { path, cache, aio, threads, packed = false, processor } = options;
-  const backend = { type: 'file', path, ...(cache && { cache }), ...(aio && { aio }) } as const;
+  const { backend, threads, packed = false, processor } = options;
   const storage = await Storage.open(backend, { blockSize: undefined, readonly: false, threads });
   const load: Load = { ...options, size: storage.size };
   const plane: BlockModuleOptions = { limits: blockLimits(storage, 'engine'), backend: storage.backend };
@@ -87,7 +86,7 @@ export async function measureEngine(options: EngineOptions, writing: boolean, se
     });
     send({ type: 'start', features: (1n << 9n) | (1n << 29n), queues: setups });
   }
-  const rate = driver.measure(writing, seconds, threads);
+  const rate = driver.measure(writing, seconds, options.deviceThreads ?? threads);
   for (const { send, worker, port } of engines) {
     send({ type: 'exit', ticket: 1 });
     await once(worker, 'exit');

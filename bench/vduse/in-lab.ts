@@ -4,6 +4,7 @@ import { measureBesideFlush } from './beside-flush.js';
 import { measureDelay } from './delay.js';
 import { measureDisks } from './disks.js';
 import { measureGrowth } from './growth.js';
+import { measureKernelNbd } from './kernel-nbd.js';
 import { measureNet } from './net.js';
 import { includes, type Plan } from './plan.js';
 import { measureQueues } from './queues.js';
@@ -19,5 +20,6 @@ const results: Results = {
   ...(includes(plan, 'growth') && { growth: await measureGrowth(plan) }),
   ...(includes(plan, 'waiting') && { waiting: await measureWaiting(plan) }),
   ...(includes(plan, 'flush') && { flush: await measureBesideFlush(plan) }),
+  ...(includes(plan, 'nbd') && { nbd: await measureKernelNbd(plan) }),
 };
 writeFileSync('/run/lab/results', JSON.stringify(results));

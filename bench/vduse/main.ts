@@ -2,15 +2,17 @@
 import { cpus } from 'node:os';
 import { join } from 'node:path';
 import { boot } from '../../lab/boot.js';
+import { findCommand } from '../../lab/host.js';
 import type { MachineKind } from '../../lab/machine/machine.js';
 import { prepareLab } from '../../lab/setup.js';
 import { leaveOut, printTable } from '../report.js';
 import { delayRows, growthRows, netRows } from './net-rows.js';
 import { includes, parts, readPlan, type Part, type Plan } from './plan.js';
+import { measureNbd } from './nbd.js';
 import { measureProcessors } from './processors.js';
 import { waits, type Results } from './results.js';
 import { measureRealDisk } from './real-disk.js';
-import { diskTable, diskRows, flushRows, queueRows, waitingRows } from './disk-rows.js';
+import { diskTable, diskRows, flushRows, nbdRows, queueRows, waitingRows } from './disk-rows.js';
 
 const timeLimitMs = 3_600_000;
 const memoryMiB = 4096;
@@ -57,7 +59,7 @@ async function measure(machine: MachineKind, plan: Plan, kernelParameters: reado
 }
 
 /** Those that are measured on the machine qemu, or on this machine itself. */
-const elsewhere: readonly Part[] = ['waiting', 'flush', 'real', 'processors'];
+const elsewhere: readonly Part[] = ['waiting', 'flush', 'real', 'processors', 'nbd'];
 const inUml = parts.filter((part) => !elsewhere.includes(part) && includes(plan, part));
 const measured = inUml.length === 0 ? {} : await measure('uml', { ...plan, parts: inUml });
 if (measured.disks) {
@@ -71,6 +73,7 @@ if (measured.growth) printTable('Growth', growthRows(measured.growth));
 for (const [part, title, measureHere] of [
   ['real', 'The disk of this machine', measureRealDisk],
   ['processors', 'Two processors', measureProcessors],
+  ['nbd', 'Disks on an NBD server', measureNbd],
 ] as const) {
   if (!includes(plan, part)) continue;
   try {
@@ -89,4 +92,12 @@ if (includes(plan, 'waiting')) {
 if (includes(plan, 'flush')) {
   const { flush } = await measure('qemu', { ...plan, parts: ['flush'] });
   if (flush) printTable('Reads beside a flush, on the machine qemu', flushRows(flush));
+}
+if (includes(plan, 'nbd')) {
+  if (findCommand('nbd-client') === undefined) {
+    leaveOut("nbd, against the kernel's", 'nbd-client is not installed');
+  } else {
+    const { nbd } = await measure('qemu', { ...plan, parts: ['nbd'] });
+    if (nbd) printTable('Disks on an NBD server, on the machine qemu', nbdRows(nbd));
+  }
 }

@@ -10,7 +10,18 @@ export interface Plan {
   readonly growthRequests: number;
 }
 
-export const parts = ['disks', 'queues', 'net', 'delay', 'growth', 'waiting', 'flush', 'real', 'processors'] as const;
+export const parts = [
+  'disks',
+  'queues',
+  'net',
+  'delay',
+  'growth',
+  'waiting',
+  'flush',
+  'real',
+  'processors',
+  'nbd',
+] as const;
 export type Part = (typeof parts)[number];
 
 const usage = `npm run bench:vduse -- [OPTION…] [PART…]

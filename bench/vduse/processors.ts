@@ -18,11 +18,12 @@ export async function measureProcessors({ rounds, seconds }: Plan): Promise<Row[
   try {
     const path = join(folder, 'image');
     makeImage(path, mebibytes);
+    const backend = { type: 'file', path } as const;
     const one: number[] = [];
     const two: number[] = [];
     for (let round = 0; round < rounds; round++) {
-      one.push(await measureEngine({ path, queues: 1, threads: 1, depth }, false, seconds));
-      two.push(await measureEngine({ path, queues: 4, threads: 2, depth }, false, seconds));
+      one.push(await measureEngine({ backend, queues: 1, threads: 1, depth }, false, seconds));
+      two.push(await measureEngine({ backend, queues: 4, threads: 2, depth }, false, seconds));
       console.error(`processors: round ${round + 1} of ${rounds}`);
     }
     return [

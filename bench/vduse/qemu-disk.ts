@@ -1,4 +1,4 @@
-/** qemu-storage-daemon on a file of this machine, driven as the engine is. */
+/** qemu-storage-daemon, driven as the engine is. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
@@ -13,24 +13,29 @@ import { VhostUserDisk } from './vhost-user.js';
 const FEATURES = (1n << 9n) | (1n << 29n) | (1n << 32n);
 
 /**
- * Random reads or writes of 4 KiB past the page cache, for so many seconds. Its export has a thread of its own, which
- * polls before it sleeps.
- * @param load with the path of the socket to create, and the processor to run on
+ * Random reads or writes of 4 KiB, for so many seconds. Its export has a thread of its own, which polls before it sleeps.
+ * @param load with the driver of the storage and its options, the path of the socket to create, and the processor to run
+ *   on; any by default
  * @returns requests a second
  */
 export async function measureQemu(
-  load: Load & { readonly path: string; readonly socket: string; readonly processor: number },
+  load: Load & {
+    readonly node: string;
+    readonly socket: string;
+    readonly processor?: number;
+    readonly deviceThreads?: number;
+  },
   writing: boolean,
   seconds: number,
 ): Promise<number> {
-  const { path, socket, queues, processor } = load;
+  const { node, socket, queues, processor, deviceThreads = 1 } = load;
   const server = spawn(
-    'taskset',
+    processor === undefined ? 'qemu-storage-daemon' : 'taskset',
     [
-      ...['--cpu-list', `${processor}`, 'qemu-storage-daemon'],
+      ...(processor === undefined ? [] : ['--cpu-list', `${processor}`, 'qemu-storage-daemon']),
       ...['--object', 'iothread,id=thread'],
-      ...['--blockdev', `driver=file,node-name=file,filename=${path},aio=io_uring,cache.direct=on`],
-      ...['--blockdev', 'driver=raw,node-name=disk,file=file'],
+      ...['--blockdev', `${node},node-name=storage`],
+      ...['--blockdev', 'driver=raw,node-name=disk,file=storage'],
       '--export',
       `type=vhost-user-blk,id=export,node-name=disk,addr.type=unix,addr.path=${socket},writable=on,` +
         `num-queues=${queues},iothread=thread`,
@@ -47,13 +52,14 @@ export async function measureQemu(
     const kicks = Array.from({ length: queues }, openEventfd);
     const driver = new MemoryDriver(load, (queue) => kicks[queue] ?? -1);
     disk.start(driver, FEATURES);
-    const rate = driver.measure(writing, seconds, 1);
+    const rate = driver.measure(writing, seconds, deviceThreads);
     disk.close();
     driver.close();
     for (const kick of kicks) close(kick);
     return rate;
   } finally {
-    server.kill();
+    // On an NBD server, version 7.2 does not always end when it is asked to.
+    server.kill('SIGKILL');
     await ended;
   }
 }

@@ -42,6 +42,8 @@ export async function measureRealDisk({ rounds, seconds }: Plan): Promise<Row[]>
   try {
     const path = join(folder, 'image');
     makeImage(path, mebibytes);
+    const backend = { type: 'file', path, cache: 'none' } as const;
+    const size = mebibytes * 2 ** 20;
     const rates = new Map<string, number[]>();
     const packed: number[] = [];
     const add = (program: Other | 'engine', workload: WorkloadName, rate: number): void => {
@@ -51,16 +53,17 @@ export async function measureRealDisk({ rounds, seconds }: Plan): Promise<Row[]>
     for (let round = 0; round < rounds; round++) {
       for (const workload of realWorkloads) {
         const { depth, rw } = workloads[workload];
-        const load = { path, cache: 'none', queues: 1, threads: 1, depth, processor } as const;
+        const load = { queues: 1, depth, processor };
         const writing = rw === 'randwrite';
         add('fio, io_uring, direct', workload, fioOnFile(path, workload, seconds, processor).iops);
-        add('engine', workload, await measureEngine(load, writing, seconds));
+        add('engine', workload, await measureEngine({ ...load, backend, threads: 1 }, writing, seconds));
         const socket = join(folder, 'socket');
-        const qemu = await measureQemu({ ...load, size: mebibytes * 2 ** 20, socket }, writing, seconds);
+        const node = `driver=file,filename=${path},aio=io_uring,cache.direct=on`;
+        const qemu = await measureQemu({ ...load, node, size, socket }, writing, seconds);
         add('qemu-storage-daemon by vhost-user, io_uring, direct', workload, qemu);
       }
       const { depth } = workloads[packedWorkload];
-      const engine = { path, cache: 'none', queues: 1, threads: 1, depth, packed: true, processor } as const;
+      const engine = { backend, queues: 1, threads: 1, depth, packed: true, processor };
       packed.push(await measureEngine(engine, false, seconds));
       console.error(`real disk: round ${round + 1} of ${rounds}`);
     }

@@ -78,6 +78,24 @@ export interface WaitingResults {
 /** As many requests in flight as four queues have descriptors. */
 export const fullQueues = { ...workloads['random read, depth 32'], depth: 256, jobs: 4 } as const;
 
+/** Requests in flight on an NBD server: those of each queue. */
+export const nbdLoads = {
+  'depth 32': { queues: 1, depth: 32 },
+  '4 queues, depth 32 each': { queues: 4, depth: 32 },
+} as const;
+export type NbdLoad = keyof typeof nbdLoads;
+
+/** How long the NBD server takes for a request, in milliseconds, and the least share of the kernel's rate. */
+export const nbdDelays = { 1: 1, 0: 0.8 } as const;
+export type NbdDelay = keyof typeof nbdDelays;
+
+export const nbdDisks = ['vdpa nbd', "the kernel's nbd"] as const;
+
+/** Requests per second of each round, by the delay in milliseconds. */
+export type NbdResults = Readonly<
+  Record<NbdDelay, Readonly<Record<NbdLoad, Readonly<Record<(typeof nbdDisks)[number], readonly number[]>>>>>
+>;
+
 /** Requests per second of each round. */
 export interface FlushResults {
   readonly alone: readonly number[];
@@ -92,4 +110,5 @@ export interface Results {
   readonly queues?: QueueResults;
   readonly waiting?: WaitingResults;
   readonly flush?: FlushResults;
+  readonly nbd?: NbdResults;
 }
