@@ -120,6 +120,8 @@ export {
 export { machineServers } from './vduse/daemon/machine-servers.js';
 export type { InstanceStatus, StartServerOptions, VduseInstance, VduseServers } from './vduse/daemon/servers.js';
 export type { ServiceStatus, StartingStatus } from './vduse/daemon/socket.js';
+export type { NbdConnectionStatus } from './vduse/block/nbd/connections.js';
+export type { NbdLinkState } from './vduse/block/nbd/link.js';
 export type { FileAccessModes } from './vduse/block/file-access.js';
 export type { ServedEntry, ServerArguments, ServerEntry } from './vduse/spec/arguments.js';
 export type { BlockDeviceSpec, NetDeviceSpec, ServedDeviceSpec } from './vduse/spec/device-spec.js';

@@ -7,7 +7,7 @@ import { blockConfigOffset } from '../../virtio/config-space.js';
 import { VduseError } from '../error.js';
 import { devicePath } from '../kernel/name.js';
 import type { FileAccessModes } from '../block/file-access.js';
-import type { ConnectionStatus, NbdConnections } from '../block/nbd/connections.js';
+import type { NbdConnectionStatus, NbdConnections } from '../block/nbd/connections.js';
 import type { FlushRecord } from '../block/flush-record.js';
 import type { VduseServer } from '../server.js';
 import { startServer, type RunningDevice } from './start.js';
@@ -236,7 +236,7 @@ class Service {
   }
 }
 
-function describeConnection({ state, reason }: ConnectionStatus): string {
+function describeConnection({ state, reason }: NbdConnectionStatus): string {
   switch (state) {
     case 'connected':
       return 'connected to the NBD server';

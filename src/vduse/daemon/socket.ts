@@ -7,7 +7,7 @@ import { connect, createServer, type Server, type Socket } from 'node:net';
 import { Errno, nodeErrno } from '../../sys/errno.js';
 import { VduseError } from '../error.js';
 import type { ServerStatus } from '../engine/status.js';
-import type { ConnectionStatus } from '../block/nbd/connections.js';
+import type { NbdConnectionStatus } from '../block/nbd/connections.js';
 import type { FileAccessModes } from '../block/file-access.js';
 import type { ServedEntry } from '../spec/arguments.js';
 
@@ -22,7 +22,7 @@ export interface ServiceStatus extends Omit<ServerStatus, 'features'> {
   /** How the file of a block device is accessed, as was asked for or as it permits. */
   readonly access?: FileAccessModes;
   /** The connections to the NBD server of a block device. */
-  readonly connection?: ConnectionStatus;
+  readonly connection?: NbdConnectionStatus;
   readonly pid: number;
   /** The process id of its supervisor, if any. */
   readonly supervisor?: number;

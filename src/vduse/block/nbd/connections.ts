@@ -4,7 +4,7 @@ import { openEventfd } from '../../../sys/events.js';
 import { close } from '../../../sys/libc.js';
 import { moduleUrl } from '../../engine/module-url.js';
 import { VduseError } from '../../error.js';
-import { Link, type LinkState, type SharedLink } from './link.js';
+import { Link, type NbdLinkState, type SharedLink } from './link.js';
 
 /** Start-up data of the thread of the connections. Times are milliseconds. */
 export interface ConnectorOptions {
@@ -24,7 +24,7 @@ export interface ConnectorOptions {
 export type ConnectorReply =
   | { readonly type: 'opened'; readonly export: NbdExport; readonly connections: number }
   | { readonly type: 'refused'; readonly text: string }
-  | { readonly type: 'changed'; readonly link: number; readonly state: LinkState; readonly reason?: string };
+  | { readonly type: 'changed'; readonly link: number; readonly state: NbdLinkState; readonly reason?: string };
 
 /** How to connect to an export. */
 export interface ConnectionOptions {
@@ -42,9 +42,9 @@ export interface ConnectionOptions {
 }
 
 /** The connections to the NBD server of a device. */
-export interface ConnectionStatus {
+export interface NbdConnectionStatus {
   /** That of the worst of them. */
-  readonly state: LinkState;
+  readonly state: NbdLinkState;
   /** How many they are. */
   readonly count: number;
   /** Why it is not connected. */
@@ -56,7 +56,7 @@ const CONNECT_MS = 10_000;
 /** Time limit for ending the connections. */
 const CLOSE_TIMEOUT_MS = 10_000;
 
-const badness: readonly LinkState[] = ['connected', 'reconnecting', 'failed'];
+const badness: readonly NbdLinkState[] = ['connected', 'reconnecting', 'failed'];
 
 /** The connections of a device, for its main thread. A thread of their own makes them. */
 export class NbdConnections {
@@ -66,8 +66,8 @@ export class NbdConnections {
   readonly #all: readonly Link[];
   readonly #wake: number;
   readonly #worker: Worker;
-  readonly #states: { state: LinkState; reason?: string }[];
-  #follow: (status: ConnectionStatus) => void = () => undefined;
+  readonly #states: { state: NbdLinkState; reason?: string }[];
+  #follow: (status: NbdConnectionStatus) => void = () => undefined;
 
   /** @throws VduseError, SystemError */
   static async open(options: ConnectionOptions): Promise<NbdConnections> {
@@ -122,14 +122,14 @@ export class NbdConnections {
     });
   }
 
-  get status(): ConnectionStatus {
+  get status(): NbdConnectionStatus {
     let worst = this.#states[0] ?? { state: 'failed' as const };
     for (const each of this.#states) if (badness.indexOf(each.state) > badness.indexOf(worst.state)) worst = each;
     return { ...worst, count: this.links.length };
   }
 
   /** @param changed called when the state of a connection has changed */
-  follow(changed: (status: ConnectionStatus) => void): void {
+  follow(changed: (status: NbdConnectionStatus) => void): void {
     this.#follow = changed;
   }
 

@@ -6,7 +6,7 @@ import { monotonicMs } from '../../../sys/clock.js';
 import { close } from '../../../sys/libc.js';
 import { shutdown } from '../../../sys/stream-socket.js';
 import { sleep } from '../../../sys/wait.js';
-import type { Link, LinkState } from './link.js';
+import type { Link, NbdLinkState } from './link.js';
 
 /** How connections are made. Times are milliseconds. */
 export interface KeeperOptions {
@@ -45,7 +45,7 @@ export class Keeper {
   readonly #link: Link;
   readonly #options: KeeperOptions;
   readonly #export: NbdExport;
-  readonly #changed: (state: LinkState, reason?: string) => void;
+  readonly #changed: (state: NbdLinkState, reason?: string) => void;
   #connection: NbdConnection | undefined;
   #reconnecting: Promise<void> | undefined;
   /** When requests began to go without an answer, and the timer for the end of patience. */
@@ -66,7 +66,7 @@ export class Keeper {
     link: Link,
     options: KeeperOptions,
     described: NbdExport,
-    changed: (state: LinkState, reason?: string) => void,
+    changed: (state: NbdLinkState, reason?: string) => void,
   ) {
     this.#link = link;
     this.#options = options;
@@ -143,7 +143,7 @@ export class Keeper {
     clearTimeout(this.#patience);
   }
 
-  #enter(state: Exclude<LinkState, 'connected'>): void {
+  #enter(state: Exclude<NbdLinkState, 'connected'>): void {
     this.#link.enter(state);
     this.#changed(state, this.#reason);
   }

@@ -7,8 +7,8 @@ import { openEventfd, signalEventfd } from '../../../sys/events.js';
 import { close } from '../../../sys/libc.js';
 
 /** The state of a connection, as `vdpa vduse show` prints it. */
-export type LinkState = 'connected' | 'reconnecting' | 'failed';
-const states: readonly LinkState[] = ['connected', 'reconnecting', 'failed'];
+export type NbdLinkState = 'connected' | 'reconnecting' | 'failed';
+const states: readonly NbdLinkState[] = ['connected', 'reconnecting', 'failed'];
 
 /** Why a data thread has given a connection up. */
 export const lossReasons = [
@@ -58,7 +58,7 @@ export class Link {
     this.#words = new Int32Array(shared.words);
   }
 
-  get state(): LinkState {
+  get state(): NbdLinkState {
     return states[Atomics.load(this.#words, word.state)] ?? 'failed';
   }
 
@@ -78,7 +78,7 @@ export class Link {
   }
 
   /** The data thread has none: it waits, or fails its requests. */
-  enter(state: Exclude<LinkState, 'connected'>): void {
+  enter(state: Exclude<NbdLinkState, 'connected'>): void {
     Atomics.store(this.#words, word.state, states.indexOf(state));
     signalEventfd(this.shared.dataThread);
   }
