@@ -91,6 +91,7 @@ const sim: Branch = {
     { names: ['show'], abbreviable: false, load: () => import('./commands/sim/show.js') },
     { names: ['init'], abbreviable: false, load: () => import('./commands/sim/init.js') },
     { names: ['reset'], abbreviable: false, load: () => import('./commands/sim/reset.js') },
+    { names: ['run'], abbreviable: false, load: () => import('./commands/sim/run.js') },
   ],
 };
 

@@ -19,6 +19,13 @@ export class StricterError extends UsageError {
 /** A command failed and already reported the error: only the exit status is left. */
 export class ReportedError extends Error {
   override readonly name = 'ReportedError';
+  /** The exit status. */
+  readonly status: number;
+
+  constructor(message?: string, { status = 1, ...options }: ErrorOptions & { readonly status?: number } = {}) {
+    super(message, options);
+    this.status = status;
+  }
 }
 
 /** Part of the work failed while the rest was done. */

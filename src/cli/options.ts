@@ -25,6 +25,8 @@ export interface Options {
   readonly color: ColorChoice;
   /** An output format other than text and JSON, by name. */
   readonly output?: string;
+  /** The number of arguments after `--`; absent without it. */
+  readonly literal?: number;
 }
 
 /** A line after its options were removed. */
@@ -58,12 +60,14 @@ export function parseOptions(
 ): ParsedLine {
   const args: string[] = [];
   const options: { -readonly [Name in keyof Options]: Options[Name] } = { ...base };
+  delete options.literal;
   let batch: string | undefined;
   let force = false;
   let help = false;
   const left = [...argv];
   for (let argument = left.shift(); argument !== undefined; argument = left.shift()) {
     if (argument === '--') {
+      options.literal = left.length;
       args.push(...left);
       break;
     }

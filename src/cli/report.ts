@@ -19,12 +19,12 @@ const brokenPipeStatus = endedBySignal + 13;
 
 /**
  * Reports an error on stderr, with iproute2's message if it has one.
- * @returns the exit status: 1, {@link brokenPipeStatus}, or that of a signal
+ * @returns the exit status: 1, {@link brokenPipeStatus}, that of a signal, or the one of a {@link ReportedError}
  */
 export function reportError(error: unknown, io: Io): number {
   // The reader of the output is gone. Other programs die silently of SIGPIPE.
   if (error instanceof OutputError && error.code === 'EPIPE') return brokenPipeStatus;
-  if (error instanceof ReportedError) return 1;
+  if (error instanceof ReportedError) return error.status;
   io.stderr(`${describeError(error).join('\n')}\n`);
   if (io.env['VDPA_DEBUG'] === '1' && error instanceof Error) io.stderr(`${error.stack ?? error.message}\n`);
   return error instanceof InterruptedError ? endedBySignal + error.number : 1;

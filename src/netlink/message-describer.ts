@@ -1,6 +1,7 @@
 /** Prints netlink messages as text, with names and bytes. */
 import { decodeDone, decodeError } from './acknowledgement.js';
 import { AttributeList, findAttribute, type Attribute } from './attribute.js';
+import { scalarValue } from './attribute-value.js';
 import {
   NLMSG_DONE,
   NLMSG_ERROR,
@@ -151,7 +152,8 @@ function describeAttributes(attributes: Iterable<Attribute>, names: AttributeNam
   });
 }
 
-function describeValue(name: string, kind: AttributeKind, { type, payload }: Attribute): string[] {
+function describeValue(name: string, kind: AttributeKind, attribute: Attribute): string[] {
+  const { payload } = attribute;
   if (typeof kind === 'object') {
     const inner = AttributeList.parse(payload);
     const lines =
@@ -164,17 +166,8 @@ function describeValue(name: string, kind: AttributeKind, { type, payload }: Att
     return [name, ...lines.map((line) => `  ${line}`)];
   }
   if (kind === 'bytes') return [`${name} ${hex(payload)}`];
-  const value = single(type, payload)[kind](type);
+  const value = scalarValue(kind, attribute);
   return [`${name} ${typeof value === 'string' ? JSON.stringify(value) : String(value)}`];
-}
-
-/** A list of one attribute, which checks the length when it is read. */
-function single(type: number, payload: Uint8Array): AttributeList {
-  const bytes = new Uint8Array(4 + Math.ceil(payload.length / 4) * 4);
-  const header = new Uint16Array([4 + payload.length, type]);
-  bytes.set(new Uint8Array(header.buffer));
-  bytes.set(payload, 4);
-  return AttributeList.parse(bytes);
 }
 
 function flagWords(type: number, flags: number): string {

@@ -1,5 +1,6 @@
 /** The simulated machine selected by the environment: the entry point for the command line. */
 import { isAbsolute, join, resolve } from 'node:path';
+import type { NetlinkTransport } from '../netlink/transport.js';
 import { homeFolder } from '../sys/home-folder.js';
 import { SimulationError } from './error.js';
 import type { Fault } from './state/fault.js';
@@ -33,7 +34,7 @@ export class Simulation {
   readonly store: FileStore;
   readonly #environment: Environment;
 
-  /** @param environment with VDPA_SIM_STATE, XDG_STATE_HOME, VDPA_SIM_UID and VDPA_SIM_FAULTS. */
+  /** @param environment with VDPA_SIM_STATE, XDG_STATE_HOME, VDPA_SIM_UID, VDPA_SIM_FAULTS and VDPA_SIM_RECORD. */
   constructor(environment: Environment) {
     this.#environment = environment;
     this.store = new FileStore(statePath(environment));
@@ -52,11 +53,15 @@ export class Simulation {
   }
 
   /** A netlink socket of the machine. @throws SimulationError if the environment or the state is invalid */
-  async open(): Promise<SimulatedTransport> {
+  async open(): Promise<NetlinkTransport> {
     const uid = readUid(this.#environment['VDPA_SIM_UID']);
     const faults = await readFaults(this.#environment['VDPA_SIM_FAULTS']);
     const kernel = new SimulatedKernel(this.store, faults);
-    return new SimulatedTransport(kernel, uid === undefined ? {} : { uid });
+    const transport = new SimulatedTransport(kernel, uid === undefined ? {} : { uid });
+    const recordPath = this.#environment['VDPA_SIM_RECORD'];
+    if (recordPath === undefined || recordPath === '') return transport;
+    const { RecordFile, recordTransport } = await import('./record.js');
+    return recordTransport(transport, new RecordFile(recordPath));
   }
 }
 

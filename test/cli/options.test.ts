@@ -59,7 +59,7 @@ test('options beyond iproute2, and those with a value', () => {
 
 test('what follows -- is not parsed', () => {
   assert.deepEqual(command(['-j', '--', '-p', '--json']), {
-    options: { ...none, json: true },
+    options: { ...none, json: true, literal: 2 },
     words: ['-p', '--json'],
   });
 });

@@ -130,7 +130,7 @@ test('every environment variable that the program reads is documented', () => {
   // These connect servers with the processes that start them.
   const internal = ['VDPA_READY_FD', 'VDPA_VDUSE_SUPERVISOR'];
   // These have the same meaning for every program.
-  const usual = ['HOME'];
+  const usual = ['HOME', 'PATH'];
   for (const name of [...internal, ...usual]) looked.delete(name);
   assert.deepEqual([...new Set(told)].sort(), [...looked].sort());
 });

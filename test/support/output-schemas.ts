@@ -49,6 +49,7 @@ const silent = [
   'dev unbind',
   'sim init',
   'sim reset',
+  'sim run',
   'vduse serve',
   'vduse del',
 ];

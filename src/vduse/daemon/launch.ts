@@ -1,9 +1,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
+import { programPath } from '../../sys/program.js';
 import { LaunchError } from '../error.js';
 import { endServer } from './catalogue.js';
-
-declare const VDUSE_MODULES: string | undefined;
 
 /** The descriptor on which a server reports its start to its launcher; the variable says that it exists. */
 const READY_FD = 3;
@@ -11,12 +9,6 @@ export const READY_VARIABLE = 'VDPA_READY_FD';
 
 /** The report of a server on its start. */
 export type Readiness = { readonly ready: true } | { readonly failed: readonly string[] };
-
-/** The path of this program, for Node. */
-function program(): string {
-  const place = typeof VDUSE_MODULES === 'string' ? '../vdpa.js' : '../../main.js';
-  return fileURLToPath(new URL(place, import.meta.url));
-}
 
 /** The variables that a server inherits: it runs for a long time and should not depend on who started it. */
 const INHERITED = ['PATH', 'LANG', 'XDG_RUNTIME_DIR', 'VDPA_DEBUG'];
@@ -54,7 +46,7 @@ export function spawnServer(
     const value = process.env[variable];
     return value === undefined ? [] : [[variable, value] as const];
   });
-  return spawn(process.execPath, [program(), 'vduse', 'serve', ...args], {
+  return spawn(process.execPath, [programPath(), 'vduse', 'serve', ...args], {
     cwd: '/',
     detached,
     env: { ...Object.fromEntries(environment), ...variables, [READY_VARIABLE]: String(READY_FD) },
