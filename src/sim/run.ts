@@ -1,5 +1,5 @@
 /** Runs a command on a simulated machine of its own. */
-import { spawn } from 'node:child_process';
+import { spawn, type ChildProcess } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { constants, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -42,8 +42,10 @@ const notExecutable = 126;
 export async function runSimulated(run: SimulatedRun): Promise<number> {
   const record = run.record === undefined ? undefined : resolve(run.record);
   const file = record === undefined ? undefined : new RecordFile(record, { truncate: true });
-  const folder = makeFolder();
+  const relay = new SignalRelay();
+  let folder: string | undefined;
   try {
+    folder = makeFolder();
     const environment = {
       ...run.environment,
       PATH: `${makeProgram(folder)}:${run.environment['PATH'] ?? '/usr/local/bin:/usr/bin:/bin'}`,
@@ -53,7 +55,8 @@ export async function runSimulated(run: SimulatedRun): Promise<number> {
     };
     const simulation = new Simulation(environment);
     await simulation.boot(run.machine);
-    const status = await execute(run, environment);
+    if (relay.early !== undefined) return endedBySignal + constants.signals[relay.early];
+    const status = await execute(run, environment, relay);
     if (file !== undefined) {
       const { devices, vduse } = simulation.store.read();
       file.append({ type: 'end', status, devices, vduse: vduse.map(({ name }) => name) });
@@ -61,7 +64,8 @@ export async function runSimulated(run: SimulatedRun): Promise<number> {
     return status;
   } finally {
     file?.close();
-    rmSync(folder, { recursive: true, force: true });
+    if (folder !== undefined) rmSync(folder, { recursive: true, force: true });
+    relay.stop();
   }
 }
 
@@ -90,19 +94,14 @@ function quote(text: string): string {
 }
 
 /** Runs the command and waits for its end. @returns the exit status */
-function execute({ command, args, onFailure }: SimulatedRun, env: NodeJS.ProcessEnv): Promise<number> {
-  return new Promise((done) => {
+function execute(
+  { command, args, onFailure }: SimulatedRun,
+  env: NodeJS.ProcessEnv,
+  relay: SignalRelay,
+): Promise<number> {
+  return new Promise((end) => {
     const child = spawn(command, args, { env, stdio: 'inherit' });
-    const pass = (signal: NodeJS.Signals): void => {
-      // A terminal sends SIGINT to both.
-      if (signal !== 'SIGINT' || !process.getBuiltinModule('node:tty').isatty(0)) child.kill(signal);
-    };
-    const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
-    for (const signal of signals) process.on(signal, pass);
-    const end = (status: number): void => {
-      for (const signal of signals) process.off(signal, pass);
-      done(status);
-    };
+    relay.passTo(child);
     child.once('error', (error) => {
       const errno = nodeErrno(error) ?? Errno.EIO;
       onFailure(`${command}: ${strerror(errno)}`);
@@ -112,4 +111,31 @@ function execute({ command, args, onFailure }: SimulatedRun, env: NodeJS.Process
       end(signal === null ? (status ?? 0) : endedBySignal + constants.signals[signal]);
     });
   });
+}
+
+const relayed = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+type Relayed = (typeof relayed)[number];
+
+/** Passes signals to a command instead of ending this process, which has a folder to remove. */
+class SignalRelay {
+  /** The first signal, if there is no command yet. */
+  early: Relayed | undefined;
+  #child: ChildProcess | undefined;
+  readonly #pass = (signal: Relayed): void => {
+    // A terminal sends SIGINT to the command too.
+    if (this.#child === undefined) this.early ??= signal;
+    else if (signal !== 'SIGINT' || !process.getBuiltinModule('node:tty').isatty(0)) this.#child.kill(signal);
+  };
+
+  constructor() {
+    for (const signal of relayed) process.on(signal, this.#pass);
+  }
+
+  passTo(child: ChildProcess): void {
+    this.#child = child;
+  }
+
+  stop(): void {
+    for (const signal of relayed) process.off(signal, this.#pass);
+  }
 }
