@@ -30,11 +30,17 @@ export async function vduseServers(session: Session): Promise<VduseServers> {
 /** The maximum number of devices of the management devices of this machine, or of the simulated one. */
 export async function managementCapacity(session: Session): Promise<CapacityOf> {
   if (session.options.sim) {
-    const { Simulation } = await import('../sim/simulation.js');
+    const [{ Simulation }, { isCardDriver }] = await Promise.all([
+      import('../sim/simulation.js'),
+      import('../sim/state/card.js'),
+    ]);
     const { mgmtdev } = new Simulation(session.io.env).store.read().machine;
     return (handle) => {
       const management = mgmtdev.find((candidate) => formatHandle(candidate) === handle);
-      return management?.driver === 'hardware' ? management.max_devices : undefined;
+      if (management === undefined) return undefined;
+      // Drivers that accept more devices break the first one.
+      if (isCardDriver(management.driver)) return 1;
+      return management.driver === 'hardware' ? management.max_devices : undefined;
     };
   }
   const { files } = await machineBus(session);

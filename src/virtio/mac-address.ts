@@ -27,6 +27,16 @@ export function normalizeMac(text: string): string {
   return formatMac(parseMac(text));
 }
 
+/** No address. */
+export const noMac = '00:00:00:00:00:00';
+
+/** eth_random_addr(): a random unicast address that is locally administered. */
+export function randomMac(): string {
+  const bytes = Uint8Array.from({ length: 6 }, () => Math.floor(Math.random() * 256));
+  bytes[0] = ((bytes[0] ?? 0) & 0xfc) | 2;
+  return formatMac(bytes);
+}
+
 /** is_valid_ether_addr(): neither a group address nor all zeros. */
 export function isUnicastMac(bytes: Uint8Array): boolean {
   return ((bytes[0] ?? 1) & 1) === 0 && bytes.some((byte) => byte !== 0);

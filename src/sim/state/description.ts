@@ -6,13 +6,15 @@ import { parseHandle } from '../../vdpa/model.js';
 import { SECTOR_SIZE } from '../../virtio/block.js';
 import { featureBit } from '../../virtio/features.js';
 import { VIRTIO_ID_BLOCK, VIRTIO_ID_NET } from '../../virtio/ids.js';
-import { normalizeMac } from '../../virtio/mac-address.js';
+import { noMac, normalizeMac } from '../../virtio/mac-address.js';
 import { SimulationError } from '../error.js';
+import { cards, isCardDriver, type CardDriver } from './card.js';
 import type { Fault } from './fault.js';
 import { parseJson } from './json.js';
 import { bareMachine, hex64 } from './model.js';
 import type {
   BusDriver,
+  CardManagementDevice,
   ConfigAttribute,
   HardwareManagementDevice,
   MachineState,
@@ -130,8 +132,9 @@ function toManagementDevice(handle: string, description: ManagementDescription):
       ? hex64(resolveFeatures(handle, description.dev_features, namingClass(classes)))
       : (usual?.features ?? hex64(resolveFeatures(handle, ['VERSION_1', 'ACCESS_PLATFORM'], undefined))),
   };
+  if (isCardDriver(driver)) return { ...common, ...cardPart(handle, description, driver), driver };
   if (driver === 'hardware') return { ...common, ...hardwarePart(description, classes), driver };
-  rejectHardwareKeys(handle, description, driver);
+  rejectKeys(handle, description, driver, softwareKeys);
   return { ...common, driver } satisfies SoftwareManagementDevice;
 }
 
@@ -147,19 +150,63 @@ function hardwarePart(
     min_vq_size: description.min_vq_size ?? 1,
     max_vq_size: description.max_vq_size ?? 256,
     max_devices: description.max_devices ?? 1,
-    mac: (description.mac ?? '00:00:00:00:00:00').toLowerCase(),
-    mtu: description.mtu ?? 1500,
+    mac: (description.mac ?? noMac).toLowerCase(),
+    mtu: description.mtu ?? DEFAULT_MTU,
     capacity: description.capacity ?? DEFAULT_SIZE / SECTOR_SIZE,
     ...(vstats && { vstats }),
   };
 }
 
-/** The driver of a software device defines its properties; others in a description would have no effect. */
-function rejectHardwareKeys(handle: string, description: ManagementDescription, driver: string): void {
-  const known = ['driver', 'supported_classes', 'max_supported_vqs', 'dev_features'];
-  const other = Object.keys(description).find((key) => !known.includes(key));
+/** What a card says of itself; its driver defines the rest. */
+function cardPart(
+  handle: string,
+  description: ManagementDescription,
+  driver: CardDriver,
+): Pick<CardManagementDevice, 'classes' | 'vendor_id' | 'max_vq_size' | 'mac' | 'mtu' | 'capacity' | 'vstats'> {
+  const facts = cards[driver];
+  rejectKeys(handle, description, driver, [...cardKeys, ...facts.described]);
+  for (const key of ['max_supported_vqs', 'dev_features'] as const) {
+    if (description[key] === undefined)
+      throw new DescriptionError(`/mgmtdev/${handle}/${key} is required by ${driver}`);
+  }
+  const classes = description.supported_classes?.map(classId) ?? facts.classes.slice(0, 1);
+  const [type] = classes;
+  if (classes.length !== 1 || type === undefined || !facts.classes.includes(type)) {
+    throw new DescriptionError(`/mgmtdev/${handle}/supported_classes must be one type that ${driver} supports`);
+  }
+  const { vstats } = description;
+  const counter = Object.keys(vstats ?? {}).find((name) => !mlx5Counters.includes(name));
+  if (counter !== undefined) {
+    throw new DescriptionError(`/mgmtdev/${handle}/vstats/${counter} is not a counter of ${driver}`);
+  }
+  return {
+    classes,
+    vendor_id: description.vendor_id ?? facts.vendorId,
+    max_vq_size: description.max_vq_size ?? facts.maxVirtqueueSize,
+    mac: (description.mac ?? noMac).toLowerCase(),
+    mtu: description.mtu ?? DEFAULT_MTU,
+    capacity: description.capacity ?? DEFAULT_SIZE / SECTOR_SIZE,
+    ...(vstats && { vstats }),
+  };
+}
+
+const softwareKeys = ['driver', 'supported_classes', 'max_supported_vqs', 'dev_features'];
+/** In a description of any card; `supported_classes` may be there, because it is in the output of vdpa. */
+const cardKeys = softwareKeys;
+const mlx5Counters = ['received_desc', 'completed_desc'];
+const DEFAULT_MTU = 1500;
+
+/** The driver defines other properties, which would have no effect in a description. */
+function rejectKeys(
+  handle: string,
+  description: ManagementDescription,
+  driver: string,
+  supported: readonly string[],
+): void {
+  const other = Object.keys(description).find((key) => !supported.includes(key));
   if (other === undefined) return;
-  throw new DescriptionError(`/mgmtdev/${handle}/${other} is only supported by driver hardware, not by ${driver}`);
+  const known = softwareKeys === supported ? 'only supported by driver hardware, not by' : 'not supported by';
+  throw new DescriptionError(`/mgmtdev/${handle}/${other} is ${known} ${driver}`);
 }
 
 function classId(name: string | number): number {

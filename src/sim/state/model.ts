@@ -1,6 +1,7 @@
 /** A simulated machine and its current state: the content of the state file. */
 import { VIRTIO_ID_BLOCK, VIRTIO_ID_NET } from '../../virtio/ids.js';
 import type { ServerEntry } from '../../vduse/spec/arguments.js';
+import type { CardDriver } from './card.js';
 import type { Fault } from './fault.js';
 
 /** A u64 as `0x…`: JSON numbers are exact only up to 2^53. */
@@ -20,17 +21,17 @@ interface ManagementDeviceBase {
 }
 
 /** The driver of a management device. */
-export type ManagementDriver = 'vdpasim_net' | 'vdpasim_blk' | 'vduse' | 'hardware';
+export type ManagementDriver = 'vdpasim_net' | 'vdpasim_blk' | 'vduse' | 'hardware' | CardDriver;
 
 /** A management device of a simulator of the kernel or of VDUSE: its driver defines the rest. */
 export interface SoftwareManagementDevice extends ManagementDeviceBase {
-  readonly driver: Exclude<ManagementDriver, 'hardware'>;
+  readonly driver: 'vdpasim_net' | 'vdpasim_blk' | 'vduse';
 }
 
 /** The attributes of adding or changing a device. */
 export type ConfigAttribute = 'mac' | 'mtu' | 'max_vqp' | 'device_features';
 
-/** A management device of hardware, from its description. */
+/** A management device of hardware without a known driver, from its description. */
 export interface HardwareManagementDevice extends ManagementDeviceBase {
   readonly driver: 'hardware';
   /** The attributes that `dev add` supports. */
@@ -49,7 +50,21 @@ export interface HardwareManagementDevice extends ManagementDeviceBase {
   readonly vstats?: Readonly<Record<string, number>>;
 }
 
-export type ManagementDeviceState = SoftwareManagementDevice | HardwareManagementDevice;
+/** A management device of a card with one of the kernel's drivers, which defines what the card does not say. */
+export interface CardManagementDevice extends ManagementDeviceBase {
+  readonly driver: CardDriver;
+  readonly vendor_id: number;
+  readonly max_vq_size: number;
+  /** Of the port; zeros for none. */
+  readonly mac: string;
+  readonly mtu: number;
+  /** 512-byte sectors of a block device. */
+  readonly capacity: number;
+  /** Vendor counters of every data queue, if its driver has any. */
+  readonly vstats?: Readonly<Record<string, number>>;
+}
+
+export type ManagementDeviceState = SoftwareManagementDevice | HardwareManagementDevice | CardManagementDevice;
 
 /** A device that a VDUSE server created with VDUSE_CREATE_DEV and VDUSE_VQ_SETUP: `struct vduse_dev_config`. */
 export interface VduseInstanceState {

@@ -1,8 +1,7 @@
 /**
- * A management device of hardware, from its description. In everything else it behaves like the most common one,
- * drivers/vdpa/mlx5/net/mlx5_vnet.c.
+ * A management device of hardware without a known driver, from its description. In everything else it behaves like the
+ * most common one, drivers/vdpa/mlx5/net/mlx5_vnet.c.
  */
-import { viewOf } from '../../../netlink/bytes.js';
 import { Errno } from '../../../sys/errno.js';
 import {
   VDPA_ATTR_DEV_FEATURES,
@@ -10,13 +9,6 @@ import {
   VDPA_ATTR_DEV_NET_CFG_MAX_VQP,
   VDPA_ATTR_DEV_NET_CFG_MTU,
 } from '../../../vdpa/uapi.js';
-import { SECTOR_SIZE } from '../../../virtio/block.js';
-import {
-  blockConfigLength,
-  blockConfigOffset,
-  netConfigLength,
-  netConfigOffset,
-} from '../../../virtio/config-space.js';
 import { VIRTIO_ID_BLOCK, VIRTIO_ID_NET } from '../../../virtio/ids.js';
 import { formatMac, parseMac } from '../../../virtio/mac-address.js';
 import { featureMask } from '../../../virtio/feature-mask.js';
@@ -25,6 +17,7 @@ import { hex64 } from '../../state/model.js';
 import type { ConfigAttribute, DeviceState, HardwareManagementDevice } from '../../state/model.js';
 import { negotiate } from '../virtio-driver.js';
 import { attributeBit, requestedFeatures, type AddConfig } from './add-config.js';
+import { blockConfigSpace, netConfigSpace } from './config-space.js';
 import { writeCounters } from './counters.js';
 import type { ManagementDriver, VdpaDevice } from './driver.js';
 import { formatHandle } from '../../../vdpa/model.js';
@@ -40,7 +33,6 @@ const required = featureMask(undefined, ['VERSION_1', 'ACCESS_PLATFORM']);
 const mac = featureMask(VIRTIO_ID_NET, ['MAC']);
 const multiqueue = featureMask(VIRTIO_ID_NET, ['MQ']);
 const controlQueue = featureMask(VIRTIO_ID_NET, ['CTRL_VQ']);
-const linkUp = 1;
 
 export const hardware: ManagementDriver<HardwareManagementDevice> = {
   configAttributes: (management) =>
@@ -129,19 +121,7 @@ function openHardware(management: HardwareManagementDevice, device: DeviceState)
 }
 
 function configSpace(management: HardwareManagementDevice, device: DeviceState, deviceId: number): Uint8Array {
-  if (deviceId === VIRTIO_ID_BLOCK) {
-    const bytes = new Uint8Array(blockConfigLength);
-    const view = viewOf(bytes);
-    view.setBigUint64(blockConfigOffset.capacity, BigInt(management.capacity), true);
-    view.setUint32(blockConfigOffset.blkSize, SECTOR_SIZE, true);
-    view.setUint16(blockConfigOffset.numQueues, management.max_vqs, true);
-    return bytes;
-  }
-  const bytes = new Uint8Array(netConfigLength);
-  if (device.mac !== undefined) bytes.set(parseMac(device.mac), netConfigOffset.mac);
-  const view = viewOf(bytes);
-  view.setUint16(netConfigOffset.status, linkUp, true);
-  view.setUint16(netConfigOffset.maxVirtqueuePairs, device.max_vqp ?? 1, true);
-  view.setUint16(netConfigOffset.mtu, device.mtu ?? management.mtu, true);
-  return bytes;
+  if (deviceId === VIRTIO_ID_BLOCK) return blockConfigSpace(management.capacity, management.max_vqs);
+  const { mac, mtu = management.mtu, max_vqp = 1 } = device;
+  return netConfigSpace({ mac, mtu, pairs: max_vqp });
 }

@@ -2,9 +2,14 @@ import type { DeviceState, ManagementDeviceState, SimState } from '../../state/m
 import type { AddConfig } from './add-config.js';
 import type { ManagementDriver, VdpaDevice } from './driver.js';
 import { hardware } from './hardware.js';
+import { ifcvf } from './ifcvf.js';
+import { mlx5 } from './mlx5.js';
+import { octep } from './octep.js';
+import { pds } from './pds.js';
 import { vdpasimBlk } from './vdpasim-blk.js';
 import { vdpasimNet } from './vdpasim-net.js';
 import { vduse } from './vduse.js';
+import { vpVdpa } from './vp-vdpa.js';
 
 /** A management device with its driver: the functions of {@link ManagementDriver} for that one device. */
 export interface BoundManagementDevice {
@@ -35,6 +40,16 @@ function bindNew(management: ManagementDeviceState): BoundManagementDevice {
       return bind(vduse, management);
     case 'hardware':
       return bind(hardware, management);
+    case 'mlx5_vdpa':
+      return bind(mlx5, { ...management, driver: management.driver });
+    case 'pds_vdpa':
+      return bind(pds, { ...management, driver: management.driver });
+    case 'octep_vdpa':
+      return bind(octep, { ...management, driver: management.driver });
+    case 'ifcvf':
+      return bind(ifcvf, { ...management, driver: management.driver });
+    case 'vp_vdpa':
+      return bind(vpVdpa, { ...management, driver: management.driver });
   }
 }
 
