@@ -1,0 +1,8 @@
+#!/usr/bin/env bash
+# The commands of cloud-hypervisor/cloud-hypervisor that prepare its integration tests: prepare_vdpa of scripts/prepare_vdpa.sh.
+set -x
+
+vdpa dev add name vdpa-blk1 mgmtdev vdpasim_blk
+vdpa dev add name vdpa-blk2 mgmtdev vdpasim_blk
+vdpa dev add name vdpa-net1 mgmtdev vdpasim_net
+vdpa dev show -jp

@@ -1,0 +1,9 @@
+#!/usr/bin/env bash
+# The commands of vitalif/vitastor for a volume that a qemu-storage-daemon serves through VDUSE: mapVduse and unmapVduseById of
+# csi/src/utils.go. Argument: the name of the VDUSE device.
+set -euo pipefail
+
+id=$1
+vdpa -j dev add name "$id" mgmtdev vduse
+vdpa -j dev show "$id" | jq -e --arg id "$id" '.dev[$id].type == "block"' >/dev/null
+vdpa -j dev del "$id"
