@@ -122,8 +122,8 @@ function writeStats(
     request.refuse(Errno.EINVAL, 'mlx5_vdpa: virtqueue index is not valid');
   }
   if (queue === dataQueues) {
-    // With several pairs virtio_net sets their number when it starts.
-    const commands = controlCommands + (hasPairs ? 1n : 0n);
+    // A reset clears these counters, so that they are those of the last start; with MQ virtio_net then sets the pairs.
+    const commands = (controlCommands === 0n ? 0n : 1n) + (hasPairs ? 1n : 0n);
     writeCounters(buffer, { received_desc: commands, completed_desc: commands });
     return;
   }
