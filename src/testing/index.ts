@@ -10,6 +10,7 @@
 export { simulate, type SimulateOptions, type SimulatedMachine, type SocketOptions } from './simulate.js';
 export type { MachineDescription, ManagementDescription, VduseDescription } from '../sim/state/description.js';
 export type { BusDriver, ConfigAttribute, ManagementDriver } from '../sim/state/model.js';
+export type { CardDriver } from '../sim/state/card.js';
 export type { Fault, FaultCommand } from '../sim/state/fault.js';
 export { SimulationError } from '../sim/error.js';
 export type { NetlinkTransport } from '../netlink/transport.js';

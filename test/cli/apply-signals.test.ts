@@ -60,9 +60,7 @@ async function hold(line: string, faults = ''): Promise<Held> {
       }
       return simulation.receive(timeoutMs);
     },
-    close: () => {
-      simulation.close();
-    },
+    close: () => simulation.close(),
   };
   const texts = { stdout: '', stderr: '' };
   const status = vdpa(`--sim ${line}`, {
