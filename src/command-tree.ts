@@ -92,6 +92,8 @@ const sim: Branch = {
     { names: ['init'], abbreviable: false, load: () => import('./commands/sim/init.js') },
     { names: ['reset'], abbreviable: false, load: () => import('./commands/sim/reset.js') },
     { names: ['run'], abbreviable: false, load: () => import('./commands/sim/run.js') },
+    { names: ['hold'], abbreviable: false, load: () => import('./commands/sim/hold.js') },
+    { names: ['export'], abbreviable: false, load: () => import('./commands/sim/export.js') },
   ],
 };
 

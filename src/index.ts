@@ -48,7 +48,7 @@ export {
   type StatsSample,
   type WatchStatsOptions,
 } from './vdpa/stats.js';
-export { MachineFiles, type DeviceNumber } from './sysfs/machine-files.js';
+export { LocalFiles, type DeviceNumber, type FileAccess, type MachineFiles } from './sysfs/machine-files.js';
 export { VHOST_VDPA, VIRTIO_VDPA, VdpaBus, driverName, type BusDevice, type ParentDevice } from './sysfs/bus.js';
 export { bindDriver, unbindDriver, type BindOptions, type BindResult } from './sysfs/binding.js';
 export type { NodeAccess } from './sysfs/node-access.js';

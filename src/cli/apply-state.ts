@@ -113,7 +113,7 @@ export function readFile(file: string): DesiredState {
 /** A plan, and what is needed to execute it. */
 export interface Work {
   readonly plan: Plan;
-  readonly bus: VdpaBus | undefined;
+  readonly bus: VdpaBus;
   readonly servers: VduseServers | undefined;
 }
 
@@ -128,19 +128,19 @@ export async function planWork(
   signal?: AbortSignal,
 ): Promise<Work> {
   const client = await session.client();
-  const bus = session.options.sim ? undefined : await machineBus(session);
+  const bus = await machineBus(session);
   const actual = await readActualDevices(client, bus);
   const devices = actual.map(({ device }) => device);
   const servers = hasVduseDevice([...devices, ...desired.devices]) ? await vduseServers(session) : undefined;
   const actualState = {
     managementDevices: await client.managementDevices(),
-    drivers: bus?.drivers(),
-    ...(bus && { accounts: await import('../sys/accounts.js') }),
+    drivers: bus.drivers(),
+    accounts: await import('../sys/accounts.js'),
     instances: (await servers?.list()) ?? [],
     capacityOf: await managementCapacity(session),
   };
   const plan = planPossible(desired, actual, actualState, options);
-  return { plan: bus && options.force !== true ? await refuseInUse(bus, plan, signal) : plan, bus, servers };
+  return { plan: options.force === true ? plan : await refuseInUse(bus, plan, signal, servers), bus, servers };
 }
 
 /** The outcome of the changes. */

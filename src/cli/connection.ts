@@ -1,5 +1,6 @@
 import { NETLINK_GENERIC } from '../netlink/constants.js';
 import type { NetlinkTransport } from '../netlink/transport.js';
+import type { Simulation } from '../sim/simulation.js';
 import { VdpaClient } from '../vdpa/client.js';
 import type { Io } from './io.js';
 import { withFullStop } from './report.js';
@@ -20,6 +21,7 @@ export class Connection {
   readonly #io: Io;
   readonly #options: ConnectionOptions;
   #client: Promise<VdpaClient> | undefined;
+  #simulation: Promise<Simulation> | undefined;
 
   constructor(io: Io, options: ConnectionOptions) {
     this.#io = io;
@@ -37,11 +39,19 @@ export class Connection {
     }
   }
 
-  /** Closes the socket. */
+  /** The simulated machine; one, so that its state is read once. @throws SimulationError */
+  simulation(): Promise<Simulation> {
+    this.#simulation ??= import('../sim/simulation.js').then(({ Simulation }) => new Simulation(this.#io.env));
+    return this.#simulation;
+  }
+
+  /** Closes the socket, and completes the state of the simulated machine. */
   async close(): Promise<void> {
-    const client = await this.#client;
+    const [client, simulation] = await Promise.all([this.#client, this.#simulation]);
     this.#client = undefined;
+    this.#simulation = undefined;
     await client?.close();
+    simulation?.close();
   }
 
   async #open(): Promise<VdpaClient> {
@@ -58,8 +68,7 @@ export class Connection {
   async #transport(): Promise<NetlinkTransport | undefined> {
     if (this.#io.openTransport !== undefined) return this.#io.openTransport();
     if (!this.#options.sim) return undefined;
-    const { Simulation } = await import('../sim/simulation.js');
-    return new Simulation(this.#io.env).open();
+    return (await this.simulation()).open();
   }
 
   async #tracedTransport(): Promise<NetlinkTransport> {

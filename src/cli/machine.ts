@@ -1,28 +1,44 @@
 import { formatHandle } from '../vdpa/model.js';
+import type { ControlNodes } from '../host/report.js';
+import type { NetlinkTransport } from '../netlink/transport.js';
 import type { CapacityOf } from '../host/state/conflicts.js';
 import type { VdpaBus } from '../sysfs/bus.js';
 import type { RemovalOptions } from '../sysfs/removal.js';
 import type { VduseServers } from '../vduse/daemon/servers.js';
-import { UsageError } from './error.js';
 import type { Session } from './session.js';
 
-/**
- * The vdpa bus of this machine, from its sysfs.
- * @throws UsageError for the simulated machine, which has none
- */
+/** The vdpa bus of this machine, or of the simulated one. @throws SimulationError */
 export async function machineBus(session: Session): Promise<VdpaBus> {
-  if (session.options.sim) {
-    throw new UsageError('Not supported by the simulated machine: it has no drivers, device nodes or interfaces');
-  }
   const { VdpaBus } = await import('../sysfs/bus.js');
-  return new VdpaBus();
+  if (!session.options.sim) return new VdpaBus();
+  const simulation = await session.simulation();
+  const { SimulatedFiles } = await import('../sim/machine/files/simulated-files.js');
+  const { busInfo } = await import('../sim/machine/files/bus-info.js');
+  await simulation.store.prepare();
+  return new VdpaBus(new SimulatedFiles(simulation.store, simulation.uid), (netdev) =>
+    busInfo(simulation.store.read(), netdev),
+  );
+}
+
+/** The events of the simulated machine; undefined for those of this one. @throws SimulationError */
+export async function machineEvents(session: Session): Promise<NetlinkTransport | undefined> {
+  if (!session.options.sim) return undefined;
+  const { SimulatedUevents } = await import('../sim/uevents.js');
+  return new SimulatedUevents((await session.simulation()).store);
+}
+
+/** The control nodes of the simulated machine; undefined for those of this one. */
+export async function controlNodes(session: Session): Promise<ControlNodes | undefined> {
+  if (!session.options.sim) return undefined;
+  const { simulatedControls } = await import('../sim/machine/files/control-nodes.js');
+  return simulatedControls((await session.simulation()).uid);
 }
 
 /** The servers of the VDUSE devices of this machine, or of the simulated one. */
 export async function vduseServers(session: Session): Promise<VduseServers> {
   if (session.options.sim) {
     const { SimulatedServers } = await import('../sim/vduse/servers.js');
-    return new SimulatedServers(session.io.env);
+    return new SimulatedServers(await session.simulation());
   }
   return (await import('../vduse/daemon/machine-servers.js')).machineServers;
 }
@@ -30,11 +46,8 @@ export async function vduseServers(session: Session): Promise<VduseServers> {
 /** The maximum number of devices of the management devices of this machine, or of the simulated one. */
 export async function managementCapacity(session: Session): Promise<CapacityOf> {
   if (session.options.sim) {
-    const [{ Simulation }, { isCardDriver }] = await Promise.all([
-      import('../sim/simulation.js'),
-      import('../sim/state/card.js'),
-    ]);
-    const { mgmtdev } = new Simulation(session.io.env).store.read().machine;
+    const [simulation, { isCardDriver }] = await Promise.all([session.simulation(), import('../sim/state/card.js')]);
+    const { mgmtdev } = simulation.store.read().machine;
     return (handle) => {
       const management = mgmtdev.find((candidate) => formatHandle(candidate) === handle);
       if (management === undefined) return undefined;
@@ -90,7 +103,7 @@ export async function withStateLock<Result>(
  * replaced, waits for it, since the kernel will ask it.
  */
 export async function removalOptions(session: Session, name: string, force: boolean): Promise<RemovalOptions> {
-  if (!session.options.sim) await (await import('../host/await-server.js')).awaitServer(name);
+  await (await vduseServers(session)).awaitReplacement(name);
   const { describeForced } = await import('../sysfs/removal.js');
   return {
     force,

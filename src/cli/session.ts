@@ -1,6 +1,7 @@
 import { Output } from '../render/output.js';
 import type { Printer } from '../render/printer.js';
 import { TextPrinter } from '../render/text.js';
+import type { Simulation } from '../sim/simulation.js';
 import type { VdpaClient } from '../vdpa/client.js';
 import { Connection } from './connection.js';
 import type { Io } from './io.js';
@@ -39,6 +40,11 @@ export class Session {
   /** See {@link Connection.client}. */
   client(): Promise<VdpaClient> {
     return this.#connection.client();
+  }
+
+  /** See {@link Connection.simulation}. */
+  simulation(): Promise<Simulation> {
+    return this.#connection.simulation();
   }
 
   /**

@@ -2,7 +2,7 @@ import { VdpaCommand } from '../cli/command.js';
 import { UsageError } from '../cli/error.js';
 import { expectNoMore } from '../cli/grammar.js';
 import { usageOf } from '../cli/help.js';
-import { machineBus } from '../cli/machine.js';
+import { machineBus, machineEvents } from '../cli/machine.js';
 import type { Session } from '../cli/session.js';
 import { VdpaMonitor, type MonitorOptions } from '../host/monitor.js';
 import { renderEvent } from '../render/event.js';
@@ -19,7 +19,9 @@ export default class Monitor extends VdpaCommand {
     if (object !== 'all' && object !== 'dev' && object !== 'mgmtdev') throw new UsageError(...usageOf([Monitor]));
     expectNoMore(rest);
     const { json, pretty, timestamp } = session.options;
+    const transport = await machineEvents(session);
     const options: MonitorOptions = {
+      ...(transport && { transport }),
       bus: await machineBus(session),
       client: await session.client(),
       ...(object !== 'all' && { object }),

@@ -19,7 +19,7 @@ export default class Save extends VdpaCommand {
 
   async execute(session: Session, [file, ...rest]: readonly string[]): Promise<void> {
     expectNoMore(rest);
-    const bus = session.options.sim ? undefined : await machineBus(session);
+    const bus = await machineBus(session);
     const devices = await readActualDevices(await session.client(), bus);
     const instances = await (await vduseServers(session)).list();
     const state = toStateFile(devices, instances);

@@ -17,10 +17,8 @@ export default class Tree extends VdpaCommand {
 
   async execute(session: Session, args: readonly string[]): Promise<void> {
     expectNoMore(args);
-    const { sim, json, pretty, output } = session.options;
-    // The simulated machine has devices, but no file systems with further information.
-    const bus = sim ? undefined : await machineBus(session);
-    const roots = await readTree(await session.client(), bus);
+    const { json, pretty, output } = session.options;
+    const roots = await readTree(await session.client(), await machineBus(session));
     switch (output) {
       case 'json': {
         const printer = new JsonPrinter(outputOf(session.io), { pretty });

@@ -8,7 +8,7 @@ import type { VdpaClient } from '../vdpa/client.js';
  * Deletes a device, unless the kernel would wait: until a process closes the device's vhost-vdpa node, or for a VDUSE
  * server that has ended or is stopped. The kernel waits uninterruptibly, and so does every later vdpa request. `vdpa
  * dev del NAME`
- * @param bus undefined on the simulated machine
+ * @param bus without it, nothing is checked
  * @param options the time limit is for the answer of the kernel, by default that of the client
  * @throws SystemError EBUSY, with who uses the device or what to do; NetlinkError if the kernel rejects the request
  */

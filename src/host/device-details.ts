@@ -19,6 +19,8 @@ export function detailsReader(bus: VdpaBus): (name: string) => Promise<DeviceDet
   const open = new OpenNodes(bus.files);
   return async (name) => {
     const device = bus.device(name);
-    return device && { device, users: await findVisibleUsers(bus.files, device, { open }) };
+    return (
+      device && { device, users: await findVisibleUsers(bus.files, device, { open, interfaceUses: bus.interfaceUses }) }
+    );
   };
 }

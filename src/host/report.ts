@@ -42,14 +42,27 @@ export interface HostReport {
   readonly advice: readonly string[];
 }
 
+/** What the nodes report that must be opened for it. Each throws SystemError if its node cannot be opened. */
+export interface ControlNodes {
+  /** /dev/vduse/control: VDUSE_GET_API_VERSION and VDUSE_GET_FEATURES. */
+  readonly vduse: () => Promise<{ readonly apiVersion: bigint; readonly features: bigint }>;
+  /** /dev/iommu: the properties of a new address space. */
+  readonly iommu: () => Promise<IovaRanges>;
+}
+
 /**
  * Checks the machine. What it lacks the privileges to check is reported as not present, with advice.
  *
  * Command line: `vdpa host show`.
  * @param openClient opens a client of the kernel's vdpa family
+ * @param controls what the control nodes report; by default those of this machine
  * @throws NetlinkError if the kernel rejects a request; SystemError if the machine's files cannot be read
  */
-export async function reportHost(bus: VdpaBus, openClient: () => Promise<VdpaClient>): Promise<HostReport> {
+export async function reportHost(
+  bus: VdpaBus,
+  openClient: () => Promise<VdpaClient>,
+  controls: ControlNodes = localControls,
+): Promise<HostReport> {
   const { files } = bus;
   const kernel = files.text('/proc/sys/kernel/osrelease') ?? '';
   const modules = findModules(files, kernel);
@@ -60,11 +73,11 @@ export async function reportHost(bus: VdpaBus, openClient: () => Promise<VdpaCli
     managementDevices,
     modules,
     busDrivers: bus.drivers(),
-    vduse: await reportVduse(modules),
+    vduse: await present(adviceFor(modules, 'vduse'), controls.vduse),
     vhostNodes: bus
       .devices()
       .flatMap(({ name, vhost }) => (vhost === undefined ? [] : [{ node: `/dev/${vhost}`, device: name }])),
-    iommu: await reportIommu(modules),
+    iommu: await present(adviceFor(modules, 'iommufd'), controls.iommu),
     capabilities: readCapabilities(files),
   };
   return { ...facts, advice: advise(facts) };
@@ -90,27 +103,24 @@ async function reportFamily(
   }
 }
 
-async function reportVduse(modules: readonly ModuleReport[]): Promise<HostReport['vduse']> {
-  const { VduseControl } = await import('../vduse/kernel/control.js');
-  return present(adviceFor(modules, 'vduse'), () => {
+const localControls: ControlNodes = {
+  vduse: async () => {
+    const { VduseControl } = await import('../vduse/kernel/control.js');
     const control = new VduseControl();
     const { apiVersion, features } = control;
     control.close();
     return { apiVersion, features };
-  });
-}
-
-async function reportIommu(modules: readonly ModuleReport[]): Promise<HostReport['iommu']> {
-  const { Iommufd } = await import('../iommufd/index.js');
-  return present(adviceFor(modules, 'iommufd'), () => {
+  },
+  iommu: async () => {
+    const { Iommufd } = await import('../iommufd/index.js');
     const iommufd = Iommufd.open();
     try {
       return iommufd.allocateIoas().iovaRanges();
     } finally {
       iommufd.close();
     }
-  });
-}
+  },
+};
 
 /** The advice for a missing module, so that its consequences need no advice of their own. */
 function adviceFor(modules: readonly ModuleReport[], module: string): string | undefined {
@@ -121,9 +131,12 @@ function adviceFor(modules: readonly ModuleReport[], module: string): string | u
  * The report on something that is opened, or the error.
  * @param adviceOfModule what to do if its node is missing because its module is
  */
-function present<T extends object>(adviceOfModule: string | undefined, read: () => T): Presence<T> {
+async function present<T extends object>(
+  adviceOfModule: string | undefined,
+  read: () => Promise<T>,
+): Promise<Presence<T>> {
   try {
-    return { present: true, ...read() };
+    return { present: true, ...(await read()) };
   } catch (error) {
     if (!(error instanceof SystemError)) throw error;
     const isMissing = missingNode.has(error.errno);

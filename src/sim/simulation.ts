@@ -47,9 +47,14 @@ export class Simulation {
     this.store.close();
   }
 
-  /** Whether vdpa runs there as root. @throws SimulationError */
-  get isRoot(): boolean {
-    return (readUid(this.#environment['VDPA_SIM_UID']) ?? this.store.read().machine.uid) === 0;
+  /** The user that vdpa runs as there. @throws SimulationError */
+  get uid(): number {
+    return readUid(this.#environment['VDPA_SIM_UID']) ?? this.store.read().machine.uid;
+  }
+
+  /** Completes the file of the state, which can be used further. @throws SimulationError */
+  close(): void {
+    this.store.close();
   }
 
   /** A netlink socket of the machine. @throws SimulationError if the environment or the state is invalid */

@@ -4,7 +4,8 @@
  */
 import { dirname } from 'node:path';
 import { readBusInfo } from '../sys/ethtool.js';
-import { MachineFiles } from './machine-files.js';
+import type { ReadInterfaceUses } from './interface-users.js';
+import { LocalFiles, type MachineFiles } from './machine-files.js';
 import { findVirtio, type BusInfo, type DeviceFolder, type VirtioDevice } from './virtio-device.js';
 
 const busFolder = '/sys/bus/vdpa';
@@ -43,9 +44,17 @@ export interface BusDevice extends Partial<VirtioDevice> {
   readonly numaNode?: number;
 }
 
+const readLocalUses: ReadInterfaceUses = async (index) =>
+  (await import('../rtnetlink/interface-uses.js')).readInterfaceUses(index);
+
+const readNoUses: ReadInterfaceUses = () => Promise.resolve({ addresses: [], routes: [] });
+
 /** The vdpa bus of a machine. Every method throws SystemError if a file cannot be read. */
 export class VdpaBus {
   readonly files: MachineFiles;
+
+  /** The addresses and routes of an interface. */
+  readonly interfaceUses: ReadInterfaceUses;
 
   readonly #busInfo: BusInfo;
 
@@ -53,10 +62,16 @@ export class VdpaBus {
    * @param files by default those of this machine
    * @param busInfo returns the parent that an interface reports: by ioctl(2) on this machine; none if other files are
    * given
+   * @param interfaceUses by rtnetlink on this machine; none if other files are given
    */
-  constructor(files?: MachineFiles, busInfo: BusInfo = files === undefined ? readBusInfo : () => undefined) {
-    this.files = files ?? new MachineFiles();
+  constructor(
+    files?: MachineFiles,
+    busInfo: BusInfo = files === undefined ? readBusInfo : (): undefined => undefined,
+    interfaceUses: ReadInterfaceUses = files === undefined ? readLocalUses : readNoUses,
+  ) {
+    this.files = files ?? new LocalFiles();
     this.#busInfo = busInfo;
+    this.interfaceUses = interfaceUses;
   }
 
   /** Whether the kernel has a vdpa bus. */

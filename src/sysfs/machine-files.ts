@@ -1,4 +1,4 @@
-/** The machine's files in /sys, /proc and /dev, below a root directory that tests can change. */
+/** The files of a machine in /sys, /proc and /dev: those of this machine, or of a simulated one. */
 import {
   chmodSync,
   chownSync,
@@ -28,11 +28,60 @@ export interface DeviceNumber {
   readonly minor: number;
 }
 
+/** Owner, group and permission bits of a file. */
+export interface FileAccess {
+  readonly uid: number;
+  readonly gid: number;
+  readonly mode: number;
+}
+
 /**
- * Reads files that may appear and disappear in the meantime. Paths begin with `/` and are relative to the root. Names
- * are text from {@link decodeText}, so that every possible device name can be converted back.
+ * Reads files that may appear and disappear in the meantime. Paths begin with `/`. Names are text from
+ * {@link decodeText}, so that every possible device name can be converted back.
  */
-export class MachineFiles {
+export interface MachineFiles {
+  /** A file's text without the trailing line break; undefined if it does not exist. @throws SystemError */
+  text(path: string): string | undefined;
+
+  /** The names in a directory, in order; none if it does not exist. @throws SystemError */
+  list(path: string): string[];
+
+  /** The target of a symbolic link, unresolved; undefined if there is none. @throws SystemError */
+  link(path: string): string | undefined;
+
+  /**
+   * The last name of the target of a symbolic link, which identifies driver and subsystem in sysfs. @throws SystemError
+   */
+  linkName(path: string): string | undefined;
+
+  /** The path without symbolic links; undefined for a dangling link. @throws SystemError */
+  real(path: string): string | undefined;
+
+  /** Whether the name exists, even as a dangling link. @throws SystemError */
+  exists(path: string): boolean;
+
+  /** The device of a device node; undefined if there is no device node. @throws SystemError */
+  deviceNumber(path: string): DeviceNumber | undefined;
+
+  /** Owner, group and permission bits of a file; undefined if it does not exist. @throws SystemError */
+  access(path: string): FileAccess | undefined;
+
+  /**
+   * Sets owner, group and permissions of a device node without opening it, which would keep others from opening it.
+   * @param device the expected device
+   * @throws SystemError ENODEV if the node is of another device
+   */
+  setAccess(operation: string, path: string, device: DeviceNumber, access: Partial<FileAccess>): void;
+
+  /** Writes to an existing file in one call, as sysfs requires. @throws SystemError */
+  write(operation: string, path: string, text: string): void;
+
+  /** Opens a device and closes it again: some devices report in this way that they are in use. @throws SystemError */
+  touch(operation: string, path: string, flags: number): void;
+}
+
+/** The files of this machine. */
+export class LocalFiles implements MachineFiles {
   readonly #root: string;
 
   /** @param root the directory that contains `/sys`, `/proc` and `/dev` */
@@ -40,66 +89,46 @@ export class MachineFiles {
     this.#root = resolve(root);
   }
 
-  /** A file's text without the trailing line break; undefined if it does not exist. @throws SystemError */
   text(path: string): string | undefined {
     const bytes = this.#try(`read ${path}`, () => readFileSync(this.#path(path)));
     return bytes === undefined ? undefined : decodeText(bytes).replace(/\n$/, '');
   }
 
-  /** The names in a directory, in order; none if it does not exist. @throws SystemError */
   list(path: string): string[] {
     const names = this.#try(`list ${path}`, () => readdirSync(this.#path(path), { encoding: 'buffer' })) ?? [];
     return names.map((name) => decodeText(name)).sort();
   }
 
-  /** The target of a symbolic link, unresolved; undefined if there is none. @throws SystemError */
   link(path: string): string | undefined {
     const target = this.#try(`read the link ${path}`, () => readlinkSync(this.#path(path), { encoding: 'buffer' }));
     return target === undefined ? undefined : decodeText(target);
   }
 
-  /**
-   * The last name of the target of a symbolic link, which identifies driver and subsystem in sysfs. @throws SystemError
-   */
   linkName(path: string): string | undefined {
     const target = this.link(path);
     return target === undefined ? undefined : basename(target);
   }
 
-  /** The path without symbolic links, relative to the root; undefined for a dangling link. @throws SystemError */
   real(path: string): string | undefined {
     const real = this.#try(`follow ${path}`, () => realpathSync.native(this.#path(path), { encoding: 'buffer' }));
     return real === undefined ? undefined : `/${relative(this.#root, decodeText(real))}`;
   }
 
-  /** Whether the name exists, even as a dangling link. @throws SystemError */
   exists(path: string): boolean {
     return this.#try(`examine ${path}`, () => lstatSync(this.#path(path))) !== undefined;
   }
 
-  /** The device of a device node; undefined if there is no device node. @throws SystemError */
   deviceNumber(path: string): DeviceNumber | undefined {
     const stat = this.#try(`examine ${path}`, () => statSync(this.#path(path)));
     return stat === undefined ? undefined : numberOf(stat);
   }
 
-  /** Owner, group and permission bits of a file; undefined if it does not exist. @throws SystemError */
-  access(path: string): { readonly uid: number; readonly gid: number; readonly mode: number } | undefined {
+  access(path: string): FileAccess | undefined {
     const stat = this.#try(`examine ${path}`, () => statSync(this.#path(path)));
     return stat && { uid: stat.uid, gid: stat.gid, mode: stat.mode & 0o777 };
   }
 
-  /**
-   * Sets owner, group and permissions of a device node without opening it, which would keep others from opening it.
-   * @param device the expected device
-   * @throws SystemError ENODEV if the node is of another device
-   */
-  setAccess(
-    operation: string,
-    path: string,
-    device: DeviceNumber,
-    access: { readonly uid?: number; readonly gid?: number; readonly mode?: number },
-  ): void {
+  setAccess(operation: string, path: string, device: DeviceNumber, access: Partial<FileAccess>): void {
     guard(operation, () => {
       const fd = openSync(this.#path(path), O_PATH | constants.O_NOFOLLOW);
       try {
@@ -118,7 +147,6 @@ export class MachineFiles {
     });
   }
 
-  /** Writes to an existing file in one call, as sysfs requires. @throws SystemError */
   write(operation: string, path: string, text: string): void {
     guard(operation, () => {
       const fd = openSync(this.#path(path), constants.O_WRONLY | constants.O_NOFOLLOW);
@@ -130,7 +158,6 @@ export class MachineFiles {
     });
   }
 
-  /** Opens a device and closes it again: some devices report in this way that they are in use. @throws SystemError */
   touch(operation: string, path: string, flags: number): void {
     guard(operation, () => {
       closeSync(openSync(this.#path(path), flags));

@@ -71,7 +71,11 @@ export async function refuseUsed(
   options: RemovalOptions = {},
 ): Promise<void> {
   const blockers = findBlockers(bus, device.name);
-  refuse(blockers.length > 0 ? blockers : await findUsers(bus.files, device), operation, options);
+  refuse(
+    blockers.length > 0 ? blockers : await findUsers(bus.files, device, { interfaceUses: bus.interfaceUses }),
+    operation,
+    options,
+  );
 }
 
 function refuse(

@@ -25,7 +25,7 @@ test(
       bits.toSorted((one, other) => one - other).map((bit) => `bit_${bit}`),
       theirs,
     );
-    const instance = toResponding(toInstance('names0', identityOfNet({ name: 'names0', type: 'net' })));
+    const instance = toResponding(toInstance('names0', identityOfNet({ name: 'names0', type: 'net' }), 1));
     const features = bits.reduce((mask, bit) => mask | (1n << BigInt(bit)), BigInt(instance.features));
     const end = await startResponder([{ ...instance, features: `0x${features.toString(16)}` }]);
     await attach('names0');

@@ -35,11 +35,11 @@ const withFeatures = (instance: VduseInstanceState, more: bigint): VduseInstance
 
 /** Disks without sectors, so that nothing reads from them. */
 const block = (name: string, options: Partial<BlockDeviceSpec> = {}, twist: Twist = {}): VduseInstanceState => ({
-  ...toInstance(name, identityOfBlock({ name, type: 'block', size: 0, ...options })),
+  ...toInstance(name, identityOfBlock({ name, type: 'block', size: 0, ...options }), 1),
   ...twist,
 });
 const net = (name: string, options: Partial<NetDeviceSpec> = {}, twist: Twist = {}): VduseInstanceState => ({
-  ...toInstance(name, identityOfNet({ name, type: 'net', ...options })),
+  ...toInstance(name, identityOfNet({ name, type: 'net', ...options }), 1),
   ...twist,
 });
 

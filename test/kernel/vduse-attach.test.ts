@@ -20,8 +20,9 @@ const VDPA = '/run/bin/vdpa';
 
 /** Disks without sectors, so that nothing reads from them. */
 const block = (name: string): RespondingInstance =>
-  toResponding(toInstance(name, identityOfBlock({ name, type: 'block', size: 0 })));
-const net = (name: string): RespondingInstance => toResponding(toInstance(name, identityOfNet({ name, type: 'net' })));
+  toResponding(toInstance(name, identityOfBlock({ name, type: 'block', size: 0 }), 1));
+const net = (name: string): RespondingInstance =>
+  toResponding(toInstance(name, identityOfNet({ name, type: 'net' }), 1));
 const halfMade = (name: string): RespondingInstance => ({ ...block(name), queueSizes: [0] });
 
 const devices = (): string[] => readdirSync('/sys/bus/vdpa/devices');

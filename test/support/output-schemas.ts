@@ -47,6 +47,8 @@ const silent = [
   'dev set',
   'dev bind',
   'dev unbind',
+  'sim export',
+  'sim hold',
   'sim init',
   'sim reset',
   'sim run',

@@ -1,12 +1,12 @@
 import { mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
-import { MachineFiles } from '../../src/sysfs/machine-files.js';
+import { LocalFiles } from '../../src/sysfs/machine-files.js';
 
 /** A folder that looks like the root of a machine, as far as a test needs it. */
 export class FakeMachine {
   readonly root = realpathSync(mkdtempSync(join(tmpdir(), 'vdpa-machine-')));
-  readonly files = new MachineFiles(this.root);
+  readonly files = new LocalFiles(this.root);
 
   file(path: string, text = ''): this {
     const full = join(this.root, path);

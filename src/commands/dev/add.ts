@@ -21,6 +21,7 @@ import {
 } from '../../cli/values.js';
 import type { VdpaBus } from '../../sysfs/bus.js';
 import type { NodeAccess } from '../../sysfs/node-access.js';
+import type { VduseServers } from '../../vduse/daemon/servers.js';
 import { InstanceExistsError } from '../../vduse/error.js';
 import type { ServedDeviceSpec } from '../../vduse/spec/device-spec.js';
 import { describeClass, deviceClasses, deviceTypeId, deviceTypeNames, type DeviceType } from '../../virtio/classes.js';
@@ -189,7 +190,7 @@ async function addVduse(
     if (!(await servers.has(name))) {
       try {
         await servers.add(device, () => add(withoutServerAttributes(spec)), { makeFile: true });
-        if (values.driver === undefined && !session.options.sim) await warnIfUnusable(session, device);
+        if (values.driver === undefined) await warnIfUnusable(session, device);
         return;
       } catch (error) {
         // Another program may have been faster: the same as if it had existed before.
@@ -202,8 +203,8 @@ async function addVduse(
     }
   }
   const serveCommand = `vdpa dev add mgmtdev vduse name ${name} ${type === 'net' ? 'type net serve' : 'size 64M'}`;
-  const refuse = session.options.sim ? undefined : await refusalOf(session, name);
-  const options = { waitMs: (wait ?? 0) * 1000, serveCommand, ...(refuse && { refuse }) };
+  const refuse = await refusalOf(session, servers, name);
+  const options = { waitMs: (wait ?? 0) * 1000, serveCommand, refuse };
   await attachVduseDevice(servers, name, options, async () => {
     await add(spec);
     if (type !== undefined) await checkType(client, name, type);
@@ -218,8 +219,8 @@ async function warnIfUnusable(session: Session, { name, type }: ServedDeviceSpec
 }
 
 /** Returns the check that rejects an instance whose server has ended. */
-async function refusalOf(session: Session, name: string): Promise<() => void> {
-  await (await import('../../host/await-server.js')).awaitServer(name);
+async function refusalOf(session: Session, servers: VduseServers, name: string): Promise<() => void> {
+  await servers.awaitReplacement(name);
   const { files } = await machineBus(session);
   const { refuseUnserved } = await import('../../sysfs/instance-server.js');
   return () => {

@@ -1,10 +1,9 @@
 import { VdpaCommand } from '../../cli/command.js';
 import { UsageError } from '../../cli/error.js';
 import { parseKeywords, type Keywords } from '../../cli/grammar.js';
-import { machineBus, removalOptions } from '../../cli/machine.js';
+import { machineBus, removalOptions, vduseServers } from '../../cli/machine.js';
 import type { Session } from '../../cli/session.js';
 import { readName } from '../../cli/values.js';
-import { hasRuntimeFolder } from '../../vduse/daemon/runtime-path.js';
 
 const keywords = { force: { read: () => true } } as const satisfies Keywords;
 
@@ -20,11 +19,9 @@ export default class DevDel extends VdpaCommand {
     const { force = false } = parseKeywords(keywords, rest);
     const client = await session.client();
     const { deleteDevice } = await import('../../host/delete-device.js');
-    const bus = session.options.sim ? undefined : await machineBus(session);
+    const bus = await machineBus(session);
     await deleteDevice(client, bus, name, await removalOptions(session, name, force));
     // A server of vdpa has nothing left to do.
-    if (session.options.sim || !hasRuntimeFolder(name)) return;
-    const { endServer } = await import('../../vduse/daemon/catalogue.js');
-    await endServer(name);
+    await (await vduseServers(session)).end(name);
   }
 }

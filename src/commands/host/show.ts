@@ -1,6 +1,6 @@
 import { VdpaCommand } from '../../cli/command.js';
 import { expectNoMore } from '../../cli/grammar.js';
-import { machineBus } from '../../cli/machine.js';
+import { controlNodes, machineBus } from '../../cli/machine.js';
 import type { Session } from '../../cli/session.js';
 import { reportHost } from '../../host/report.js';
 import { renderHost } from '../../render/host.js';
@@ -11,7 +11,7 @@ export default class HostShow extends VdpaCommand {
 
   async execute(session: Session, args: readonly string[]): Promise<void> {
     expectNoMore(args);
-    const report = await reportHost(await machineBus(session), () => session.client());
+    const report = await reportHost(await machineBus(session), () => session.client(), await controlNodes(session));
     session.printer.openSection('host');
     renderHost(session.printer, report);
     session.printer.closeSection();

@@ -20,7 +20,7 @@ export default class VduseDel extends VdpaCommand {
     const servers = await vduseServers(session);
     await servers.remove(name, async () => {
       const { deleteDevice } = await import('../../host/delete-device.js');
-      const bus = session.options.sim ? undefined : await machineBus(session);
+      const bus = await machineBus(session);
       await deleteDevice(await session.client(), bus, name, await removalOptions(session, name, force));
     });
   }

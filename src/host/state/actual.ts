@@ -17,7 +17,7 @@ export interface ActualDevice {
   readonly config?: DeviceConfig;
   /** Why the kernel does not report the configuration: EOPNOTSUPP for a device that is neither net nor block. */
   readonly unknownConfig?: NetlinkError;
-  /** Absent on a machine without a vdpa bus, which is the simulated one. */
+  /** Absent if the bus was not read, or the device is no longer on it. */
   readonly onBus?: BusDevice;
   /** Permissions of its node, if vhost_vdpa is bound to it. */
   readonly node?: NodeOwnership;
@@ -27,7 +27,7 @@ export interface ActualDevice {
  * Reads all devices. Devices deleted in the meantime are omitted.
  *
  * Command line: Part of `vdpa save`.
- * @param bus undefined on the simulated machine
+ * @param bus without it, drivers and nodes are not read
  * @throws NetlinkError, SystemError
  */
 export async function readActualDevices(client: VdpaClient, bus: VdpaBus | undefined): Promise<ActualDevice[]> {

@@ -3,22 +3,30 @@ import { Errno } from '../../sys/errno.js';
 import { SystemError } from '../../sys/error.js';
 import type { VdpaBus } from '../../sysfs/bus.js';
 import { refuseUsed } from '../../sysfs/removal.js';
-import { awaitServer } from '../await-server.js';
+import { machineServers } from '../../vduse/daemon/machine-servers.js';
+import type { VduseServers } from '../../vduse/daemon/servers.js';
 import type { Change } from './change.js';
 import type { Plan, Refusal } from './plan.js';
+import { VDUSE } from './servers.js';
 
 /**
  * Removes from a plan the changes that would affect devices in use, or make the kernel wait.
  *
  * Command line: Part of `vdpa apply FILE`.
  * @param signal ends the wait for a server that is being replaced
+ * @param servers those of the machine; by default of this one
  * @throws SystemError if the machine's files cannot be read; the reason of the signal
  */
-export async function refuseInUse(bus: VdpaBus, { changes, refusals }: Plan, signal?: AbortSignal): Promise<Plan> {
+export async function refuseInUse(
+  bus: VdpaBus,
+  { changes, refusals }: Plan,
+  signal?: AbortSignal,
+  servers: VduseServers = machineServers,
+): Promise<Plan> {
   const free: Change[] = [];
   const used: Refusal[] = [];
   for (const change of changes) {
-    const reason = await userOf(bus, change, signal);
+    const reason = await userOf(bus, servers, change, signal);
     if (reason) used.push({ name: change.name, reason, isTransient: false });
     else free.push(change);
   }
@@ -26,14 +34,19 @@ export async function refuseInUse(bus: VdpaBus, { changes, refusals }: Plan, sig
 }
 
 /** Why a device cannot be removed. */
-async function userOf(bus: VdpaBus, change: Change, signal?: AbortSignal): Promise<SystemError | undefined> {
+async function userOf(
+  bus: VdpaBus,
+  servers: VduseServers,
+  change: Change,
+  signal?: AbortSignal,
+): Promise<SystemError | undefined> {
   if (change.action !== 'replace' && change.action !== 'delete' && change.action !== 'bind') return undefined;
   const { onBus } = change.actual;
   if (!onBus) return undefined;
   // A process that has the node open keeps it.
   if (change.action === 'bind' && change.driver === onBus.driver) return undefined;
   try {
-    await awaitServer(change.name, signal);
+    if (change.actual.device.managementDevice === VDUSE) await servers.awaitReplacement(change.name, signal);
     await refuseUsed(bus, onBus, operationOf(change));
     return undefined;
   } catch (error) {

@@ -16,7 +16,7 @@ import {
   VDPA_ATTR_DEV_NET_CFG_MAX_VQP,
   VDPA_ATTR_DEV_NET_CFG_MTU,
 } from '../../vdpa/uapi.js';
-import { awaitServer } from '../await-server.js';
+import { machineServers } from '../../vduse/daemon/machine-servers.js';
 import type { VduseServers } from '../../vduse/daemon/servers.js';
 import { deleteDevice } from '../delete-device.js';
 import type { ActualDevice } from './actual.js';
@@ -29,7 +29,7 @@ import { VDUSE, type ServerStart } from './servers.js';
 /** The context for making changes. */
 export interface Machine {
   readonly client: VdpaClient;
-  /** undefined on the simulated machine. */
+  /** undefined if drivers and users are not to be considered. */
   readonly bus: VdpaBus | undefined;
   /** The servers of the machine's VDUSE devices; needed where there are such devices. */
   readonly servers?: VduseServers | undefined;
@@ -59,7 +59,7 @@ export async function remove(machine: Machine, actual: ActualDevice, signal?: Ab
   const { name, managementDevice } = actual.device;
   // The plan has checked this already, but the device may be in use since.
   if (bus && actual.onBus) {
-    await awaitServer(name, signal);
+    if (managementDevice === VDUSE) await (machine.servers ?? machineServers).awaitReplacement(name, signal);
     await refuseUsed(bus, actual.onBus, `delete ${name}`, { force });
   }
   await machine.client.deleteDevice(name);
@@ -97,7 +97,7 @@ async function addToBus(
   const { client, bus } = machine;
   const { name } = device.spec;
   if (bus && device.spec.managementDevice === VDUSE) {
-    await awaitServer(name, signal);
+    await (machine.servers ?? machineServers).awaitReplacement(name, signal);
     refuseUnserved(bus.files, name, `add ${name}`);
   }
   const unreported = await addLeniently(client, request);

@@ -16,7 +16,7 @@ import { PlanError, StateFileError, type DesiredDevice, type DesiredState } from
 /** The actual state that a plan is based on. */
 export interface ActualState {
   readonly managementDevices: readonly ManagementDevice[];
-  /** The drivers on the vdpa bus; undefined on the simulated machine, which has none. */
+  /** The drivers on the vdpa bus; undefined if they were not read: then none can be planned. */
   readonly drivers: readonly string[] | undefined;
   /** The users and groups of the machine; needed if a file specifies permissions of a node. */
   readonly accounts?: Accounts;
@@ -146,7 +146,7 @@ function planDevice(
   }
   const { driver } = device;
   if (driver !== undefined) {
-    if (drivers === undefined) refuse('driver', 'drivers are not supported by the simulated machine');
+    if (drivers === undefined) refuse('driver', 'the drivers of the vdpa bus are not known here');
     else if (driver !== null && !drivers.includes(driver)) {
       refuse('driver', `driver ${driver} is not registered on the vdpa bus: try "modprobe ${driver}"`, true);
     }

@@ -1,6 +1,6 @@
 /**
- * The virtio drivers of the machine, which use new vDPA devices. virtio_vdpa binds to a new device immediately and
- * hands it to virtio_net or virtio_blk, which negotiates features before `dev add` is acknowledged.
+ * The virtio drivers of the machine. virtio_vdpa hands a device to virtio_net or virtio_blk, which negotiates features
+ * before the binding is complete: for a new device before `dev add` is acknowledged.
  * drivers/virtio/virtio.c and virtio_vdpa.c, drivers/net/virtio_net.c, drivers/block/virtio_blk.c
  */
 import { viewOf } from '../../netlink/bytes.js';
@@ -8,7 +8,7 @@ import { netConfigOffset } from '../../virtio/config-space.js';
 import { VIRTIO_ID_BLOCK, VIRTIO_ID_NET } from '../../virtio/ids.js';
 import { featureMask } from '../../virtio/feature-mask.js';
 import type { VdpaDevice } from './management/driver.js';
-import type { BusDriver } from '../state/model.js';
+import type { DeviceState } from '../state/model.js';
 
 /** The state that the driver left. */
 export interface Negotiation {
@@ -66,11 +66,20 @@ const minMtu = 68;
 
 const untouched: Negotiation = { features: undefined, controlCommands: 0n };
 
-/** The negotiation of the bus driver and, with virtio_vdpa, of the driver of the device type, with a new device. */
-export function negotiate(busDriver: BusDriver, device: VdpaDevice): Negotiation {
+/** The negotiation with a device as it is now: that of its virtio driver, if virtio_vdpa is bound to it. */
+export function negotiate({ binding, starts = 0 }: DeviceState, opened: VdpaDevice): Negotiation {
+  // Other bus drivers leave negotiation to their users.
+  if (binding?.driver !== 'virtio_vdpa') return untouched;
+  const { features, controlCommands } = negotiateAnew(opened);
+  // The counters of a device survive its reset.
+  return { features, controlCommands: controlCommands * BigInt(starts) };
+}
+
+/** The negotiation of virtio_vdpa and the driver of the device type with a device that was reset. */
+export function negotiateAnew(device: VdpaDevice): Negotiation {
   const driver = driverFeatures[device.deviceId];
-  // Other bus drivers leave negotiation to their users; only some types have a driver; one without virtqueues has none.
-  if (busDriver !== 'virtio_vdpa' || driver === undefined || device.maxVirtqueueSize < 1) return untouched;
+  // Only some types have a driver; one without virtqueues has none.
+  if (driver === undefined || device.maxVirtqueueSize < 1) return untouched;
   // Devices reject a driver without ACCESS_PLATFORM; without VERSION_1 there is no FEATURES_OK.
   if ((device.features & accessPlatform) === 0n || (device.features & versionOne) === 0n) return untouched;
   const offered = device.features & (driver | ringFeatures);

@@ -3,15 +3,16 @@
  * line per change to the state, `+` and JSON, and finally replaces them with the whole state.
  */
 import { parseJson } from './json.js';
-import type { SimState } from './model.js';
+import type { KernelState, SimState } from './model.js';
 
 /** The lists of a state that change while a machine runs. */
-const lists = ['devices', 'vduse', 'files', 'fault_hits'] as const;
+const lists = ['devices', 'vduse', 'files', 'fault_hits', 'holders'] as const;
 
 /** The index in a list, the number of entries removed, and the entries inserted: the arguments of Array.splice(). */
 type Splice = readonly [start: number, removed: number, ...added: readonly unknown[]];
 
-type Change = Partial<Record<(typeof lists)[number], Splice>>;
+/** The changed lists, and the counters of the kernel if any of them changed. */
+type Change = Partial<Record<(typeof lists)[number], Splice>> & { kernel?: KernelState };
 
 /** The prefix of each change. No line of a state starts with it, whatever the layout of its JSON. */
 const mark = '+';
@@ -34,6 +35,7 @@ export function describeChange(before: SimState, after: SimState): string | unde
     const splice = compare(before[list], after[list]);
     if (splice !== undefined) change[list] = splice;
   }
+  if (before.kernel !== after.kernel) change.kernel = after.kernel;
   return Object.keys(change).length === 0 ? undefined : `${mark}${JSON.stringify(change)}\n`;
 }
 
@@ -53,6 +55,10 @@ export function applyChange(state: unknown, line: string): void {
   const change: unknown = line.startsWith(mark) ? parseJson(line.slice(mark.length)) : undefined;
   if (!isObject(state) || !isObject(change)) throw new SyntaxError('a line after the state is not a change');
   for (const [list, splice] of Object.entries(change)) {
+    if (list === 'kernel') {
+      state[list] = splice;
+      continue;
+    }
     const entries = state[list];
     if (!Array.isArray(entries) || !isSplice(splice, entries.length)) {
       throw new SyntaxError(`a change of ${list} does not match the state`);

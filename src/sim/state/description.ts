@@ -24,7 +24,7 @@ import type {
   VduseInstanceState,
 } from './model.js';
 import { identityOfBlock, identityOfNet } from './identity.js';
-import { toInstance } from './vduse-instance.js';
+import { FIRST_MINOR, toInstance } from './vduse-instance.js';
 import { DEFAULT_SIZE } from '../../vduse/spec/defaults.js';
 
 /**
@@ -44,7 +44,11 @@ export interface ManagementDescription {
   readonly mtu?: number;
   readonly capacity?: number;
   readonly vstats?: Readonly<Record<string, number>>;
+  readonly parent?: ParentDescription;
 }
+
+/** The device that a hardware driver is bound to, as sysfs shows it. */
+export type ParentDescription = NonNullable<HardwareManagementDevice['parent']>;
 
 /** A VDUSE instance that another program serves. */
 export interface VduseDescription {
@@ -112,7 +116,7 @@ function toMachine(description: MachineDescription): MachineState {
     uid,
     bus_driver,
     mgmtdev: Object.entries(description.mgmtdev).map(([handle, entry]) => toManagementDevice(handle, entry)),
-    vduse: Object.entries(vduse).map(([name, entry]) => toVduseInstance(name, entry)),
+    vduse: Object.entries(vduse).map(([name, entry], index) => toVduseInstance(name, entry, FIRST_MINOR + index)),
     faults,
   };
 }
@@ -143,7 +147,7 @@ function hardwarePart(
   classes: readonly number[],
 ): Omit<HardwareManagementDevice, 'bus' | 'name' | 'classes' | 'max_vqs' | 'features' | 'driver'> {
   const isNet = classes[0] === VIRTIO_ID_NET;
-  const { vstats } = description;
+  const { vstats, parent } = description;
   return {
     config_attributes: description.config_attributes ?? (isNet ? ['mac', 'mtu', 'max_vqp', 'device_features'] : []),
     vendor_id: description.vendor_id ?? 0,
@@ -154,6 +158,7 @@ function hardwarePart(
     mtu: description.mtu ?? DEFAULT_MTU,
     capacity: description.capacity ?? DEFAULT_SIZE / SECTOR_SIZE,
     ...(vstats && { vstats }),
+    ...(parent && { parent }),
   };
 }
 
@@ -228,7 +233,7 @@ function resolveFeatures(owner: string, names: readonly (string | number)[], dev
   }, 0n);
 }
 
-function toVduseInstance(name: string, description: VduseDescription): VduseInstanceState {
+function toVduseInstance(name: string, description: VduseDescription, minor: number): VduseInstanceState {
   const { type, queues, queue_size, vendor_id = 0, capacity, block_size, readonly, mac, mtu } = description;
   const common = {
     name,
@@ -251,5 +256,5 @@ function toVduseInstance(name: string, description: VduseDescription): VduseInst
           ...(readonly !== undefined && { readonly }),
         });
   const features = identity.features | resolveFeatures(name, description.features ?? [], classIds[type]);
-  return toInstance(name, { ...identity, vendorId: vendor_id, features });
+  return toInstance(name, { ...identity, vendorId: vendor_id, features }, minor);
 }

@@ -28,7 +28,8 @@ import { bootState } from './model.js';
 import type { SimState } from './model.js';
 import { parseState } from './parser.js';
 import { defaultMachine } from './default-machine.js';
-import { copyState, type MachineStore } from './store.js';
+import { draftOf, type MachineDraft, type MachineStore } from './store.js';
+import { appendUevents, ueventLogPath } from './uevent-log.js';
 
 /** Of writes within this time, in milliseconds, only the last one syncs the file. */
 const syncInterval = 50;
@@ -69,14 +70,21 @@ export class FileStore implements MachineStore {
   }
 
   /** @throws SimulationError if the file cannot be read, written or locked, or is damaged. */
-  update<Result>(change: (state: SimState) => Result): Result {
+  update<Result>(change: (state: MachineDraft) => Result): Result {
     const fd = this.#take();
     try {
       const before = this.#load(fd);
-      const changed = copyState(before);
-      const result = change(changed);
+      const draft = draftOf(before);
+      const result = change(draft);
+      const { uevents, ...changed } = draft;
       const line = describeChange(before, changed);
       if (line !== undefined) this.#write(fd, changed, line);
+      // Who reads an event finds the state after it.
+      if (uevents.length > 0) {
+        this.#guard(() => {
+          appendUevents(ueventLogPath(this.path), uevents);
+        });
+      }
       return result;
     } finally {
       closeSync(fd);
@@ -88,6 +96,9 @@ export class FileStore implements MachineStore {
     const fd = this.#take();
     try {
       this.#replace(state);
+      this.#guard(() => {
+        rmSync(ueventLogPath(this.path), { force: true });
+      });
     } finally {
       closeSync(fd);
     }

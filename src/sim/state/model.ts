@@ -10,6 +10,9 @@ export type Hex64 = `0x${string}`;
 /** The driver on the vdpa bus that takes new devices: with virtio_vdpa the machine itself uses them. */
 export type BusDriver = 'virtio_vdpa' | 'vhost_vdpa' | 'none';
 
+/** A driver of the vdpa bus. */
+export type BusDriverName = Exclude<BusDriver, 'none'>;
+
 interface ManagementDeviceBase {
   /** `pci`, `auxiliary` …; absent for a device that is on no bus. */
   readonly bus?: string;
@@ -48,6 +51,22 @@ export interface HardwareManagementDevice extends ManagementDeviceBase {
   readonly capacity: number;
   /** Vendor counters of every virtqueue, if its driver has any. */
   readonly vstats?: Readonly<Record<string, number>>;
+  /** The device that its driver is bound to, as sysfs shows it. */
+  readonly parent?: ParentState;
+}
+
+/** A PCI function or an auxiliary device: what is known of it. */
+export interface ParentState {
+  /** The name of its driver in sysfs: `mlx5_core`, `vp-vdpa`. */
+  readonly driver?: string;
+  /** PCI IDs. */
+  readonly vendor?: number;
+  readonly device?: number;
+  readonly numa_node?: number;
+  /** Of an auxiliary device: the PCI function above it. */
+  readonly pci?: string;
+  /** Of a virtual function: its physical function. */
+  readonly physfn?: string;
 }
 
 /** A management device of a card with one of the kernel's drivers, which defines what the card does not say. */
@@ -69,6 +88,8 @@ export type ManagementDeviceState = SoftwareManagementDevice | HardwareManagemen
 /** A device that a VDUSE server created with VDUSE_CREATE_DEV and VDUSE_VQ_SETUP: `struct vduse_dev_config`. */
 export interface VduseInstanceState {
   readonly name: string;
+  /** The minor number of its node, the lowest that was free. */
+  readonly minor: number;
   readonly device_id: number;
   readonly vendor_id: number;
   readonly features: Hex64;
@@ -90,6 +111,31 @@ export interface FileState {
   readonly size: number;
 }
 
+/** The node that vhost_vdpa has created for a device. */
+export interface VhostBinding {
+  readonly driver: 'vhost_vdpa';
+  /** N of /dev/vhost-vdpa-N: the lowest that was free. */
+  readonly minor: number;
+  /** Owner, group and permissions of the node, if they are not those of devtmpfs. */
+  readonly uid?: number;
+  readonly gid?: number;
+  readonly mode?: number;
+}
+
+/** The virtio device that virtio_vdpa has created for a device, and what its driver has made of that. */
+export interface VirtioBinding {
+  readonly driver: 'virtio_vdpa';
+  /** N of virtioN: the lowest that was free. */
+  readonly virtio: number;
+  /** N of ethN, and the index of the interface. Absent if it is no network device or its driver refused it. */
+  readonly netdev?: { readonly number: number; readonly ifindex: number };
+  /** The position of vda, vdb …, and the sequence number of the disk. */
+  readonly disk?: { readonly number: number; readonly seq: number };
+}
+
+/** What the driver of a device has made of it. */
+export type DriverBinding = VhostBinding | VirtioBinding;
+
 /** A device on the vdpa bus. */
 export interface DeviceState {
   readonly name: string;
@@ -99,6 +145,32 @@ export interface DeviceState {
   readonly mtu?: number;
   readonly max_vqp?: number;
   readonly features?: Hex64;
+  /** Its driver; absent if none is bound. */
+  readonly binding?: DriverBinding;
+  /** The only driver that may bind to it. */
+  readonly driver_override?: string;
+  /** How often a virtio driver has started it: each start sends the same commands. */
+  readonly starts?: number;
+}
+
+/** A process that has a node of the machine open, or uses an interface: `vdpa sim hold`. */
+export interface HolderState {
+  readonly pid: number;
+  /** When it started, so that another process of the same number is not taken for it: proc(5), starttime. */
+  readonly started: string;
+  /** `vhost-vdpa-0`, `vda`: a node in /dev; or `eth0`, an interface. */
+  readonly node: string;
+}
+
+/** The counters and switches of the kernel. */
+export interface KernelState {
+  /** Whether new devices are bound to a driver: /sys/bus/vdpa/drivers_autoprobe. */
+  readonly autoprobe: boolean;
+  /** The sequence number of the last uevent. */
+  readonly seqnum: number;
+  /** The index of the last interface, and the sequence number of the last disk. */
+  readonly ifindex: number;
+  readonly diskseq: number;
 }
 
 /** The machine as it is after booting. */
@@ -121,14 +193,37 @@ export interface SimState {
   files: FileState[];
   /** The counter of each fault of the machine, by its index in the list. */
   fault_hits: number[];
+  /** Processes that use devices. One that has ended is no longer counted. */
+  holders: HolderState[];
+  kernel: KernelState;
 }
 
 /** Incremented with each incompatible change of the format. */
-export const stateVersion = 3;
+export const stateVersion = 4;
 
 /** A newly booted machine. @param files the files on its disk */
 export function bootState(machine: MachineState, files: readonly FileState[] = []): SimState {
-  return { version: stateVersion, machine, devices: [], vduse: [...machine.vduse], files: [...files], fault_hits: [] };
+  return {
+    version: stateVersion,
+    machine,
+    devices: [],
+    vduse: [...machine.vduse],
+    files: [...files],
+    fault_hits: [],
+    holders: [],
+    kernel: bootedKernel,
+  };
+}
+
+/** `lo` is the first interface, and the machine has another one that is none of its vDPA devices. */
+const bootedKernel: KernelState = { autoprobe: true, seqnum: 0, ifindex: 2, diskseq: 0 };
+
+/** The lowest number that is not in use, as ida_alloc() of the kernel gives it out. */
+export function lowestFree(used: Iterable<number | undefined>, from = 0): number {
+  const taken = new Set(used);
+  let number = from;
+  while (taken.has(number)) number++;
+  return number;
 }
 
 /**

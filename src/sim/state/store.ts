@@ -1,6 +1,14 @@
 /** Storage for the state of a simulated machine. */
 import type { SimState } from './model.js';
 
+/** The entries of a uevent, as a datagram has them: `add@/devices/foo0`, `ACTION=add` …, each without its NUL. */
+export type UeventEntries = readonly string[];
+
+/** A state while it is changed, with the events of the change. */
+export interface MachineDraft extends SimState {
+  readonly uevents: UeventEntries[];
+}
+
 /** Stores the state of a machine. */
 export interface MachineStore {
   /** The current state. Must not be changed. */
@@ -9,7 +17,7 @@ export interface MachineStore {
    * Changes the state, all or nothing: if `change` throws, nothing is stored. No other process changes it in the
    * meantime.
    */
-  update<Result>(change: (state: SimState) => Result): Result;
+  update<Result>(change: (state: MachineDraft) => Result): Result;
   /** Must be called and awaited before {@link update}. */
   prepare?(): void | Promise<void>;
   /** Releases all resources. */
@@ -19,6 +27,7 @@ export interface MachineStore {
 /** A machine in the memory of this process. */
 export class MemoryStore implements MachineStore {
   #state: SimState;
+  readonly #listeners = new Set<(uevent: UeventEntries) => void>();
 
   constructor(state: SimState) {
     this.#state = state;
@@ -28,21 +37,33 @@ export class MemoryStore implements MachineStore {
     return this.#state;
   }
 
-  update<Result>(change: (state: SimState) => Result): Result {
-    const changed = copyState(this.#state);
-    const result = change(changed);
-    this.#state = changed;
+  update<Result>(change: (state: MachineDraft) => Result): Result {
+    const draft = draftOf(this.#state);
+    const result = change(draft);
+    const { uevents, ...state } = draft;
+    this.#state = state;
+    for (const uevent of uevents) for (const listener of this.#listeners) listener(uevent);
     return result;
+  }
+
+  /** Calls a function with each uevent from now on. Returns a function that ends this. */
+  listen(listener: (uevent: UeventEntries) => void): () => void {
+    this.#listeners.add(listener);
+    return () => {
+      this.#listeners.delete(listener);
+    };
   }
 }
 
 /** A copy that can be changed independently: devices and instances are never changed in place. */
-export function copyState(state: SimState): SimState {
+export function draftOf(state: SimState): MachineDraft {
   return {
     ...state,
     devices: [...state.devices],
     vduse: [...state.vduse],
     files: [...state.files],
     fault_hits: [...state.fault_hits],
+    holders: [...state.holders],
+    uevents: [],
   };
 }

@@ -5,7 +5,10 @@ import { VIRTIO_ID_NET } from '../../virtio/ids.js';
 import { isUnicastMac } from '../../virtio/mac-address.js';
 import { featureMask } from '../../virtio/feature-mask.js';
 import type { GenlRequest } from '../netlink/genetlink.js';
-import { managementOf, plugDevice, replaceDevice, unplugDevice } from '../machine/bus.js';
+import { plugDevice, unplugDevice } from '../machine/bus.js';
+import { replaceDevice } from '../machine/devices.js';
+import { whenReleased } from '../machine/holders.js';
+import { managementOf } from '../machine/management-devices.js';
 import { attributeBit, type AddConfig } from '../machine/management/add-config.js';
 import { bindDriver } from '../machine/management/index.js';
 import type { ManagementDeviceState, SimState } from '../state/model.js';
@@ -93,8 +96,10 @@ function checkConfig(request: GenlRequest, management: ManagementDeviceState, co
 }
 
 export function deleteDevice({ machine }: VdpaContext, request: GenlRequest): void {
-  machine.update((state) => {
-    unplugDevice(state, requestedDevice(state, request));
+  whenReleased(() => {
+    machine.update((state) => {
+      unplugDevice(state, requestedDevice(state, request));
+    });
   });
 }
 

@@ -6,7 +6,9 @@ import type { Extack } from '../netlink/extack.js';
 import { faultCommands } from '../state/fault.js';
 import type { Fault } from '../state/fault.js';
 import type { GenlRequest } from '../netlink/genetlink.js';
-import { findDevice, unplugDevice } from '../machine/bus.js';
+import { unplugDevice } from '../machine/bus.js';
+import { findDevice } from '../machine/devices.js';
+import { whenReleased } from '../machine/holders.js';
 import { Refusal } from '../netlink/refusal.js';
 import type { MachineStore } from '../state/store.js';
 
@@ -98,9 +100,11 @@ export class Faults {
   }
 
   #unplug(name: string): void {
-    this.#machine.update((state) => {
-      const device = findDevice(state, name);
-      if (device !== undefined) unplugDevice(state, device);
+    whenReleased(() => {
+      this.#machine.update((state) => {
+        const device = findDevice(state, name);
+        if (device !== undefined) unplugDevice(state, device);
+      });
     });
   }
 }

@@ -3,7 +3,8 @@ import { Errno } from '../../sys/errno.js';
 import * as uapi from '../../vdpa/uapi.js';
 import { VIRTIO_ID_NET } from '../../virtio/ids.js';
 import type { GenlRequest } from '../netlink/genetlink.js';
-import { findDevice, findManagementDevice, managementOf, openDevice } from '../machine/bus.js';
+import { findDevice, openDevice } from '../machine/devices.js';
+import { findManagementDevice, managementOf } from '../machine/management-devices.js';
 import type { VdpaDevice } from '../machine/management/driver.js';
 import { bindDriver } from '../machine/management/index.js';
 import type { MessageBuffer } from '../netlink/message-buffer.js';
@@ -122,7 +123,7 @@ export function dumpConfigs(context: VdpaContext, request: GenlRequest): Dump {
 const writeDeviceConfig: Write<DeviceState> = (buffer, state, device) => {
   const opened = openDevice(state, device);
   writeIdentity(buffer, device, opened);
-  const { features } = negotiate(state.machine.bus_driver, opened);
+  const { features } = negotiate(device, opened);
   if (features !== undefined) buffer.u64(uapi.VDPA_ATTR_DEV_NEGOTIATED_FEATURES, features);
   writeConfig(buffer, opened);
 };
@@ -143,7 +144,7 @@ export function getVendorStats({ machine }: VdpaContext, request: GenlRequest): 
     if (opened.deviceId !== VIRTIO_ID_NET) request.refuse(Errno.EOPNOTSUPP);
     if (queue > maxQueueIndex) request.refuse(Errno.ERANGE, 'vdpa: queue index exceeds max value');
     if (opened.writeVendorStats === undefined) request.refuse(Errno.EOPNOTSUPP);
-    const { features, controlCommands } = negotiate(state.machine.bus_driver, opened);
+    const { features, controlCommands } = negotiate(device, opened);
     if (features === undefined) request.refuse(Errno.EAGAIN, 'vdpa: feature negotiation not complete');
     buffer.u64(uapi.VDPA_ATTR_DEV_NEGOTIATED_FEATURES, features);
     writeQueuePairs(buffer, opened.config, features);

@@ -6,29 +6,28 @@ import { checkDeviceSpec, resolveSpec } from '../../vduse/spec/resolve.js';
 import type { BlockDeviceSpec, ServedDeviceSpec } from '../../vduse/spec/device-spec.js';
 import type { StartServerOptions } from '../../vduse/daemon/servers.js';
 import { identityOfBlock, identityOfNet } from '../state/identity.js';
-import { Simulation } from '../simulation.js';
+import type { Simulation } from '../simulation.js';
 import type { FileState, SimState } from '../state/model.js';
-import { createInstance, destroyInstance, isAttached } from '../state/vduse-instance.js';
+import { createInstance, destroyInstance } from '../machine/vduse-instances.js';
+import { isAttached } from '../state/vduse-instance.js';
 
 /**
  * Creates a VDUSE instance on a simulated machine, as if a server of vdpa had been started, and attaches it; if that
  * fails, it is destroyed. The real machine is not touched: no file is opened and no interface created.
- * @param environment selects the machine
  * @param attach sends the request to the kernel
  * @throws DeviceNameError, DeviceOptionError; InstanceExistsError if the name is in use; SystemError if it cannot be
  *   created; SimulationError; whatever `attach` throws
  */
 export async function addSimulatedServer(
-  environment: Readonly<Record<string, string | undefined>>,
+  simulation: Simulation,
   device: ServedDeviceSpec,
   attach: () => Promise<void>,
   { makeFile = false }: StartServerOptions = {},
 ): Promise<void> {
-  const simulation = new Simulation(environment);
   const { store } = simulation;
   const { name } = device;
   // Only root may create instances; others get the error of the kernel.
-  if (!simulation.isRoot) return attach();
+  if (simulation.uid !== 0) return attach();
   checkDeviceSpec(device);
   await store.prepare();
   const madeFile = store.update((state) => {

@@ -16,9 +16,9 @@ import { resolveSpec } from '../../vduse/spec/resolve.js';
 import type { ServedDeviceSpec } from '../../vduse/spec/device-spec.js';
 import type { InstanceStatus, StartServerOptions, VduseInstance, VduseServers } from '../../vduse/daemon/servers.js';
 import { SimulationError } from '../error.js';
-import { findDevice, openDevice } from '../machine/bus.js';
+import { findDevice, openDevice } from '../machine/devices.js';
 import { addSimulatedServer } from './add.js';
-import { Simulation } from '../simulation.js';
+import type { Simulation } from '../simulation.js';
 import { busName, type SimState, type VduseInstanceState } from '../state/model.js';
 import { isAttached } from '../state/vduse-instance.js';
 import { negotiate } from '../machine/virtio-driver.js';
@@ -28,17 +28,16 @@ const NET_QUEUES_IN_USE = 2;
 
 /** The servers of a simulated machine. There are no processes and no counters, and servers do not die. */
 export class SimulatedServers implements VduseServers {
-  readonly #environment: Readonly<Record<string, string | undefined>>;
+  readonly #simulation: Simulation;
 
-  /** @param environment selects the machine */
-  constructor(environment: Readonly<Record<string, string | undefined>>) {
-    this.#environment = environment;
+  constructor(simulation: Simulation) {
+    this.#simulation = simulation;
   }
 
   /** @throws SimulationError */
   list(only?: string): Promise<VduseInstance[]> {
     if (only !== undefined) checkDeviceName(only);
-    const { store } = new Simulation(this.#environment);
+    const { store } = this.#simulation;
     const state = store.read();
     const instances = state.vduse
       .filter(({ name }) => only === undefined || name === only)
@@ -49,17 +48,22 @@ export class SimulatedServers implements VduseServers {
 
   /** @throws SimulationError */
   has(name: string): Promise<boolean> {
-    const { store } = new Simulation(this.#environment);
+    const { store } = this.#simulation;
     return Promise.resolve(store.read().vduse.some((instance) => instance.name === name));
   }
 
   add(device: ServedDeviceSpec, attach: () => Promise<void>, options?: StartServerOptions): Promise<void> {
-    return addSimulatedServer(this.#environment, device, attach, options);
+    return addSimulatedServer(this.#simulation, device, attach, options);
   }
 
   takeOver({ name }: ServedDeviceSpec): Promise<void> {
     const hint = 'A simulated device always has its server';
     return Promise.reject(new SystemError({ operation: `serve ${name}`, errno: Errno.EEXIST, hint }));
+  }
+
+  /** Simulated servers do not die. */
+  awaitReplacement(): Promise<void> {
+    return Promise.resolve();
   }
 
   /** The instance was destroyed together with its device. */
@@ -70,14 +74,13 @@ export class SimulatedServers implements VduseServers {
   /** @throws SystemError EBUSY for a device of another program, EACCES for users other than root; SimulationError */
   async remove(name: string, detach: () => Promise<void>): Promise<void> {
     checkDeviceName(name);
-    const simulation = new Simulation(this.#environment);
-    const { store } = simulation;
+    const { store } = this.#simulation;
     const isThere = (): boolean => store.read().vduse.some((instance) => instance.name === name);
     if (!isThere()) throw new VduseError(`No VDUSE instance named ${name}`);
     if (isAttached(store.read(), name)) await detach();
     // An instance of vdpa is destroyed together with its device.
     if (!isThere()) return;
-    const errno = simulation.isRoot ? Errno.EBUSY : Errno.EACCES;
+    const errno = this.#simulation.uid === 0 ? Errno.EBUSY : Errno.EACCES;
     throw new SystemError({ operation: `destroy the VDUSE instance ${name}`, errno });
   }
 }
@@ -96,7 +99,7 @@ function toInstance(state: SimState, instance: VduseInstanceState, path: string)
 
 function statusOf(state: SimState, instance: VduseInstanceState, served: ServerEntry): InstanceStatus {
   const device = findDevice(state, busName(instance.name));
-  const features = device && negotiate(state.machine.bus_driver, openDevice(state, device)).features;
+  const features = device && negotiate(device, openDevice(state, device)).features;
   const isNet = instance.device_id === VIRTIO_ID_NET;
   const inUse = features === undefined ? 0 : isNet ? NET_QUEUES_IN_USE : instance.vq_sizes.length;
   return {

@@ -1,3 +1,4 @@
+import { hasRuntimeFolder } from './runtime-path.js';
 import type { VduseServers } from './servers.js';
 
 /** The servers of this machine. */
@@ -10,8 +11,10 @@ export const machineServers: VduseServers = {
     const { formatArguments } = await import('../spec/arguments.js');
     await launchServer(device.name, formatArguments(device));
   },
+  awaitReplacement: async (name, signal) => {
+    if (hasRuntimeFolder(name)) await (await import('./liveness.js')).awaitReplacement(name, signal);
+  },
   end: async (name) => {
-    const { hasRuntimeFolder } = await import('./runtime-path.js');
     if (hasRuntimeFolder(name)) await (await import('./catalogue.js')).endServer(name);
   },
   remove: async (name, detach) => {

@@ -58,6 +58,12 @@ export interface VduseServers {
   /** Takes over a device whose server has died. @throws VduseError */
   takeOver(device: ServedDeviceSpec): Promise<void>;
 
+  /**
+   * Waits up to ten seconds while a server of vdpa is about to replace one that has died.
+   * @throws DeviceNameError; the reason of the signal
+   */
+  awaitReplacement(name: string, signal?: AbortSignal): Promise<void>;
+
   /** Stops the server of a deleted device if it is one of vdpa. @throws VduseError */
   end(name: string): Promise<void>;
 

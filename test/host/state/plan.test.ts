@@ -187,10 +187,10 @@ test('errors are reported by line and path', () => {
     wrong('{"name": "a", "mgmtdev": "net", "driver": "x"}'),
     /\/driver\) driver x is not registered .*modprobe x"$/,
   );
-  const sim = { ...actualState, drivers: undefined };
+  const unread = { ...actualState, drivers: undefined };
   assert.match(
-    wrong('{"name": "a", "mgmtdev": "net", "driver": "vhost"}', sim),
-    /\/driver\) drivers are not supported by the simulated machine/,
+    wrong('{"name": "a", "mgmtdev": "net", "driver": "vhost"}', unread),
+    /\/driver\) the drivers of the vdpa bus are not known here/,
   );
   assert.match(
     wrong('{"name": "a", "mgmtdev": "pci/both",\n"device_features": ["VERSION_1",\n"MTU"]}'),

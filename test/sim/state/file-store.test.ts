@@ -381,7 +381,9 @@ describe('the state file', () => {
       acknowledged.add(`after${round}`);
     }
     assert.deepEqual(
-      readdirSync(folder).filter((name) => !['sim.json', 'sim.json.lock', 'sim.json.new'].includes(name)),
+      readdirSync(folder).filter(
+        (name) => !['sim.json', 'sim.json.events', 'sim.json.lock', 'sim.json.new'].includes(name),
+      ),
       [],
     );
   });

@@ -1,6 +1,7 @@
 import type { GenlRequest } from '../../netlink/genetlink.js';
 import type { MessageBuffer } from '../../netlink/message-buffer.js';
 import type { DeviceState, ManagementDeviceState, SimState } from '../../state/model.js';
+import type { MachineDraft } from '../../state/store.js';
 import type { AddConfig } from './add-config.js';
 
 /** A device as the vdpa core sees it: the results of `struct vdpa_config_ops`. */
@@ -36,7 +37,7 @@ export interface ManagementDriver<M extends ManagementDeviceState = ManagementDe
   /** Changes the MAC address of the device; absent if the driver does not support this. @throws Refusal */
   setMac?(state: SimState, device: DeviceState, mac: Uint8Array): DeviceState;
   /** Cleans up after the device was removed from the bus. */
-  removed?(state: SimState, device: DeviceState): void;
+  removed?(draft: MachineDraft, device: DeviceState): void;
   /** The device as the vdpa core sees it. */
   open(state: SimState, management: M, device: DeviceState): VdpaDevice;
   /** The other entries of the sysfs directory that a device of this name would be added to. */

@@ -58,7 +58,7 @@ export const hardware: ManagementDriver<HardwareManagementDevice> = {
     // The address is fixed while a driver runs the device.
     const management = state.machine.mgmtdev.find((candidate) => formatHandle(candidate) === device.mgmtdev);
     if (management?.driver !== 'hardware') throw new Refusal(Errno.EOPNOTSUPP);
-    const running = negotiate(state.machine.bus_driver, openHardware(management, device)).features !== undefined;
+    const running = negotiate(device, openHardware(management, device)).features !== undefined;
     if (running) throw new Refusal(Errno.EBUSY);
     const features = BigInt(device.features ?? management.features) | mac;
     return { ...device, mac: formatMac(address), features: hex64(features) };

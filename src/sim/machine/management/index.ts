@@ -1,4 +1,5 @@
 import type { DeviceState, ManagementDeviceState, SimState } from '../../state/model.js';
+import type { MachineDraft } from '../../state/store.js';
 import type { AddConfig } from './add-config.js';
 import type { ManagementDriver, VdpaDevice } from './driver.js';
 import { hardware } from './hardware.js';
@@ -16,7 +17,7 @@ export interface BoundManagementDevice {
   readonly configAttributes: bigint;
   add(state: SimState, name: string, config: AddConfig): DeviceState;
   readonly setMac: ((state: SimState, device: DeviceState, mac: Uint8Array) => DeviceState) | undefined;
-  removed(state: SimState, device: DeviceState): void;
+  removed(draft: MachineDraft, device: DeviceState): void;
   open(state: SimState, device: DeviceState): VdpaDevice;
   takenNames(state: SimState, name: string): readonly string[];
 }
@@ -58,7 +59,7 @@ function bind<M extends ManagementDeviceState>(driver: ManagementDriver<M>, mana
     configAttributes: driver.configAttributes(management),
     add: (state, name, config) => driver.add(state, management, name, config),
     setMac: driver.setMac?.bind(driver),
-    removed: (state, device) => driver.removed?.(state, device),
+    removed: (draft, device) => driver.removed?.(draft, device),
     open: (state, device) => driver.open(state, management, device),
     takenNames: (state, name) => driver.takenNames(state, management, name),
   };

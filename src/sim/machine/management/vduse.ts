@@ -3,6 +3,7 @@ import { Errno } from '../../../sys/errno.js';
 import { Refusal } from '../../netlink/refusal.js';
 import { busName } from '../../state/model.js';
 import type { SimState, SoftwareManagementDevice, VduseInstanceState } from '../../state/model.js';
+import { withdrawInstance } from '../vduse-instances.js';
 import type { ManagementDriver } from './driver.js';
 import { formatHandle } from '../../../vdpa/model.js';
 
@@ -18,10 +19,10 @@ export const vduse: ManagementDriver<SoftwareManagementDevice> = {
     return { name, mgmtdev: formatHandle(management) };
   },
 
-  removed: (state, device) => {
-    state.vduse = state.vduse.filter(
-      (instance) => instance.served === undefined || busName(instance.name) !== device.name,
-    );
+  removed: (draft, device) => {
+    const instance = findInstance(draft, device.name);
+    // A server of vdpa has nothing left to do.
+    if (instance?.served !== undefined) withdrawInstance(draft, instance);
   },
 
   open: (state, _management, device) => {
