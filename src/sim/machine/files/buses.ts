@@ -48,6 +48,7 @@ function vdpaDriver(state: SimState, driver: BusDriverName): Directory {
       unbind: control((draft, text) => {
         unbindByName(draft, driver, text);
       }),
+      uevent: () => ({ kind: 'file', mode: 0o200 }),
     },
     deviceLinks(`/bus/vdpa/drivers/${driver}`, state, ({ binding }) => binding?.driver === driver),
   );

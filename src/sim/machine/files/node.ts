@@ -122,7 +122,12 @@ export function control(write: NonNullable<TextFile['write']>, text?: string): E
   });
 }
 
-/** A relative link, as all are in sysfs. @param from the directory that it is in, below /sys */
+/**
+ * A relative link, as all are in sysfs: up to a directory above the target, even if that is above the link itself.
+ * kernfs_get_target_path()
+ * @param from the directory that it is in, below /sys
+ */
 export function linkTo(from: string, target: string): Entry {
-  return () => ({ kind: 'link', target: posix.relative(from, target) });
+  const way = `${posix.relative(from, posix.dirname(target))}/${posix.basename(target)}`;
+  return () => ({ kind: 'link', target: way.replace(/^\//, '') });
 }

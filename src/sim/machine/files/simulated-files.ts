@@ -31,6 +31,7 @@ export class SimulatedFiles implements MachineFiles {
 
   text(path: string): string | undefined {
     const node = this.#find(path)?.node;
+    if (node?.kind === 'directory') throw new SystemError({ operation: `read ${path}`, errno: Errno.EISDIR });
     return node?.kind === 'file' ? node.text?.replace(/\n$/, '') : undefined;
   }
 
