@@ -4,10 +4,10 @@ import { SIMULATORS, needsMachine, testsWith } from '../support/kernel/lab/needs
 
 const { test } = testsWith(...SIMULATORS);
 
-test('60 sequences of commands and writes: the same files, events, output', needsMachine('uml'), async (context) => {
+test('25 sequences of commands and writes: the same files, events, output', needsMachine('uml'), async (context) => {
   const twins = await MachineTwins.start();
   try {
-    for (let seed = 0; seed < 60; seed++) await twins.run(seed);
+    for (let seed = 0; seed < 25; seed++) await twins.run(seed);
   } finally {
     await twins.close();
   }

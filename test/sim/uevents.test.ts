@@ -131,12 +131,12 @@ test('monitor prints in one process what others do', async () => {
       .split('\n')
       .filter((line) => line.includes('foo0')),
     [
-      'dev foo0: added',
+      'dev foo0: added type network mgmtdev vdpasim_net',
       'dev foo0: changed netdev eth0 added',
       'dev foo0: bound driver virtio_vdpa',
       'dev foo0: changed netdev eth0 removed',
       'dev foo0: unbound',
-      'dev foo0: bound driver vhost_vdpa',
+      'dev foo0: bound driver vhost_vdpa vhost /dev/vhost-vdpa-0',
       'dev foo0: unbound',
       'dev foo0: removed',
     ],

@@ -54,13 +54,31 @@ function vdpaDriver(state: SimState, driver: BusDriverName): Directory {
   );
 }
 
-/** The virtio devices, each with its path below /sys. */
-function virtioDevices(state: SimState): { readonly path: string; readonly binding: VirtioBinding }[] {
-  return state.devices.flatMap((device) => {
-    const { binding } = device;
-    if (binding?.driver !== 'virtio_vdpa') return [];
-    return [{ binding, path: `${virtioParent(state, device)}/virtio${binding.virtio}` }];
-  });
+/** What virtio_vdpa has made of a device, with the path of the virtio device below /sys. */
+interface VirtioPlace {
+  readonly binding: VirtioBinding;
+  readonly path: string;
+}
+
+/** The virtio devices for which there is a name: `virtio0`, and that of an interface or a disk. */
+function virtioLinks(
+  state: SimState,
+  from: string,
+  nameOf: (binding: VirtioBinding) => string | undefined,
+  pathOf: (place: VirtioPlace) => string,
+): Directory {
+  return listing(
+    () => state.devices.flatMap(({ binding }) => (binding?.driver === 'virtio_vdpa' ? (nameOf(binding) ?? []) : [])),
+    (name) => {
+      for (const device of state.devices) {
+        const { binding } = device;
+        if (binding?.driver !== 'virtio_vdpa' || nameOf(binding) !== name) continue;
+        const path = `${virtioParent(state, device)}/virtio${binding.virtio}`;
+        return linkTo(from, pathOf({ binding, path }))();
+      }
+      return undefined;
+    },
+  );
 }
 
 /** A directory of links, by name. */
@@ -74,18 +92,20 @@ function links(from: string, targets: () => readonly (readonly [name: string, pa
   );
 }
 
+const virtioName = ({ virtio }: VirtioBinding): string => `virtio${virtio}`;
+const netdevName = ({ netdev }: VirtioBinding): string | undefined => netdev && `eth${netdev.number}`;
+const blockName = ({ disk }: VirtioBinding): string | undefined => disk && diskName(disk.number);
+
 function virtioBus(state: SimState): Directory {
   const driver = (wanted: string) => (): FileNode =>
-    links(`/bus/virtio/drivers/${wanted}`, () =>
-      virtioDevices(state).flatMap(({ path, binding }) =>
-        virtioDriver(binding) === wanted ? [[`virtio${binding.virtio}`, path] as const] : [],
-      ),
+    virtioLinks(
+      state,
+      `/bus/virtio/drivers/${wanted}`,
+      (binding) => (virtioDriver(binding) === wanted ? virtioName(binding) : undefined),
+      ({ path }) => path,
     );
   return directory({
-    devices: () =>
-      links('/bus/virtio/devices', () =>
-        virtioDevices(state).map(({ path, binding }) => [`virtio${binding.virtio}`, path] as const),
-      ),
+    devices: () => virtioLinks(state, '/bus/virtio/devices', virtioName, ({ path }) => path),
     drivers: () => directory({ virtio_net: driver('virtio_net'), virtio_blk: driver('virtio_blk') }),
   });
 }
@@ -123,17 +143,9 @@ function parentBus(state: SimState, bus: string): Directory {
 export function sysClass(state: SimState): Directory {
   return directory({
     block: () =>
-      links('/class/block', () =>
-        virtioDevices(state).flatMap(({ path, binding: { disk } }) =>
-          disk === undefined ? [] : [[diskName(disk.number), `${path}/block/${diskName(disk.number)}`] as const],
-        ),
-      ),
+      virtioLinks(state, '/class/block', blockName, ({ binding, path }) => `${path}/block/${blockName(binding) ?? ''}`),
     net: () =>
-      links('/class/net', () =>
-        virtioDevices(state).flatMap(({ path, binding: { netdev } }) =>
-          netdev === undefined ? [] : [[`eth${netdev.number}`, `${path}/net/eth${netdev.number}`] as const],
-        ),
-      ),
+      virtioLinks(state, '/class/net', netdevName, ({ binding, path }) => `${path}/net/${netdevName(binding) ?? ''}`),
     vduse: () =>
       links('/class/vduse', () =>
         ['control', ...state.vduse.map(({ name }) => busName(name))].map((name) => [name, instancePath(name)] as const),

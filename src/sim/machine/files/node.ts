@@ -51,7 +51,7 @@ export function directory(
       ...[...own].filter(([, entry]) => entry !== undefined).map(([name]) => name),
       ...more.flatMap((other) => other.names()),
     ],
-    get: (name) => own.get(name)?.() ?? firstOf(more, (other) => other.get(name)),
+    get: remembering((name) => own.get(name)?.() ?? firstOf(more, (other) => other.get(name))),
   };
 }
 
@@ -65,7 +65,19 @@ function firstOf<Item, Result>(items: readonly Item[], find: (item: Item) => Res
 
 /** The entries of one kind: as many as `names` says. */
 export function listing(names: () => readonly string[], get: (name: string) => FileNode | undefined): Directory {
-  return { kind: 'directory', names, get };
+  return { kind: 'directory', names, get: remembering(get) };
+}
+
+/** Directories below another one are made once: they are as lasting as the state. Files may tell what runs now. */
+function remembering(get: Directory['get']): Directory['get'] {
+  const made = new Map<string, Directory>();
+  return (name) => {
+    const known = made.get(name);
+    if (known !== undefined) return known;
+    const node = get(name);
+    if (node?.kind === 'directory') made.set(name, node);
+    return node;
+  };
 }
 
 /** A directory that only has others below it, at relative paths: `pci0000:03/0000:03:00.2`. */

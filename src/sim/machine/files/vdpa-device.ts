@@ -75,12 +75,12 @@ function interfaceOf(
 ): Directory {
   const name = `eth${number}`;
   const path = `${virtio}/net/${name}`;
-  const flags = holdersOf(state, name).length > 0 ? UP : DOWN;
   const view = viewOf(opened.config);
   return directory({
     address: file(formatMac(opened.config.subarray(netConfigOffset.mac, netConfigOffset.mac + 6))),
     device: linkTo(path, virtio),
-    flags: file(`0x${flags.toString(16)}`),
+    // Whether a process uses it now.
+    flags: () => file(`0x${(holdersOf(state, name).length > 0 ? UP : DOWN).toString(16)}`)(),
     ifindex: file(ifindex),
     mtu: file(view.getUint16(netConfigOffset.mtu, true)),
     subsystem: linkTo(path, '/class/net'),
