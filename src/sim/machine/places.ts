@@ -1,5 +1,5 @@
 /** Where devices are in /sys, and the names of what their drivers create. */
-import { busName } from '../state/model.js';
+import { busName, isHardware, parentOf } from '../state/model.js';
 import type { DeviceState, ManagementDeviceState, SimState } from '../state/model.js';
 import { managementOf } from './management-devices.js';
 
@@ -20,27 +20,21 @@ export function instancePath(name: string): string {
 export function managementPath(management: ManagementDeviceState): string {
   const { bus, name } = management;
   if (bus === 'pci') return pciPath(name);
-  const above = management.driver === 'hardware' ? management.parent?.pci : undefined;
+  const above = parentOf(management)?.pci;
   return above === undefined ? `/devices/${busName(name)}` : `${pciPath(above)}/${busName(name)}`;
 }
 
 /** The PCI function of a management device, at any level above it. */
 export function functionOf(management: ManagementDeviceState): string | undefined {
   if (management.bus === 'pci') return management.name;
-  return management.driver === 'hardware' ? management.parent?.pci : undefined;
+  return parentOf(management)?.pci;
 }
 
 /** The path of a device below /sys. */
 export function devicePath(state: SimState, device: DeviceState): string {
   const management = managementOf(state, device);
-  switch (management.driver) {
-    case 'vduse':
-      return `${instancePath(device.name)}/${device.name}`;
-    case 'hardware':
-      return `${managementPath(management)}/${device.name}`;
-    default:
-      return `/devices/${device.name}`;
-  }
+  if (management.driver === 'vduse') return `${instancePath(device.name)}/${device.name}`;
+  return isHardware(management) ? `${managementPath(management)}/${device.name}` : `/devices/${device.name}`;
 }
 
 /**
@@ -49,7 +43,7 @@ export function devicePath(state: SimState, device: DeviceState): string {
  */
 export function virtioParent(state: SimState, device: DeviceState): string {
   const management = managementOf(state, device);
-  if (management.driver !== 'hardware') return devicePath(state, device);
+  if (!isHardware(management)) return devicePath(state, device);
   const address = functionOf(management);
   return address === undefined ? managementPath(management) : pciPath(address);
 }

@@ -167,7 +167,10 @@ function cardPart(
   handle: string,
   description: ManagementDescription,
   driver: CardDriver,
-): Pick<CardManagementDevice, 'classes' | 'vendor_id' | 'max_vq_size' | 'mac' | 'mtu' | 'capacity' | 'vstats'> {
+): Pick<
+  CardManagementDevice,
+  'classes' | 'vendor_id' | 'max_vq_size' | 'mac' | 'mtu' | 'capacity' | 'vstats' | 'parent'
+> {
   const facts = cards[driver];
   rejectKeys(handle, description, driver, [...cardKeys, ...facts.described]);
   for (const key of ['max_supported_vqs', 'dev_features'] as const) {
@@ -179,7 +182,7 @@ function cardPart(
   if (classes.length !== 1 || type === undefined || !facts.classes.includes(type)) {
     throw new DescriptionError(`/mgmtdev/${handle}/supported_classes must be one type that ${driver} supports`);
   }
-  const { vstats } = description;
+  const { vstats, parent } = description;
   const counter = Object.keys(vstats ?? {}).find((name) => !mlx5Counters.includes(name));
   if (counter !== undefined) {
     throw new DescriptionError(`/mgmtdev/${handle}/vstats/${counter} is not a counter of ${driver}`);
@@ -192,12 +195,13 @@ function cardPart(
     mtu: description.mtu ?? DEFAULT_MTU,
     capacity: description.capacity ?? DEFAULT_SIZE / SECTOR_SIZE,
     ...(vstats && { vstats }),
+    ...(parent && { parent }),
   };
 }
 
 const softwareKeys = ['driver', 'supported_classes', 'max_supported_vqs', 'dev_features'];
 /** In a description of any card; `supported_classes` may be there, because it is in the output of vdpa. */
-const cardKeys = softwareKeys;
+const cardKeys = [...softwareKeys, 'parent'];
 const mlx5Counters = ['received_desc', 'completed_desc'];
 const DEFAULT_MTU = 1500;
 

@@ -1,7 +1,7 @@
 /** A simulated machine and its current state: the content of the state file. */
 import { VIRTIO_ID_BLOCK, VIRTIO_ID_NET } from '../../virtio/ids.js';
 import type { ServerEntry } from '../../vduse/spec/arguments.js';
-import type { CardDriver } from './card.js';
+import { isCardDriver, type CardDriver } from './card.js';
 import type { Fault } from './fault.js';
 
 /** A u64 as `0x…`: JSON numbers are exact only up to 2^53. */
@@ -51,11 +51,10 @@ export interface HardwareManagementDevice extends ManagementDeviceBase {
   readonly capacity: number;
   /** Vendor counters of every virtqueue, if its driver has any. */
   readonly vstats?: Readonly<Record<string, number>>;
-  /** The device that its driver is bound to, as sysfs shows it. */
   readonly parent?: ParentState;
 }
 
-/** A PCI function or an auxiliary device: what is known of it. */
+/** The device that the driver of hardware is bound to, a PCI function or an auxiliary device: what sysfs shows of it. */
 export interface ParentState {
   /** The name of its driver in sysfs: `mlx5_core`, `vp-vdpa`. */
   readonly driver?: string;
@@ -81,9 +80,22 @@ export interface CardManagementDevice extends ManagementDeviceBase {
   readonly capacity: number;
   /** Vendor counters of every data queue, if its driver has any. */
   readonly vstats?: Readonly<Record<string, number>>;
+  readonly parent?: ParentState;
 }
 
 export type ManagementDeviceState = SoftwareManagementDevice | HardwareManagementDevice | CardManagementDevice;
+
+/** Whether a management device is hardware. */
+export function isHardware(
+  management: ManagementDeviceState,
+): management is HardwareManagementDevice | CardManagementDevice {
+  return management.driver === 'hardware' || isCardDriver(management.driver);
+}
+
+/** What is known of the parent of hardware. */
+export function parentOf(management: ManagementDeviceState): ParentState | undefined {
+  return isHardware(management) ? management.parent : undefined;
+}
 
 /** A device that a VDUSE server created with VDUSE_CREATE_DEV and VDUSE_VQ_SETUP: `struct vduse_dev_config`. */
 export interface VduseInstanceState {

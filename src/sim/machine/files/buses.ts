@@ -1,5 +1,5 @@
 /** /sys/bus and /sys/class: all devices of a kind, as links to their directories. */
-import { busName } from '../../state/model.js';
+import { busName, parentOf } from '../../state/model.js';
 import type { BusDriverName, DeviceState, SimState, VirtioBinding } from '../../state/model.js';
 import { findDevice } from '../devices.js';
 import { bindByName, busDrivers, probeByName, setAutoprobe, unbindByName } from '../driver-core.js';
@@ -114,7 +114,7 @@ function virtioBus(state: SimState): Directory {
 function parentBus(state: SimState, bus: string): Directory {
   const parents = state.machine.mgmtdev.filter((management) => management.bus === bus);
   const driven = parents.flatMap((management) => {
-    const driver = management.driver === 'hardware' ? management.parent?.driver : undefined;
+    const driver = parentOf(management)?.driver;
     return driver === undefined ? [] : [{ driver, name: management.name, path: managementPath(management) }];
   });
   const drivers = [...new Set(driven.map(({ driver }) => driver))];

@@ -1,4 +1,6 @@
 /** The root directory of a simulated machine: /sys, /dev and the parts of /proc that tell about devices. */
+import { isCardDriver } from '../../state/card.js';
+import { parentOf } from '../../state/model.js';
 import type { BusDriverName, HolderState, SimState } from '../../state/model.js';
 import { busDrivers } from '../driver-core.js';
 import { isAlive } from '../holders.js';
@@ -57,14 +59,12 @@ const hardwareModules: Readonly<Record<string, string>> = {
   'pds_vdpa.vDPA': 'pds_vdpa',
   ifcvf: 'ifcvf',
   octep_vdpa: 'octep_vdpa',
-  snet_vdpa_driver: 'snet_vdpa',
-  'eni-vdpa': 'eni_vdpa',
 };
 
 function loadedModules(state: SimState): string[] {
   const ofManagement = state.machine.mgmtdev.flatMap((management) => {
-    if (management.driver !== 'hardware') return managementModules[management.driver] ?? [];
-    return hardwareModules[management.parent?.driver ?? ''] ?? [];
+    if (isCardDriver(management.driver)) return management.driver;
+    return managementModules[management.driver] ?? hardwareModules[parentOf(management)?.driver ?? ''] ?? [];
   });
   return [...new Set(['vdpa', 'iommufd', 'virtio_net', 'virtio_blk', ...busDrivers(state), ...ofManagement])];
 }

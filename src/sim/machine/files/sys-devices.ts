@@ -1,6 +1,6 @@
 /** /sys/devices: the parents of vDPA devices, and what is below them. */
 import { formatHandle } from '../../../vdpa/model.js';
-import { busName } from '../../state/model.js';
+import { busName, isHardware, parentOf } from '../../state/model.js';
 import type { DeviceState, ManagementDeviceState, SimState, VduseInstanceState } from '../../state/model.js';
 import { findDevice } from '../devices.js';
 import { managementOf } from '../management-devices.js';
@@ -76,7 +76,7 @@ function vduseInstance(state: SimState, { name, minor, vq_sizes: sizes }: VduseI
 function hardwarePlaces(state: SimState): Map<string, () => FileNode> {
   const places = new Map<string, () => FileNode>();
   const below = (path: string): string => path.replace(/^\/devices\//, '');
-  const hardware = state.machine.mgmtdev.filter(({ driver }) => driver === 'hardware');
+  const hardware = state.machine.mgmtdev.filter(isHardware);
   // A function may have several management devices: each makes virtio devices there.
   for (const address of new Set(hardware.flatMap((management) => functionOf(management) ?? []))) {
     places.set(below(pciPath(address)), () => pciFunction(state, address));
@@ -86,7 +86,7 @@ function hardwarePlaces(state: SimState): Map<string, () => FileNode> {
   }
   // A physical function is there even if it is no management device itself.
   for (const management of hardware) {
-    const physfn = management.driver === 'hardware' ? management.parent?.physfn : undefined;
+    const physfn = management.parent?.physfn;
     if (physfn !== undefined && !places.has(below(pciPath(physfn)))) {
       places.set(below(pciPath(physfn)), () => pciFunction(state, physfn));
     }
@@ -96,19 +96,17 @@ function hardwarePlaces(state: SimState): Map<string, () => FileNode> {
 
 /** The PCI functions of a machine: those of management devices, and their physical functions. */
 export function pciFunctions(state: SimState): string[] {
-  const addresses = state.machine.mgmtdev.flatMap((management) => [
-    ...(management.driver === 'hardware' ? [functionOf(management), management.parent?.physfn] : []),
-  ]);
+  const addresses = state.machine.mgmtdev
+    .filter(isHardware)
+    .flatMap((management) => [functionOf(management), management.parent?.physfn]);
   return [...new Set(addresses.filter((address) => address !== undefined))];
 }
 
 function pciFunction(state: SimState, address: string): Directory {
   const path = pciPath(address);
   const own = state.machine.mgmtdev.find(({ bus, name }) => bus === 'pci' && name === address);
-  const parent = own?.driver === 'hardware' ? own.parent : undefined;
-  const virtual = state.machine.mgmtdev.filter(
-    (management) => management.driver === 'hardware' && management.parent?.physfn === address,
-  );
+  const parent = own && parentOf(own);
+  const virtual = state.machine.mgmtdev.filter((management) => parentOf(management)?.physfn === address);
   const hex = (number: number): string => `0x${number.toString(16).padStart(4, '0')}`;
   return directory({
     subsystem: linkTo(path, '/bus/pci'),
@@ -130,7 +128,7 @@ function pciFunction(state: SimState, address: string): Directory {
 /** An auxiliary device, or one of another bus. */
 function otherParent(state: SimState, management: ManagementDeviceState): Directory {
   const path = managementPath(management);
-  const driver = management.driver === 'hardware' ? management.parent?.driver : undefined;
+  const driver = parentOf(management)?.driver;
   const { bus } = management;
   return directory({
     uevent: ueventFile(driver === undefined ? {} : { DRIVER: driver }),
