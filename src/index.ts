@@ -83,7 +83,7 @@ export type {
   ManagementDeviceSeen,
   VdpaEvent,
 } from './host/events.js';
-export { reportHost, type HostReport, type Presence } from './host/report.js';
+export { reportHost, type ControlNodes, type HostReport, type Presence } from './host/report.js';
 export type { ModuleReport, ModuleState } from './host/modules.js';
 export { readTree, type TreeKind, type TreeNode } from './host/tree.js';
 export { readActualDevices, toStateFile, type ActualDevice } from './host/state/actual.js';

@@ -9,7 +9,7 @@
  */
 export { simulate, type SimulateOptions, type SimulatedMachine, type SocketOptions } from './simulate.js';
 export type { MachineDescription, ManagementDescription, VduseDescription } from '../sim/state/description.js';
-export type { BusDriver, ConfigAttribute, ManagementDriver } from '../sim/state/model.js';
+export type { BusDriver, ConfigAttribute, ManagementDriver, ParentState } from '../sim/state/model.js';
 export type { CardDriver } from '../sim/state/card.js';
 export type { Fault, FaultCommand } from '../sim/state/fault.js';
 export { SimulationError } from '../sim/error.js';

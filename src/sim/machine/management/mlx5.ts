@@ -68,7 +68,7 @@ export const mlx5: ManagementDriver<Mlx5Card> = {
   // mlx5_vdpa_set_attr(): the address is fixed while a driver runs the device
   setMac: (state, device, address) => {
     const card = cardOf(state, device);
-    const isRunning = negotiate(state.machine.bus_driver, openDevice(card, device)).features !== undefined;
+    const isRunning = negotiate(device, openDevice(card, device)).features !== undefined;
     if (isRunning) throw new Refusal(Errno.EBUSY);
     return { ...device, mac: formatMac(address), features: hex64(featuresOf(card, device) | macFeature) };
   },
