@@ -118,12 +118,3 @@ test('"max_vqp max" is the number of queue pairs that the management device offe
     stderr: 'vduse does not report how many queues it offers: give max_vqp as a number\n',
   });
 });
-
-test('features of real machines only are rejected before anything is created', async () => {
-  for (const line of [`-d ${ADD} foo0`, `${ADD} foo0 driver vhost owner root`]) {
-    const { status, stderr } = await sim(line);
-    assert.equal(status, 1);
-    assert.match(stderr, /^Not supported by the simulated machine/);
-  }
-  assert.equal((await sim('dev show')).stdout, '');
-});

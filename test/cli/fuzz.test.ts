@@ -82,7 +82,10 @@ const parts: Record<string, () => Promise<string>> = {
     // Devices of VDUSE have a server beside the kernel, which this machine in memory has not.
     const withoutVduse = (argv: readonly string[]): string[] =>
       argv.map((word) => word.replace('vduse', 'vdpasim_net'));
-    const run: Machine['run'] = (argv, env) => machine.vdpa(withoutVduse(argv), { env });
+    // What reads and writes its files has a machine of its own, too.
+    const own = join(given.folder, 'files.json');
+    const run: Machine['run'] = (argv, env) =>
+      machine.vdpa(withoutVduse(argv), { env: { ...env, VDPA_SIM_STATE: own } });
     return runMany({ run, things: () => machine.store.read() }, 50_000, 20_260_101);
   },
   '5,000 more on a machine in a file, with servers of VDUSE': () => {
