@@ -12,11 +12,11 @@ export interface Example {
   readonly output: readonly string[];
 }
 
-/** The examples in some lines. Only those of `vdpa`: OpenMetrics output begins with "#", too. */
+/** The examples in some lines. Only those of `vdpa`, and of `jq` with its records: OpenMetrics output begins with "#", too. */
 export function readExamples(lines: readonly string[]): Example[] {
   const examples: { command: string; output: string[] }[] = [];
   for (const line of lines) {
-    const command = /^[#$] (vdpa .*)$/.exec(line)?.[1];
+    const command = /^[#$] ((?:vdpa|jq) .*)$/.exec(line)?.[1];
     if (command === undefined) examples.at(-1)?.output.push(line.trimEnd());
     else examples.push({ command, output: [] });
   }
