@@ -51,7 +51,7 @@ export class Connection {
     this.#client = undefined;
     this.#simulation = undefined;
     await client?.close();
-    simulation?.close();
+    await simulation?.close();
   }
 
   async #open(): Promise<VdpaClient> {

@@ -22,6 +22,8 @@ export interface SimulatedRun {
   readonly environment: Environment;
   /** A file for the requests and answers, and the devices that are left. */
   readonly record?: string;
+  /** A folder for /sys and /dev of the machine, as files: its processes keep them up to date. */
+  readonly exportTo?: string;
   /** Called if the command cannot be started. */
   readonly onFailure: (message: string) => void;
 }
@@ -37,10 +39,12 @@ const notExecutable = 126;
  * is removed afterwards, whatever happens. SIGTERM, SIGHUP and SIGINT are passed on to the command.
  * @returns the exit status as in a shell: the command's, 128 + n if signal n ended it, 127 if it does not exist, 126 if
  *   it cannot be executed
- * @throws SimulationError if the machine cannot be made or its state read, or the record cannot be written
+ * @throws SimulationError if the machine cannot be made or its state read, or the record cannot be written; SystemError
+ *   if its files cannot be exported
  */
 export async function runSimulated(run: SimulatedRun): Promise<number> {
   const record = run.record === undefined ? undefined : resolve(run.record);
+  const files = run.exportTo === undefined ? undefined : resolve(run.exportTo);
   const file = record === undefined ? undefined : new RecordFile(record, { truncate: true });
   const relay = new SignalRelay();
   let folder: string | undefined;
@@ -52,6 +56,9 @@ export async function runSimulated(run: SimulatedRun): Promise<number> {
       VDPA_SIM: '1',
       VDPA_SIM_STATE: join(folder, 'state.json'),
       ...(record !== undefined && { VDPA_SIM_RECORD: record }),
+      // Not the folder of a run that this one is part of.
+      VDPA_SIM_EXPORT: files,
+      ...(files !== undefined && { SYSFS_ROOT: files }),
     };
     const simulation = new Simulation(environment);
     await simulation.boot(run.machine);

@@ -34,17 +34,23 @@ export class Simulation {
   readonly store: FileStore;
   readonly #environment: Environment;
 
-  /** @param environment with VDPA_SIM_STATE, XDG_STATE_HOME, VDPA_SIM_UID, VDPA_SIM_FAULTS and VDPA_SIM_RECORD. */
+  /**
+   * @param environment with VDPA_SIM_STATE, XDG_STATE_HOME, VDPA_SIM_UID, VDPA_SIM_FAULTS, VDPA_SIM_RECORD and
+   *   VDPA_SIM_EXPORT
+   */
   constructor(environment: Environment) {
     this.#environment = environment;
     this.store = new FileStore(statePath(environment));
   }
 
-  /** Replaces the machine with a newly booted one. @param files the files on its disk. @throws SimulationError */
+  /**
+   * Replaces the machine with a newly booted one. @param files the files on its disk
+   * @throws SimulationError; SystemError if its files cannot be exported
+   */
   async boot(machine: MachineState, files: readonly FileState[] = []): Promise<void> {
     await this.store.prepare();
     this.store.overwrite(bootState(machine, files));
-    this.store.close();
+    await this.close();
   }
 
   /** The user that vdpa runs as there. @throws SimulationError */
@@ -52,9 +58,30 @@ export class Simulation {
     return readUid(this.#environment['VDPA_SIM_UID']) ?? this.store.read().machine.uid;
   }
 
-  /** Completes the file of the state, which can be used further. @throws SimulationError */
-  close(): void {
+  /**
+   * Completes the file of the state, which can be used further. If this process has changed the machine, updates the
+   * files in the folder of VDPA_SIM_EXPORT: whoever started the process finds them as they would be on a real machine.
+   * @throws SimulationError; SystemError if the files cannot be written
+   */
+  async close(): Promise<void> {
     this.store.close();
+    const folder = this.#environment['VDPA_SIM_EXPORT'];
+    if (folder !== undefined && folder !== '' && this.store.hasChanged) await this.export(folder);
+  }
+
+  /**
+   * Writes /sys and /dev to a folder, while no process changes the machine.
+   * @throws SystemError ENOTEMPTY for a folder with other files, and errors of the file system; SimulationError
+   */
+  async export(folder: string): Promise<void> {
+    const [{ exportFiles }, { rootDirectory }] = await Promise.all([
+      import('./machine/files/export.js'),
+      import('./machine/files/root.js'),
+    ]);
+    await this.store.prepare();
+    this.store.hold((state) => {
+      exportFiles(rootDirectory(state, { uid: this.uid }), folder);
+    });
   }
 
   /** A netlink socket of the machine. @throws SimulationError if the environment or the state is invalid */

@@ -192,6 +192,48 @@ test('VDPA_SIM_RECORD appends to a file that only its owner can read', () => {
   assert.equal(statSync(path).mode & 0o777, 0o600);
 });
 
+test('export keeps the files of the machine up to date after each command', () => {
+  const files = join(base, 'files');
+  const script = `
+    set -e
+    bus=$SYSFS_ROOT/sys/bus/vdpa/devices
+    vdpa dev add name a mgmtdev vdpasim_net driver vhost mode 0660
+    test -d "$bus/a/vhost-vdpa-0" && stat -c %a "$SYSFS_ROOT/dev/vhost-vdpa-0"
+    vdpa dev bind a driver vhost mode 0600
+    stat -c %a "$SYSFS_ROOT/dev/vhost-vdpa-0"
+    vdpa dev bind a driver virtio
+    basename "$bus"/a/virtio*/net/*
+    for n in 1 2 3 4 5; do vdpa dev add name "p$n" mgmtdev vdpasim_blk & done
+    wait
+    ls "$bus" "$SYSFS_ROOT/dev"
+    cat "$bus/a/driver_override"
+    vdpa dev del a
+    test ! -e "$bus/a"
+    # Neither another machine nor one that only shows its devices changes the files.
+    touch "$bus/.mine"
+    vdpa dev show >/dev/null
+    vdpa sim run -- vdpa dev add name other mgmtdev vdpasim_net
+    test -e "$bus/.mine"
+    vdpa sim reset
+    ls -A "$bus"`;
+  const { status, stdout, stderr } = run(['export', files, '--', 'bash', '--norc', '-c', script]);
+  assert.deepEqual([status, stderr], [0, '']);
+  assert.equal(
+    stdout.replaceAll(`${files}/`, ''),
+    `660\n600\neth0\ndev:\niommu\nvda\nvdb\nvdc\nvdd\nvde\nvduse\n\nsys/bus/vdpa/devices:\na\np1\np2\np3\np4\np5\nvirtio_vdpa\n`,
+  );
+  assert.deepEqual(readdirSync(files).sort(), ['dev', 'sys']);
+});
+
+test('nothing runs if the files of the machine cannot be written', () => {
+  const other = join(base, 'other');
+  mkdirSync(other);
+  writeFileSync(join(other, 'mine'), '');
+  const { status, stdout, stderr } = run(['export', other, '--', 'echo', 'ran']);
+  assert.deepEqual([status, stdout], [1, '']);
+  assert.match(stderr, /ENOTEMPTY.*It contains mine: use a new folder/);
+});
+
 test('a record that cannot be written fails before the command runs', () => {
   const link = join(base, 'link');
   symlinkSync(record, link);

@@ -19,16 +19,22 @@ const keywords = {
     completes: 'file',
     help: 'Write every request and answer to this file, as JSON lines',
   },
+  export: {
+    placeholder: 'DIR',
+    read: (text: string) => text,
+    completes: 'file',
+    help: 'Keep /sys and /dev of the machine as files in this directory, which SYSFS_ROOT names',
+  },
 } as const satisfies Keywords;
 
 export default class SimRun extends VdpaCommand {
   static override summary = 'run a command on a simulated machine of its own';
-  static override usage = ['vdpa sim run [ machine FILE ] [ record FILE ] -- COMMAND [ ARGUMENTS ]'];
+  static override usage = ['vdpa sim run [ machine FILE ] [ record FILE ] [ export DIR ] -- COMMAND [ ARGUMENTS ]'];
   static override keywords = keywords;
 
   async execute(session: Session, args: readonly string[]): Promise<void> {
     const { own, line } = split(args, session.options.literal);
-    const { machine, record } = parseKeywords(keywords, own);
+    const { machine, record, export: exportTo } = parseKeywords(keywords, own);
     const [command, ...rest] = line;
     if (command === undefined) throw new UsageError('"--" and a command are required: vdpa sim run -- COMMAND');
     const status = await runSimulated({
@@ -40,6 +46,7 @@ export default class SimRun extends VdpaCommand {
         session.io.stderr(`${message}\n`);
       },
       ...(record !== undefined && { record }),
+      ...(exportTo !== undefined && { exportTo }),
     });
     if (status !== 0) throw new ReportedError(`${command} failed`, { status });
   }

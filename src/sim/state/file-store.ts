@@ -45,6 +45,7 @@ export class FileStore implements MachineStore {
   #unsynced = false;
   /** The bytes of changes that this process has appended to its file; undefined if another process wrote the file. */
   #changesLength: number | undefined;
+  #hasChanged = false;
 
   /** @param timeoutMs how long to wait while another process holds the lock without progress, in milliseconds */
   constructor(path: string, { timeoutMs = defaultTimeoutMs }: { readonly timeoutMs?: number } = {}) {
@@ -79,6 +80,7 @@ export class FileStore implements MachineStore {
       const { uevents, ...changed } = draft;
       const line = describeChange(before, changed);
       if (line !== undefined) this.#write(fd, changed, line);
+      this.#hasChanged ||= line !== undefined;
       // Who reads an event finds the state after it.
       if (uevents.length > 0) {
         this.#guard(() => {
@@ -96,9 +98,28 @@ export class FileStore implements MachineStore {
     const fd = this.#take();
     try {
       this.#replace(state);
+      this.#hasChanged = true;
       this.#guard(() => {
         rmSync(ueventLogPath(this.path), { force: true });
       });
+    } finally {
+      closeSync(fd);
+    }
+  }
+
+  /** Whether this process has changed the machine. */
+  get hasChanged(): boolean {
+    return this.#hasChanged;
+  }
+
+  /**
+   * Calls a function with the state, which no process changes in the meantime. Requires {@link prepare}.
+   * @throws SimulationError if the file cannot be read or locked, or is damaged
+   */
+  hold(work: (state: SimState) => void): void {
+    const fd = this.#take();
+    try {
+      work(this.#load(fd));
     } finally {
       closeSync(fd);
     }

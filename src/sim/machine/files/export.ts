@@ -2,6 +2,8 @@
 import {
   closeSync,
   constants,
+  fchmodSync,
+  fchownSync,
   lstatSync,
   mkdirSync,
   openSync,
@@ -16,14 +18,16 @@ import { decodeText, encodeText } from '../../../netlink/text-encoding.js';
 import { Errno, nodeErrno } from '../../../sys/errno.js';
 import { SystemError } from '../../../sys/error.js';
 import { isFileName } from '../../../sysfs/bus.js';
-import type { Directory, FileNode } from './node.js';
+import type { DeviceNode, Directory, FileNode } from './node.js';
 
 /** The directories of the root that are written. */
 const written = ['sys', 'dev'] as const;
 
+const newFile = constants.O_WRONLY | constants.O_NOFOLLOW | constants.O_CREAT | constants.O_EXCL;
+
 /**
- * Writes /sys and /dev. Links are relative and lead to files in the folder. Device nodes are empty files, and writing to
- * a file does not change the machine.
+ * Writes /sys and /dev. Links are relative and lead to files in the folder. Device nodes are empty files with the same
+ * permissions, and for root the same owner. Writing to a file does not change the machine.
  * @param folder is created; an existing one must be empty, or have been written by this function before: then only what
  * has changed is written, and what no longer exists is removed
  * @throws SystemError ENOTEMPTY for a folder with other files, and errors of the file system
@@ -64,7 +68,26 @@ function write(path: string, node: FileNode): void {
       writeText(path, node.text ?? '', isNew);
       break;
     case 'device':
-      writeText(path, '', isNew);
+      writeNode(path, node);
+  }
+}
+
+/** Not a node: its number is that of another device of this machine. */
+function writeNode(path: string, { access: { uid, gid, mode } }: DeviceNode): void {
+  // Only root can give a file away.
+  const isRoot = process.geteuid?.() === 0;
+  const there = lstatSync(bytesOf(path), { throwIfNoEntry: false });
+  if (there !== undefined) {
+    const isOwned = !isRoot || (there.uid === uid && there.gid === gid);
+    if (isOwned && (there.mode & 0o7777) === mode && there.size === 0) return;
+    rmSync(bytesOf(path));
+  }
+  const fd = openSync(bytesOf(path), newFile, 0o600);
+  try {
+    if (isRoot) fchownSync(fd, uid, gid);
+    fchmodSync(fd, mode);
+  } finally {
+    closeSync(fd);
   }
 }
 
@@ -92,9 +115,8 @@ function writeLink(path: string, target: string, isNew: boolean): void {
 
 function writeText(path: string, text: string, isNew: boolean): void {
   if (!isNew && readFileSync(bytesOf(path), 'utf8') === text) return;
-  const flags =
-    constants.O_WRONLY | constants.O_NOFOLLOW | (isNew ? constants.O_CREAT | constants.O_EXCL : constants.O_TRUNC);
-  const fd = openSync(bytesOf(path), flags, 0o644);
+  const existing = constants.O_WRONLY | constants.O_NOFOLLOW | constants.O_TRUNC;
+  const fd = openSync(bytesOf(path), isNew ? newFile : existing, 0o644);
   try {
     writeSync(fd, encodeText(text));
   } finally {
