@@ -5,7 +5,7 @@ import { bootState, bareMachine, type MachineState } from '../../src/sim/state/m
 import { SimulatedTransport, type SimulatedTransportOptions } from '../../src/sim/transport.js';
 import { VdpaClient } from '../../src/vdpa/client.js';
 import { vdpa, type Outcome } from './command-line.js';
-import { MemoryStore } from '../../src/sim/state/store.js';
+import { MemoryStore, type Clock } from '../../src/sim/state/store.js';
 
 /** A separate simulated machine, in memory: every interface to it sees the same state. */
 export class TestMachine {
@@ -15,9 +15,10 @@ export class TestMachine {
   /**
    * @param machine deviations from the default machine
    * @param faults of the process, in addition to those of the machine
+   * @param now its clock; by default that of this machine
    */
-  constructor(machine: Partial<MachineState> = {}, faults: readonly Fault[] = []) {
-    this.store = new MemoryStore(bootState({ ...bareMachine, ...machine }));
+  constructor(machine: Partial<MachineState> = {}, faults: readonly Fault[] = [], now?: Clock) {
+    this.store = new MemoryStore(bootState({ ...bareMachine, ...machine }), now && { now });
     this.#kernel = new SimulatedKernel(this.store, faults);
   }
 

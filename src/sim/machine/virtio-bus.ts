@@ -35,6 +35,7 @@ export function startVirtio(draft: MachineDraft, device: DeviceState, opened: Vd
   const binding: VirtioBinding = {
     driver: 'virtio_vdpa',
     virtio,
+    ...(started && { started: draft.now }),
     ...(started && opened.deviceId === VIRTIO_ID_NET && { netdev: newInterface(draft) }),
     ...(started && opened.deviceId === VIRTIO_ID_BLOCK && { disk: newDisk(draft) }),
   };

@@ -75,6 +75,12 @@ export function negotiate({ binding, starts = 0 }: DeviceState, opened: VdpaDevi
   return { features, controlCommands: controlCommands * BigInt(starts) };
 }
 
+/** How long a virtio driver has run the device, in milliseconds; 0 if none does. The clock may have been set back. */
+export function runningTime({ binding }: DeviceState, now: number): number {
+  if (binding?.driver !== 'virtio_vdpa' || binding.started === undefined) return 0;
+  return Math.max(0, now - binding.started);
+}
+
 /** The negotiation of virtio_vdpa and the driver of the device type with a device that was reset. */
 export function negotiateAnew(device: VdpaDevice): Negotiation {
   const driver = driverFeatures[device.deviceId];

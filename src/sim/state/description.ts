@@ -16,6 +16,7 @@ import type {
   BusDriver,
   CardManagementDevice,
   ConfigAttribute,
+  Counter,
   HardwareManagementDevice,
   MachineState,
   ManagementDeviceState,
@@ -43,7 +44,7 @@ export interface ManagementDescription {
   readonly mac?: string;
   readonly mtu?: number;
   readonly capacity?: number;
-  readonly vstats?: Readonly<Record<string, number>>;
+  readonly vstats?: Readonly<Record<string, Counter>>;
   readonly parent?: ParentDescription;
 }
 

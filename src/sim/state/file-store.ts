@@ -28,7 +28,7 @@ import { bootState } from './model.js';
 import type { SimState } from './model.js';
 import { parseState } from './parser.js';
 import { defaultMachine } from './default-machine.js';
-import { draftOf, type MachineDraft, type MachineStore } from './store.js';
+import { draftOf, stateOf, type MachineDraft, type MachineStore } from './store.js';
 import { appendUevents, ueventLogPath } from './uevent-log.js';
 
 /** Of writes within this time, in milliseconds, only the last one syncs the file. */
@@ -39,6 +39,7 @@ const maxChangesLength = 1 << 20;
 /** A machine in a file, shared by all processes that use the file. */
 export class FileStore implements MachineStore {
   readonly path: string;
+  readonly now = Date.now;
   #known: { readonly identity: FileIdentity; readonly state: SimState } | undefined;
   readonly #lock: StateLock;
   #lastSync = 0;
@@ -75,9 +76,10 @@ export class FileStore implements MachineStore {
     const fd = this.#take();
     try {
       const before = this.#load(fd);
-      const draft = draftOf(before);
+      const draft = draftOf(before, this.now());
       const result = change(draft);
-      const { uevents, ...changed } = draft;
+      const { uevents } = draft;
+      const changed = stateOf(draft);
       const line = describeChange(before, changed);
       if (line !== undefined) this.#write(fd, changed, line);
       this.#hasChanged ||= line !== undefined;

@@ -34,6 +34,9 @@ export interface SoftwareManagementDevice extends ManagementDeviceBase {
 /** The attributes of adding or changing a device. */
 export type ConfigAttribute = 'mac' | 'mtu' | 'max_vqp' | 'device_features';
 
+/** A vendor counter: a number that stays, or what it has when the driver starts the device and gains in each second. */
+export type Counter = number | { readonly start?: number; readonly per_second: number };
+
 /** A management device of hardware without a known driver, from its description. */
 export interface HardwareManagementDevice extends ManagementDeviceBase {
   readonly driver: 'hardware';
@@ -50,7 +53,7 @@ export interface HardwareManagementDevice extends ManagementDeviceBase {
   /** 512-byte sectors of a block device. */
   readonly capacity: number;
   /** Vendor counters of every virtqueue, if its driver has any. */
-  readonly vstats?: Readonly<Record<string, number>>;
+  readonly vstats?: Readonly<Record<string, Counter>>;
   readonly parent?: ParentState;
 }
 
@@ -79,7 +82,7 @@ export interface CardManagementDevice extends ManagementDeviceBase {
   /** 512-byte sectors of a block device. */
   readonly capacity: number;
   /** Vendor counters of every data queue, if its driver has any. */
-  readonly vstats?: Readonly<Record<string, number>>;
+  readonly vstats?: Readonly<Record<string, Counter>>;
   readonly parent?: ParentState;
 }
 
@@ -141,6 +144,8 @@ export interface VirtioBinding {
   readonly virtio: number;
   /** N of ethN, and the index of the interface. Absent if it is no network device or its driver refused it. */
   readonly netdev?: { readonly number: number; readonly ifindex: number };
+  /** When its driver started it, in milliseconds since 1970. Absent if there is none, or it refused the device. */
+  readonly started?: number;
   /** The position of vda, vdb …, and the sequence number of the disk. */
   readonly disk?: { readonly number: number; readonly seq: number };
 }

@@ -7,12 +7,19 @@ export type UeventEntries = readonly string[];
 /** A state while it is changed, with the events of the change. */
 export interface MachineDraft extends SimState {
   readonly uevents: UeventEntries[];
+  /** The time of the change. */
+  readonly now: number;
 }
+
+/** The clock of a machine: milliseconds since 1970, as Date.now() has them. */
+export type Clock = () => number;
 
 /** Stores the state of a machine. */
 export interface MachineStore {
   /** The current state. Must not be changed. */
   read(): SimState;
+  /** The time on the machine. */
+  readonly now: Clock;
   /**
    * Changes the state, all or nothing: if `change` throws, nothing is stored. No other process changes it in the
    * meantime.
@@ -26,11 +33,13 @@ export interface MachineStore {
 
 /** A machine in the memory of this process. */
 export class MemoryStore implements MachineStore {
+  readonly now: Clock;
   #state: SimState;
   readonly #listeners = new Set<(uevent: UeventEntries) => void>();
 
-  constructor(state: SimState) {
+  constructor(state: SimState, { now = Date.now }: { readonly now?: Clock } = {}) {
     this.#state = state;
+    this.now = now;
   }
 
   read(): SimState {
@@ -38,11 +47,10 @@ export class MemoryStore implements MachineStore {
   }
 
   update<Result>(change: (state: MachineDraft) => Result): Result {
-    const draft = draftOf(this.#state);
+    const draft = draftOf(this.#state, this.now());
     const result = change(draft);
-    const { uevents, ...state } = draft;
-    this.#state = state;
-    for (const uevent of uevents) for (const listener of this.#listeners) listener(uevent);
+    this.#state = stateOf(draft);
+    for (const uevent of draft.uevents) for (const listener of this.#listeners) listener(uevent);
     return result;
   }
 
@@ -56,7 +64,7 @@ export class MemoryStore implements MachineStore {
 }
 
 /** A copy that can be changed independently: devices and instances are never changed in place. */
-export function draftOf(state: SimState): MachineDraft {
+export function draftOf(state: SimState, now: number): MachineDraft {
   return {
     ...state,
     devices: [...state.devices],
@@ -65,5 +73,12 @@ export function draftOf(state: SimState): MachineDraft {
     fault_hits: [...state.fault_hits],
     holders: [...state.holders],
     uevents: [],
+    now,
   };
+}
+
+/** The state that a change has made. */
+export function stateOf(draft: MachineDraft): SimState {
+  const { version, machine, devices, vduse, files, fault_hits, holders, kernel } = draft;
+  return { version, machine, devices, vduse, files, fault_hits, holders, kernel };
 }

@@ -13,7 +13,7 @@ import { Refusal } from '../netlink/refusal.js';
 import type { DeviceState, ManagementDeviceState, SimState } from '../state/model.js';
 import type { VdpaContext } from './context.js';
 import { writeConfig, writeQueuePairs } from './messages.js';
-import { negotiate } from '../machine/virtio-driver.js';
+import { negotiate, runningTime } from '../machine/virtio-driver.js';
 import { formatHandle } from '../../vdpa/model.js';
 
 /** VIRTIO_NET_CTRL_MQ_VQ_PAIRS_MAX */
@@ -149,7 +149,8 @@ export function getVendorStats({ machine }: VdpaContext, request: GenlRequest): 
     buffer.u64(uapi.VDPA_ATTR_DEV_NEGOTIATED_FEATURES, features);
     writeQueuePairs(buffer, opened.config, features);
     buffer.u32(uapi.VDPA_ATTR_DEV_QUEUE_INDEX, queue);
-    opened.writeVendorStats(request, buffer, queue, { negotiated: features, controlCommands });
+    const runningMs = runningTime(device, machine.now());
+    opened.writeVendorStats(request, buffer, queue, { negotiated: features, controlCommands, runningMs });
   });
 }
 

@@ -26,6 +26,8 @@ export interface QueueContext {
   readonly negotiated: bigint;
   /** Commands that the driver sent over the control queue. */
   readonly controlCommands: bigint;
+  /** How long the driver has run the device, in milliseconds. */
+  readonly runningMs: number;
 }
 
 /** The driver of a management device: `struct vdpa_mgmtdev_ops` and the behavior of its devices. */

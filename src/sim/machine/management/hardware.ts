@@ -109,12 +109,12 @@ function openHardware(management: HardwareManagementDevice, device: DeviceState)
     ...(vstats === undefined
       ? {}
       : {
-          writeVendorStats: (request, buffer, queue, { negotiated }) => {
+          writeVendorStats: (request, buffer, queue, { negotiated, runningMs }) => {
             const pairs = (negotiated & multiqueue) === 0n ? 1 : (device.max_vqp ?? 1);
             const queues = 2 * pairs + ((negotiated & controlQueue) === 0n ? 0 : 1);
             // Of the hardware drivers of the kernel only mlx5 has counters.
             if (queue >= queues) request.refuse(Errno.EINVAL, 'mlx5_vdpa: virtqueue index is not valid');
-            writeCounters(buffer, vstats);
+            writeCounters(buffer, vstats, runningMs);
           },
         }),
   };

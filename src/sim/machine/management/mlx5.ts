@@ -113,7 +113,7 @@ function writeStats(
   request: GenlRequest,
   buffer: MessageBuffer,
   queue: number,
-  { negotiated, controlCommands }: QueueContext,
+  { negotiated, controlCommands, runningMs }: QueueContext,
 ): void {
   const hasControlQueue = (negotiated & controlQueue) !== 0n;
   const hasPairs = (negotiated & multiqueue) !== 0n;
@@ -129,7 +129,7 @@ function writeStats(
   }
   if (queue >= startedQueues) request.refuse(Errno.EAGAIN, 'mlx5_vdpa: failed to query hardware');
   const { received_desc = 0, completed_desc = 0 } = card.vstats ?? {};
-  writeCounters(buffer, { received_desc, completed_desc });
+  writeCounters(buffer, { received_desc, completed_desc }, runningMs);
 }
 
 function featuresOf(card: Mlx5Card, device: DeviceState): bigint {
