@@ -5,4 +5,7 @@ set -x
 vdpa dev add name vdpa-blk1 mgmtdev vdpasim_blk
 vdpa dev add name vdpa-blk2 mgmtdev vdpasim_blk
 vdpa dev add name vdpa-net1 mgmtdev vdpasim_net
+chmod 660 "${SYSFS_ROOT-}/dev/vhost-vdpa-0"
+chmod 660 "${SYSFS_ROOT-}/dev/vhost-vdpa-1"
+chmod 660 "${SYSFS_ROOT-}/dev/vhost-vdpa-2"
 vdpa dev show -jp

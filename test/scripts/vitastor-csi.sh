@@ -6,4 +6,10 @@ set -euo pipefail
 id=$1
 vdpa -j dev add name "$id" mgmtdev vduse
 vdpa -j dev show "$id" | jq -e --arg id "$id" '.dev[$id].type == "block"' >/dev/null
+
+# The disk, which virtio_vdpa and virtio_blk have made of it.
+disks=("${SYSFS_ROOT-}/sys/bus/vdpa/devices/$id"/virtio*/block/*)
+disk=/dev/${disks[0]##*/}
+[[ -e ${SYSFS_ROOT-}$disk ]] || { echo "${disks[0]} is not found" >&2; exit 1; }
+echo "$id $disk"
 vdpa -j dev del "$id"
