@@ -2,9 +2,9 @@
 import { mkdirSync, watch, type FSWatcher } from 'node:fs';
 import { basename, dirname } from 'node:path';
 import { NetlinkError } from '../netlink/error.js';
-import { encodeText } from '../netlink/text-encoding.js';
 import type { NetlinkTransport } from '../netlink/transport.js';
 import { Errno } from '../sys/errno.js';
+import { encodeUevent } from './machine/uevents.js';
 import type { FileStore } from './state/file-store.js';
 import type { UeventEntries } from './state/store.js';
 import { UeventLogReader, ueventLogPath } from './state/uevent-log.js';
@@ -40,7 +40,7 @@ export class SimulatedUevents implements NetlinkTransport {
     const deadline = performance.now() + timeoutMs;
     for (;;) {
       const next = this.#next();
-      if (next) return encodeText(next.map((entry) => `${entry}\0`).join(''));
+      if (next) return encodeUevent(next);
       const remaining = deadline - performance.now();
       if (remaining <= 0 || this.#closed) {
         throw new NetlinkError({ operation: 'wait for an event', errno: Errno.ETIMEDOUT });

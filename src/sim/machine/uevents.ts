@@ -1,5 +1,6 @@
 /** The events that the driver core broadcasts: lib/kobject_uevent.c */
-import type { MachineDraft } from '../state/store.js';
+import { encodeText } from '../../netlink/text-encoding.js';
+import type { MachineDraft, UeventEntries } from '../state/store.js';
 
 /** An event, without the entries that all have. */
 export interface NewUevent {
@@ -23,4 +24,9 @@ export function broadcast(draft: MachineDraft, { action, devpath, subsystem, var
     ...Object.entries(variables).map(([key, value]) => `${key}=${value}`),
     `SEQNUM=${seqnum}`,
   ]);
+}
+
+/** The datagram of an event. */
+export function encodeUevent(entries: UeventEntries): Uint8Array {
+  return encodeText(entries.map((entry) => `${entry}\0`).join(''));
 }
