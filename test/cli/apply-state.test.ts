@@ -124,5 +124,8 @@ test('on the simulation: VDUSE devices of other programs, and invalid requests',
   assert.match((await sim('vduse del nosuch')).stderr, /No VDUSE instance named nosuch/);
   assert.match((await sim('vduse show nosuch')).stderr, /No VDUSE instance named nosuch/);
   assert.match((await sim('vduse show a/b')).stderr, /contains a character that is not allowed in a file name/);
-  assert.match((await sim('vduse serve name x')).stderr, /^Not supported by the simulated machine: use /);
+  assert.match(
+    (await sim('vduse serve name x')).stderr,
+    /^Not supported by the simulated machine, which has no data to serve: use /,
+  );
 });

@@ -33,7 +33,7 @@ export default class VduseServe extends VdpaCommand {
   async execute(session: Session, args: readonly string[]): Promise<void> {
     if (session.options.sim) {
       throw new UsageError(
-        'Not supported by the simulated machine: use "vdpa --sim dev add mgmtdev vduse name NAME …"',
+        'Not supported by the simulated machine, which has no data to serve: use "dev add mgmtdev vduse name NAME serve"',
       );
     }
     const { env } = session.io;
