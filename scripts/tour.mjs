@@ -12,6 +12,8 @@ const commands = [
   'vdpa --sim dev show',
   'vdpa --sim dev config show net0',
   'vdpa --sim dev show disk0 -jp',
+  'vdpa --sim dev bind net0 driver vhost',
+  'vdpa --sim -d dev show net0',
   'vdpa --sim tree',
 ];
 

@@ -5,7 +5,8 @@ import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { checkoutRoot } from '../../lab/cache.js';
 import { startFrom } from '../support/kernel/lab/compare.js';
-import { readExamples, RunningExample } from '../support/kernel/lab/examples.js';
+import { readExamples } from '../support/examples.js';
+import { RunningExample } from '../support/kernel/lab/examples.js';
 import { SIMULATORS, testsWith, VDUSE } from '../support/kernel/lab/needs.js';
 import { bash } from '../support/kernel/servers/vduse.js';
 

@@ -6,23 +6,19 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { checkoutRoot } from '../../lab/cache.js';
 import { json } from '../support/command-line.js';
-import { readExamples, RunningExample } from '../support/kernel/lab/examples.js';
+import { exampleLines, readExamples } from '../support/examples.js';
+import { RunningExample } from '../support/kernel/lab/examples.js';
 import { SIMULATORS, testsWith, VDUSE } from '../support/kernel/lab/needs.js';
 import { sh } from '../support/kernel/servers/vduse.js';
 
 const { test } = testsWith(VDUSE, ...SIMULATORS);
 
 const readme = readFileSync(join(checkoutRoot, 'README.md'), 'utf8');
-const section = (heading: string): string =>
-  new RegExp(`\\n## ${heading}\\n([^]*?)\\n## `).exec(readme)?.[1] ?? assert.fail(`no section "${heading}"`);
 
 test("the README's tour", async () => {
   await sh('mount -t tmpfs none /srv');
   mkdirSync('/tmp/tour');
-  const lines = section('A tour')
-    .split('\n')
-    .flatMap((line) => /^ {4}(.*)$/.exec(line)?.[1] ?? []);
-  const tour = readExamples(lines);
+  const tour = readExamples(exampleLines(readme, 'A tour'));
   assert.ok(tour.length >= 35, `${tour.length} commands`);
   const watching: RunningExample[] = [];
   for (const example of tour) {
@@ -39,10 +35,7 @@ test("the README's tour", async () => {
 });
 
 test("the README's example for programs", async () => {
-  const code = section('From a program')
-    .split('\n')
-    .filter((line) => line.startsWith('    '))
-    .join('\n');
+  const code = exampleLines(readme, 'From a program').join('\n');
   const library = new URL('../../src/index.js', import.meta.url).href;
   const runnable = code.replace("from 'vdpa'", `from '${library}'`);
   assert.notEqual(runnable, code);
