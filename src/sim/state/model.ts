@@ -142,7 +142,7 @@ export interface VirtioBinding {
   readonly driver: 'virtio_vdpa';
   /** N of virtioN: the lowest that was free. */
   readonly virtio: number;
-  /** N of ethN, and the index of the interface. Absent if it is no network device or its driver refused it. */
+  /** N of ethN, and the index of the interface. Absent if it is not a network device, or if its driver refused it. */
   readonly netdev?: { readonly number: number; readonly ifindex: number };
   /** When its driver started it, in milliseconds since 1970. Absent if there is none, or it refused the device. */
   readonly started?: number;

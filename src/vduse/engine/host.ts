@@ -28,7 +28,7 @@ const PIN_CHECK_MS = 20;
 
 /**
  * MiB of the young generation of a data thread. What it allocates for a request is little and short-lived: with Node's
- * own limit, a thread under load keeps 6 MiB more, and is no quicker.
+ * own limit, a thread under load peaks 6 MiB higher, and is not faster.
  */
 const YOUNG_GENERATION_MB = 2;
 

@@ -101,7 +101,7 @@ function proc(state: SimState, { uid }: ProcessIdentity): Directory {
   });
 }
 
-/** A process that holds nodes. An interface is no file. */
+/** A process that holds nodes. An interface is not a file. */
 function processFolder(holders: readonly HolderState[]): FileNode {
   const nodes = holders.filter(({ node }) => !/^eth[0-9]+$/.test(node));
   const descriptors = nodes.map(
