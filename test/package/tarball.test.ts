@@ -11,10 +11,11 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { publint } from 'publint';
 import { checkoutRoot } from '../../lab/cache.js';
+import { fetchNode, NODE_MAJORS } from '../../lab/node-versions.js';
 import { cloneFresh, needsGit } from '../support/fresh-clone.js';
 import { isOffline, type Ended } from '../support/registry.js';
 
@@ -29,6 +30,18 @@ const manifest = JSON.parse(readFileSync(join(checkoutRoot, 'package.json'), 'ut
   man: string[];
   exports: Record<string, unknown>;
 };
+
+/** Prints for each cache file whether V8 rejects it. */
+const TELL_REJECTED = `
+  import { readFileSync } from 'node:fs';
+  import { Script } from 'node:vm';
+  const bin = 'node_modules/vdpa/bin';
+  for (const name of process.argv.slice(1)) {
+    const filename = bin + '/parts/' + name.replace(/-.*/, '');
+    const cachedData = readFileSync(bin + '/cache/' + name);
+    const { cachedDataRejected } = new Script(readFileSync(filename, 'latin1'), { filename, cachedData });
+    console.log(name, cachedDataRejected);
+  }`;
 
 describe('the package that npm pack makes', needsGit, () => {
   const folder = mkdtempSync(join(tmpdir(), 'vdpa-package-'));
@@ -94,6 +107,21 @@ describe('the package that npm pack makes', needsGit, () => {
       assert.equal(installed.status, 0, installed.stderr);
       assert.match(vdpa('-V').stdout, version);
       assert.match(vdpa('--sim', 'mgmtdev', 'show').stdout, /^vdpasim_net: $/m);
+    });
+
+    test('has the compiled code of each supported version of Node, which V8 accepts', async (context) => {
+      if (isOffline(installed, context)) return;
+      const packed = pack.files.map(({ path }) => path).filter((path) => path.startsWith('bin/cache/'));
+      for (const major of NODE_MAJORS) {
+        const { file, version } = await fetchNode(major);
+        const own = packed.filter((path) => path.endsWith(`-${version}-${process.arch}`)).map((path) => basename(path));
+        assert.deepEqual(
+          own.map((name) => name.replace(/-.*/, '')),
+          ['batch.js', 'changes.js', 'main.js', 'sim.js', 'socket.js'],
+        );
+        const { status, stdout, stderr } = run(file, ['--input-type=module', '-e', TELL_REJECTED, ...own], user);
+        assert.deepEqual([status, stdout], [0, own.map((name) => `${name} false\n`).join('')], stderr);
+      }
     });
 
     test('is a library', (context) => {
