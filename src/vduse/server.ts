@@ -127,7 +127,7 @@ export class VduseServer<Change = never> extends EventEmitter<ServerEvents> impl
 
   static async #open<Change>(options: ServerOptions): Promise<VduseServer<Change>> {
     const { identity } = options;
-    const device = VduseDevice.open(options.name);
+    const device = options.takeOver === true ? VduseDevice.open(options.name) : await VduseDevice.openNew(options.name);
     let host: DataPlaneHost | undefined;
     let server: VduseServer<Change> | undefined;
     try {

@@ -1,4 +1,6 @@
 import { readSync, writeSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { monotonicMs } from '../../sys/clock.js';
 import { Errno, nodeErrno } from '../../sys/errno.js';
 import { ignoring, SystemError } from '../../sys/error.js';
 import { ioctl } from '../../sys/ioctl.js';
@@ -36,6 +38,10 @@ export interface IotlbEntry {
   readonly writable: boolean;
 }
 
+/** Time in which udev gives a group access to a new node, and interval for trying, in milliseconds. */
+const ACCESS_TIMEOUT_MS = 2_000;
+const ACCESS_RETRY_MS = 10;
+
 /** /dev/vduse/NAME: the file of a device for its server. Only one process at a time can have it open. */
 export class VduseDevice {
   readonly fd: number;
@@ -48,8 +54,23 @@ export class VduseDevice {
     const fd = openFile(devicePath(name), O_RDWR | O_NONBLOCK, {
       [Errno.EBUSY]: 'It is served by another program',
       [Errno.ENOENT]: 'No VDUSE instance has this name',
+      [Errno.EACCES]: 'Run as root, or let a rule of udev grant access to the node',
     });
     return new VduseDevice(fd, probeApiVersion(fd));
+  }
+
+  /** The same for an instance that was just created: until udev grants others access to its node, only root has it. */
+  static async openNew(name: string): Promise<VduseDevice> {
+    const end = monotonicMs() + ACCESS_TIMEOUT_MS;
+    for (;;) {
+      try {
+        return VduseDevice.open(name);
+      } catch (error) {
+        const isDenied = error instanceof SystemError && error.errno === Errno.EACCES;
+        if (!isDenied || monotonicMs() >= end) throw error;
+      }
+      await sleep(ACCESS_RETRY_MS);
+    }
   }
 
   /** For another thread of the process that opened it. */
