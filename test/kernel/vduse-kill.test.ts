@@ -43,9 +43,9 @@ test(`${KILLS} servers killed at random moments under fio --verify: no error, ev
   await attach('killed');
   const disk = await diskOf('killed');
   const random = new Random(SEED);
-  let kills = 0;
+  const progress = { isOver: false };
   const killer = (async () => {
-    for (; kills < KILLS; kills++) {
+    for (let kills = 0; kills < KILLS; kills++) {
       await sleep(random.below(120));
       await server.kill();
       server = new ServerProcess([{ ...device, takeOver: true }]);
@@ -55,7 +55,11 @@ test(`${KILLS} servers killed at random moments under fio --verify: no error, ev
     }
     await server.kill();
     server = await ServerProcess.start({ ...device, takeOver: true });
-  })();
+  })().finally(() => {
+    progress.isOver = true;
+  });
+  // It is awaited below.
+  killer.catch(() => undefined);
   let requests = 0;
   let verified = 0;
   let passes = 0;
@@ -64,12 +68,12 @@ test(`${KILLS} servers killed at random moments under fio --verify: no error, ev
     requests += pass.requests;
     verified += pass.verified;
     passes++;
-  } while (kills < KILLS);
+  } while (!progress.isOver);
   await killer;
   // And once more without a kill, to check what the last one may have left.
   const last = await writeAndVerify(disk, random.below(2 ** 31));
   context.diagnostic(
-    `seed ${SEED}: ${kills} kills, ${passes + 1} passes, ${requests + last.requests} requests, ` +
+    `seed ${SEED}: ${KILLS} kills, ${passes + 1} passes, ${requests + last.requests} requests, ` +
       `${verified + last.verified} bytes verified`,
   );
   await noDiskErrors();
