@@ -55,10 +55,10 @@ export async function runSimulated(run: SimulatedRun): Promise<number> {
       PATH: `${makeProgram(folder)}:${run.environment['PATH'] ?? '/usr/local/bin:/usr/bin:/bin'}`,
       VDPA_SIM: '1',
       VDPA_SIM_STATE: join(folder, 'state.json'),
-      ...(record !== undefined && { VDPA_SIM_RECORD: record }),
-      // Not the folder of a run that this one is part of.
+      // Undefined is unset: the record and the files of a run that this one is part of are those of another machine.
+      VDPA_SIM_RECORD: record,
       VDPA_SIM_EXPORT: files,
-      ...(files !== undefined && { SYSFS_ROOT: files }),
+      SYSFS_ROOT: files,
     };
     const simulation = new Simulation(environment);
     await simulation.boot(run.machine);

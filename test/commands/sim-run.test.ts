@@ -225,6 +225,28 @@ test('export keeps the files of the machine up to date after each command', () =
   assert.deepEqual(readdirSync(files).sort(), ['dev', 'sys']);
 });
 
+test('a run within another one has neither the files nor the record of that one', () => {
+  const shown = 'echo "$SYSFS_ROOT|$VDPA_SIM_EXPORT|$VDPA_SIM_RECORD"';
+  const inner = (...words: string[]): string =>
+    `vdpa sim run ${words.join(' ')} -- sh -c '${shown}; vdpa dev add name inner mgmtdev vdpasim_net'`;
+  const [files, own] = [join(base, 'outer'), join(base, 'inner')];
+  const { status, stdout, stderr } = run([
+    'export',
+    files,
+    'record',
+    record,
+    '--',
+    'sh',
+    '-c',
+    [inner(), inner('export', own), shown].join('; '),
+  ]);
+  assert.deepEqual([status, stderr], [0, '']);
+  assert.deepEqual(stdout.split('\n'), ['||', `${own}|${own}|`, `${files}|${files}|${record}`, '']);
+  assert.ok(!JSON.stringify(recorded()).includes('inner'));
+  assert.deepEqual(readdirSync(join(files, 'sys/bus/vdpa/devices')), []);
+  assert.deepEqual(readdirSync(join(own, 'sys/bus/vdpa/devices')), ['inner']);
+});
+
 test('nothing runs if the files of the machine cannot be written', () => {
   const other = join(base, 'other');
   mkdirSync(other);
