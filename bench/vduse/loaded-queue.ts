@@ -3,8 +3,8 @@ import { randomInt } from 'node:crypto';
 import { openEventfd, signalEventfd, type EventPoll } from '../../src/sys/events.js';
 import { close } from '../../src/sys/libc.js';
 import { HEADER_SIZE, VIRTIO_BLK_T_IN, VIRTIO_BLK_T_OUT } from '../../src/virtio/block.js';
-import { createDriver } from '../../test/support/create-driver.js';
-import type { Buffer, RingDriver } from '../../test/support/ring-driver.js';
+import { createDriver } from '../../src/virtio/driver/create-driver.js';
+import type { Buffer, RingDriver } from '../../src/virtio/driver/ring-driver.js';
 
 /** The IOVA at which the memory of the driver begins. */
 export const base = 0x1000_0000;

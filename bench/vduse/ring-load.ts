@@ -1,6 +1,8 @@
 /** A driver through vhost-vdpa that keeps the queues of a block device full. The lab's own driver has only one queue. */
 import { EPOLLET, EPOLLIN, EventPoll } from '../../src/sys/events.js';
-import { DriverMemory, LEAST_BACKEND_FEATURES, VhostVdpa } from '../../test/support/kernel/drivers/vhost-vdpa.js';
+import { VhostVdpa } from '../../src/vhost/device.js';
+import { DriverMemory } from '../../src/vhost/memory.js';
+import { VHOST_BACKEND_F_IOTLB_MSG_V2 } from '../../src/vhost/uapi.js';
 import { base, driveQueues, LoadedQueue, memoryBytes, queueSize, type Load } from './loaded-queue.js';
 
 /** ACKNOWLEDGE and DRIVER, then FEATURES_OK, then DRIVER_OK. */
@@ -13,7 +15,8 @@ export function loadQueues(
   writing: boolean,
   seconds: number,
 ): { readonly requests: number; readonly seconds: number } {
-  const vhost = new VhostVdpa(node, LEAST_BACKEND_FEATURES);
+  // Every device supports it, whatever its server.
+  const vhost = new VhostVdpa(node, { backendFeatures: 1n << VHOST_BACKEND_F_IOTLB_MSG_V2 });
   const memory = new DriverMemory(memoryBytes(load));
   const queues = Array.from({ length: load.queues }, (_, index) => new LoadedQueue(memory, index, load));
   const poll = new EventPoll();

@@ -1,7 +1,7 @@
 import { Errno } from '../sys/errno.js';
 import { SystemError } from '../sys/error.js';
 import { NativeBuffer } from '../sys/memory.js';
-import { Structure } from './structure.js';
+import { SizedStructure } from './structure.js';
 import * as uapi from './uapi.js';
 
 /** The number of an I/O address space in its /dev/iommu file. */
@@ -65,7 +65,7 @@ export class Ioas {
     for (let room = 64; ;) {
       const buffer = new NativeBuffer(room * rangeSize);
       try {
-        const argument = new Structure(32).u32(4, this.id).u32(8, room).u64(16, BigInt(buffer.address));
+        const argument = new SizedStructure(32).u32(4, this.id).u32(8, room).u64(16, BigInt(buffer.address));
         const whole = this.#askRanges(argument);
         const count = argument.readU32(8);
         if (!whole) {
@@ -89,7 +89,7 @@ export class Ioas {
     try {
       const words = new BigUint64Array(buffer.u8.buffer);
       for (const [index, { start, last }] of ranges.entries()) words.set([start, last], index * 2);
-      const argument = new Structure(24).u32(4, this.id).u32(8, ranges.length).u64(16, BigInt(buffer.address));
+      const argument = new SizedStructure(24).u32(4, this.id).u32(8, ranges.length).u64(16, BigInt(buffer.address));
       this.#call('allow I/O virtual addresses', uapi.IOMMU_IOAS_ALLOW_IOVAS, argument);
     } finally {
       buffer.free();
@@ -104,7 +104,7 @@ export class Ioas {
    * alignment; EOVERFLOW past the end of all addresses
    */
   map(options: MapOptions & { readonly address: bigint }): bigint {
-    const argument = new Structure(40)
+    const argument = new SizedStructure(40)
       .u32(4, mapFlags(options))
       .u32(8, this.id)
       .u64(16, options.address)
@@ -121,7 +121,7 @@ export class Ioas {
    * @throws SystemError as {@link map} does; EBADF. Other kinds of files are rejected when a device uses the mapping
    */
   mapFile(options: MapOptions & { readonly fd: number; readonly start: bigint }): bigint {
-    const argument = new Structure(40)
+    const argument = new SizedStructure(40)
       .u32(4, mapFlags(options))
       .u32(8, this.id)
       .s32(12, options.fd)
@@ -139,7 +139,7 @@ export class Ioas {
    * @returns the first I/O virtual address here
    */
   copyFrom(source: Ioas, options: MapOptions & { readonly sourceIova: bigint }): bigint {
-    const argument = new Structure(40)
+    const argument = new SizedStructure(40)
       .u32(4, mapFlags(options))
       .u32(8, this.id)
       .u32(12, source.id)
@@ -156,7 +156,7 @@ export class Ioas {
    * @throws SystemError ENOENT if nothing is mapped there, or a mapping would be split
    */
   unmap(iova: bigint, length: bigint): bigint {
-    const argument = new Structure(24).u32(4, this.id).u64(8, iova).u64(16, length);
+    const argument = new SizedStructure(24).u32(4, this.id).u64(8, iova).u64(16, length);
     this.#call('unmap memory from devices', uapi.IOMMU_IOAS_UNMAP, argument);
     return argument.readU64(16);
   }
@@ -184,11 +184,11 @@ export class Ioas {
 
   /** Destroys it, with all its mappings (IOMMU_DESTROY). @throws SystemError EBUSY while a device uses it */
   destroy(): void {
-    this.#call('destroy an I/O address space', uapi.IOMMU_DESTROY, new Structure(8).u32(4, this.id));
+    this.#call('destroy an I/O address space', uapi.IOMMU_DESTROY, new SizedStructure(8).u32(4, this.id));
   }
 
   /** False if there was not enough space for all of them. */
-  #askRanges(argument: Structure): boolean {
+  #askRanges(argument: SizedStructure): boolean {
     try {
       this.#call('read the ranges of I/O virtual addresses', uapi.IOMMU_IOAS_IOVA_RANGES, argument);
       return true;
@@ -198,8 +198,8 @@ export class Ioas {
     }
   }
 
-  #hugePagesOption(operation: number, value: bigint): Structure {
-    const argument = new Structure(24)
+  #hugePagesOption(operation: number, value: bigint): SizedStructure {
+    const argument = new SizedStructure(24)
       .u32(4, uapi.IOMMU_OPTION_HUGE_PAGES)
       .u16(8, operation)
       .u32(12, this.id)
@@ -208,7 +208,7 @@ export class Ioas {
     return argument;
   }
 
-  #call(operation: string, request: number, argument: Structure): void {
+  #call(operation: string, request: number, argument: SizedStructure): void {
     this.#ioctl(operation, request, argument.bytes);
   }
 }

@@ -3,7 +3,7 @@ import { Errno, nodeErrno } from '../sys/errno.js';
 import { SystemError } from '../sys/error.js';
 import { ioctl } from '../sys/ioctl.js';
 import { Ioas, toIoasId, type IommufdCall } from './ioas.js';
-import { Structure } from './structure.js';
+import { SizedStructure } from './structure.js';
 import * as uapi from './uapi.js';
 
 /** Whose RLIMIT_MEMLOCK applies to pinned memory. */
@@ -44,7 +44,7 @@ export class Iommufd {
 
   /** Creates an empty I/O address space (IOMMU_IOAS_ALLOC). */
   allocateIoas(): Ioas {
-    const argument = new Structure(12);
+    const argument = new SizedStructure(12);
     this.#ioctl('allocate an I/O address space', uapi.IOMMU_IOAS_ALLOC, argument.bytes);
     return new Ioas(this.#ioctl, toIoasId(argument.readU32(8)));
   }
@@ -68,7 +68,7 @@ export class Iommufd {
 
   /** The address space that old VFIO programs use; undefined if there is none yet (IOMMU_VFIO_IOAS_GET). */
   get vfioIoas(): Ioas | undefined {
-    const argument = new Structure(12).u16(8, uapi.IOMMU_VFIO_IOAS_GET);
+    const argument = new SizedStructure(12).u16(8, uapi.IOMMU_VFIO_IOAS_GET);
     try {
       this.#ioctl('get the VFIO compatibility address space', uapi.IOMMU_VFIO_IOAS, argument.bytes);
     } catch (error) {
@@ -80,7 +80,7 @@ export class Iommufd {
 
   /** Sets it (IOMMU_VFIO_IOAS_SET), or unsets it (IOMMU_VFIO_IOAS_CLEAR), which destroys nothing. */
   set vfioIoas(ioas: Ioas | undefined) {
-    const argument = new Structure(12);
+    const argument = new SizedStructure(12);
     if (ioas === undefined) argument.u16(8, uapi.IOMMU_VFIO_IOAS_CLEAR);
     else argument.u32(4, ioas.id).u16(8, uapi.IOMMU_VFIO_IOAS_SET);
     this.#ioctl('set the VFIO compatibility address space', uapi.IOMMU_VFIO_IOAS, argument.bytes);
@@ -98,8 +98,8 @@ export class Iommufd {
     this.close();
   }
 
-  #rlimitOption(operation: number, value: bigint): Structure {
-    const argument = new Structure(24).u32(4, uapi.IOMMU_OPTION_RLIMIT_MODE).u16(8, operation).u64(16, value);
+  #rlimitOption(operation: number, value: bigint): SizedStructure {
+    const argument = new SizedStructure(24).u32(4, uapi.IOMMU_OPTION_RLIMIT_MODE).u16(8, operation).u64(16, value);
     this.#ioctl('the rlimit mode of iommufd', uapi.IOMMU_OPTION, argument.bytes);
     return argument;
   }

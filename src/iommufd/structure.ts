@@ -1,43 +1,9 @@
-/** The bytes of an ioctl's argument, in the byte order of the machine. */
+import { Structure } from '../sys/structure.js';
 
-const littleEndian = new Uint8Array(Uint32Array.of(1).buffer)[0] === 1;
-
-/** A `struct` of the kernel: numbers at offsets. The first u32 is its own size, as in every argument of iommufd. */
-export class Structure {
-  readonly bytes: Uint8Array;
-  readonly #view: DataView;
-
+/** An argument of iommufd: a structure whose first u32 is its own size. */
+export class SizedStructure extends Structure {
   constructor(size: number) {
-    this.bytes = new Uint8Array(size);
-    this.#view = new DataView(this.bytes.buffer);
+    super(size);
     this.u32(0, size);
-  }
-
-  u16(offset: number, value: number): this {
-    this.#view.setUint16(offset, value, littleEndian);
-    return this;
-  }
-
-  u32(offset: number, value: number): this {
-    this.#view.setUint32(offset, value, littleEndian);
-    return this;
-  }
-
-  s32(offset: number, value: number): this {
-    this.#view.setInt32(offset, value, littleEndian);
-    return this;
-  }
-
-  u64(offset: number, value: bigint): this {
-    this.#view.setBigUint64(offset, value, littleEndian);
-    return this;
-  }
-
-  readU32(offset: number): number {
-    return this.#view.getUint32(offset, littleEndian);
-  }
-
-  readU64(offset: number): bigint {
-    return this.#view.getBigUint64(offset, littleEndian);
   }
 }

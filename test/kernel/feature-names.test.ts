@@ -9,7 +9,7 @@ import { ours, reference } from '../support/kernel/lab/compare.js';
 import { featureNames } from '../support/kernel/lab/feature-names.js';
 import { needs, testsWith, VDUSE } from '../support/kernel/lab/needs.js';
 import { startResponder, toResponding } from '../support/kernel/servers/responder-process.js';
-import { VhostDriver } from '../support/kernel/drivers/vhost-driver.js';
+import { VhostDriver } from '../../src/vhost/driver.js';
 import { attach, detach, giveToVhost } from '../support/kernel/servers/vduse.js';
 
 const { test } = testsWith(VDUSE);

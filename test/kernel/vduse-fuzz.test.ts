@@ -11,7 +11,7 @@ import { FuzzNet } from '../support/kernel/drivers/fuzz-net.js';
 import { PacketSocket } from '../support/kernel/drivers/packet-socket.js';
 import { ServerProcess } from '../support/kernel/servers/server-process.js';
 import { VhostBlock } from '../support/kernel/drivers/vhost-block.js';
-import type { VhostDriver } from '../support/kernel/drivers/vhost-driver.js';
+import type { VhostDriver } from '../../src/vhost/driver.js';
 import { VhostNet } from '../support/kernel/drivers/vhost-net.js';
 import { attach, bash, detach, diskOf, giveToVhost, sh } from '../support/kernel/servers/vduse.js';
 

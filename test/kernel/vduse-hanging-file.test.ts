@@ -6,7 +6,7 @@ import { testsWith, VDUSE } from '../support/kernel/lab/needs.js';
 import { ServerProcess } from '../support/kernel/servers/server-process.js';
 import { attach, detach, giveToVhost, sh, start, until, type Ran } from '../support/kernel/servers/vduse.js';
 import { VhostBlock } from '../support/kernel/drivers/vhost-block.js';
-import { DATA } from '../support/kernel/drivers/vhost-driver.js';
+import { DATA } from '../../src/vhost/driver.js';
 
 const { test } = testsWith(VDUSE, '/dev/fuse');
 

@@ -17,8 +17,8 @@ import {
 } from '../support/kernel/drivers/hostile-target.js';
 import { testsWith, VDUSE } from '../support/kernel/lab/needs.js';
 import { UNTOUCHED } from '../support/kernel/drivers/vhost-block.js';
-import { BASE, DRIVER_OK, MEMORY_BYTES } from '../support/kernel/drivers/vhost-driver.js';
-import { VHOST_ACCESS_RO, VHOST_ACCESS_WO } from '../support/kernel/drivers/vhost-vdpa.js';
+import { BASE, DRIVER_OK, MEMORY_BYTES } from '../../src/vhost/driver.js';
+import { VHOST_ACCESS_RO, VHOST_ACCESS_WO } from '../../src/vhost/uapi.js';
 import { until } from '../support/kernel/servers/vduse.js';
 
 const { describe, test } = testsWith(VDUSE);

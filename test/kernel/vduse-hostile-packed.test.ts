@@ -2,10 +2,10 @@
 import '../support/kernel/lab/inside.js';
 import assert from 'node:assert/strict';
 import { VRING_DESC_F_INDIRECT, VRING_DESC_F_NEXT, VRING_DESC_F_WRITE } from '../../src/virtio/split-ring.js';
-import type { PackedDescriptor } from '../support/packed-driver.js';
+import type { PackedDescriptor } from '../../src/virtio/driver/packed-driver.js';
 import { driver, form, isBroken, NOWHERE } from '../support/kernel/drivers/hostile-target.js';
 import { testsWith, VDUSE } from '../support/kernel/lab/needs.js';
-import { DATA, DRIVER_OK } from '../support/kernel/drivers/vhost-driver.js';
+import { DATA, DRIVER_OK } from '../../src/vhost/driver.js';
 
 const { describe, test } = testsWith(VDUSE);
 

@@ -13,7 +13,7 @@ import {
   server,
 } from '../support/kernel/drivers/hostile-target.js';
 import { testsWith, VDUSE } from '../support/kernel/lab/needs.js';
-import { BASE, DATA, DRIVER_OK } from '../support/kernel/drivers/vhost-driver.js';
+import { BASE, DATA, DRIVER_OK } from '../../src/vhost/driver.js';
 import { until } from '../support/kernel/servers/vduse.js';
 
 const { describe, test } = testsWith(VDUSE);
@@ -46,7 +46,7 @@ describe('a driver that breaks a ring', () => {
   });
 
   test('chain longer than the queue', async () => {
-    driver.start({ queues: 2, queueSize: 32 });
+    driver.start({ queueSize: 32 });
     const buffers = Array.from({ length: 65 }, () => ({ iova: DATA, length: 16 }));
     driver.offer(driver.ring().indirectChain(buffers, driver.indirectTable()));
     await isBroken(/indirect table length: 1040 bytes/);
@@ -94,7 +94,7 @@ describe('a driver that breaks a ring', () => {
   });
 
   test('indirect table that was not negotiated', async () => {
-    driver.start({ queues: 2, queueSize: 64, features: (offered) => offered & ~(3n << 28n) });
+    driver.start({ queueSize: 64, features: (offered) => offered & ~(3n << 28n) });
     driver.offer(driver.ring().indirectChain([{ iova: DATA, length: 16 }], driver.indirectTable()));
     await isBroken(/without RING_INDIRECT_DESC/);
   });

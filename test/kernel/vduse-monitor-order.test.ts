@@ -6,7 +6,7 @@ import { testsWith, VDUSE } from '../support/kernel/lab/needs.js';
 import { ServerProcess } from '../support/kernel/servers/server-process.js';
 import { attach, detach, giveToVhost } from '../support/kernel/servers/vduse.js';
 import { VhostBlock } from '../support/kernel/drivers/vhost-block.js';
-import { BASE, MEMORY_BYTES } from '../support/kernel/drivers/vhost-driver.js';
+import { BASE, MEMORY_BYTES } from '../../src/vhost/driver.js';
 
 const { describe, test } = testsWith(VDUSE);
 
@@ -30,7 +30,7 @@ describe('cloud-hypervisor opens a VDUSE disk through vhost-vdpa', () => {
     const node = await giveToVhost('ch0');
 
     // The node is opened and queried; messages in format V2 are sent before that format is acknowledged.
-    const driver = (user = new VhostBlock(node, { agreesLater: true, queues: QUEUES }));
+    const driver = (user = new VhostBlock(node, { backendFeatures: 'later', queues: QUEUES }));
     const { vhost } = driver;
     assert.equal(vhost.deviceId(), VIRTIO_ID_BLOCK);
     const queueSize = vhost.largestQueue();
@@ -67,7 +67,7 @@ describe('cloud-hypervisor opens a VDUSE disk through vhost-vdpa', () => {
     vhost.suspend();
     driver.close();
     user = undefined;
-    const next = (user = new VhostBlock(node, { agreesLater: true, queues: QUEUES }));
+    const next = (user = new VhostBlock(node, { backendFeatures: 'later', queues: QUEUES }));
     next.vhost.setConfig(0, config);
     next.startAtOnce();
     assert.equal(next.request(blk.VIRTIO_BLK_T_IN, 8, 4096), blk.VIRTIO_BLK_S_OK);

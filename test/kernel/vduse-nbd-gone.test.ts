@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import * as blk from '../../src/virtio/block.js';
 import { VhostBlock } from '../support/kernel/drivers/vhost-block.js';
-import { BASE, DATA, MEMORY_BYTES } from '../support/kernel/drivers/vhost-driver.js';
+import { BASE, DATA, MEMORY_BYTES } from '../../src/vhost/driver.js';
 import { testsWith, VDUSE } from '../support/kernel/lab/needs.js';
 import { addDisk, newDiskFile, onNbdkit } from '../support/kernel/servers/nbdkit.js';
 import { errorsOf, show } from '../support/kernel/servers/shown.js';

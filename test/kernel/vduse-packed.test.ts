@@ -13,7 +13,7 @@ import { noDiskErrors, sameContent } from '../support/kernel/drivers/disk-checks
 import { fio } from '../support/kernel/drivers/fio.js';
 import { killInFlight } from '../support/kernel/drivers/kill-in-flight.js';
 import { VhostBlock } from '../support/kernel/drivers/vhost-block.js';
-import { DRIVER_OK } from '../support/kernel/drivers/vhost-driver.js';
+import { DRIVER_OK } from '../../src/vhost/driver.js';
 import { testsWith, VDUSE } from '../support/kernel/lab/needs.js';
 import { loopDisk } from '../support/kernel/servers/loop-disk.js';
 import { netDevice, ping, pingAndTransfer, transfer } from '../support/kernel/servers/net-device.js';

@@ -9,7 +9,7 @@ import { nothingLeft, runningServers } from '../support/kernel/lab/leftovers.js'
 import { testsWith, VDUSE } from '../support/kernel/lab/needs.js';
 import { checkOutput } from '../support/output-schemas.js';
 import { VhostBlock } from '../support/kernel/drivers/vhost-block.js';
-import { DATA } from '../support/kernel/drivers/vhost-driver.js';
+import { DATA } from '../../src/vhost/driver.js';
 import { bash, diskOf, giveToVhost, start, until, type Ran } from '../support/kernel/servers/vduse.js';
 
 const { afterEach, describe, test } = testsWith(VDUSE);

@@ -8,7 +8,7 @@ import { testsWith, VDUSE } from '../support/kernel/lab/needs.js';
 import { ServerProcess } from '../support/kernel/servers/server-process.js';
 import { STUCK_SECTOR } from '../support/kernel/servers/stuck-backend.js';
 import { VhostBlock } from '../support/kernel/drivers/vhost-block.js';
-import { BASE, DATA, MEMORY_BYTES } from '../support/kernel/drivers/vhost-driver.js';
+import { BASE, DATA, MEMORY_BYTES } from '../../src/vhost/driver.js';
 import { attach, bash, detach, giveToVhost, mountPoint, until } from '../support/kernel/servers/vduse.js';
 
 const { test } = testsWith(VDUSE);

@@ -8,7 +8,7 @@ import { SOCK_CLOEXEC, socket } from '../../src/sys/socket.js';
 import * as net from '../../src/virtio/net.js';
 import { testsWith, VDUSE } from '../support/kernel/lab/needs.js';
 import { ServerProcess } from '../support/kernel/servers/server-process.js';
-import { VhostDriver, type DriverOptions } from '../support/kernel/drivers/vhost-driver.js';
+import { VhostDriver, type DriverOptions } from '../../src/vhost/driver.js';
 import { attach, detach, giveToVhost, sh, until } from '../support/kernel/servers/vduse.js';
 
 const { test } = testsWith(VDUSE, '/dev/net/tun');
@@ -57,7 +57,7 @@ test('offloads that the tap rejects: those of the previous driver are not kept',
   const offloads = (): boolean[] => [ETHTOOL_GTXCSUM, ETHTOOL_GTSO].map((command) => offload('tapped0', command));
   await until('the first driver has its offloads', () => offloads().every((on) => on));
   // TSO without checksums, which no tap supports.
-  driver.start({ queues: 2, features: (offered) => offered & ~(1n << 29n) & ~(1n << net.VIRTIO_NET_F_GUEST_CSUM) });
+  driver.start({ features: (offered) => offered & ~(1n << 29n) & ~(1n << net.VIRTIO_NET_F_GUEST_CSUM) });
   await until('the second has none', () => offloads().every((on) => !on), 10_000);
 });
 

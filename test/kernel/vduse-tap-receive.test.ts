@@ -2,8 +2,8 @@ import '../support/kernel/lab/inside.js';
 import assert from 'node:assert/strict';
 import { HEADER_BUFFERS, HEADER_SIZE, VIRTIO_NET_F_MRG_RXBUF } from '../../src/virtio/net.js';
 import { PacketSocket } from '../support/kernel/drivers/packet-socket.js';
-import { DATA, VhostDriver } from '../support/kernel/drivers/vhost-driver.js';
-import { DriverMemory } from '../support/kernel/drivers/vhost-vdpa.js';
+import { DATA, VhostDriver } from '../../src/vhost/driver.js';
+import { DriverMemory } from '../../src/vhost/memory.js';
 import { testsWith, VDUSE } from '../support/kernel/lab/needs.js';
 import { ServerProcess } from '../support/kernel/servers/server-process.js';
 import { attach, bash, detach, giveToVhost, until } from '../support/kernel/servers/vduse.js';
@@ -143,7 +143,6 @@ describe('packets of a tap in bursts', () => {
   ] as const) {
     test(`${what}: all arrive, in order`, async () => {
       driver.start({
-        queues: 2,
         queueSize: QUEUE_SIZE,
         features: (offered) => (offered & ~(EVENT_IDX | MERGEABLE)) | features,
       });

@@ -9,8 +9,8 @@ import { testsWith, VDUSE } from '../support/kernel/lab/needs.js';
 import { ServerProcess } from '../support/kernel/servers/server-process.js';
 import { attach, bash, detach, giveToVhost, until } from '../support/kernel/servers/vduse.js';
 import { VhostBlock } from '../support/kernel/drivers/vhost-block.js';
-import { BASE, MEMORY_BYTES, type DriverOptions } from '../support/kernel/drivers/vhost-driver.js';
-import { DriverMemory } from '../support/kernel/drivers/vhost-vdpa.js';
+import { BASE, MEMORY_BYTES, type DriverOptions } from '../../src/vhost/driver.js';
+import { DriverMemory } from '../../src/vhost/memory.js';
 
 const { describe, test } = testsWith(VDUSE);
 

@@ -4,10 +4,10 @@ import { PackedChains } from '../../src/virtio/packed-chains.js';
 import { PackedQueue } from '../../src/virtio/packed-queue.js';
 import { SplitQueue } from '../../src/virtio/split-queue.js';
 import type { QueueLayout } from '../../src/virtio/virtqueue.js';
-import { PackedDriver } from './packed-driver.js';
+import { PackedDriver } from '../../src/virtio/driver/packed-driver.js';
 import { PlainMemory } from './plain-memory.js';
-import { createDriver } from './create-driver.js';
-import { SplitDriver } from './split-driver.js';
+import { createDriver } from '../../src/virtio/driver/create-driver.js';
+import { SplitDriver } from '../../src/virtio/driver/split-driver.js';
 
 /** Both forms of a virtqueue, for tests that are the same for both. */
 export const FORMS = [

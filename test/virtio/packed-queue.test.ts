@@ -9,7 +9,7 @@ import {
 import { VRING_DESC_F_INDIRECT, VRING_DESC_F_NEXT, VRING_DESC_F_WRITE } from '../../src/virtio/split-ring.js';
 import { PackedQueue } from '../../src/virtio/packed-queue.js';
 import { BrokenRingError } from '../../src/virtio/virtqueue.js';
-import type { PackedDescriptor, PackedDriver } from '../support/packed-driver.js';
+import type { PackedDescriptor, PackedDriver } from '../../src/virtio/driver/packed-driver.js';
 import { DATA, RINGS, setUpPacked, type Options } from '../support/queue-and-driver.js';
 
 const TABLE = RINGS + 0x4000;

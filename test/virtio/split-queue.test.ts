@@ -4,7 +4,7 @@ import { VRING_DESC_F_INDIRECT, VRING_DESC_F_NEXT, VRING_DESC_F_WRITE } from '..
 import { SplitQueue } from '../../src/virtio/split-queue.js';
 import { BrokenRingError } from '../../src/virtio/virtqueue.js';
 import { PlainMemory } from '../support/plain-memory.js';
-import { SplitDriver } from '../support/split-driver.js';
+import { SplitDriver } from '../../src/virtio/driver/split-driver.js';
 import { DATA, RINGS, setUpSplit, type Options } from '../support/queue-and-driver.js';
 
 const breaks = (work: () => unknown, message: RegExp): void => {

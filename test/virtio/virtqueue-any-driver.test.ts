@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import type { DescriptorChain } from '../../src/virtio/descriptor-chain.js';
 import { VRING_DESC_F_INDIRECT } from '../../src/virtio/split-ring.js';
 import { BrokenRingError, type Virtqueue } from '../../src/virtio/virtqueue.js';
-import type { Buffer } from '../support/ring-driver.js';
+import type { Buffer } from '../../src/virtio/driver/ring-driver.js';
 import { DATA, DATA_BYTES, FORMS, RINGS, setUp, setUpPacked, setUpSplit } from '../support/queue-and-driver.js';
 
 const buffer = fc.record({

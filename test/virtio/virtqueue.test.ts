@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { Buffer } from '../support/ring-driver.js';
+import type { Buffer } from '../../src/virtio/driver/ring-driver.js';
 import { DATA, DATA_BYTES, FORMS, RINGS, setUp } from '../support/queue-and-driver.js';
 
 for (const { name: form, packed } of FORMS) {

@@ -5,7 +5,7 @@ import type { TestContext } from 'node:test';
 import { testsWith, VDUSE } from '../../support/kernel/lab/needs.js';
 import { ServerProcess } from '../../support/kernel/servers/server-process.js';
 import { VhostBlock } from '../../support/kernel/drivers/vhost-block.js';
-import { BASE, MEMORY_BYTES } from '../../support/kernel/drivers/vhost-driver.js';
+import { BASE, MEMORY_BYTES } from '../../../src/vhost/driver.js';
 import { attach, bash, detach, giveToVhost } from '../../support/kernel/servers/vduse.js';
 import type { BlockBackendOptions } from '../../../src/vduse/spec/backend.js';
 

@@ -6,7 +6,7 @@ import { blockLimits } from '../../../src/vduse/block/identity.js';
 import { MORE, type ServeResult } from '../../../src/vduse/engine/data-plane.js';
 import { setUpDeviceQueue } from '../../support/device-queue.js';
 import { DATA } from '../../support/queue-and-driver.js';
-import type { Buffer as Piece } from '../../support/ring-driver.js';
+import type { Buffer as Piece } from '../../../src/virtio/driver/ring-driver.js';
 
 /** A driver's request. */
 export interface DriverRequest {

@@ -16,9 +16,9 @@ import { InflightFile } from '../../../src/vduse/engine/inflight-file.js';
 import type { AioMode } from '../../../src/vduse/spec/fields.js';
 import type { EngineProcessOptions } from '../../support/engine-process.js';
 import { Random } from '../../support/random.js';
-import { createDriver } from '../../support/create-driver.js';
+import { createDriver } from '../../../src/virtio/driver/create-driver.js';
 import { FORMS } from '../../support/queue-and-driver.js';
-import type { RingDriver } from '../../support/ring-driver.js';
+import type { RingDriver } from '../../../src/virtio/driver/ring-driver.js';
 import { asyncModes, whyNotDirect, whySkipped } from '../block/backends/carriers.js';
 
 const base = 0x10_0000;

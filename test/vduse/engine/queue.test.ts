@@ -8,7 +8,7 @@ import { QueueCounters } from '../../../src/vduse/engine/counters.js';
 import type { InterruptResult } from '../../../src/vduse/kernel/interrupt.js';
 import { vduseInterrupt } from '../../../src/vduse/kernel/interrupt.js';
 import { setUpDeviceQueue } from '../../support/device-queue.js';
-import { SplitDriver } from '../../support/split-driver.js';
+import { SplitDriver } from '../../../src/virtio/driver/split-driver.js';
 import { DATA, FORMS, setUp, setUpSplit } from '../../support/queue-and-driver.js';
 
 /** Completes one request of a queue. */

@@ -19,8 +19,8 @@ import type { IotlbEntry } from '../../../src/vduse/kernel/device.js';
 import type { Interrupt } from '../../../src/vduse/kernel/interrupt.js';
 import { WRAP_COUNTER } from '../../../src/virtio/packed-ring.js';
 import { defaultForm } from '../../support/queue-and-driver.js';
-import { createDriver } from '../../support/create-driver.js';
-import type { RingDriver } from '../../support/ring-driver.js';
+import { createDriver } from '../../../src/virtio/driver/create-driver.js';
+import type { RingDriver } from '../../../src/virtio/driver/ring-driver.js';
 
 /** The start of the driver's memory. */
 export const BASE = 0x10000;

@@ -10,9 +10,9 @@ import {
 } from '../../../../src/virtio/block.js';
 import type { BlockHistory } from '../../block-history.js';
 import type { Random } from '../../random.js';
-import type { Buffer as Piece } from '../../ring-driver.js';
+import type { Buffer as Piece } from '../../../../src/virtio/driver/ring-driver.js';
 import { REPLY_TIMEOUT_MS } from '../lab/patience.js';
-import { DATA, VhostDriver } from './vhost-driver.js';
+import { DATA, VhostDriver } from '../../../../src/vhost/driver.js';
 
 export const BLOCK_BYTES = 4096;
 const SECTORS = BLOCK_BYTES / 512;

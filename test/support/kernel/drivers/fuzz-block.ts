@@ -1,10 +1,10 @@
 import '../lab/inside.js';
 import * as blk from '../../../../src/virtio/block.js';
 import type { Random } from '../../random.js';
-import type { Buffer } from '../../ring-driver.js';
+import type { Buffer } from '../../../../src/virtio/driver/ring-driver.js';
 import type { FuzzRequests } from './fuzz-driver.js';
 import type { VhostBlock } from './vhost-block.js';
-import { DATA } from './vhost-driver.js';
+import { DATA } from '../../../../src/vhost/driver.js';
 
 const RANGES = DATA + 0x8000;
 const TYPES = [

@@ -2,11 +2,12 @@
 import '../lab/inside.js';
 import { VRING_DESC_F_INDIRECT, VRING_DESC_F_NEXT, VRING_DESC_F_WRITE } from '../../../../src/virtio/split-ring.js';
 import type { Random } from '../../random.js';
-import { PackedDriver, type PackedDescriptor } from '../../packed-driver.js';
-import type { Buffer } from '../../ring-driver.js';
-import { SplitDriver } from '../../split-driver.js';
-import { BASE, DRIVER_OK, MEMORY_BYTES, type VhostDriver } from './vhost-driver.js';
-import { DriverMemory, VHOST_ACCESS_RO, VHOST_ACCESS_RW, VHOST_ACCESS_WO } from './vhost-vdpa.js';
+import { PackedDriver, type PackedDescriptor } from '../../../../src/virtio/driver/packed-driver.js';
+import type { Buffer } from '../../../../src/virtio/driver/ring-driver.js';
+import { SplitDriver } from '../../../../src/virtio/driver/split-driver.js';
+import { BASE, DRIVER_OK, MEMORY_BYTES, type VhostDriver } from '../../../../src/vhost/driver.js';
+import { DriverMemory } from '../../../../src/vhost/memory.js';
+import { VHOST_ACCESS_RO, VHOST_ACCESS_RW, VHOST_ACCESS_WO } from '../../../../src/vhost/uapi.js';
 
 const PAGE = 4096;
 /** Where other memory of the driver is mapped and unmapped. */
@@ -235,7 +236,7 @@ export class FuzzDriver {
       return;
     }
     const pages = 1 + random.below(64);
-    const memory = new DriverMemory(pages * PAGE, random.chance(20) ? pages * 2 * PAGE : pages * PAGE);
+    const memory = new DriverMemory(pages * PAGE, { mapped: random.chance(20) ? pages * 2 * PAGE : pages * PAGE });
     this.#memories.push(memory);
     const access = random.pick([VHOST_ACCESS_RW, VHOST_ACCESS_RO, VHOST_ACCESS_WO]);
     const iova = SHIFTING + random.below(64) * PAGE + (random.chance(10) ? random.below(PAGE) : 0);

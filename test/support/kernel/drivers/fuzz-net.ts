@@ -1,9 +1,9 @@
 import '../lab/inside.js';
 import { HEADER_SIZE, isReceiveQueue } from '../../../../src/virtio/net.js';
 import type { Random } from '../../random.js';
-import type { Buffer } from '../../ring-driver.js';
+import type { Buffer } from '../../../../src/virtio/driver/ring-driver.js';
 import type { FuzzRequests } from './fuzz-driver.js';
-import { DATA } from './vhost-driver.js';
+import { DATA } from '../../../../src/vhost/driver.js';
 import type { VhostNet } from './vhost-net.js';
 
 const PACKETS = DATA + 0x10000;

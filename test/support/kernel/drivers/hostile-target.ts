@@ -5,8 +5,8 @@ import { VIRTIO_CONFIG_S_NEEDS_RESET } from '../../../../src/virtio/status.js';
 import { testsWith, VDUSE } from '../lab/needs.js';
 import { ServerProcess } from '../servers/server-process.js';
 import { VhostBlock } from './vhost-block.js';
-import { DATA, DRIVER_OK } from './vhost-driver.js';
-import { DriverMemory } from './vhost-vdpa.js';
+import { DATA, DRIVER_OK } from '../../../../src/vhost/driver.js';
+import { DriverMemory } from '../../../../src/vhost/memory.js';
 import { attach, bash, detach, diskOf, giveTo, giveToVhost, until } from '../servers/vduse.js';
 
 const { after, afterEach, before, beforeEach } = testsWith(VDUSE);
@@ -38,7 +38,7 @@ const undo: (() => unknown)[] = [];
 
 /** More memory for the driver, for one case. It is not mapped for the device. */
 export function borrow(length: number, mapped = length): DriverMemory {
-  const memory = new DriverMemory(length, mapped);
+  const memory = new DriverMemory(length, { mapped });
   borrowed.push(memory);
   return memory;
 }

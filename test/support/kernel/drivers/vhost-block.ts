@@ -1,8 +1,8 @@
 import '../lab/inside.js';
 import assert from 'node:assert/strict';
 import * as blk from '../../../../src/virtio/block.js';
-import type { Buffer } from '../../ring-driver.js';
-import { DATA, VhostDriver } from './vhost-driver.js';
+import type { Buffer } from '../../../../src/virtio/driver/ring-driver.js';
+import { DATA, VhostDriver } from '../../../../src/vhost/driver.js';
 
 /** Where valid requests have their header, status byte and data. */
 const HEADER = DATA + 0x1f0000;

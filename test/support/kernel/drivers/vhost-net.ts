@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { isDeepStrictEqual } from 'node:util';
 import { netConfigOffset } from '../../../../src/virtio/config-space.js';
 import { ETH_ALEN, HEADER_SIZE } from '../../../../src/virtio/net.js';
-import { DATA, VhostDriver } from './vhost-driver.js';
+import { DATA, VhostDriver } from '../../../../src/vhost/driver.js';
 
 const RECEIVE = 0;
 const SEND = 1;

@@ -7,8 +7,8 @@ import {
   VRING_DESC_F_NEXT,
   VRING_DESC_F_WRITE,
   VRING_USED_F_NO_NOTIFY,
-} from '../../src/virtio/split-ring.js';
-import { writeAddress, type Buffer, type RingDriver } from './ring-driver.js';
+} from '../split-ring.js';
+import { writeAddress, type Buffer, type RingDriver, type UsedChain } from './ring-driver.js';
 
 /** The driver's side of a split virtqueue, written to memory by hand, correctly or not. */
 export class SplitDriver implements RingDriver {
@@ -149,7 +149,7 @@ export class SplitDriver implements RingDriver {
     return Atomics.load(this.#words, (this.deviceArea - this.#base + 4 + this.size * 8) / 2);
   }
 
-  collect(): { head: number; written: number } | undefined {
+  collect(): UsedChain | undefined {
     if (this.usedIndex === this.seenUsed) return undefined;
     const at = this.deviceArea - this.#base + 4 + (this.seenUsed % this.size) * 8;
     this.seenUsed = (this.seenUsed + 1) & 0xffff;

@@ -9,9 +9,9 @@ import {
   VRING_PACKED_EVENT_FLAG_DESC,
   VRING_PACKED_EVENT_FLAG_DISABLE,
   WRAP_COUNTER,
-} from '../../src/virtio/packed-ring.js';
-import { VRING_DESC_F_INDIRECT, VRING_DESC_F_NEXT, VRING_DESC_F_WRITE } from '../../src/virtio/split-ring.js';
-import { writeAddress, type Buffer, type RingDriver } from './ring-driver.js';
+} from '../packed-ring.js';
+import { VRING_DESC_F_INDIRECT, VRING_DESC_F_NEXT, VRING_DESC_F_WRITE } from '../split-ring.js';
+import { UsedRingError, writeAddress, type Buffer, type RingDriver, type UsedChain } from './ring-driver.js';
 
 /** The flags that tell the lap of a descriptor. */
 const LAP_FLAGS = DESC_F_AVAIL | DESC_F_USED;
@@ -40,7 +40,7 @@ export class PackedDriver implements RingDriver {
   /** By buffer id, the number of descriptors of the chain in flight; 0 for none. */
   readonly #inFlight = new Uint16Array(2 ** 16);
   /** Used entries that were read and not collected. */
-  readonly #answers: { head: number; written: number }[] = [];
+  readonly #answers: UsedChain[] = [];
   #nextId: number;
   /** Places in the ring, with the wrap counter in bit 15. */
   nextAvailable: number;
@@ -179,7 +179,7 @@ export class PackedDriver implements RingDriver {
       if ((flags & LAP_FLAGS) !== expected) return;
       const head = this.#view.getUint16(this.#at(index) + 12, true);
       const count = this.#inFlight[head] ?? 0;
-      if (count === 0 && !this.isHostile) throw new Error(`buffer id ${head} was used, not in flight`);
+      if (count === 0 && !this.isHostile) throw new UsedRingError(`buffer id ${head} was used, not in flight`);
       const written = (flags & VRING_DESC_F_WRITE) === 0 ? 0 : this.#view.getUint32(this.#at(index) + 8, true);
       this.#answers.push({ head, written });
       this.#inFlight[head] = 0;
@@ -198,7 +198,7 @@ export class PackedDriver implements RingDriver {
     return (this.nextUsed | (this.nextUsed << 16)) >>> 0;
   }
 
-  collect(): { head: number; written: number } | undefined {
+  collect(): UsedChain | undefined {
     this.#readUsed();
     return this.#answers.shift();
   }

@@ -5,6 +5,17 @@ export interface Buffer {
   readonly writable?: boolean;
 }
 
+/** The device has published a used entry that nothing was made available for. */
+export class UsedRingError extends Error {
+  override readonly name = 'UsedRingError';
+}
+
+/** A chain that the device has completed: its head, or buffer id, and the number of bytes that it says it has written. */
+export interface UsedChain {
+  readonly head: number;
+  readonly written: number;
+}
+
 /** The driver's side of a virtqueue of any form, written to memory by hand. */
 export interface RingDriver {
   readonly packed: boolean;
@@ -30,7 +41,7 @@ export interface RingDriver {
   /** Makes a chain available. */
   offer(head: number): void;
   /** The next chain that the device has completed, or undefined. */
-  collect(): { head: number; written: number } | undefined;
+  collect(): UsedChain | undefined;
   /** With an event index: whether the device wants a kick for the chains that were offered since the last call. */
   needsKick(): boolean;
   /** Suppresses interrupts. */
