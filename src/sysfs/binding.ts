@@ -80,6 +80,33 @@ export async function unbindDriver(bus: VdpaBus, name: string, options: BindOpti
   return { device: requireDevice(bus, name, operation), changed: true };
 }
 
+/**
+ * Binds a device to a driver while a task runs, and restores its binding afterwards, whether the task fails or not.
+ * @throws SystemError as {@link bindDriver} does, and EBUSY if the device is in use, whatever its driver; what the task
+ * throws
+ */
+export async function withDriver<Result>(
+  bus: VdpaBus,
+  name: string,
+  driver: string,
+  options: BindOptions,
+  task: (device: BusDevice) => Promise<Result>,
+): Promise<Result> {
+  const operation = `bind ${name} to ${driverName(driver)}`;
+  const before = requireDevice(bus, name, operation);
+  await refuseUsed(bus, before, operation, options);
+  const { device } = await bindDriver(bus, name, driver, options);
+  let result: Result;
+  try {
+    result = await task(device);
+  } catch (error) {
+    undo(bus, before, error);
+    throw error;
+  }
+  restore(bus, before);
+  return result;
+}
+
 /** Checks that a driver can be bound. @throws SystemError ENOENT with a hint if not */
 export function requireDriver(bus: VdpaBus, driver: string, operation: string): void {
   const known = bus.drivers();
@@ -152,18 +179,20 @@ export function hasNode({ files }: VdpaBus, { name, vhost }: BusDevice): boolean
   return node !== undefined && files.text(`${deviceFolder(name)}/${vhost}/dev`) === `${node.major}:${node.minor}`;
 }
 
-/**
- * Restores the previous binding of a device. What cannot be restored is reported in the hint of the error of `failure`.
- */
-function undo(bus: VdpaBus, before: BusDevice, failure: unknown): void {
-  const { name, driver, driverOverride } = before;
+/** Restores the previous binding of a device. @throws SystemError */
+function restore(bus: VdpaBus, { name, driver, driverOverride }: BusDevice): void {
   const operation = `restore the binding of ${name} to ${driver ?? 'no driver'}`;
+  const now = bus.device(name);
+  if (now === undefined) return; // It was deleted in the meantime, and there is nothing to restore.
+  if (now.driver !== undefined && now.driver !== driver) unbind(bus, name, now.driver, operation);
+  setOverride(bus, name, driverOverride, operation);
+  if (driver !== undefined && now.driver !== driver) bus.files.write(operation, `${driverFolder(driver)}/bind`, name);
+}
+
+/** The same after a failure. What cannot be restored is reported in the hint of its error. */
+function undo(bus: VdpaBus, before: BusDevice, failure: unknown): void {
   try {
-    const now = bus.device(name);
-    if (now === undefined) return; // It was deleted in the meantime, and there is nothing to restore.
-    if (now.driver !== undefined && now.driver !== driver) unbind(bus, name, now.driver, operation);
-    setOverride(bus, name, driverOverride, operation);
-    if (driver !== undefined && now.driver !== driver) bus.files.write(operation, `${driverFolder(driver)}/bind`, name);
+    restore(bus, before);
   } catch (cause) {
     if (!(cause instanceof SystemError && failure instanceof SystemError)) throw cause;
     const hint = [failure.hint, `Undoing it also failed: ${cause.message}`].filter(Boolean).join('. ');

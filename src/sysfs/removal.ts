@@ -21,6 +21,8 @@ export type Blocker = NodeUser | ServerTrouble;
 export interface RemovalOptions {
   /** Remove the device even if it is in use. The kernel waits for a {@link Blocker} nevertheless. */
   readonly force?: boolean;
+  /** Whether the caller has such a choice, which the hint of a refusal mentions; true by default. */
+  readonly canForce?: boolean;
   /** Called with the obstacles if the device is removed by force. */
   readonly onForced?: (inTheWay: readonly (DeviceUser | Blocker)[]) => void;
 }
@@ -81,7 +83,7 @@ export async function refuseUsed(
 function refuse(
   inTheWay: readonly (DeviceUser | Blocker)[],
   operation: string,
-  { force = false, onForced }: RemovalOptions,
+  { force = false, canForce = true, onForced }: RemovalOptions,
 ): void {
   if (inTheWay.length === 0) return;
   if (force) {
@@ -90,8 +92,8 @@ function refuse(
   }
   const [trouble] = inTheWay.filter((one) => one.kind === 'server');
   const hint = trouble
-    ? `${explainServerTrouble(trouble)}. Or use "force"`
-    : `It is in use: ${inTheWay.map(describeInTheWay).join('; ')}. End that first, or use "force"`;
+    ? `${explainServerTrouble(trouble)}${canForce ? '. Or use "force"' : ''}`
+    : `It is in use: ${inTheWay.map(describeInTheWay).join('; ')}. End that first${canForce ? ', or use "force"' : ''}`;
   throw new SystemError({ operation, errno: Errno.EBUSY, hint });
 }
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
-import { bindDriver, unbindDriver } from '../../src/sysfs/binding.js';
+import { bindDriver, unbindDriver, withDriver } from '../../src/sysfs/binding.js';
 import { VdpaBus } from '../../src/sysfs/bus.js';
 import { describeInTheWay } from '../../src/sysfs/removal.js';
 import { describeUser, findUsers } from '../../src/sysfs/users.js';
@@ -55,6 +55,31 @@ test('aborting the signal during the wait for a node undoes the binding, and bef
   await assert.rejects(binding, isReason);
   assert.equal(written('/sys/bus/vdpa/drivers/vhost_vdpa/bind'), 'foo0');
   assert.match(written('/sys/devices/foo0/driver_override'), /^\n/);
+});
+
+test('a driver for the time of a task: the binding is restored, whether the task fails or not', async () => {
+  const bind = '/sys/bus/vdpa/drivers/vhost_vdpa/bind';
+  const override = '/sys/devices/foo0/driver_override';
+  machine
+    .vdpaDevice('foo0', { driver: 'vhost_vdpa' })
+    .file(override, 'vhost_vdpa\n')
+    .file('/dev/vhost-vdpa-0', '')
+    .driver('virtio_vdpa');
+  assert.equal(await withDriver(bus, 'foo0', 'vhost', {}, ({ name }) => Promise.resolve(`${name} done`)), 'foo0 done');
+  assert.equal(written(bind), '');
+  assert.match(written(override), /^vhost_vdpa\n/);
+  const reason = new Error('no');
+  await assert.rejects(
+    withDriver(bus, 'foo0', 'virtio', {}, () => Promise.reject(reason)),
+    (error) => error === reason,
+  );
+  // The fake kernel changes no links: for it, the device was bound all the time.
+  assert.equal(written('/sys/bus/vdpa/drivers/virtio_vdpa/bind'), 'foo0');
+  assert.match(written(override), /^vhost_vdpa\n/);
+  await assert.rejects(
+    withDriver(bus, 'bar0', 'vhost', {}, () => Promise.resolve()),
+    { code: 'ENODEV' },
+  );
 });
 
 test('a device in the requested state is left alone', async () => {
