@@ -34,3 +34,12 @@ export const MAX_PACKET = HEADER_SIZE + ETH_HLEN + 4 + 65535;
 
 /** Queue 2i receives for the driver, queue 2i + 1 sends. */
 export const isReceiveQueue = (index: number): boolean => index % 2 === 0;
+
+/** Classes and commands of the control queue, and its answers. */
+export const VIRTIO_NET_CTRL_RX = 0;
+export const VIRTIO_NET_CTRL_RX_PROMISC = 0;
+export const VIRTIO_NET_CTRL_RX_ALLMULTI = 1;
+export const VIRTIO_NET_CTRL_MAC = 1;
+export const VIRTIO_NET_CTRL_MAC_ADDR_SET = 1;
+export const VIRTIO_NET_OK = 0;
+export const VIRTIO_NET_ERR = 1;
