@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# The commands of avocado-framework/avocado-vt on the simulators of the kernel: add_dev and remove_dev of its classes
-# VhostVdpaBlkSimulatorTest, VirtioVdpaBlkSimulatorTest, VhostVdpaNetSimulatorTest and VirtioVdpaNetSimulatorTest, with
-# get_vdpa_dev_file_by_name of virttest/utils_vdpa.py. They choose the driver by the only module that they load. Argument: vhost or
-# virtio.
+# The commands of autotest/tp-qemu, tests for avocado-vt, on the simulators of the kernel: add_dev and remove_dev of the classes
+# VhostVdpaBlkSimulatorTest, VirtioVdpaBlkSimulatorTest, VhostVdpaNetSimulatorTest and VirtioVdpaNetSimulatorTest in
+# provider/vdpa_sim_utils.py (6f0573097c77), which find nodes like get_vdpa_dev_file_by_name of avocado-framework/avocado-vt in
+# virttest/utils_vdpa.py (05bc5f7b7e1d). They choose the driver by the only module that they load. Argument: vhost or virtio.
 set -euo pipefail
 shopt -s nullglob
 

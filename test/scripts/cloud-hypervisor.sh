@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The commands of cloud-hypervisor/cloud-hypervisor that prepare its integration tests: prepare_vdpa of scripts/prepare_vdpa.sh.
+# The commands of cloud-hypervisor/cloud-hypervisor that prepare its integration tests: prepare_vdpa of
+# scripts/prepare_vdpa.sh (192123e011a4).
 set -x
 
 vdpa dev add name vdpa-blk1 mgmtdev vdpasim_blk

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The requests of canonical/lxd for a NIC with acceleration=vdpa: AddVDPADevice, getVhostVDPADevInPath and DeleteVDPADevice of
-# lxd/ip/vdpa.go, which also requires that the node is a device. Argument: the PCI address of the virtual function.
+# lxd/ip/vdpa.go (102eff026c32), which also requires that the node is a device. Argument: the PCI address of the virtual function.
 set -euo pipefail
 
 address=$1

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The requests of k8snetworkplumbingwg/sriov-network-operator for a virtual function: CreateVDPADevice and DeleteVDPADevice of
-# pkg/host/internal/vdpa/vdpa.go, with BindDriverByBusAndDevice of pkg/host/internal/kernel/kernel.go. Arguments: the PCI address,
-# and the driver: vhost or virtio.
+# pkg/host/internal/vdpa/vdpa.go, with BindDriverByBusAndDevice of pkg/host/internal/kernel/kernel.go (249e20012faf), which writes
+# to files of sysfs what `dev bind` does. Arguments: the PCI address, and the driver: vhost or virtio.
 set -uo pipefail
 
 address=$1 driver=$2

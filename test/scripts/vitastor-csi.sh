@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The commands of vitalif/vitastor for a volume that a qemu-storage-daemon serves through VDUSE: mapVduse and unmapVduseById of
-# csi/src/utils.go. Argument: the name of the VDUSE device.
+# csi/src/utils.go (2826bb9e7e7b). Argument: the name of the VDUSE device.
 set -euo pipefail
 
 id=$1
