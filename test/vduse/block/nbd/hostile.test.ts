@@ -215,7 +215,7 @@ describe('an NBD server that sends what it likes', () => {
     });
     disk = await NbdDisk.open(server.uri, { reconnect: 0.5 });
     assert.deepEqual(await disk.do({ type: READ, length: 512, from: 0 }), [Errno.EIO]);
-    assert.equal(disk.connections.status.state, 'failed');
+    await disk.reaches('failed');
     assert.ok(server.connections < 10, `${server.connections} connections`);
   });
 

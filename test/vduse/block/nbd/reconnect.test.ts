@@ -120,7 +120,7 @@ describe('an NBD server that goes away', () => {
     const begun = performance.now();
     assert.deepEqual(await disk.finish(waiting), [Errno.EIO]);
     assert.ok(performance.now() - begun > 200);
-    assert.equal(disk.connections.status.state, 'failed');
+    await disk.reaches('failed');
     assert.match(disk.connections.status.reason ?? '', /^connect to .*: (Connection refused|No such file)|has ended/);
     assert.deepEqual(await disk.do(read), [Errno.EIO]);
     server.start();
