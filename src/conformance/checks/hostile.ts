@@ -20,7 +20,7 @@ interface Attack {
 const splitAttacks: readonly Attack[] = [
   {
     name: 'head',
-    what: 'a head that is no descriptor',
+    what: 'a head outside the table',
     run: ({ driver, work }) => {
       driver.splitRing(work.queue).offer(driver.ring(work.queue).size + 5);
     },
@@ -65,7 +65,7 @@ const splitAttacks: readonly Attack[] = [
   },
   {
     name: 'indirect-length',
-    what: 'an indirect table whose length is no number of descriptors',
+    what: 'an indirect table with a part of a descriptor',
     features: ['RING_INDIRECT_DESC'],
     run: ({ driver, work }) => {
       const ring = driver.splitRing(work.queue);

@@ -32,7 +32,11 @@ export const blockRangeChecks: readonly Check[] = [
           data.subarray(0, quarter),
         );
         const rest = quarter * 2;
-        expectBytes('discard a quarter of a region, then read behind it', after.subarray(rest), data.subarray(rest));
+        expectBytes(
+          'discard a quarter of a region, then read what follows it',
+          after.subarray(rest),
+          data.subarray(rest),
+        );
       });
     },
   },
