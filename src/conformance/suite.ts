@@ -90,7 +90,7 @@ function runCheck(node: string, target: Target, check: Check): Outcome {
   }
 }
 
-/** @throws errors that are no fault of the device */
+/** @throws errors that the device has not caused */
 function outcomeOf(error: unknown, { rule }: Check): Outcome {
   if (error instanceof NotApplicable) return { kind: 'not applicable', reason: error.message };
   if (error instanceof CheckFailure) return { kind: 'failed', finding: error.finding };

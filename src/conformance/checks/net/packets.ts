@@ -75,12 +75,12 @@ export class Packets {
     };
   }
 
-  /** Sends a frame and returns what comes back. @throws NotApplicable if the device is no loopback */
+  /** Sends a frame and returns what comes back. @throws NotApplicable if the device does not loop packets back */
   echo(frame: Uint8Array, header?: Uint8Array): Received {
     this.send(frame, header);
     const received = this.receive();
     if (received) return received;
-    throw new NotApplicable('no packet came back: the network of the device is no loopback');
+    throw new NotApplicable('no packet came back: the device does not loop packets back');
   }
 
   /** Whether a broadcast comes back. @throws NotApplicable if not */
