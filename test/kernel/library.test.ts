@@ -18,7 +18,7 @@ const examples = Array.from(
 );
 
 test('there are examples', () => {
-  assert.equal(examples.length, 7);
+  assert.equal(examples.length, 8);
 });
 
 for (const [index, { heading, code }] of examples.entries()) {

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { nothingLeft } from '../support/kernel/lab/leftovers.js';
 import { needs, SIMULATORS, testsWith, VDUSE } from '../support/kernel/lab/needs.js';
 import { bash, diskOf, start, until } from '../support/kernel/servers/vduse.js';
@@ -26,8 +26,10 @@ after(() => {
   rmSync(FOLDER, { recursive: true });
 });
 
+/** Replaces the file as a whole, as a ConfigMap's is. */
 function write(...devices: readonly object[]): void {
-  writeFileSync(STATE, JSON.stringify({ version: 1, devices }));
+  writeFileSync(`${STATE}.new`, JSON.stringify({ version: 1, devices }));
+  renameSync(`${STATE}.new`, STATE);
 }
 
 interface Pod {
@@ -69,8 +71,8 @@ test(
     await until('net0 is deleted', () => devices().join() === 'disk0');
     write({ ...disk0, mtu: 'x' });
     await until('the devices do not match', () => !existsSync(MATCHES));
+    await until('the reason is printed', () => pod.log().includes('/devices/0/mtu'));
     assert.match(pod.log(), /"action":"delete","name":"net0"/);
-    assert.match(pod.log(), /\/devices\/0\/mtu/);
     write();
     await until('disk0 is deleted', () => devices().length === 0 && existsSync(MATCHES));
     await until('there is nothing to change', () => isDone(pod));
