@@ -30,14 +30,15 @@ export function modalias({ deviceId, vendorId }: Pick<VdpaDevice, 'deviceId' | '
 
 /** Creates the virtio device of a device, and starts its driver. Returns the device with its binding. */
 export function startVirtio(draft: MachineDraft, device: DeviceState, opened: VdpaDevice): DeviceState {
-  const virtio = lowestFree(bindings(draft).map((other) => other.virtio));
+  const others = bindings(draft);
+  const virtio = lowestFree(others.map((other) => other.virtio));
   const started = negotiateAnew(opened).features !== undefined;
   const binding: VirtioBinding = {
     driver: 'virtio_vdpa',
     virtio,
     ...(started && { started: draft.now }),
-    ...(started && opened.deviceId === VIRTIO_ID_NET && { netdev: newInterface(draft) }),
-    ...(started && opened.deviceId === VIRTIO_ID_BLOCK && { disk: newDisk(draft) }),
+    ...(started && opened.deviceId === VIRTIO_ID_NET && { netdev: newInterface(draft, others) }),
+    ...(started && opened.deviceId === VIRTIO_ID_BLOCK && { disk: newDisk(draft, others) }),
   };
   const path = `${virtioParent(draft, device)}/virtio${virtio}`;
   const variables = { MODALIAS: modalias(opened) };
@@ -91,16 +92,16 @@ function partsOf({ netdev, disk }: VirtioBinding, path: string): Omit<NewUevent,
   return parts;
 }
 
-function newInterface(draft: MachineDraft): NonNullable<VirtioBinding['netdev']> {
+function newInterface(draft: MachineDraft, others: readonly VirtioBinding[]): NonNullable<VirtioBinding['netdev']> {
   const ifindex = draft.kernel.ifindex + 1;
   draft.kernel = { ...draft.kernel, ifindex };
-  return { number: lowestFree(bindings(draft).map(({ netdev }) => netdev?.number)), ifindex };
+  return { number: lowestFree(others.map(({ netdev }) => netdev?.number)), ifindex };
 }
 
-function newDisk(draft: MachineDraft): NonNullable<VirtioBinding['disk']> {
+function newDisk(draft: MachineDraft, others: readonly VirtioBinding[]): NonNullable<VirtioBinding['disk']> {
   const seq = draft.kernel.diskseq + 1;
   draft.kernel = { ...draft.kernel, diskseq: seq };
-  return { number: lowestFree(bindings(draft).map(({ disk }) => disk?.number)), seq };
+  return { number: lowestFree(others.map(({ disk }) => disk?.number)), seq };
 }
 
 function bindings({ devices }: SimState): VirtioBinding[] {

@@ -9,7 +9,7 @@ import { closeSync, constants, fstatSync, mkdirSync, openSync, statSync } from '
 import type { BigIntStats } from 'node:fs';
 import { dirname } from 'node:path';
 import { monotonicMs } from '../../sys/clock.js';
-import { Errno, strerror } from '../../sys/errno.js';
+import { Errno, nodeErrno, strerror } from '../../sys/errno.js';
 import type * as fileCalls from '../../sys/file.js';
 import type * as libcCalls from '../../sys/libc.js';
 import { lockHolder } from '../../sys/lock-holder.js';
@@ -65,8 +65,7 @@ export class StateLock {
    * @throws LockError; what `open` throws, and errors of node:fs
    */
   take(open: () => number): number {
-    mkdirSync(dirname(this.#path), { recursive: true, mode: 0o700 });
-    const turn = openLockFile(`${this.#path}.lock`);
+    const turn = this.#openTurn();
     try {
       this.#wait(turn, (waited) => Math.max(shortestNap, longestNap - (waited / agingTime) * longestNap));
       for (;;) {
@@ -83,6 +82,18 @@ export class StateLock {
     } finally {
       closeSync(turn);
     }
+  }
+
+  /** Opens the file whose lock is the turn to wait for the state; creates their directory if necessary. */
+  #openTurn(): number {
+    const path = `${this.#path}.lock`;
+    try {
+      return openLockFile(path);
+    } catch (error) {
+      if (nodeErrno(error) !== Errno.ENOENT) throw error;
+    }
+    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+    return openLockFile(path);
   }
 
   /** @param napTime the interval after a number of milliseconds */

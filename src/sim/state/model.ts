@@ -236,11 +236,11 @@ export function bootState(machine: MachineState, files: readonly FileState[] = [
 const bootedKernel: KernelState = { autoprobe: true, seqnum: 0, ifindex: 2, diskseq: 0 };
 
 /** The lowest number that is not in use, as ida_alloc() of the kernel gives it out. */
-export function lowestFree(used: Iterable<number | undefined>, from = 0): number {
-  const taken = new Set(used);
-  let number = from;
-  while (taken.has(number)) number++;
-  return number;
+export function lowestFree(used: readonly (number | undefined)[], from = 0): number {
+  // One of the first numbers is free; writes to others have no effect.
+  const taken = new Uint8Array(used.length + 1);
+  for (const number of used) if (number !== undefined) taken[number - from] = 1;
+  return from + taken.indexOf(0);
 }
 
 /**

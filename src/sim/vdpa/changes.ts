@@ -11,7 +11,8 @@ import { whenReleased } from '../machine/holders.js';
 import { managementOf } from '../machine/management-devices.js';
 import { attributeBit, type AddConfig } from '../machine/management/add-config.js';
 import { bindDriver } from '../machine/management/index.js';
-import type { ManagementDeviceState, SimState } from '../state/model.js';
+import type { ManagementDeviceState } from '../state/model.js';
+import type { MachineDraft } from '../state/store.js';
 import type { VdpaContext } from './context.js';
 import { requestedDevice, requestedManagementDevice } from './queries.js';
 
@@ -109,7 +110,7 @@ export function setDevice({ machine }: VdpaContext, request: GenlRequest): void 
   });
 }
 
-function setAttributes(state: SimState, request: GenlRequest): void {
+function setAttributes(state: MachineDraft, request: GenlRequest): void {
   const device = requestedDevice(state, request);
   const management = managementOf(state, device);
   if (!management.classes.includes(VIRTIO_ID_NET)) {

@@ -44,10 +44,9 @@ function vhostNodes(state: SimState): Directory {
     () =>
       state.devices.flatMap(({ binding }) => (binding?.driver === 'vhost_vdpa' ? [`vhost-vdpa-${binding.minor}`] : [])),
     (name) => {
-      const minor = /^vhost-vdpa-([0-9]+)$/.exec(name)?.[1];
-      if (minor === undefined) return undefined;
+      const minor = Number(/^vhost-vdpa-(0|[1-9][0-9]*)$/.exec(name)?.[1]);
       for (const { name: owner, binding } of state.devices) {
-        if (binding?.driver === 'vhost_vdpa' && `${binding.minor}` === minor) return vhostNode(owner, binding);
+        if (binding?.driver === 'vhost_vdpa' && binding.minor === minor) return vhostNode(owner, binding);
       }
       return undefined;
     },

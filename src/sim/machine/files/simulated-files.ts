@@ -140,7 +140,8 @@ export class SimulatedFiles implements MachineFiles {
 
   /** @param last whether a link at the end of the path is followed, or is the result itself */
   #find(path: string, last: 'followed' | 'itself' = 'followed'): Found | undefined {
-    const root = rootDirectory(this.#store.read(), { uid: this.#user });
+    const state = this.#store.read();
+    const root = rootDirectory(state, { uid: this.#uid ?? state.machine.uid });
     let waiting = namesOf(path);
     let links = 0;
     // The directories from the root to the current one.
