@@ -1,14 +1,12 @@
+import '../../support/kernel/lab/inside.js';
 import { MachineTwins } from '../../support/kernel/lab/machine-twins.js';
-import { SIMULATORS, needsMachine, testsWith } from '../../support/kernel/lab/needs.js';
+import { SIMULATORS, VDUSE, needsMachine, testsWith } from '../../support/kernel/lab/needs.js';
 
-const { test } = testsWith(...SIMULATORS);
+const { test } = testsWith(VDUSE, ...SIMULATORS);
 
 test('1,000 sequences of commands and writes: the same files, events, output', needsMachine('uml'), async (context) => {
   const twins = await MachineTwins.start();
-  try {
-    for (let seed = 0; seed < 1000; seed++) await twins.run(seed);
-  } finally {
-    await twins.close();
-  }
-  context.diagnostic(`${twins.steps} steps, ${twins.events} events, ${twins.files} files`);
+  await twins.runAll(0, 1000, (text) => {
+    context.diagnostic(text);
+  });
 });
