@@ -1,6 +1,10 @@
-/** The machine qemu with its PCI devices, for sequences of steps on it and on a simulated one. */
+/** The machine qemu with its PCI devices, for what runs on it and on a simulated one. */
 import { readFileSync } from 'node:fs';
-import { parseMachine, type ManagementDescription } from '../../../../src/sim/state/description.js';
+import {
+  parseMachine,
+  type MachineDescription,
+  type ManagementDescription,
+} from '../../../../src/sim/state/description.js';
 import { json } from '../../command-line.js';
 import { bindVpVdpa, PCI, type PciAddress } from '../drivers/vp-vdpa.js';
 import { simulatorDevices, vduseDevices, vduseInstances } from './machine-devices.js';
@@ -14,8 +18,8 @@ const devices: Readonly<Partial<Record<PciAddress, ManagementDescription>>> = {
   [PCI.netWithMtu]: { mac: '52:54:00:12:34:08', mtu: 9000 },
 };
 
-/** Binds the devices to vp_vdpa, and describes them for the simulation as their management devices describe themselves. */
-export async function pciTwins(): Promise<TwinOptions> {
+/** Binds the devices to vp_vdpa, and describes the machine for the simulation as its management devices describe themselves. */
+export async function describeQemu(): Promise<MachineDescription> {
   const addresses = Object.keys(devices) as PciAddress[];
   bindVpVdpa(...addresses);
   const { mgmtdev } = (await json('mgmtdev show')) as { mgmtdev: Record<string, ManagementDescription> };
@@ -25,7 +29,13 @@ export async function pciTwins(): Promise<TwinOptions> {
     const parent = { driver: 'vp-vdpa', vendor: pciId(address, 'vendor'), device: pciId(address, 'device') };
     return [handle, { ...shown, ...devices[address], driver: 'vp_vdpa', parent }];
   });
-  const machine = parseMachine(JSON.stringify({ mgmtdev: Object.fromEntries(described) }), 'the machine qemu');
+  return { mgmtdev: Object.fromEntries(described) };
+}
+
+/** The machine qemu with its PCI devices, and a program's VDUSE instances. */
+export async function pciTwins(): Promise<TwinOptions> {
+  const machine = parseMachine(JSON.stringify(await describeQemu()), 'the machine qemu');
+  const addresses = Object.keys(devices) as PciAddress[];
   return {
     machine: { ...machine, vduse: vduseInstances },
     addable: [...simulatorDevices, ...vduseDevices, ...addresses.map(pciDevice)],
