@@ -19,6 +19,17 @@ function awaitUsed({ driver, work }: CheckContext, count: number, sent: string):
   }
 }
 
+/** Before one round in this many the device is left alone. */
+const IDLE_EVERY = 20;
+
+/**
+ * Leaves the device alone before some rounds: right after a request it may look at the queue without being kicked, and
+ * only one that has gone to sleep shows whether it wants the next kick.
+ */
+function idleBefore(round: number, context: CheckContext): void {
+  if (round % IDLE_EVERY === IDLE_EVERY - 1) context.expectNothing(`nothing after request ${round - 1}`);
+}
+
 function notificationChecks(form: 'split' | 'packed'): readonly Check[] {
   const isPacked = form === 'packed';
   const features = isPacked ? ['RING_PACKED'] : [];
@@ -85,6 +96,7 @@ function notificationChecks(form: 'split' | 'packed'): readonly Check[] {
         context.startWork({ features });
         const { driver, work } = context;
         for (let round = 0; round < 100; round++) {
+          idleBefore(round, context);
           const waiting = context.offer([round % 64]);
           if (!driver.ring(work.queue).suppressesKicks) context.kick();
           context.collect(`request ${round}, kicked only if the device did not suppress it`, waiting);
@@ -100,6 +112,7 @@ function notificationChecks(form: 'split' | 'packed'): readonly Check[] {
         context.startWork({ features: ['RING_EVENT_IDX', ...features] });
         const { driver, work } = context;
         for (let round = 0; round < 100; round++) {
+          idleBefore(round, context);
           const waiting = context.offer(Array.from({ length: 1 + (round % 4) }, (_, slot) => slot));
           if (driver.ring(work.queue).needsKick()) context.kick();
           context.collect(`${waiting.size} requests, kicked only at the event of the device, round ${round}`, waiting);

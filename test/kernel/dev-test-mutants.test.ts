@@ -1,17 +1,17 @@
 /** Every deliberate fault of a device is found by a check, which passes without the fault (dev-test.test.ts). */
-import '../../support/kernel/lab/inside.js';
+import '../support/kernel/lab/inside.js';
 import assert from 'node:assert/strict';
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { allChecks } from '../../../src/conformance/catalogue.js';
-import type { Check } from '../../../src/conformance/check.js';
-import { selectChecks } from '../../../src/conformance/select.js';
-import { runChecks, type CheckResult } from '../../../src/conformance/suite.js';
-import { testsWith, VDUSE } from '../../support/kernel/lab/needs.js';
-import { faultless, mutants } from '../../support/kernel/servers/mutants.js';
-import { attach, detach, giveToVhost } from '../../support/kernel/servers/vduse.js';
+import { allChecks } from '../../src/conformance/catalogue.js';
+import type { Check } from '../../src/conformance/check.js';
+import { selectChecks } from '../../src/conformance/select.js';
+import { runChecks, type CheckResult } from '../../src/conformance/suite.js';
+import { testsWith, VDUSE } from '../support/kernel/lab/needs.js';
+import { faultless, mutants } from '../support/kernel/servers/mutants.js';
+import { attach, detach, giveToVhost } from '../support/kernel/servers/vduse.js';
 
 const { after, before, describe, test } = testsWith(VDUSE);
 
@@ -20,7 +20,7 @@ const AUTOPROBE = '/sys/bus/vdpa/drivers_autoprobe';
 
 /** Serves a device in another process and runs checks on it. */
 async function resultsOf(mutant: string, checks: readonly Check[]): Promise<readonly CheckResult[]> {
-  const script = fileURLToPath(new URL('../../support/kernel/servers/mutant-server.js', import.meta.url));
+  const script = fileURLToPath(new URL('../support/kernel/servers/mutant-server.js', import.meta.url));
   const server = fork(script, [mutant], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
   const closed = once(server, 'close');
   const [message] = (await Promise.race([once(server, 'message'), closed])) as unknown[];
