@@ -4,7 +4,7 @@ import type { UsedChain } from '../virtio/driver/ring-driver.js';
 import type { VhostVdpa } from '../vhost/device.js';
 import type { VhostDriver } from '../vhost/driver.js';
 import { CheckFailure } from './finding.js';
-import type { Target } from './target.js';
+import type { Target } from '../vhost/target.js';
 import { workFor, type Work } from './work.js';
 
 /** How long a device may take for an answer, in milliseconds. */

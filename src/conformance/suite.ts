@@ -10,7 +10,7 @@ import { VhostVdpa } from '../vhost/device.js';
 import type { Check, Requirements } from './check.js';
 import { CheckFailure, NotApplicable, type Finding } from './finding.js';
 import { CheckContext, driverQueues } from './context.js';
-import { readTarget, type Target } from './target.js';
+import { readTarget, type Target } from '../vhost/target.js';
 
 /** How a check has ended. */
 export type Outcome =

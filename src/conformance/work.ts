@@ -4,7 +4,7 @@ import * as blk from '../virtio/block.js';
 import * as net from '../virtio/net.js';
 import type { Buffer as DriverBuffer } from '../virtio/driver/ring-driver.js';
 import { DATA, type VhostDriver } from '../vhost/driver.js';
-import type { Target } from './target.js';
+import type { Target } from '../vhost/target.js';
 
 /** The number of requests for which there is memory. */
 export const WORK_SLOTS = 512;

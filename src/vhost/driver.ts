@@ -17,7 +17,7 @@ import { DriverMemory } from './memory.js';
 
 /** The IOVA of the driver's memory. */
 export const BASE = 0x1000_0000;
-/** Its size. */
+/** Its size, unless another one is asked for. */
 export const MEMORY_BYTES = 4 * 1024 * 1024;
 /** The space for each queue's rings; indirect tables are in the second half. */
 const QUEUE_BYTES = 0x10000;
@@ -49,6 +49,8 @@ export interface DriverOptions extends StartOptions, VhostVdpaOptions {
   readonly queues?: number;
   /** Its memory is on huge pages of the machine's usual size. */
   readonly hugePages?: boolean;
+  /** The memory for buffers, from {@link DATA} on, in bytes; 2 MiB by default. */
+  readonly dataBytes?: number;
 }
 
 const withoutEventIndex = (offered: bigint): bigint => offered & ~EVENT_IDX;
@@ -74,12 +76,12 @@ export class VhostDriver {
    * @throws SystemError
    */
   constructor(node: string, options: DriverOptions = {}) {
-    const { queues = 1, hugePages = false } = options;
+    const { queues = 1, hugePages = false, dataBytes = MEMORY_BYTES - (DATA - BASE) } = options;
     if (queues > MAX_QUEUES) throw new RangeError(`a driver has at most ${MAX_QUEUES} queues, not ${queues}`);
     this.#options = options;
     this.vhost = new VhostVdpa(node, options);
     try {
-      this.memory = new DriverMemory(MEMORY_BYTES, { hugePages });
+      this.memory = new DriverMemory(DATA - BASE + dataBytes, { hugePages });
     } catch (error) {
       this.vhost.close();
       throw error;
@@ -90,7 +92,7 @@ export class VhostDriver {
         this.#kicks.push(openEventfd());
         this.#calls.push(openEventfd());
       }
-      this.vhost.map(BASE, MEMORY_BYTES, this.memory.address);
+      this.vhost.map(BASE, this.memory.length, this.memory.address);
     } catch (error) {
       this.close();
       throw error;
@@ -157,7 +159,7 @@ export class VhostDriver {
       vhost.setQueueSize(queue, queueSize);
       vhost.setQueueAddress(queue, ring.descriptorArea, ring.driverArea, ring.deviceArea);
       vhost.setQueueBase(queue, ring.base);
-      vhost.setCall(queue, this.#calls[queue] ?? -1);
+      vhost.setCall(queue, this.callOf(queue));
       vhost.setKick(queue, kick);
       return ring;
     });
@@ -208,6 +210,11 @@ export class VhostDriver {
     this.kick(queue);
   }
 
+  /** The eventfd that the device signals instead of an interrupt of a queue. */
+  callOf(queue: number): number {
+    return this.#calls[queue] ?? -1;
+  }
+
   /** The next completed chain, or undefined if there is none in time. Blocks the thread. */
   used(queue = 0, timeoutMs = 20_000): UsedChain | undefined {
     const end = performance.now() + timeoutMs;
@@ -223,7 +230,7 @@ export class VhostDriver {
 
   /** Waits for an interrupt and clears it. @returns whether there was one */
   clearCall(queue = 0, timeoutMs = 0): boolean {
-    const call = this.#calls[queue] ?? -1;
+    const call = this.callOf(queue);
     if (poll(call, POLLIN, timeoutMs) !== 1) return false;
     clearEventfd(call);
     return true;

@@ -46,5 +46,6 @@ export {
   type Buffer as DriverBuffer,
   type RingDriver,
   type UsedChain,
+  type UsedSlot,
 } from '../virtio/driver/ring-driver.js';
 export { SplitDriver } from '../virtio/driver/split-driver.js';

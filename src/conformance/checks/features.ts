@@ -7,7 +7,7 @@ import { featureMask } from '../../virtio/feature-mask.js';
 import type { Check } from '../check.js';
 import { CheckFailure, expectEqual } from '../finding.js';
 import type { CheckContext } from '../context.js';
-import type { Target } from '../target.js';
+import type { Target } from '../../vhost/target.js';
 
 /** Which feature requires which others, one of them each: sections 5.1.3.1 and 5.2.3 of the specification. */
 const dependencies: Readonly<Record<NonNullable<Target['type']>, readonly (readonly [string, readonly string[]])[]>> = {

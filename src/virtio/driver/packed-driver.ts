@@ -8,10 +8,18 @@ import {
   usedFlags,
   VRING_PACKED_EVENT_FLAG_DESC,
   VRING_PACKED_EVENT_FLAG_DISABLE,
+  VRING_PACKED_EVENT_FLAG_ENABLE,
   WRAP_COUNTER,
 } from '../packed-ring.js';
 import { VRING_DESC_F_INDIRECT, VRING_DESC_F_NEXT, VRING_DESC_F_WRITE } from '../split-ring.js';
-import { UsedRingError, writeAddress, type Buffer, type RingDriver, type UsedChain } from './ring-driver.js';
+import {
+  UsedRingError,
+  writeAddress,
+  type Buffer,
+  type RingDriver,
+  type UsedChain,
+  type UsedSlot,
+} from './ring-driver.js';
 
 /** The flags that tell the lap of a descriptor. */
 const LAP_FLAGS = DESC_F_AVAIL | DESC_F_USED;
@@ -41,6 +49,7 @@ export class PackedDriver implements RingDriver {
   readonly #inFlight = new Uint16Array(2 ** 16);
   /** Used entries that were read and not collected. */
   readonly #answers: UsedChain[] = [];
+  readonly #entry: UsedSlot = { head: 0, written: 0 };
   #nextId: number;
   /** Places in the ring, with the wrap counter in bit 15. */
   nextAvailable: number;
@@ -172,20 +181,24 @@ export class PackedDriver implements RingDriver {
 
   /** Reads the used entries that the device has published since the last time. */
   #readUsed(): void {
-    for (;;) {
-      const index = this.nextUsed & ~WRAP_COUNTER;
-      const expected = usedFlags((this.nextUsed & WRAP_COUNTER) !== 0);
-      const flags = this.flags(index);
-      if ((flags & LAP_FLAGS) !== expected) return;
-      const head = this.#view.getUint16(this.#at(index) + 12, true);
-      const count = this.#inFlight[head] ?? 0;
-      if (count === 0 && !this.isHostile) throw new UsedRingError(`buffer id ${head} was used, not in flight`);
-      const written = (flags & VRING_DESC_F_WRITE) === 0 ? 0 : this.#view.getUint32(this.#at(index) + 8, true);
-      this.#answers.push({ head, written });
-      this.#inFlight[head] = 0;
-      this.nextUsed = advance(this.nextUsed, Math.max(1, count), this.size);
-      this.#answered = (this.#answered + 1) & 0xffff;
-    }
+    while (this.#readInto(this.#entry)) this.#answers.push({ ...this.#entry });
+  }
+
+  /** Reads the next used entry. @returns false if there is none */
+  #readInto(used: UsedSlot): boolean {
+    const index = this.nextUsed & ~WRAP_COUNTER;
+    const expected = usedFlags((this.nextUsed & WRAP_COUNTER) !== 0);
+    const flags = this.flags(index);
+    if ((flags & LAP_FLAGS) !== expected) return false;
+    const head = this.#view.getUint16(this.#at(index) + 12, true);
+    const count = this.#inFlight[head] ?? 0;
+    if (count === 0 && !this.isHostile) throw new UsedRingError(`buffer id ${head} was used, not in flight`);
+    used.head = head;
+    used.written = (flags & VRING_DESC_F_WRITE) === 0 ? 0 : this.#view.getUint32(this.#at(index) + 8, true);
+    this.#inFlight[head] = 0;
+    this.nextUsed = advance(this.nextUsed, Math.max(1, count), this.size);
+    this.#answered = (this.#answered + 1) & 0xffff;
+    return true;
   }
 
   get usedIndex(): number {
@@ -201,6 +214,14 @@ export class PackedDriver implements RingDriver {
   collect(): UsedChain | undefined {
     this.#readUsed();
     return this.#answers.shift();
+  }
+
+  collectInto(used: UsedSlot): boolean {
+    const answer = this.#answers.shift();
+    if (answer === undefined) return this.#readInto(used);
+    used.head = answer.head;
+    used.written = answer.written;
+    return true;
   }
 
   #setEvents(flags: number, offWrap: number): void {
@@ -219,6 +240,10 @@ export class PackedDriver implements RingDriver {
 
   suppressInterrupts(): void {
     this.#setEvents(VRING_PACKED_EVENT_FLAG_DISABLE, 0);
+  }
+
+  allowInterrupts(): void {
+    this.#setEvents(VRING_PACKED_EVENT_FLAG_ENABLE, 0);
   }
 
   waitFor(count: number): void {

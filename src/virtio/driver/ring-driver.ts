@@ -16,6 +16,12 @@ export interface UsedChain {
   readonly written: number;
 }
 
+/** Where {@link RingDriver.collectInto} writes a {@link UsedChain}. */
+export interface UsedSlot {
+  head: number;
+  written: number;
+}
+
 /** The driver's side of a virtqueue of any form, written to memory by hand. */
 export interface RingDriver {
   readonly packed: boolean;
@@ -42,10 +48,14 @@ export interface RingDriver {
   offer(head: number): void;
   /** The next chain that the device has completed, or undefined. */
   collect(): UsedChain | undefined;
+  /** The same for a loop that must not allocate: fills in `used`. @returns false if there is none */
+  collectInto(used: UsedSlot): boolean;
   /** With an event index: whether the device wants a kick for the chains that were offered since the last call. */
   needsKick(): boolean;
   /** Suppresses interrupts. */
   suppressInterrupts(): void;
+  /** Wants an interrupt for each completion. Without an event index. */
+  allowInterrupts(): void;
   /**
    * Wants an interrupt after this many chains more than have been collected, which have one descriptor each. With an
    * event index.

@@ -8,7 +8,7 @@ import {
   VRING_DESC_F_WRITE,
   VRING_USED_F_NO_NOTIFY,
 } from '../split-ring.js';
-import { writeAddress, type Buffer, type RingDriver, type UsedChain } from './ring-driver.js';
+import { writeAddress, type Buffer, type RingDriver, type UsedChain, type UsedSlot } from './ring-driver.js';
 
 /** The driver's side of a split virtqueue, written to memory by hand, correctly or not. */
 export class SplitDriver implements RingDriver {
@@ -116,6 +116,10 @@ export class SplitDriver implements RingDriver {
     this.availableFlags = VRING_AVAIL_F_NO_INTERRUPT;
   }
 
+  allowInterrupts(): void {
+    this.availableFlags = 0;
+  }
+
   waitFor(count: number): void {
     this.usedEvent = this.seenUsed + count - 1;
   }
@@ -150,10 +154,17 @@ export class SplitDriver implements RingDriver {
   }
 
   collect(): UsedChain | undefined {
-    if (this.usedIndex === this.seenUsed) return undefined;
+    const used = { head: 0, written: 0 };
+    return this.collectInto(used) ? used : undefined;
+  }
+
+  collectInto(used: UsedSlot): boolean {
+    if (this.usedIndex === this.seenUsed) return false;
     const at = this.deviceArea - this.#base + 4 + (this.seenUsed % this.size) * 8;
     this.seenUsed = (this.seenUsed + 1) & 0xffff;
-    return { head: this.#view.getUint32(at, true), written: this.#view.getUint32(at + 4, true) };
+    used.head = this.#view.getUint32(at, true);
+    used.written = this.#view.getUint32(at + 4, true);
+    return true;
   }
 }
 

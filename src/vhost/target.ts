@@ -1,11 +1,11 @@
-/** What a device says about itself before it is tested. */
+/** What a device says about itself before it is driven. */
 import { deviceTypeName, type DeviceType } from '../virtio/classes.js';
 import { Errno } from '../sys/errno.js';
 import { SystemError } from '../sys/error.js';
-import type { VhostVdpa } from '../vhost/device.js';
-import { VHOST_BACKEND_F_IOTLB_ASID } from '../vhost/uapi.js';
+import type { VhostVdpa } from './device.js';
+import { VHOST_BACKEND_F_IOTLB_ASID } from './uapi.js';
 
-/** A device, as every check sees it. */
+/** A device as it was found. */
 export interface Target {
   readonly deviceId: number;
   /** Undefined for a type without a name. */
