@@ -1,6 +1,7 @@
 /** The results of `vdpa dev test`: as text, JSON, TAP and JUnit XML. */
 import type { CheckResult, Report } from '../conformance/suite.js';
 import { renderRows, type Printer } from './printer.js';
+import { escapeXml } from './xml.js';
 
 type Kind = CheckResult['outcome']['kind'];
 
@@ -145,13 +146,4 @@ ${cases.join('')}  </testsuite>
 
 function quote(text: string): string {
   return `"${escapeXml(text)}"`;
-}
-
-const entities: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' };
-
-/** XML 1.0 permits control characters of neither range, not even escaped. */
-function escapeXml(text: string): string {
-  return text
-    .replaceAll(/[&<>"]/g, (character) => entities[character] ?? '')
-    .replaceAll(/[^\t\n\r\x20-\ud7ff\ue000-\ufffd]/g, '?');
 }
