@@ -24,6 +24,7 @@ const dev: Branch = {
     { names: ['set'], abbreviable: false, load: () => import('./commands/dev/set.js') },
     { names: ['bind'], abbreviable: false, load: () => import('./commands/dev/bind.js') },
     { names: ['unbind'], abbreviable: false, load: () => import('./commands/dev/unbind.js') },
+    { names: ['bench'], abbreviable: false, load: () => import('./commands/dev/bench.js') },
     { names: ['test'], abbreviable: false, load: () => import('./commands/dev/test.js') },
     {
       names: ['config'],

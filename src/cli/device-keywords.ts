@@ -4,11 +4,10 @@ import type { ServedDeviceSpec } from '../vduse/spec/device-spec.js';
 import { DeviceOptionError } from '../vduse/spec/error.js';
 import { keywordOf, type Field } from '../vduse/spec/field.js';
 import { allFields, fieldEntries, sharedFields } from '../vduse/spec/fields.js';
-import { parseSize, SIZE_FORM } from '../vduse/spec/size.js';
 import { UsageError } from './error.js';
 import type { Keyword } from './grammar.js';
 import { deviceTypeNames } from '../virtio/classes.js';
-import { readDeviceType, readMac, readNumber } from './values.js';
+import { readChoice, readDeviceType, readMac, readNumber, readSize } from './values.js';
 
 /**
  * Keywords with the values of arguments. Both come from the table of fields, but TypeScript does not know the type of
@@ -59,24 +58,6 @@ function keywordFor(keyword: string, field: Field): Keyword<unknown> {
     case 'mac':
       return { placeholder: 'MACADDR', read: readMac };
   }
-}
-
-function readChoice<Choice extends string | number>(
-  word: string,
-  choices: readonly Choice[],
-): (text: string) => Choice {
-  return (text) => {
-    const found = choices.find((choice) => String(choice) === text);
-    if (found !== undefined) return found;
-    const list = choices.join(choices.length === 2 ? ' or ' : ', ');
-    throw new UsageError(`Invalid ${word} "${text}": expected ${list}`);
-  };
-}
-
-function readSize(text: string): number {
-  const bytes = parseSize(text);
-  if (bytes !== undefined) return bytes;
-  throw new UsageError(`Invalid size "${text}": expected ${SIZE_FORM}`);
 }
 
 /** The first keyword that describes a server, if any was given. */

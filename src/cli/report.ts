@@ -1,3 +1,4 @@
+import { LoadError } from '../benchmark/error.js';
 import {
   GenlFamilyNotFoundError,
   NetlinkTransportError,
@@ -9,6 +10,8 @@ import { SimulationError } from '../sim/error.js';
 import { Errno } from '../sys/errno.js';
 import { MissingKoffiError, PrivilegeError, SystemError, UnsupportedMachineError } from '../sys/error.js';
 import { LaunchError, VduseError } from '../vduse/error.js';
+import { DriverError } from '../vhost/error.js';
+import { UsedRingError } from '../virtio/driver/ring-driver.js';
 import { IncompleteError, InterruptedError, ReportedError, UsageError } from './error.js';
 import { OutputError, type Io } from './io.js';
 
@@ -32,7 +35,12 @@ export function reportError(error: unknown, io: Io): number {
 
 /** The message of an error, line by line. */
 export function describeError(error: unknown): string[] {
-  if (error instanceof UsageError || error instanceof IncompleteError || error instanceof InterruptedError) {
+  if (
+    error instanceof UsageError ||
+    error instanceof IncompleteError ||
+    error instanceof InterruptedError ||
+    error instanceof LoadError
+  ) {
     return [error.message];
   }
   if (error instanceof SimulationError || error instanceof NetlinkTransportError) {
@@ -54,6 +62,7 @@ export function describeError(error: unknown): string[] {
   if (error instanceof SystemError) {
     return [`vdpa: ${error.message}`, ...(needsRoot(error) ? ['Run as root.'] : [])];
   }
+  if (error instanceof DriverError || error instanceof UsedRingError) return [`vdpa: ${error.message}`];
   if (error instanceof VduseError || error instanceof PrivilegeError || error instanceof MissingKoffiError) {
     return [`vdpa: ${error.message}`];
   }

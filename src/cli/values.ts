@@ -1,5 +1,6 @@
 /** Parsers of values on the command line. Each throws UsageError for an invalid value. */
 import { encodeText, maxTextLength } from '../netlink/text-encoding.js';
+import { parseSize, SIZE_FORM } from '../vduse/spec/size.js';
 import { deviceTypeNames, type DeviceType } from '../virtio/classes.js';
 import { featureBit } from '../virtio/features.js';
 import { formatMac } from '../virtio/mac-address.js';
@@ -103,6 +104,26 @@ export function readNumber(what: string, min: number, max: number): (text: strin
     }
     return value;
   };
+}
+
+/** A parser of one of several words or numbers; `word` names it in the error. */
+export function readChoice<Choice extends string | number>(
+  word: string,
+  choices: readonly Choice[],
+): (text: string) => Choice {
+  return (text) => {
+    const found = choices.find((choice) => String(choice) === text);
+    if (found !== undefined) return found;
+    const list = choices.join(choices.length === 2 ? ' or ' : ', ');
+    throw new UsageError(`Invalid ${word} "${text}": expected ${list}`);
+  };
+}
+
+/** A number of bytes: `4096`, `4K`. */
+export function readSize(text: string): number {
+  const bytes = parseSize(text);
+  if (bytes !== undefined) return bytes;
+  throw new UsageError(`Invalid size "${text}": expected ${SIZE_FORM}`);
 }
 
 /** Feature bits as given: a number, or names that are resolved once the device's type is known. */

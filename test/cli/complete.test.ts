@@ -56,6 +56,8 @@ for (const [line, ...expected] of [
   ['-o '],
   ['tree -o ', 'json', 'mermaid', 'dot'],
   ['dev stats show -o o', 'openmetrics'],
+  ['dev bench foo0 rw rand', 'randread', 'randwrite', 'randrw'],
+  ['dev bench -o ', 'openmetrics', 'svg'],
   ['-jo '],
   ['tree --output=', '--output=json', '--output=mermaid', '--output=dot'],
   ['tree -om', '-omermaid'],

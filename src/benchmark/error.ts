@@ -1,0 +1,4 @@
+/** A device cannot have the load that was asked for. */
+export class LoadError extends Error {
+  override readonly name = 'LoadError';
+}
