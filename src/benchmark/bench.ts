@@ -20,7 +20,7 @@ const SLEEP_MS = 50;
 /** How long a device may take before it counts as stuck, in milliseconds. */
 const STUCK_MS = 10_000;
 /** How long a packet may take to come back, for the driver to know that packets do, in milliseconds. */
-const LOOP_MS = 500;
+const LOOP_MS = 2000;
 
 /** How far a measurement is. */
 export interface Progress {

@@ -30,7 +30,7 @@ function receiveBuffers({ depth, queueSize }: NetLoad): number {
 }
 
 export class NetLane implements Lane {
-  readonly queues: readonly number[];
+  readonly queues: readonly number[] = [RECEIVE, SEND];
   inFlight = 0;
   /** Whether packets come back; otherwise they count when they are sent. */
   readonly #loops: boolean;
@@ -54,7 +54,6 @@ export class NetLane implements Lane {
 
   /** @param iova of {@link netLaneBytes} bytes of memory */
   constructor(driver: LaneDriver, load: NetLoad, iova: number, loops: boolean) {
-    this.queues = loops ? [RECEIVE, SEND] : [SEND];
     this.#loops = loops;
     this.#receive = new QuietQueue(driver, RECEIVE);
     this.#send = new QuietQueue(driver, SEND);
@@ -103,7 +102,7 @@ export class NetLane implements Lane {
 
   turn(meter: Meter, again: boolean): number {
     const before = this.inFlight;
-    const collected = this.#collectSent(meter) + (this.#loops ? this.#collectReceived(meter) : 0);
+    const collected = this.#collectSent(meter) + this.#collectReceived(meter);
     if (collected === 0) return 0;
     const count = before - this.inFlight;
     if (again) this.#offerFree(meter.time);
@@ -126,6 +125,7 @@ export class NetLane implements Lane {
     return count;
   }
 
+  /** Gives receive buffers back, also those of packets that do not count: without any, a device may stop sending. */
   #collectReceived(meter: Meter): number {
     const used = this.#used;
     const { ring } = this.#receive;
@@ -134,6 +134,7 @@ export class NetLane implements Lane {
     while (count < buffers.length && ring.collectInto(used)) {
       if (used.head >= buffers.length) throw notInFlight(used.head);
       buffers[count++] = used.head;
+      if (!this.#loops) continue;
       if (count === 1) meter.read();
       this.#receivePacket(this.#receiveAt + used.head * BUFFER_BYTES, used.written, meter);
     }
@@ -194,12 +195,12 @@ export class NetLane implements Lane {
 
   arm(): void {
     this.#send.arm();
-    if (this.#loops) this.#receive.arm();
+    this.#receive.arm();
   }
 
   disarm(): void {
     this.#send.disarm();
-    if (this.#loops) this.#receive.disarm();
+    this.#receive.disarm();
   }
 }
 

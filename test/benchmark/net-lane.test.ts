@@ -94,6 +94,14 @@ test('a packet may come back before its buffer does', () => {
   assert.ok((device.kicks[0] ?? 0) >= 1, 'the receive buffers were given back');
 });
 
+test('receive buffers are given back where packets only count as sent', () => {
+  const { lane, meter, sent, deliver } = setUp(false);
+  for (let round = 0; round < 40; round++) {
+    deliver(sent());
+    assert.equal(lane.turn(meter, true), 4);
+  }
+});
+
 test('packets of others, short ones and old ones do not count', () => {
   const { lane, meter, sent, deliver } = setUp(true);
   const [packet = new Uint8Array(), ...others] = sent();
