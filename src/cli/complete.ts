@@ -171,9 +171,23 @@ async function wordsOf(kind: CompletionKind, session: Session, current: string):
       return (await (await session.client()).managementDevices()).map((device) => ({ word: device.handle }));
     case 'file':
       return filesAt(current, session.io);
+    case 'check':
+      return checkNames();
     default:
       return kind.map((word) => ({ word }));
   }
+}
+
+/** The groups of checks of devices, then the checks. */
+async function checkNames(): Promise<Candidate[]> {
+  const [{ allChecks }, { checkGroups }] = await Promise.all([
+    import('../conformance/catalogue.js'),
+    import('../conformance/select.js'),
+  ]);
+  return [
+    ...checkGroups.map((word) => ({ word, meaning: `all checks that begin with ${word}-` })),
+    ...allChecks.map(({ name, rule }) => ({ word: name, meaning: rule })),
+  ];
 }
 
 /**

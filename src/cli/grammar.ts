@@ -3,8 +3,8 @@
  */
 import { StricterError, UsageError } from './error.js';
 
-/** What a shell can complete: something on the machine, or one of these words. */
-export type CompletionKind = 'device' | 'management device' | 'file' | readonly string[];
+/** What a shell can complete: something on the machine, a check of devices, or one of these words. */
+export type CompletionKind = 'device' | 'management device' | 'file' | 'check' | readonly string[];
 
 /** A keyword of an argument, and how to parse its value. */
 export interface Keyword<T> {

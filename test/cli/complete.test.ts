@@ -57,6 +57,7 @@ for (const [line, ...expected] of [
   ['tree -o ', 'json', 'mermaid', 'dot'],
   ['dev stats show -o o', 'openmetrics'],
   ['dev bench foo0 rw rand', 'randread', 'randwrite', 'randrw'],
+  ['dev test foo0 only susp', 'suspend', 'suspend-stops', 'suspend-state-under-load', 'suspend-resume'],
   ['dev bench -o ', 'openmetrics', 'svg'],
   ['-jo '],
   ['tree --output=', '--output=json', '--output=mermaid', '--output=dot'],

@@ -11,13 +11,13 @@ const keywords = {
   only: {
     placeholder: 'NAME',
     read: (text: string) => text,
-    completes: checkGroups,
+    completes: 'check',
     help: 'Run only the checks with this name, or whose name begins with it and a dash',
   },
   skip: {
     placeholder: 'NAME',
     read: (text: string) => text,
-    completes: checkGroups,
+    completes: 'check',
     help: 'Run the others',
   },
   destructive: { read: () => true, help: 'Also do what only a broken driver does' },
