@@ -5,6 +5,7 @@ import { diskNames, type DiskName } from './disk-names.js';
 import { workloadNames, workloads, type WorkloadName } from './fio.js';
 import { fullQueues, nbdDelays, nbdLoads, waitingWorkloads } from './results.js';
 import type {
+  AgreementResults,
   DiskResults,
   FlushResults,
   NbdDelay,
@@ -76,6 +77,20 @@ export function diskTable({ turns, resident }: DiskResults): void {
   }
   line('resident memory', (disk) => served(disk, mebibytes(resident[disk].total)));
   line('of it its own', (disk) => served(disk, mebibytes(resident[disk].own)));
+}
+
+/** What different programs find on the same disk. */
+export function agreementTable(results: AgreementResults): void {
+  console.log('\n## Programs on the same disk\n');
+  console.log('| | dev bench | driver busy | libblkio | | fio, virtio_blk | |');
+  console.log('| --- | --- | --- | --- | --- | --- | --- |');
+  for (const { disk, workload, bench, busy, libblkio, fio } of results) {
+    const ours = median(bench);
+    const other = (rates: readonly number[]): string =>
+      `${perSecond(median(rates))} | ${(ours / median(rates)).toFixed(2)}`;
+    const share = `${Math.round(median(busy) * 100)} %, ${((median(busy) / ours) * 1e6).toFixed(1)} µs each`;
+    console.log(`| ${disk}: ${workload} | ${perSecond(ours)} | ${share} | ${other(libblkio)} | ${other(fio)} |`);
+  }
 }
 
 /** The comparisons, with their goals. */

@@ -12,7 +12,7 @@ import { measureNbd } from './nbd.js';
 import { measureProcessors } from './processors.js';
 import { waits, type Results } from './results.js';
 import { measureRealDisk } from './real-disk.js';
-import { diskTable, diskRows, flushRows, nbdRows, queueRows, waitingRows } from './disk-rows.js';
+import { agreementTable, diskTable, diskRows, flushRows, nbdRows, queueRows, waitingRows } from './disk-rows.js';
 
 const timeLimitMs = 3_600_000;
 const memoryMiB = 4096;
@@ -67,6 +67,7 @@ if (measured.disks) {
   printTable('Disks: the goals', diskRows(measured.disks));
 }
 if (measured.queues) printTable('Four queues', queueRows(measured.queues));
+if (measured.agreement) agreementTable(measured.agreement);
 if (measured.net) printTable('Networks', netRows(measured.net));
 if (measured.delay) printTable('Delay', delayRows(measured.delay));
 if (measured.growth) printTable('Growth', growthRows(measured.growth));

@@ -13,6 +13,7 @@ export interface Plan {
 export const parts = [
   'disks',
   'queues',
+  'agreement',
   'net',
   'delay',
   'growth',

@@ -102,6 +102,17 @@ export interface FlushResults {
   readonly beside: readonly number[];
 }
 
+export const agreeingDisks = ['vdpa null', 'vdpa ram', 'vdpasim'] as const satisfies DiskName[];
+export const agreeingWorkloads = ['random read, depth 1', 'random read, depth 32'] as const satisfies WorkloadName[];
+
+/** Of each round: requests a second of each program, and how busy the driver of `vdpa dev bench` is. */
+export type Shares = Readonly<Record<'bench' | 'fio' | 'libblkio' | 'busy', number[]>>;
+export type Agreeing = Shares & {
+  readonly disk: (typeof agreeingDisks)[number];
+  readonly workload: (typeof agreeingWorkloads)[number];
+};
+export type AgreementResults = readonly Agreeing[];
+
 export interface Results {
   readonly net?: NetResults;
   readonly delay?: DelayResults;
@@ -111,4 +122,5 @@ export interface Results {
   readonly waiting?: WaitingResults;
   readonly flush?: FlushResults;
   readonly nbd?: NbdResults;
+  readonly agreement?: AgreementResults;
 }

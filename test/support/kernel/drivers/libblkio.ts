@@ -124,11 +124,15 @@ export class Blkio {
     this.#library.flush(this.#queue(queue), 0, 0);
   }
 
-  /** Waits for this many requests of a queue. Returns the result of each: 0, or a negative error number. */
-  done(queue: number, count: number): number[] {
-    const completions = new Uint8Array(count * COMPLETION_BYTES);
+  /**
+   * Waits for this many requests of a queue, and takes as many as there are.
+   * @returns the result of each: 0, or a negative error number
+   */
+  done(queue: number, least: number, most = least): number[] {
+    const completions = new Uint8Array(most * COMPLETION_BYTES);
     const time = BigInt64Array.of(LIMIT_S, 0n);
-    assert.equal(this.#library.doIo(this.#queue(queue), completions, count, count, time), count);
+    const count = this.#library.doIo(this.#queue(queue), completions, least, most, time);
+    assert.ok(count >= least, `libblkio: ${count}: ${this.#library.message()}`);
     const view = new DataView(completions.buffer);
     return Array.from({ length: count }, (_, index) => view.getInt32(index * COMPLETION_BYTES + RESULT, true));
   }
