@@ -6,6 +6,7 @@ import { findCommand } from '../../lab/host.js';
 import type { MachineKind } from '../../lab/machine/machine.js';
 import { prepareLab } from '../../lab/setup.js';
 import { leaveOut, printTable } from '../report.js';
+import { measureBenchDriver } from './bench-driver.js';
 import { delayRows, growthRows, netRows } from './net-rows.js';
 import { includes, parts, readPlan, type Part, type Plan } from './plan.js';
 import { measureNbd } from './nbd.js';
@@ -59,7 +60,7 @@ async function measure(machine: MachineKind, plan: Plan, kernelParameters: reado
 }
 
 /** Those that are measured on the machine qemu, or on this machine itself. */
-const elsewhere: readonly Part[] = ['waiting', 'flush', 'real', 'processors', 'nbd'];
+const elsewhere: readonly Part[] = ['driver', 'waiting', 'flush', 'real', 'processors', 'nbd'];
 const inUml = parts.filter((part) => !elsewhere.includes(part) && includes(plan, part));
 const measured = inUml.length === 0 ? {} : await measure('uml', { ...plan, parts: inUml });
 if (measured.disks) {
@@ -71,6 +72,7 @@ if (measured.agreement) agreementTable(measured.agreement);
 if (measured.net) printTable('Networks', netRows(measured.net));
 if (measured.delay) printTable('Delay', delayRows(measured.delay));
 if (measured.growth) printTable('Growth', growthRows(measured.growth));
+if (includes(plan, 'driver')) printTable('The driver of dev bench', measureBenchDriver());
 for (const [part, title, measureHere] of [
   ['real', 'The disk of this machine', measureRealDisk],
   ['processors', 'Two processors', measureProcessors],

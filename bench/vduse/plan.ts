@@ -14,6 +14,7 @@ export const parts = [
   'disks',
   'queues',
   'agreement',
+  'driver',
   'net',
   'delay',
   'growth',
