@@ -1,5 +1,5 @@
 import { existsSync, rmSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { checkoutRoot } from './cache.js';
 import type { GuestUser } from './guest-user.js';
 import { startGuest, type Guest } from './guest.js';
@@ -176,7 +176,8 @@ function sessionScript(lab: Lab, session: Session): string {
   };
   const variables = {
     LAB_NODE: nodeOf(session),
-    LAB_NODE_RING: lab.machine.kind === 'uml' && opensIoUring(nodeOf(session)) ? '1' : '',
+    LAB_PROGRAM: programOf(),
+    LAB_NODE_RING: lab.machine.kind === 'uml' && anyOpensRing(session) ? '1' : '',
     LAB_REFERENCE: lab.reference ?? '',
     LAB_LIBBLKIO: lab.libblkio ?? '',
     LAB_QEMU: qemuOf(lab)?.program.map(quote).join(' ') ?? '',
@@ -190,11 +191,20 @@ function sessionScript(lab: Lab, session: Session): string {
 
 const qemuOf = ({ machine }: Lab): Qemu | undefined => (machine.kind === 'uml' ? undefined : machine.qemu);
 
+/** `vdpa` in the guest: this checkout's, or the one that VDPA_LAB_PROGRAM names. */
+const programOf = (): string => resolve(process.env['VDPA_LAB_PROGRAM'] ?? join(checkoutRoot, 'bin/vdpa.js'));
+
+/** Whether a Node in the guest opens an io_uring by itself; the one in an executable is new enough to do so. */
+const anyOpensRing = (session: Session): boolean =>
+  process.env['VDPA_LAB_PROGRAM'] !== undefined || opensIoUring(nodeOf(session));
+
 const nodeOf = (session: Session): string => session.node ?? process.execPath;
 
 /** The folders that the command needs and that one of the guest's own folders hides. */
 function hiddenFolders(lab: Lab, session: Session): string[] {
-  const programs = [nodeOf(session), lab.reference ?? '/', lab.libblkio ?? '/'].map((path) => dirname(path));
+  const programs = [nodeOf(session), programOf(), lab.reference ?? '/', lab.libblkio ?? '/'].map((path) =>
+    dirname(path),
+  );
   const needed = [checkoutRoot, session.cwd, qemuOf(lab)?.folder ?? '/', ...programs];
   return [...new Set(needed)].filter((path) => HIDDEN_FOLDERS.some((hidden) => path.startsWith(`${hidden}/`)));
 }

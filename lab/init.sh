@@ -44,7 +44,7 @@ for stream in 0:stdin 1:stdout 2:stderr; do
 done
 "$box" ln -s /proc/self/fd /dev/fd
 "$box" ln -s "$LAB_NODE" /run/bin/node
-"$box" ln -s "$LAB_CHECKOUT/bin/vdpa.js" /run/bin/vdpa
+"$box" ln -s "$LAB_PROGRAM" /run/bin/vdpa
 if [ -n "$LAB_REFERENCE" ]; then "$box" ln -s "$LAB_REFERENCE" /run/bin/vdpa-iproute2; fi
 if [ -n "$LAB_LIBBLKIO" ]; then
   "$box" mkdir /run/lib

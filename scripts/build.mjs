@@ -3,32 +3,21 @@
 //   dist/         the library, one module per file, with its type declarations
 //   build/        src, test, lab and bench as plain modules, for the tests (only with --dev; no declarations)
 import { spawnSync } from 'node:child_process';
-import { existsSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
-import { bundle } from './bundle.mjs';
+import { buildOptions, bundle } from './bundle.mjs';
+import { root } from './project.mjs';
 import { compileSchemas } from './schemas.mjs';
 
-const root = fileURLToPath(new URL('..', import.meta.url));
 const dev = process.argv.includes('--dev');
-const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
-
-/** @type {import('esbuild').BuildOptions} */
-const common = {
-  absWorkingDir: root,
-  platform: 'node',
-  target: 'node20.19',
-  format: 'esm',
-  logLevel: 'warning',
-  define: { VDPA_VERSION: JSON.stringify(version) },
-};
+const common = buildOptions();
 
 rmSync(join(root, dev ? 'build' : 'dist'), { recursive: true, force: true });
 
 compileSchemas(root);
-await bundle(root, common);
+await bundle(join(root, 'bin'), common);
 
 if (dev) {
   await build({

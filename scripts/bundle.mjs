@@ -10,16 +10,17 @@
 // The files are CommonJS, because Node starts a CommonJS program several milliseconds sooner than an ES module; esbuild
 // splits only ES modules, which the joining turns into CommonJS.
 import { createHash } from 'node:crypto';
-import { chmodSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { build } from 'esbuild';
+import { root } from './project.mjs';
 
 /**
  * The named parts, each with the modules that it is for and everything these import. What two of them import is in the first, so
  * that a command does not load one part for a small piece that another needs. Every piece in none of them becomes a separate
  * part.
  */
-const parts = {
+export const parts = {
   'main.js': [
     'src/main.ts',
     'src/commands/mgmtdev/show.ts',
@@ -41,9 +42,11 @@ const threadModules = {
   'pool-thread': 'src/vduse/block/backends/pool-thread.ts',
   'block-module': 'src/vduse/block/module.ts',
   'net-module': 'src/vduse/net/module.ts',
+  // Of the single executable only.
+  'embedded-modules': 'src/vduse/engine/embedded-modules.ts',
 };
 
-const packages = ['koffi', 'node-netlink'];
+export const packages = ['koffi', 'node-netlink'];
 
 /** What CommonJS has in place of import.meta. */
 const importMeta = {
@@ -54,13 +57,29 @@ const importMeta = {
 const declareModuleUrl = "const bundledModuleUrl = require('node:url').pathToFileURL(__filename).href;\n";
 
 /**
- * Writes the bundle to `bin/` in `root`.
- * @param {string} root
- * @param {import('esbuild').BuildOptions} common
+ * What every build here has in common.
+ * @returns {import('esbuild').BuildOptions}
  */
-export async function bundle(root, common) {
-  const bin = join(root, 'bin');
-  const pieces = await split(common);
+export function buildOptions() {
+  const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+  return {
+    absWorkingDir: root,
+    platform: 'node',
+    target: 'node20.19',
+    format: 'esm',
+    logLevel: 'warning',
+    define: { VDPA_VERSION: JSON.stringify(version) },
+  };
+}
+
+/**
+ * Writes the bundle to a folder: `bin/`, or that of the single executable's files.
+ * @param {string} bin
+ * @param {import('esbuild').BuildOptions} common
+ * @param {string} threads where the parts find the modules of threads
+ */
+export async function bundle(bin, common, threads = '../threads/') {
+  const pieces = await split(common, threads);
   const files = new Set([...pieces.values()].map(({ file }) => file));
   const texts = new Map();
   for (const file of files) texts.set(file, await joinPieces(file, pieces, common));
@@ -81,7 +100,7 @@ export async function bundle(root, common) {
  *   that it belongs to
  * @returns {Promise<Map<string, Piece>>} the pieces by name
  */
-async function split(common) {
+async function split(common, threads) {
   const { outputFiles, metafile } = await build({
     ...common,
     entryPoints: { start: parts['main.js'][0] },
@@ -95,7 +114,7 @@ async function split(common) {
     external: packages,
     // The commands are oclif commands for programs that load them with oclif; the executable needs only their shape.
     alias: { '@oclif/core/command': './src/cli/oclif-command.ts' },
-    define: { ...common.define, ...importMeta, VDUSE_MODULES: '"../threads/"' },
+    define: { ...common.define, ...importMeta, VDUSE_MODULES: JSON.stringify(threads) },
   });
   const texts = new Map(outputFiles.map(({ path, text }) => [basename(path), text]));
   const pieces = new Map(

@@ -25,8 +25,19 @@ const floors = {
   host: 90,
 };
 
-/** Only run in the bundle, whose lines are not those of src/: test/cli/launcher.test.ts and executable.test.ts test them. */
-const bundleOnly = ['cli/launcher.js', 'cli/oclif-command.js'];
+/**
+ * Only run in the bundle or in the single executable, whose lines are not those of src/: test/cli/launcher.test.ts,
+ * executable.test.ts and test/package/binary.test.ts test them.
+ */
+const bundleOnly = [
+  'cli/executable.js',
+  'cli/launcher.js',
+  'cli/oclif-command.js',
+  'cli/parts.js',
+  'sys/assets.js',
+  'sys/embedded-module.js',
+  'vduse/engine/embedded-modules.js',
+];
 
 const base = join(root, 'build/src');
 

@@ -99,6 +99,15 @@ const sim: Branch = {
   ],
 };
 
+const self: Branch = {
+  names: ['self'],
+  summary: 'this program',
+  abbreviable: false,
+  bare: 'help',
+  shortHelp: false,
+  children: [{ names: ['export'], abbreviable: false, load: () => import('./commands/self/export.js') }],
+};
+
 const objects: Readonly<Record<ObjectName, Leaf | Branch>> = {
   mgmtdev,
   dev,
@@ -110,6 +119,7 @@ const objects: Readonly<Record<ObjectName, Leaf | Branch>> = {
   restore: { names: ['restore'], abbreviable: false, load: () => import('./commands/restore.js') },
   apply: { names: ['apply'], abbreviable: false, load: () => import('./commands/apply.js') },
   sim,
+  self,
 };
 
 /** All commands. */

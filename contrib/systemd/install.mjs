@@ -35,6 +35,7 @@ function main() {
   const values = {
     // Not through its "#!" line: systemd's PATH may not include Node.
     '@VDPA@': [node, program].map((path) => (/[ %]/.test(path) ? `"${path.replaceAll('%', '%%')}"` : path)).join(' '),
+    '@WRITER@': 'contrib/systemd/install.mjs',
     '@PROTECT_HOME@': isAtHome ? 'read-only' : 'yes',
   };
   for (const template of readdirSync(units).filter((name) => name.endsWith('.service.in'))) {

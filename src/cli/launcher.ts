@@ -20,55 +20,35 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { Script } from 'node:vm';
+import { runParts, type Part, type PartFunction } from './parts.js';
 
 /** Set by the bundler: the cached parts, each with a hash of its text. */
 declare const CACHED_PARTS: Readonly<Record<string, string>>;
-
-/** The pieces of a part that others import, by name, each as a function that returns its exports. */
-type Pieces = Readonly<Record<string, () => unknown>>;
 
 const partsFolder = `${import.meta.dirname}/parts`;
 const cacheFolder = `${import.meta.dirname}/cache`;
 const isCaching = process.env['VDPA_CODE_CACHE'] !== '0';
 const dayMs = 24 * 60 * 60 * 1000;
 
-const loaded = new Map<string, Pieces>();
 /** A cached part had to be compiled. */
 let lacksCode = false;
-
-/** `require` of the parts: returns modules of Node, packages, and pieces of other parts, named `PART#PIECE`. */
-function load(name: string): unknown {
-  const end = name.indexOf('#');
-  if (end === -1) return process.getBuiltinModule(name) ?? loadPackage(name);
-  return partOf(name.slice(0, end))[name.slice(end + 1)]?.();
-}
-
-function partOf(name: string): Pieces {
-  const known = loaded.get(name);
-  if (known !== undefined) return known;
-  let shared: Pieces = {};
-  const share = (pieces: Pieces): void => {
-    shared = pieces;
-    loaded.set(name, pieces);
-  };
-  const filename = `${partsFolder}/${name}`;
-  compile(name, filename)(share, load, filename, partsFolder);
-  return shared;
-}
 
 function loadPackage(name: string): unknown {
   const { createRequire } = process.getBuiltinModule('node:module');
   return createRequire(import.meta.filename)(name) as unknown;
 }
 
-type PartFunction = (share: (pieces: Pieces) => void, require: typeof load, filename: string, dirname: string) => void;
-
 function evaluate(part: Script): PartFunction {
   // Each part is one expression: the function that the bundler wraps around it.
   return part.runInThisContext() as PartFunction;
 }
 
-function compile(part: string, filename: string): PartFunction {
+function compile(part: string): Part {
+  const filename = `${partsFolder}/${part}`;
+  return { evaluate: evaluatorOf(part, filename), filename, dirname: partsFolder };
+}
+
+function evaluatorOf(part: string, filename: string): PartFunction {
   const { bytes, owner } = readPart(filename);
   const text = textOf(bytes);
   const cachePath = isCaching ? cachePathOf(part) : undefined;
@@ -156,13 +136,13 @@ const eagerly = { on: ['--no-lazy', '--no-compilation-cache'], off: ['--lazy', '
 
 /** The compiled code of every function of a part. By default V8 compiles a function when it is first called. */
 function codeOf(part: string): Buffer {
-  const filename = `${partsFolder}/${part}`;
-  const text = textOf(readPart(filename).bytes);
+  const text = textOf(readPart(`${partsFolder}/${part}`).bytes);
   const { setFlagsFromString } = process.getBuiltinModule('node:v8');
   let script: Script;
   try {
     eagerly.on.forEach(setFlagsFromString);
-    script = new Script(text, { filename });
+    // The code contains the name: without a folder it is the same wherever it is compiled. Only Node 20 shows this name in stacks.
+    script = new Script(text, { filename: part });
   } finally {
     // V8 accepts code only with the flags that it was compiled with.
     eagerly.off.forEach(setFlagsFromString);
@@ -190,4 +170,4 @@ process.once('exit', () => {
   if (lacksCode) keep();
 });
 
-partOf('main.js');
+runParts(compile, loadPackage);

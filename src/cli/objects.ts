@@ -10,6 +10,7 @@ export const objectNames = [
   'restore',
   'apply',
   'sim',
+  'self',
 ] as const;
 
 export type ObjectName = (typeof objectNames)[number];

@@ -20,10 +20,10 @@ import { errnoOf } from './io.js';
 
 /**
  * Replaces a file: writes a temporary file next to it, syncs it, and renames it. An existing file keeps its owner and
- * mode; a new one is private to the user.
+ * mode; a new one has the given mode, and is private to the user by default.
  * @throws UsageError if it cannot be written; the old file is unchanged then
  */
-export function replaceFile(path: string, text: string): void {
+export function replaceFile(path: string, text: string, mode = 0o600): void {
   const refuse = (reason: string): never => {
     throw new UsageError(`Cannot write file "${path}": ${reason}`);
   };
@@ -35,7 +35,7 @@ export function replaceFile(path: string, text: string): void {
     const folder = dirname(path);
     const temporary = join(folder, `.${basename(path)}.${randomBytes(6).toString('hex')}`);
     try {
-      writeNew(temporary, text, old);
+      writeNew(temporary, text, mode, old);
       renameSync(temporary, path);
     } catch (error) {
       rmSync(temporary, { force: true });
@@ -48,8 +48,8 @@ export function replaceFile(path: string, text: string): void {
   }
 }
 
-function writeNew(path: string, text: string, old: Stats | undefined): void {
-  const fd = openSync(path, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW, 0o600);
+function writeNew(path: string, text: string, mode: number, old: Stats | undefined): void {
+  const fd = openSync(path, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW, mode);
   try {
     if (old) {
       fchownSync(fd, old.uid, old.gid);

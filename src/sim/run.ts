@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { constants, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { Errno, nodeErrno, strerror } from '../sys/errno.js';
-import { programPath } from '../sys/program.js';
+import { programWords } from '../sys/program.js';
 import { SimulationError } from './error.js';
 import { RecordFile } from './record.js';
 import { Simulation } from './simulation.js';
@@ -86,11 +86,11 @@ function makeFolder(): string {
   }
 }
 
-/** Writes `vdpa` into a folder for PATH: this program, with this Node. @returns the folder */
+/** Writes `vdpa` into a folder for PATH: this program. @returns the folder */
 function makeProgram(folder: string): string {
   const bin = join(folder, 'bin');
   mkdirSync(bin, { mode: 0o700 });
-  const words = [process.execPath, programPath()].map(quote).join(' ');
+  const words = programWords().map(quote).join(' ');
   writeFileSync(join(bin, 'vdpa'), `#!/bin/sh\nexec ${words} "$@"\n`, { mode: 0o700, flag: 'wx' });
   return bin;
 }

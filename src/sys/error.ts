@@ -52,18 +52,19 @@ export class ArgumentError extends RangeError {
 export class MissingKoffiError extends Error {
   override readonly name = 'MissingKoffiError';
 
-  /** @param cause the error of the loader */
-  constructor(cause: unknown) {
+  /**
+   * @param cause the error of the loader
+   * @param need one sentence on what is required, without a full stop; by default the packages
+   */
+  constructor(cause: unknown, need = packagesNeeded) {
     const reason = cause instanceof Error ? (cause.message.split('\n', 1)[0] ?? '') : String(cause);
-    const platform = `${process.platform}-${process.arch}`;
-    super(
-      `Cannot call the C library: ${reason}. This requires the packages koffi and ` +
-        `@koromix/koffi-${platform}: reinstall without "--omit=optional" ("npm ci --include=optional" in a clone). ` +
-        'The simulation ("vdpa --sim") works without them',
-      { cause },
-    );
+    super(`Cannot call the C library: ${reason}. ${need}. The simulation ("vdpa --sim") works without that`, { cause });
   }
 }
+
+const packagesNeeded =
+  `This requires the packages koffi and @koromix/koffi-${process.platform}-${process.arch}: reinstall without ` +
+  '"--omit=optional" ("npm ci --include=optional" in a clone)';
 
 /** Dropping privileges failed. */
 export class PrivilegeError extends Error {

@@ -1,8 +1,11 @@
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { default as KoffiModule } from 'koffi';
+import { assetBytes } from './assets.js';
+import { loadEmbedded } from './embedded-module.js';
 import { MissingKoffiError, UnsupportedMachineError } from './error.js';
 import { whyUnsupported } from './platform.js';
+import { isExecutable } from './program.js';
 
 /** The interface of koffi's native module: the exports of its package without deprecated ones. */
 export type Koffi = typeof KoffiModule;
@@ -21,7 +24,22 @@ export function loadKoffi(): Koffi {
 function openKoffi(): Koffi {
   const reason = whyUnsupported();
   if (reason !== undefined) throw new UnsupportedMachineError(reason);
-  return openDirectly() ?? loadPackage();
+  return isExecutable ? openEmbedded() : (openDirectly() ?? loadPackage());
+}
+
+/** @throws MissingKoffiError */
+function openEmbedded(): Koffi {
+  const module = { exports: {} };
+  try {
+    loadEmbedded(module, () => assetBytes('koffi.node'));
+  } catch (cause) {
+    throw new MissingKoffiError(
+      cause,
+      'This requires one folder of these with space for 2 MB, not mounted noexec, on a file system with O_TMPFILE',
+    );
+  }
+  // The build embeds the module of the package that its types belong to.
+  return module.exports as Koffi;
 }
 
 function openDirectly(): Koffi | undefined {

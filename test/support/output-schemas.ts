@@ -48,6 +48,7 @@ const silent = [
   'dev bind',
   'dev unbind',
   'sim export',
+  'self export',
   'sim hold',
   'sim init',
   'sim reset',

@@ -1,10 +1,10 @@
 import { VduseError } from '../error.js';
-import { SHARE_ENV, Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
 import { monotonicMs } from '../../sys/clock.js';
 import { SystemError, type SystemErrorDetails } from '../../sys/error.js';
 import type { BlockSizes } from './identity.js';
 import { DeviceOptionError } from '../spec/error.js';
-import { moduleUrl } from '../engine/module-url.js';
+import { startThread } from '../engine/start-thread.js';
 import type { AioMode, CacheMode } from '../spec/fields.js';
 import type { FileAccess } from './file-access.js';
 
@@ -66,10 +66,8 @@ export class BackingFile {
 
   /** @throws DeviceOptionError, SystemError */
   static async open(wanted: FileOptions): Promise<BackingFile> {
-    const worker = new Worker(new URL(moduleUrl('file-thread')), {
+    const worker = startThread('file-thread', {
       workerData: wanted,
-      env: SHARE_ENV,
-      trackUnmanagedFds: false,
     });
     const notice = await new Promise<FileReply>((resolve, reject) => {
       worker.once('message', resolve);

@@ -1,5 +1,5 @@
 import { spawn, type ChildProcess } from 'node:child_process';
-import { programPath } from '../../sys/program.js';
+import { programWords } from '../../sys/program.js';
 import { LaunchError } from '../error.js';
 import { endServer } from './catalogue.js';
 
@@ -46,7 +46,8 @@ export function spawnServer(
     const value = process.env[variable];
     return value === undefined ? [] : [[variable, value] as const];
   });
-  return spawn(process.execPath, [programPath(), 'vduse', 'serve', ...args], {
+  const [file, ...words] = programWords();
+  return spawn(file, [...words, 'vduse', 'serve', ...args], {
     cwd: '/',
     detached,
     env: { ...Object.fromEntries(environment), ...variables, [READY_VARIABLE]: String(READY_FD) },

@@ -1,7 +1,7 @@
 import { EventEmitter } from 'node:events';
 import { availableParallelism } from 'node:os';
 import { setTimeout } from 'node:timers/promises';
-import { MessageChannel, SHARE_ENV, Worker, type MessagePort } from 'node:worker_threads';
+import { MessageChannel, type MessagePort, type Worker } from 'node:worker_threads';
 import { monotonicMs } from '../../sys/clock.js';
 import { openEventfd, signalEventfd } from '../../sys/events.js';
 import { close } from '../../sys/libc.js';
@@ -13,7 +13,7 @@ import type { VduseDevice } from '../kernel/device.js';
 import type { QueueSetup } from './queue.js';
 import { MappingTable } from './mappings.js';
 import type { DataThreadOptions } from './thread-entry.js';
-import { moduleUrl } from './module-url.js';
+import { startThread } from './start-thread.js';
 
 /**
  * Time limit for a data thread to execute a command. The kernel gives up a device that does not answer for 30 seconds.
@@ -118,12 +118,10 @@ class ThreadHandle {
         guard: installMemoryGuard(),
         processor: processorOf(index, options.cpus),
       };
-      this.worker = new Worker(new URL(moduleUrl('data-thread')), {
+      this.worker = startThread('data-thread', {
         workerData: start,
         transferList: [port2],
-        env: SHARE_ENV,
         resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
-        trackUnmanagedFds: false,
       });
     } catch (error) {
       port1.close();

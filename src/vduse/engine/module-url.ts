@@ -10,11 +10,14 @@ const places = {
   'net-module': 'net/module.js',
 } as const;
 
+/** A module that threads load. */
+export type ThreadModule = keyof typeof places;
+
 /**
  * The URL of a module that threads load. A bundle has them in one directory: VDUSE_MODULES gives it relative to the
- * bundled file.
+ * bundled file, and in the single executable as URLs of its own (embedded-modules.ts).
  */
-export function moduleUrl(name: keyof typeof places): string {
+export function moduleUrl(name: ThreadModule): string {
   const path = typeof VDUSE_MODULES === 'string' ? `${VDUSE_MODULES}${name}.js` : `../${places[name]}`;
   return new URL(path, import.meta.url).href;
 }

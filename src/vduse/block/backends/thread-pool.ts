@@ -1,8 +1,8 @@
-import { SHARE_ENV, Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
 import { Errno } from '../../../sys/errno.js';
 import { openEventfd } from '../../../sys/events.js';
 import { close } from '../../../sys/libc.js';
-import { moduleUrl } from '../../engine/module-url.js';
+import { startThread } from '../../engine/start-thread.js';
 import { EpollWaiter } from '../../engine/waiter.js';
 import { VduseError } from '../../error.js';
 import type { Carrier } from './carrier.js';
@@ -120,10 +120,8 @@ export class ThreadPool implements Carrier {
   #startThread(): void {
     const options: PoolThreadOptions = { queue: this.#queue.shared, fd: this.#fd, eventfd: this.eventfd };
     try {
-      const thread = new Worker(new URL(moduleUrl('pool-thread')), {
+      const thread = startThread('pool-thread', {
         workerData: options,
-        env: SHARE_ENV,
-        trackUnmanagedFds: false,
       });
       thread.unref();
       // The others do its work, and submit() fails if there is none.

@@ -1,8 +1,8 @@
-import { SHARE_ENV, Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
 import type { NbdExport } from '../../../nbd/handshake.js';
 import { openEventfd } from '../../../sys/events.js';
 import { close } from '../../../sys/libc.js';
-import { moduleUrl } from '../../engine/module-url.js';
+import { startThread } from '../../engine/start-thread.js';
 import { VduseError } from '../../error.js';
 import { Link, type NbdLinkState, type SharedLink } from './link.js';
 
@@ -83,10 +83,8 @@ export class NbdConnections {
       silenceMs: options.silenceMs ?? SILENCE_MS,
       connectMs: options.connectMs ?? CONNECT_MS,
     };
-    const worker = new Worker(new URL(moduleUrl('nbd-thread')), {
+    const worker = startThread('nbd-thread', {
       workerData: start,
-      env: SHARE_ENV,
-      trackUnmanagedFds: false,
     });
     const first = await new Promise<ConnectorReply>((resolve, reject) => {
       worker.on('message', (notice: ConnectorReply) => {

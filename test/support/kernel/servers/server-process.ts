@@ -1,6 +1,6 @@
 import '../lab/inside.js';
 import assert from 'node:assert/strict';
-import { fork, type ChildProcess } from 'node:child_process';
+import { fork, spawn, type ChildProcess, type CommonSpawnOptions } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -28,6 +28,15 @@ export type FromServer =
   | { readonly type: 'broken'; readonly name: string; readonly queue: number; readonly reason: string }
   | { readonly type: 'status'; readonly rss: number; readonly inUse: InUse; readonly devices: readonly ServerStatus[] };
 
+/** Starts device-server.ts, or the executable of it that VDPA_LAB_SERVER names (scripts/build-binary.mjs). */
+function startServer(args: readonly string[]): ChildProcess {
+  const options: CommonSpawnOptions = { stdio: ['ignore', 'inherit', 'pipe', 'ipc'], serialization: 'advanced' };
+  const executable = process.env['VDPA_LAB_SERVER'];
+  if (executable !== undefined) return spawn(executable, args, options);
+  const script = fileURLToPath(new URL('device-server.js', import.meta.url));
+  return fork(script, args, { ...options, execArgv: ['--expose-gc'] });
+}
+
 /** A process that serves devices, for tests that block or kill it; see device-server.ts. */
 export class ServerProcess {
   readonly child: ChildProcess;
@@ -47,12 +56,7 @@ export class ServerProcess {
 
   /** Starts it; it serves once it is {@link ready}. */
   constructor(devices: readonly ServedDeviceSpec[]) {
-    const script = fileURLToPath(new URL('device-server.js', import.meta.url));
-    this.child = fork(script, [JSON.stringify(devices)], {
-      execArgv: ['--expose-gc'],
-      serialization: 'advanced',
-      stdio: ['ignore', 'inherit', 'pipe', 'ipc'],
-    });
+    this.child = startServer([JSON.stringify(devices)]);
     this.child.stderr?.setEncoding('utf8').on('data', (text: string) => {
       this.#stderr = (this.#stderr + text).slice(-4000);
     });
