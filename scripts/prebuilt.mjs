@@ -34,17 +34,14 @@ export function koffiPackage(arch) {
   return { name, version, integrity };
 }
 
-/** Node for an architecture. */
-export const runtimeFile = (arch) => join(fetchPackage(runtimePackage(arch), 'bin/node'), 'bin/node');
+/** A file of Node for an architecture: `bin/node`, `LICENSE`. */
+export const runtimeFile = (arch, file = 'bin/node') => join(fetchPackage(runtimePackage(arch)), file);
 
 /** Koffi's native module for glibc on an architecture. */
-export function koffiFile(arch) {
-  const file = `linux_${arch}/koffi.node`;
-  return join(fetchPackage(koffiPackage(arch), file), file);
-}
+export const koffiFile = (arch) => join(fetchPackage(koffiPackage(arch)), `linux_${arch}/koffi.node`);
 
-/** The folder with one file of a package, fetched unless that has been done. npm ci removes it. */
-function fetchPackage({ name, version, integrity }, wanted) {
+/** The folder of a package, fetched unless that has been done. npm ci removes it. */
+function fetchPackage({ name, version, integrity }) {
   const cache = join(root, 'node_modules/.cache/vdpa-prebuilt');
   const folder = join(cache, `${name.replace('/', '+')}-${version}`);
   if (existsSync(folder)) return folder;
@@ -57,7 +54,8 @@ function fetchPackage({ name, version, integrity }, wanted) {
     const file = join(work, filename);
     const found = `sha512-${createHash('sha512').update(readFileSync(file)).digest('base64')}`;
     if (found !== integrity) throw new Error(`${name} ${version} has the hash ${found} instead of ${integrity}`);
-    run('tar', ['-xzf', file, '-C', work, `package/${wanted}`]);
+    // Node's headers are most of its files.
+    run('tar', ['-xzf', file, '-C', work, '--exclude=package/include']);
     renameSync(join(work, 'package'), folder);
   } finally {
     rmSync(work, { recursive: true, force: true });
