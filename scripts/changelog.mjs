@@ -39,3 +39,16 @@ export function setVersion(path, text, was, version) {
   }
   return text.replace(mark, mention(path, version));
 }
+
+/**
+ * The notes of a version: its section without the heading, or the unreleased one before the release.
+ * @throws ReleaseError if there is none
+ */
+export function notesOf(changelog, version) {
+  const [, ...sections] = changelog.split(/^## /m);
+  const section =
+    sections.find((text) => text.startsWith(`${version} `)) ?? sections.find((text) => text.startsWith('Unreleased\n'));
+  if (section === undefined)
+    throw new ReleaseError(`CHANGELOG.md has neither a section ${version} nor an unreleased one`);
+  return `# vdpa ${version}\n\n${section.slice(section.indexOf('\n')).trim()}\n`;
+}

@@ -1,5 +1,6 @@
-// npm run release [-- [--dry-run] VERSION]: checks that this clone can be released, puts the version and the date on the
-// unreleased section of the changelog, commits and tags that, and publishes the package with provenance.
+// npm run release [-- [--dry-run] [VERSION]]: checks that this clone can be released, puts the version and the date on the
+// unreleased section of the changelog, commits and tags that, builds and checks everything of the release in release/
+// (scripts/artifacts.mjs), and publishes the package with provenance.
 //
 // With --dry-run the commit and the tag are made, and the package is packed but not published. VERSION defaults to that in
 // package.json. Without a CI service that vouches for the build, npm refuses to publish with provenance.
@@ -9,6 +10,8 @@ import { spawnSync } from 'node:child_process';
 import { parseArgs } from 'node:util';
 import { mentions, ReleaseError, releaseSection, setVersion } from './changelog.mjs';
 import { root, say } from './project.mjs';
+
+const flags = ['dry-run', 'skip-tests', 'skip-artifacts'];
 
 try {
   release();
@@ -21,7 +24,7 @@ try {
 function release() {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
-    options: { 'dry-run': { type: 'boolean', default: false }, 'skip-tests': { type: 'boolean', default: false } },
+    options: Object.fromEntries(flags.map((name) => [name, { type: 'boolean', default: false }])),
   });
   const manifest = JSON.parse(read('package.json'));
   const version = positionals[0] ?? manifest.version;
@@ -37,6 +40,8 @@ function release() {
   }
   run('git', 'commit', '--quiet', '--all', `--message=Release ${version}`);
   run('git', 'tag', '--annotate', `v${version}`, `--message=vdpa ${version}`);
+  // Of the tagged commit: its time is that of all files.
+  if (!values['skip-artifacts']) run('node', 'scripts/artifacts.mjs', '--check');
   if (values['dry-run']) run('npm', 'pack', '--loglevel=error');
   else run('npm', 'publish', '--provenance', '--access=public');
   say(`Released ${version}. To publish the commit and the tag: git push --follow-tags`);
