@@ -1,4 +1,5 @@
 import { LoadError } from '../benchmark/error.js';
+import { PeerError } from '../conformance/error.js';
 import {
   GenlFamilyNotFoundError,
   NetlinkTransportError,
@@ -39,7 +40,8 @@ export function describeError(error: unknown): string[] {
     error instanceof UsageError ||
     error instanceof IncompleteError ||
     error instanceof InterruptedError ||
-    error instanceof LoadError
+    error instanceof LoadError ||
+    error instanceof PeerError
   ) {
     return [error.message];
   }

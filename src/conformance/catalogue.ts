@@ -7,6 +7,7 @@ import { featureChecks } from './checks/features.js';
 import { hostileChecks } from './checks/hostile.js';
 import { memoryChecks } from './checks/memory.js';
 import { netControlChecks } from './checks/net/control.js';
+import { netOffloadChecks } from './checks/net/offloads.js';
 import { netChecks } from './checks/net/receive.js';
 import { allNotificationChecks } from './checks/notifications.js';
 import { queueChecks } from './checks/queues.js';
@@ -26,6 +27,7 @@ export const allChecks: readonly Check[] = [
   ...blockIoChecks,
   ...blockRangeChecks,
   ...netChecks,
+  ...netOffloadChecks,
   ...netControlChecks,
   ...hostileChecks,
 ];

@@ -5,6 +5,7 @@ import type { VhostVdpa } from '../vhost/device.js';
 import type { VhostDriver } from '../vhost/driver.js';
 import { CheckFailure } from './finding.js';
 import type { Target } from '../vhost/target.js';
+import type { Peer } from './peer.js';
 import { workFor, type Work } from './work.js';
 
 /** How long a device may take for an answer, in milliseconds. */
@@ -28,12 +29,15 @@ export interface StartRequest {
 export class CheckContext {
   readonly target: Target;
   readonly driver: VhostDriver;
+  /** Where the packets of a network device go, if somebody has said it. */
+  readonly peer: Peer | undefined;
   readonly #work: Work | undefined;
 
   /** @param driver with as many queues as {@link driverQueues} says */
-  constructor(target: Target, driver: VhostDriver) {
+  constructor(target: Target, driver: VhostDriver, peer?: Peer) {
     this.target = target;
     this.driver = driver;
+    this.peer = peer;
     this.#work = workFor(target);
   }
 

@@ -10,6 +10,8 @@ import { VhostVdpa } from '../vhost/device.js';
 import type { Check, Requirements } from './check.js';
 import { CheckFailure, NotApplicable, type Finding } from './finding.js';
 import { CheckContext, driverQueues } from './context.js';
+import { PeerError } from './error.js';
+import { Peer } from './peer.js';
 import { readTarget, type Target } from '../vhost/target.js';
 
 /** How a check has ended. */
@@ -38,6 +40,8 @@ export interface SuiteOptions {
   /** Called before each check, and after it. */
   readonly onStart?: (check: Check, index: number, count: number) => void;
   readonly onResult?: (result: CheckResult) => void;
+  /** The interface to which a network device is connected. */
+  readonly peer?: string;
   /** Ends the run between two checks: it rejects with the reason of the signal. */
   readonly signal?: AbortSignal;
 }
@@ -45,9 +49,23 @@ export interface SuiteOptions {
 /**
  * Runs the checks for the type of a device, one after another: each opens the node anew, which resets the device.
  * @param node `/dev/vhost-vdpa-0`
- * @throws SystemError if the node cannot be opened; the reason of the signal
+ * @throws SystemError if the node or the peer cannot be opened; PeerError; the reason of the signal
  */
 export async function runChecks(node: string, checks: readonly Check[], options: SuiteOptions = {}): Promise<Report> {
+  const peer = options.peer === undefined ? undefined : new Peer(options.peer);
+  try {
+    return await runWithPeer(node, checks, options, peer);
+  } finally {
+    peer?.close();
+  }
+}
+
+async function runWithPeer(
+  node: string,
+  checks: readonly Check[],
+  options: SuiteOptions,
+  peer: Peer | undefined,
+): Promise<Report> {
   const vhost = new VhostVdpa(node);
   let target: Target;
   try {
@@ -55,6 +73,7 @@ export async function runChecks(node: string, checks: readonly Check[], options:
   } finally {
     vhost.close();
   }
+  if (peer && target.type !== 'net') throw new PeerError('"peer" is for network devices');
   const results: CheckResult[] = [];
   let covered = 0n;
   const fitting = checks.filter((check) => isForType(target, check));
@@ -64,7 +83,7 @@ export async function runChecks(node: string, checks: readonly Check[], options:
     options.signal?.throwIfAborted();
     options.onStart?.(check, index, fitting.length);
     const begin = performance.now();
-    const outcome = runCheck(node, target, check);
+    const outcome = runCheck(node, target, check, peer);
     const { name, clause, rule } = check;
     const result = { check: { name, clause, rule }, outcome, duration: performance.now() - begin };
     results.push(result);
@@ -76,12 +95,12 @@ export async function runChecks(node: string, checks: readonly Check[], options:
   return { results, uncovered };
 }
 
-function runCheck(node: string, target: Target, check: Check): Outcome {
+function runCheck(node: string, target: Target, check: Check, peer: Peer | undefined): Outcome {
   const reason = whyNot(target, check.requires ?? {});
   if (reason !== undefined) return { kind: 'not applicable', reason };
   const driver = new VhostDriver(node, { queues: driverQueues(target) });
   try {
-    check.run(new CheckContext(target, driver));
+    check.run(new CheckContext(target, driver, peer));
     return { kind: 'passed' };
   } catch (error) {
     return outcomeOf(error, check);

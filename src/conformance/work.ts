@@ -5,6 +5,7 @@ import * as net from '../virtio/net.js';
 import type { Buffer as DriverBuffer } from '../virtio/driver/ring-driver.js';
 import { DATA, type VhostDriver } from '../vhost/driver.js';
 import type { Target } from '../vhost/target.js';
+import { EXPERIMENTAL } from './ether-type.js';
 
 /** The number of requests for which there is memory. */
 export const WORK_SLOTS = 512;
@@ -79,8 +80,6 @@ function blockWork({ config }: Target): Work {
 }
 
 const FRAME_BYTES = 64;
-/** An EtherType for experiments, IEEE 802. */
-const EXPERIMENTAL = [0x88, 0xb5];
 
 /** Frames to a station that is not there: nothing comes back. */
 function netWork({ config }: Target): Work {
@@ -98,7 +97,7 @@ function netWork({ config }: Target): Work {
       const frame = driver.at(dataOf(slot));
       driver.memory.u8.fill(0, header, header + net.HEADER_SIZE);
       driver.memory.u8.fill(slot & 0xff, frame, frame + FRAME_BYTES);
-      driver.memory.u8.set([...nobody, ...mac, ...EXPERIMENTAL], frame);
+      driver.memory.u8.set([...nobody, ...mac, EXPERIMENTAL >> 8, EXPERIMENTAL & 0xff], frame);
       return [
         { iova: headerOf(slot), length: net.HEADER_SIZE },
         { iova: dataOf(slot), length: FRAME_BYTES },

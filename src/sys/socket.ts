@@ -34,9 +34,18 @@ export function setSocketOption(fd: number, level: number, option: number, value
   return setsockopt(fd, level, option, Int32Array.of(value), 4);
 }
 
-const setsockopt: (fd: number, level: number, option: number, value: Int32Array, length: number) => number = libc.func(
-  'int setsockopt(int fd, int level, int option, const void *value, uint32_t length)',
-);
+/** setsockopt(2) with a structure: 0, or -1. */
+export function setSocketBytes(fd: number, level: number, option: number, value: Uint8Array): number {
+  return setsockopt(fd, level, option, value, value.length);
+}
+
+const setsockopt: (
+  fd: number,
+  level: number,
+  option: number,
+  value: Int32Array | Uint8Array,
+  length: number,
+) => number = libc.func('int setsockopt(int fd, int level, int option, const void *value, uint32_t length)');
 
 /** sendto(2): the number of bytes sent, or -1. */
 export const sendto: (

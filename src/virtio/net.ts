@@ -22,6 +22,11 @@ export const VIRTIO_NET_S_LINK_UP = 1;
 
 /** struct virtio_net_hdr_v1, before each packet. */
 export const HEADER_SIZE = 12;
+/** A bit of its flags, which are the first byte: the checksum is to be completed. */
+export const VIRTIO_NET_HDR_F_NEEDS_CSUM = 1;
+/** Its offsets of where the checksum begins, and of its place from there: u16. */
+export const HEADER_CHECKSUM_START = 6;
+export const HEADER_CHECKSUM_OFFSET = 8;
 /** Its offset of the number of buffers that a received packet uses: u16. */
 export const HEADER_BUFFERS = 10;
 
@@ -41,5 +46,7 @@ export const VIRTIO_NET_CTRL_RX_PROMISC = 0;
 export const VIRTIO_NET_CTRL_RX_ALLMULTI = 1;
 export const VIRTIO_NET_CTRL_MAC = 1;
 export const VIRTIO_NET_CTRL_MAC_ADDR_SET = 1;
+export const VIRTIO_NET_CTRL_MQ = 4;
+export const VIRTIO_NET_CTRL_MQ_VQ_PAIRS_SET = 0;
 export const VIRTIO_NET_OK = 0;
 export const VIRTIO_NET_ERR = 1;

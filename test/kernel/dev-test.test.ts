@@ -79,6 +79,23 @@ test('disks and networks that vdpa serves pass, and disks keep their data', asyn
   assert.equal(await sum(), before);
 });
 
+test('a network device with a tap passes, with the tap as the peer', async () => {
+  await output('dev add mgmtdev vduse name tap0 type net serve backend tap ifname tap0 packed on');
+  const down = await vdpa('dev test tap0 only net peer tap0');
+  assert.deepEqual([down.status, down.stderr], [1, 'vdpa: receive packets of tap0: Network is down (ENETDOWN)\n']);
+  await bash('ip link set tap0 up');
+  const { failed, passed, status } = await results('tap0 only net peer tap0');
+  assert.deepEqual([failed, status], [[], 0]);
+  for (const name of ['net-receive-data', 'net-receive-merged', 'net-send-checksum', 'net-receive-checksum']) {
+    assert.ok(passed.includes(name), name);
+  }
+  const missing = await vdpa('dev test tap0 only net peer tap9');
+  assert.deepEqual([missing.status, missing.stderr], [1, 'vdpa: open the packets of tap9: No such device (ENODEV)\n']);
+  await output('dev add mgmtdev vduse name ram0 serve size 1M');
+  const disk = await vdpa('dev test ram0 peer tap0');
+  assert.deepEqual([disk.status, disk.stderr], [1, '"peer" is for network devices\n']);
+});
+
 test('a read-only disk', async () => {
   await bash('truncate -s 1M /tmp/tested');
   await output('dev add mgmtdev vduse name file0 serve backend file path /tmp/tested readonly');

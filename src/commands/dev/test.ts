@@ -20,19 +20,24 @@ const keywords = {
     completes: 'check',
     help: 'Run the others',
   },
+  peer: {
+    placeholder: 'NETDEV',
+    read: (text: string) => text,
+    help: 'The interface to which a network device is connected: packets are sent back from there',
+  },
   destructive: { read: () => true, help: 'Also do what only a broken driver does' },
 } as const satisfies Keywords;
 
 export default class DevTest extends VdpaCommand {
   static override summary = 'test whether a vDPA device keeps to the virtio specification';
-  static override usage = ['vdpa dev test DEV [ only NAME | skip NAME ] [ destructive ]'];
+  static override usage = ['vdpa dev test DEV [ only NAME | skip NAME ] [ peer NETDEV ] [ destructive ]'];
   static override operand = 'device' as const;
   static override keywords = keywords;
   static override outputs = ['tap', 'junit'] as const;
 
   async execute(session: Session, [name, ...rest]: readonly string[]): Promise<void> {
     if (name === undefined) throw new UsageError(...usageOf([DevTest]));
-    const { only, skip, destructive = false } = parseKeywords(keywords, rest);
+    const { only, skip, peer, destructive = false } = parseKeywords(keywords, rest);
     if (only !== undefined && skip !== undefined) throw new UsageError('"only" and "skip" are mutually exclusive');
     if (session.options.sim) {
       throw new UsageError('Not supported by the simulated machine, whose devices have no data path to test');
@@ -60,7 +65,7 @@ export default class DevTest extends VdpaCommand {
     const report = await withSignals(async (signal) => {
       const options = { ...(await removalOptions(session, name, false)), canForce: false, signal };
       return withDriver(bus, name, 'vhost', options, ({ vhost = '' }) =>
-        runChecks(`/dev/${vhost}`, checks, { ...output, signal }),
+        runChecks(`/dev/${vhost}`, checks, { ...output, ...(peer !== undefined && { peer }), signal }),
       );
     });
     if (report.results.length === 0) {

@@ -5,16 +5,28 @@ import { CheckFailure, expectBytes, expectEqual, NotApplicable } from '../../fin
 import { REPLY_MS, type CheckContext } from '../../context.js';
 import { SPARE, UNTOUCHED } from '../../work.js';
 
-/** The control queue of a driver that has not accepted MQ. */
-const CONTROL = 2;
+/** The control queue: the one after the queues of all pairs, or, without MQ, of the first one. */
+function controlQueue({ driver, target }: CheckContext): number {
+  return (driver.accepted & MQ) !== 0n ? 2 * pairsOf(target) : 2;
+}
+
+const MQ = 1n << net.VIRTIO_NET_F_MQ;
+
+/** max_virtqueue_pairs of the configuration of a device with MQ. */
+function pairsOf({ config }: CheckContext['target']): number {
+  return new DataView(config.buffer, config.byteOffset).getUint16(netConfigOffset.maxVirtqueuePairs, true);
+}
+
 const COMMAND = SPARE;
 const ANSWER = SPARE + 0x800;
 
 const { VIRTIO_NET_OK: OK, VIRTIO_NET_ERR: ERR } = net;
 
 /** Sends a command. @returns the answer */
-function command({ driver }: CheckContext, sent: string, kind: number, code: number, data: readonly number[]): number {
-  if (driver.queues <= CONTROL) throw new NotApplicable('the device has no queue 2');
+function command(context: CheckContext, sent: string, kind: number, code: number, data: readonly number[]): number {
+  const { driver } = context;
+  const queue = controlQueue(context);
+  if (driver.queues <= queue) throw new NotApplicable(`the device has no queue ${queue} that the driver can use`);
   const bytes = [kind, code, ...data];
   driver.memory.u8.set(bytes, driver.at(COMMAND));
   driver.memory.u8[driver.at(ANSWER)] = UNTOUCHED;
@@ -23,9 +35,9 @@ function command({ driver }: CheckContext, sent: string, kind: number, code: num
     { iova: COMMAND + 2, length: data.length },
     { iova: ANSWER, length: 1, writable: true },
   ];
-  const head = driver.ring(CONTROL).chain(buffers.filter(({ length }) => length > 0));
-  driver.offer(head, CONTROL);
-  if (!driver.used(CONTROL, REPLY_MS)) {
+  const head = driver.ring(queue).chain(buffers.filter(({ length }) => length > 0));
+  driver.offer(head, queue);
+  if (!driver.used(queue, REPLY_MS)) {
     throw new CheckFailure({ sent, came: `no answer within ${REPLY_MS / 1000} s`, expected: 'an answer' });
   }
   return driver.memory.u8[driver.at(ANSWER)] ?? UNTOUCHED;
@@ -78,6 +90,34 @@ export const netControlChecks: readonly Check[] = [
           const sent = `command ${code} of class RX with ${on}`;
           expectEqual(sent, command(context, sent, net.VIRTIO_NET_CTRL_RX, code, [on]), OK);
         }
+      }
+    },
+  },
+  {
+    name: 'net-control-pairs',
+    clause: '5.1.6.5.6.2',
+    rule: 'A device with MQ uses one pair of queues, or all, as it was told to, and sends what is on any of them.',
+    requires: { type: 'net', features: ['CTRL_VQ', 'MQ'] },
+    run: (context) => {
+      const { driver, target } = context;
+      context.start({ features: ['CTRL_VQ', 'MQ'] });
+      const all = pairsOf(target);
+      const setPairs = (pairs: number): number => {
+        const data = [pairs & 0xff, pairs >> 8];
+        return command(
+          context,
+          `set ${pairs} pairs`,
+          net.VIRTIO_NET_CTRL_MQ,
+          net.VIRTIO_NET_CTRL_MQ_VQ_PAIRS_SET,
+          data,
+        );
+      };
+      for (const pairs of [1, all]) expectEqual(`set ${pairs} pairs of ${all}`, setPairs(pairs), OK);
+      for (let pair = 0; pair < all; pair++) {
+        const queue = 2 * pair + 1;
+        driver.offer(driver.ring(queue).chain(context.work.prepare(driver, pair)), queue);
+        const sent = `send a packet on queue ${queue} of ${all} pairs`;
+        expectEqual(`${sent}: it is used`, driver.used(queue, REPLY_MS) !== undefined, true);
       }
     },
   },

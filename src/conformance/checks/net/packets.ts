@@ -1,16 +1,18 @@
 import { netConfigOffset } from '../../../virtio/config-space.js';
 import * as net from '../../../virtio/net.js';
-import { NotApplicable } from '../../finding.js';
+import { CheckFailure, NotApplicable } from '../../finding.js';
 import { QUIET_MS, REPLY_MS, type CheckContext } from '../../context.js';
-import { giveReceiveBuffers, RECEIVE_BYTES, receiveBuffer, SPARE, UNTOUCHED } from '../../work.js';
+import { EXPERIMENTAL } from '../../ether-type.js';
+import type { UsedChain } from '../../../virtio/driver/ring-driver.js';
+import { RECEIVE_BYTES, receiveBuffer, SPARE, UNTOUCHED } from '../../work.js';
 
 const RECEIVE = 0;
 const SEND = 1;
 /** The number of receive buffers. */
 const BUFFERS = 16;
+/** How long the device is waited for between two looks at the peer, in milliseconds. */
+const LOOK_MS = 2;
 const BROADCAST = new Uint8Array(net.ETH_ALEN).fill(0xff);
-/** An EtherType for experiments, IEEE 802. */
-const EXPERIMENTAL = [0x88, 0xb5];
 
 /** A packet that came. */
 export interface Received {
@@ -20,31 +22,58 @@ export interface Received {
   readonly frame: Uint8Array;
 }
 
+/** A used receive buffer. */
+interface Part {
+  readonly place: number;
+  /** The used length, and what is in the buffer. */
+  readonly written: number;
+  readonly bytes: Uint8Array;
+}
+
+/** Tells the frames of a check from those of the one before, which a peer may still have. */
+let lastRun = 0;
+
 /** Packets of a started network device. */
 export class Packets {
   readonly mac: Uint8Array;
   readonly #context: CheckContext;
+  /** The size of a receive buffer. */
+  readonly #bytes: number;
   /** The place of each receive buffer in flight, by head. */
   readonly #buffers = new Map<number, number>();
+  readonly #run = ++lastRun & 0xffff;
 
-  constructor(context: CheckContext) {
+  /** @param bytes of each receive buffer; by default enough for any frame of the usual MTU */
+  constructor(context: CheckContext, { count = BUFFERS, bytes = RECEIVE_BYTES } = {}) {
     this.#context = context;
+    this.#bytes = bytes;
+    context.peer?.discard();
     this.mac = context.vhost.config(netConfigOffset.mac, net.ETH_ALEN);
     const { driver } = context;
-    const before = driver.ring(RECEIVE).availableIndex;
-    for (let index = 0; index < BUFFERS; index++) {
-      const at = driver.at(receiveBuffer(index));
-      driver.memory.u8.fill(UNTOUCHED, at, at + RECEIVE_BYTES);
-      this.#buffers.set((before + index) % driver.ring(RECEIVE).size, index);
-    }
-    giveReceiveBuffers(driver, BUFFERS);
+    for (let place = 0; place < Math.min(count, driver.ring(RECEIVE).size); place++) this.#give(place);
+    driver.kick(RECEIVE);
+  }
+
+  #give(place: number): void {
+    const { driver } = this.#context;
+    const ring = driver.ring(RECEIVE);
+    const iova = receiveBuffer(place);
+    driver.memory.u8.fill(UNTOUCHED, driver.at(iova), driver.at(iova) + RECEIVE_BYTES);
+    const head = ring.chain([{ iova, length: this.#bytes, writable: true }]);
+    this.#buffers.set(head, place);
+    ring.offer(head);
   }
 
   /** A frame to a station: its header, then bytes that tell their place. */
   frame(destination: Uint8Array, length: number, seed = 0): Uint8Array {
     const frame = Uint8Array.from({ length }, (_, index) => (index * 3 + seed) & 0xff);
-    frame.set([...destination, ...this.mac, ...EXPERIMENTAL]);
+    frame.set([...destination, ...this.mac, ...this.#mark()]);
     return frame;
+  }
+
+  /** What only frames of this run have after their addresses. */
+  #mark(): number[] {
+    return [EXPERIMENTAL >> 8, EXPERIMENTAL & 0xff, this.#run >> 8, this.#run & 0xff];
   }
 
   broadcast(length: number, seed = 0): Uint8Array {
@@ -61,26 +90,80 @@ export class Packets {
     driver.used(SEND, REPLY_MS);
   }
 
-  /** The next packet that came; undefined if there is none in time. */
+  /** The next packet of this run that came, in one buffer; undefined if there is none in time. */
   receive(timeoutMs: number = REPLY_MS): Received | undefined {
-    const { driver } = this.#context;
-    const used = driver.used(RECEIVE, timeoutMs);
-    if (!used) return undefined;
-    const at = driver.at(receiveBuffer(this.#buffers.get(used.head) ?? 0));
-    const bytes = driver.memory.u8.slice(at, at + Math.min(used.written, RECEIVE_BYTES));
-    return {
-      written: used.written,
-      header: bytes.subarray(0, net.HEADER_SIZE),
-      frame: bytes.subarray(net.HEADER_SIZE),
-    };
+    const parts = this.#nextOwn(timeoutMs, () => 1);
+    return parts && toReceived(parts);
   }
 
-  /** Sends a frame and returns what comes back. @throws NotApplicable if the device does not loop packets back */
+  /**
+   * The next packet of this run that came, in as many buffers as its header says; undefined if there is none in time.
+   * @throws CheckFailure if a buffer is missing, or one before the last is not full
+   */
+  receiveMerged(sent: string): Received | undefined {
+    const parts = this.#nextOwn(REPLY_MS, buffersOf);
+    if (!parts) return undefined;
+    const count = buffersOf(parts[0]?.bytes ?? new Uint8Array());
+    if (parts.length < count) {
+      throw new CheckFailure({ sent, came: `${parts.length} buffers`, expected: `num_buffers: ${count}` });
+    }
+    const short = parts.slice(0, -1).find(({ written }) => written !== this.#bytes);
+    if (short) {
+      const came = `${short.written} bytes in a buffer before the last one`;
+      throw new CheckFailure({ sent, came, expected: `${this.#bytes}` });
+    }
+    return toReceived(parts);
+  }
+
+  /** The buffers of the next packet that is not from somebody else. @param countOf how many it has, by its header */
+  #nextOwn(timeoutMs: number, countOf: (header: Uint8Array) => number): Part[] | undefined {
+    const mark = this.#mark();
+    const end = performance.now() + timeoutMs;
+    for (;;) {
+      const first = this.#nextBuffer(end - performance.now());
+      if (!first) return undefined;
+      const parts = [first];
+      while (parts.length < countOf(first.bytes)) {
+        const part = this.#nextBuffer(REPLY_MS);
+        if (!part) break;
+        parts.push(part);
+      }
+      const at = net.HEADER_SIZE + 2 * net.ETH_ALEN;
+      if (mark.every((byte, index) => first.bytes[at + index] === byte)) return parts;
+      for (const { place } of parts) this.#give(place);
+      this.#context.driver.kick(RECEIVE);
+    }
+  }
+
+  /** What was written to the next used buffer; undefined if there is none in time. */
+  #nextBuffer(timeoutMs: number): Part | undefined {
+    const { driver } = this.#context;
+    const used = this.#nextUsed(timeoutMs);
+    if (!used) return undefined;
+    const place = this.#buffers.get(used.head) ?? 0;
+    const { written } = used;
+    const at = driver.at(receiveBuffer(place));
+    return { place, written, bytes: driver.memory.u8.slice(at, at + Math.min(written, RECEIVE_BYTES)) };
+  }
+
+  /** Lets the peer send back what arrives meanwhile. */
+  #nextUsed(timeoutMs: number): UsedChain | undefined {
+    const { driver, peer } = this.#context;
+    if (!peer) return driver.used(RECEIVE, timeoutMs);
+    const end = performance.now() + timeoutMs;
+    for (;;) {
+      while (peer.reflect(0));
+      const used = driver.used(RECEIVE, LOOK_MS);
+      if (used || performance.now() > end) return used;
+    }
+  }
+
+  /** Sends a frame and returns what comes back, in one buffer. @throws NotApplicable if nothing does */
   echo(frame: Uint8Array, header?: Uint8Array): Received {
     this.send(frame, header);
     const received = this.receive();
     if (received) return received;
-    throw new NotApplicable('no packet came back: the device does not loop packets back');
+    throw new NotApplicable('no packet came back: this needs a loopback device, or "peer NETDEV"');
   }
 
   /** Whether a broadcast comes back. @throws NotApplicable if not */
@@ -93,4 +176,18 @@ export class Packets {
     this.send(frame);
     return this.receive(QUIET_MS) !== undefined;
   }
+}
+
+function toReceived(parts: readonly Part[]): Received {
+  const bytes = Buffer.concat(parts.map((part) => part.bytes));
+  return {
+    written: parts.reduce((sum, part) => sum + part.written, 0),
+    header: bytes.subarray(0, net.HEADER_SIZE),
+    frame: bytes.subarray(net.HEADER_SIZE),
+  };
+}
+
+/** num_buffers of a header. */
+export function buffersOf(header: Uint8Array): number {
+  return (header[net.HEADER_BUFFERS] ?? 0) | ((header[net.HEADER_BUFFERS + 1] ?? 0) << 8);
 }

@@ -297,6 +297,17 @@ export const mutants: Readonly<Record<string, Mutant>> = {
       );
     },
   },
+  'merged buffers that are offered and not used': {
+    type: 'net',
+    check: 'net-receive-merged',
+    identity: addFeature(15),
+  },
+  'a checksum that is not completed': { type: 'net', check: 'net-send-checksum', identity: addFeature(0) },
+  'a checksum that is missing, without its place': {
+    type: 'net',
+    check: 'net-receive-checksum',
+    identity: (identity) => addFeature(1)(addFeature(0)(identity)),
+  },
   'a received packet that is one byte short': {
     type: 'net',
     check: 'net-receive-data',
