@@ -3,16 +3,13 @@ import { basename, dirname, join } from 'node:path';
 import type { Ending, Lab } from '../../../../lab/boot.js';
 import { boot } from '../../../../lab/boot.js';
 import { checkoutRoot } from '../../../../lab/cache.js';
-import type { MachineKind } from '../../../../lab/machine/machine.js';
 import { Replay } from './replay.js';
 
 const LONG_MS = 3 * 3_600_000;
 
-/** An emulated processor is several times slower. */
-function timeLimitMs(machine: MachineKind, file: string): number {
-  if (basename(dirname(file)) === 'long') return LONG_MS;
-  return machine === 'uml' ? 600_000 : 1_200_000;
-}
+const USUAL_MS = 1_200_000;
+
+const timeLimitMs = (file: string): number => (basename(dirname(file)) === 'long' ? LONG_MS : USUAL_MS);
 
 /** Files that need a kernel without one of its drivers, with the function that registers it. */
 const LEFT_OUT: Readonly<Record<string, string>> = { 'scripts-vhost.test.js': 'virtio_vdpa_driver_init' };
@@ -52,7 +49,7 @@ async function runOnce(lab: Lab, file: string, context: TestContext, node: strin
   const session = {
     command: ['node', '--enable-source-maps', ...report, file],
     cwd: checkoutRoot,
-    timeLimitMs: timeLimitMs(lab.machine.kind, file),
+    timeLimitMs: timeLimitMs(file),
     kernelParameters: kernelParameters(file),
     ...(node === undefined ? {} : { node }),
   };
