@@ -115,6 +115,8 @@ function chroot(folder, script) {
 
 /** Upgrades in the lab, whose `vdpa` is the package's: what its Node needs is known then. @returns the exit status */
 function upgradeInLab(folder) {
+  // The lab runs without privileges, and has to read all of it.
+  spawnSync('chmod', ['-R', 'a+rX', folder], { stdio: ['ignore', 2, 2] });
   const words = ['scripts/lab.mjs', 'sh', join(root, 'scripts/check-upgrade.sh'), folder];
   const env = { ...process.env, VDPA_LAB_PROGRAM: join(folder, 'usr/lib/vdpa/vdpa') };
   return spawnSync('node', words, { cwd: root, env, stdio: ['ignore', 2, 2] }).status;
