@@ -20,7 +20,7 @@ field() {
   vdpa vduse show disk0 | sed -n "s/.* $1 \([0-9]*\).*/\1/p"
 }
 
-# Writes and reads until it is told to stop; prints how often.
+# Writes and reads until /tmp/stop exists; prints how often.
 work() {
   rounds=0
   while [ ! -e /tmp/stop ]; do

@@ -8,7 +8,7 @@ import type { Meter } from './meter.js';
 import { operationsOf } from './patterns.js';
 
 const PAGE = 4096;
-/** The header of a request, and its status behind it. */
+/** The header of a request, followed by its status. */
 const HEAD_BYTES = 32;
 const DESCRIPTOR_BYTES = 16;
 /** A status that no device writes. */
@@ -26,7 +26,7 @@ export function blockLaneBytes(load: BlockLoad): number {
   return dataAt(load) + load.depth * roundUp(load.blockSize, PAGE);
 }
 
-/** Where the data begins: behind the heads and the indirect tables. */
+/** Where the data begins: after the heads and the indirect tables. */
 function dataAt(load: BlockLoad): number {
   const chains = load.depth * operationsOf(load.pattern).length;
   return roundUp(load.depth * HEAD_BYTES + chains * descriptorsOf(load) * DESCRIPTOR_BYTES, PAGE);

@@ -83,7 +83,7 @@ export function planLoad(target: Target, request: LoadRequest): Load {
     case 'net':
       return planNet(target, request);
     default:
-      throw new LoadError(`There are no requests for devices of virtio device id ${target.deviceId}`);
+      throw new LoadError(`Not supported: devices of virtio device id ${target.deviceId}`);
   }
 }
 
@@ -96,7 +96,7 @@ function planBlock(target: Target, request: LoadRequest): BlockLoad {
   if (has('RO') && overwrites(pattern)) throw new LoadError(`The disk is read-only: ${pattern} writes`);
   const unit = field('BLK_SIZE', blockConfigOffset.blkSize, blk.SECTOR_SIZE);
   if (unit === 0 || blockSize % unit !== 0 || blockSize % blk.SECTOR_SIZE !== 0) {
-    throw new LoadError(`A block size of ${blockSize} bytes is no multiple of the disk's ${unit} bytes`);
+    throw new LoadError(`A block size of ${blockSize} bytes is not a multiple of the disk's ${unit} bytes`);
   }
   const capacity = Number(config.getBigUint64(blockConfigOffset.capacity, true)) * blk.SECTOR_SIZE;
   const blocks = Math.floor(capacity / blockSize);

@@ -101,9 +101,9 @@ test('a disk: segments', () => {
 
 for (const [what, changes, request, message] of [
   ['a read-only disk is not written', { features: ['RO'] }, { pattern: 'randrw' }, /read-only: randrw writes/],
-  ['sectors', {}, { blockSize: 1000 }, /1000 bytes is no multiple of the disk's 512 bytes/],
-  ['blocks', { features: ['BLK_SIZE'], blockSize: 4096 }, { blockSize: 512 }, /512 .* no multiple .* 4096 bytes/],
-  ['a block of no size', { features: ['BLK_SIZE'], blockSize: 0 }, {}, /no multiple of the disk's 0 bytes/],
+  ['sectors', {}, { blockSize: 1000 }, /1000 bytes is not a multiple of the disk's 512 bytes/],
+  ['blocks', { features: ['BLK_SIZE'], blockSize: 4096 }, { blockSize: 512 }, /512 .* not a multiple .* 4096 bytes/],
+  ['a block of no size', { features: ['BLK_SIZE'], blockSize: 0 }, {}, /not a multiple of the disk's 0 bytes/],
   ['a small disk', { bytes: 2048 }, {}, /larger than the disk of 2048 bytes/],
   ['a small queue', { queueSize: 64 }, { depth: 32 }, /queue of 64 descriptors has room for 21 such requests, not 32/],
   ['much memory', { bytes: 2 ** 34 }, { depth: 32, blockSize: 2 ** 26 }, /would need 2147483648 bytes/],
