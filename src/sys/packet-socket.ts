@@ -22,7 +22,7 @@ export class PacketSocket {
   readonly #fd: number;
   readonly #operation: string;
 
-  /** @throws SystemError: ENODEV if there is no such interface, EPERM without CAP_NET_RAW */
+  /** @throws SystemError: ENODEV if the interface does not exist, EPERM without CAP_NET_RAW */
   constructor(name: string, etherType: number) {
     const operation = `open the packets of ${name}`;
     const index = interfaceIndex(name);

@@ -95,7 +95,7 @@ test('a disk: segments', () => {
     () => planBlock(limits, { blockSize: 256 * 1024 }),
     /needs 64 segments of 4096 bytes; the disk permits 32/,
   );
-  // A size of 0 is no limit that can be kept.
+  // A limit of 0 cannot be kept.
   assert.equal(planBlock({ features: ['SIZE_MAX'], sizeMax: 0 }, {}).segmentBytes, 4096);
 });
 

@@ -68,7 +68,7 @@ test('ratios of rounds: the median, the lowest and the highest', () => {
   assert.equal(even[0]?.median, 1.5);
 });
 
-test('there is no ratio to nothing', () => {
+test('a ratio to zero is left out', () => {
   assert.deepEqual(compareRounds([reads([1])], [reads([])]), []);
   assert.deepEqual(compareRounds([], []), []);
 });

@@ -53,7 +53,7 @@ test('points are where their values are', () => {
   assert.ok((firstY ?? 0) > (secondY ?? 0), 'a higher latency is higher');
 });
 
-test('names are escaped, and what has no points is no curve', () => {
+test('names are escaped, and a result without points has no curve', () => {
   const svg = formatPlot({ results: [result('a<b', 1, 0, 0)] });
   assert.match(svg, /<title>a&lt;b: /);
   assert.doesNotMatch(svg, /NaN|Infinity|undefined/);

@@ -96,7 +96,7 @@ export const netControlChecks: readonly Check[] = [
   {
     name: 'net-control-pairs',
     clause: '5.1.6.5.6.2',
-    rule: 'A device with MQ uses one pair of queues, or all, as it was told to, and sends what is on any of them.',
+    rule: 'A device with MQ accepts one pair of queues and all pairs, and sends the packets of each pair.',
     requires: { type: 'net', features: ['CTRL_VQ', 'MQ'] },
     run: (context) => {
       const { driver, target } = context;
