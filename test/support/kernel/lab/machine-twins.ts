@@ -56,7 +56,9 @@ export class MachineTwins {
     return new MachineTwins(folder, endResponder, [await MachineSide.real(), MachineSide.simulated(store)], addable);
   }
 
+  /** Deletes what a failed sequence has left: the program cannot destroy VDUSE instances in use. */
   async close(): Promise<void> {
+    await startFrom([]);
     for (const side of this.#sides) await side.close();
     await this.#endResponder();
     rmSync(this.#folder, { recursive: true });
