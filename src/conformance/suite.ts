@@ -10,9 +10,12 @@ import { VhostVdpa } from '../vhost/device.js';
 import type { Check, Requirements } from './check.js';
 import { CheckFailure, NotApplicable, type Finding } from './finding.js';
 import { CheckContext, driverQueues } from './context.js';
-import { PeerError } from './error.js';
+import { DeviceStopped, PeerError } from './error.js';
 import { Peer } from './peer.js';
 import { readTarget, type Target } from '../vhost/target.js';
+
+/** Errors of an open that say that the device does not answer the reset, or is gone. */
+const STOPPED: ReadonlySet<string> = new Set(['EIO', 'ENODEV', 'ENOENT', 'ENXIO']);
 
 /** How a check has ended. */
 export type Outcome =
@@ -47,7 +50,8 @@ export interface SuiteOptions {
 }
 
 /**
- * Runs the checks for the type of a device, one after another: each opens the node anew, which resets the device.
+ * Runs the checks for the type of a device, one after another: each opens the node anew, which resets the device. Once that is
+ * not possible, because the device has stopped at a check, one check fails and the rest does not apply.
  * @param node `/dev/vhost-vdpa-0`
  * @throws SystemError if the node or the peer cannot be opened; PeerError; the reason of the signal
  */
@@ -76,6 +80,19 @@ async function runWithPeer(
   if (peer && target.type !== 'net') throw new PeerError('"peer" is for network devices');
   const results: CheckResult[] = [];
   let covered = 0n;
+  let hasStopped = false;
+  const outcomeOn = (check: Check): Outcome => {
+    if (hasStopped) return { kind: 'not applicable', reason: 'the device does not open any more' };
+    try {
+      return runCheck(node, target, check, peer);
+    } catch (error) {
+      if (!(error instanceof DeviceStopped)) throw error;
+      hasStopped = true;
+      const last = results.findLast(({ outcome }) => outcome.kind !== 'not applicable')?.check.name ?? 'an open';
+      const sent = `an open, which resets the device, after ${last}`;
+      return { kind: 'failed', finding: { sent, came: error.message, expected: 'success' } };
+    }
+  };
   const fitting = checks.filter((check) => isForType(target, check));
   for (const [index, check] of fitting.entries()) {
     // Signals arrive between checks, which block the thread.
@@ -83,7 +100,7 @@ async function runWithPeer(
     options.signal?.throwIfAborted();
     options.onStart?.(check, index, fitting.length);
     const begin = performance.now();
-    const outcome = runCheck(node, target, check, peer);
+    const outcome = outcomeOn(check);
     const { name, clause, rule } = check;
     const result = { check: { name, clause, rule }, outcome, duration: performance.now() - begin };
     results.push(result);
@@ -95,10 +112,11 @@ async function runWithPeer(
   return { results, uncovered };
 }
 
+/** @throws DeviceStopped; errors that the device has not caused */
 function runCheck(node: string, target: Target, check: Check, peer: Peer | undefined): Outcome {
   const reason = whyNot(target, check.requires ?? {});
   if (reason !== undefined) return { kind: 'not applicable', reason };
-  const driver = new VhostDriver(node, { queues: driverQueues(target) });
+  const driver = openDriver(node, target);
   try {
     check.run(new CheckContext(target, driver, peer));
     return { kind: 'passed' };
@@ -106,6 +124,15 @@ function runCheck(node: string, target: Target, check: Check, peer: Peer | undef
     return outcomeOf(error, check);
   } finally {
     driver.close();
+  }
+}
+
+function openDriver(node: string, target: Target): VhostDriver {
+  try {
+    return new VhostDriver(node, { queues: driverQueues(target) });
+  } catch (error) {
+    if (error instanceof SystemError && STOPPED.has(error.code)) throw new DeviceStopped(error.message);
+    throw error;
   }
 }
 

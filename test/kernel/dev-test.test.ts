@@ -6,7 +6,8 @@ import { closeSync, openSync } from 'node:fs';
 import { once } from 'node:events';
 import { json, output, vdpa } from '../support/command-line.js';
 import { nothingLeft } from '../support/kernel/lab/leftovers.js';
-import { SIMULATORS, testsWith, VDUSE } from '../support/kernel/lab/needs.js';
+import { needs, SIMULATORS, testsWith, VDUSE } from '../support/kernel/lab/needs.js';
+import { QEMU, serveWithQemu } from '../support/kernel/servers/qemu-server.js';
 import { bash } from '../support/kernel/servers/vduse.js';
 import { checkOutput } from '../support/output-schemas.js';
 
@@ -94,6 +95,37 @@ test('a network device with a tap passes, with the tap as the peer', async () =>
   await output('dev add mgmtdev vduse name ram0 serve size 1M');
   const disk = await vdpa('dev test ram0 peer tap0');
   assert.deepEqual([disk.status, disk.stderr], [1, '"peer" is for network devices\n']);
+});
+
+test('the server of QEMU fails where it has a fault', needs(QEMU), async () => {
+  const endQemu = await serveWithQemu('qsd0', async () => (await vdpa('dev add mgmtdev vduse name qsd0')).status === 0);
+  for (const what of ['head', 'index', 'loop', 'next', 'indirect-length', 'address', 'length', 'directions']) {
+    const broken = await results(`qsd0 destructive only hostile-split-${what}`);
+    assert.deepEqual([broken.failed, broken.status], [[], 0], what);
+    assert.ok(broken.passed.length > 0, what);
+  }
+  const { failed, passed, status } = await results('qsd0 skip split-indirect-after-chain');
+  assert.deepEqual(failed, ['features-not-offered', 'block-error-used-length']);
+  assert.ok(passed.length > 40);
+  assert.equal(status, 1);
+  await output('dev del qsd0');
+  await endQemu();
+});
+
+test('a server that ends at a check: the next one fails, and the rest does not apply', needs(QEMU), async () => {
+  const endQemu = await serveWithQemu('qsd0', async () => (await vdpa('dev add mgmtdev vduse name qsd0')).status === 0);
+  await bash('echo 2 > /sys/class/vduse/qsd0/msg_timeout');
+  const { stdout, stderr, status } = await vdpa('dev test qsd0 only split');
+  assert.equal(stderr, '');
+  assert.match(
+    stdout,
+    /\nFAILED {2}split-indirect-after-chain .*\n.*\n.*\n.*\nFAILED {2}split-.*\n {2}sent {6}an open, which resets the device, after split-indirect-after-chain\n/,
+  );
+  assert.match(stdout, /\nn\/a {5}split-.*: the device does not open any more\n/);
+  assert.equal(status, 1);
+  await output('dev del qsd0');
+  await endQemu();
+  await output('vduse del qsd0');
 });
 
 test('a read-only disk', async () => {
