@@ -9,6 +9,7 @@ import { memoryChecks } from './checks/memory.js';
 import { netControlChecks } from './checks/net/control.js';
 import { netOffloadChecks } from './checks/net/offloads.js';
 import { netChecks } from './checks/net/receive.js';
+import { netSegmentChecks } from './checks/net/segments.js';
 import { allNotificationChecks } from './checks/notifications.js';
 import { queueChecks } from './checks/queues.js';
 import { allRingChecks } from './checks/rings.js';
@@ -28,6 +29,7 @@ export const allChecks: readonly Check[] = [
   ...blockRangeChecks,
   ...netChecks,
   ...netOffloadChecks,
+  ...netSegmentChecks,
   ...netControlChecks,
   ...hostileChecks,
 ];

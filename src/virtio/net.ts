@@ -24,6 +24,16 @@ export const VIRTIO_NET_S_LINK_UP = 1;
 export const HEADER_SIZE = 12;
 /** A bit of its flags, which are the first byte: the checksum is to be completed. */
 export const VIRTIO_NET_HDR_F_NEEDS_CSUM = 1;
+/** Its offset of gso_type, which is a byte: what kind of segments the packet combines. */
+export const HEADER_GSO_TYPE = 1;
+export const VIRTIO_NET_HDR_GSO_NONE = 0;
+export const VIRTIO_NET_HDR_GSO_TCPV4 = 1;
+export const VIRTIO_NET_HDR_GSO_TCPV6 = 4;
+/** A bit of gso_type: the packet has CWR set. */
+export const VIRTIO_NET_HDR_GSO_ECN = 0x80;
+/** Its offsets of hdr_len, the length of the headers of the packet, and of gso_size, the payload of a segment: u16. */
+export const HEADER_HEADERS = 2;
+export const HEADER_GSO_SIZE = 4;
 /** Its offsets of where the checksum begins, and of its place from there: u16. */
 export const HEADER_CHECKSUM_START = 6;
 export const HEADER_CHECKSUM_OFFSET = 8;

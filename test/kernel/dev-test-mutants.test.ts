@@ -10,8 +10,8 @@ import type { Check } from '../../src/conformance/check.js';
 import { selectChecks } from '../../src/conformance/select.js';
 import { runChecks, type CheckResult } from '../../src/conformance/suite.js';
 import { testsWith, VDUSE } from '../support/kernel/lab/needs.js';
-import { faultless, mutants } from '../support/kernel/servers/mutants.js';
-import { attach, detach, giveToVhost } from '../support/kernel/servers/vduse.js';
+import { faultless, mutants, TAP } from '../support/kernel/servers/mutants.js';
+import { attach, detach, giveToVhost, sh } from '../support/kernel/servers/vduse.js';
 
 const { after, before, describe, test } = testsWith(VDUSE);
 
@@ -27,7 +27,9 @@ async function resultsOf(mutant: string, checks: readonly Check[]): Promise<read
   assert.equal(message, 'ready');
   try {
     await attach('mutant0');
-    return (await runChecks(await giveToVhost('mutant0'), checks)).results;
+    const isTap = { ...mutants, ...faultless }[mutant]?.type === 'tap';
+    if (isTap) await sh(`ip link set ${TAP} up`);
+    return (await runChecks(await giveToVhost('mutant0'), checks, isTap ? { peer: TAP } : {})).results;
   } finally {
     await detach('mutant0');
     server.send('stop');

@@ -1,6 +1,7 @@
 import * as net from '../../../virtio/net.js';
 import type { Check } from '../../check.js';
 import { CheckFailure, expectBytes, expectEqual, expectThat } from '../../finding.js';
+import { withChecksum } from './checksum.js';
 import { Packets } from './packets.js';
 
 /** The receive buffers of a driver that lets packets be merged from several: their size in bytes, and how many there are. */
@@ -19,17 +20,6 @@ function checksumHeader(): Uint8Array {
   view.setUint16(net.HEADER_CHECKSUM_START, CHECKSUM_START, true);
   view.setUint16(net.HEADER_CHECKSUM_OFFSET, CHECKSUM_OFFSET, true);
   return header;
-}
-
-/** The frame as it is with a whole checksum: what is at its place so far is a part of the sum. RFC 1071 */
-function withChecksum(frame: Uint8Array, start: number, offset: number): Uint8Array {
-  const result = Uint8Array.from(frame);
-  const view = new DataView(result.buffer);
-  let sum = 0;
-  for (let at = start; at < frame.length; at += 2) sum += ((frame[at] ?? 0) << 8) | (frame[at + 1] ?? 0);
-  while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);
-  view.setUint16(start + offset, ~sum & 0xffff);
-  return result;
 }
 
 /** Packets in several buffers, and checksums that are left to the other side. */

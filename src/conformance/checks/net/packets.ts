@@ -37,8 +37,9 @@ let lastRun = 0;
 export class Packets {
   readonly mac: Uint8Array;
   readonly #context: CheckContext;
-  /** The size of a receive buffer. */
+  /** The size of a receive buffer, and of its memory. */
   readonly #bytes: number;
+  readonly #room: number;
   /** The place of each receive buffer in flight, by head. */
   readonly #buffers = new Map<number, number>();
   readonly #run = ++lastRun & 0xffff;
@@ -47,6 +48,7 @@ export class Packets {
   constructor(context: CheckContext, { count = BUFFERS, bytes = RECEIVE_BYTES } = {}) {
     this.#context = context;
     this.#bytes = bytes;
+    this.#room = Math.max(bytes, RECEIVE_BYTES);
     context.peer?.discard();
     this.mac = context.vhost.config(netConfigOffset.mac, net.ETH_ALEN);
     const { driver } = context;
@@ -57,11 +59,16 @@ export class Packets {
   #give(place: number): void {
     const { driver } = this.#context;
     const ring = driver.ring(RECEIVE);
-    const iova = receiveBuffer(place);
-    driver.memory.u8.fill(UNTOUCHED, driver.at(iova), driver.at(iova) + RECEIVE_BYTES);
+    const iova = this.#buffer(place);
+    driver.memory.u8.fill(UNTOUCHED, driver.at(iova), driver.at(iova) + this.#room);
     const head = ring.chain([{ iova, length: this.#bytes, writable: true }]);
     this.#buffers.set(head, place);
     ring.offer(head);
+  }
+
+  /** The IOVA of a receive buffer. */
+  #buffer(place: number): number {
+    return receiveBuffer(0) + place * this.#room;
   }
 
   /** A frame to a station: its header, then bytes that tell their place. */
@@ -75,6 +82,9 @@ export class Packets {
   #mark(): number[] {
     return [EXPERIMENTAL >> 8, EXPERIMENTAL & 0xff, this.#run >> 8, this.#run & 0xff];
   }
+
+  readonly #isMarked = (frame: Uint8Array): boolean =>
+    this.#mark().every((byte, index) => frame[2 * net.ETH_ALEN + index] === byte);
 
   broadcast(length: number, seed = 0): Uint8Array {
     return this.frame(BROADCAST, length, seed);
@@ -90,18 +100,22 @@ export class Packets {
     driver.used(SEND, REPLY_MS);
   }
 
-  /** The next packet of this run that came, in one buffer; undefined if there is none in time. */
-  receive(timeoutMs: number = REPLY_MS): Received | undefined {
-    const parts = this.#nextOwn(timeoutMs, () => 1);
+  /**
+   * The next packet that came, in one buffer; undefined if there is none in time.
+   * @param isOwn tells by the begin of a frame if it is wanted; by default it is if it is of this run
+   */
+  receive(timeoutMs: number = REPLY_MS, isOwn = this.#isMarked): Received | undefined {
+    const parts = this.#nextOwn(timeoutMs, isOwn, () => 1);
     return parts && toReceived(parts);
   }
 
   /**
-   * The next packet of this run that came, in as many buffers as its header says; undefined if there is none in time.
+   * The next packet that came, in as many buffers as its header says; undefined if there is none in time.
+   * @param isOwn as for {@link receive}
    * @throws CheckFailure if a buffer is missing, or one before the last is not full
    */
-  receiveMerged(sent: string): Received | undefined {
-    const parts = this.#nextOwn(REPLY_MS, buffersOf);
+  receiveMerged(sent: string, isOwn = this.#isMarked): Received | undefined {
+    const parts = this.#nextOwn(REPLY_MS, isOwn, buffersOf);
     if (!parts) return undefined;
     const count = buffersOf(parts[0]?.bytes ?? new Uint8Array());
     if (parts.length < count) {
@@ -116,8 +130,11 @@ export class Packets {
   }
 
   /** The buffers of the next packet that is not from somebody else. @param countOf how many it has, by its header */
-  #nextOwn(timeoutMs: number, countOf: (header: Uint8Array) => number): Part[] | undefined {
-    const mark = this.#mark();
+  #nextOwn(
+    timeoutMs: number,
+    isOwn: (frame: Uint8Array) => boolean,
+    countOf: (header: Uint8Array) => number,
+  ): Part[] | undefined {
     const end = performance.now() + timeoutMs;
     for (;;) {
       const first = this.#nextBuffer(end - performance.now());
@@ -128,10 +145,9 @@ export class Packets {
         if (!part) break;
         parts.push(part);
       }
-      const at = net.HEADER_SIZE + 2 * net.ETH_ALEN;
-      if (mark.every((byte, index) => first.bytes[at + index] === byte)) return parts;
       for (const { place } of parts) this.#give(place);
       this.#context.driver.kick(RECEIVE);
+      if (isOwn(first.bytes.subarray(net.HEADER_SIZE))) return parts;
     }
   }
 
@@ -142,8 +158,8 @@ export class Packets {
     if (!used) return undefined;
     const place = this.#buffers.get(used.head) ?? 0;
     const { written } = used;
-    const at = driver.at(receiveBuffer(place));
-    return { place, written, bytes: driver.memory.u8.slice(at, at + Math.min(written, RECEIVE_BYTES)) };
+    const at = driver.at(this.#buffer(place));
+    return { place, written, bytes: driver.memory.u8.slice(at, at + Math.min(written, this.#room)) };
   }
 
   /** Lets the peer send back what arrives meanwhile. */

@@ -3,13 +3,14 @@ import { ftruncate, memfdCreate, MFD_CLOEXEC } from '../../../../src/sys/file.js
 import { checked } from '../../../../src/sys/libc.js';
 import { blockIdentity, blockLimits, defaultBlockSizes } from '../../../../src/vduse/block/identity.js';
 import { netIdentity } from '../../../../src/vduse/net/identity.js';
+import { openTap } from '../../../../src/vduse/net/tap.js';
 import { VduseServer } from '../../../../src/vduse/server.js';
 import { parseMac } from '../../../../src/virtio/mac-address.js';
 import type { MutantOptions } from './mutant-plane.js';
-import { DISK_BYTES, faultless, mutants, type Mutant } from './mutants.js';
+import { DISK_BYTES, faultless, mutants, TAP, type Mutant } from './mutants.js';
 
 const [, , mutant = ''] = process.argv;
-const found: Partial<Mutant> | undefined = mutants[mutant] ?? faultless[mutant];
+const found: (Partial<Mutant> & Pick<Mutant, 'type'>) | undefined = mutants[mutant] ?? faultless[mutant];
 if (found === undefined) throw new Error(`there is no mutant ${mutant}`);
 const { type, identity: change, believes = DISK_BYTES, receivesFor } = found;
 const mac = '02:00:00:00:00:01';
@@ -37,7 +38,12 @@ function net(): [ReturnType<typeof netIdentity>, MutantOptions['plane']] {
   return [identity, { type: 'net', options: { backend: 'loopback', mac: receivesFor ?? parseMac(mac) } }];
 }
 
-const [identity, plane] = type === 'block' ? block() : net();
+function tap(): [ReturnType<typeof netIdentity>, MutantOptions['plane']] {
+  const identity = netIdentity({ mac, mtu: undefined, pairs: 1, queueSize, packed: false, offloads: true });
+  return [identity, { type: 'net', options: { backend: 'tap', fds: openTap(TAP, 1).fds } }];
+}
+
+const [identity, plane] = { block, net, tap }[type]();
 const options: MutantOptions = { mutant, plane };
 const server = await VduseServer.start({
   name: 'mutant0',

@@ -12,12 +12,13 @@ import {
 import type { DeviceIdentity } from '../../../../src/vduse/kernel/control.js';
 import { blockConfigOffset, netConfigOffset } from '../../../../src/virtio/config-space.js';
 import { DescriptorChain } from '../../../../src/virtio/descriptor-chain.js';
-import { HEADER_BUFFERS } from '../../../../src/virtio/net.js';
+import { HEADER_BUFFERS, HEADER_SIZE } from '../../../../src/virtio/net.js';
 import { SplitQueue } from '../../../../src/virtio/split-queue.js';
 
 /** A fault, and the check that finds it. */
 export interface Mutant {
-  readonly type: 'block' | 'net';
+  /** A disk, a loopback network device, or one with a tap, which is the peer. */
+  readonly type: 'block' | 'net' | 'tap';
   readonly check: string;
   /** What the device says of itself. */
   readonly identity?: (identity: DeviceIdentity) => DeviceIdentity;
@@ -29,6 +30,8 @@ export interface Mutant {
   readonly patch?: () => void;
 }
 
+/** The interface of a device with a tap. */
+export const TAP = 'mutant-tap';
 /** The size of the disk, in bytes. */
 export const DISK_BYTES = 2 ** 22;
 
@@ -113,6 +116,7 @@ const IO_ERROR = 5;
 export const faultless: Readonly<Record<string, Pick<Mutant, 'type'>>> = {
   block: { type: 'block' },
   net: { type: 'net' },
+  tap: { type: 'tap' },
 };
 
 export const mutants: Readonly<Record<string, Mutant>> = {
@@ -307,6 +311,20 @@ export const mutants: Readonly<Record<string, Mutant>> = {
     type: 'net',
     check: 'net-receive-checksum',
     identity: (identity) => addFeature(1)(addFeature(0)(identity)),
+  },
+  'a packet that is cut to the MTU': {
+    type: 'tap',
+    check: 'net-send-segments',
+    patch: () => {
+      replace(
+        DescriptorChain.prototype,
+        'gather',
+        (real) =>
+          function (this: DescriptorChain, vector, writable, from, length) {
+            return real.call(this, vector, writable, from, writable ? length : Math.min(length, HEADER_SIZE + 1514));
+          },
+      );
+    },
   },
   'a received packet that is one byte short': {
     type: 'net',
