@@ -9,10 +9,16 @@ import {
   type Operation,
   type OperationType,
 } from '../../../../src/vduse/block/backend.js';
+import { TapBackend } from '../../../../src/vduse/net/backends/tap.js';
 import type { DeviceIdentity } from '../../../../src/vduse/kernel/control.js';
 import { blockConfigOffset, netConfigOffset } from '../../../../src/virtio/config-space.js';
 import { DescriptorChain } from '../../../../src/virtio/descriptor-chain.js';
-import { HEADER_BUFFERS, HEADER_SIZE } from '../../../../src/virtio/net.js';
+import {
+  HEADER_BUFFERS,
+  HEADER_SIZE,
+  VIRTIO_NET_F_GUEST_CSUM,
+  VIRTIO_NET_F_GUEST_TSO6,
+} from '../../../../src/virtio/net.js';
 import { SplitQueue } from '../../../../src/virtio/split-queue.js';
 
 /** A fault, and the check that finds it. */
@@ -322,6 +328,20 @@ export const mutants: Readonly<Record<string, Mutant>> = {
         (real) =>
           function (this: DescriptorChain, vector, writable, from, length) {
             return real.call(this, vector, writable, from, writable ? length : Math.min(length, HEADER_SIZE + 1514));
+          },
+      );
+    },
+  },
+  'offloads that the driver has not accepted': {
+    type: 'tap',
+    check: 'net-receive-segments',
+    patch: () => {
+      replace(
+        TapBackend.prototype,
+        'start',
+        (real) =>
+          function (this: TapBackend, features) {
+            real.call(this, features | (1n << VIRTIO_NET_F_GUEST_CSUM) | (1n << VIRTIO_NET_F_GUEST_TSO6));
           },
       );
     },
