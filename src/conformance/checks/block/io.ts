@@ -1,7 +1,7 @@
 import * as blk from '../../../virtio/block.js';
 import { blockConfigOffset } from '../../../virtio/config-space.js';
 import type { Check } from '../../check.js';
-import { CheckFailure, expectBytes, expectThat } from '../../finding.js';
+import { CheckFailure, expectBytes, expectEqual, expectThat } from '../../finding.js';
 import { UNTOUCHED } from '../../work.js';
 import { BlockRequests, pattern } from './requests.js';
 
@@ -136,6 +136,35 @@ export const blockIoChecks: readonly Check[] = [
       context.start({ features: ['FLUSH'] });
       const disk = new BlockRequests(context);
       for (let round = 0; round < 5; round++) disk.expect('flush', { type: blk.VIRTIO_BLK_T_FLUSH });
+    },
+  },
+  {
+    name: 'block-write-cache',
+    clause: '5.2.6.2',
+    rule: 'A driver with CONFIG_WCE reads in writeback whether there is a write cache, and sets it.',
+    requires: { type: 'block', features: ['CONFIG_WCE', 'FLUSH'], without: ['RO'] },
+    run: (context) => {
+      context.start({ features: ['CONFIG_WCE', 'FLUSH'] });
+      const { vhost } = context;
+      const disk = new BlockRequests(context);
+      const writeback = (): number => vhost.config(blockConfigOffset.writeback, 1)[0] ?? 0;
+      const before = writeback();
+      expectThat(before <= 1, { sent: 'read writeback', came: String(before), expected: '0 or 1' });
+      disk.preserving((region) => {
+        try {
+          for (const value of [1 - before, before, 0, 1]) {
+            vhost.setConfig(blockConfigOffset.writeback, Uint8Array.of(value));
+            const sent = `set writeback to ${value}`;
+            expectEqual(`${sent}, then read it`, writeback(), value);
+            const data = pattern(region.bytes, value);
+            disk.write(`${sent}, then write`, region.sector, data);
+            disk.expect(`${sent}, then write and flush`, { type: blk.VIRTIO_BLK_T_FLUSH });
+            expectBytes(`${sent}, then write and read`, disk.read('read what was written', region), data);
+          }
+        } finally {
+          vhost.setConfig(blockConfigOffset.writeback, Uint8Array.of(before));
+        }
+      });
     },
   },
   {
