@@ -54,5 +54,6 @@ test('a network device fails where QEMU has a fault, with the other end of its c
   const [failed, passed] = await results(`net0 peer ${peer}`);
   assert.deepEqual(failed, ['features-not-offered', 'net-receive-num-buffers']);
   assert.ok(passed.length > 40, `${passed.length}`);
+  assert.ok(passed.includes('net-receive-segments'));
   await output('dev del net0');
 });
