@@ -4,7 +4,7 @@
 // It is a single executable application of Node: a Node with the parts of the program, their compiled code, the modules of its
 // threads, koffi's native module, and the files that "vdpa self export" writes. Node of this machine's architecture makes both.
 //
-// With --device-server it writes build/device-server instead, which tests on a kernel serve devices with (docs/binary.md).
+// With --device-server it writes release/device-server instead, which tests on a kernel serve devices with (docs/binary.md).
 import { spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -64,7 +64,7 @@ async function buildDeviceServer() {
   const server = 'test/support/kernel/servers/device-server.ts';
   await bundleMain(server, 'esm', { VDUSE_MODULES: JSON.stringify(threads) });
   const sea = { mainFormat: 'module', assets: {}, execArgv: ['--expose-gc'] };
-  makeExecutable(process.arch, sea, join(root, 'build/device-server'));
+  makeExecutable(process.arch, sea, join(root, 'release/device-server'));
 }
 
 /** Bundles the first file of an executable. */
