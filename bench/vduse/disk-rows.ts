@@ -80,8 +80,8 @@ export function diskTable({ turns, resident }: DiskResults): void {
 }
 
 /** What different programs find on the same disk. */
-export function agreementTable(results: AgreementResults): void {
-  console.log('\n## Programs on the same disk\n');
+export function agreementTable(title: string, results: AgreementResults): void {
+  console.log(`\n## ${title}\n`);
   console.log('| | dev bench | driver busy | libblkio | | fio, virtio_blk | |');
   console.log('| --- | --- | --- | --- | --- | --- | --- |');
   for (const { disk, workload, bench, busy, libblkio, fio } of results) {

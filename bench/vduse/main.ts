@@ -68,7 +68,7 @@ if (measured.disks) {
   printTable('Disks: the goals', diskRows(measured.disks));
 }
 if (measured.queues) printTable('Four queues', queueRows(measured.queues));
-if (measured.agreement) agreementTable(measured.agreement);
+if (measured.agreement) agreementTable('Programs on the same disk', measured.agreement);
 if (measured.net) printTable('Networks', netRows(measured.net));
 if (measured.delay) printTable('Delay', delayRows(measured.delay));
 if (measured.growth) printTable('Growth', growthRows(measured.growth));
@@ -91,6 +91,10 @@ if (includes(plan, 'waiting')) {
     const { waiting } = await measure('qemu', { ...plan, parts: ['waiting'] }, disk);
     if (waiting) printTable('Disks that wait, on the machine qemu', waitingRows(waiting, wait));
   }
+}
+if (includes(plan, 'agreement')) {
+  const { agreement } = await measure('qemu', { ...plan, parts: ['agreement'] });
+  if (agreement) agreementTable('Programs on the same disk, on the machine qemu', agreement);
 }
 if (includes(plan, 'flush')) {
   const { flush } = await measure('qemu', { ...plan, parts: ['flush'] });
