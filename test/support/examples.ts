@@ -24,10 +24,14 @@ export function readExamples(lines: readonly string[]): Example[] {
   return examples;
 }
 
-/** What varies each time: times, process IDs and ports, bytes of messages, counts of what the machine reads. */
+/**
+ * What varies each time: times, process IDs and ports, bytes of messages, counts of what the machine reads, and the numbers of virtio
+ * devices, after those that the machine has already.
+ */
 const volatile: readonly (readonly [RegExp, string])[] = [
   [/^Timestamp: .* usec$/, 'Timestamp: \\w{3} \\w{3} [ \\d]\\d \\d\\d:\\d\\d:\\d\\d \\d{4} \\d+ usec'],
   [/^( +[0-9a-f]{4} {2})[0-9a-f]{2}( [0-9a-f]{2})*$/, '$1[0-9a-f ]+'],
+  [/\bvirtio\d+\b/g, 'virtio\\d+'],
   [/ (pid|port|requests|bytes_in|bytes_out|interrupts) \d+/g, ' $1 \\d+'],
   [/ kernel [\d.\\]+/, ' kernel \\S+'],
 ];
