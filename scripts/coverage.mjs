@@ -23,6 +23,7 @@ const floors = {
   commands: 90,
   cli: 90,
   host: 90,
+  benchmark: 75,
 };
 
 /**
