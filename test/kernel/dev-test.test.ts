@@ -113,7 +113,7 @@ test('the server of QEMU fails where it has a fault', needs(QEMU), async () => {
 
 test('a server that ends at a check: the next one fails, and the rest does not apply', needs(QEMU), async () => {
   const endQemu = await serveWithQemu('qsd0', async () => (await vdpa('dev add mgmtdev vduse name qsd0')).status === 0);
-  await bash('echo 2 > /sys/class/vduse/qsd0/msg_timeout');
+  await bash('echo 10 > /sys/class/vduse/qsd0/msg_timeout');
   const { stdout, stderr, status } = await vdpa('dev test qsd0 only split');
   assert.equal(stderr, '');
   assert.match(
